@@ -1,0 +1,324 @@
+//! Files that are whole or not there.
+//!
+//! Invariant: nothing under a final name is incomplete. What is written goes to a temporary name
+//! in the same directory, is synced, renamed, and the directory is synced.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// Replaces `path` by a file that holds `bytes`, with exactly `mode`, or leaves it as it was.
+///
+/// # Errors
+/// Any error of the file system; nothing is left behind then.
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    write_whole(path, bytes, mode, Durability::Synced)
+}
+
+/// Like [`write_atomic`], without waiting for the disk: a killed process leaves the old or the new
+/// content, but a power failure may lose it. For what is made again by the next run.
+///
+/// # Errors
+/// Any error of the file system; nothing is left behind then.
+pub fn write_replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    write_whole(path, bytes, mode, Durability::Replaced)
+}
+
+/// Like [`write_atomic`], but leaves a file alone that already holds `bytes` with `mode`.
+/// Returns whether it wrote.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn write_atomic_if_changed(path: &Path, bytes: &[u8], mode: u32) -> io::Result<bool> {
+    if holds(path, bytes, mode)? {
+        return Ok(false);
+    }
+    write_atomic(path, bytes, mode).map(|()| true)
+}
+
+/// Like [`write_replace`], but leaves a file alone that already holds `bytes` with `mode`.
+/// Returns whether it wrote.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn write_replace_if_changed(path: &Path, bytes: &[u8], mode: u32) -> io::Result<bool> {
+    if holds(path, bytes, mode)? {
+        return Ok(false);
+    }
+    write_replace(path, bytes, mode).map(|()| true)
+}
+
+/// Renames `from` to `to` and syncs the directory of `to`.
+///
+/// # Errors
+/// Those of `rename` and `fsync`.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_dir(parent(to))
+}
+
+/// Makes `path` and the parents it lacks, each with `mode` (less the umask). What exists is kept.
+///
+/// # Errors
+/// Those of `mkdir`.
+pub fn create_dir_all(path: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+}
+
+/// Sets the permission bits of `path` to exactly `mode`.
+///
+/// # Errors
+/// Those of `chmod`.
+pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Removes a file, link or whole tree, read-only directories included. Links are removed, never
+/// followed. It is no error when `path` does not exist.
+///
+/// # Errors
+/// Those of `unlink`, `rmdir` and `chmod`.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    let meta = match fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !meta.is_dir() {
+        return ignore_missing(fs::remove_file(path));
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_directories_writable(path)?;
+            ignore_missing(fs::remove_dir_all(path))
+        }
+        other => ignore_missing(other),
+    }
+}
+
+/// Puts a symbolic link to `target` at `link`, replacing a link or file that is there.
+///
+/// # Errors
+/// Those of `symlink` and `rename` (a directory at `link` is not replaced).
+pub fn symlink_atomic(target: &Path, link: &Path) -> io::Result<()> {
+    if fs::read_link(link).is_ok_and(|old| old == target) {
+        return Ok(());
+    }
+    let mut temporary = link.as_os_str().to_owned();
+    temporary.push(format!(".{}.new", crate::random::hex(4)?));
+    std::os::unix::fs::symlink(target, &temporary)?;
+    fs::rename(&temporary, link).inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
+}
+
+/// Takes away all permission to write from `path` and everything below, links left alone.
+///
+/// # Errors
+/// Those of `chmod` and `readdir`.
+pub fn make_read_only(path: &Path) -> io::Result<()> {
+    let meta = fs::symlink_metadata(path)?;
+    if meta.is_symlink() {
+        return Ok(());
+    }
+    if meta.is_dir() {
+        for entry in fs::read_dir(path)? {
+            make_read_only(&entry?.path())?;
+        }
+    }
+    set_mode(path, meta.permissions().mode() & 0o555)
+}
+
+/// Bytes that an ordinary user may still write on the file system of `path`.
+///
+/// # Errors
+/// Those of `statvfs`.
+pub fn free_space(path: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Opens `path` for appending, creating it with `mode`. A link at the end of the path is refused.
+///
+/// # Errors
+/// Those of `open`.
+pub fn open_append(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(mode)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
+}
+
+/// Creates `path` for writing with `mode`; it must not exist, not even as a link.
+///
+/// # Errors
+/// Those of `open`.
+pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+}
+
+/// The text of `path`, refused when longer than `max` bytes.
+///
+/// # Errors
+/// Those of reading, `InvalidData` for text that is not UTF-8, `FileTooLarge` above `max`.
+pub fn read_to_string_limited(path: &Path, max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(max + 1).read_to_string(&mut text)?;
+    if read as u64 > max {
+        let message = format!("{} is longer than {max} bytes", path.display());
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(text)
+}
+
+/// A directory with a fresh name in `parent` that is removed when dropped.
+///
+/// # Errors
+/// Those of `mkdir`.
+pub fn temp_dir_in(parent: &Path, prefix: &str) -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(prefix).tempdir_in(parent)
+}
+
+/// Waits until the entries of `dir` are on disk.
+///
+/// # Errors
+/// Those of `open` and `fsync`.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Durability {
+    Synced,
+    Replaced,
+}
+
+fn write_whole(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> io::Result<()> {
+    let dir = parent(path);
+    let mut file = tempfile::Builder::new()
+        .prefix(".slapos-")
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(mode))?;
+    if durability == Durability::Synced {
+        file.as_file().sync_all()?;
+    }
+    file.persist(path).map_err(|error| error.error)?;
+    match durability {
+        Durability::Synced => sync_dir(dir),
+        Durability::Replaced => Ok(()),
+    }
+}
+
+fn holds(path: &Path, bytes: &[u8], mode: u32) -> io::Result<bool> {
+    let meta = match fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let same_shape = meta.is_file()
+        && meta.len() == bytes.len() as u64
+        && meta.permissions().mode() & 0o7777 == mode;
+    Ok(same_shape && fs::read(path)? == bytes)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn make_directories_writable(path: &Path) -> io::Result<()> {
+    let meta = fs::symlink_metadata(path)?;
+    if !meta.is_dir() {
+        return Ok(());
+    }
+    set_mode(path, meta.permissions().mode() | 0o700)?;
+    for entry in fs::read_dir(path)? {
+        make_directories_writable(&entry?.path())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_content_and_mode_and_leaves_no_temporary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        write_atomic(&path, b"one", 0o600).unwrap();
+        write_atomic(&path, b"two", 0o644).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o644
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn unchanged_content_is_not_written_but_a_mode_is_mended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        assert!(write_atomic_if_changed(&path, b"x", 0o600).unwrap());
+        assert!(!write_atomic_if_changed(&path, b"x", 0o600).unwrap());
+        assert!(write_atomic_if_changed(&path, b"x", 0o700).unwrap());
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("missing/a");
+        assert!(write_atomic(&path, b"x", 0o600).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn removes_read_only_trees_and_spares_what_links_point_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = dir.path().join("kept");
+        fs::write(&kept, "kept").unwrap();
+        let tree = dir.path().join("tree");
+        create_dir_all(&tree.join("sub"), 0o755).unwrap();
+        fs::write(tree.join("sub/file"), "x").unwrap();
+        std::os::unix::fs::symlink(&kept, tree.join("link")).unwrap();
+        make_read_only(&tree).unwrap();
+        remove_tree(&tree).unwrap();
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists());
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+    }
+
+    #[test]
+    fn a_long_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(read_to_string_limited(&path, 5).unwrap(), "12345");
+        let error = read_to_string_limited(&path, 4).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+}

@@ -1,0 +1,21 @@
+//! The only room that touches the machine's sharp edges: atomic files, locks, users, processes,
+//! the clock and randomness.
+//!
+//! Everything else reaches them through here (clippy bans the direct way, see `clippy.toml`), so
+//! that what is delicate is written once, and tests can put something else in its place.
+//! All `unsafe` of the workspace is in this crate.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this crate is what the ban points to"
+)]
+
+pub mod clock;
+pub mod fs;
+pub mod lock;
+pub mod process;
+pub mod random;
+mod secret;
+pub mod user;
+
+pub use secret::Secret;
