@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The SlapOS Master: which Software Releases and instances are wanted on which computers.
+//!
+//! [`Master::bind`] opens the database and the port, [`Master::serve`] answers until told to
+//! stop. Invariants: nothing but the [`Store`] remembers anything, so that any number of processes
+//! may serve one database; every change is one transaction, and an answered request survives
+//! `kill -9`; every route but `GET /healthz` wants the token.
+
+mod error;
+mod http;
+mod server;
+mod store;
+
+pub use error::{MasterError, StoreError};
+pub use server::{Master, MasterConfig, serve};
+pub use store::{Freed, Store};

@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The SlapOS Node: makes this machine converge on what its Master asks.
+//!
+//! Each command observes, plans (a pure function), executes and reports: [`format`], [`software`],
+//! [`instance`], [`report`], [`promises`]. What belongs to another user is done by a [`worker`], a
+//! child of this same program that has become that user.
+//!
+//! Absent on purpose: nothing here writes below a partition's own directory or executes what is
+//! there, except in a worker that runs as the partition's user; nothing here prints.
+
+pub mod config;
+pub mod error;
+pub mod format;
+pub mod instance;
+mod node;
+mod promise;
+pub mod promises;
+mod record;
+pub mod report;
+mod services;
+mod size;
+pub mod software;
+pub mod standalone;
+pub mod worker;
+
+pub use config::NodeConfig;
+pub use error::NodeError;
+pub use node::{Node, Reporter, master, read_token, take_lock};
+pub use promise::PromiseResult;
+pub use record::{Outcome, PartitionRecord, Records};
+pub use services::supervisor;

@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The SLAP vocabulary: what a node, a recipe, a user and a Master say to each other.
+//!
+//! Three layers, each usable alone: the typed words ([`Computer`], [`InstanceRequest`], …), the
+//! wire forms ([`marshal`], [`instance_xml`], [`convert`]) and the blocking [`SlapClient`].
+//! The Master uses the first two, so that both ends share one vocabulary.
+//!
+//! Absent here, on purpose: any state, any retry policy, any knowledge of the file system.
+
+pub mod client;
+pub mod convert;
+mod error;
+pub mod instance_xml;
+pub mod marshal;
+mod overview;
+mod port;
+mod types;
+mod words;
+mod xml;
+
+pub use client::{DEFAULT_TIMEOUT, SlapClient};
+pub use error::SlapError;
+pub use marshal::Value;
+pub use overview::{
+    Overview, OverviewComputer, OverviewInstance, OverviewPartition, OverviewShared,
+    OverviewSoftware, Report,
+};
+pub use port::{PartitionPort, PortError};
+pub use types::{
+    Address, Computer, ComputerDescription, ComputerPartition, InstanceAnswer, InstanceInfo,
+    InstanceRequest, InstanceSummary, PartitionDescription, SoftwareRelease,
+};
+pub use words::{
+    ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId, SoftwareState,
+    SoftwareUrl, UnknownWord,
+};

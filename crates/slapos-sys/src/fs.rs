@@ -181,6 +181,16 @@ pub fn read_to_string_limited(path: &Path, max: u64) -> io::Result<String> {
     Ok(text)
 }
 
+/// The first `max` bytes of `path` as text, whatever its bytes are.
+///
+/// # Errors
+/// Those of reading.
+pub fn read_to_string_lossy(path: &Path, max: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(max).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// A directory with a fresh name in `parent` that is removed when dropped.
 ///
 /// # Errors

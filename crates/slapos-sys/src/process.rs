@@ -33,6 +33,7 @@ struct ChildSetup {
     die_with_parent: bool,
     umask: Option<u32>,
     core_limit_zero: bool,
+    open_files: Option<libc::rlimit>,
     identity: Option<(u32, u32, Vec<libc::gid_t>)>,
     output: Option<CString>,
     pass: Vec<RawFd>,
@@ -125,7 +126,7 @@ impl Command {
     }
 
     /// Appends standard output and error to `path`, which the child itself opens (mode 0600, no
-    /// link followed) once it is the user it is to be: a directory that the user controls cannot
+    /// link followed, nothing but a regular file) once it is the user it is to be: a directory that the user controls cannot
     /// lead a privileged parent astray.
     ///
     /// # Errors
@@ -170,6 +171,15 @@ impl Command {
     /// Lets the child write no core files.
     pub fn no_core(&mut self) -> &mut Self {
         self.setup.core_limit_zero = true;
+        self
+    }
+
+    /// Limits the descriptors that the child may have open (it may raise `soft` up to `hard`).
+    pub fn open_files(&mut self, soft: u64, hard: u64) -> &mut Self {
+        self.setup.open_files = Some(libc::rlimit {
+            rlim_cur: soft,
+            rlim_max: hard,
+        });
         self
     }
 
@@ -253,6 +263,10 @@ impl ChildSetup {
             // SAFETY: `none` lives through the call, which only reads it.
             check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) })?;
         }
+        if let Some(limit) = &self.open_files {
+            // SAFETY: `limit` lives through the call, which only reads it.
+            check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const *limit) })?;
+        }
         self.become_user()?;
         if self.die_with_parent {
             // SAFETY: this operation of prctl takes integers only.
@@ -299,8 +313,14 @@ impl ChildSetup {
         let flags = flags | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
         // SAFETY: `path` is NUL-terminated and lives through the call.
         let fd = check(unsafe { libc::open(path.as_ptr(), flags, 0o600) })?;
-        // SAFETY: `fd` was just opened; F_SETFL takes integers; dup2 copies onto 1 and 2.
+        // SAFETY: `fd` was just opened; `stat` is plain data that fstat fills; F_SETFL takes
+        // integers; dup2 copies onto 1 and 2.
         unsafe {
+            let mut stat = std::mem::zeroed::<libc::stat>();
+            check(libc::fstat(fd, &raw mut stat))?;
+            if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+                return Err(io::Error::from_raw_os_error(libc::EINVAL));
+            }
             check(libc::fcntl(fd, libc::F_SETFL, libc::O_APPEND))?;
             check(libc::dup2(fd, 1))?;
             check(libc::dup2(fd, 2))?;

@@ -75,6 +75,38 @@ pub fn chown(path: &Path, user: &Identity) -> io::Result<()> {
     std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))
 }
 
+/// Runs `action` with the rights of `user` to files, as far as this thread is concerned: what
+/// `user` may not read or write, `action` cannot either, whatever links were planted on its way.
+/// Only root needs it; for others, and for root's own files, `action` simply runs.
+///
+/// # Errors
+/// When this process may not take the rights of `user`; `action` is not run then.
+pub fn as_files_of<T>(user: &Identity, action: impl FnOnce() -> T) -> io::Result<T> {
+    use nix::unistd::{setfsgid, setfsuid};
+    if !is_root() {
+        return Ok(action());
+    }
+    /// Gives the thread its own rights back, also when `action` panics.
+    struct Restore;
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            setfsuid(Uid::effective());
+            setfsgid(Gid::effective());
+        }
+    }
+    let _restore = Restore;
+    // The group first: without root's rights it could not be changed any more. These calls tell
+    // no errors, only the value before, hence the second one of each.
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    setfsgid(gid);
+    setfsuid(uid);
+    if setfsuid(uid) != uid || setfsgid(gid) != gid {
+        let message = format!("cannot take the file rights of {}", user.name);
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    Ok(action())
+}
+
 fn identity(user: User) -> io::Result<Identity> {
     let name = std::ffi::CString::new(user.name.as_str())?;
     let groups = nix::unistd::getgrouplist(&name, user.gid)?;
@@ -90,6 +122,21 @@ fn identity(user: User) -> io::Result<Identity> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rights_to_files_are_given_up_and_taken_back() {
+        if !is_root() {
+            eprintln!("SKIPPED: needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("secret");
+        crate::fs::write_atomic(&secret, b"x", 0o600).unwrap();
+        let nobody = by_name("nobody").unwrap().unwrap();
+        let denied = as_files_of(&nobody, || std::fs::read(&secret)).unwrap();
+        assert_eq!(denied.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(std::fs::read(&secret).unwrap(), b"x");
+    }
 
     #[test]
     fn root_is_known_and_nobody_else_is_invented() {

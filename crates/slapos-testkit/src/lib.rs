@@ -1,1 +1,40 @@
-//! Placeholder.
+//! What tests of several crates need: a node in a directory of its own, run by the real binary;
+//! source archives made on the spot; profiles that build in a moment.
+//!
+//! Invariant: nothing outlives a test. A [`TestNode`] stops its services when dropped.
+
+#![allow(clippy::disallowed_methods, reason = "tests arrange files and run programs directly")]
+
+mod archive;
+mod node;
+mod profile;
+
+pub use archive::{Entry, tar_gz};
+pub use node::{Run, TestNode};
+pub use profile::{SERVICE_PROFILE, Tree};
+
+/// The root of this repository, where `component`, `stack` and `software` are.
+pub fn repository() -> std::path::PathBuf {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// Calls `ready` until it gives something, for at most `seconds`.
+///
+/// # Panics
+/// When it gave nothing in that time; `what` says what was waited for.
+pub fn wait_for<T>(what: &str, seconds: u64, mut ready: impl FnMut() -> Option<T>) -> T {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(std::time::Instant::now() < end, "waited {seconds} s in vain for {what}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// True when this process is root; tests that need it say so when they skip.
+pub fn is_root() -> bool {
+    slapos_sys::user::is_root()
+}

@@ -1,2 +1,23 @@
-//! Placeholder.
-fn main() {}
+//! `slapos`: the command line of the SlapOS Node and its Master. Arguments, output and exit codes
+//! are here; what the commands do is in the crates below.
+
+mod cli;
+mod commands;
+mod output;
+mod place;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    output::init_log(cli.global.verbose, cli.global.quiet);
+    match commands::run(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            output::print_error(&error, cli.global.json);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The `context` option: what a template may use, evaluated when the part is initialised.
+
+use indexmap::IndexMap;
+use slapos_engine::{PartInit, ProfileError};
+
+use super::builtins;
+use crate::common::{self, Literal};
+use crate::slapconfiguration::of_json;
+
+/// All names that the `context` of a part defines, with their values.
+pub(super) fn of_part(init: &mut PartInit<'_>) -> Result<IndexMap<String, Literal>, ProfileError> {
+    let mut context = IndexMap::new();
+    let lines = init.get("context").unwrap_or_default().to_owned();
+    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (name, value) = entry(init, line)?;
+        if builtins::NAMES.contains(&name.as_str()) {
+            let message = format!("`{name}` in `context` is the name of a built-in function");
+            return Err(init.error("context", &message, None));
+        }
+        if context.insert(name.clone(), value).is_some() {
+            let message = format!("`context` defines `{name}` twice");
+            return Err(init.error("context", &message, None));
+        }
+    }
+    Ok(context)
+}
+
+fn entry(init: &mut PartInit<'_>, line: &str) -> Result<(String, Literal), ProfileError> {
+    let mut words = line.splitn(3, char::is_whitespace);
+    let kind = words.next().unwrap_or_default();
+    let rest = line[kind.len()..].trim_start();
+    let (name, expression) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let expression = expression.trim();
+    if name.is_empty() {
+        let help = Some("write `type name expression`, for example `key url nginx:url`");
+        let message = format!("`{line}` in `context` lacks a name");
+        return Err(init.error("context", &message, help));
+    }
+    let value = match kind {
+        "raw" => Literal::from(expression),
+        "key" => option(init, expression)?,
+        "section" => {
+            let pairs = common::typed(&init.section(expression)?).into_iter();
+            Literal::Dict(
+                pairs
+                    .map(|(name, value)| (Literal::Str(name), value))
+                    .collect(),
+            )
+        }
+        "json" => json(init, line, expression)?,
+        "jsonkey" => {
+            let text = option(init, expression)?.to_text();
+            json(init, line, &text)?
+        }
+        "import" => {
+            let message = format!(
+                "`{line}` imports the Python module `{expression}`, which needs the Python host \
+                 that this version does not have"
+            );
+            return Err(init.error("context", &message, None));
+        }
+        other => {
+            let help = Some("known are key, raw, section, json and jsonkey");
+            let message = format!("`{other}` is no type of a line of `context`");
+            return Err(init.error("context", &message, help));
+        }
+    };
+    Ok((name.to_owned(), value))
+}
+
+fn option(init: &mut PartInit<'_>, reference: &str) -> Result<Literal, ProfileError> {
+    let Some((section, option)) = reference.split_once(':') else {
+        let message = format!("`{reference}` in `context` is not of the form section:option");
+        return Err(init.error("context", &message, None));
+    };
+    Ok(Literal::of_option(
+        &init.option(section.trim(), option.trim())?,
+    ))
+}
+
+fn json(init: &PartInit<'_>, line: &str, text: &str) -> Result<Literal, ProfileError> {
+    serde_json::from_str(text)
+        .map(|json: serde_json::Value| of_json(&json))
+        .map_err(|error| {
+            init.error(
+                "context",
+                &format!("`{line}`: this is no JSON: {error}"),
+                None,
+            )
+        })
+}

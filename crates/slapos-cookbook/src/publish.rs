@@ -1,0 +1,134 @@
+//! `slapos.cookbook:publish` and `publish.serialised`: connection parameters of the instance.
+//!
+//! Options: every option that does not begin with `-`, `_` or `<`, except `recipe`, is published
+//! under its name, and so are those of the sections named by `-extends` (white-space list,
+//! followed further; what is nearer wins). Special:
+//! - `-publish`: white-space list of the only options to publish, of the part and of every
+//!   extended section that has one;
+//! - `-slave-reference`: publishing for a shared instance, refused in this version.
+//!
+//! Typed values are published as their text, by `.serialised` as JSON: `{"_": json}`. Whenever the
+//! Master has something else, it is published again, whether or not the part changed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
+use slapos_slap::PartitionPort;
+
+use crate::common::{self, Literal};
+use crate::jinja::json;
+use crate::slapconfiguration::port;
+
+/// The recipe.
+pub(crate) struct Publish {
+    slap: Option<Arc<dyn PartitionPort>>,
+    serialised: bool,
+}
+
+impl Publish {
+    pub(crate) fn new(slap: Option<Arc<dyn PartitionPort>>, serialised: bool) -> Self {
+        Self { slap, serialised }
+    }
+}
+
+impl Recipe for Publish {
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
+        let port = port(self.slap.as_ref(), init)?.clone();
+        if init.get("-slave-reference").is_some() {
+            let message = "publishing for a shared instance is not possible in this version";
+            return Err(init.error("-slave-reference", message, None));
+        }
+        let values = collect(init)?;
+        let connection = match self.serialised {
+            true => {
+                let pairs = values
+                    .into_iter()
+                    .map(|(name, value)| (Literal::Str(name), value));
+                let text = json::of_literal(&Literal::Dict(pairs.collect()));
+                IndexMap::from([("_".to_owned(), text)])
+            }
+            false => values
+                .into_iter()
+                .map(|(name, value)| (name, value.to_text()))
+                .collect(),
+        };
+        Ok(Box::new(Published { port, connection }))
+    }
+}
+
+/// The values of this section and of those it extends; the nearest of each name.
+fn collect(init: &mut PartInit<'_>) -> Result<IndexMap<String, Literal>, ProfileError> {
+    let mut values = IndexMap::new();
+    let mut seen = vec![init.name().to_owned()];
+    let mut pending = vec![init.options()];
+    while let Some(options) = pending.pop() {
+        for (name, value) in common::typed(&chosen(&options)) {
+            values.entry(name).or_insert(value);
+        }
+        let extends = options
+            .get("-extends")
+            .map(String::as_str)
+            .unwrap_or_default();
+        for section in extends.split_whitespace().rev() {
+            if !seen.iter().any(|known| known == section) {
+                seen.push(section.to_owned());
+                pending.push(init.section(section)?);
+            }
+        }
+    }
+    Ok(values)
+}
+
+fn chosen(options: &IndexMap<String, String>) -> IndexMap<String, String> {
+    let listed = options.get("-publish");
+    let is_published = |name: &str| match listed {
+        Some(list) => list.split_whitespace().any(|listed| listed == name),
+        None => name != "recipe" && !name.starts_with(['-', '_', '<']),
+    };
+    options
+        .iter()
+        .filter(|(name, _)| is_published(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+struct Published {
+    port: Arc<dyn PartitionPort>,
+    connection: IndexMap<String, String>,
+}
+
+impl Published {
+    fn publish(&self) -> Result<(), PartError> {
+        if self.port.partition().connection == self.connection {
+            return Ok(());
+        }
+        self.port.publish(&self.connection).map_err(|error| {
+            PartError::new(format!("cannot publish the connection parameters: {error}"))
+        })
+    }
+}
+
+impl Part for Published {
+    fn install(&self, _cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
+        self.publish().map(|()| Vec::new())
+    }
+
+    fn update(&self, _cx: &PartContext<'_>) -> Result<(), PartError> {
+        self.publish()
+    }
+
+    fn needs_update(&self) -> Option<String> {
+        let differs = self.port.partition().connection != self.connection;
+        differs.then(|| "the Master has other connection parameters".to_owned())
+    }
+
+    fn is_trivial(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,244 @@
+//! A buildout: one profile, one directory, and the way from plan to outcome.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use slapos_profile::Profile;
+use slapos_sys::lock::FileLock;
+
+use crate::cancel::Cancellation;
+use crate::context::RunState;
+use crate::error::BuildError;
+use crate::event::{Action, Event, Observer};
+use crate::execute;
+use crate::initialise::{Prepared, initialise};
+use crate::jobs::Jobserver;
+use crate::ledger::{Ledger, LedgerWriter};
+use crate::plan::Plan;
+use crate::recipe::Recipes;
+
+/// How a buildout is worked on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The buildout directory, absolute: `${buildout:directory}`.
+    pub directory: PathBuf,
+    /// How many jobs run at once, parts and the make processes in them taken together; at least 1.
+    pub jobs: usize,
+    /// Nothing may be downloaded.
+    pub offline: bool,
+    /// Directories of shared parts, in order of preference; if empty, `[buildout]
+    /// shared-part-list` of the profile.
+    pub shared_part_list: Vec<PathBuf>,
+    /// The ledger; default `<directory>/.slapos/installed.json`.
+    pub ledger: Option<PathBuf>,
+    /// Install these parts, and what they refer to, instead of `${buildout:parts}`, and remove
+    /// nothing.
+    pub install: Option<Vec<String>>,
+    /// How the run is told to stop.
+    pub cancellation: Cancellation,
+}
+
+impl Settings {
+    /// One job, online, no shared parts, everything at its default place in `directory`.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            jobs: 1,
+            offline: false,
+            shared_part_list: Vec::new(),
+            ledger: None,
+            install: None,
+            cancellation: Cancellation::new(),
+        }
+    }
+
+    /// Where the engine keeps its own files.
+    fn private_directory(&self) -> PathBuf {
+        self.directory.join(".slapos")
+    }
+
+    /// The ledger's path.
+    pub fn ledger_path(&self) -> PathBuf {
+        self.ledger
+            .clone()
+            .unwrap_or_else(|| self.private_directory().join("installed.json"))
+    }
+
+    /// Where each part logs to `<part>.log`.
+    pub fn log_directory(&self) -> PathBuf {
+        self.private_directory().join("log")
+    }
+}
+
+/// What a run did; names of parts in the order of the plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Installed, for the first time or again.
+    pub installed: Vec<String>,
+    /// Updated.
+    pub updated: Vec<String>,
+    /// Left as they were.
+    pub kept: Vec<String>,
+    /// Removed.
+    pub removed: Vec<String>,
+}
+
+/// What [`Buildout::plan`] found, kept for [`Buildout::execute`].
+struct Observed {
+    parts: Vec<Prepared>,
+    directories: Vec<PathBuf>,
+    ledger: Ledger,
+    plan: Plan,
+}
+
+/// One profile to be made true in one directory.
+pub struct Buildout {
+    profile: Profile,
+    recipes: Arc<dyn Recipes>,
+    settings: Settings,
+    observed: Option<Observed>,
+}
+
+impl Buildout {
+    /// A buildout of `profile` with `recipes`; nothing happens yet.
+    pub fn new(profile: Profile, recipes: Arc<dyn Recipes>, settings: Settings) -> Self {
+        Self {
+            profile,
+            recipes,
+            settings,
+            observed: None,
+        }
+    }
+
+    /// The profile.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// How it is worked on.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Initialises all parts, compares them with the ledger and says what is to be done. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`BuildError::Profile`] for whatever is wrong in the profile or refused by a recipe,
+    /// [`BuildError::Ledger`] when the ledger cannot be read.
+    pub fn plan(&mut self) -> Result<Plan, BuildError> {
+        let ledger = Ledger::read(&self.settings.ledger_path())?;
+        let (parts, directories) =
+            initialise(&self.profile, &*self.recipes, &self.settings, &ledger)?;
+        let keep_others = self.settings.install.is_some();
+        let plan = Plan::make(&parts, &ledger, &self.settings.directory, keep_others);
+        self.observed = Some(Observed {
+            parts,
+            directories,
+            ledger,
+            plan: plan.clone(),
+        });
+        Ok(plan)
+    }
+
+    /// Does what `plan` says. What is finished stays recorded whatever happens afterwards.
+    ///
+    /// # Errors
+    /// [`BuildError::Part`] when parts fail: no further ones are started then, those running are
+    /// finished. [`BuildError::Stale`] when `plan` is not the last one made, or the ledger changed
+    /// since. [`BuildError::Busy`] when another run works here. [`BuildError::Cancelled`].
+    pub fn execute(&mut self, plan: &Plan, observer: &dyn Observer) -> Result<Outcome, BuildError> {
+        let observed = self
+            .observed
+            .take()
+            .filter(|observed| observed.plan == *plan);
+        let Some(observed) = observed else {
+            return Err(BuildError::Stale(self.settings.directory.clone()));
+        };
+        announce(plan, observer);
+        if plan.is_noop() && observed.ledger.corrupt.is_none() {
+            return Ok(kept(plan));
+        }
+        let _lock = self.lock()?;
+        let ledger_path = self.settings.ledger_path();
+        if Ledger::read(&ledger_path)? != observed.ledger {
+            return Err(BuildError::Stale(self.settings.directory.clone()));
+        }
+        for directory in &observed.directories {
+            create(directory)?;
+        }
+        let damaged = observed.ledger.corrupt.is_some();
+        let run = RunState {
+            directory: &self.settings.directory,
+            log_directory: self.settings.log_directory(),
+            offline: self.settings.offline,
+            cancellation: &self.settings.cancellation,
+            observer,
+            jobserver: self.jobserver()?,
+            ledger: LedgerWriter::new(ledger_path, observed.ledger),
+        };
+        if damaged {
+            run.ledger.put_damaged_aside()?;
+        }
+        execute::execute(&run, plan, observed.parts, self.settings.jobs)
+    }
+
+    fn jobserver(&self) -> Result<Option<Jobserver>, BuildError> {
+        Jobserver::new(self.settings.jobs).map_err(|source| BuildError::Io {
+            what: "make a jobserver for",
+            path: self.settings.directory.clone(),
+            source,
+        })
+    }
+
+    /// Taken for the time of an execution; a plan needs none.
+    fn lock(&self) -> Result<FileLock, BuildError> {
+        let private = self.settings.private_directory();
+        create(&private)?;
+        let path = private.join("lock");
+        match FileLock::try_acquire(&path) {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) => Err(BuildError::Busy {
+                directory: self.settings.directory.clone(),
+                lock: path,
+            }),
+            Err(source) => Err(BuildError::Io {
+                what: "lock",
+                path,
+                source,
+            }),
+        }
+    }
+}
+
+fn create(directory: &std::path::Path) -> Result<(), BuildError> {
+    slapos_sys::fs::create_dir_all(directory, 0o755).map_err(|source| BuildError::Io {
+        what: "create",
+        path: directory.to_owned(),
+        source,
+    })
+}
+
+fn announce(plan: &Plan, observer: &dyn Observer) {
+    for text in &plan.warnings {
+        observer.event(&Event::Warning {
+            part: None,
+            text: text.clone(),
+        });
+    }
+    observer.event(&Event::PlanMade {
+        install: plan.count(Action::Install),
+        update: plan.count(Action::Update),
+        keep: plan.count(Action::Keep),
+        remove: plan.count(Action::Remove),
+    });
+}
+
+/// The outcome of a plan of which nothing was done yet.
+pub(crate) fn kept(plan: &Plan) -> Outcome {
+    let kept = plan.steps.iter().filter(|step| step.action == Action::Keep);
+    Outcome {
+        kept: kept.map(|step| step.part.clone()).collect(),
+        ..Outcome::default()
+    }
+}

@@ -1,0 +1,259 @@
+//! What a part may do while it is installed or updated: log, run commands, and say what it
+//! writes before it writes it.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use slapos_sys::process::Command;
+
+use crate::cancel::Cancellation;
+use crate::command::CommandSpec;
+use crate::error::PartError;
+use crate::event::{Event, Observer};
+use crate::jobs::Jobserver;
+use crate::ledger::LedgerWriter;
+
+/// How many lines of a log an error shows.
+const TAIL_LINES: usize = 30;
+/// How much of the end of a log is looked at for them.
+const TAIL_BYTES: u64 = 64 * 1024;
+
+/// What all parts of one run share.
+pub(crate) struct RunState<'a> {
+    pub(crate) directory: &'a Path,
+    pub(crate) log_directory: PathBuf,
+    pub(crate) offline: bool,
+    pub(crate) cancellation: &'a Cancellation,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) jobserver: Option<Jobserver>,
+    pub(crate) ledger: LedgerWriter,
+}
+
+/// The run as one part sees it.
+pub struct PartContext<'a> {
+    run: &'a RunState<'a>,
+    part: &'a str,
+    log_path: PathBuf,
+    log: Mutex<Option<File>>,
+    /// Paths are recorded at once; a trivial part's are known already.
+    records: bool,
+}
+
+impl<'a> PartContext<'a> {
+    pub(crate) fn new(run: &'a RunState<'a>, part: &'a str, records: bool) -> Self {
+        let log_path = log_path(&run.log_directory, part);
+        Self {
+            run,
+            part,
+            log_path,
+            log: Mutex::new(None),
+            records,
+        }
+    }
+
+    /// Name of the part.
+    pub fn part(&self) -> &str {
+        self.part
+    }
+
+    /// The buildout directory; commands run there by default.
+    pub fn directory(&self) -> &Path {
+        self.run.directory
+    }
+
+    /// True when nothing may be downloaded.
+    pub fn offline(&self) -> bool {
+        self.run.offline
+    }
+
+    /// True when the run was asked to stop; long work in a recipe should look now and then.
+    pub fn cancelled(&self) -> bool {
+        self.run.cancellation.is_cancelled()
+    }
+
+    /// The part's log file; it is created by the first thing that is logged.
+    pub fn log_path(&self) -> &Path {
+        &self.log_path
+    }
+
+    /// Tells the observer, and the log, what the part is doing now, in one short line.
+    pub fn progress(&self, text: &str) {
+        self.run.observer.event(&Event::PartProgress {
+            part: self.part.to_owned(),
+            text: text.to_owned(),
+        });
+        // A log that cannot be written must not fail a part; commands will say so if they need it.
+        let _ = self.log(text);
+    }
+
+    /// Tells the observer, and the log, of something suspicious that does not fail the part.
+    pub fn warn(&self, text: &str) {
+        self.run.observer.event(&Event::Warning {
+            part: Some(self.part.to_owned()),
+            text: text.to_owned(),
+        });
+        let _ = self.log(&format!("warning: {text}"));
+    }
+
+    /// Adds a line to the log.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    pub fn log(&self, text: &str) -> Result<(), PartError> {
+        let mut file = self.log_file()?;
+        writeln!(file, "{text}").map_err(|error| self.log_error(&error))
+    }
+
+    /// Records that the part is about to make `path`, so that it is removed should the part be
+    /// interrupted or one day be unwanted. Not needed for what [`crate::Part::claims`] names.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn record_path(&self, path: &Path) -> Result<(), PartError> {
+        self.run
+            .ledger
+            .record_path(self.part, path, self.records)
+            .map_err(|error| PartError::new(error.to_string()))
+    }
+
+    /// Runs `spec` to its end, its output going to the log.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends with another status than 0, or the run is stopped.
+    pub fn run(&self, spec: &CommandSpec) -> Result<(), PartError> {
+        if self.cancelled() {
+            return Err(PartError::cancelled());
+        }
+        let shown = spec.display();
+        self.log(&format!("$ {shown}"))?;
+        let status = self.spawn_and_wait(spec).map_err(|error| {
+            PartError::new(format!(
+                "cannot start {}: {error}",
+                spec.program.to_string_lossy()
+            ))
+            .with_command(&shown)
+        })?;
+        if self.cancelled() && !status.success() {
+            return Err(PartError::cancelled().with_command(shown));
+        }
+        match describe(status) {
+            None => Ok(()),
+            Some(how) => Err(PartError::new(format!("the command {how}")).with_command(shown)),
+        }
+    }
+
+    fn spawn_and_wait(&self, spec: &CommandSpec) -> std::io::Result<ExitStatus> {
+        let log = self.log_file().map_err(std::io::Error::other)?;
+        let mut command = Command::new(&spec.program);
+        command.args(&spec.args).envs(&spec.environment);
+        command.current_dir(spec.directory.as_deref().unwrap_or(self.run.directory));
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        command.process_group().die_with_parent();
+        if let Some(jobserver) = self.run.jobserver.as_ref().filter(|_| spec.jobserver) {
+            command
+                .env("MAKEFLAGS", jobserver.makeflags())
+                .pass_fds(&jobserver.descriptors());
+        }
+        let mut child = command.spawn()?;
+        let _watched = self.run.cancellation.watch(child.id());
+        child.wait()
+    }
+
+    /// The log, opened for appending; the first use in a run empties what the last run left.
+    fn log_file(&self) -> Result<File, PartError> {
+        let mut slot = self.log_slot();
+        if slot.is_none() {
+            *slot = Some(self.open_log().map_err(|error| self.log_error(&error))?);
+        }
+        let file = slot
+            .as_ref()
+            .ok_or_else(|| PartError::new("the log is not open"))?;
+        file.try_clone().map_err(|error| self.log_error(&error))
+    }
+
+    fn log_slot(&self) -> MutexGuard<'_, Option<File>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_log(&self) -> std::io::Result<File> {
+        slapos_sys::fs::create_dir_all(&self.run.log_directory, 0o755)?;
+        let file = slapos_sys::fs::open_append(&self.log_path, 0o644)?;
+        file.set_len(0)?;
+        Ok(file)
+    }
+
+    fn log_error(&self, error: &std::io::Error) -> PartError {
+        PartError::io("write the log", &self.log_path, error)
+    }
+
+    /// The last lines of what this run logged for the part; empty when it logged nothing.
+    pub(crate) fn tail(&self) -> Vec<String> {
+        if self.log_slot().is_none() {
+            return Vec::new();
+        }
+        read_tail(&self.log_path).unwrap_or_default()
+    }
+}
+
+fn log_path(directory: &Path, part: &str) -> PathBuf {
+    directory.join(format!("{}.log", part.replace('/', "_")))
+}
+
+fn read_tail(path: &Path) -> std::io::Result<Vec<String>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let start = length.saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines: Vec<&str> = text.lines().collect();
+    if start > 0 && lines.len() > 1 {
+        lines.remove(0);
+    }
+    let skip = lines.len().saturating_sub(TAIL_LINES);
+    Ok(lines[skip..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect())
+}
+
+/// How a command ended, unless it ended well.
+fn describe(status: ExitStatus) -> Option<String> {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => None,
+        (Some(code), _) => Some(format!("ended with status {code}")),
+        (None, Some(signal)) => Some(format!("was killed by signal {signal}")),
+        (None, None) => Some("ended in an unknown way".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
+    use super::*;
+
+    #[test]
+    fn the_tail_is_the_last_thirty_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let text: Vec<String> = (0..20_000).map(|n| format!("line {n}")).collect();
+        std::fs::write(&path, text.join("\n")).unwrap();
+        let tail = read_tail(&path).unwrap();
+        assert_eq!(tail.len(), 30);
+        assert_eq!(tail[0], "line 19970");
+        assert_eq!(tail[29], "line 19999");
+    }
+
+    #[test]
+    fn a_part_name_never_leaves_the_log_directory() {
+        assert_eq!(log_path(Path::new("/l"), "../x"), Path::new("/l/.._x.log"));
+    }
+}

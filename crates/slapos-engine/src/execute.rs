@@ -1,0 +1,305 @@
+//! The order of work: what may run at once, what waits, and what happens when something fails.
+//!
+//! A step starts when the parts it refers to are done. A part that is not parallel-safe has all
+//! earlier steps before it and all later ones after it. With one job everything happens on the
+//! calling thread, in the order of the plan.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::mpsc;
+
+use jobserver::Acquired;
+
+use crate::build::{Outcome, kept};
+use crate::context::RunState;
+use crate::error::{BuildError, PartFailure};
+use crate::event::Action;
+use crate::initialise::Prepared;
+use crate::part_run::{run_step, uninstall};
+use crate::plan::{Plan, Step};
+
+/// A step that does something, and the part it is about.
+struct Task<'p> {
+    step: &'p Step,
+    prepared: Option<Prepared>,
+    parallel_safe: bool,
+}
+
+/// Executes `plan`, then removes what is no longer wanted if all went well.
+pub(crate) fn execute(
+    run: &RunState<'_>,
+    plan: &Plan,
+    parts: Vec<Prepared>,
+    jobs: usize,
+) -> Result<Outcome, BuildError> {
+    let tasks = tasks(plan, parts);
+    begin_trivial(run, &tasks)?;
+    let mut outcome = kept(plan);
+    let result = match &run.jobserver {
+        Some(_) => in_parallel(run, tasks, jobs, &mut outcome),
+        None => one_by_one(run, tasks, &mut outcome),
+    };
+    let result = result.and_then(|()| remove_unwanted(run, plan, &mut outcome));
+    run.ledger.save()?;
+    result.map(|()| outcome)
+}
+
+fn tasks(plan: &Plan, parts: Vec<Prepared>) -> Vec<Task<'_>> {
+    let parts = parts.into_iter();
+    plan.steps
+        .iter()
+        .zip(parts)
+        .filter(|(step, _)| matches!(step.action, Action::Install | Action::Update))
+        .map(|(step, prepared)| Task {
+            step,
+            parallel_safe: prepared
+                .part
+                .as_ref()
+                .is_none_or(|part| part.is_parallel_safe()),
+            prepared: Some(prepared),
+        })
+        .collect()
+}
+
+/// Records, in one write for all, what trivial parts are about to make and did not make before.
+fn begin_trivial(run: &RunState<'_>, tasks: &[Task<'_>]) -> Result<(), BuildError> {
+    for task in tasks
+        .iter()
+        .filter(|task| task.step.action == Action::Install)
+    {
+        let Some(prepared) = &task.prepared else {
+            continue;
+        };
+        let Some(part) = prepared.part.as_ref().filter(|part| part.is_trivial()) else {
+            continue;
+        };
+        let claims = part.claims();
+        if !run.ledger.knows(&prepared.name, &claims) {
+            run.ledger
+                .begin(&prepared.name, &prepared.fingerprint, claims);
+        }
+    }
+    Ok(run.ledger.save()?)
+}
+
+fn record(outcome: &mut Outcome, step: &Step) {
+    match step.action {
+        Action::Install => outcome.installed.push(step.part.clone()),
+        Action::Update => outcome.updated.push(step.part.clone()),
+        Action::Remove => outcome.removed.push(step.part.clone()),
+        Action::Keep => outcome.kept.push(step.part.clone()),
+    }
+}
+
+fn one_by_one(
+    run: &RunState<'_>,
+    tasks: Vec<Task<'_>>,
+    outcome: &mut Outcome,
+) -> Result<(), BuildError> {
+    for task in tasks {
+        if run.cancellation.is_cancelled() {
+            return Err(BuildError::Cancelled);
+        }
+        let Some(prepared) = task.prepared else {
+            continue;
+        };
+        run_step(run, task.step, prepared).map_err(|failure| failures(vec![failure]))?;
+        record(outcome, task.step);
+    }
+    Ok(())
+}
+
+fn remove_unwanted(
+    run: &RunState<'_>,
+    plan: &Plan,
+    outcome: &mut Outcome,
+) -> Result<(), BuildError> {
+    for step in plan
+        .steps
+        .iter()
+        .filter(|step| step.action == Action::Remove)
+    {
+        if run.cancellation.is_cancelled() {
+            return Err(BuildError::Cancelled);
+        }
+        uninstall(run, step).map_err(|failure| failures(vec![failure]))?;
+        record(outcome, step);
+    }
+    Ok(())
+}
+
+/// Parts that were told to stop are no failures of their own; if there is nothing else, the run
+/// was stopped.
+fn failures(mut all: Vec<PartFailure>) -> BuildError {
+    all.retain(|failure| !failure.cancelled);
+    if all.is_empty() {
+        BuildError::Cancelled
+    } else {
+        BuildError::Part(all)
+    }
+}
+
+enum Message {
+    Done(usize, Result<(), Box<PartFailure>>),
+    Token(io::Result<Acquired>),
+}
+
+/// The scheduler's view of a parallel run.
+struct Schedule<'p> {
+    tasks: Vec<Task<'p>>,
+    unfinished: HashSet<&'p str>,
+    started: Vec<bool>,
+    finished: Vec<bool>,
+    running: usize,
+    /// Jobs held besides the free one.
+    tokens: Vec<Acquired>,
+    failed: Vec<(usize, PartFailure)>,
+}
+
+impl<'p> Schedule<'p> {
+    fn new(tasks: Vec<Task<'p>>) -> Self {
+        Self {
+            unfinished: tasks.iter().map(|task| task.step.part.as_str()).collect(),
+            started: vec![false; tasks.len()],
+            finished: vec![false; tasks.len()],
+            running: 0,
+            tokens: Vec::new(),
+            failed: Vec::new(),
+            tasks,
+        }
+    }
+
+    /// The first task that may start now.
+    fn ready(&self) -> Option<usize> {
+        for (index, task) in self.tasks.iter().enumerate() {
+            let all_before_done = self.finished[..index].iter().all(|finished| *finished);
+            if !self.started[index] {
+                let referred = task.step.after.iter();
+                let blocked = referred
+                    .into_iter()
+                    .any(|p| self.unfinished.contains(p.as_str()));
+                if !blocked && (task.parallel_safe || all_before_done) {
+                    return Some(index);
+                }
+            }
+            if !task.parallel_safe && !self.finished[index] {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn has_job(&self) -> bool {
+        self.running <= self.tokens.len()
+    }
+
+    fn done(&mut self, index: usize, result: Result<(), Box<PartFailure>>) {
+        self.running -= 1;
+        self.finished[index] = true;
+        self.unfinished.remove(self.tasks[index].step.part.as_str());
+        if let Err(failure) = result {
+            self.failed.push((index, *failure));
+        }
+    }
+}
+
+fn in_parallel(
+    run: &RunState<'_>,
+    tasks: Vec<Task<'_>>,
+    jobs: usize,
+    outcome: &mut Outcome,
+) -> Result<(), BuildError> {
+    let (sender, receiver) = mpsc::channel();
+    let jobserver = run.jobserver.as_ref();
+    let tokens = {
+        let sender = sender.clone();
+        let deliver = move |token| drop(sender.send(Message::Token(token)));
+        jobserver
+            .map(|jobserver| jobserver.tokens(deliver))
+            .transpose()
+    };
+    let tokens = tokens.map_err(|source| BuildError::Io {
+        what: "start the jobserver for",
+        path: run.directory.to_owned(),
+        source,
+    })?;
+    let mut schedule = Schedule::new(tasks);
+    std::thread::scope(|scope| {
+        let mut requested = 0;
+        loop {
+            let stopping = !schedule.failed.is_empty() || run.cancellation.is_cancelled();
+            while let Some(index) = schedule.ready().filter(|_| !stopping) {
+                if schedule.running >= jobs {
+                    break;
+                }
+                if !schedule.has_job() {
+                    if requested == 0
+                        && let Some(tokens) = &tokens
+                    {
+                        tokens.request_token();
+                        requested += 1;
+                    }
+                    break;
+                }
+                start(&mut schedule, index, run, scope, &sender);
+            }
+            // A job that no part uses belongs to the make processes of those that run.
+            schedule.tokens.truncate(schedule.running.saturating_sub(1));
+            if schedule.running == 0 {
+                break;
+            }
+            match receiver.recv() {
+                Ok(Message::Done(index, result)) => {
+                    if result.is_ok() {
+                        record(outcome, schedule.tasks[index].step);
+                    }
+                    schedule.done(index, result);
+                }
+                Ok(Message::Token(token)) => {
+                    requested -= 1;
+                    schedule.tokens.extend(token.ok());
+                }
+                Err(_) => break,
+            }
+        }
+    });
+    finish(run, schedule)
+}
+
+fn start<'scope, 'env: 'scope>(
+    schedule: &mut Schedule<'env>,
+    index: usize,
+    run: &'env RunState<'env>,
+    scope: &'scope std::thread::Scope<'scope, 'env>,
+    sender: &mpsc::Sender<Message>,
+) {
+    schedule.started[index] = true;
+    schedule.running += 1;
+    let step = schedule.tasks[index].step;
+    let prepared = schedule.tasks[index].prepared.take();
+    let sender = sender.clone();
+    scope.spawn(move || {
+        let result = match prepared {
+            Some(prepared) => run_step(run, step, prepared).map_err(Box::new),
+            None => Ok(()),
+        };
+        // The receiver lives as long as any part runs.
+        let _ = sender.send(Message::Done(index, result));
+    });
+}
+
+fn finish(run: &RunState<'_>, mut schedule: Schedule<'_>) -> Result<(), BuildError> {
+    schedule.failed.sort_by_key(|(index, _)| *index);
+    let failed: Vec<PartFailure> = schedule
+        .failed
+        .into_iter()
+        .map(|(_, failure)| failure)
+        .collect();
+    if !failed.is_empty() {
+        return Err(failures(failed));
+    }
+    if run.cancellation.is_cancelled() && schedule.finished.iter().any(|finished| !finished) {
+        return Err(BuildError::Cancelled);
+    }
+    Ok(())
+}

@@ -1,0 +1,428 @@
+//! The plan: what will be done with each part and why. A pure function of the parts as the
+//! profile wants them and of the ledger.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Action;
+use crate::initialise::Prepared;
+use crate::ledger::{Entry, EntryState, Ledger};
+
+/// Longest value shown in a reason, in characters.
+const SHOWN: usize = 60;
+
+/// Why something is done with a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reason {
+    /// Nothing was ever installed in this directory.
+    NeverInstalled,
+    /// Other parts are installed, this one is not.
+    New,
+    /// The last run ended while it was at this part.
+    Interrupted,
+    /// Its last installation failed.
+    Failed,
+    /// Another recipe makes it now.
+    RecipeChanged {
+        /// Recipe before.
+        old: String,
+        /// Recipe now.
+        new: String,
+    },
+    /// The recipe comes to another result than it used to.
+    RecipeRenewed,
+    /// A section it refers to is not what it was.
+    ReferenceChanged {
+        /// That section.
+        section: String,
+    },
+    /// An option is not what it was.
+    OptionChanged {
+        /// The option.
+        option: String,
+        /// Its value before; none if it is new.
+        old: Option<String>,
+        /// Its value now; none if it is gone.
+        new: Option<String>,
+        /// `file:line` of the value, if it is written in a profile.
+        at: Option<String>,
+    },
+    /// Something it is made from (say, a template) is not what it was.
+    InputChanged {
+        /// What.
+        input: String,
+    },
+    /// Something it made is gone.
+    PathMissing {
+        /// What.
+        path: PathBuf,
+    },
+    /// The part wants to be updated.
+    Asked {
+        /// Why.
+        why: String,
+    },
+    /// The profile does not want it any more.
+    NoLongerWanted,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverInstalled => f.write_str("never installed"),
+            Self::New => f.write_str("new part"),
+            Self::Interrupted => f.write_str("interrupted last time"),
+            Self::Failed => f.write_str("failed last time"),
+            Self::RecipeChanged { old, new } => write!(f, "recipe changed: `{old}` → `{new}`"),
+            Self::RecipeRenewed => f.write_str("its recipe has a new version"),
+            Self::ReferenceChanged { section } => write!(f, "refers to {section}, which changed"),
+            Self::OptionChanged {
+                option,
+                old,
+                new,
+                at,
+            } => {
+                option_changed(f, option, old.as_deref(), new.as_deref())?;
+                at.as_ref().map_or(Ok(()), |at| write!(f, " at {at}"))
+            }
+            Self::InputChanged { input } => write!(f, "content of {input} changed"),
+            Self::PathMissing { path } => write!(f, "{} is missing", path.display()),
+            Self::Asked { why } => f.write_str(why),
+            Self::NoLongerWanted => f.write_str("no longer wanted"),
+        }
+    }
+}
+
+fn option_changed(
+    f: &mut fmt::Formatter<'_>,
+    option: &str,
+    old: Option<&str>,
+    new: Option<&str>,
+) -> fmt::Result {
+    if is_secret(option) {
+        return write!(f, "option `{option}` changed");
+    }
+    match (old, new) {
+        (None, new) => write!(
+            f,
+            "option `{option}` is new: `{}`",
+            shorten(new.unwrap_or(""))
+        ),
+        (Some(_), None) => write!(f, "option `{option}` is gone"),
+        (Some(old), Some(new)) => {
+            let (old, new) = first_difference(old, new);
+            write!(f, "option `{option}` changed: `{old}` → `{new}`")
+        }
+    }
+}
+
+/// Values that must not show in logs.
+fn is_secret(option: &str) -> bool {
+    let option = option.to_ascii_lowercase();
+    ["passw", "secret", "token", "private", "credential"]
+        .iter()
+        .any(|word| option.contains(word))
+}
+
+/// The first line in which two values differ, of each.
+fn first_difference(old: &str, new: &str) -> (String, String) {
+    let mut old_lines = old.lines();
+    let mut new_lines = new.lines();
+    loop {
+        match (old_lines.next(), new_lines.next()) {
+            (Some(a), Some(b)) if a == b => {}
+            (a, b) => return (shorten(a.unwrap_or("")), shorten(b.unwrap_or(""))),
+        }
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or("");
+    if line.chars().count() <= SHOWN {
+        return line.to_owned();
+    }
+    let start: String = line.chars().take(SHOWN).collect();
+    format!("{start}…")
+}
+
+/// One part and what is done with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Name of the part.
+    pub part: String,
+    /// What is done.
+    pub action: Action,
+    /// Why; empty for [`Action::Keep`], at least one otherwise.
+    pub reasons: Vec<Reason>,
+    /// Parts that must be done before.
+    pub after: Vec<String>,
+}
+
+impl Step {
+    /// All reasons in one line.
+    pub fn why(&self) -> String {
+        self.reasons
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+}
+
+/// What a run will do; immutable. Printed, it is one line per step that does something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// In the order in which Buildout would work: dependencies first; removals last.
+    pub steps: Vec<Step>,
+    /// Oddities of the ledger that a person should know.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// True when there is nothing to do.
+    pub fn is_noop(&self) -> bool {
+        self.steps.iter().all(|step| step.action == Action::Keep)
+    }
+
+    /// How many steps have `action`.
+    pub fn count(&self, action: Action) -> usize {
+        self.steps
+            .iter()
+            .filter(|step| step.action == action)
+            .count()
+    }
+
+    /// Compares what is wanted with what is installed. With `keep_others`, parts that are not
+    /// wanted stay.
+    pub(crate) fn make(
+        wanted: &[Prepared],
+        ledger: &Ledger,
+        directory: &Path,
+        keep_others: bool,
+    ) -> Self {
+        let mut steps: Vec<Step> = wanted
+            .iter()
+            .map(|part| step(part, ledger, directory))
+            .collect();
+        if !keep_others {
+            let unwanted = ledger
+                .parts
+                .keys()
+                .rev()
+                .filter(|name| !wanted.iter().any(|part| part.name == **name));
+            steps.extend(unwanted.map(|name| Step {
+                part: name.clone(),
+                action: Action::Remove,
+                reasons: vec![Reason::NoLongerWanted],
+                after: Vec::new(),
+            }));
+        }
+        let warnings = ledger.corrupt.iter().map(|error| {
+            format!(
+                "the record of what is installed in {} is damaged ({error}): \
+                 every part is installed again",
+                directory.display()
+            )
+        });
+        Self {
+            steps,
+            warnings: warnings.collect(),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        let moving = self.steps.iter().filter(|step| step.action != Action::Keep);
+        for step in moving {
+            writeln!(f, "{:<7} {}: {}", step.action, step.part, step.why())?;
+        }
+        match (self.is_noop(), self.count(Action::Keep)) {
+            (true, _) => writeln!(f, "nothing to do"),
+            (false, 0) => Ok(()),
+            (false, 1) => writeln!(f, "1 part is kept"),
+            (false, kept) => writeln!(f, "{kept} parts are kept"),
+        }
+    }
+}
+
+fn step(part: &Prepared, ledger: &Ledger, directory: &Path) -> Step {
+    let mut reasons = install_reasons(part, ledger, directory);
+    let mut action = if reasons.is_empty() {
+        Action::Keep
+    } else {
+        Action::Install
+    };
+    if action == Action::Keep
+        && let Some(why) = part.part.as_ref().and_then(|part| part.needs_update())
+    {
+        action = Action::Update;
+        reasons.push(Reason::Asked { why });
+    }
+    let after = part.after.iter().cloned().collect();
+    Step {
+        part: part.name.clone(),
+        action,
+        reasons,
+        after,
+    }
+}
+
+fn install_reasons(part: &Prepared, ledger: &Ledger, directory: &Path) -> Vec<Reason> {
+    let Some(entry) = ledger.parts.get(&part.name) else {
+        return vec![if ledger.fresh {
+            Reason::NeverInstalled
+        } else {
+            Reason::New
+        }];
+    };
+    match entry.state {
+        EntryState::Installing => return vec![Reason::Interrupted],
+        EntryState::Failed => return vec![Reason::Failed],
+        EntryState::Installed => {}
+    }
+    let mut reasons = differences(part, entry);
+    if reasons.is_empty() && part.identity != entry.identity {
+        reasons.push(Reason::RecipeRenewed);
+    }
+    reasons.extend(missing(part, entry, directory));
+    reasons
+}
+
+/// What the hash of a part covers and is different now, most telling first.
+fn differences(part: &Prepared, entry: &Entry) -> Vec<Reason> {
+    let (old, new) = (&entry.fingerprint, &part.fingerprint);
+    if part.identity == entry.identity {
+        return Vec::new();
+    }
+    let mut reasons = Vec::new();
+    if old.recipe != new.recipe {
+        reasons.push(Reason::RecipeChanged {
+            old: old.recipe.clone(),
+            new: new.recipe.clone(),
+        });
+    } else if old.recipe_version != new.recipe_version {
+        reasons.push(Reason::RecipeRenewed);
+    }
+    let changed = new.references.iter().filter(|(name, id)| {
+        old.references
+            .get(*name)
+            .is_some_and(|before| before != *id)
+    });
+    reasons.extend(changed.map(|(name, _)| Reason::ReferenceChanged {
+        section: name.clone(),
+    }));
+    reasons.extend(changed_inputs(part, entry));
+    reasons.extend(changed_options(part, entry));
+    reasons
+}
+
+fn changed_inputs(part: &Prepared, entry: &Entry) -> Vec<Reason> {
+    let old = &entry.fingerprint.inputs;
+    let inputs = part.fingerprint.inputs.iter();
+    let changed = inputs.filter(|(name, digest)| old.get(*name).is_some_and(|d| d != *digest));
+    changed
+        .map(|(name, _)| Reason::InputChanged {
+            input: name.clone(),
+        })
+        .collect()
+}
+
+fn changed_options(part: &Prepared, entry: &Entry) -> Vec<Reason> {
+    let (old, new) = (&entry.fingerprint.options, &part.fingerprint.options);
+    let relevant = |name: &&String| {
+        !name.starts_with('_') && *name != "recipe" && old.get(*name) != new.get(*name)
+    };
+    let gone = old.keys().filter(|name| !new.contains_key(*name));
+    new.keys()
+        .chain(gone)
+        .filter(relevant)
+        .map(|name| Reason::OptionChanged {
+            option: name.clone(),
+            old: old.get(name).cloned(),
+            new: new.get(name).cloned(),
+            at: part.option_lines.get(name).cloned(),
+        })
+        .collect()
+}
+
+fn missing(part: &Prepared, entry: &Entry, directory: &Path) -> Option<Reason> {
+    if let Some(shared) = part.shared.as_ref().filter(|shared| !shared.is_built()) {
+        return Some(Reason::PathMissing {
+            path: shared.location.clone(),
+        });
+    }
+    let gone = |path: &&PathBuf| directory.join(path).symlink_metadata().is_err();
+    entry
+        .paths
+        .iter()
+        .find(gone)
+        .map(|path| Reason::PathMissing { path: path.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(option: &str, old: &str, new: &str) -> String {
+        let (old, new) = (Some(old.to_owned()), Some(new.to_owned()));
+        let at = Some("a.cfg:3".to_owned());
+        Reason::OptionChanged {
+            option: option.to_owned(),
+            old,
+            new,
+            at,
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn a_changed_option_shows_the_line_that_differs() {
+        insta::assert_snapshot!(
+            changed("configure-options", "--a\n--b", "--a\n--c"),
+            @"option `configure-options` changed: `--b` → `--c` at a.cfg:3"
+        );
+        insta::assert_snapshot!(
+            changed("admin-password", "hunter2", "hunter3"),
+            @"option `admin-password` changed at a.cfg:3"
+        );
+        assert!(changed("x", "", &"y".repeat(100)).contains("yyy…`"));
+    }
+
+    #[test]
+    fn a_plan_prints_what_moves_and_counts_what_stays() {
+        let step = |part: &str, action, reasons| Step {
+            part: part.into(),
+            action,
+            reasons,
+            after: Vec::new(),
+        };
+        let plan = Plan {
+            steps: vec![
+                step("zlib", Action::Keep, vec![]),
+                step(
+                    "nginx",
+                    Action::Install,
+                    vec![Reason::ReferenceChanged {
+                        section: "zlib".into(),
+                    }],
+                ),
+                step("old", Action::Remove, vec![Reason::NoLongerWanted]),
+            ],
+            warnings: vec![],
+        };
+        insta::assert_snapshot!(plan, @r"
+        install nginx: refers to zlib, which changed
+        remove  old: no longer wanted
+        1 part is kept
+        ");
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+}

@@ -1,0 +1,242 @@
+//! What a recipe is to the engine, and what a recipe sees while a part is initialised.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use slapos_profile::ProfileError;
+
+use crate::context::PartContext;
+use crate::error::PartError;
+
+/// Finds recipes by the name that profiles use (`slapos.recipe.cmmi`, `slapos.cookbook:wrapper`).
+pub trait Recipes: Send + Sync {
+    /// The recipe called `name`.
+    fn find(&self, name: &str) -> Option<Arc<dyn Recipe>>;
+    /// All names, for "did you mean".
+    fn names(&self) -> Vec<&str>;
+}
+
+/// Turns the options of a section into a part.
+pub trait Recipe: Send + Sync {
+    /// Number of what the recipe makes of its options: raised when the same options come to give
+    /// another result, so that installed parts are made again.
+    fn version(&self) -> u32;
+
+    /// Reads the options, sets those that other sections may refer to, and touches nothing.
+    /// Called once per section and plan, in the order in which references need it.
+    ///
+    /// # Errors
+    /// When options are missing or make no sense; see [`PartInit::error`].
+    fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError>;
+}
+
+/// A part that can be installed. Everything it needs was read when it was initialised.
+pub trait Part: Send {
+    /// The paths it is going to make, as far as they are known before; recorded before
+    /// [`Self::install`] is called, so that an interrupted part can be cleaned.
+    fn claims(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Makes the part and returns the paths to remove when it is no longer wanted. What an
+    /// earlier installation of the part recorded is gone already, unless the part is
+    /// [trivial](Self::is_trivial).
+    ///
+    /// # Errors
+    /// Whatever went wrong; what was made stays for inspection and is removed before the next try.
+    fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError>;
+
+    /// Looks after a part that stays as it is. Only called when [`Self::needs_update`] says why.
+    ///
+    /// # Errors
+    /// Whatever went wrong; the part stays recorded as installed.
+    fn update(&self, cx: &PartContext<'_>) -> Result<(), PartError> {
+        let _ = cx;
+        Ok(())
+    }
+
+    /// Why [`Self::update`] must be called although nothing about the part changed, if it must.
+    fn needs_update(&self) -> Option<String> {
+        None
+    }
+
+    /// True for a part that only writes a few whole files, in place and atomically, and can be
+    /// made again at any time: no ledger is written around it alone, and files that stay are
+    /// replaced rather than removed first.
+    fn is_trivial(&self) -> bool {
+        false
+    }
+
+    /// False for a part that must have all earlier parts before it and all later ones after it,
+    /// because it may use what it does not refer to.
+    fn is_parallel_safe(&self) -> bool {
+        true
+    }
+}
+
+/// What [`PartInit`] needs from the engine; object-safe, so that lifetimes stay out of recipes.
+pub(crate) trait InitPort {
+    fn get(&self, section: &str, option: &str) -> Option<&str>;
+    fn options(&self, section: &str) -> IndexMap<String, String>;
+    fn visit(&mut self, from: &str, section: &str) -> Result<(), ProfileError>;
+    fn option(&mut self, from: &str, section: &str, option: &str) -> Result<String, ProfileError>;
+    fn set(&mut self, section: &str, option: &str, value: &str);
+    fn substitute_file(
+        &mut self,
+        section: &str,
+        text: &str,
+        name: &str,
+    ) -> Result<String, ProfileError>;
+    fn error(&self, section: &str, option: &str, message: &str, help: Option<&str>)
+    -> ProfileError;
+    fn previous(&self, section: &str, option: &str) -> Option<&str>;
+    fn made_by(&self, section: &str, path: &Path) -> bool;
+    fn add_input(&mut self, section: &str, name: &str, digest: &str);
+    fn shared_location(&mut self, section: &str) -> Result<Option<PathBuf>, ProfileError>;
+    fn directory(&self) -> &Path;
+    fn offline(&self) -> bool;
+}
+
+/// A section while its recipe reads and completes it.
+pub struct PartInit<'a> {
+    port: &'a mut (dyn InitPort + 'a),
+    name: &'a str,
+}
+
+impl<'a> PartInit<'a> {
+    pub(crate) fn new(port: &'a mut (dyn InitPort + 'a), name: &'a str) -> Self {
+        Self { port, name }
+    }
+
+    /// Name of the section, and of the part.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// The value of an option of this section, substituted.
+    pub fn get(&self, option: &str) -> Option<&str> {
+        self.port.get(self.name, option)
+    }
+
+    /// The value of an option that must be there.
+    ///
+    /// # Errors
+    /// When it is not, naming the option and the section.
+    pub fn require(&self, option: &str) -> Result<String, ProfileError> {
+        match self.get(option) {
+            Some(value) => Ok(value.to_owned()),
+            None => Err(self.error(
+                option,
+                &format!("part `{}` lacks the option `{option}`", self.name),
+                Some(&format!(
+                    "its recipe needs it: add `{option} = ...` to [{}]",
+                    self.name
+                )),
+            )),
+        }
+    }
+
+    /// All options of this section, substituted, in the order of the profile.
+    pub fn options(&self) -> IndexMap<String, String> {
+        self.port.options(self.name)
+    }
+
+    /// Sets an option of this section. The value is never substituted.
+    pub fn set(&mut self, option: &str, value: &str) {
+        self.port.set(self.name, option, value);
+    }
+
+    /// Sets an option unless the section has it, and returns what it is then.
+    pub fn set_default(&mut self, option: &str, value: &str) -> String {
+        if let Some(existing) = self.get(option) {
+            return existing.to_owned();
+        }
+        self.set(option, value);
+        value.to_owned()
+    }
+
+    /// The value of an option of another section, which is initialised first; this part then
+    /// depends on it. An empty `section` is this one.
+    ///
+    /// # Errors
+    /// When there is no such section or option, or the other section cannot be initialised.
+    pub fn option(&mut self, section: &str, option: &str) -> Result<String, ProfileError> {
+        let section = if section.is_empty() {
+            self.name
+        } else {
+            section
+        };
+        self.port.option(self.name, section, option)
+    }
+
+    /// All options of another section, which is initialised first; this part then depends on it.
+    ///
+    /// # Errors
+    /// When there is no such section, or it cannot be initialised.
+    pub fn section(&mut self, section: &str) -> Result<IndexMap<String, String>, ProfileError> {
+        self.port.visit(self.name, section)?;
+        Ok(self.port.options(section))
+    }
+
+    /// Substitutes `${section:option}` in `text`, the content of a file called `name`, as in an
+    /// option of this section. `$$` stays as it is.
+    ///
+    /// # Errors
+    /// As for options; they show the line of the text.
+    pub fn substitute_file(&mut self, text: &str, name: &str) -> Result<String, ProfileError> {
+        self.port.substitute_file(self.name, text, name)
+    }
+
+    /// The directory that holds everything built.
+    pub fn buildout_directory(&self) -> &Path {
+        self.port.directory()
+    }
+
+    /// Where a part that makes a directory makes it: `<parts-directory>/<name>`.
+    pub fn parts_location(&self) -> PathBuf {
+        let parts = self
+            .port
+            .get("buildout", "parts-directory")
+            .unwrap_or("parts");
+        self.port.directory().join(parts).join(self.name)
+    }
+
+    /// True when nothing may be downloaded.
+    pub fn offline(&self) -> bool {
+        self.port.offline()
+    }
+
+    /// The value that `option` had when this part was last installed.
+    pub fn previous(&self, option: &str) -> Option<&str> {
+        self.port.previous(self.name, option)
+    }
+
+    /// True when `path` is made by a section this one refers to (its `location`, `target` or
+    /// `output` is `path` or holds it): it may not exist yet, and its content is accounted for.
+    pub fn is_made_by_reference(&self, path: &Path) -> bool {
+        self.port.made_by(self.name, path)
+    }
+
+    /// Declares that the result depends on `name` (say, a file) having this content.
+    pub fn add_input(&mut self, name: &str, digest: &str) {
+        self.port.add_input(self.name, name, digest);
+    }
+
+    /// For a part that says `shared = true`, to be called when all its options are set: where it
+    /// lives among the shared parts, a place named by the hash of what it is made of. The engine
+    /// then makes the empty directory before [`Part::install`], seals it after, and never calls
+    /// `install` when a whole one is there. `None` when it is not shared, or nothing is shared
+    /// here. Sets `location`.
+    ///
+    /// # Errors
+    /// When `shared` is neither `true` nor `false`.
+    pub fn shared_location(&mut self) -> Result<Option<PathBuf>, ProfileError> {
+        self.port.shared_location(self.name)
+    }
+
+    /// An error about `option` of this section, shown at its line if it has one.
+    pub fn error(&self, option: &str, message: &str, help: Option<&str>) -> ProfileError {
+        self.port.error(self.name, option, message, help)
+    }
+}

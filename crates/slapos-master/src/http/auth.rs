@@ -1,0 +1,76 @@
+//! Who may ask: whoever presents the Master's token.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest as _, Sha256};
+
+use super::{ApiError, App};
+
+/// The digest of a token. Comparing digests takes the same time for every wrong token, and the
+/// token itself is not kept.
+pub(crate) struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    pub(crate) fn of(token: &str) -> TokenDigest {
+        TokenDigest(Sha256::digest(token.as_bytes()).into())
+    }
+
+    fn matches(&self, presented: &str) -> bool {
+        let other = TokenDigest::of(presented);
+        // No early exit: every byte counts.
+        self.0
+            .iter()
+            .zip(other.0)
+            .fold(0, |differs, (one, two)| differs | (one ^ two))
+            == 0
+    }
+}
+
+/// Lets a request through if it has the token.
+pub(crate) async fn require_token(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let presented = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
+    let reason = match presented {
+        Some(token) if app.token.matches(token) => return next.run(request).await,
+        Some(_) => "the token is not this Master's",
+        None => "this Master wants its token, as the header `Authorization: Bearer TOKEN`",
+    };
+    tracing::warn!(
+        "refused {} {}: {reason}",
+        request.method(),
+        request.uri().path()
+    );
+    let mut response = ApiError::new(StatusCode::UNAUTHORIZED, reason).into_response();
+    let challenge = header::HeaderValue::from_static("Bearer");
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_token_matches() {
+        let digest = TokenDigest::of("secret");
+        assert!(digest.matches("secret"));
+        for wrong in ["", "secre", "secrets", "Secret"] {
+            assert!(!digest.matches(wrong));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! HTTP in front of the store: routes, the token, and which outcome has which status.
+//!
+//! Invariants: handlers hold no state between requests; whatever a caller sends, the answer is a
+//! status below 500 unless the database fails; bodies are bounded.
+
+mod api;
+mod auth;
+mod hateoas;
+mod params;
+mod slap;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, Uri, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use slapos_slap::convert::ConvertError;
+use slapos_slap::marshal::MarshalError;
+use slapos_sys::Secret;
+
+use crate::error::StoreError;
+use crate::store::Store;
+
+/// The largest body of a request, in bytes: a formatted computer with thousands of partitions.
+const MAX_BODY: usize = 16 << 20;
+
+/// What all handlers share.
+pub(crate) struct App {
+    pub(crate) store: Store,
+    token: auth::TokenDigest,
+    /// Names this process, for clients that want to know whether a URL leads to themselves.
+    run_id: String,
+}
+
+impl App {
+    pub(crate) fn new(store: Store, token: &Secret) -> std::io::Result<App> {
+        Ok(App {
+            store,
+            token: auth::TokenDigest::of(token.expose()),
+            run_id: slapos_sys::random::hex(16)?,
+        })
+    }
+}
+
+/// All routes.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let protected = Router::new()
+        .merge(slap::routes())
+        .merge(hateoas::routes())
+        .merge(api::routes())
+        .route(
+            "/",
+            get(|| async { text(concat!("SlapOS Master ", env!("CARGO_PKG_VERSION"))) }),
+        )
+        .fallback(unknown_route)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            auth::require_token,
+        ));
+    // Outside of the layer: it says nothing but that the process lives.
+    Router::new()
+        .route("/healthz", get(|| async { text("ok") }))
+        .merge(protected)
+        .with_state(app)
+}
+
+async fn unknown_route(uri: Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        format!("this Master has no {}", uri.path()),
+    )
+}
+
+/// A plain text answer.
+fn text(body: impl Into<String>) -> Response {
+    with_type("text/plain; charset=utf-8", body.into())
+}
+
+/// A marshalled answer.
+fn xml(body: String) -> Response {
+    with_type("text/xml; charset=utf-8", body)
+}
+
+fn with_type(content_type: &'static str, body: String) -> Response {
+    // Texts repeat what users gave: no browser shall take them for a page.
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, body).into_response()
+}
+
+/// A request that is not granted.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    message: String,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, message: impl Into<String>) -> ApiError {
+        ApiError {
+            status,
+            message: message.into(),
+        }
+    }
+
+    fn bad_request(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = text(self.message);
+        *response.status_mut() = self.status;
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> ApiError {
+        let status = match &error {
+            StoreError::NotFound(_) => StatusCode::NOT_FOUND,
+            StoreError::Conflict(_) => StatusCode::CONFLICT,
+            StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
+            StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        if status.is_server_error() {
+            tracing::error!("{error}");
+        }
+        ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<ConvertError> for ApiError {
+    fn from(error: ConvertError) -> ApiError {
+        ApiError::bad_request(error.to_string())
+    }
+}
+
+impl From<MarshalError> for ApiError {
+    fn from(error: MarshalError) -> ApiError {
+        ApiError::bad_request(error.to_string())
+    }
+}
+
+impl From<slapos_slap::UnknownWord> for ApiError {
+    fn from(error: slapos_slap::UnknownWord) -> ApiError {
+        ApiError::bad_request(error.to_string())
+    }
+}

@@ -1,0 +1,212 @@
+//! The classic SLAP routes.
+//!
+//! Answers have the texts that the original documents, `Ignored` included, because scripts
+//! compare them; where the original ignores a report, ours is stored. Unknown computers and
+//! partitions are 404, which clients take as "not found", and not the original's 500.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+use slapos_slap::convert::{
+    answer_to_value, computer_to_value, description_from_value, partition_to_value,
+    request_from_form, texts_from_value,
+};
+use slapos_slap::marshal::{dumps, loads};
+use slapos_slap::{PartitionId, SoftwareState, Value};
+
+use super::params::Params;
+use super::{ApiError, App, hateoas, text, xml};
+use crate::store::Freed;
+
+type Shared = State<Arc<App>>;
+type Answer = Result<Response, ApiError>;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/getComputerInformation", get(computer_information))
+        .route("/getFullComputerInformation", get(computer_information))
+        .route("/registerComputerPartition", get(computer_partition))
+        .route("/loadComputerConfigurationFromXML", post(format))
+        .route("/supplySupply", post(supply))
+        .route("/requestComputerPartition", post(request))
+        .route("/setComputerPartitionConnectionXml", post(set_connection))
+        .route("/softwareInstanceBang", post(bang))
+        .route("/softwareInstanceRename", post(rename))
+        .route("/destroyedComputerPartition", post(destroyed))
+        .route("/destroyedSoftwareRelease", post(software_destroyed))
+        .route("/buildingSoftwareRelease", software_report("building"))
+        .route("/availableSoftwareRelease", software_report("available"))
+        .route("/softwareReleaseError", software_report("error"))
+        .route("/startedComputerPartition", instance_report("started"))
+        .route("/stoppedComputerPartition", instance_report("stopped"))
+        .route("/softwareInstanceError", instance_report("error"))
+        .route("/useComputer", post(|| async { text("Ignored") }))
+        .route(
+            "/computerBang",
+            post(|| async { marshalled(&Value::str("")) }),
+        )
+        .route(
+            "/getComputerPartitionStatus",
+            get(|| async { marshalled(&Value::str("Not implemented.")) }),
+        )
+        .route("/getComputerPartitionCertificate", get(certificate))
+        .route(
+            "/getSoftwareReleaseListFromSoftwareProduct",
+            get(software_product),
+        )
+        .route("/getHateoasUrl", get(hateoas_url))
+        .route(
+            "/getRunId",
+            get(|State(app): Shared| async move { text(&app.run_id) }),
+        )
+}
+
+fn marshalled(value: &Value) -> Answer {
+    Ok(xml(dumps(value)?))
+}
+
+async fn computer_information(State(app): Shared, params: Params) -> Answer {
+    let computer = app.store.computer(&params.computer()?).await?;
+    marshalled(&computer_to_value(&computer))
+}
+
+async fn computer_partition(State(app): Shared, params: Params) -> Answer {
+    let computer = params.require("computer_reference")?.into();
+    let partition = params.require("computer_partition_reference")?.into();
+    let partition = app.store.partition(&computer, &partition).await?;
+    marshalled(&partition_to_value(&partition))
+}
+
+async fn format(State(app): Shared, params: Params) -> Answer {
+    let description = description_from_value(&loads(params.require("xml")?)?)?;
+    app.store.format(&description).await?;
+    Ok(text("done"))
+}
+
+async fn supply(State(app): Shared, params: Params) -> Answer {
+    let (url, computer) = (params.software()?, params.computer()?);
+    let state: SoftwareState = params.require("state")?.parse()?;
+    app.store.supply(&url, &computer, state).await?;
+    let url = Value::str(url.as_str()).repr();
+    Ok(text(format!("Supplied {url} to be {state}")))
+}
+
+async fn request(State(app): Shared, params: Params) -> Answer {
+    let request = request_from_form(|name| params.optional(name))?;
+    let answer = app.store.request(&request).await?;
+    marshalled(&answer_to_value(&answer)?)
+}
+
+async fn set_connection(State(app): Shared, params: Params) -> Answer {
+    let (computer, partition) = (params.computer()?, params.partition()?);
+    let connection = texts_from_value(&loads(params.require("connection_xml")?)?)?;
+    match params.optional("slave_reference") {
+        None => {
+            app.store
+                .set_connection(&computer, &partition, &connection)
+                .await?;
+        }
+        Some(slave) => {
+            app.store
+                .set_shared_connection(&computer, &partition, slave, &connection)
+                .await?;
+        }
+    }
+    Ok(text("done"))
+}
+
+async fn bang(State(app): Shared, params: Params) -> Answer {
+    app.store
+        .bang(&params.computer()?, &params.partition()?)
+        .await?;
+    Ok(text("OK"))
+}
+
+async fn rename(State(app): Shared, params: Params) -> Answer {
+    let (computer, partition) = (params.computer()?, params.partition()?);
+    let title = params.require("new_name")?;
+    if title.is_empty() {
+        return Err(ApiError::bad_request("the new name is empty"));
+    }
+    if app.store.rename(&computer, &partition, title).await? {
+        return Ok(text("done"));
+    }
+    Ok(text(unknown_partition(computer.as_str(), &partition)))
+}
+
+async fn destroyed(State(app): Shared, params: Params) -> Answer {
+    let (computer, partition) = (params.computer()?, params.partition()?);
+    Ok(text(
+        match app.store.destroyed(&computer, &partition).await? {
+            Freed::Yes => "OK".to_owned(),
+            Freed::Unknown => unknown_partition(computer.as_str(), &partition),
+            Freed::ChildrenFirst(children) => {
+                let names: Vec<&str> = children.iter().map(PartitionId::as_str).collect();
+                let names = names.join(", ");
+                format!("Not destroying yet because this partition has child partitions: {names}")
+            }
+        },
+    ))
+}
+
+fn unknown_partition(computer: &str, partition: &PartitionId) -> String {
+    format!("Unknown partition '{partition}' on '{computer}'")
+}
+
+async fn software_destroyed(State(app): Shared, params: Params) -> Answer {
+    app.store
+        .software_destroyed(&params.software()?, &params.computer()?)
+        .await?;
+    Ok(text("OK"))
+}
+
+fn software_report(state: &'static str) -> MethodRouter<Arc<App>> {
+    post(move |State(app): Shared, params: Params| async move {
+        let (url, computer) = (params.software()?, params.computer()?);
+        let message = params.message();
+        app.store
+            .report_software(&url, &computer, state, &message)
+            .await?;
+        Answer::Ok(text("Ignored"))
+    })
+}
+
+fn instance_report(state: &'static str) -> MethodRouter<Arc<App>> {
+    post(move |State(app): Shared, params: Params| async move {
+        let (computer, partition) = (params.computer()?, params.partition()?);
+        let message = params.message();
+        app.store
+            .report_instance(&computer, &partition, state, &message)
+            .await?;
+        Answer::Ok(text("Ignored"))
+    })
+}
+
+/// No partition has a certificate: the token is enough.
+async fn certificate() -> Answer {
+    marshalled(&Value::dict([
+        ("certificate", Value::str("")),
+        ("key", Value::str("")),
+    ]))
+}
+
+/// No Software Product is configured.
+async fn software_product(params: Params) -> Answer {
+    match (
+        params.optional("software_product_reference"),
+        params.optional("software_release_url"),
+    ) {
+        (Some(_), None) => marshalled(&Value::List(Vec::new())),
+        _ => Err(ApiError::bad_request(
+            "give \"software_product_reference\", and nothing else",
+        )),
+    }
+}
+
+async fn hateoas_url(headers: HeaderMap) -> Response {
+    text(format!("{}/hateoas/", hateoas::origin(&headers)))
+}

@@ -1,0 +1,141 @@
+//! A Master as a process: its configuration, its port, its life.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use slapos_slap::ComputerId;
+use slapos_sys::Secret;
+use slapos_sys::clock::SystemClock;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::error::MasterError;
+use crate::http::{self, App};
+use crate::store::Store;
+
+/// How long requests that are being answered may take after the Master was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a Master needs to know.
+#[derive(Debug, Clone)]
+pub struct MasterConfig {
+    /// The address to listen on: a name or an address without brackets, such as `127.0.0.1`.
+    pub host: String,
+    /// The port to listen on; 0 takes a free one, see [`Master::local_addr`].
+    pub port: u16,
+    /// The SQLite file; made, with its directory, when it does not exist.
+    pub database: PathBuf,
+    /// What every caller must present.
+    pub token: Secret,
+    /// The computer that requests go to when they name none.
+    pub computer_id: ComputerId,
+    /// Where profiles given as plain paths live: `/` unless configured. When it changes, the
+    /// Software Releases and instances below it follow.
+    pub local_software_release_root: PathBuf,
+}
+
+/// A Master that has its database and its port, and answers once it is told to [`serve`].
+///
+/// [`serve`]: Master::serve
+pub struct Master {
+    listener: TcpListener,
+    address: SocketAddr,
+    pub(crate) app: Arc<App>,
+}
+
+impl Master {
+    /// Takes the port and opens the database. Callers who connect now are answered later.
+    ///
+    /// # Errors
+    /// When the port or the database cannot be had; see [`MasterError`].
+    pub async fn bind(config: MasterConfig) -> Result<Master, MasterError> {
+        if config.token.expose().is_empty() {
+            return Err(MasterError::NoToken);
+        }
+        let named = if config.host.contains(':') {
+            format!("[{}]:{}", config.host, config.port)
+        } else {
+            format!("{}:{}", config.host, config.port)
+        };
+        let failed = |error: std::io::Error| MasterError::bind(named.clone(), &error);
+        let target = (config.host.as_str(), config.port);
+        let listener = TcpListener::bind(target).await.map_err(failed)?;
+        let address = listener.local_addr()?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                "{address} is reachable from elsewhere, and HTTP does not hide the token"
+            );
+        }
+        let clock = Arc::new(SystemClock);
+        let store = Store::open(&config.database, config.computer_id, clock).await?;
+        store
+            .rebase(&config.local_software_release_root, Path::exists)
+            .await?;
+        let app = Arc::new(App::new(store, &config.token)?);
+        Ok(Master {
+            listener,
+            address,
+            app,
+        })
+    }
+
+    /// Where it listens, with the real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL for clients, without a trailing slash.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Answers until `shutdown` completes; then what is being answered is finished (within ten
+    /// seconds) and the database is closed.
+    ///
+    /// # Errors
+    /// When the machine refuses to go on listening.
+    pub async fn serve(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), MasterError> {
+        tracing::info!("Running on {}", self.url());
+        let (told, stopping) = oneshot::channel::<()>();
+        let listener = self.listener.tap_io(|stream| {
+            // Answers are small, and clients wait for each before they ask again.
+            let _ = stream.set_nodelay(true);
+        });
+        let serving = axum::serve(listener, http::router(Arc::clone(&self.app)))
+            .with_graceful_shutdown(async move {
+                shutdown.await;
+                let _ = told.send(());
+            });
+        let grace_is_over = async move {
+            let _ = stopping.await;
+            tokio::time::sleep(GRACE).await;
+        };
+        let result = tokio::select! {
+            result = serving => result,
+            () = grace_is_over => {
+                tracing::warn!("stopped while requests were still being answered");
+                Ok(())
+            }
+        };
+        self.app.store.close().await;
+        Ok(result?)
+    }
+}
+
+/// Binds and serves in one go.
+///
+/// # Errors
+/// As [`Master::bind`] and [`Master::serve`].
+pub async fn serve(
+    config: MasterConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), MasterError> {
+    Master::bind(config).await?.serve(shutdown).await
+}

@@ -1,0 +1,150 @@
+//! Computers and the Software Releases supplied to them.
+
+use slapos_slap::{
+    ComputerDescription, ComputerId, PartitionDescription, SoftwareState, SoftwareUrl,
+};
+use sqlx::Row as _;
+
+use super::{Store, Tx, require_computer};
+use crate::error::StoreError;
+
+impl Store {
+    /// Takes over how a computer is formatted. Partitions that are no longer described are
+    /// forgotten with whatever was in them; described ones keep their instances.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub async fn format(&self, description: &ComputerDescription) -> Result<(), StoreError> {
+        let now = self.now();
+        let computer = &description.reference;
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO computer (reference, address, netmask, formatted_at) \
+             VALUES ($1, $2, $3, $4) ON CONFLICT (reference) DO UPDATE \
+             SET address = excluded.address, netmask = excluded.netmask, \
+             formatted_at = excluded.formatted_at",
+        )
+        .bind(computer.as_str())
+        .bind(description.address.as_str())
+        .bind(description.netmask.as_str())
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        forget_partitions(&mut tx, description).await?;
+        let mut position = last_position(&mut tx, computer).await?;
+        for partition in &description.partitions {
+            position += 1;
+            keep_partition(&mut tx, computer, partition, position).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Wants a Software Release on a computer, or no longer.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the computer is not known.
+    pub async fn supply(
+        &self,
+        url: &SoftwareUrl,
+        computer: &ComputerId,
+        state: SoftwareState,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let mut tx = self.write().await?;
+        require_computer(&mut tx, computer).await?;
+        sqlx::query(
+            "INSERT INTO software (computer, url, requested_state, requested_at) \
+             VALUES ($1, $2, $3, $4) ON CONFLICT (computer, url) DO UPDATE \
+             SET requested_state = excluded.requested_state, \
+             requested_at = excluded.requested_at",
+        )
+        .bind(computer.as_str())
+        .bind(url.as_str())
+        .bind(state.as_str())
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Deletes the partitions that are not described; what hangs on them goes with them.
+async fn forget_partitions(
+    tx: &mut Tx,
+    description: &ComputerDescription,
+) -> Result<(), StoreError> {
+    let known = sqlx::query("SELECT reference FROM computer_partition WHERE computer = $1")
+        .bind(description.reference.as_str())
+        .fetch_all(&mut **tx)
+        .await?;
+    for row in known {
+        let reference: String = row.try_get("reference")?;
+        if description
+            .partitions
+            .iter()
+            .any(|kept| kept.reference.as_str() == reference)
+        {
+            continue;
+        }
+        sqlx::query("DELETE FROM computer_partition WHERE computer = $1 AND reference = $2")
+            .bind(description.reference.as_str())
+            .bind(reference)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn last_position(tx: &mut Tx, computer: &ComputerId) -> Result<i64, StoreError> {
+    let last = sqlx::query(
+        "SELECT position FROM computer_partition WHERE computer = $1 \
+         ORDER BY position DESC LIMIT 1",
+    )
+    .bind(computer.as_str())
+    .fetch_optional(&mut **tx)
+    .await?;
+    last.map_or(Ok(0), |row| Ok(row.try_get("position")?))
+}
+
+/// Makes the partition unless it is known, and replaces its addresses.
+async fn keep_partition(
+    tx: &mut Tx,
+    computer: &ComputerId,
+    partition: &PartitionDescription,
+    position: i64,
+) -> Result<(), StoreError> {
+    let reference = partition.reference.as_str();
+    sqlx::query(
+        "INSERT INTO computer_partition (computer, reference, position) VALUES ($1, $2, $3) \
+         ON CONFLICT (computer, reference) DO NOTHING",
+    )
+    .bind(computer.as_str())
+    .bind(reference)
+    .bind(position)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("DELETE FROM partition_address WHERE computer = $1 AND partition_reference = $2")
+        .bind(computer.as_str())
+        .bind(reference)
+        .execute(&mut **tx)
+        .await?;
+    let interface = partition.tap.as_deref().unwrap_or(reference);
+    for (place, address) in (0_i64..).zip(&partition.addresses) {
+        sqlx::query(
+            "INSERT INTO partition_address \
+             (computer, partition_reference, position, interface, address, netmask) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(computer.as_str())
+        .bind(reference)
+        .bind(place)
+        .bind(interface)
+        .bind(address.addr.to_string())
+        .bind(address.netmask.as_str())
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! What a node is told about its computer, and a user about his instance trees.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use indexmap::IndexMap;
+use slapos_slap::{
+    Computer, ComputerId, ComputerPartition, InstanceInfo, PartitionId, Report, SoftwareRelease,
+    SoftwareUrl, Value,
+};
+use sqlx::Row as _;
+
+use super::rows::{INSTANCE_COLUMNS, InstanceRow, text, wire_timestamp, word};
+use super::shared::{self, SharedRow};
+use super::{Store, Tx, require_computer, require_partition};
+use crate::error::StoreError;
+
+/// The addresses of partitions, by partition.
+type Addresses = HashMap<PartitionId, Vec<(String, IpAddr)>>;
+
+impl Store {
+    /// Everything wanted of a computer.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when it is not known.
+    pub async fn computer(&self, computer: &ComputerId) -> Result<Computer, StoreError> {
+        let mut tx = self.read().await?;
+        require_computer(&mut tx, computer).await?;
+        Ok(Computer {
+            id: computer.clone(),
+            software: software(&mut tx, computer).await?,
+            partitions: partitions(&mut tx, computer, None).await?,
+        })
+    }
+
+    /// Everything wanted of one partition.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when it is not known.
+    pub async fn partition(
+        &self,
+        computer: &ComputerId,
+        partition: &PartitionId,
+    ) -> Result<ComputerPartition, StoreError> {
+        let mut tx = self.read().await?;
+        require_partition(&mut tx, computer, partition).await?;
+        let found = partitions(&mut tx, computer, Some(partition)).await?;
+        found
+            .into_iter()
+            .next()
+            .ok_or_else(|| StoreError::Damaged(format!("partition {partition} vanished")))
+    }
+
+    /// The root instances, shared ones last; only the one of that title if one is given.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub async fn instance_trees(
+        &self,
+        title: Option<&str>,
+    ) -> Result<Vec<InstanceInfo>, StoreError> {
+        let mut tx = self.read().await?;
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.root = '' \
+             AND ($1 = '' OR i.title = $1) ORDER BY i.title"
+        ));
+        let rows = sqlx::query(sql)
+            .bind(title.unwrap_or(""))
+            .fetch_all(&mut *tx)
+            .await?;
+        let mut trees = Vec::with_capacity(rows.len());
+        for row in &rows {
+            trees.push(tree(InstanceRow::read(row)?));
+        }
+        for row in shared::all(&mut tx).await? {
+            if row.root.is_empty() && title.is_none_or(|title| title == row.title) {
+                trees.push(shared_tree(row));
+            }
+        }
+        Ok(trees)
+    }
+
+    /// The references of the known computers.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub async fn computers(&self) -> Result<Vec<ComputerId>, StoreError> {
+        let mut tx = self.read().await?;
+        let rows = sqlx::query("SELECT reference FROM computer ORDER BY reference")
+            .fetch_all(&mut *tx)
+            .await?;
+        rows.iter()
+            .map(|row| Ok(ComputerId::new(text(row, "reference")?)))
+            .collect()
+    }
+}
+
+fn tree(row: InstanceRow) -> InstanceInfo {
+    InstanceInfo {
+        title: row.title,
+        software: row.software,
+        software_type: row.software_type,
+        shared: false,
+        requested_state: row.requested_state.to_string(),
+        parameters: row.parameters,
+        connection: row.connection,
+    }
+}
+
+fn shared_tree(row: SharedRow) -> InstanceInfo {
+    InstanceInfo {
+        title: row.title,
+        software: row.software,
+        software_type: row.software_type,
+        shared: true,
+        requested_state: "unused".to_owned(),
+        parameters: row.parameters,
+        connection: row.connection,
+    }
+}
+
+async fn software(tx: &mut Tx, computer: &ComputerId) -> Result<Vec<SoftwareRelease>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT url, requested_state FROM software WHERE computer = $1 ORDER BY requested_at, url",
+    )
+    .bind(computer.as_str())
+    .fetch_all(&mut **tx)
+    .await?;
+    let read = |row| {
+        let url = SoftwareUrl::new(text(row, "url")?);
+        Ok(SoftwareRelease {
+            url,
+            state: word(row, "requested_state")?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// All partitions of a computer, or the one given, in the order of formatting.
+async fn partitions(
+    tx: &mut Tx,
+    computer: &ComputerId,
+    only: Option<&PartitionId>,
+) -> Result<Vec<ComputerPartition>, StoreError> {
+    let only = only.map_or("", PartitionId::as_str);
+    let known = sqlx::query(
+        "SELECT reference FROM computer_partition WHERE computer = $1 \
+         AND ($2 = '' OR reference = $2) ORDER BY position",
+    )
+    .bind(computer.as_str())
+    .bind(only)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut addresses = addresses(tx, computer, only).await?;
+    let mut instances = instances(tx, computer, only).await?;
+    let mut hosted = shared::hosted_on(tx, computer).await?;
+    let mut all = Vec::with_capacity(known.len());
+    for row in &known {
+        let id = PartitionId::new(text(row, "reference")?);
+        let mut partition = ComputerPartition::free(computer.clone(), id);
+        partition.ip_list = addresses.remove(&partition.id).unwrap_or_default();
+        if let Some(instance) = instances.remove(&partition.id) {
+            fill(&mut partition, instance);
+        }
+        let slaves = hosted.remove(&partition.id).unwrap_or_default();
+        partition.slave_instance_list = slaves.into_iter().map(slave_entry).collect();
+        all.push(partition);
+    }
+    Ok(all)
+}
+
+/// Puts an instance in a free partition.
+fn fill(partition: &mut ComputerPartition, instance: InstanceRow) {
+    partition.root_instance_title = instance.root_title().to_owned();
+    partition.instance_title = instance.title;
+    partition.requested_state = instance.requested_state;
+    partition.software = Some(instance.software);
+    partition.software_type = instance.software_type;
+    partition.parameters = instance.parameters;
+    partition.connection = instance.connection;
+    partition.timestamp = Some(wire_timestamp(instance.changed_at));
+    partition.access_status = instance.reported.as_ref().map(access_status);
+}
+
+/// The last report in the words that nodes and users look for.
+fn access_status(report: &Report) -> String {
+    match report.state.as_str() {
+        "error" => format!("#error {}", report.message),
+        "started" => "#access Instance correctly started".to_owned(),
+        state => format!("#access Instance correctly {state}"),
+    }
+}
+
+/// A shared instance as its host sees it. What SLAP adds wins over the user's parameters.
+fn slave_entry(row: SharedRow) -> IndexMap<String, Value> {
+    let mut entry: IndexMap<String, Value> = row
+        .parameters
+        .into_iter()
+        .map(|(key, value)| (key, Value::str(value)))
+        .collect();
+    entry.insert("slave_title".to_owned(), Value::str(&row.reference));
+    entry.insert("slave_reference".to_owned(), Value::str(row.reference));
+    entry.insert(
+        "slap_software_type".to_owned(),
+        Value::str(row.software_type),
+    );
+    entry
+}
+
+/// The addresses of a computer's partitions; `only` one of them unless empty.
+pub(super) async fn addresses(
+    tx: &mut Tx,
+    computer: &ComputerId,
+    only: &str,
+) -> Result<Addresses, StoreError> {
+    let rows = sqlx::query(
+        "SELECT partition_reference, interface, address FROM partition_address \
+         WHERE computer = $1 AND ($2 = '' OR partition_reference = $2) \
+         ORDER BY partition_reference, position",
+    )
+    .bind(computer.as_str())
+    .bind(only)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut addresses = Addresses::new();
+    for row in &rows {
+        let partition = PartitionId::new(text(row, "partition_reference")?);
+        let entry = (row.try_get("interface")?, word(row, "address")?);
+        addresses.entry(partition).or_default().push(entry);
+    }
+    Ok(addresses)
+}
+
+async fn instances(
+    tx: &mut Tx,
+    computer: &ComputerId,
+    only: &str,
+) -> Result<HashMap<PartitionId, InstanceRow>, StoreError> {
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.computer = $1 \
+         AND ($2 = '' OR i.partition_reference = $2)"
+    ));
+    let rows = sqlx::query(sql)
+        .bind(computer.as_str())
+        .bind(only)
+        .fetch_all(&mut **tx)
+        .await?;
+    let mut instances = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let instance = InstanceRow::read(row)?;
+        instances.insert(instance.partition.clone(), instance);
+    }
+    Ok(instances)
+}

@@ -1,0 +1,249 @@
+//! Instances that exist: what they publish, bang, new titles, and their end.
+
+use indexmap::IndexMap;
+use slapos_slap::{ComputerId, InstanceState, PartitionId};
+
+use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
+use super::{Store, Tx, require_partition};
+use crate::error::StoreError;
+
+/// What became of a partition whose instance is reported as removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Freed {
+    /// It is free.
+    Yes,
+    /// It is the root of a tree that still has children in these partitions; they are now wanted
+    /// destroyed too.
+    ChildrenFirst(Vec<PartitionId>),
+    /// There is no such partition.
+    Unknown,
+}
+
+impl Store {
+    /// Replaces what the instance in a partition publishes.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when no instance is there.
+    pub async fn set_connection(
+        &self,
+        computer: &ComputerId,
+        partition: &PartitionId,
+        connection: &IndexMap<String, String>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        require_partition(&mut tx, computer, partition).await?;
+        require_instance(&mut tx, computer, partition).await?;
+        sqlx::query(
+            "UPDATE instance SET connection = $3 WHERE computer = $1 AND partition_reference = $2",
+        )
+        .bind(computer.as_str())
+        .bind(partition.as_str())
+        .bind(to_column(connection))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Makes the whole tree of the instance in a partition be processed again. A free partition
+    /// has none.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such partition.
+    pub async fn bang(
+        &self,
+        computer: &ComputerId,
+        partition: &PartitionId,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let mut tx = self.write().await?;
+        require_partition(&mut tx, computer, partition).await?;
+        if let Some(instance) = instance_at(&mut tx, computer, partition).await? {
+            for member in tree(&mut tx, instance.root_title()).await? {
+                touch(&mut tx, &member, member.requested_state, now).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Gives another title to the instance in a partition; `false` when there is no such
+    /// partition. The children of a root stay its children.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when no instance is there, [`StoreError::Conflict`] when its tree
+    /// has the title already.
+    pub async fn rename(
+        &self,
+        computer: &ComputerId,
+        partition: &PartitionId,
+        title: &str,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        match require_partition(&mut tx, computer, partition).await {
+            Err(StoreError::NotFound(_)) => return Ok(false),
+            other => other?,
+        }
+        let instance = require_instance(&mut tx, computer, partition).await?;
+        if instance.title == title {
+            return Ok(true);
+        }
+        if instance_of(&mut tx, &instance.root, title).await?.is_some() {
+            let former = &instance.title;
+            return Err(StoreError::Conflict(format!(
+                "{former} cannot be renamed: there is another instance {title}"
+            )));
+        }
+        sqlx::query(
+            "UPDATE instance SET title = $3 WHERE computer = $1 AND partition_reference = $2",
+        )
+        .bind(computer.as_str())
+        .bind(partition.as_str())
+        .bind(title)
+        .execute(&mut *tx)
+        .await?;
+        if instance.root.is_empty() {
+            sqlx::query("UPDATE instance SET root = $2 WHERE root = $1")
+                .bind(instance.title.as_str())
+                .bind(title)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes note that the instance in a partition is removed from its computer. The partition
+    /// becomes free, except that the children of a root must go first.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub async fn destroyed(
+        &self,
+        computer: &ComputerId,
+        partition: &PartitionId,
+    ) -> Result<Freed, StoreError> {
+        let now = self.now();
+        let mut tx = self.write().await?;
+        match require_partition(&mut tx, computer, partition).await {
+            Err(StoreError::NotFound(_)) => return Ok(Freed::Unknown),
+            other => other?,
+        }
+        let Some(instance) = instance_at(&mut tx, computer, partition).await? else {
+            // Reported again, after an answer that was lost.
+            return Ok(Freed::Yes);
+        };
+        let mut children = Vec::new();
+        if instance.root.is_empty() {
+            for member in tree(&mut tx, &instance.title).await? {
+                if member.root.is_empty() {
+                    continue;
+                }
+                if member.requested_state != InstanceState::Destroyed {
+                    touch(&mut tx, &member, InstanceState::Destroyed, now).await?;
+                }
+                children.push(member.partition);
+            }
+        }
+        if children.is_empty() {
+            delete(&mut tx, computer, partition).await?;
+        }
+        tx.commit().await?;
+        Ok(if children.is_empty() {
+            Freed::Yes
+        } else {
+            Freed::ChildrenFirst(children)
+        })
+    }
+}
+
+/// The instance in a partition.
+pub(super) async fn instance_at(
+    tx: &mut Tx,
+    computer: &ComputerId,
+    partition: &PartitionId,
+) -> Result<Option<InstanceRow>, StoreError> {
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT {INSTANCE_COLUMNS} FROM instance i \
+         WHERE i.computer = $1 AND i.partition_reference = $2"
+    ));
+    let row = sqlx::query(sql)
+        .bind(computer.as_str())
+        .bind(partition.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.as_ref().map(InstanceRow::read).transpose()
+}
+
+/// The instance of that title in a tree; `root` is empty for roots themselves.
+pub(super) async fn instance_of(
+    tx: &mut Tx,
+    root: &str,
+    title: &str,
+) -> Result<Option<InstanceRow>, StoreError> {
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.root = $1 AND i.title = $2"
+    ));
+    let row = sqlx::query(sql)
+        .bind(root)
+        .bind(title)
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.as_ref().map(InstanceRow::read).transpose()
+}
+
+/// The root of that title and all its children.
+async fn tree(tx: &mut Tx, title: &str) -> Result<Vec<InstanceRow>, StoreError> {
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT {INSTANCE_COLUMNS} FROM instance i LEFT JOIN computer_partition p \
+         ON p.computer = i.computer AND p.reference = i.partition_reference \
+         WHERE i.root = $1 OR (i.root = '' AND i.title = $1) ORDER BY i.computer, p.position"
+    ));
+    let rows = sqlx::query(sql).bind(title).fetch_all(&mut **tx).await?;
+    rows.iter().map(InstanceRow::read).collect()
+}
+
+/// Wants that state of an instance, and its node to look at it again.
+pub(super) async fn touch(
+    tx: &mut Tx,
+    instance: &InstanceRow,
+    state: InstanceState,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE instance SET requested_state = $3, changed_at = $4 \
+         WHERE computer = $1 AND partition_reference = $2",
+    )
+    .bind(instance.computer.as_str())
+    .bind(instance.partition.as_str())
+    .bind(state.as_str())
+    .bind(later_than(instance.changed_at, now))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn require_instance(
+    tx: &mut Tx,
+    computer: &ComputerId,
+    partition: &PartitionId,
+) -> Result<InstanceRow, StoreError> {
+    instance_at(tx, computer, partition).await?.ok_or_else(|| {
+        StoreError::NotFound(format!(
+            "partition {partition} of {computer} has no instance"
+        ))
+    })
+}
+
+async fn delete(
+    tx: &mut Tx,
+    computer: &ComputerId,
+    partition: &PartitionId,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM instance WHERE computer = $1 AND partition_reference = $2")
+        .bind(computer.as_str())
+        .bind(partition.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

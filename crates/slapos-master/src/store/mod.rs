@@ -1,0 +1,127 @@
+//! All that a Master remembers. Only this module and its children speak SQL.
+//!
+//! Invariants: each public function is one transaction; a change is on disk before the function
+//! returns; readers never wait for writers. What is peculiar to SQLite is in [`sqlite`] alone.
+
+mod computers;
+mod information;
+mod instances;
+mod overview;
+mod rebase;
+mod reports;
+mod request;
+mod rows;
+mod shared;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use slapos_slap::{ComputerId, PartitionId};
+use slapos_sys::clock::Clock;
+use sqlx::{Any, AnyPool, Transaction};
+
+use crate::error::StoreError;
+
+pub use instances::Freed;
+
+/// One transaction on the database.
+type Tx = Transaction<'static, Any>;
+
+/// The memory of a Master.
+pub struct Store {
+    readers: AnyPool,
+    writer: AnyPool,
+    clock: Arc<dyn Clock>,
+    /// The computer that requests go to when they name none.
+    home: ComputerId,
+}
+
+impl Store {
+    /// Opens the database file, making it if it does not exist, and brings it to the present
+    /// schema. `home` is the computer of requests that name none; it is made known.
+    ///
+    /// # Errors
+    /// [`StoreError::NotOurs`] and [`StoreError::Newer`] leave the file as it is.
+    pub async fn open(
+        path: &Path,
+        home: ComputerId,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Store, StoreError> {
+        let (writer, readers) = sqlite::open(path, &*clock).await?;
+        let store = Store {
+            readers,
+            writer,
+            clock,
+            home,
+        };
+        let mut tx = store.write().await?;
+        sqlx::query(
+            "INSERT INTO computer (reference, address, netmask) VALUES ($1, '', '') \
+             ON CONFLICT (reference) DO NOTHING",
+        )
+        .bind(store.home.as_str())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(store)
+    }
+
+    /// Waits for running transactions and closes the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// A consistent view; dropped without commit.
+    async fn read(&self) -> Result<Tx, StoreError> {
+        Ok(self.readers.begin().await?)
+    }
+
+    /// The right to change things; what is not committed did not happen.
+    async fn write(&self) -> Result<Tx, StoreError> {
+        Ok(self.writer.begin_with(sqlite::BEGIN_WRITE).await?)
+    }
+
+    /// The present time in microseconds since 1970.
+    fn now(&self) -> i64 {
+        self.clock.now().as_microsecond()
+    }
+}
+
+/// Requires that the computer is known.
+async fn require_computer(tx: &mut Tx, computer: &ComputerId) -> Result<(), StoreError> {
+    let found = sqlx::query("SELECT reference FROM computer WHERE reference = $1")
+        .bind(computer.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+    match found {
+        Some(_) => Ok(()),
+        None => Err(StoreError::NotFound(format!(
+            "computer {computer} is not known: run `slapos node format` there first"
+        ))),
+    }
+}
+
+/// Requires that the partition is known.
+async fn require_partition(
+    tx: &mut Tx,
+    computer: &ComputerId,
+    partition: &PartitionId,
+) -> Result<(), StoreError> {
+    let found = sqlx::query(
+        "SELECT reference FROM computer_partition WHERE computer = $1 AND reference = $2",
+    )
+    .bind(computer.as_str())
+    .bind(partition.as_str())
+    .fetch_optional(&mut **tx)
+    .await?;
+    match found {
+        Some(_) => Ok(()),
+        None => Err(StoreError::NotFound(format!(
+            "computer {computer} has no partition {partition}"
+        ))),
+    }
+}

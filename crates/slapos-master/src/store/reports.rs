@@ -1,0 +1,112 @@
+//! What nodes report. A report never changes what is wanted.
+
+use slapos_slap::{ComputerId, PartitionId, SoftwareUrl};
+
+use super::{Store, require_computer, require_partition};
+use crate::error::StoreError;
+
+/// The longest message that is kept, in bytes: its end, where errors usually say why.
+const MAX_MESSAGE: usize = 64 * 1024;
+
+impl Store {
+    /// Takes note of the state of a Software Release: `building`, `available` or `error`.
+    /// Reports about one that is not supplied are dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the computer is not known.
+    pub async fn report_software(
+        &self,
+        url: &SoftwareUrl,
+        computer: &ComputerId,
+        state: &str,
+        message: &str,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let mut tx = self.write().await?;
+        require_computer(&mut tx, computer).await?;
+        sqlx::query(
+            "UPDATE software SET reported_state = $3, reported_message = $4, reported_at = $5 \
+             WHERE computer = $1 AND url = $2",
+        )
+        .bind(computer.as_str())
+        .bind(url.as_str())
+        .bind(state)
+        .bind(end_of(message))
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets a Software Release that is removed from its computer.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub async fn software_destroyed(
+        &self,
+        url: &SoftwareUrl,
+        computer: &ComputerId,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("DELETE FROM software WHERE computer = $1 AND url = $2")
+            .bind(computer.as_str())
+            .bind(url.as_str())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Takes note of the state of an instance: `started`, `stopped` or `error`. Reports about a
+    /// free partition are dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such partition.
+    pub async fn report_instance(
+        &self,
+        computer: &ComputerId,
+        partition: &PartitionId,
+        state: &str,
+        message: &str,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let mut tx = self.write().await?;
+        require_partition(&mut tx, computer, partition).await?;
+        sqlx::query(
+            "UPDATE instance SET reported_state = $3, reported_message = $4, reported_at = $5 \
+             WHERE computer = $1 AND partition_reference = $2",
+        )
+        .bind(computer.as_str())
+        .bind(partition.as_str())
+        .bind(state)
+        .bind(end_of(message))
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// The end of a message, not longer than [`MAX_MESSAGE`].
+fn end_of(message: &str) -> String {
+    let mut start = message.len().saturating_sub(MAX_MESSAGE);
+    while !message.is_char_boundary(start) {
+        start += 1;
+    }
+    message[start..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_long_message_is_kept() {
+        assert_eq!(end_of("short"), "short");
+        let long = format!("{}end", "é".repeat(MAX_MESSAGE));
+        let kept = end_of(&long);
+        assert!(kept.len() <= MAX_MESSAGE && kept.ends_with("éend"));
+    }
+}

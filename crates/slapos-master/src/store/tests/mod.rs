@@ -1,0 +1,109 @@
+//! The store's rules, each against a real SQLite file.
+
+mod file;
+mod requests;
+mod shared;
+mod trees;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use slapos_slap::{
+    Address, ComputerDescription, ComputerPartition, InstanceAnswer, InstanceRequest,
+    InstanceState, PartitionDescription,
+};
+use slapos_sys::clock::{ManualClock, Timestamp};
+
+use super::Store;
+use crate::error::StoreError;
+
+pub(super) const SOFTWARE: &str = "http://example.org/software.cfg";
+
+/// A store in a temporary directory with a clock that stands still.
+pub(super) struct Fixture {
+    pub(super) store: Store,
+    pub(super) path: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Timestamp::from_second(1_000_000).unwrap()))
+}
+
+pub(super) async fn reopen(path: &std::path::Path) -> Result<Store, StoreError> {
+    Store::open(path, "home".into(), clock()).await
+}
+
+/// A store whose own computer `home` has that many partitions.
+pub(super) async fn store(partitions: usize) -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("made/proxy.db");
+    let store = reopen(&path).await.unwrap();
+    store
+        .format(&description("home", partitions))
+        .await
+        .unwrap();
+    Fixture {
+        store,
+        path,
+        _directory: directory,
+    }
+}
+
+pub(super) fn description(computer: &str, partitions: usize) -> ComputerDescription {
+    let partition = |number: usize| PartitionDescription {
+        reference: format!("slappart{number}").into(),
+        addresses: vec![Address {
+            addr: format!("10.0.0.{number}").parse().unwrap(),
+            netmask: "255.255.255.255".to_owned(),
+        }],
+        tap: None,
+    };
+    ComputerDescription {
+        reference: computer.into(),
+        address: "127.0.0.1".to_owned(),
+        netmask: "255.0.0.0".to_owned(),
+        partitions: (0..partitions).map(partition).collect(),
+    }
+}
+
+pub(super) fn wish(title: &str) -> InstanceRequest {
+    InstanceRequest::new(title, SOFTWARE)
+}
+
+pub(super) fn texts(items: &[(&str, &str)]) -> indexmap::IndexMap<String, String> {
+    items
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+impl Fixture {
+    pub(super) async fn request(&self, request: &InstanceRequest) -> InstanceAnswer {
+        self.store.request(request).await.unwrap()
+    }
+
+    /// Requests a root, or a child when `parent` is the partition that asks.
+    pub(super) async fn place(&self, title: &str, parent: Option<&str>) -> InstanceAnswer {
+        let mut request = wish(title);
+        request.requester = parent.map(|partition| ("home".into(), partition.into()));
+        self.request(&request).await
+    }
+
+    pub(super) async fn want(&self, title: &str, state: InstanceState) -> InstanceAnswer {
+        let mut request = wish(title);
+        request.state = Some(state);
+        self.request(&request).await
+    }
+
+    pub(super) async fn partition(&self, reference: &str) -> ComputerPartition {
+        self.store
+            .partition(&"home".into(), &reference.into())
+            .await
+            .unwrap()
+    }
+
+    pub(super) async fn timestamp(&self, reference: &str) -> String {
+        self.partition(reference).await.timestamp.unwrap()
+    }
+}

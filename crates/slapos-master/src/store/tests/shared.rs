@@ -1,0 +1,100 @@
+//! Shared instances.
+
+use slapos_slap::{InstanceState, Value};
+
+use super::*;
+
+fn slave(title: &str, parameters: &[(&str, &str)]) -> InstanceRequest {
+    let mut request = wish(title);
+    request.shared = true;
+    request.parameters = texts(parameters);
+    request
+}
+
+#[tokio::test]
+async fn a_host_is_told_of_each_change_of_its_slaves() {
+    let fixture = store(2).await;
+    let error = fixture.store.request(&slave("s", &[])).await.unwrap_err();
+    insta::assert_snapshot!(error, @"No partition corresponding to slave request: s. Computer home has no instance of http://example.org/software.cfg with type default");
+    fixture.place("host", None).await;
+    let mut last = fixture.timestamp("slappart0").await;
+    let answer = fixture.request(&slave("s", &[("port", "80")])).await;
+    assert_eq!(
+        (answer.guid, answer.partition.as_str()),
+        (None, "slappart0")
+    );
+    assert_eq!(answer.ip_list.len(), 1);
+    let host = fixture.partition("slappart0").await;
+    let listed = &host.slave_instance_list[0];
+    assert_eq!(listed["slave_reference"], Value::str("_s"));
+    assert_eq!(listed["slave_title"], Value::str("_s"));
+    assert_eq!(listed["port"], Value::str("80"));
+    for (port, changes) in [("80", true), ("80", false), ("81", true)] {
+        fixture.request(&slave("s", &[("port", port)])).await;
+        let now = fixture.timestamp("slappart0").await;
+        assert_eq!(now > last, changes, "port {port}");
+        last = now;
+    }
+    let mut gone = slave("s", &[]);
+    gone.state = Some(InstanceState::Destroyed);
+    fixture.request(&gone).await;
+    let host = fixture.partition("slappart0").await;
+    assert!(host.slave_instance_list.is_empty());
+    assert!(host.timestamp.unwrap() > last);
+    assert!(fixture.store.request(&gone).await.is_err());
+}
+
+#[tokio::test]
+async fn the_host_publishes_for_its_slaves() {
+    let fixture = store(1).await;
+    fixture.place("host", None).await;
+    fixture.request(&slave("s", &[])).await;
+    let url = texts(&[("url", "http://s/")]);
+    let (home, host) = ("home".into(), "slappart0".into());
+    fixture
+        .store
+        .set_shared_connection(&home, &host, "_s", &url)
+        .await
+        .unwrap();
+    assert_eq!(fixture.request(&slave("s", &[])).await.connection, url);
+    assert_eq!(
+        fixture.request(&slave("s", &[("a", "b")])).await.connection,
+        url
+    );
+    let trees = fixture.store.instance_trees(None).await.unwrap();
+    assert!(trees[1].shared && trees[1].connection == url);
+    let unknown = fixture
+        .store
+        .set_shared_connection(&home, &host, "_t", &url)
+        .await;
+    insta::assert_snapshot!(unknown.unwrap_err(), @"partition slappart0 of home hosts no shared instance _t");
+}
+
+#[tokio::test]
+async fn instance_guid_chooses_the_host_and_a_freed_host_takes_its_slaves_along() {
+    let fixture = store(2).await;
+    fixture.place("one", None).await;
+    fixture.place("two", None).await;
+    let mut request = slave("s", &[]);
+    request.sla = texts(&[("instance_guid", "home-slappart1")]);
+    assert_eq!(
+        fixture.request(&request).await.partition.as_str(),
+        "slappart1"
+    );
+    request.sla.clear();
+    assert_eq!(
+        fixture.request(&request).await.partition.as_str(),
+        "slappart1",
+        "it stays"
+    );
+    fixture
+        .store
+        .destroyed(&"home".into(), &"slappart1".into())
+        .await
+        .unwrap();
+    assert!(fixture.store.overview().await.unwrap().shared.is_empty());
+    assert_eq!(
+        fixture.request(&request).await.partition.as_str(),
+        "slappart0"
+    );
+}

@@ -1,0 +1,360 @@
+//! `slapos.cfg`: what this node is, as the original names it.
+//!
+//! Section and option names are the original's. Ours beside them: `master_token_file` and
+//! `download_cache` in `[slapos]`. Every option read here has an effect; others are left alone,
+//! because the same file may serve other programs.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use slapos_config::{Config, ConfigError};
+use slapos_slap::ComputerId;
+
+use crate::size::parse_size;
+
+/// Where the configuration is looked for when nothing else names it.
+pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";
+
+const MEBI: u64 = 1 << 20;
+
+/// One node's configuration.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// `[slapos] computer_id`.
+    pub computer_id: ComputerId,
+    /// `[slapos] master_url`.
+    pub master_url: String,
+    /// `[slapos] master_token_file`: a file that holds the token this node shows to its Master;
+    /// that of the embedded Master is `master.token` beside its database unless set.
+    pub master_token_file: Option<PathBuf>,
+    /// `[slapos] software_root`: holds one directory per Software Release.
+    pub software_root: PathBuf,
+    /// `[slapos] instance_root`: holds the Computer Partitions.
+    pub instance_root: PathBuf,
+    /// `[slapos] shared_part_list`: where parts shared by Software Releases live.
+    pub shared_part_list: Vec<PathBuf>,
+    /// `[slapos] download_cache`: archives by hash; `<software_root>/.cache` unless set.
+    pub download_cache: PathBuf,
+    /// `[slapos] maximum_periodicity`: after how long an unchanged instance is processed again.
+    pub maximum_periodicity: Duration,
+    /// `[slapos] promise_timeout`: how long one promise may take.
+    pub promise_timeout: Duration,
+    /// `[slapos] software_min_free_space`, bytes.
+    pub software_min_free_space: u64,
+    /// `[slapos] instance_min_free_space`, bytes.
+    pub instance_min_free_space: u64,
+    /// `[slapos] pidfile_software`: the lock against concurrent `node software` runs.
+    pub pidfile_software: PathBuf,
+    /// `[slapos] pidfile_instance`: the lock against concurrent `node instance` runs.
+    pub pidfile_instance: PathBuf,
+    /// `[slapos] pidfile_report`: the lock against concurrent `node report` runs.
+    pub pidfile_report: PathBuf,
+    /// `[slapformat]`.
+    pub format: FormatConfig,
+    /// `[slapproxy]`, when the file has that section.
+    pub proxy: Option<ProxyConfig>,
+}
+
+/// `[slapformat]`: what `node format` makes.
+#[derive(Clone, Debug)]
+pub struct FormatConfig {
+    /// `partition_amount`.
+    pub partition_amount: u32,
+    /// `partition_base_name`: directories are this and a number.
+    pub partition_base_name: String,
+    /// `user_base_name`: users are this and a number.
+    pub user_base_name: String,
+    /// `software_user`: owns and builds the Software Releases.
+    pub software_user: String,
+    /// `alter_user`: whether users may be created (needs root).
+    pub alter_user: bool,
+    /// `interface_name`, told to the Master with each address.
+    pub interface_name: String,
+    /// `ipv4_local_network`: partitions get one address each out of it.
+    pub ipv4_local_network: Ipv4Network,
+}
+
+/// `[slapproxy]`: the embedded Master.
+#[derive(Clone, Debug)]
+pub struct ProxyConfig {
+    /// `host`: the address to listen on.
+    pub host: String,
+    /// `port`.
+    pub port: u16,
+    /// `database_uri`: the SQLite file.
+    pub database_uri: PathBuf,
+}
+
+/// An IPv4 network such as `127.16.0.0/16`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv4Network {
+    base: Ipv4Addr,
+    prefix: u8,
+}
+
+impl Ipv4Network {
+    /// The address number `index` (from 0) that a partition can have, `None` when the network is
+    /// too small. The network's own address is not given out.
+    pub fn host(&self, index: u32) -> Option<Ipv4Addr> {
+        let size = 1_u64 << (32 - u32::from(self.prefix));
+        let offset = u64::from(index) + 1;
+        let usable = if size > 2 { size - 1 } else { size };
+        let address = u64::from(u32::from(self.base)) + offset;
+        (offset < usable).then(|| u32::try_from(address).ok().map(Ipv4Addr::from)).flatten()
+    }
+
+    /// True when every address of the network is one of the machine's loopback addresses.
+    pub fn is_loopback(&self) -> bool {
+        self.base.is_loopback() && self.prefix >= 8
+    }
+}
+
+impl std::fmt::Display for Ipv4Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.base, self.prefix)
+    }
+}
+
+impl FromStr for Ipv4Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not an IPv4 network such as 10.0.0.0/16");
+        let (base, prefix) = text.split_once('/').ok_or_else(wrong)?;
+        let base: Ipv4Addr = base.parse().map_err(|_| wrong())?;
+        let prefix: u8 = prefix.parse().ok().filter(|prefix| *prefix <= 32).ok_or_else(wrong)?;
+        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+        Ok(Self { base: Ipv4Addr::from(u32::from(base) & mask), prefix })
+    }
+}
+
+impl NodeConfig {
+    /// Reads the configuration of a node.
+    ///
+    /// # Errors
+    /// Names the file and line of what is missing or wrong.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Self::from_config(&Config::read(path)?, path)
+    }
+
+    /// What [`read`](Self::read) does with a file already parsed; `path` is its name.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_config(config: &Config, path: &Path) -> Result<Self, ConfigError> {
+        let r = Reader { config, section: "slapos" };
+        let software_root = r.absolute_path("software_root")?;
+        let instance_root = r.absolute_path("instance_root")?;
+        let lock = |name: &str| instance_root.join("var/run").join(name);
+        let proxy = ProxyConfig::from_config(config)?;
+        let beside_database =
+            proxy.as_ref().map(|proxy| proxy.database_uri.with_file_name("master.token"));
+        Ok(Self {
+            file: path.to_owned(),
+            computer_id: ComputerId::new(r.required("computer_id")?),
+            master_url: r.required("master_url")?.to_owned(),
+            master_token_file: r.optional_path("master_token_file")?.or(beside_database),
+            shared_part_list: r.path_list("shared_part_list")?,
+            download_cache: r
+                .optional_path("download_cache")?
+                .unwrap_or_else(|| software_root.join(".cache")),
+            maximum_periodicity: r.seconds("maximum_periodicity", 86_400)?,
+            promise_timeout: r.seconds("promise_timeout", 20)?,
+            software_min_free_space: r.size("software_min_free_space", 1000 * MEBI)?,
+            instance_min_free_space: r.size("instance_min_free_space", 1000 * MEBI)?,
+            pidfile_software: r.path_or("pidfile_software", lock("slapgrid-sr.pid"))?,
+            pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
+            pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
+            format: FormatConfig::from_config(config)?,
+            proxy,
+            software_root,
+            instance_root,
+        })
+    }
+
+    /// The directory of partition number `index` (from 0).
+    pub fn partition_name(&self, index: u32) -> String {
+        format!("{}{index}", self.format.partition_base_name)
+    }
+}
+
+impl FormatConfig {
+    fn from_config(config: &Config) -> Result<Self, ConfigError> {
+        let r = Reader { config, section: "slapformat" };
+        Ok(Self {
+            partition_amount: r.parsed("partition_amount", 10)?,
+            partition_base_name: r.name("partition_base_name", "slappart")?,
+            user_base_name: r.name("user_base_name", "slapuser")?,
+            software_user: r.name("software_user", "slapsoft")?,
+            alter_user: r.boolean("alter_user", true)?,
+            interface_name: r.optional("interface_name").unwrap_or("lo").to_owned(),
+            ipv4_local_network: r.parsed("ipv4_local_network", DEFAULT_NETWORK)?,
+        })
+    }
+}
+
+/// Linux answers on all of 127.0.0.0/8 without being asked, so that each partition can have an
+/// address of its own even where nobody may configure an interface.
+pub(crate) const DEFAULT_NETWORK: Ipv4Network =
+    Ipv4Network { base: Ipv4Addr::new(127, 16, 0, 0), prefix: 16 };
+
+impl ProxyConfig {
+    fn from_config(config: &Config) -> Result<Option<Self>, ConfigError> {
+        let r = Reader { config, section: "slapproxy" };
+        if config.section_line(r.section).is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            host: r.optional("host").unwrap_or("127.0.0.1").to_owned(),
+            port: r.parsed("port", 5000)?,
+            database_uri: r.absolute_path("database_uri")?,
+        }))
+    }
+}
+
+struct Reader<'a> {
+    config: &'a Config,
+    section: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    fn optional(&self, option: &str) -> Option<&'a str> {
+        self.config.get(self.section, option).filter(|value| !value.is_empty())
+    }
+
+    fn required(&self, option: &str) -> Result<&'a str, ConfigError> {
+        self.optional(option).ok_or_else(|| {
+            self.error(option, format!("[{}] needs the option `{option}`", self.section))
+        })
+    }
+
+    fn absolute_path(&self, option: &str) -> Result<PathBuf, ConfigError> {
+        let path = PathBuf::from(self.required(option)?);
+        self.check_absolute(option, path)
+    }
+
+    fn optional_path(&self, option: &str) -> Result<Option<PathBuf>, ConfigError> {
+        self.optional(option).map(|path| self.check_absolute(option, path.into())).transpose()
+    }
+
+    fn path_or(&self, option: &str, default: PathBuf) -> Result<PathBuf, ConfigError> {
+        Ok(self.optional_path(option)?.unwrap_or(default))
+    }
+
+    fn path_list(&self, option: &str) -> Result<Vec<PathBuf>, ConfigError> {
+        let lines = self.optional(option).unwrap_or_default().lines();
+        let paths = lines.map(str::trim).filter(|line| !line.is_empty());
+        paths.map(|path| self.check_absolute(option, path.into())).collect()
+    }
+
+    fn check_absolute(&self, option: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
+        if path.is_absolute() {
+            return Ok(path);
+        }
+        let message = format!("`{option}` must be an absolute path, not `{}`", path.display());
+        Err(self.error(option, message))
+    }
+
+    fn parsed<T: FromStr<Err: std::fmt::Display>>(
+        &self,
+        option: &str,
+        default: T,
+    ) -> Result<T, ConfigError> {
+        let Some(text) = self.optional(option) else { return Ok(default) };
+        text.parse().map_err(|error| self.error(option, format!("`{option}` = `{text}`: {error}")))
+    }
+
+    fn seconds(&self, option: &str, default: u64) -> Result<Duration, ConfigError> {
+        self.parsed(option, default).map(Duration::from_secs)
+    }
+
+    fn size(&self, option: &str, default: u64) -> Result<u64, ConfigError> {
+        let Some(text) = self.optional(option) else { return Ok(default) };
+        parse_size(text).ok_or_else(|| {
+            self.error(option, format!("`{option}` must be a size such as 500M or 2G, not `{text}`"))
+        })
+    }
+
+    fn boolean(&self, option: &str, default: bool) -> Result<bool, ConfigError> {
+        match self.optional(option).map(str::to_lowercase).as_deref() {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(other) => {
+                let message = format!("`{option}` must be true or false, not `{other}`");
+                Err(self.error(option, message))
+            }
+        }
+    }
+
+    /// A name that becomes part of paths and user names.
+    fn name(&self, option: &str, default: &str) -> Result<String, ConfigError> {
+        let name = self.optional(option).unwrap_or(default);
+        let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+        if name.chars().all(fine) && name.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return Ok(name.to_owned());
+        }
+        let message = format!(
+            "`{option}` must be lower-case letters, digits, `_` and `-`, and start with a letter, not `{name}`"
+        );
+        Err(self.error(option, message))
+    }
+
+    fn error(&self, option: &str, message: String) -> ConfigError {
+        self.config.error(self.section, option, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<NodeConfig, ConfigError> {
+        let config = Config::parse(text, "slapos.cfg")?;
+        NodeConfig::from_config(&config, Path::new("slapos.cfg"))
+    }
+
+    const MINIMUM: &str = "[slapos]\nsoftware_root = /soft\ninstance_root = /inst\nmaster_url = http://127.0.0.1:5000\ncomputer_id = local\n";
+
+    #[test]
+    fn the_originals_defaults_fill_the_gaps() {
+        let config = read(MINIMUM).unwrap();
+        assert_eq!(config.maximum_periodicity.as_secs(), 86_400);
+        assert_eq!(config.software_min_free_space, 1000 << 20);
+        assert_eq!(config.download_cache, Path::new("/soft/.cache"));
+        assert_eq!(config.format.partition_amount, 10);
+        assert!(config.proxy.is_none());
+    }
+
+    #[test]
+    fn lists_and_sizes() {
+        let text = format!("{MINIMUM}shared_part_list =\n  /a\n  /b\nsoftware_min_free_space = 2G\n");
+        let config = read(&text).unwrap();
+        assert_eq!(config.shared_part_list, [Path::new("/a"), Path::new("/b")]);
+        assert_eq!(config.software_min_free_space, 2 << 30);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let error = |text: &str| read(text).unwrap_err().to_string();
+        insta::assert_snapshot!(error("[slapos]\n"), @"slapos.cfg:1: [slapos] needs the option `software_root`");
+        insta::assert_snapshot!(error("[slapos]\nsoftware_root = soft\n"), @"slapos.cfg:2: `software_root` must be an absolute path, not `soft`");
+        insta::assert_snapshot!(error(&format!("{MINIMUM}[slapformat]\npartition_amount = ten\n")), @"slapos.cfg:7: `partition_amount` = `ten`: invalid digit found in string");
+        insta::assert_snapshot!(error(&format!("{MINIMUM}[slapformat]\npartition_base_name = ../x\n")), @"slapos.cfg:7: `partition_base_name` must be lower-case letters, digits, `_` and `-`, and start with a letter, not `../x`");
+    }
+
+    #[test]
+    fn a_network_gives_each_partition_an_address_until_it_is_full() {
+        let network: Ipv4Network = "127.16.0.9/30".parse().unwrap();
+        assert_eq!(network.to_string(), "127.16.0.8/30");
+        assert_eq!(network.host(0), Some(Ipv4Addr::new(127, 16, 0, 9)));
+        assert_eq!(network.host(1), Some(Ipv4Addr::new(127, 16, 0, 10)));
+        assert_eq!(network.host(2), None);
+        assert!(network.is_loopback());
+        assert!("10.0.0.0/40".parse::<Ipv4Network>().is_err());
+    }
+}

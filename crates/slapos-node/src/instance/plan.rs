@@ -1,0 +1,236 @@
+//! Which partitions are due, and why: a pure function of what the Master wants and what is
+//! recorded.
+
+use std::fmt;
+
+use slapos_slap::{ComputerPartition, InstanceState};
+use slapos_sys::clock::{SignedDuration, Timestamp};
+
+use crate::record::{Outcome, PartitionRecord};
+
+/// What is known of a partition on this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The last record.
+    pub record: Option<PartitionRecord>,
+    /// The content of the Software Release's `.completed`; `None` if it is not built.
+    pub software_stamp: Option<String>,
+    /// The Software Release's `periodicity` file, or the node's maximum, seconds; negative: never.
+    pub periodicity: i64,
+    /// Whether the supervisor has a definition of the partition's services.
+    pub defined: bool,
+}
+
+/// What is to be done with a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Process the instance.
+    Process(Reason),
+    /// Only look whether promises are due.
+    Check,
+    /// Stop its services: it is to be destroyed, which `node report` will do.
+    Stop,
+    /// Take away what is left of a former instance's definitions.
+    Forget,
+    /// Nothing.
+    Nothing(&'static str),
+    /// It cannot be processed.
+    Refuse(String),
+}
+
+/// Why an instance is processed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It never was.
+    New,
+    /// The operator said so.
+    Forced,
+    /// The last run was interrupted.
+    Interrupted,
+    /// The last run failed.
+    Failed,
+    /// The Master's timestamp differs.
+    Changed,
+    /// Another Software Release is wanted, or it was built again.
+    Software,
+    /// It is started or stopped now and was not then.
+    State(InstanceState),
+    /// Its periodicity is over, seconds.
+    Periodicity(i64),
+    /// A promise failed when last checked.
+    Promise(String),
+    /// The supervisor's definition of its services is missing.
+    Undefined,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("it is new"),
+            Self::Forced => f.write_str("asked for (--all)"),
+            Self::Interrupted => f.write_str("the last run was interrupted"),
+            Self::Failed => f.write_str("the last run failed"),
+            Self::Changed => f.write_str("the Master changed something"),
+            Self::Software => f.write_str("its Software Release changed"),
+            Self::State(state) => write!(f, "it is to be {state}"),
+            Self::Periodicity(seconds) => write!(f, "its periodicity of {seconds} s is over"),
+            Self::Promise(name) => write!(f, "promise {name} failed"),
+            Self::Undefined => f.write_str("its services are not defined at the supervisor"),
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(reason) => write!(f, "process: {reason}"),
+            Self::Check => f.write_str("up to date; check the promises that are due"),
+            Self::Stop => f.write_str("stop: it is to be destroyed (`slapos node report` does it)"),
+            Self::Forget => f.write_str("forget the former instance"),
+            Self::Nothing(why) => write!(f, "nothing: {why}"),
+            Self::Refuse(why) => write!(f, "cannot be processed: {why}"),
+        }
+    }
+}
+
+/// Decides about one partition.
+pub fn decide(
+    now: Timestamp,
+    wanted: &ComputerPartition,
+    observed: &Observed,
+    force: bool,
+) -> Action {
+    let Some(software) = &wanted.software else {
+        return match observed.record.is_some() || observed.defined {
+            true => Action::Forget,
+            false => Action::Nothing("it is free"),
+        };
+    };
+    if wanted.requested_state == InstanceState::Destroyed {
+        return Action::Stop;
+    }
+    let Some(stamp) = &observed.software_stamp else {
+        return Action::Refuse(format!("its Software Release {software} is not built yet"));
+    };
+    let Some(record) = &observed.record else { return Action::Process(Reason::New) };
+    if force {
+        return Action::Process(Reason::Forced);
+    }
+    if let Some(reason) = reason_in_record(record, wanted, stamp) {
+        return Action::Process(reason);
+    }
+    let age = now.duration_since(record.at);
+    if observed.periodicity >= 0 && age > SignedDuration::from_secs(observed.periodicity) {
+        return Action::Process(Reason::Periodicity(observed.periodicity));
+    }
+    match wanted.requested_state {
+        InstanceState::Started if !observed.defined => Action::Process(Reason::Undefined),
+        InstanceState::Started => Action::Check,
+        _ => Action::Nothing("it is stopped and up to date"),
+    }
+}
+
+fn reason_in_record(
+    record: &PartitionRecord,
+    wanted: &ComputerPartition,
+    stamp: &str,
+) -> Option<Reason> {
+    match &record.outcome {
+        Outcome::Processing => return Some(Reason::Interrupted),
+        Outcome::Failed(_) => return Some(Reason::Failed),
+        Outcome::Done => {}
+    }
+    if Some(&record.software) != wanted.software.as_ref() || record.software_stamp != stamp {
+        return Some(Reason::Software);
+    }
+    if record.state != wanted.requested_state {
+        return Some(Reason::State(wanted.requested_state));
+    }
+    if record.timestamp != wanted.timestamp {
+        return Some(Reason::Changed);
+    }
+    if record.state != InstanceState::Started {
+        return None;
+    }
+    let failed = record.promises.values().find(|promise| promise.failed);
+    failed.map(|promise| Reason::Promise(promise.name.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slapos_slap::SoftwareUrl;
+
+    fn now() -> Timestamp {
+        "2026-01-02T00:00:00Z".parse().unwrap()
+    }
+
+    fn wanted() -> ComputerPartition {
+        let mut partition = ComputerPartition::free("c".into(), "slappart0".into());
+        partition.software = Some(SoftwareUrl::new("/s.cfg"));
+        partition.requested_state = InstanceState::Started;
+        partition.timestamp = Some("1.5".into());
+        partition
+    }
+
+    fn observed() -> Observed {
+        let record = PartitionRecord {
+            software: SoftwareUrl::new("/s.cfg"),
+            software_stamp: "b1".into(),
+            timestamp: Some("1.5".into()),
+            state: InstanceState::Started,
+            at: "2026-01-01T23:00:00Z".parse().unwrap(),
+            outcome: Outcome::Done,
+            promises: std::collections::BTreeMap::default(),
+        };
+        let stamp = Some("b1".to_owned());
+        Observed { record: Some(record), software_stamp: stamp, periodicity: 86_400, defined: true }
+    }
+
+    fn decided(change: impl FnOnce(&mut ComputerPartition, &mut Observed)) -> String {
+        let (mut wanted, mut observed) = (wanted(), observed());
+        change(&mut wanted, &mut observed);
+        decide(now(), &wanted, &observed, false).to_string()
+    }
+
+    #[test]
+    fn an_unchanged_instance_is_left_alone_until_its_periodicity_is_over() {
+        assert_eq!(decided(|_, _| {}), "up to date; check the promises that are due");
+        assert_eq!(decided(|_, o| o.periodicity = 3599), "process: its periodicity of 3599 s is over");
+        assert_eq!(decided(|_, o| o.periodicity = -1), "up to date; check the promises that are due");
+    }
+
+    #[test]
+    fn every_change_is_a_reason() {
+        let with = |change: fn(&mut PartitionRecord)| {
+            decided(|_, o| change(o.record.as_mut().unwrap()))
+        };
+        assert_eq!(with(|r| r.outcome = Outcome::Processing), "process: the last run was interrupted");
+        assert_eq!(with(|r| r.outcome = Outcome::Failed("x".into())), "process: the last run failed");
+        assert_eq!(with(|r| r.timestamp = None), "process: the Master changed something");
+        assert_eq!(with(|r| r.software_stamp = "b0".into()), "process: its Software Release changed");
+        assert_eq!(with(|r| r.state = InstanceState::Stopped), "process: it is to be started");
+        assert_eq!(decided(|_, o| o.record = None), "process: it is new");
+        assert_eq!(decided(|_, o| o.defined = false), "process: its services are not defined at the supervisor");
+    }
+
+    #[test]
+    fn free_destroyed_and_unbuilt_partitions_are_not_processed() {
+        assert_eq!(decided(|w, _| w.software = None), "forget the former instance");
+        assert_eq!(
+            decided(|w, o| {
+                w.software = None;
+                *o = Observed::default();
+            }),
+            "nothing: it is free"
+        );
+        assert_eq!(
+            decided(|w, _| w.requested_state = InstanceState::Destroyed),
+            "stop: it is to be destroyed (`slapos node report` does it)"
+        );
+        assert_eq!(
+            decided(|_, o| o.software_stamp = None),
+            "cannot be processed: its Software Release /s.cfg is not built yet"
+        );
+    }
+}

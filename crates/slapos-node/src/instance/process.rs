@@ -1,0 +1,299 @@
+//! What is done with one partition.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use slapos_slap::{ComputerPartition, InstanceState, SlapClient, SoftwareUrl};
+use slapos_sys::user::{self, Identity};
+
+use super::plan::Action;
+use crate::error::{IoContext, NodeError, exit};
+use crate::node::Node;
+use crate::promise::PromiseResult;
+use crate::record::{Outcome, PartitionRecord};
+use crate::worker::{Done, InstanceJob, Job, Listener, PromiseJob, Service, Worker};
+use crate::{services, software};
+
+/// For how long promises of services that were just started may fail.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// One run of `node instance`.
+pub(super) struct Session<'a, 'n> {
+    pub(super) node: &'a Node<'n>,
+    pub(super) master: &'a SlapClient,
+}
+
+impl Session<'_, '_> {
+    /// Does what was decided about `partition`.
+    pub(super) fn carry_out(
+        &self,
+        partition: &ComputerPartition,
+        action: &Action,
+    ) -> Result<(), NodeError> {
+        match action {
+            Action::Nothing(_) => Ok(()),
+            Action::Refuse(_) => {
+                let error = NodeError::user(action.to_string())
+                    .hint("`slapos node software` builds it, if it is supplied to this computer");
+                self.tell_error(partition, &error);
+                Err(error)
+            }
+            Action::Forget => {
+                services::stop(self.node, &partition.id)?;
+                self.node.records().forget(partition.id.as_str())
+            }
+            Action::Stop => self.stop(partition),
+            Action::Check => self.check(partition),
+            Action::Process(reason) => {
+                self.node.reporter.note(partition.id.as_str(), &format!("process: {reason}"));
+                let result = self.process(partition);
+                if let Err(error) = &result {
+                    self.tell_error(partition, error);
+                }
+                result
+            }
+        }
+    }
+
+    fn stop(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
+        if services::is_defined(self.node, &partition.id) {
+            services::stop(self.node, &partition.id)?;
+            self.node.reporter.note(partition.id.as_str(), "stopped");
+        }
+        Ok(self.master.instance_stopped(&partition.computer, &partition.id)?)
+    }
+
+    fn process(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
+        let Some(url) = partition.software.clone() else { return Ok(()) };
+        let directory = self.node.config.instance_root.join(partition.id.as_str());
+        let owner = partition_owner(&directory)?;
+        let mut record = self.new_record(partition, &url);
+        self.store(partition, &record)?;
+        let result = self.deploy(partition, &url, &directory, &owner, &mut record);
+        record.at = self.node.clock.now();
+        record.outcome = match &result {
+            Ok(()) => Outcome::Done,
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        self.store(partition, &record)?;
+        result
+    }
+
+    fn new_record(&self, partition: &ComputerPartition, url: &SoftwareUrl) -> PartitionRecord {
+        PartitionRecord {
+            software: url.clone(),
+            software_stamp: software::stamp(&self.node.config.software_root, url)
+                .unwrap_or_default(),
+            timestamp: partition.timestamp.clone(),
+            state: partition.requested_state,
+            at: self.node.clock.now(),
+            outcome: Outcome::Processing,
+            promises: BTreeMap::new(),
+        }
+    }
+
+    fn deploy(
+        &self,
+        partition: &ComputerPartition,
+        url: &SoftwareUrl,
+        directory: &Path,
+        owner: &Identity,
+        record: &mut PartitionRecord,
+    ) -> Result<(), NodeError> {
+        let id = partition.id.as_str();
+        let mut worker = Worker::start(owner, id, None)?;
+        let mut watcher = Watcher { session: self, partition };
+        let job = Job::Instance(self.instance_job(partition, url, directory.to_owned()));
+        let services = match worker.run(&job, None, &mut watcher)? {
+            Done::Instance { services } => services,
+            other => return Err(NodeError::user(format!("the worker of {id} answered {other:?}"))),
+        };
+        if partition.requested_state != InstanceState::Started {
+            services::stop(self.node, &partition.id)?;
+            self.node.reporter.note(id, "deployed and stopped");
+            return Ok(self.master.instance_stopped(&partition.computer, &partition.id)?);
+        }
+        self.start(partition, directory, owner, &services)?;
+        let results = self.ask_promises(&mut worker, id, directory, None, GRACE)?;
+        record.promises = results.into_iter().map(|result| (result.name.clone(), result)).collect();
+        judge(record.promises.values())?;
+        self.node.reporter.note(id, "deployed and started");
+        Ok(self.master.instance_started(&partition.computer, &partition.id)?)
+    }
+
+    fn instance_job(
+        &self,
+        partition: &ComputerPartition,
+        url: &SoftwareUrl,
+        directory: PathBuf,
+    ) -> InstanceJob {
+        let config = self.node.config;
+        InstanceJob {
+            partition: partition.clone(),
+            directory,
+            software_directory: software::directory(&config.software_root, url),
+            master_url: config.master_url.clone(),
+            shared_part_list: config.shared_part_list.clone(),
+            download_cache: config.download_cache.clone(),
+            min_free_space: config.instance_min_free_space,
+        }
+    }
+
+    fn start(
+        &self,
+        partition: &ComputerPartition,
+        directory: &Path,
+        owner: &Identity,
+        services: &[Service],
+    ) -> Result<(), NodeError> {
+        let changed = services::define(self.node, &partition.id, directory, owner, services)?;
+        if changed {
+            services::update(&services::supervisor(self.node)?, &partition.id)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the promises that are due, and tells the Master when that changed anything.
+    fn check(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
+        let id = partition.id.as_str();
+        let records = self.node.records();
+        let Some(mut record) = records.load(id)? else { return Ok(()) };
+        let now = self.node.clock.now();
+        let due: Vec<_> =
+            record.promises.values().filter(|p| p.is_due(now)).map(|p| p.name.clone()).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let directory = self.node.config.instance_root.join(id);
+        let mut worker = Worker::start(&partition_owner(&directory)?, id, None)?;
+        let results = self.ask_promises(&mut worker, id, &directory, Some(due), Duration::ZERO)?;
+        for result in results {
+            record.promises.insert(result.name.clone(), result);
+        }
+        records.store(id, &record)?;
+        let verdict = judge(record.promises.values());
+        match &verdict {
+            Err(error) => self.tell_error(partition, error),
+            Ok(()) if partition.is_in_error() => {
+                self.master.instance_started(&partition.computer, &partition.id)?;
+            }
+            Ok(()) => {}
+        }
+        verdict
+    }
+
+    fn ask_promises(
+        &self,
+        worker: &mut Worker,
+        id: &str,
+        directory: &Path,
+        only: Option<Vec<String>>,
+        grace: Duration,
+    ) -> Result<Vec<PromiseResult>, NodeError> {
+        ask_promises(self.node, worker, id, directory, only, grace)
+    }
+
+    fn store(&self, partition: &ComputerPartition, record: &PartitionRecord) -> Result<(), NodeError> {
+        self.node.records().store(partition.id.as_str(), record)
+    }
+
+    /// The error itself is returned elsewhere; a Master that does not hear of it is no reason to
+    /// lose it.
+    fn tell_error(&self, partition: &ComputerPartition, error: &NodeError) {
+        let text = match error.detail_text() {
+            Some(detail) => format!("{error}\n{detail}"),
+            None => error.to_string(),
+        };
+        if let Err(unheard) = self.master.instance_error(&partition.computer, &partition.id, &text) {
+            let text = format!("the Master was not told: {unheard}");
+            self.node.reporter.warn(partition.id.as_str(), &text);
+        }
+    }
+}
+
+/// Has the partition's worker check its promises.
+pub(crate) fn ask_promises(
+    node: &Node<'_>,
+    worker: &mut Worker,
+    id: &str,
+    directory: &Path,
+    only: Option<Vec<String>>,
+    grace: Duration,
+) -> Result<Vec<PromiseResult>, NodeError> {
+    let job = Job::Promises(PromiseJob {
+        directory: directory.to_owned(),
+        only,
+        timeout: node.config.promise_timeout.as_secs_f64(),
+        grace: grace.as_secs_f64(),
+    });
+    match worker.run(&job, None, &mut Quiet)? {
+        Done::Promises { results } => Ok(results),
+        other => Err(NodeError::user(format!("the worker of {id} answered {other:?}"))),
+    }
+}
+
+/// The first broken promise, as an error.
+pub(crate) fn judge<'a>(
+    results: impl IntoIterator<Item = &'a PromiseResult>,
+) -> Result<(), NodeError> {
+    match results.into_iter().find(|result| result.failed) {
+        None => Ok(()),
+        Some(broken) => {
+            let text = format!("promise {:?} failed: {}", broken.title, broken.message);
+            Err(NodeError::user(text).code(exit::PROMISE))
+        }
+    }
+}
+
+/// The user of the partition at `directory`, once it is sure that nobody else can look into it.
+///
+/// # Errors
+/// When it is missing, or open to others.
+pub(crate) fn partition_owner(directory: &Path) -> Result<Identity, NodeError> {
+    let meta = match std::fs::symlink_metadata(directory) {
+        Ok(meta) if meta.is_dir() => meta,
+        Ok(_) => return Err(NodeError::user(format!("{} is no directory", directory.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(NodeError::user(format!("there is no {}", directory.display()))
+                .hint("`slapos node format` makes it"));
+        }
+        Err(error) => return Err(error).context("examine", directory),
+    };
+    let mode = meta.permissions().mode() & 0o7777;
+    if mode != 0o750 {
+        return Err(NodeError::user(format!("{} has mode {mode:04o}, not 0750", directory.display()))
+            .hint("`slapos node format` mends it"));
+    }
+    user::by_uid(meta.uid()).context("look up the owner of", directory)
+}
+
+struct Watcher<'a, 's, 'n> {
+    session: &'a Session<'s, 'n>,
+    partition: &'a ComputerPartition,
+}
+
+impl Listener for Watcher<'_, '_, '_> {
+    fn event(&mut self, event: slapos_engine::Event) {
+        self.session.node.reporter.part(self.partition.id.as_str(), &event);
+    }
+
+    fn publish(&mut self, connection: IndexMap<String, String>) -> Result<(), String> {
+        let ComputerPartition { computer, id, .. } = self.partition;
+        let published = self.session.master.set_connection(computer, id, &connection);
+        published.map_err(|error| error.to_string())
+    }
+}
+
+/// For jobs that have nothing to say.
+pub(crate) struct Quiet;
+
+impl Listener for Quiet {
+    fn event(&mut self, _: slapos_engine::Event) {}
+
+    fn publish(&mut self, _: IndexMap<String, String>) -> Result<(), String> {
+        Err("only the processing of an instance publishes".to_owned())
+    }
+}

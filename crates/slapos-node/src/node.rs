@@ -1,0 +1,106 @@
+//! A node at work: its configuration, its Master, its clock and who watches.
+
+use slapos_engine::Event;
+use slapos_slap::{Computer, DEFAULT_TIMEOUT, SlapClient};
+use slapos_supervisor::Paths;
+use slapos_sys::clock::Clock;
+use slapos_sys::lock::FileLock;
+use slapos_sys::{Secret, fs};
+
+use crate::config::NodeConfig;
+use crate::error::{IoContext, NodeError};
+use crate::record::Records;
+
+/// Watches a command. Called from several threads.
+pub trait Reporter: Sync {
+    /// Something worth a line was done or decided about `subject` (a partition, a Software
+    /// Release, or the node itself).
+    fn note(&self, subject: &str, text: &str);
+    /// Something is wrong but the command goes on.
+    fn warn(&self, subject: &str, text: &str);
+    /// A part of `subject` made progress.
+    fn part(&self, subject: &str, event: &Event);
+    /// `subject` failed; the command goes on with others.
+    fn failed(&self, subject: &str, error: &NodeError);
+}
+
+/// Everything that the commands of a node share.
+pub struct Node<'a> {
+    /// What `slapos.cfg` says.
+    pub config: &'a NodeConfig,
+    /// Who watches.
+    pub reporter: &'a dyn Reporter,
+    /// What time it is.
+    pub clock: &'a dyn Clock,
+}
+
+impl Node<'_> {
+    /// A client of the node's Master.
+    ///
+    /// # Errors
+    /// When the token's file cannot be read, or the URL is none.
+    pub fn master(&self) -> Result<SlapClient, NodeError> {
+        master(self.config)
+    }
+
+    /// What the Master wants of this computer.
+    ///
+    /// # Errors
+    /// When the Master does not answer or does not know the computer.
+    pub fn computer(&self, master: &SlapClient) -> Result<Computer, NodeError> {
+        Ok(master.full_computer_information(&self.config.computer_id)?)
+    }
+
+    /// The records of the partitions.
+    pub fn records(&self) -> Records {
+        Records::new(&self.config.instance_root)
+    }
+
+    /// Where the supervisor keeps its things.
+    pub fn supervisor_paths(&self) -> Paths {
+        Paths::new(&self.config.instance_root)
+    }
+
+    /// Holds `lock` for the time of the command `what`.
+    ///
+    /// # Errors
+    /// [`NodeError::busy`] when another process holds it.
+    pub fn lock(&self, what: &str, lock: &std::path::Path) -> Result<FileLock, NodeError> {
+        take_lock(what, lock)
+    }
+}
+
+/// Holds `lock` for the time of the command `what`.
+///
+/// # Errors
+/// [`NodeError::busy`] when another process holds it.
+pub fn take_lock(what: &str, lock: &std::path::Path) -> Result<FileLock, NodeError> {
+    if let Some(parent) = lock.parent() {
+        fs::create_dir_all(parent, 0o755).context("create", parent)?;
+    }
+    let held = FileLock::try_acquire(lock).context("lock", lock)?;
+    held.ok_or_else(|| NodeError::busy(what, lock))
+}
+
+/// A client of the Master that `config` names, with the token it names.
+///
+/// # Errors
+/// When the token's file cannot be read, or the URL is none.
+pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
+    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
+    Ok(SlapClient::new(&config.master_url, token, DEFAULT_TIMEOUT)?)
+}
+
+/// The token in the file at `path`.
+///
+/// # Errors
+/// When it cannot be read or is empty.
+pub fn read_token(path: &std::path::Path) -> Result<Secret, NodeError> {
+    const LONGEST: u64 = 4096;
+    let text = fs::read_to_string_limited(path, LONGEST).context("read the Master's token in", path)?;
+    match text.trim() {
+        "" => Err(NodeError::user(format!("the token file {} is empty", path.display()))
+            .hint("remove it and run `slapos up`, or put the Master's token in it")),
+        token => Ok(Secret::new(token)),
+    }
+}

@@ -1,0 +1,102 @@
+//! What the node remembers of each partition: the only truth about what was processed, and when.
+//!
+//! Kept under the instance root's `var`, where partitions cannot write. Written before a
+//! partition is touched (`processing`) and after, so that a killed run is seen by the next.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use slapos_slap::{InstanceState, SoftwareUrl};
+use slapos_sys::clock::Timestamp;
+use slapos_sys::fs;
+
+use crate::error::{IoContext, NodeError};
+use crate::promise::PromiseResult;
+
+/// A record longer than this is not ours.
+const MAX_RECORD: u64 = 4 << 20;
+
+/// One partition's record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionRecord {
+    /// The Software Release of the instance.
+    pub software: SoftwareUrl,
+    /// Names the build of it: the content of its `.completed`.
+    pub software_stamp: String,
+    /// The Master's timestamp that was processed.
+    pub timestamp: Option<String>,
+    /// The state that was brought about.
+    pub state: InstanceState,
+    /// When processing began or ended.
+    pub at: Timestamp,
+    /// How it went.
+    pub outcome: Outcome,
+    /// The last result of each promise.
+    #[serde(default)]
+    pub promises: BTreeMap<String, PromiseResult>,
+}
+
+/// How far the processing of a partition came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was begun. If no run is under way, it was interrupted.
+    Processing,
+    /// It came to its end.
+    Done,
+    /// It failed, with this message.
+    Failed(String),
+}
+
+/// The records of a node, one file each.
+#[derive(Clone, Debug)]
+pub struct Records {
+    directory: PathBuf,
+}
+
+impl Records {
+    /// Those below `instance_root`; the directory is made when something is written.
+    pub fn new(instance_root: &Path) -> Self {
+        Self { directory: instance_root.join("var/slapgrid") }
+    }
+
+    /// The record of `partition`. One that cannot be understood counts as none: the partition is
+    /// then processed again, which is always safe.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read.
+    pub fn load(&self, partition: &str) -> Result<Option<PartitionRecord>, NodeError> {
+        let path = self.path(partition);
+        match fs::read_to_string_limited(&path, MAX_RECORD) {
+            Ok(text) => Ok(serde_json::from_str(&text).ok()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context("read", &path),
+        }
+    }
+
+    /// Writes the record of `partition`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn store(&self, partition: &str, record: &PartitionRecord) -> Result<(), NodeError> {
+        fs::create_dir_all(&self.directory, 0o700).context("create", &self.directory)?;
+        let path = self.path(partition);
+        let text = serde_json::to_string(record)
+            .map_err(|error| NodeError::user(format!("cannot word the record: {error}")))?;
+        fs::write_replace(&path, text.as_bytes(), 0o600).context("write", &path)
+    }
+
+    /// Forgets `partition`.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be removed.
+    pub fn forget(&self, partition: &str) -> Result<(), NodeError> {
+        let path = self.path(partition);
+        fs::remove_tree(&path).context("remove", &path)
+    }
+
+    fn path(&self, partition: &str) -> PathBuf {
+        self.directory.join(format!("{partition}.json"))
+    }
+}

@@ -1,0 +1,58 @@
+//! `node report`: removes the instances that are to be destroyed.
+
+use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
+
+use crate::error::NodeError;
+use crate::instance::{Quiet, partition_owner};
+use crate::node::Node;
+use crate::services;
+use crate::worker::{Job, RemoveJob, Worker};
+
+/// Destroys what the Master wants destroyed and frees its partitions.
+///
+/// # Errors
+/// When the Master does not answer, another run is under way, or a partition failed (the others
+/// are still looked at).
+pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
+    let _lock = node.lock("slapos node report", &node.config.pidfile_report)?;
+    // An instance must not be processed while it is taken away.
+    let _instances = node.lock("slapos node instance", &node.config.pidfile_instance)?;
+    let master = node.master()?;
+    let computer = node.computer(&master)?;
+    let mut failed = Vec::new();
+    for partition in computer.partitions.iter().filter(|partition| is_to_go(partition)) {
+        if let Err(error) = destroy(node, &master, partition) {
+            node.reporter.failed(partition.id.as_str(), &error);
+            failed.push(partition.id.to_string());
+        }
+    }
+    match failed.as_slice() {
+        [] => Ok(()),
+        names => Err(NodeError::user(format!("failed: {}", names.join(", ")))),
+    }
+}
+
+fn is_to_go(partition: &ComputerPartition) -> bool {
+    !partition.is_free() && partition.requested_state == InstanceState::Destroyed
+}
+
+/// Stop, empty, forget, and only then tell the Master: killed in between, the next run repeats.
+fn destroy(
+    node: &Node<'_>,
+    master: &SlapClient,
+    partition: &ComputerPartition,
+) -> Result<(), NodeError> {
+    let id = partition.id.as_str();
+    services::stop(node, &partition.id)?;
+    master.instance_stopped(&partition.computer, &partition.id)?;
+    let directory = node.config.instance_root.join(id);
+    let owner = partition_owner(&directory)?;
+    let job = Job::Remove(RemoveJob { directory, keep_directory: true });
+    Worker::start(&owner, id, None)?.run(&job, None, &mut Quiet)?;
+    node.records().forget(id)?;
+    match master.instance_destroyed(&partition.computer, &partition.id)? {
+        None => node.reporter.note(id, "destroyed"),
+        Some(reason) => node.reporter.note(id, &format!("not free yet: {reason}")),
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! The services of a partition, as the supervisor is told.
+
+use std::path::Path;
+
+use slapos_slap::PartitionId;
+use slapos_supervisor::{AutoRestart, Client, ProgramSpec, ensure_running, remove_group, write_group};
+use slapos_sys::process;
+use slapos_sys::user::Identity;
+
+use crate::error::{IoContext, NodeError};
+use crate::node::Node;
+use crate::worker::Service;
+
+/// As in the original, and larger: its 100 KB held minutes of a busy service.
+const LOG_BYTES: u64 = 10 << 20;
+const LOG_BACKUPS: u32 = 3;
+/// Seconds a service has to end when asked.
+const STOP_SECONDS: u32 = 60;
+
+/// The supervisor's client; starts the daemon when it does not run.
+///
+/// # Errors
+/// When it can be neither reached nor started.
+pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
+    let paths = node.supervisor_paths();
+    let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
+    let cfg = node.config.file.display().to_string();
+    let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg];
+    let arguments = arguments.map(str::to_owned);
+    ensure_running(&paths, &exe, &arguments)
+        .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))
+}
+
+/// Defines `services` as the group of `partition`. Returns whether the definition changed.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn define(
+    node: &Node<'_>,
+    partition: &PartitionId,
+    directory: &Path,
+    user: &Identity,
+    services: &[Service],
+) -> Result<bool, NodeError> {
+    let programs: Vec<_> =
+        services.iter().map(|service| program(partition, directory, user, service)).collect();
+    let conf = node.supervisor_paths().conf_dir();
+    write_group(&conf, partition.as_str(), &programs).context("define services in", &conf)
+}
+
+/// Whether the supervisor has a definition for `partition`.
+pub(crate) fn is_defined(node: &Node<'_>, partition: &PartitionId) -> bool {
+    node.supervisor_paths().conf_dir().join(format!("{partition}.conf")).exists()
+}
+
+/// Takes the definition of `partition` away and stops what runs of it.
+///
+/// # Errors
+/// When the supervisor does not answer.
+pub(crate) fn stop(node: &Node<'_>, partition: &PartitionId) -> Result<(), NodeError> {
+    let conf = node.supervisor_paths().conf_dir();
+    remove_group(&conf, partition.as_str()).context("remove a definition from", &conf)?;
+    update(&supervisor(node)?, partition)
+}
+
+/// Has the supervisor follow a changed definition: new services start, changed ones restart, those
+/// no longer defined stop.
+///
+/// # Errors
+/// When it does not answer, or a service cannot be stopped.
+pub(crate) fn update(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
+    supervisor.update(Some(partition.as_str())).map(drop).map_err(|error| {
+        NodeError::user(format!("the supervisor cannot update {partition}: {error}"))
+    })
+}
+
+fn program(
+    partition: &PartitionId,
+    directory: &Path,
+    user: &Identity,
+    service: &Service,
+) -> ProgramSpec {
+    let name = format!("{partition}_{}", service.name);
+    let mut program = ProgramSpec::new(&name, vec![service.path.display().to_string()]);
+    // The original tells by this suffix which exits its watchdog answers.
+    program.process_name = match service.watched {
+        true => format!("{}-on-watch", service.name),
+        false => service.name.clone(),
+    };
+    program.directory = Some(directory.to_owned());
+    program.user = Some(user.uid.to_string());
+    program.group = Some(user.gid.to_string());
+    program.autorestart = if service.watched { AutoRestart::Always } else { AutoRestart::Never };
+    program.startsecs = u32::from(service.watched);
+    program.stopwaitsecs = STOP_SECONDS;
+    program.stopasgroup = true;
+    program.killasgroup = true;
+    program.stdout_logfile = Some(directory.join(format!(".{name}.log")));
+    program.stdout_logfile_maxbytes = LOG_BYTES;
+    program.stdout_logfile_backups = LOG_BACKUPS;
+    let home = directory.display().to_string();
+    for (key, value) in [
+        ("HOME", home.as_str()),
+        ("USER", &user.name),
+        ("LOGNAME", &user.name),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("LANG", "C.UTF-8"),
+    ] {
+        program.environment.insert(key.to_owned(), value.to_owned());
+    }
+    program
+}

@@ -1,0 +1,275 @@
+//! `node software`: builds the Software Releases that the Master wants here and removes those it
+//! no longer wants.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use slapos_slap::{SlapClient, SoftwareRelease, SoftwareState, SoftwareUrl};
+use slapos_sys::user;
+
+use crate::error::{IoContext, NodeError, exit};
+use crate::node::Node;
+use crate::worker::{Done, Job, Listener, RemoveJob, SoftwareJob, Tree, TreeAlias, Worker};
+
+/// Marks a Software Release as whole; written last.
+const COMPLETED: &str = ".completed";
+
+/// Which Software Releases to look at, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only these, by URL or by the MD5 of it; empty for all.
+    pub only: Vec<String>,
+    /// Also those that are built already.
+    pub all: bool,
+    /// Print the plan and do nothing.
+    pub dry_run: bool,
+    /// How many processes may build at once; 0 for as many as there are processors.
+    pub parallel: usize,
+}
+
+/// What is to be done with one Software Release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Build it: the reason.
+    Build(&'static str),
+    /// Remove it: the reason.
+    Remove(&'static str),
+    /// Nothing: the reason.
+    Nothing(&'static str),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Build(why) => write!(f, "build: {why}"),
+            Self::Remove(why) => write!(f, "remove: {why}"),
+            Self::Nothing(why) => write!(f, "nothing: {why}"),
+        }
+    }
+}
+
+/// Decides about one Software Release; a pure function.
+pub fn decide(wanted: SoftwareState, present: bool, completed: bool, all: bool) -> Action {
+    match (wanted, completed) {
+        (SoftwareState::Available, true) if all => Action::Build("asked for (--all)"),
+        (SoftwareState::Available, true) => Action::Nothing("it is built and frozen"),
+        (SoftwareState::Available, false) if present => Action::Build("its build did not end"),
+        (SoftwareState::Available, false) => Action::Build("it is not there"),
+        (SoftwareState::Destroyed, _) if present => Action::Remove("the Master wants it destroyed"),
+        (SoftwareState::Destroyed, _) => Action::Nothing("it is destroyed"),
+    }
+}
+
+/// Where the Software Release at `url` is built.
+pub fn directory(software_root: &Path, url: &SoftwareUrl) -> PathBuf {
+    software_root.join(url.md5_hex())
+}
+
+/// The stamp of a whole Software Release; `None` if it is not built.
+pub(crate) fn stamp(software_root: &Path, url: &SoftwareUrl) -> Option<String> {
+    let path = directory(software_root, url).join(COMPLETED);
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+/// A short name for people: the directory of the profile, and the profile unless it is the usual.
+pub fn short_name(url: &SoftwareUrl) -> String {
+    let mut words = url.as_str().rsplit('/');
+    let file = words.next().unwrap_or_default();
+    match words.next() {
+        Some(folder) if file == "software.cfg" && !folder.is_empty() => folder.to_owned(),
+        Some(folder) if !folder.is_empty() => format!("{folder}/{file}"),
+        _ => file.to_owned(),
+    }
+}
+
+/// Makes the software root as the Master wants it.
+///
+/// # Errors
+/// When the Master does not answer, another run is under way, or any Software Release failed
+/// (the others are still looked at).
+pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
+    let config = node.config;
+    if !config.software_root.is_dir() {
+        return Err(NodeError::user(format!("there is no {}", config.software_root.display()))
+            .hint("`slapos node format` makes it"));
+    }
+    let _lock = node.lock("slapos node software", &config.pidfile_software)?;
+    let master = node.master()?;
+    let computer = node.computer(&master)?;
+    check_only(&options.only, &computer.software)?;
+    let mut failed = Vec::new();
+    for release in &computer.software {
+        if !is_chosen(&options.only, &release.url) {
+            continue;
+        }
+        if let Err(error) = reconcile(node, &master, release, options) {
+            let name = short_name(&release.url);
+            node.reporter.failed(&name, &error);
+            failed.push(name);
+        }
+    }
+    match failed.as_slice() {
+        [] => Ok(()),
+        names => Err(NodeError::user(format!("failed: {}", names.join(", "))).code(exit::FAILED)),
+    }
+}
+
+fn is_chosen(only: &[String], url: &SoftwareUrl) -> bool {
+    only.is_empty() || only.iter().any(|name| *name == url.as_str() || *name == url.md5_hex())
+}
+
+fn check_only(only: &[String], known: &[SoftwareRelease]) -> Result<(), NodeError> {
+    let unknown = only.iter().find(|name| {
+        !known.iter().any(|release| is_chosen(std::slice::from_ref(name), &release.url))
+    });
+    match unknown {
+        None => Ok(()),
+        Some(name) => Err(NodeError::user(format!("the Master supplies no `{name}` to this computer"))
+            .hint("`slapos supply URL COMPUTER` does; `slapos proxy show --software` lists what there is")),
+    }
+}
+
+fn reconcile(
+    node: &Node<'_>,
+    master: &SlapClient,
+    release: &SoftwareRelease,
+    options: &Options,
+) -> Result<(), NodeError> {
+    let name = short_name(&release.url);
+    let directory = directory(&node.config.software_root, &release.url);
+    let completed = directory.join(COMPLETED).exists();
+    let action = decide(release.state, directory.exists(), completed, options.all);
+    node.reporter.note(&name, &action.to_string());
+    match action {
+        Action::Nothing(_) if release.state == SoftwareState::Destroyed && !options.dry_run => {
+            Ok(master.software_destroyed(&release.url, &node.config.computer_id)?)
+        }
+        Action::Nothing(_) => Ok(()),
+        Action::Remove(_) if options.dry_run => Ok(()),
+        Action::Remove(_) => remove(node, master, &release.url, &name, directory),
+        Action::Build(_) => build(node, master, &release.url, &name, directory, options),
+    }
+}
+
+fn build(
+    node: &Node<'_>,
+    master: &SlapClient,
+    url: &SoftwareUrl,
+    name: &str,
+    directory: PathBuf,
+    options: &Options,
+) -> Result<(), NodeError> {
+    let computer = &node.config.computer_id;
+    if !options.dry_run {
+        master.software_building(url, computer)?;
+    }
+    match build_in_worker(node, url, name, directory, options) {
+        Ok(Some(plan)) => {
+            plan.lines().for_each(|line| node.reporter.note(name, line));
+            Ok(())
+        }
+        Ok(None) => {
+            master.software_available(url, computer)?;
+            node.reporter.note(name, "built");
+            Ok(())
+        }
+        Err(error) => {
+            if !options.dry_run {
+                let text = format!("{error}\n{}", error.detail_text().unwrap_or_default());
+                // The build's own error matters more than a Master that does not hear of it.
+                if let Err(unheard) = master.software_error(url, computer, text.trim_end()) {
+                    node.reporter.warn(name, &format!("the Master was not told: {unheard}"));
+                }
+            }
+            Err(error)
+        }
+    }
+}
+
+fn build_in_worker(
+    node: &Node<'_>,
+    url: &SoftwareUrl,
+    name: &str,
+    directory: PathBuf,
+    options: &Options,
+) -> Result<Option<String>, NodeError> {
+    use std::os::fd::AsRawFd;
+    let config = node.config;
+    let owner = user::owner_of(&config.software_root).context("examine", &config.software_root)?;
+    let profile = Path::new(url.as_str());
+    let tree = profile.is_absolute().then(|| Tree::of(profile)).transpose()?;
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    let job = SoftwareJob {
+        url: url.clone(),
+        directory,
+        shared_part_list: config.shared_part_list.clone(),
+        download_cache: config.download_cache.clone(),
+        min_free_space: config.software_min_free_space,
+        parallel: if options.parallel == 0 { processors() } else { options.parallel },
+        tree: tree.as_ref().map(|tree| TreeAlias {
+            prefix: tree.prefix().to_owned(),
+            fd: tree.fd().as_raw_fd(),
+        }),
+        dry_run: options.dry_run,
+    };
+    let mut worker = Worker::start(&owner, name, tree.as_ref())?;
+    match worker.run(&Job::Software(job), None, &mut Watcher { node, name })? {
+        Done::Software { plan } => Ok(plan),
+        other => Err(NodeError::user(format!("the worker of {name} answered {other:?}"))),
+    }
+}
+
+fn remove(
+    node: &Node<'_>,
+    master: &SlapClient,
+    url: &SoftwareUrl,
+    name: &str,
+    directory: PathBuf,
+) -> Result<(), NodeError> {
+    let root = &node.config.software_root;
+    let owner = user::owner_of(root).context("examine", root)?;
+    let job = Job::Remove(RemoveJob { directory, keep_directory: false });
+    Worker::start(&owner, name, None)?.run(&job, None, &mut Watcher { node, name })?;
+    master.software_destroyed(url, &node.config.computer_id)?;
+    node.reporter.note(name, "removed");
+    Ok(())
+}
+
+struct Watcher<'a, 'n> {
+    node: &'a Node<'n>,
+    name: &'a str,
+}
+
+impl Listener for Watcher<'_, '_> {
+    fn event(&mut self, event: slapos_engine::Event) {
+        self.node.reporter.part(self.name, &event);
+    }
+
+    fn publish(&mut self, _: indexmap::IndexMap<String, String>) -> Result<(), String> {
+        Err("a Software Release has nothing to publish".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frozen_unless_asked_for() {
+        use SoftwareState::{Available, Destroyed};
+        let text = |wanted, present, completed, all| decide(wanted, present, completed, all).to_string();
+        assert_eq!(text(Available, false, false, false), "build: it is not there");
+        assert_eq!(text(Available, true, false, false), "build: its build did not end");
+        assert_eq!(text(Available, true, true, false), "nothing: it is built and frozen");
+        assert_eq!(text(Available, true, true, true), "build: asked for (--all)");
+        assert_eq!(text(Destroyed, true, true, false), "remove: the Master wants it destroyed");
+        assert_eq!(text(Destroyed, false, false, false), "nothing: it is destroyed");
+    }
+
+    #[test]
+    fn names_for_people() {
+        let short = |url: &str| short_name(&SoftwareUrl::new(url));
+        assert_eq!(short("/src/software/helloworld/software.cfg"), "helloworld");
+        assert_eq!(short("http://h/software/kvm/other.cfg"), "kvm/other.cfg");
+    }
+}

@@ -1,0 +1,242 @@
+//! A whole node on one machine, its Master included: where things go, its first configuration, and
+//! how the embedded Master is started and stopped. What `slapos up` is composed of beside the
+//! commands of cron.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use slapos_supervisor::{AutoRestart, ProgramSpec, write_group};
+use slapos_sys::{fs, process, random, user};
+
+use crate::config::{DEFAULT_FILE, NodeConfig};
+use crate::error::{IoContext, NodeError};
+use crate::node::Node;
+use crate::services;
+
+/// The supervisor's name for the embedded Master, as in the original.
+pub const MASTER_PROGRAM: &str = "slapproxy";
+/// The original's port; the first free one from here on is chosen.
+const FIRST_PORT: u16 = 5000;
+/// How long the Master may take to answer after it was started.
+const MASTER_START: Duration = Duration::from_secs(15);
+
+/// Where a node keeps its things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Software Releases.
+    pub software_root: PathBuf,
+    /// Computer Partitions.
+    pub instance_root: PathBuf,
+    /// Shared parts.
+    pub shared: PathBuf,
+    /// Archives by hash.
+    pub download_cache: PathBuf,
+    /// The Master's database.
+    pub database: PathBuf,
+}
+
+impl Layout {
+    /// Everything below one directory.
+    pub fn under(root: &Path) -> Self {
+        Self {
+            config: root.join("etc/slapos.cfg"),
+            software_root: root.join("software"),
+            instance_root: root.join("instance"),
+            shared: root.join("shared"),
+            download_cache: root.join("cache"),
+            database: root.join("master/proxy.db"),
+        }
+    }
+
+    /// The standard places.
+    pub fn system() -> Self {
+        Self {
+            config: DEFAULT_FILE.into(),
+            software_root: "/opt/slapgrid".into(),
+            instance_root: "/srv/slapgrid".into(),
+            shared: "/opt/slapgrid/shared".into(),
+            download_cache: "/var/cache/slapos".into(),
+            database: "/var/lib/slapos/master/proxy.db".into(),
+        }
+    }
+
+    /// The default root: the user's data directory; for root a place that the users who build and
+    /// run can pass, which root's home is not.
+    pub fn default_root() -> PathBuf {
+        if user::is_root() {
+            return "/var/lib/slapos".into();
+        }
+        let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+        let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+        data.unwrap_or_else(|| home().join(".local/share")).join("slapos")
+    }
+}
+
+/// Writes the configuration of a node with an embedded Master, unless there is one.
+///
+/// # Errors
+/// When it cannot be written, or no port is free.
+pub fn ensure_config(layout: &Layout, partitions: u32) -> Result<(), NodeError> {
+    if layout.config.exists() {
+        return Ok(());
+    }
+    let text = config_text(layout, partitions, free_port()?, user::is_root());
+    if let Some(parent) = layout.config.parent() {
+        fs::create_dir_all(parent, 0o755).context("create", parent)?;
+    }
+    fs::write_atomic(&layout.config, text.as_bytes(), 0o644).context("write", &layout.config)
+}
+
+fn config_text(layout: &Layout, partitions: u32, port: u16, root: bool) -> String {
+    // The syntax takes `%` for itself.
+    let path = |path: &Path| path.display().to_string().replace('%', "%%");
+    format!(
+        "# Written by `slapos up`. Yours to change: it is not written again.
+
+[slapos]
+software_root = {software}
+instance_root = {instance}
+shared_part_list =
+  {shared}
+download_cache = {cache}
+master_url = http://127.0.0.1:{port}
+computer_id = local
+
+[slapformat]
+partition_amount = {partitions}
+partition_base_name = slappart
+user_base_name = slapuser
+software_user = slapsoft
+alter_user = {root}
+interface_name = lo
+
+[slapproxy]
+host = 127.0.0.1
+port = {port}
+database_uri = {database}
+",
+        software = path(&layout.software_root),
+        instance = path(&layout.instance_root),
+        shared = path(&layout.shared),
+        cache = path(&layout.download_cache),
+        database = path(&layout.database),
+    )
+}
+
+fn free_port() -> Result<u16, NodeError> {
+    (FIRST_PORT..FIRST_PORT + 1000)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .ok_or_else(|| NodeError::user(format!("no port from {FIRST_PORT} on is free for the Master")))
+}
+
+/// Makes the token of the embedded Master, unless there is one: only those who may read the file
+/// may talk to it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn ensure_token(config: &NodeConfig) -> Result<(), NodeError> {
+    let Some(path) = &config.master_token_file else { return Ok(()) };
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent, 0o700).context("create", parent)?;
+    }
+    let token = random::hex(32).context("make a token for", path)?;
+    fs::write_atomic(path, token.as_bytes(), 0o600).context("write", path)
+}
+
+/// Starts the supervisor and in it the embedded Master, and waits until it answers.
+///
+/// # Errors
+/// When either cannot be started; the Master's own last words are shown.
+pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
+    if node.config.proxy.is_none() {
+        return Ok(node.master()?.ping()?);
+    }
+    let paths = node.supervisor_paths();
+    let conf = paths.conf_dir();
+    write_group(&conf, MASTER_PROGRAM, &[master_program(node)?])
+        .context("define the Master in", &conf)?;
+    let supervisor = services::supervisor(node)?;
+    supervisor.update(Some(MASTER_PROGRAM)).map_err(supervisor_error)?;
+    let master = node.master()?;
+    let deadline = Instant::now() + MASTER_START;
+    loop {
+        match master.ping() {
+            Ok(()) => return Ok(()),
+            Err(error) if !error.is_temporary() => return Err(error.into()),
+            Err(_) => {}
+        }
+        let given_up = supervisor
+            .process_info(&format!("{MASTER_PROGRAM}:{MASTER_PROGRAM}"))
+            .is_ok_and(|info| info.statename == "FATAL");
+        if given_up || Instant::now() > deadline {
+            return Err(master_failed(node));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn master_program(node: &Node<'_>) -> Result<ProgramSpec, NodeError> {
+    let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
+    let cfg = node.config.file.display().to_string();
+    let words = [exe.display().to_string(), "proxy".into(), "start".into(), "--cfg".into(), cfg];
+    let mut program = ProgramSpec::new(MASTER_PROGRAM, words.to_vec());
+    program.autorestart = AutoRestart::Always;
+    program.priority = 1;
+    program.stdout_logfile = Some(master_log(node));
+    program.environment.insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
+    Ok(program)
+}
+
+fn master_log(node: &Node<'_>) -> PathBuf {
+    node.config.instance_root.join("var/log/slapos-proxy.log")
+}
+
+fn master_failed(node: &Node<'_>) -> NodeError {
+    const LAST_LINES: usize = 5;
+    let log = master_log(node);
+    let text = fs::read_to_string_lossy(&log, 16 << 20).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+    NodeError::user("the embedded Master cannot be started")
+        .detail(last)
+        .hint(format!("its whole log is {}", log.display()))
+}
+
+/// Stops every service, the embedded Master and the supervisor. Returns whether it ran.
+///
+/// # Errors
+/// When the supervisor does not obey.
+pub fn shut_down(node: &Node<'_>) -> Result<bool, NodeError> {
+    slapos_supervisor::shut_down(&node.supervisor_paths()).map_err(supervisor_error)
+}
+
+fn supervisor_error(error: impl std::fmt::Display) -> NodeError {
+    NodeError::user(format!("the supervisor does not obey: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slapos_config::Config;
+
+    #[test]
+    fn the_first_configuration_is_understood() {
+        let layout = Layout::under(Path::new("/r/100%"));
+        let text = config_text(&layout, 3, 5001, false);
+        let config = Config::parse(&text, "slapos.cfg").unwrap();
+        let config = NodeConfig::from_config(&config, &layout.config).unwrap();
+        assert_eq!(config.software_root, Path::new("/r/100%/software"));
+        assert_eq!(config.shared_part_list, [Path::new("/r/100%/shared")]);
+        assert_eq!(config.master_url, "http://127.0.0.1:5001");
+        assert_eq!(config.format.partition_amount, 3);
+        assert!(!config.format.alter_user);
+        assert_eq!(config.proxy.unwrap().port, 5001);
+        assert_eq!(config.master_token_file.unwrap(), Path::new("/r/100%/master/master.token"));
+    }
+}

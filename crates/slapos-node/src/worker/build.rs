@@ -1,0 +1,90 @@
+//! Builds a Software Release, as the owner of the software root.
+//!
+//! Invariant: `.completed` is written last, so a directory that has it is whole.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use slapos_cookbook::{Ports, registry};
+use slapos_engine::{Buildout, Settings};
+use slapos_profile::{Assignment, Location, Profile};
+use slapos_sources::{Fetcher, FetcherConfig, LocalFiles};
+use slapos_sys::clock::{Clock, SystemClock};
+use slapos_sys::{fs, process, random};
+
+use super::child::Channel;
+use super::files::ProfileFiles;
+use super::protocol::{Done, Failure, SoftwareJob};
+
+/// Marks a Software Release as whole.
+pub(crate) const COMPLETED: &str = ".completed";
+
+pub(super) fn build(job: &SoftwareJob, channel: &Arc<Channel>) -> Result<Done, Failure> {
+    if !job.dry_run {
+        fs::create_dir_all(&job.directory, 0o755)
+            .map_err(|error| Failure::io("create", &job.directory, &error))?;
+        check_free_space(&job.directory, job.min_free_space)?;
+    }
+    let local = local_files(job)?;
+    let fetcher = fetcher(&job.download_cache, local.clone());
+    let files = ProfileFiles { local, fetcher: Arc::clone(&fetcher) };
+    let url = Location::parse(job.url.as_str())?;
+    let profile = Profile::load(&url, &files, &assignments(job))?;
+    let recipes = registry(Ports { fetcher, slap: None });
+    let mut settings = Settings::new(&job.directory);
+    settings.jobs = job.parallel.max(1);
+    settings.shared_part_list.clone_from(&job.shared_part_list);
+    let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);
+    let plan = buildout.plan()?;
+    if job.dry_run {
+        return Ok(Done::Software { plan: Some(plan.to_string()) });
+    }
+    buildout.execute(&plan, &**channel)?;
+    complete(&job.directory)?;
+    Ok(Done::Software { plan: None })
+}
+
+/// The node's answers to what a profile leaves open.
+fn assignments(job: &SoftwareJob) -> Vec<Assignment> {
+    let shared: Vec<_> = job.shared_part_list.iter().map(|path| path.display().to_string()).collect();
+    let set = |option: &str, value: String| Assignment::new("buildout", option, value, "<slapos node>");
+    vec![
+        set("directory", job.directory.display().to_string()),
+        set("shared-part-list", shared.join("\n")),
+    ]
+}
+
+fn local_files(job: &SoftwareJob) -> Result<LocalFiles, Failure> {
+    let Some(tree) = &job.tree else { return Ok(LocalFiles::new()) };
+    let directory = process::inherited_fd(tree.fd)
+        .map_err(|error| Failure::io("use the opened tree of", &tree.prefix, &error))?;
+    Ok(LocalFiles::new().with_alias(&tree.prefix, directory))
+}
+
+pub(super) fn fetcher(cache: &Path, local: LocalFiles) -> Arc<Fetcher> {
+    Arc::new(Fetcher::new(FetcherConfig { local, ..FetcherConfig::new(cache) }))
+}
+
+pub(super) fn check_free_space(directory: &Path, wanted: u64) -> Result<(), Failure> {
+    let free = fs::free_space(directory)
+        .map_err(|error| Failure::io("measure the free space of", directory, &error))?;
+    if free >= wanted {
+        return Ok(());
+    }
+    let mebi = |bytes: u64| bytes >> 20;
+    Err(Failure::new(format!(
+        "only {} MiB are free at {}, and {} MiB must be",
+        mebi(free),
+        directory.display(),
+        mebi(wanted)
+    ))
+    .hint("free some space, or lower software_min_free_space / instance_min_free_space in slapos.cfg"))
+}
+
+/// The stamp names this build: an instance made of another one is processed again.
+fn complete(directory: &Path) -> Result<(), Failure> {
+    let path = directory.join(COMPLETED);
+    let words = |error: std::io::Error| Failure::io("write", &path, &error);
+    let stamp = format!("{} {}\n", SystemClock.now(), random::hex(8).map_err(words)?);
+    fs::write_atomic(&path, stamp.as_bytes(), 0o644).map_err(words)
+}

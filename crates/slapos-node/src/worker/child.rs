@@ -1,0 +1,160 @@
+//! The worker's end: reads jobs from standard input until there are none.
+
+use std::io::{Stdin, Stdout, Write};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use slapos_engine::{Event, Observer};
+use slapos_sys::fs;
+
+use super::protocol::{Done, Failure, Job, Message, PromiseJob, RemoveJob, Reply};
+use super::{build, deploy};
+use crate::promise::{Limits, check_all};
+
+/// The pipes to the node. One lock for both, held from a question to its answer.
+pub(super) struct Channel(Mutex<(Stdin, Stdout)>);
+
+impl Channel {
+    /// Says something that needs no answer. A node that is gone kills this process anyway.
+    fn tell(&self, message: &Message) {
+        let mut pipes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = write_line(&mut pipes.1, message);
+    }
+
+    /// Asks the node to publish connection parameters.
+    pub(super) fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), String> {
+        let mut pipes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let message = Message::Publish { connection: connection.clone() };
+        write_line(&mut pipes.1, &message).map_err(|error| error.to_string())?;
+        let mut line = String::new();
+        pipes.0.read_line(&mut line).map_err(|error| error.to_string())?;
+        let reply: Reply = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+        reply.refused.map_or(Ok(()), Err)
+    }
+}
+
+impl Observer for Channel {
+    fn event(&self, event: &Event) {
+        self.tell(&Message::Event { what: event.clone() });
+    }
+}
+
+fn write_line(output: &mut Stdout, message: &Message) -> std::io::Result<()> {
+    let mut text = serde_json::to_string(message)?;
+    text.push('\n');
+    output.write_all(text.as_bytes())?;
+    output.flush()
+}
+
+/// What the hidden command `slapos worker` does. Returns when the node has no more jobs.
+pub fn serve() -> std::io::Result<()> {
+    let channel = std::sync::Arc::new(Channel(Mutex::new((std::io::stdin(), std::io::stdout()))));
+    loop {
+        let mut line = String::new();
+        let read = {
+            let pipes = channel.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            pipes.0.read_line(&mut line)?
+        };
+        if read == 0 {
+            return Ok(());
+        }
+        let result = match serde_json::from_str(&line) {
+            Ok(job) => work(job, &channel),
+            Err(error) => Err(Failure::new(format!("the job is not understood: {error}"))),
+        };
+        channel.tell(&match result {
+            Ok(done) => Message::Done { done },
+            Err(failure) => Message::Failed { failure },
+        });
+    }
+}
+
+fn work(job: Job, channel: &std::sync::Arc<Channel>) -> Result<Done, Failure> {
+    match job {
+        Job::Software(job) => build::build(&job, channel),
+        Job::Instance(job) => deploy::deploy(job, channel),
+        Job::Promises(job) => promises(&job),
+        Job::Remove(job) => remove(&job),
+    }
+}
+
+fn promises(job: &PromiseJob) -> Result<Done, Failure> {
+    let limits = Limits {
+        timeout: Duration::try_from_secs_f64(job.timeout).unwrap_or_default(),
+        grace: Duration::try_from_secs_f64(job.grace).unwrap_or_default(),
+    };
+    let results = check_all(&job.directory, job.only.as_deref(), limits);
+    let results = results.map_err(|error| Failure::io("check the promises of", &job.directory, &error))?;
+    Ok(Done::Promises { results })
+}
+
+fn remove(job: &RemoveJob) -> Result<Done, Failure> {
+    let words = |error: std::io::Error| Failure::io("remove", &job.directory, &error);
+    if !job.keep_directory {
+        fs::remove_tree(&job.directory).map_err(words)?;
+        return Ok(Done::Removed);
+    }
+    let entries = match std::fs::read_dir(&job.directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Done::Removed),
+        Err(error) => return Err(words(error)),
+    };
+    for entry in entries {
+        fs::remove_tree(&entry.map_err(words)?.path()).map_err(words)?;
+    }
+    Ok(Done::Removed)
+}
+
+impl Failure {
+    /// A failure that reads `message`.
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), detail: None, hint: None }
+    }
+
+    /// The operating system refused to `what` (a verb) `path`.
+    pub(super) fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::new(format!("cannot {what} {}: {error}", path.display()))
+    }
+
+    /// Says what to do about it.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<slapos_engine::BuildError> for Failure {
+    fn from(error: slapos_engine::BuildError) -> Self {
+        match error {
+            slapos_engine::BuildError::Profile(error) => error.into(),
+            slapos_engine::BuildError::Part(failures) => {
+                let names: Vec<_> = failures
+                    .iter()
+                    .filter(|failure| !failure.cancelled)
+                    .map(|failure| failure.part.as_str())
+                    .collect();
+                let detail: Vec<_> = failures.iter().map(ToString::to_string).collect();
+                let message = match names.as_slice() {
+                    [] => "it was stopped".to_owned(),
+                    [one] => format!("part `{one}` failed"),
+                    several => format!("parts {} failed", several.join(", ")),
+                };
+                Self { message, detail: Some(detail.join("\n")), hint: None }
+            }
+            other => Self::new(other.to_string()),
+        }
+    }
+}
+
+impl From<slapos_profile::ProfileError> for Failure {
+    fn from(error: slapos_profile::ProfileError) -> Self {
+        Self { message: error.to_string(), detail: Some(error.render(false)), hint: None }
+    }
+}
+
+impl From<slapos_profile::LocationError> for Failure {
+    fn from(error: slapos_profile::LocationError) -> Self {
+        Self::new(error.to_string())
+    }
+}

@@ -1,0 +1,146 @@
+//! Processes an instance, as its partition's user: completes the Software Release's `instance.cfg`
+//! and makes its parts.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use slapos_cookbook::{Ports, registry};
+use slapos_engine::{Buildout, Settings};
+use slapos_profile::{Location, Profile};
+use slapos_slap::{ComputerPartition, PartitionPort, PortError};
+use slapos_sources::LocalFiles;
+use slapos_sys::fs;
+
+use super::build::{check_free_space, fetcher};
+use super::child::Channel;
+use super::files::ProfileFiles;
+use super::protocol::{Done, Failure, InstanceJob, Service};
+
+/// More than any instance profile has, bytes.
+const MAX_PROFILE: u64 = 16 << 20;
+
+pub(super) fn deploy(job: InstanceJob, channel: &Arc<Channel>) -> Result<Done, Failure> {
+    check_free_space(&job.directory, job.min_free_space)?;
+    link_software(&job)?;
+    let main = write_profile(&job)?;
+    let local = LocalFiles::new();
+    let fetcher = fetcher(&job.download_cache, local.clone());
+    let files = ProfileFiles { local, fetcher: Arc::clone(&fetcher) };
+    let location = Location::parse(&main.display().to_string())?;
+    let profile = Profile::load(&location, &files, &[])?;
+    let directory = job.directory.clone();
+    let port = Port { partition: job.partition, channel: Arc::clone(channel) };
+    let recipes = registry(Ports { fetcher, slap: Some(Arc::new(port)) });
+    let mut buildout = Buildout::new(profile, Arc::new(recipes), Settings::new(&directory));
+    let plan = buildout.plan()?;
+    buildout.execute(&plan, &**channel)?;
+    let services = services(&directory)?;
+    Ok(Done::Instance { services })
+}
+
+struct Port {
+    partition: ComputerPartition,
+    channel: Arc<Channel>,
+}
+
+impl PartitionPort for Port {
+    fn partition(&self) -> &ComputerPartition {
+        &self.partition
+    }
+
+    fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), PortError> {
+        self.channel.publish(connection).map_err(PortError)
+    }
+}
+
+/// `software_release`: people and programs find the Software Release from its instance.
+fn link_software(job: &InstanceJob) -> Result<(), Failure> {
+    let link = job.directory.join("software_release");
+    fs::symlink_atomic(&job.software_directory, &link)
+        .map_err(|error| Failure::io("link", &link, &error))
+}
+
+/// Copies the instance profile and adds what only the node knows. Appended, so that its lines keep
+/// their numbers.
+fn write_profile(job: &InstanceJob) -> Result<std::path::PathBuf, Failure> {
+    let candidates = ["instance.cfg", "template.cfg"].map(|name| job.software_directory.join(name));
+    let Some(source) = candidates.iter().find(|path| path.exists()) else {
+        return Err(Failure::new(format!(
+            "the Software Release in {} has no instance.cfg",
+            job.software_directory.display()
+        ))
+        .hint("its profile must have a part that makes ${buildout:directory}/instance.cfg"));
+    };
+    let mut text = fs::read_to_string_limited(source, MAX_PROFILE)
+        .map_err(|error| Failure::io("read", source, &error))?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(&connection_sections(job));
+    let path = job.directory.join("buildout.cfg");
+    fs::write_replace_if_changed(&path, text.as_bytes(), 0o640)
+        .map_err(|error| Failure::io("write", &path, &error))?;
+    Ok(path)
+}
+
+fn connection_sections(job: &InstanceJob) -> String {
+    let mut text = String::from(
+        "\n[buildout]\nbin-directory = ${buildout:directory}/sbin\noffline = true\n",
+    );
+    let shared: Vec<_> = job.shared_part_list.iter().map(|path| path.display().to_string()).collect();
+    let state = job.partition.requested_state.to_string();
+    let software = job.partition.software.as_ref().map_or("", |url| url.as_str());
+    let pairs = [
+        ("computer-id", job.partition.computer.as_str()),
+        ("partition-id", job.partition.id.as_str()),
+        ("server-url", &job.master_url),
+        ("software-release-url", software),
+        ("key-file", ""),
+        ("cert-file", ""),
+    ];
+    text.push_str("\n[slap-connection]\n");
+    for (name, value) in pairs {
+        let _ = writeln!(text, "{name} = {}", escape(value));
+    }
+    let _ = writeln!(text, "shared-part-list = {}", escape(&shared.join("\n  ")));
+    let _ = writeln!(text, "requested-state = {state}");
+    text.push_str("\n[slap_connection]\n");
+    for (name, value) in pairs {
+        let _ = writeln!(text, "{} = {}", name.replace('-', "_"), escape(value));
+    }
+    text.push_str("\n[storage-configuration]\nstorage-home =\n");
+    text.push_str("\n[network-information]\nglobal-ipv4-network =\n");
+    text
+}
+
+/// A value from outside is data: nothing in it is substituted.
+fn escape(value: &str) -> String {
+    value.replace("${", "$${")
+}
+
+/// What is to be supervised: the executables of `etc/run` and `etc/service`.
+fn services(directory: &Path) -> Result<Vec<Service>, Failure> {
+    let mut services = Vec::new();
+    for (folder, watched) in [("etc/run", false), ("etc/service", true)] {
+        let folder = directory.join(folder);
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Failure::io("list", &folder, &error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(|error| Failure::io("list", &folder, &error))?.path();
+            let executable = std::fs::metadata(&path)
+                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+            let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+            if let (true, Some(name)) = (executable, name.filter(|name| !name.starts_with('.'))) {
+                services.push(Service { name, path, watched });
+            }
+        }
+    }
+    services.sort_by(|a, b| (&a.name, a.watched).cmp(&(&b.name, b.watched)));
+    Ok(services)
+}

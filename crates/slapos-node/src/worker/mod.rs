@@ -1,0 +1,22 @@
+//! Workers: children of this same program that have become another user and do that user's work.
+//!
+//! Invariant: code that a Software Release or a partition brings runs in a worker and nowhere
+//! else, and a worker never runs as root. It has a clean environment, no descriptor but the pipes
+//! to its node, and no token: what it may ask of the Master goes through its node.
+
+mod build;
+mod child;
+mod deploy;
+mod files;
+mod parent;
+mod protocol;
+mod tree;
+
+pub use child::serve;
+pub use slapos_engine::Event;
+pub use parent::{Listener, Worker};
+pub use protocol::{
+    Done, Failure, InstanceJob, Job, Message, PromiseJob, RemoveJob, Reply, Service, SoftwareJob,
+    TreeAlias,
+};
+pub use tree::Tree;

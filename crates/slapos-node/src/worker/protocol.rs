@@ -1,0 +1,178 @@
+//! What a node and its worker say to each other: one JSON object per line.
+//!
+//! The node writes a [`Job`] to the worker's standard input; the worker answers with any number of
+//! [`Message::Event`] and [`Message::Publish`] (each of which waits for a [`Reply`]) and ends the
+//! job with [`Message::Done`] or [`Message::Failed`]. Then the next job may come. End of input
+//! ends the worker.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use slapos_engine::Event;
+use slapos_slap::{ComputerPartition, SoftwareUrl};
+
+use crate::promise::PromiseResult;
+
+/// A piece of work that must be done as another user.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "kebab-case")]
+pub enum Job {
+    /// Build a Software Release; as the owner of the software root.
+    Software(SoftwareJob),
+    /// Process an instance; as the partition's user.
+    Instance(InstanceJob),
+    /// Check the promises of an instance; as the partition's user.
+    Promises(PromiseJob),
+    /// Remove a directory, or only what is in it.
+    Remove(RemoveJob),
+}
+
+/// See [`Job::Software`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SoftwareJob {
+    /// The Software Release.
+    pub url: SoftwareUrl,
+    /// Where it goes: `<software_root>/<md5 of url>`.
+    pub directory: PathBuf,
+    /// Where shared parts are looked for and made.
+    pub shared_part_list: Vec<PathBuf>,
+    /// Archives by hash.
+    pub download_cache: PathBuf,
+    /// Bytes that must be free.
+    pub min_free_space: u64,
+    /// How many parts may be built at once, and how many processes `make` may run in all.
+    pub parallel: usize,
+    /// A local profile tree whose directories the worker's user may be unable to pass.
+    pub tree: Option<TreeAlias>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// A directory that the node opened for the worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TreeAlias {
+    /// Its path.
+    pub prefix: PathBuf,
+    /// The number of the descriptor in the worker.
+    pub fd: i32,
+}
+
+/// See [`Job::Instance`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InstanceJob {
+    /// What the Master wants.
+    pub partition: ComputerPartition,
+    /// The partition's directory.
+    pub directory: PathBuf,
+    /// Where the Software Release was built.
+    pub software_directory: PathBuf,
+    /// The Master, as the instance's profile is told.
+    pub master_url: String,
+    /// As the instance's profile is told.
+    pub shared_part_list: Vec<PathBuf>,
+    /// Archives by hash, for recipes that download.
+    pub download_cache: PathBuf,
+    /// Bytes that must be free.
+    pub min_free_space: u64,
+}
+
+/// See [`Job::Promises`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PromiseJob {
+    /// The partition's directory.
+    pub directory: PathBuf,
+    /// Which promises, by file name; `None` for all.
+    pub only: Option<Vec<String>>,
+    /// How long one promise may take, seconds.
+    pub timeout: f64,
+    /// For how long a failing promise is tried again, seconds: services need time to start.
+    pub grace: f64,
+}
+
+/// See [`Job::Remove`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RemoveJob {
+    /// Which directory.
+    pub directory: PathBuf,
+    /// Whether the directory itself stays, empty.
+    pub keep_directory: bool,
+}
+
+/// What a worker says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "kebab-case")]
+pub enum Message {
+    /// Something happened.
+    Event {
+        /// What.
+        what: Event,
+    },
+    /// The instance publishes its connection parameters; a [`Reply`] is awaited.
+    Publish {
+        /// All of them.
+        connection: IndexMap<String, String>,
+    },
+    /// The job is done.
+    Done {
+        /// With what result.
+        done: Done,
+    },
+    /// The job failed.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// The result of a job.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum Done {
+    /// Of [`Job::Software`]: the plan as text, when it was only asked for.
+    Software {
+        /// The plan.
+        plan: Option<String>,
+    },
+    /// Of [`Job::Instance`].
+    Instance {
+        /// What is to run.
+        services: Vec<Service>,
+    },
+    /// Of [`Job::Promises`].
+    Promises {
+        /// One for each promise, by name.
+        results: Vec<PromiseResult>,
+    },
+    /// Of [`Job::Remove`].
+    Removed,
+}
+
+/// A program that a partition wants supervised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// File name.
+    pub name: String,
+    /// The executable.
+    pub path: PathBuf,
+    /// From `etc/service`: it is to run for ever. Else from `etc/run`: it may end.
+    pub watched: bool,
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// One line.
+    pub message: String,
+    /// The place and more, laid out in lines.
+    pub detail: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// The node's answer to [`Message::Publish`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reply {
+    /// Why the Master did not take it; `None` if it did.
+    pub refused: Option<String>,
+}

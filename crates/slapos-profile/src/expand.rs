@@ -1,0 +1,136 @@
+//! Macros: a section with `<= other` starts from the options of the other one.
+//!
+//! Invariant: parents are taken unsubstituted, so `${:x}` in a macro means the section using it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+
+use crate::error::{ErrorKind, ProfileError};
+use crate::merge::{MACRO, apply};
+use crate::model::{Operator, OptionValue, Profile, Section};
+use crate::suggest::did_you_mean;
+
+/// How many macros may be built on each other.
+const MAX_DEPTH: usize = 100;
+
+impl Profile {
+    /// A section with its macros applied and `<` gone, references not substituted.
+    ///
+    /// # Errors
+    /// If the section or one of its macros does not exist, or a macro is built on itself.
+    pub fn expand(&self, section: &str) -> Result<Cow<'_, Section>, ProfileError> {
+        let Some(raw) = self.sections.get(section) else {
+            let names = self.sections.keys().map(String::as_str);
+            return Err(ProfileError::new(
+                ErrorKind::UnknownSection,
+                format!("there is no section [{section}]"),
+            )
+            .with_help(did_you_mean(section, names)));
+        };
+        if !has_macros(section, raw) {
+            return Ok(Cow::Borrowed(raw));
+        }
+        let mut expansion = Expansion { profile: self, path: Vec::new(), done: HashMap::new() };
+        expansion.section(section, raw).map(Cow::Owned)
+    }
+}
+
+/// `[buildout]` cannot use macros: there `<` is an option like another.
+fn has_macros(name: &str, section: &Section) -> bool {
+    name != "buildout" && section.options.contains_key(MACRO)
+}
+
+struct Expansion<'p> {
+    profile: &'p Profile,
+    /// The sections being expanded, outermost first.
+    path: Vec<&'p str>,
+    /// Macros expanded before, so that diamonds cost nothing.
+    done: HashMap<&'p str, Section>,
+}
+
+impl<'p> Expansion<'p> {
+    fn section(&mut self, name: &str, raw: &'p Section) -> Result<Section, ProfileError> {
+        let Some((name, _)) = self.profile.sections.get_key_value(name) else {
+            return Ok(raw.clone());
+        };
+        if let Some(done) = self.done.get(name.as_str()) {
+            return Ok(done.clone());
+        }
+        if !has_macros(name, raw) {
+            return Ok(raw.clone());
+        }
+        self.path.push(name);
+        let mut options: IndexMap<String, OptionValue> = IndexMap::new();
+        if let Some(macros) = raw.options.get(MACRO) {
+            let mut offset = 0;
+            for line in macros.value.split('\n') {
+                let parent = line.trim();
+                if !parent.is_empty() {
+                    let at = offset + (line.len() - line.trim_start().len());
+                    let parent = self.parent(macros, at, parent)?;
+                    // Replaced whole, history too: with it, diamonds would double it each time.
+                    options.extend(parent.options);
+                }
+                offset += line.len() + 1;
+            }
+        }
+        let mut own = as_changes(raw.options.clone());
+        own.extend(raw.pending.iter().cloned());
+        apply(&mut options, own);
+        options.shift_remove(MACRO);
+        self.path.pop();
+        let section = Section { options, header: raw.header, pending: Vec::new() };
+        self.done.insert(name, section.clone());
+        Ok(section)
+    }
+
+    fn parent(
+        &mut self,
+        macros: &'p OptionValue,
+        offset: usize,
+        name: &'p str,
+    ) -> Result<Section, ProfileError> {
+        let sections = &self.profile.sections;
+        let (span, column) = macros.origin(offset);
+        let fail = |kind, message: String| {
+            let at = column..column + name.len();
+            ProfileError::new(kind, message).at(&self.profile.sources, span, at)
+        };
+        let Some(raw) = sections.get(name) else {
+            let help = did_you_mean(name, sections.keys().map(String::as_str));
+            return Err(fail(
+                ErrorKind::UnknownSection,
+                format!("there is no section [{name}] to build on"),
+            )
+            .label("no such section")
+            .with_help(help));
+        };
+        if let Some(start) = self.path.iter().position(|step| *step == name) {
+            let mut cycle: Vec<&str> = self.path[start..].to_vec();
+            cycle.push(name);
+            return Err(fail(
+                ErrorKind::CircularMacro,
+                format!("sections are built on each other: {}", cycle.join(" <= ")),
+            )
+            .label("leads back to itself")
+            .with_help(Some("remove one of these `<=`".to_owned())));
+        }
+        if self.path.len() >= MAX_DEPTH {
+            let message = format!("more than {MAX_DEPTH} macros are built on each other");
+            return Err(fail(ErrorKind::TooDeep, message));
+        }
+        self.section(name, raw)
+    }
+}
+
+/// The options of a section as plain assignments.
+fn as_changes(
+    options: IndexMap<String, OptionValue>,
+) -> Vec<(String, Operator, OptionValue)> {
+    options.into_iter().map(|(name, value)| (name, Operator::Set, value)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! How one file changes what was gathered so far: `=`, `+=`, `-=`.
+//!
+//! Invariants: within one file `=` comes first, then `+=`, then `-=`, whatever the order of lines;
+//! an operator is applied at once, except in a section born with `<=`, where it waits for the
+//! macro.
+
+use indexmap::IndexMap;
+
+use crate::model::{Operator, OptionValue, Section, Step};
+use crate::scan::{Entry, FileSection};
+use crate::source::{LineOrigin, Span};
+
+/// The option that names the macros of a section.
+pub(crate) const MACRO: &str = "<";
+
+/// Merges the sections of one file over the accumulated ones.
+pub(crate) fn merge(
+    into: &mut IndexMap<String, Section>,
+    file: impl IntoIterator<Item = (String, FileSection)>,
+) {
+    for (name, from) in file {
+        let waits = !into.contains_key(&name) && from.set(MACRO).is_some();
+        let section = into.entry(name).or_insert_with(|| Section::new(from.header));
+        let changes = from.entries.into_values().map(|entry| {
+            let Entry { name, op, value, span, lines } = entry;
+            let history = vec![Step { op, span, value: value.clone() }];
+            (name, op, OptionValue { value, span, history, lines })
+        });
+        if waits {
+            let (sets, waiting) = changes.partition(|(_, op, _)| *op == Operator::Set);
+            apply(&mut section.options, sets);
+            section.pending = waiting;
+        } else {
+            apply(&mut section.options, changes.collect());
+        }
+    }
+}
+
+/// Applies changes: first all `=`, then all `+=`, then all `-=`.
+pub(crate) fn apply(
+    options: &mut IndexMap<String, OptionValue>,
+    mut changes: Vec<(String, Operator, OptionValue)>,
+) {
+    changes.sort_by_key(|(_, op, _)| match op {
+        Operator::Set => 0,
+        Operator::Add => 1,
+        Operator::Remove => 2,
+    });
+    for (name, op, change) in changes {
+        let old = options.get_mut(&name);
+        match (op, old) {
+            (Operator::Set, Some(old)) => old.replace_with(change),
+            (Operator::Set, None) => {
+                options.insert(name, change);
+            }
+            (Operator::Add | Operator::Remove, old) => {
+                let implicit = OptionValue::implicit(change.span);
+                let value = match old {
+                    Some(old) => old,
+                    None => options.entry(name).or_insert(implicit),
+                };
+                match op {
+                    Operator::Remove => value.remove_lines(change),
+                    Operator::Add | Operator::Set => value.add_lines(change),
+                }
+            }
+        }
+    }
+}
+
+impl OptionValue {
+    /// The empty text that `+=` and `-=` find when there is no value. `a += b` alone therefore
+    /// begins with a newline, as in the fork.
+    fn implicit(span: Span) -> Self {
+        let lines = vec![LineOrigin { span, column: 0 }];
+        Self { value: String::new(), span, history: Vec::new(), lines }
+    }
+
+    fn replace_with(&mut self, mut change: Self) {
+        let mut history = std::mem::take(&mut self.history);
+        history.append(&mut change.history);
+        *self = Self { history, ..change };
+    }
+
+    fn add_lines(&mut self, change: Self) {
+        self.value.push('\n');
+        self.value.push_str(&change.value);
+        self.lines.extend(change.lines);
+        self.history.extend(change.history);
+        self.span = change.span;
+    }
+
+    fn remove_lines(&mut self, change: Self) {
+        let removed: Vec<&str> = change.value.split('\n').collect();
+        let (kept, lines): (Vec<&str>, Vec<LineOrigin>) = self
+            .value
+            .split('\n')
+            .zip(self.lines.iter().copied())
+            .filter(|(line, _)| !removed.contains(line))
+            .unzip();
+        let (value, lines) = if kept.is_empty() {
+            (String::new(), vec![LineOrigin { span: change.span, column: 0 }])
+        } else {
+            (kept.join("\n"), lines)
+        };
+        self.value = value;
+        self.lines = lines;
+        self.history.extend(change.history);
+        self.span = change.span;
+    }
+}

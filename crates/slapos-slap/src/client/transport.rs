@@ -1,0 +1,251 @@
+//! HTTP to one Master: addresses, the token, and which failure means what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use slapos_sys::Secret;
+use ureq::config::RedirectAuthHeaders;
+use ureq::http::Response;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+use url::{Host, Url};
+
+use crate::error::SlapError;
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 256 << 20;
+
+/// A successful answer.
+pub(super) struct Reply {
+    /// The route that was asked, for messages.
+    pub(super) route: String,
+    pub(super) body: String,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Transport {
+    agent: Agent,
+    base: Url,
+    token: Option<Secret>,
+}
+
+impl Transport {
+    pub(super) fn new(
+        base_url: &str,
+        token: Option<Secret>,
+        timeout: Duration,
+    ) -> Result<Transport, SlapError> {
+        let base = parse_base(base_url)?;
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(timeout))
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .tls_config(tls())
+            .user_agent(concat!("slapos/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&base) {
+            // A proxy elsewhere cannot reach our own loopback.
+            config = config.proxy(None);
+        }
+        Ok(Transport {
+            agent: config.build().into(),
+            base,
+            token,
+        })
+    }
+
+    pub(super) fn base_url(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// An address below the Master's own.
+    pub(super) fn url(&self, route: &str) -> Result<Url, SlapError> {
+        self.base
+            .join(route)
+            .map_err(|error| self.bad_url(route, &error.to_string()))
+    }
+
+    /// An error about an address that the Master gave us.
+    pub(super) fn bad_url(&self, url: &str, reason: &str) -> SlapError {
+        SlapError::Protocol {
+            url: self.base_url().to_owned(),
+            reason: format!("it names the address {url:?}: {reason}"),
+        }
+    }
+
+    pub(super) fn get(&self, route: &str, query: &[(&str, &str)]) -> Result<Reply, SlapError> {
+        let mut url = self.url(route)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.get_url(&url)
+    }
+
+    pub(super) fn get_url(&self, url: &Url) -> Result<Reply, SlapError> {
+        let mut request = self.agent.get(url.as_str());
+        if let Some(header) = self.authorization(url) {
+            request = request.header("Authorization", header);
+        }
+        let (status, reply) = self.receive(url, request.call())?;
+        if status >= 400 {
+            return Err(SlapError::from_status(self.base_url(), status, &reply.body));
+        }
+        Ok(reply)
+    }
+
+    /// Posts a form; `None` when the Master asks to come back later (408).
+    pub(super) fn post(
+        &self,
+        route: &str,
+        form: &[(&str, &str)],
+    ) -> Result<Option<Reply>, SlapError> {
+        let url = self.url(route)?;
+        let mut request = self.agent.post(url.as_str());
+        if let Some(header) = self.authorization(&url) {
+            request = request.header("Authorization", header);
+        }
+        let (status, reply) = self.receive(&url, request.send_form(form.iter().copied()))?;
+        match status {
+            408 => Ok(None),
+            400.. => Err(SlapError::from_status(self.base_url(), status, &reply.body)),
+            _ => Ok(Some(reply)),
+        }
+    }
+
+    fn authorization(&self, url: &Url) -> Option<String> {
+        let token = self
+            .token
+            .as_ref()
+            .filter(|_| url.origin() == self.base.origin())?;
+        Some(format!("Bearer {}", token.expose()))
+    }
+
+    fn receive(
+        &self,
+        url: &Url,
+        answer: Result<Response<Body>, ureq::Error>,
+    ) -> Result<(u16, Reply), SlapError> {
+        let mut response = answer.map_err(|error| self.failure(error))?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(MAX_ANSWER)
+            .lossy_utf8(true)
+            .read_to_string()
+            .map_err(|error| self.failure(error))?;
+        let route = url.path().trim_start_matches('/').to_owned();
+        Ok((response.status().as_u16(), Reply { route, body }))
+    }
+
+    fn failure(&self, error: ureq::Error) -> SlapError {
+        let url = self.base_url().to_owned();
+        match error {
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) => SlapError::InvalidUrl {
+                url,
+                reason: error.to_string(),
+            },
+            ureq::Error::Protocol(_)
+            | ureq::Error::TooManyRedirects
+            | ureq::Error::RedirectFailed
+            | ureq::Error::BodyExceedsLimit(_) => SlapError::Protocol {
+                url,
+                reason: error.to_string(),
+            },
+            ureq::Error::Io(io) => SlapError::Unreachable {
+                url,
+                reason: io.to_string(),
+            },
+            other => SlapError::Unreachable {
+                url,
+                reason: other.to_string(),
+            },
+        }
+    }
+}
+
+fn tls() -> TlsConfig {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    TlsConfig::builder()
+        .root_certs(RootCerts::PlatformVerifier)
+        .unversioned_rustls_crypto_provider(Arc::new(provider))
+        .build()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// The Master's URL with a trailing slash; a bare IPv6 host gets its brackets.
+fn parse_base(text: &str) -> Result<Url, SlapError> {
+    let invalid = |reason: &str| SlapError::InvalidUrl {
+        url: text.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let mut given = text.trim().trim_end_matches('/').to_owned();
+    if let Some((scheme, host)) = given.split_once("://")
+        && host.parse::<std::net::Ipv6Addr>().is_ok()
+    {
+        given = format!("{scheme}://[{host}]");
+    }
+    given.push('/');
+    let url = Url::parse(&given).map_err(|error| invalid(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid("it must begin with http:// or https://"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_urls_are_completed() {
+        for (given, base) in [
+            ("http://127.0.0.1:5000", "http://127.0.0.1:5000/"),
+            (" https://host/slap/ ", "https://host/slap/"),
+            ("http://::1", "http://[::1]/"),
+            ("http://[::1]:8080/", "http://[::1]:8080/"),
+        ] {
+            assert_eq!(parse_base(given).unwrap().as_str(), base);
+        }
+        assert!(is_loopback(&parse_base("http://::1").unwrap()));
+        assert!(!is_loopback(&parse_base("http://example.org").unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_url_says_so() {
+        insta::assert_snapshot!(parse_base("127.0.0.1:5000").unwrap_err(), @r#""127.0.0.1:5000" is not the URL of a Master: relative URL without a base; set `master_url` in the configuration to something like http://127.0.0.1:5000"#);
+        insta::assert_snapshot!(parse_base("ftp://x").unwrap_err(), @r#""ftp://x" is not the URL of a Master: it must begin with http:// or https://; set `master_url` in the configuration to something like http://127.0.0.1:5000"#);
+    }
+
+    #[test]
+    fn the_token_goes_to_the_masters_origin_only() {
+        let transport = Transport::new(
+            "http://m:1/",
+            Some(Secret::new("t")),
+            Duration::from_secs(1),
+        )
+        .unwrap();
+        let header = |url: &str| transport.authorization(&Url::parse(url).unwrap());
+        assert_eq!(header("http://m:1/x").as_deref(), Some("Bearer t"));
+        assert_eq!(header("http://m:2/x"), None);
+        assert_eq!(header("http://other:1/x"), None);
+    }
+
+    #[test]
+    fn nobody_there_is_unreachable() {
+        // Port 1 is reserved for a service that nobody has had for decades.
+        let url = "http://127.0.0.1:1";
+        let transport = Transport::new(url, None, Duration::from_secs(5)).unwrap();
+        let Err(error) = transport.get("x", &[]) else {
+            panic!("somebody answered")
+        };
+        assert!(error.is_temporary());
+        insta::assert_snapshot!(error, @"the Master at http://127.0.0.1:1/ does not answer: Connection refused (os error 111); if it is the embedded one, start it with `slapos proxy start`, otherwise check `master_url` in the configuration");
+    }
+}

@@ -1,0 +1,131 @@
+//! Typed words to and from [`Value`]s, for both ends of the wire. What one function here makes,
+//! its counterpart reads back; both are also tested against documents of the original.
+
+mod computer;
+mod description;
+mod instance;
+
+use std::net::IpAddr;
+
+use indexmap::IndexMap;
+
+use crate::marshal::{Class, Object, Value};
+
+pub use computer::{
+    computer_from_value, computer_to_value, partition_from_value, partition_to_value,
+};
+pub use description::{description_from_value, description_to_value};
+pub use instance::{answer_from_value, answer_to_value, request_from_form, request_to_form};
+
+/// A value of the right dialect that does not say what it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConvertError(pub String);
+
+impl From<crate::marshal::MarshalError> for ConvertError {
+    fn from(error: crate::marshal::MarshalError) -> ConvertError {
+        ConvertError(error.to_string())
+    }
+}
+
+impl From<crate::words::UnknownWord> for ConvertError {
+    fn from(error: crate::words::UnknownWord) -> ConvertError {
+        ConvertError(error.to_string())
+    }
+}
+
+/// A dictionary of texts.
+pub fn texts_to_value(texts: &IndexMap<String, String>) -> Value {
+    Value::dict(
+        texts
+            .iter()
+            .map(|(key, text)| (key.clone(), Value::str(text))),
+    )
+}
+
+/// A dictionary whose values become text as Python's `str()` makes it; none is empty.
+///
+/// # Errors
+/// When it is neither a dictionary nor none.
+pub fn texts_from_value(value: &Value) -> Result<IndexMap<String, String>, ConvertError> {
+    match value {
+        Value::None => Ok(IndexMap::new()),
+        Value::Dict(items) => Ok(items
+            .iter()
+            .map(|(key, item)| (key.clone(), item.to_text()))
+            .collect()),
+        _ => Err(ConvertError("a dictionary is expected".to_owned())),
+    }
+}
+
+fn ip_list_to_value(ips: &[(String, IpAddr)]) -> Value {
+    Value::List(
+        ips.iter()
+            .map(|(name, ip)| Value::Tuple(vec![Value::str(name), Value::str(ip.to_string())]))
+            .collect(),
+    )
+}
+
+/// Reads pairs; longer tuples (with gateway and netmask) are accepted.
+fn ip_list_from_value(value: &Value) -> Result<Vec<(String, IpAddr)>, ConvertError> {
+    let wrong = |what: &str| ConvertError(format!("ip_list: {what}"));
+    let items = value.as_list().ok_or_else(|| wrong("a list is expected"))?;
+    let mut ips = Vec::with_capacity(items.len());
+    for item in items {
+        let Some([Value::Str(name), Value::Str(ip), ..]) = item.as_list() else {
+            return Err(wrong("an entry is not (interface, address)"));
+        };
+        ips.push((name.clone(), parse_ip(ip)?));
+    }
+    Ok(ips)
+}
+
+fn parse_ip(text: &str) -> Result<IpAddr, ConvertError> {
+    text.parse()
+        .map_err(|_| ConvertError(format!("{text:?} is not an IP address")))
+}
+
+/// The object of that class.
+fn object(value: &Value, class: Class) -> Result<&Object, ConvertError> {
+    match value {
+        Value::Object(object) if object.class == class => Ok(object),
+        _ => Err(ConvertError(format!(
+            "an object of class {} is expected",
+            class.as_str()
+        ))),
+    }
+}
+
+/// Reads the entries of a dictionary, treating an absent entry and none alike.
+#[derive(Clone, Copy)]
+struct Fields<'a>(&'a IndexMap<String, Value>);
+
+impl<'a> Fields<'a> {
+    fn get(self, key: &str) -> Option<&'a Value> {
+        self.0.get(key).filter(|value| **value != Value::None)
+    }
+
+    /// The text under a key; other scalars are taken as Python's `str()` gives them.
+    fn text(self, key: &str) -> Option<String> {
+        self.get(key).map(Value::to_text)
+    }
+
+    fn require(self, key: &str) -> Result<String, ConvertError> {
+        self.text(key)
+            .ok_or_else(|| ConvertError(format!("{key:?} is missing")))
+    }
+
+    fn list(self, key: &str) -> Result<&'a [Value], ConvertError> {
+        match self.get(key) {
+            None => Ok(&[]),
+            Some(value) => value
+                .as_list()
+                .ok_or_else(|| ConvertError(format!("{key:?} must be a list"))),
+        }
+    }
+
+    fn texts(self, key: &str) -> Result<IndexMap<String, String>, ConvertError> {
+        self.get(key)
+            .map_or_else(|| Ok(IndexMap::new()), texts_from_value)
+    }
+}

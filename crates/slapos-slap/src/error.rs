@@ -1,0 +1,135 @@
+//! What can go wrong between us and a Master, each with what to do about it.
+
+use crate::marshal::MarshalError;
+
+/// The longest part of an unexpected answer that is worth showing, in characters.
+const SHOWN: usize = 500;
+
+/// A question to a Master that was not answered as wished.
+#[derive(Debug, thiserror::Error)]
+pub enum SlapError {
+    /// The Master's address is not one.
+    #[error(
+        "{url:?} is not the URL of a Master: {reason}; set `master_url` in the configuration to \
+         something like http://127.0.0.1:5000"
+    )]
+    InvalidUrl {
+        /// What was given.
+        url: String,
+        /// Why it is refused.
+        reason: String,
+    },
+    /// Nobody answered, or not within the time limit.
+    #[error(
+        "the Master at {url} does not answer: {reason}; if it is the embedded one, start it with \
+         `slapos proxy start`, otherwise check `master_url` in the configuration"
+    )]
+    Unreachable {
+        /// The Master's URL.
+        url: String,
+        /// What the connection attempt said.
+        reason: String,
+    },
+    /// The Master does not have what was asked for (404).
+    #[error("the Master at {url} answers: {message}")]
+    NotFound {
+        /// The Master's URL.
+        url: String,
+        /// The Master's words.
+        message: String,
+    },
+    /// The Master does not accept who we are (401 or 403).
+    #[error(
+        "the Master at {url} refuses us: {message}; check that the token of the configuration is \
+         the one that the Master was started with"
+    )]
+    Unauthorised {
+        /// The Master's URL.
+        url: String,
+        /// The Master's words.
+        message: String,
+    },
+    /// Any other failure that the Master reports.
+    #[error("the Master at {url} fails with HTTP status {status}: {body}")]
+    Server {
+        /// The Master's URL.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of its body.
+        body: String,
+    },
+    /// The answer is not SLAP.
+    #[error(
+        "the Master at {url} gives an answer that is not understood: {reason}; is it a SlapOS \
+         Master?"
+    )]
+    Protocol {
+        /// The Master's URL.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What we wanted to send cannot be sent.
+    #[error("this cannot be sent to the Master: {0}")]
+    Unsendable(#[from] MarshalError),
+}
+
+impl SlapError {
+    /// Whether waiting and asking again can help.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            SlapError::Unreachable { .. } => true,
+            SlapError::Server { status, .. } => matches!(status, 502..=504),
+            _ => false,
+        }
+    }
+
+    /// The error for an HTTP status of 400 or more other than 408.
+    pub(crate) fn from_status(url: &str, status: u16, body: &str) -> SlapError {
+        let url = url.to_owned();
+        let message = shorten(body);
+        match status {
+            401 | 403 => SlapError::Unauthorised { url, message },
+            404 => SlapError::NotFound { url, message },
+            _ => SlapError::Server {
+                url,
+                status,
+                body: message,
+            },
+        }
+    }
+}
+
+/// The first [`SHOWN`] characters of a text, without its surrounding space.
+fn shorten(text: &str) -> String {
+    let text = text.trim();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_say_what_to_do() {
+        let error = SlapError::Unreachable {
+            url: "http://127.0.0.1:5000/".to_owned(),
+            reason: "connection refused".to_owned(),
+        };
+        insta::assert_snapshot!(error, @"the Master at http://127.0.0.1:5000/ does not answer: connection refused; if it is the embedded one, start it with `slapos proxy start`, otherwise check `master_url` in the configuration");
+        insta::assert_snapshot!(SlapError::from_status("http://m/", 401, "no token\n"), @"the Master at http://m/ refuses us: no token; check that the token of the configuration is the one that the Master was started with");
+    }
+
+    #[test]
+    fn long_bodies_are_cut_between_characters() {
+        let error = SlapError::from_status("http://m/", 500, &"é".repeat(900));
+        let SlapError::Server { body, .. } = error else {
+            panic!("wrong kind")
+        };
+        assert_eq!(body.chars().count(), SHOWN + 1);
+    }
+}

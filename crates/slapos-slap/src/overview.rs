@@ -1,0 +1,122 @@
+//! All that a Master knows, in one document: the body of `GET /api/v1/overview`, shown by
+//! `slapos proxy show`. Times are RFC 3339 text in UTC, such as `2026-11-23T10:00:00.5Z`.
+
+use std::net::IpAddr;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::words::{ComputerId, InstanceState, PartitionId, SoftwareState, SoftwareUrl};
+
+/// The whole of a Master's knowledge, each list in a stable order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overview {
+    /// By reference.
+    pub computers: Vec<OverviewComputer>,
+    /// By computer, then in the order of formatting.
+    pub partitions: Vec<OverviewPartition>,
+    /// By computer, then URL.
+    pub software: Vec<OverviewSoftware>,
+    /// By computer, then in the order of their partitions.
+    pub instances: Vec<OverviewInstance>,
+    /// Shared instances, by title.
+    pub shared: Vec<OverviewShared>,
+}
+
+/// A computer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OverviewComputer {
+    /// Its reference.
+    pub reference: ComputerId,
+    /// Its own address, as it was formatted.
+    pub address: String,
+    /// The netmask of the address.
+    pub netmask: String,
+    /// When it was last formatted; `None` before.
+    pub formatted_at: Option<String>,
+}
+
+/// A partition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OverviewPartition {
+    /// Its computer.
+    pub computer: ComputerId,
+    /// Its reference.
+    pub reference: PartitionId,
+    /// Whether an instance lives in it.
+    pub busy: bool,
+    /// Network interface name and address.
+    pub ip_list: Vec<(String, IpAddr)>,
+}
+
+/// A Software Release on a computer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OverviewSoftware {
+    /// The computer.
+    pub computer: ComputerId,
+    /// The Software Release.
+    pub url: SoftwareUrl,
+    /// The name of its directory under the software root.
+    pub md5: String,
+    /// What is wanted.
+    pub requested_state: SoftwareState,
+    /// What the node said last: `building`, `available` or `error`.
+    pub reported: Option<Report>,
+}
+
+/// An instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OverviewInstance {
+    /// The computer it lives on.
+    pub computer: ComputerId,
+    /// The partition it lives in.
+    pub partition: PartitionId,
+    /// Its title.
+    pub title: String,
+    /// The title of its tree's root: its own for a root.
+    pub root_title: String,
+    /// Its Software Release.
+    pub software: SoftwareUrl,
+    /// Its software type.
+    pub software_type: String,
+    /// What is wanted.
+    pub requested_state: InstanceState,
+    /// The user's parameters.
+    pub parameters: IndexMap<String, String>,
+    /// What it published last.
+    pub connection: IndexMap<String, String>,
+    /// See [`crate::ComputerPartition::timestamp`].
+    pub timestamp: Option<String>,
+    /// What the node said last: `started`, `stopped` or `error`.
+    pub reported: Option<Report>,
+}
+
+/// A shared instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OverviewShared {
+    /// Its reference: the requester's root title, `_`, its title.
+    pub reference: String,
+    /// The computer of its host.
+    pub computer: ComputerId,
+    /// The partition of its host.
+    pub partition: PartitionId,
+    /// Its Software Release.
+    pub software: SoftwareUrl,
+    /// Its software type.
+    pub software_type: String,
+    /// The user's parameters.
+    pub parameters: IndexMap<String, String>,
+    /// What its host published for it last.
+    pub connection: IndexMap<String, String>,
+}
+
+/// The last thing that a node reported about something.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The reported state.
+    pub state: String,
+    /// The node's words; empty unless the state is `error`.
+    pub message: String,
+    /// When it arrived.
+    pub at: String,
+}

@@ -1,0 +1,83 @@
+//! Registries asked by name, through the machine's own clients.
+//!
+//! No registry's host name is known here. Each client (apt, pip, cargo, npm) is asked where its
+//! registry or mirror is, and the file is then downloaded like any other, or, where the client
+//! alone can reach it, by the client. Invariant: no client is ever asked to build or to run
+//! anything of a package.
+
+mod apt_sources;
+mod client;
+mod crates;
+mod debian;
+mod debian_index;
+mod npm;
+mod pypi;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use url::Url;
+
+pub use debian::DebianSettings;
+
+use crate::fetcher::FetcherConfig;
+use crate::http::{Http, redacted};
+use crate::{Digest, Failure, Progress, SourceUrl};
+
+/// Where a registry says that a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// On the web.
+    Url(Url),
+    /// On this machine.
+    File(PathBuf),
+    /// On a mirror of Debian, which apt can download from too.
+    Apt(Url),
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) | Self::Apt(url) => f.write_str(&redacted(url)),
+            Self::File(path) => SourceUrl::File(path.clone()).fmt(f),
+        }
+    }
+}
+
+/// All registries.
+pub(crate) struct Registries {
+    pub(crate) debian: debian::Debian,
+    http: Http,
+}
+
+impl Registries {
+    pub(crate) fn new(config: &FetcherConfig, http: Http) -> Self {
+        Self {
+            debian: debian::Debian::new(config),
+            http,
+        }
+    }
+
+    /// The places that may hold the file of a registry, best first, at least one.
+    pub(crate) fn resolve(
+        &self,
+        url: &SourceUrl,
+        digest: Option<&Digest>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Found>, Failure> {
+        match url {
+            SourceUrl::Http(url) => Ok(vec![Found::Url(url.clone())]),
+            SourceUrl::File(path) => Ok(vec![Found::File(path.clone())]),
+            SourceUrl::Debian {
+                package,
+                version,
+                file,
+            } => self
+                .debian
+                .by_name([package, version, file], digest, progress),
+            SourceUrl::Pypi { name, file, .. } => pypi::resolve(&self.http, name, file, progress),
+            SourceUrl::Crate { name, version } => crates::resolve(name, version, progress),
+            SourceUrl::Npm { name, version } => npm::resolve(&self.http, name, version, progress),
+        }
+    }
+}

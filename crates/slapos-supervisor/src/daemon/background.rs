@@ -1,0 +1,188 @@
+//! What may wait, away from the owner of the state: threads and tasks that send a message when
+//! they are done.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::wait::{Id as WaitId, WaitPidFlag, WaitStatus, waitid};
+use slapos_sys::process::Signal;
+use slapos_sys::user;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::core::{Id, Message, Supervisor};
+use super::launch::{self, Job};
+use super::logs::{self, Log};
+use super::table::{self, Origin};
+use crate::state::Exit;
+
+/// How long a leader whose descriptor cannot be waited for is left before it is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Starts a process and sends `Launched`.
+pub(crate) fn launch(outbox: UnboundedSender<Message>, id: Id, job: Job) {
+    tokio::task::spawn_blocking(move || {
+        let result = launch::launch(&job);
+        let _ = outbox.send(Message::Launched(id, job.spawn, result));
+    });
+}
+
+/// Sends `Ended` when the process behind `pidfd` ended.
+pub(crate) fn watch(
+    outbox: UnboundedSender<Message>,
+    id: Id,
+    spawn: String,
+    pidfd: Arc<OwnedFd>,
+) {
+    tokio::spawn(async move {
+        match AsyncFd::with_interest(pidfd, Interest::READABLE) {
+            Ok(pidfd) => drop(pidfd.readable().await),
+            Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+        let _ = outbox.send(Message::Ended(id, spawn));
+    });
+}
+
+/// As [`watch`], after a while.
+pub(crate) fn watch_later(
+    outbox: UnboundedSender<Message>,
+    id: Id,
+    spawn: String,
+    pidfd: Arc<OwnedFd>,
+) {
+    tokio::spawn(async move {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        watch(outbox, id, spawn, pidfd);
+    });
+}
+
+/// How the process ended, which reaps it if it is a child of ours; `None` while it lives.
+pub(crate) fn exit_of(pidfd: &OwnedFd, origin: &Origin) -> Option<Exit> {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+    match waitid(WaitId::PIDFd(pidfd.as_fd()), flags) {
+        Ok(WaitStatus::Exited(_, code)) => Some(Exit::Code(code)),
+        Ok(WaitStatus::Signaled(_, signal, _)) => Some(Exit::Signal(signal as i32)),
+        Ok(_) => None,
+        Err(_) => {
+            let alive = slapos_sys::process::alive(origin.leader, origin.start);
+            (!alive).then_some(Exit::Unknown)
+        }
+    }
+}
+
+/// Reaps the dead that are none of ours: orphans that the kernel gave us as their subreaper. A
+/// child of a spawn under way is not to be touched, so that nothing is done while there is one.
+pub(crate) fn reap_strangers(supervisor: &Supervisor) {
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while supervisor.launching == 0 {
+        let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) =
+            waitid(WaitId::All, peek)
+        else {
+            return;
+        };
+        let number = u32::try_from(pid.as_raw()).unwrap_or(0);
+        let is_leader = |(leader, pid): (&Option<Arc<OwnedFd>>, u32)| leader.is_some() && pid == number;
+        let mut processes = supervisor.processes.values();
+        if processes.any(|process| is_leader((&process.leader, process.origin.leader))) {
+            // Its own message is on the way; the rest of the dead are looked at after it.
+            return;
+        }
+        let _ = waitid(WaitId::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
+    }
+}
+
+/// Looks whether processes remain of these spawns and sends `Swept`.
+pub(crate) fn sweep(outbox: UnboundedSender<Message>, origins: Vec<(Id, Origin)>) {
+    tokio::task::spawn_blocking(move || {
+        let all = table::list();
+        let found = origins.into_iter().map(|(id, origin)| {
+            let remain = !table::survivors(&all, &origin, table::tag).is_empty();
+            (id, origin.spawn, remain)
+        });
+        let _ = outbox.send(Message::Swept(found.collect()));
+    });
+}
+
+/// Sends `signal` to what remains of a spawn, or only to what left its leader's group.
+pub(crate) fn signal_survivors(origin: Origin, signal: Signal, strays_only: bool) {
+    tokio::task::spawn_blocking(move || {
+        let all = table::list();
+        for entry in table::survivors(&all, &origin, table::tag) {
+            if !strays_only || entry.group != origin.leader {
+                table::signal(&entry, signal);
+            }
+        }
+    });
+}
+
+/// Asks these processes to end, and after `patience` kills those that live.
+pub(crate) fn end_strangers(entries: Vec<table::Entry>, patience: Duration) {
+    for entry in &entries {
+        table::signal(entry, Signal::SIGTERM);
+    }
+    tokio::spawn(async move {
+        tokio::time::sleep(patience).await;
+        for entry in &entries {
+            table::signal(entry, Signal::SIGKILL);
+        }
+    });
+}
+
+impl Supervisor {
+    /// Looks at the sizes of all logs, each user's on a thread of its own: whoever makes his
+    /// directory hang only hangs his own.
+    pub(crate) fn rotate_logs(&mut self) {
+        let mut by_user: HashMap<Option<String>, Vec<Log>> = HashMap::new();
+        let logs = self.processes.values().filter_map(|process| process.log());
+        for log in logs.chain([self.own_log()]) {
+            by_user.entry(log.user.clone()).or_default().push(log);
+        }
+        for (user, logs) in by_user {
+            if self.rotating.insert(user.clone()) {
+                let outbox = self.outbox.clone();
+                tokio::task::spawn_blocking(move || {
+                    let failures = rotate_all(user.as_deref(), &logs);
+                    let _ = outbox.send(Message::Rotated(user, failures));
+                });
+            }
+        }
+    }
+
+    pub(crate) fn on_rotated(&mut self, user: &Option<String>, failures: Vec<String>) {
+        self.rotating.remove(user);
+        for failure in failures {
+            if self.log_failures.insert(failure.clone()) {
+                self.journal.warn(&failure);
+            }
+        }
+    }
+}
+
+fn rotate_all(user: Option<&str>, logs: &[Log]) -> Vec<String> {
+    let rotate = || {
+        let results = logs.iter().map(|log| (log, logs::rotate(log)));
+        let failed = results.filter_map(|(log, result)| Some((log, result.err()?)));
+        let text = |(log, error): (&Log, std::io::Error)| {
+            format!("cannot rotate {}: {error}", log.path.display())
+        };
+        failed.map(text).collect()
+    };
+    with_rights_of(user, rotate).unwrap_or_else(|error| vec![error])
+}
+
+/// Runs `action` with the file rights of the user that a definition names.
+pub(crate) fn with_rights_of<T>(
+    user: Option<&str>,
+    action: impl FnOnce() -> T,
+) -> Result<T, String> {
+    match user {
+        None => Ok(action()),
+        Some(name) => {
+            let identity = launch::user_named(name)?;
+            user::as_files_of(&identity, action).map_err(|error| error.to_string())
+        }
+    }
+}

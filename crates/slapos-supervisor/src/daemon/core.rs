@@ -1,0 +1,523 @@
+//! The one owner of all state: feeds the machines with what happened and does what they ask.
+//!
+//! Invariants: a machine is only ever touched by [`Supervisor::feed`]; the ledger names a spawn
+//! before it is begun; nothing here waits for a process, a user's file or another program.
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use slapos_sys::clock::{Clock, SystemClock};
+use slapos_sys::process::Signal;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::background;
+use super::journal::Journal;
+use super::launch::{Job, Launched};
+use super::ledger::{GroupRecord, Ledger, ProcessRecord};
+use super::logs::Log;
+use super::table::Origin;
+use super::waiters::Waiter;
+use crate::Paths;
+use crate::spec::{Group, ProgramSpec};
+use crate::state::{Action, Event, Exit, Machine, Moment, Policy, State};
+use crate::xmlrpc::{Call, Fault, Value};
+
+/// Names a supervised process for as long as the daemon lives.
+pub(crate) type Id = u64;
+/// Where the answer to a call goes.
+pub(crate) type Reply = oneshot::Sender<Result<Value, Fault>>;
+
+/// How long changes may wait to be written together. Spawns do not wait.
+const LEDGER_DELAY: Moment = Moment::from_millis(30);
+/// How often survivors are looked for.
+const SWEEP_EVERY: Moment = Moment::from_millis(100);
+
+/// What the owner is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Somebody calls a method.
+    Request(Call, Reply),
+    /// Somebody wants to follow the log of a process; the empty name means the daemon's own.
+    FindLog(String, oneshot::Sender<Result<Log, Fault>>),
+    /// A spawn is over.
+    Launched(Id, String, Result<Launched, String>),
+    /// The leader made by this spawn ended.
+    Ended(Id, String),
+    /// Whether processes remain of these spawns.
+    Swept(Vec<(Id, String, bool)>),
+    /// The logs of this user were looked at, with these failures.
+    Rotated(Option<String>, Vec<String>),
+}
+
+/// One supervised process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) group: String,
+    pub(crate) spec: Arc<ProgramSpec>,
+    pub(crate) machine: Machine,
+    /// The last spawn.
+    pub(crate) origin: Origin,
+    /// The descriptor of the leader while it lives.
+    pub(crate) leader: Option<Arc<OwnedFd>>,
+    /// Seconds since 1970; 0: never.
+    pub(crate) started: i64,
+    pub(crate) stopped: i64,
+    pub(crate) next: Next,
+}
+
+/// What is to be done with a process once it is at rest.
+#[derive(Debug, Default)]
+pub(crate) struct Next {
+    /// It gets this definition.
+    pub(crate) spec: Option<Arc<ProgramSpec>>,
+    /// It is started.
+    pub(crate) start: bool,
+    /// It is forgotten.
+    pub(crate) remove: bool,
+}
+
+impl Next {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.spec.is_none() && !self.start && !self.remove
+    }
+}
+
+/// An active group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Active {
+    pub(crate) priority: i32,
+    /// It is forgotten when its last process is.
+    pub(crate) retiring: bool,
+}
+
+/// Whether the daemon goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Up,
+    /// Everything is being stopped, then the daemon ends.
+    Ending,
+    /// Everything is being stopped, then the definitions are read anew.
+    Restarting,
+    /// Nothing is left to do.
+    Ended,
+}
+
+pub(crate) struct Supervisor {
+    pub(crate) paths: Paths,
+    /// Names this instance root in tags.
+    pub(crate) instance: String,
+    pub(crate) journal: Journal,
+    pub(crate) outbox: mpsc::UnboundedSender<Message>,
+    pub(crate) groups: IndexMap<String, Active>,
+    pub(crate) processes: IndexMap<Id, Process>,
+    /// The definitions as they were last read.
+    pub(crate) defined: IndexMap<String, Group>,
+    pub(crate) waiters: Vec<Waiter>,
+    pub(crate) mood: Mood,
+    pub(crate) rotating: HashSet<Option<String>>,
+    pub(crate) log_failures: HashSet<String>,
+    pub(crate) launching: usize,
+    pub(crate) open_files: (u64, u64),
+    clock_origin: Instant,
+    next_id: Id,
+    spawn_queue: Vec<Id>,
+    sweep_due: Option<Moment>,
+    sweeping: bool,
+    ledger_due: Option<Moment>,
+    ledger_failed: bool,
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        paths: Paths,
+        journal: Journal,
+        outbox: mpsc::UnboundedSender<Message>,
+        open_files: (u64, u64),
+    ) -> Self {
+        Self {
+            instance: instance_name(&paths),
+            paths,
+            journal,
+            outbox,
+            groups: IndexMap::new(),
+            processes: IndexMap::new(),
+            defined: IndexMap::new(),
+            waiters: Vec::new(),
+            mood: Mood::Up,
+            rotating: HashSet::new(),
+            log_failures: HashSet::new(),
+            launching: 0,
+            open_files,
+            clock_origin: Instant::now(),
+            next_id: 1,
+            spawn_queue: Vec::new(),
+            sweep_due: None,
+            sweeping: false,
+            ledger_due: None,
+            ledger_failed: false,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.clock_origin.elapsed()
+    }
+
+    /// When [`Supervisor::advance`] has something to do though nobody sent a message.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let machines = self.processes.values().map(|p| p.machine.deadline());
+        let sweep = self.sweep_due.filter(|_| !self.sweeping);
+        let first = machines.chain([sweep, self.ledger_due]).flatten().min()?;
+        Some(self.clock_origin + first)
+    }
+
+    /// Takes note of one message.
+    pub(crate) fn take(&mut self, message: Message) {
+        match message {
+            Message::Request(call, reply) => self.dispatch(&call, reply),
+            Message::FindLog(name, reply) => {
+                let _ = reply.send(self.find_log(&name));
+            }
+            Message::Launched(id, spawn, result) => self.on_launched(id, &spawn, result),
+            Message::Ended(id, spawn) => self.on_ended(id, spawn),
+            Message::Swept(found) => self.on_swept(found),
+            Message::Rotated(user, failures) => self.on_rotated(&user, failures),
+        }
+    }
+
+    /// Does what is due. To be called after messages were taken and when the deadline has come.
+    pub(crate) fn advance(&mut self) {
+        self.tick();
+        self.answer_waiters();
+        self.settle();
+        self.continue_shutdown();
+        self.answer_waiters();
+        self.flush();
+    }
+
+    /// Adds a process at rest.
+    pub(crate) fn add(&mut self, group: &str, spec: ProgramSpec) -> Id {
+        let machine = Machine::new(Policy::from(&spec));
+        self.add_with(group, spec, machine)
+    }
+
+    /// Adds a process with the machine it is to have.
+    pub(crate) fn add_with(&mut self, group: &str, spec: ProgramSpec, machine: Machine) -> Id {
+        let id = self.next_id;
+        self.next_id += 1;
+        let process = Process {
+            group: group.to_owned(),
+            spec: Arc::new(spec),
+            machine,
+            origin: Origin::default(),
+            leader: None,
+            started: 0,
+            stopped: 0,
+            next: Next::default(),
+        };
+        self.processes.insert(id, process);
+        self.ledger_is_old();
+        id
+    }
+
+    /// Tells the machine of a process what happened, and does what it asks for.
+    pub(crate) fn feed(&mut self, id: Id, event: Event) {
+        let now = self.now();
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        let step = process.machine.handle(event, now);
+        for change in &step.transitions {
+            let (from, to) = (change.from.name(), change.to.name());
+            let name = process.display();
+            let line = format!("{name}: {from} -> {to}: {}", change.reason);
+            match change.to {
+                State::Backoff | State::Fatal => self.journal.warn(&line),
+                _ => self.journal.info(&line),
+            }
+        }
+        if !step.transitions.is_empty() {
+            self.ledger_is_old();
+        }
+        for action in step.actions {
+            self.act(id, action);
+        }
+    }
+
+    fn act(&mut self, id: Id, action: Action) {
+        let Some(process) = self.processes.get(&id) else {
+            return;
+        };
+        match action {
+            Action::Spawn => self.spawn_queue.push(id),
+            Action::Signal { signal, group, .. } => {
+                if let Err(error) = process.signal(signal, group) {
+                    let name = process.display();
+                    self.journal.warn(&format!("{name}: cannot send {signal}: {error}"));
+                }
+            }
+            Action::Sweep => self.sweep_due = Some(self.now()),
+            Action::SignalSurvivors {
+                signal,
+                strays_only,
+            } => background::signal_survivors(process.origin.clone(), signal, strays_only),
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        let due = |process: &Process| process.machine.deadline().is_some_and(|at| at <= now);
+        let ids: Vec<Id> = self.ids(due);
+        for id in ids {
+            self.feed(id, Event::Tick);
+        }
+    }
+
+    /// The processes that `filter` accepts, in the order in which they were added.
+    pub(crate) fn ids(&self, filter: impl Fn(&Process) -> bool) -> Vec<Id> {
+        let all = self.processes.iter().filter(|(_, process)| filter(process));
+        all.map(|(id, _)| *id).collect()
+    }
+
+    /// Does what was put off until a process is at rest.
+    fn settle(&mut self) {
+        for id in self.ids(|p| !p.next.is_nothing() && p.machine.state().is_down()) {
+            let Some(process) = self.processes.get_mut(&id) else {
+                continue;
+            };
+            let next = std::mem::take(&mut process.next);
+            if next.remove {
+                self.processes.shift_remove(&id);
+                self.ledger_is_old();
+                continue;
+            }
+            if let Some(spec) = next.spec {
+                process.machine = Machine::new(Policy::from(&*spec));
+                process.spec = spec;
+                self.ledger_is_old();
+            }
+            if next.start {
+                self.feed(id, Event::Start);
+            }
+        }
+        let used: HashSet<&str> = self.processes.values().map(|p| p.group.as_str()).collect();
+        self.groups
+            .retain(|name, active| !active.retiring || used.contains(name.as_str()));
+    }
+
+    /// Writes the ledger if it is old, begins the spawns that were asked for, looks for survivors.
+    fn flush(&mut self) {
+        let queue = std::mem::take(&mut self.spawn_queue);
+        for id in &queue {
+            if let Some(process) = self.processes.get_mut(id) {
+                let spawn = slapos_sys::random::hex(8);
+                process.origin = Origin {
+                    spawn: spawn.unwrap_or_else(|_| format!("{id}-{:?}", Instant::now())),
+                    ..Origin::default()
+                };
+            }
+        }
+        let now = self.now();
+        if !queue.is_empty() || self.ledger_due.is_some_and(|due| due <= now) {
+            self.write_ledger();
+        }
+        for id in queue {
+            self.launch(id);
+        }
+        self.sweep(now);
+        background::reap_strangers(self);
+    }
+
+    fn launch(&mut self, id: Id) {
+        let Some(process) = self.processes.get(&id) else {
+            return;
+        };
+        let job = Job {
+            spec: Arc::clone(&process.spec),
+            tag: format!("{}:{}", self.instance, process.display()),
+            spawn: process.origin.spawn.clone(),
+            open_files: self.open_files,
+        };
+        self.launching += 1;
+        background::launch(self.outbox.clone(), id, job);
+    }
+
+    fn on_launched(&mut self, id: Id, spawn: &str, result: Result<Launched, String>) {
+        self.launching -= 1;
+        let event = match result {
+            Err(reason) => Event::SpawnFailed(reason),
+            Ok(launched) => {
+                let origin = Origin {
+                    leader: launched.pid,
+                    start: launched.start,
+                    spawn: spawn.to_owned(),
+                };
+                self.attach(id, origin, Arc::new(launched.pidfd), now_seconds());
+                Event::Spawned(launched.pid)
+            }
+        };
+        self.feed(id, event);
+    }
+
+    /// Notes who the leader of a process is now, and has its end told.
+    pub(crate) fn attach(&mut self, id: Id, origin: Origin, pidfd: Arc<OwnedFd>, started: i64) {
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        background::watch(
+            self.outbox.clone(),
+            id,
+            origin.spawn.clone(),
+            Arc::clone(&pidfd),
+        );
+        process.origin = origin;
+        process.leader = Some(pidfd);
+        process.started = started;
+        self.ledger_is_old();
+    }
+
+    fn on_ended(&mut self, id: Id, spawn: String) {
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        let Some(pidfd) = process.leader.clone().filter(|_| process.origin.spawn == spawn) else {
+            return;
+        };
+        match background::exit_of(&pidfd, &process.origin) {
+            None => background::watch_later(self.outbox.clone(), id, spawn, pidfd),
+            Some(exit) => {
+                process.leader = None;
+                process.stopped = now_seconds();
+                self.feed(id, Event::Exited(exit));
+            }
+        }
+    }
+
+    fn sweep(&mut self, now: Moment) {
+        if self.sweeping || self.sweep_due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.sweep_due = None;
+        let draining = self.processes.iter().filter(|(_, p)| p.machine.is_draining());
+        let origins: Vec<_> = draining.map(|(id, p)| (*id, p.origin.clone())).collect();
+        if !origins.is_empty() {
+            self.sweeping = true;
+            background::sweep(self.outbox.clone(), origins);
+        }
+    }
+
+    fn on_swept(&mut self, found: Vec<(Id, String, bool)>) {
+        self.sweeping = false;
+        for (id, spawn, remain) in found {
+            if self.processes.get(&id).is_some_and(|p| p.origin.spawn == spawn) {
+                self.feed(id, Event::Survivors(remain));
+            }
+        }
+        if self.processes.values().any(|p| p.machine.is_draining()) {
+            let due = self.now() + SWEEP_EVERY;
+            self.sweep_due.get_or_insert(due);
+        }
+    }
+
+    pub(crate) fn ledger_is_old(&mut self) {
+        let due = self.now() + LEDGER_DELAY;
+        self.ledger_due.get_or_insert(due);
+    }
+
+    /// A ledger that cannot be written (full disk) stops nothing: tags in the environment of the
+    /// processes would tell a successor almost as much.
+    pub(crate) fn write_ledger(&mut self) {
+        self.ledger_due = None;
+        let groups = self.groups.iter().map(|(name, active)| GroupRecord {
+            name: name.clone(),
+            priority: active.priority,
+            processes: self.records_of(name),
+        });
+        match Ledger::new(groups.collect()).write(&self.paths.state()) {
+            Ok(()) => self.ledger_failed = false,
+            Err(error) if !self.ledger_failed => {
+                self.ledger_failed = true;
+                let path = self.paths.state();
+                self.journal
+                    .warn(&format!("cannot write {}: {error}", path.display()));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn records_of(&self, group: &str) -> Vec<ProcessRecord> {
+        let members = self.processes.values().filter(|p| p.group == group);
+        members.map(Process::record).collect()
+    }
+}
+
+impl Process {
+    /// `group:name`, as people write it.
+    pub(crate) fn display(&self) -> String {
+        format!("{}:{}", self.group, self.spec.process_name)
+    }
+
+    /// The process's log, if it has one.
+    pub(crate) fn log(&self) -> Option<Log> {
+        Some(Log {
+            path: self.spec.stdout_logfile.clone()?,
+            user: self.spec.user.clone(),
+            max_bytes: self.spec.stdout_logfile_maxbytes,
+            backups: self.spec.stdout_logfile_backups,
+        })
+    }
+
+    /// Sends a signal to the leader or its group, provided that the leader is still itself.
+    pub(crate) fn signal(&self, signal: Signal, group: bool) -> std::io::Result<()> {
+        let pid = self.origin.leader;
+        if slapos_sys::process::start_time(pid) != Some(self.origin.start) {
+            return Ok(());
+        }
+        if group {
+            slapos_sys::process::kill_group(pid, signal)
+        } else {
+            slapos_sys::process::kill(pid, signal)
+        }
+    }
+
+    fn record(&self) -> ProcessRecord {
+        ProcessRecord {
+            spec: (*self.spec).clone(),
+            state: self.machine.state(),
+            exit: self.machine.exit(),
+            error: self.machine.error().to_owned(),
+            spawn: self.origin.spawn.clone(),
+            pid: self.origin.leader,
+            start: self.origin.start,
+            started: self.started,
+            stopped: self.stopped,
+        }
+    }
+
+    /// The number that supervisor shows: the exit code, -1 for a signal or unknown.
+    pub(crate) fn exit_status(&self) -> i32 {
+        match self.machine.exit() {
+            None => 0,
+            Some(Exit::Code(code)) => code,
+            Some(Exit::Signal(_) | Exit::Unknown) => -1,
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now_seconds() -> i64 {
+    SystemClock.now().as_second()
+}
+
+/// A short name for an instance root, the same in every build (FNV-1a).
+fn instance_name(paths: &Paths) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let root = std::fs::canonicalize(paths.root()).unwrap_or_else(|_| paths.root().to_owned());
+    let bytes = root.as_os_str().as_bytes().iter();
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}

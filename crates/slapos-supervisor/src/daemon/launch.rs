@@ -1,0 +1,150 @@
+//! Starting one process of a service. Runs on a thread of its own, because what the program's
+//! user controls (his directory, his log) may make it wait.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use slapos_sys::process::Command;
+use slapos_sys::user::{self, Identity};
+
+use super::table::{SPAWN, TAG};
+use crate::spec::ProgramSpec;
+
+/// What is to be started.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) spec: Arc<ProgramSpec>,
+    /// The value of [`TAG`].
+    pub(crate) tag: String,
+    /// The value of [`SPAWN`].
+    pub(crate) spawn: String,
+    /// The limits of open files (soft, hard) that the daemon itself was started with.
+    pub(crate) open_files: (u64, u64),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    pub(crate) pid: u32,
+    /// Clock ticks since boot.
+    pub(crate) start: u64,
+    /// Becomes readable when the process ends.
+    pub(crate) pidfd: OwnedFd,
+}
+
+/// Starts the process; the error is a text for people.
+pub(crate) fn launch(job: &Job) -> Result<Launched, String> {
+    let spec = &job.spec;
+    let identity = identity(spec)?;
+    let mut command = command(job, identity.as_ref())?;
+    let child = command
+        .spawn()
+        .map_err(|error| diagnose(spec, identity.as_ref(), &error))?;
+    let pid = child.id();
+    // Nobody reaps it before this is known, so that pid and start time are surely its own.
+    let pidfd = slapos_sys::process::pidfd_open(pid).map_err(|error| {
+        let _ = slapos_sys::process::kill_group(pid, slapos_sys::process::Signal::SIGKILL);
+        format!("cannot watch process {pid}: {error}")
+    })?;
+    let start = slapos_sys::process::start_time(pid).unwrap_or(0);
+    Ok(Launched { pid, start, pidfd })
+}
+
+fn command(job: &Job, identity: Option<&Identity>) -> Result<Command, String> {
+    let spec = &job.spec;
+    let (program, args) = spec
+        .command
+        .split_first()
+        .ok_or_else(|| "the command is empty".to_owned())?;
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .envs(&spec.environment)
+        .env(TAG, &job.tag)
+        .env(SPAWN, &job.spawn)
+        .current_dir(spec.directory.as_deref().unwrap_or("/".as_ref()))
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .umask(spec.umask)
+        .open_files(job.open_files.0, job.open_files.1)
+        .new_session();
+    if let Some(identity) = identity {
+        command.user(identity);
+    }
+    if let Some(log) = &spec.stdout_logfile {
+        command
+            .append_output_to(log)
+            .map_err(|error| format!("log file {}: {error}", log.display()))?;
+    }
+    Ok(command)
+}
+
+/// The user that the definition names, with the group it names; `None` for the daemon's own.
+pub(crate) fn identity(spec: &ProgramSpec) -> Result<Option<Identity>, String> {
+    let mut identity = match &spec.user {
+        Some(name) => user_named(name)?,
+        None if spec.group.is_some() => user::current().map_err(|error| error.to_string())?,
+        None => return Ok(None),
+    };
+    if let Some(name) = &spec.group {
+        let gid = group_named(name)?;
+        identity.gid = gid;
+        if !identity.groups.contains(&gid) {
+            identity.groups.push(gid);
+        }
+    }
+    let own = nix::unistd::geteuid().as_raw();
+    if own != 0 && own != identity.uid {
+        let name = identity.name;
+        return Err(format!(
+            "cannot become user {name}: the supervisor does not run as root"
+        ));
+    }
+    Ok(Some(identity))
+}
+
+/// The user of that name or number.
+pub(crate) fn user_named(name: &str) -> Result<Identity, String> {
+    let found = match name.parse() {
+        Ok(uid) => user::by_uid(uid).map(Some),
+        Err(_) => user::by_name(name),
+    };
+    match found {
+        Ok(Some(identity)) => Ok(identity),
+        Ok(None) => Err(format!("there is no user `{name}`")),
+        Err(error) => Err(format!("cannot look up user `{name}`: {error}")),
+    }
+}
+
+fn group_named(name: &str) -> Result<u32, String> {
+    if let Ok(gid) = name.parse() {
+        return Ok(gid);
+    }
+    match nix::unistd::Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err(format!("there is no group `{name}`")),
+        Err(error) => Err(format!("cannot look up group `{name}`: {error}")),
+    }
+}
+
+/// The kernel says only what went wrong, not with which file: look again at each.
+fn diagnose(spec: &ProgramSpec, identity: Option<&Identity>, error: &io::Error) -> String {
+    let look = || {
+        if let Some(directory) = &spec.directory
+            && let Err(error) = std::fs::metadata(directory)
+        {
+            return Some(format!("directory {}: {error}", directory.display()));
+        }
+        let log = spec.stdout_logfile.as_ref()?;
+        let opened = super::logs::check_appendable(log).err();
+        opened.map(|error| format!("log file {}: {error}", log.display()))
+    };
+    let found = match identity {
+        Some(identity) => user::as_files_of(identity, look).ok().flatten(),
+        None => look(),
+    };
+    let program = spec.command.first().map_or("", String::as_str);
+    found.unwrap_or_else(|| format!("cannot start {program}: {error}"))
+}

@@ -1,0 +1,129 @@
+//! What the daemon leaves for its successor in case it is killed: which groups are active, with
+//! the definitions they run by, in what state each process is, and who it is.
+//!
+//! It is written before each spawn (that it is under way) and after (who came of it), and removed
+//! when the daemon has stopped everything. One of an earlier boot means nothing.
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::ProgramSpec;
+use crate::state::{Exit, State};
+
+const VERSION: u32 = 1;
+const MAX_BYTES: u64 = 64 << 20;
+
+/// All that is known.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Ledger {
+    version: u32,
+    boot: String,
+    pub(crate) groups: Vec<GroupRecord>,
+}
+
+/// One active group.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct GroupRecord {
+    pub(crate) name: String,
+    pub(crate) priority: i32,
+    pub(crate) processes: Vec<ProcessRecord>,
+}
+
+/// One process of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ProcessRecord {
+    pub(crate) spec: ProgramSpec,
+    pub(crate) state: State,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) error: String,
+    /// The last spawn, under way or done; empty if it was never started.
+    pub(crate) spawn: String,
+    /// The process id of the last leader, 0 while the spawn is under way.
+    pub(crate) pid: u32,
+    /// Its start, in clock ticks since boot.
+    pub(crate) start: u64,
+    /// When it was last started and ended, in seconds since 1970; 0: never.
+    pub(crate) started: i64,
+    pub(crate) stopped: i64,
+}
+
+impl Ledger {
+    /// A ledger of this boot.
+    pub(crate) fn new(groups: Vec<GroupRecord>) -> Self {
+        Self {
+            version: VERSION,
+            boot: boot_id(),
+            groups,
+        }
+    }
+
+    /// Replaces the ledger at `path`. It is not synced: it is only good for this boot.
+    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+        let bytes = serde_json::to_vec(self).map_err(io::Error::other)?;
+        slapos_sys::fs::write_replace(path, &bytes, 0o600)
+    }
+
+    /// The ledger at `path`, if there is one of this boot and version.
+    pub(crate) fn read(path: &Path) -> io::Result<Option<Self>> {
+        let text = match slapos_sys::fs::read_to_string_limited(path, MAX_BYTES) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let ledger: Self = serde_json::from_str(&text).map_err(io::Error::other)?;
+        Ok((ledger.version == VERSION && ledger.boot == boot_id()).then_some(ledger))
+    }
+}
+
+fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
+    use super::*;
+
+    fn ledger() -> Ledger {
+        Ledger::new(vec![GroupRecord {
+            name: "g".into(),
+            priority: 999,
+            processes: vec![ProcessRecord {
+                spec: ProgramSpec::new("g_p", vec!["/bin/true".into()]),
+                state: State::Running,
+                exit: Some(Exit::Signal(9)),
+                error: String::new(),
+                spawn: "n1".into(),
+                pid: 7,
+                start: 70,
+                started: 1_700_000_000,
+                stopped: 0,
+            }],
+        }])
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        assert!(Ledger::read(&path).unwrap().is_none());
+        ledger().write(&path).unwrap();
+        let read = Ledger::read(&path).unwrap().unwrap();
+        assert_eq!(format!("{:?}", read.groups), format!("{:?}", ledger().groups));
+    }
+
+    #[test]
+    fn another_boot_or_garbage_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let mut old = ledger();
+        old.boot = "another".into();
+        old.write(&path).unwrap();
+        assert!(Ledger::read(&path).unwrap().is_none());
+        std::fs::write(&path, "{").unwrap();
+        assert!(Ledger::read(&path).is_err());
+    }
+}

@@ -1,0 +1,223 @@
+//! Log files: rotating, reading and clearing them.
+//!
+//! The files of programs lie in directories that other users control. So each function here is
+//! called with the rights of the log's user (`slapos_sys::user::as_files_of`), follows no link at
+//! the end of a path, and touches regular files only. Programs hold their log open, so rotation
+//! copies and truncates; what a program writes between the two is the only thing that can be lost.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+/// A log that outgrew its limit by more than this factor between two looks is not kept whole: a
+/// program that floods its log must not fill the disk twice.
+const KEPT_FACTOR: u64 = 16;
+/// At most so much of a log is read at once.
+const MAX_READ: u64 = 16 << 20;
+
+/// One log and when to rotate it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) path: PathBuf,
+    /// Whose it is, as the definition names him; the daemon's own if absent.
+    pub(crate) user: Option<String>,
+    pub(crate) max_bytes: u64,
+    pub(crate) backups: u32,
+}
+
+/// Rotates `log` if it is over its size. Returns whether it was.
+pub(crate) fn rotate(log: &Log) -> io::Result<bool> {
+    let Some(mut file) = open(&log.path, OpenOptions::new().read(true).write(true))? else {
+        return Ok(false);
+    };
+    let size = file.metadata()?.len();
+    if log.max_bytes == 0 || size <= log.max_bytes {
+        return Ok(false);
+    }
+    if log.backups > 0 {
+        shift_backups(log)?;
+        let kept = log.max_bytes.saturating_mul(KEPT_FACTOR);
+        file.seek(SeekFrom::Start(size.saturating_sub(kept)))?;
+        let first = backup(&log.path, 1);
+        let mut copy = slapos_sys::fs::create_new(&first, 0o600)?;
+        // Not further than a little beyond the size seen, or a busy writer would keep us here.
+        let limit = kept.saturating_add(log.max_bytes);
+        if let Err(error) = io::copy(&mut file.by_ref().take(limit), &mut copy) {
+            let _ = std::fs::remove_file(&first);
+            return Err(error);
+        }
+    }
+    file.set_len(0)?;
+    Ok(true)
+}
+
+fn shift_backups(log: &Log) -> io::Result<()> {
+    slapos_sys::fs::remove_tree(&backup(&log.path, log.backups))?;
+    for number in (1..log.backups).rev() {
+        match slapos_sys::fs::rename(&backup(&log.path, number), &backup(&log.path, number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn backup(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+/// Empties the log and removes its backups.
+pub(crate) fn clear(log: &Log) -> io::Result<()> {
+    if let Some(file) = open(&log.path, OpenOptions::new().write(true))? {
+        file.set_len(0)?;
+    }
+    for number in 1..=log.backups {
+        let gone = std::fs::remove_file(backup(&log.path, number));
+        if gone.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// `length` bytes from `offset` on, all of the rest if `length` is 0; with a negative `offset` the
+/// last bytes. `None` if there is no such file.
+pub(crate) fn read(path: &Path, offset: i64, length: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(mut file) = open(path, OpenOptions::new().read(true))? else {
+        return Ok(None);
+    };
+    let size = file.metadata()?.len();
+    let start = match u64::try_from(offset) {
+        Ok(offset) => offset.min(size),
+        Err(_) => size.saturating_sub(offset.unsigned_abs()),
+    };
+    let rest = size - start;
+    let wanted = if length == 0 { rest } else { length.min(rest) };
+    read_at(&mut file, start, wanted).map(Some)
+}
+
+/// What was added after `offset`, at most the last `length` bytes of it: text, the offset for the
+/// next call, and whether something was skipped. A file that shrank is read from its start.
+pub(crate) fn tail(path: &Path, offset: u64, length: u64) -> io::Result<(Vec<u8>, u64, bool)> {
+    let Some(mut file) = open(path, OpenOptions::new().read(true))? else {
+        return Ok((Vec::new(), 0, false));
+    };
+    let size = file.metadata()?.len();
+    let offset = if offset > size { 0 } else { offset };
+    let start = offset.max(size.saturating_sub(length));
+    let bytes = read_at(&mut file, start, size - start)?;
+    let end = start + bytes.len() as u64;
+    Ok((bytes, end, start > offset))
+}
+
+fn read_at(file: &mut File, start: u64, length: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(length.min(MAX_READ)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Why a program could not append to a log at `path`, if it could not.
+pub(crate) fn check_appendable(path: &Path) -> io::Result<()> {
+    open(path, OpenOptions::new().append(true).create(true).mode(0o600)).map(drop)
+}
+
+/// Opens a regular file that is not a link; `None` if there is nothing.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<Option<File>> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = match options.custom_flags(flags.bits()).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    if !file.metadata()?.is_file() {
+        let message = format!("{} is not a regular file", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    Ok(Some(file))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
+    use std::io::Write;
+
+    use super::*;
+
+    fn log(dir: &Path, max_bytes: u64, backups: u32) -> Log {
+        Log {
+            path: dir.join("log"),
+            user: None,
+            max_bytes,
+            backups,
+        }
+    }
+
+    #[test]
+    fn rotation_keeps_the_writers_file_and_so_many_backups() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path(), 4, 2);
+        let mut writer = slapos_sys::fs::open_append(&log.path, 0o600).unwrap();
+        for text in ["one!!", "two!!", "three", "four"] {
+            write!(writer, "{text}").unwrap();
+            rotate(&log).unwrap();
+        }
+        let text = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(text("log"), "four");
+        assert_eq!(text("log.1"), "three");
+        assert_eq!(text("log.2"), "two!!");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+        clear(&log).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_flood_is_not_kept_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path(), 4, 1);
+        std::fs::write(&log.path, "x".repeat(1000)).unwrap();
+        assert!(rotate(&log).unwrap());
+        let kept = std::fs::metadata(dir.path().join("log.1")).unwrap().len();
+        assert_eq!(kept, 64);
+    }
+
+    #[test]
+    fn planted_links_and_odd_files_are_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path(), 1, 1);
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &log.path).unwrap();
+        assert!(rotate(&log).is_err());
+        assert!(clear(&log).is_err());
+        assert!(read(&log.path, 0, 0).is_err());
+        std::fs::remove_file(&log.path).unwrap();
+        nix::unistd::mkfifo(&log.path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(rotate(&log).is_err());
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn reading_from_both_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        assert_eq!(read(&path, 0, 0).unwrap(), None);
+        std::fs::write(&path, "0123456789").unwrap();
+        let text = |offset, length| {
+            let bytes = read(&path, offset, length).unwrap().unwrap();
+            String::from_utf8(bytes).unwrap()
+        };
+        assert_eq!(text(0, 0), "0123456789");
+        assert_eq!(text(-3, 0), "789");
+        assert_eq!(text(-30, 0), "0123456789");
+        assert_eq!(text(2, 3), "234");
+        assert_eq!(text(20, 3), "");
+        assert_eq!(tail(&path, 0, 4).unwrap(), (b"6789".to_vec(), 10, true));
+        assert_eq!(tail(&path, 8, 4).unwrap(), (b"89".to_vec(), 10, false));
+        assert_eq!(tail(&path, 99, 100).unwrap().0, b"0123456789");
+    }
+}

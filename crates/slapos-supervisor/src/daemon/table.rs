@@ -1,0 +1,207 @@
+//! The kernel's table of processes: which of them belong to which service.
+//!
+//! Every process that the daemon starts carries two variables in its environment that its
+//! descendants inherit: whose it is, and by which spawn. So a service can be found again by a
+//! daemon that did not start it, and what it left behind can be told from what replaced it.
+
+use slapos_sys::process::Signal;
+
+/// Names the supervisor's instance root (hashed), the group and the process.
+pub(crate) const TAG: &str = "SLAPOS_SUPERVISOR_ID";
+/// Names one spawn of it.
+pub(crate) const SPAWN: &str = "SLAPOS_SUPERVISOR_SPAWN";
+
+/// One process, as `/proc/PID/stat` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) pid: u32,
+    pub(crate) group: u32,
+    pub(crate) session: u32,
+    /// Clock ticks since boot.
+    pub(crate) start: u64,
+}
+
+/// What the environment of a process says about its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tag {
+    pub(crate) instance: String,
+    pub(crate) group: String,
+    pub(crate) name: String,
+    pub(crate) spawn: String,
+}
+
+/// One spawn of a service: what its processes are recognised by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The leader's process id, which is its group's and session's too; 0 if unknown.
+    pub(crate) leader: u32,
+    /// When the leader started.
+    pub(crate) start: u64,
+    /// The spawn that made it.
+    pub(crate) spawn: String,
+}
+
+/// All living processes (zombies are not).
+pub(crate) fn list() -> Vec<Entry> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter_map(entry).collect()
+}
+
+fn entry(pid: u32) -> Option<Entry> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The second field, the command in parentheses, can hold anything.
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = String::from_utf8_lossy(stat.get(end + 1..)?).into_owned();
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    if matches!(*fields.first()?, "Z" | "X" | "x") {
+        return None;
+    }
+    Some(Entry {
+        pid,
+        group: fields.get(2)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        start: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// The origin that the environment of `pid` names, if it can be read and names one.
+pub(crate) fn tag(pid: u32) -> Option<Tag> {
+    parse_tag(&std::fs::read(format!("/proc/{pid}/environ")).ok()?)
+}
+
+fn parse_tag(environ: &[u8]) -> Option<Tag> {
+    let variable = |name: &str| {
+        let mut all = environ.split(|&byte| byte == 0);
+        let value = all.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+        String::from_utf8(value?.to_vec()).ok()
+    };
+    let id = variable(TAG)?;
+    let mut parts = id.splitn(3, ':');
+    Some(Tag {
+        instance: parts.next()?.to_owned(),
+        group: parts.next()?.to_owned(),
+        name: parts.next()?.to_owned(),
+        spawn: variable(SPAWN).unwrap_or_default(),
+    })
+}
+
+/// What lives of the spawn `origin` beside its leader: the members of the leader's group and
+/// session, and those that left both but carry the spawn's tag.
+pub(crate) fn survivors(
+    all: &[Entry],
+    origin: &Origin,
+    tag: impl Fn(u32) -> Option<Tag>,
+) -> Vec<Entry> {
+    // The number of a group or session is not given to a new process while it has members. So if
+    // somebody else has the leader's number now, there are none left of ours.
+    let reused = all
+        .iter()
+        .any(|entry| entry.pid == origin.leader && entry.start != origin.start);
+    let belongs = |entry: &&Entry| {
+        let leader = entry.pid == origin.leader && entry.start == origin.start;
+        // A descendant cannot be older than its ancestor.
+        if leader || entry.start < origin.start {
+            return false;
+        }
+        let related = origin.leader != 0
+            && !reused
+            && (entry.group == origin.leader || entry.session == origin.leader);
+        match tag(entry.pid) {
+            Some(tag) if !origin.spawn.is_empty() => tag.spawn == origin.spawn,
+            _ => related,
+        }
+    };
+    all.iter().filter(belongs).copied().collect()
+}
+
+/// Sends `signal` to the process that was seen as `entry`, and to nobody who may have got its
+/// number since.
+pub(crate) fn signal(entry: &Entry, signal: Signal) {
+    let Ok(pidfd) = slapos_sys::process::pidfd_open(entry.pid) else {
+        return;
+    };
+    // The descriptor pins the process; only now is the start time a proof.
+    if slapos_sys::process::start_time(entry.pid) == Some(entry.start)
+        && let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32)
+    {
+        let _ = rustix::process::pidfd_send_signal(&pidfd, signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(pid: u32, group: u32, session: u32, start: u64) -> Entry {
+        Entry {
+            pid,
+            group,
+            session,
+            start,
+        }
+    }
+
+    fn origin() -> Origin {
+        Origin {
+            leader: 10,
+            start: 100,
+            spawn: "n1".into(),
+        }
+    }
+
+    fn tagged(spawn: &str) -> Option<Tag> {
+        Some(Tag {
+            instance: "i".into(),
+            group: "g".into(),
+            name: "p".into(),
+            spawn: spawn.into(),
+        })
+    }
+
+    #[test]
+    fn this_very_process_is_listed() {
+        let own = std::process::id();
+        assert!(list().iter().any(|entry| entry.pid == own));
+    }
+
+    #[test]
+    fn a_tag_is_read_whatever_stands_around_it() {
+        let environ = b"XSLAPOS_SUPERVISOR_ID=no\0SLAPOS_SUPERVISOR_ID=i:g:p:q\0\
+            SLAPOS_SUPERVISOR_SPAWN=n1\0PATH=\xff\0";
+        let tag = parse_tag(environ).unwrap();
+        assert_eq!((tag.group.as_str(), tag.name.as_str()), ("g", "p:q"));
+        assert_eq!(tag.spawn, "n1");
+        assert_eq!(parse_tag(b"PATH=/bin\0"), None);
+    }
+
+    #[test]
+    fn group_session_and_tag_make_a_survivor_and_age_and_replacement_do_not() {
+        let all = [
+            entry(10, 10, 10, 100),
+            entry(11, 10, 10, 101),
+            entry(12, 12, 10, 102),
+            entry(13, 13, 13, 103),
+            entry(14, 14, 14, 104),
+            entry(15, 10, 10, 99),
+        ];
+        let tag = |pid| match pid {
+            13 => tagged("n1"),
+            14 => tagged("n2"),
+            _ => None,
+        };
+        let found: Vec<_> = survivors(&all, &origin(), tag)
+            .iter()
+            .map(|entry| entry.pid)
+            .collect();
+        assert_eq!(found, [11, 12, 13]);
+    }
+
+    #[test]
+    fn a_reused_number_protects_its_new_group() {
+        let all = [entry(10, 10, 10, 500), entry(11, 10, 10, 501)];
+        assert_eq!(survivors(&all, &origin(), |_| None), []);
+    }
+}

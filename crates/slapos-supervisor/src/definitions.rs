@@ -1,0 +1,146 @@
+//! The definitions of programs on disk: `etc/supervisord.conf.d/*.conf`.
+//!
+//! They are written in supervisor's own syntax, so that its users can read them. A key that is not
+//! understood is an error that names file and line, never ignored: a service that runs other than
+//! its definition says is worse than one that does not.
+
+mod parse;
+mod write;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use slapos_config::{Config, ConfigError};
+
+use crate::spec::{Group, ProgramSpec};
+
+pub use write::{remove_group, write_group};
+
+/// Why definitions cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// The directory cannot be listed.
+    #[error("cannot list the program definitions in {}: {source}", directory.display())]
+    List {
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be read or is wrong at a line.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Two files define one group.
+    #[error("{file}: group `{group}` is already defined in {first}; keep one of the two")]
+    Duplicate {
+        /// The later file.
+        file: String,
+        /// The group.
+        group: String,
+        /// The file that defines it already.
+        first: String,
+    },
+}
+
+/// Everything that is defined, and what could not be read.
+#[derive(Debug, Default)]
+pub struct Definitions {
+    /// The groups by name, sorted by priority, then in the order of the files' names.
+    pub groups: IndexMap<String, Group>,
+    /// Files that were left out, with the reason; what they define is unknown, not absent.
+    pub errors: Vec<DefinitionError>,
+}
+
+/// Reads all definitions in `directory` (files `*.conf`, in the order of their names). A file that
+/// is wrong is reported in `errors` and does not hide the others; an absent directory is empty.
+pub fn read_dir(directory: &Path) -> Definitions {
+    let mut read = Definitions::default();
+    let mut origin: IndexMap<String, String> = IndexMap::new();
+    let files = match conf_files(directory) {
+        Ok(files) => files,
+        Err(source) => {
+            let directory = directory.to_owned();
+            read.errors
+                .push(DefinitionError::List { directory, source });
+            return read;
+        }
+    };
+    for path in files {
+        let file = path.display().to_string();
+        match Config::read(&path).and_then(|config| parse::groups(&config)) {
+            Err(error) => read.errors.push(error.into()),
+            Ok(groups) => add_groups(&mut read, &mut origin, &file, groups),
+        }
+    }
+    read.groups
+        .sort_by(|_, a, _, b| a.priority.cmp(&b.priority));
+    read
+}
+
+fn add_groups(
+    read: &mut Definitions,
+    origin: &mut IndexMap<String, String>,
+    file: &str,
+    groups: Vec<Group>,
+) {
+    for group in groups {
+        if let Some(first) = origin.get(&group.name) {
+            read.errors.push(DefinitionError::Duplicate {
+                file: file.to_owned(),
+                group: group.name,
+                first: first.clone(),
+            });
+            continue;
+        }
+        origin.insert(group.name.clone(), file.to_owned());
+        read.groups.insert(group.name.clone(), group);
+    }
+}
+
+/// Parses definitions; `name` is the file's name, for messages.
+///
+/// # Errors
+/// For the first line that is wrong.
+pub fn parse(text: &str, name: &str) -> Result<Vec<Group>, ConfigError> {
+    parse::groups(&Config::parse(text, name)?)
+}
+
+/// The text of a file that defines `group` with these programs; [`parse`] gives them back.
+///
+/// # Errors
+/// `InvalidInput` for what the syntax cannot say: line breaks, and names with ` `, `,`, `:`, `/`.
+pub fn render(group: &str, programs: &[ProgramSpec]) -> io::Result<String> {
+    write::render(group, programs)
+}
+
+fn conf_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.extension().is_some_and(|ext| ext == "conf") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// True for a name that can stand for a group or process: it is not empty and holds nothing that
+/// separates names in the configuration or on `supervisorctl`'s command line.
+pub fn is_name(name: &str) -> bool {
+    let odd =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | ':' | '/' | ']' | '*');
+    !name.is_empty() && name != "all" && !name.chars().any(odd)
+}
+
+#[cfg(test)]
+mod tests;

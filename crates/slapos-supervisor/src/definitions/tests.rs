@@ -1,0 +1,191 @@
+#![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
+
+use proptest::collection::{hash_map, vec};
+use proptest::prelude::*;
+use slapos_sys::process::Signal;
+
+use super::*;
+use crate::spec::{AutoRestart, StopSignal};
+
+/// What the original node writes for a partition, read as it is.
+const ORIGINAL: &str = r#"[group:slappart1]
+programs=slappart1_demo
+
+[program:slappart1_demo]
+directory=/srv/slapgrid/slappart1
+command=/srv/slapgrid/slappart1/etc/service/demo
+process_name=demo-on-watch
+autostart=false
+autorestart=false
+startsecs=0
+startretries=0
+exitcodes=0
+stopsignal=TERM
+stopwaitsecs=60
+stopasgroup=true
+killasgroup=true
+user=1001
+group=1001
+serverurl=AUTO
+redirect_stderr=true
+stdout_logfile=/srv/slapgrid/slappart1/.slappart1_demo.log
+stdout_logfile_maxbytes=100KB
+stdout_logfile_backups=1
+stderr_logfile=/srv/slapgrid/slappart1/.slappart1_demo.log
+stderr_logfile_maxbytes=100KB
+stderr_logfile_backups=1
+environment=USER="slappeer",LOGNAME="slappeer",HOME="/home/slappeer"
+"#;
+
+fn message(text: &str) -> String {
+    parse(text, "a.conf").unwrap_err().to_string()
+}
+
+#[test]
+fn reads_what_the_original_node_writes() {
+    let groups = parse(ORIGINAL, "slappart1.conf").unwrap();
+    let spec = &groups[0].programs[0];
+    assert_eq!(groups[0].name, "slappart1");
+    assert_eq!(spec.process_name, "demo-on-watch");
+    assert_eq!(spec.stdout_logfile_maxbytes, 102_400);
+    assert_eq!(spec.autorestart, AutoRestart::Never);
+    assert_eq!(spec.environment["HOME"], "/home/slappeer");
+}
+
+#[test]
+fn what_is_written_reads_like_supervisor() {
+    let mut spec = ProgramSpec::new("p_web", vec!["/bin/web".into(), "a b".into(), "5%".into()]);
+    spec.environment.insert("GREETING".into(), "it's \"me\"".into());
+    spec.stdout_logfile = Some("/p/.web.log".into());
+    insta::assert_snapshot!(render("p", &[spec]).unwrap(), @r#"
+    [group:p]
+    programs=p_web
+
+    [program:p_web]
+    command=/bin/web 'a b' '5%%'
+    process_name=p_web
+    environment=GREETING="it's "'"'"me"'"'""
+    autostart=true
+    autorestart=unexpected
+    startsecs=1
+    startretries=3
+    exitcodes=0
+    stopsignal=TERM
+    stopwaitsecs=10
+    stopasgroup=false
+    killasgroup=false
+    redirect_stderr=true
+    stdout_logfile=/p/.web.log
+    stdout_logfile_maxbytes=50MB
+    stdout_logfile_backups=10
+    umask=022
+    priority=999
+    "#);
+}
+
+#[test]
+fn errors_name_file_line_and_remedy() {
+    insta::assert_snapshot!(message("[program:a]\ncommand=x\nnumprocs=2\n"), @"a.conf:3: unknown option `numprocs` in [program:a]; known are command, process_name, directory, user, group, environment, autostart, autorestart, startsecs, startretries, exitcodes, stopsignal, stopwaitsecs, stopasgroup, killasgroup, redirect_stderr, stdout_logfile, stdout_logfile_maxbytes, stdout_logfile_backups, umask, priority");
+    insta::assert_snapshot!(message("[program:a]\n"), @"a.conf:1: [program:a] needs a `command`");
+    insta::assert_snapshot!(message("[program:a]\ncommand=x 'y\n"), @"a.conf:2: the command is empty or has an unclosed quote");
+    insta::assert_snapshot!(message("[program:a]\ncommand=x\nstartsecs=soon\n"), @"a.conf:3: `startsecs` must be a whole number in range, got `soon`");
+    insta::assert_snapshot!(message("[program:a]\ncommand=x\nautorestart=maybe\n"), @"a.conf:3: `autorestart` must be true, false or unexpected, got `maybe`");
+    insta::assert_snapshot!(message("[program:a]\ncommand=x\nstdout_logfile_maxbytes=1XB\n"), @"a.conf:3: `stdout_logfile_maxbytes` must be a size like 100KB or 50MB, got `1XB`");
+    insta::assert_snapshot!(message("[program:a]\ncommand=x\nenvironment=A=\"x\n"), @r#"a.conf:3: the value of `A` lacks its closing ""#);
+    insta::assert_snapshot!(message("[program:a]\ncommand=x\nredirect_stderr=false\n"), @"a.conf:3: standard error always goes to stdout_logfile: write `redirect_stderr=true`");
+    insta::assert_snapshot!(message("[program:a]\ncommand=x\numask=9\n"), @"a.conf:3: `umask` must be octal, at most 777, got `9`");
+    insta::assert_snapshot!(message("[group:g]\nprograms=a,b\n[program:a]\ncommand=x\n"), @"a.conf:2: there is no [program:b] in this file, or another group has it");
+    insta::assert_snapshot!(message("[group:g:h]\nprograms=\n"), @"a.conf:1: `g:h` cannot be a name: no spaces and none of `,` `:` `/` `]` `*`");
+    insta::assert_snapshot!(message("[inet_http_server]\n"), @"a.conf:1: [inet_http_server] is neither [program:NAME] nor [group:NAME]");
+}
+
+#[test]
+fn what_the_syntax_cannot_say_is_refused_when_written() {
+    let mut spec = ProgramSpec::new("p", vec!["x".into()]);
+    spec.environment.insert("A".into(), "two\nlines".into());
+    assert!(render("g", &[spec]).is_err());
+    assert!(render("../g", &[]).is_err());
+    assert!(render("g", &[ProgramSpec::new("p", Vec::new())]).is_err());
+}
+
+#[test]
+fn a_wrong_file_is_reported_and_does_not_hide_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = ProgramSpec::new("p", vec!["x".into()]);
+    assert!(write_group(dir.path(), "good", std::slice::from_ref(&spec)).unwrap());
+    assert!(!write_group(dir.path(), "good", &[spec]).unwrap());
+    std::fs::write(dir.path().join("bad.conf"), "nonsense").unwrap();
+    std::fs::write(dir.path().join("twin.conf"), "[group:good]\nprograms=\n").unwrap();
+    let read = read_dir(dir.path());
+    assert_eq!(read.groups.keys().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(read.errors.len(), 2);
+    assert!(remove_group(dir.path(), "good").unwrap());
+    assert!(!remove_group(dir.path(), "good").unwrap());
+}
+
+#[test]
+fn an_absent_directory_defines_nothing() {
+    let read = read_dir(Path::new("/nonexistent/conf.d"));
+    assert!(read.groups.is_empty() && read.errors.is_empty());
+}
+
+fn spec() -> impl Strategy<Value = ProgramSpec> {
+    let signal = prop_oneof![
+        Just(Signal::SIGTERM),
+        Just(Signal::SIGQUIT),
+        Just(Signal::SIGUSR2)
+    ];
+    let restart = prop_oneof![
+        Just(AutoRestart::Always),
+        Just(AutoRestart::Never),
+        Just(AutoRestart::Unexpected)
+    ];
+    let texts = (
+        vec("[ -~é]{0,12}", 1..4).prop_filter("a command", |c| !c[0].is_empty()),
+        hash_map("[A-Z_]{1,8}", "[ -~é]{0,16}", 0..4),
+        proptest::option::of("/[a-z%;#]{0,10}x"),
+        proptest::option::of("[a-z0-9]{1,8}"),
+    );
+    let numbers = (
+        any::<(bool, bool, bool)>(),
+        any::<(u32, u32, u32, u32)>(),
+        vec(-1i32..256, 0..4),
+        (0u64..1 << 40, 0u32..0o777, any::<i32>()),
+    );
+    (texts, numbers, signal, restart).prop_map(|(texts, numbers, signal, restart)| {
+        let (command, environment, path, user) = texts;
+        let (flags, counts, exitcodes, (size, umask, priority)) = numbers;
+        let mut spec = ProgramSpec::new("g_p", command);
+        spec.process_name = "p".into();
+        spec.environment = environment.into_iter().collect();
+        spec.directory = path.clone().map(Into::into);
+        spec.stdout_logfile = path.map(Into::into);
+        spec.user = user.clone();
+        spec.group = user;
+        (spec.autostart, spec.stopasgroup, spec.killasgroup) = flags;
+        (spec.startsecs, spec.startretries, spec.stopwaitsecs) = (counts.0, counts.1, counts.2);
+        spec.stdout_logfile_backups = counts.3;
+        spec.exitcodes = exitcodes;
+        spec.stdout_logfile_maxbytes = size;
+        spec.umask = umask;
+        spec.priority = priority;
+        spec.stopsignal = StopSignal(signal);
+        spec.autorestart = restart;
+        spec
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(spec in spec()) {
+        let text = render("g", std::slice::from_ref(&spec)).unwrap();
+        let groups = parse(&text, "g.conf").unwrap();
+        prop_assert_eq!(&groups[0].programs[..], &[spec][..]);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[A-Z=\"', \n%a]{0,40}") {
+        let _ = parse::environment(&text);
+        let _ = parse(&format!("[program:a]\ncommand={text}\n"), "f");
+    }
+}

@@ -1,0 +1,445 @@
+//! What becomes of one process: a pure function of events and time.
+//!
+//! There is no clock and no I/O here. The driver (the daemon) feeds [`Machine::handle`] with what
+//! happened and when, and carries out the [`Action`]s that come back. Invariants, tested below:
+//! at most one process is ever asked for at a time; a stop request wins over everything that was
+//! under way; `STOPPING` ends in bounded time once the kernel obeys `SIGKILL`.
+
+mod vocabulary;
+
+use std::time::Duration;
+
+use slapos_sys::process::Signal;
+
+use crate::spec::AutoRestart;
+
+pub use vocabulary::{Action, Event, Exit, Policy, State, Step, Transition};
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+/// A point on a monotonic clock: the time since an origin that the driver chose.
+pub type Moment = Duration;
+
+/// A service that ran this long before it ended is healthy: it is restarted at once.
+const HEALTHY: Duration = Duration::from_secs(10);
+/// No restart waits longer than this.
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// How often a process that does not die of `SIGKILL` (it hangs in the kernel) is killed again.
+const KILL_AGAIN: Duration = Duration::from_secs(2);
+/// After so many kills the survivors of a service whose leader is gone are given up.
+const SURVIVOR_KILLS: u32 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Down(State),
+    /// A spawn was asked for and not yet answered; `stop` when it is no longer wanted.
+    Spawning {
+        stop: bool,
+    },
+    Starting {
+        pid: u32,
+        until: Moment,
+    },
+    Running {
+        pid: u32,
+        since: Moment,
+    },
+    Backoff {
+        until: Moment,
+    },
+    Stopping {
+        pid: u32,
+        kill_at: Moment,
+    },
+    /// The leader is gone, others of its group may remain.
+    Draining {
+        kill_at: Moment,
+        kills: u32,
+        asked: bool,
+    },
+}
+
+/// The state of one process.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    policy: Policy,
+    phase: Phase,
+    /// Early ends in a row since the last request or healthy run.
+    failures: u32,
+    exit: Option<Exit>,
+    error: String,
+    runs: u64,
+}
+
+impl Machine {
+    /// A process that was never started.
+    pub fn new(policy: Policy) -> Self {
+        Self::resting(policy, State::Stopped, None, String::new())
+    }
+
+    /// A process at rest as a former daemon left it. A state that is not at rest counts as
+    /// `STOPPED`.
+    pub fn resting(policy: Policy, state: State, exit: Option<Exit>, error: String) -> Self {
+        let state = if state.is_down() {
+            state
+        } else {
+            State::Stopped
+        };
+        Self {
+            policy,
+            phase: Phase::Down(state),
+            failures: 0,
+            exit,
+            error,
+            runs: 0,
+        }
+    }
+
+    /// The state as the world sees it.
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Down(state) => state,
+            Phase::Spawning { stop: false } | Phase::Starting { .. } => State::Starting,
+            Phase::Running { .. } => State::Running,
+            Phase::Backoff { .. } => State::Backoff,
+            Phase::Spawning { stop: true } | Phase::Stopping { .. } | Phase::Draining { .. } => {
+                State::Stopping
+            }
+        }
+    }
+
+    /// The process id of the living leader.
+    pub fn pid(&self) -> Option<u32> {
+        match self.phase {
+            Phase::Starting { pid, .. }
+            | Phase::Running { pid, .. }
+            | Phase::Stopping { pid, .. } => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// True while the driver owes the answer to a sweep.
+    pub fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. })
+    }
+
+    /// How it last ended, if it did.
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit
+    }
+
+    /// Why it is in `BACKOFF` or `FATAL`; empty otherwise.
+    pub fn error(&self) -> &str {
+        &self.error
+    }
+
+    /// How many times it became `RUNNING`; lets a waiter see a run that is already over.
+    pub fn runs(&self) -> u64 {
+        self.runs
+    }
+
+    /// When a [`Event::Tick`] is due.
+    pub fn deadline(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Starting { until, .. } | Phase::Backoff { until } => Some(until),
+            Phase::Stopping { kill_at, .. } | Phase::Draining { kill_at, .. } => Some(kill_at),
+            _ => None,
+        }
+    }
+
+    /// Takes note of `event` at `now` and says what to do. Events that make no sense in the
+    /// present state change nothing.
+    pub fn handle(&mut self, event: Event, now: Moment) -> Step {
+        let mut step = Step::default();
+        match event {
+            Event::Start => self.on_start(&mut step),
+            Event::Stop => self.on_stop(now, &mut step),
+            Event::Spawned(pid) => self.on_spawned(pid, now, &mut step),
+            Event::SpawnFailed(reason) => self.on_spawn_failed(reason, now, &mut step),
+            Event::Adopted { pid, age } => self.on_adopted(pid, age, now, &mut step),
+            Event::Vanished(state) => self.on_vanished(state, now, &mut step),
+            Event::Exited(exit) => self.on_exited(exit, now, &mut step),
+            Event::Survivors(remain) => self.on_survivors(remain, &mut step),
+            Event::Tick => self.on_tick(now, &mut step),
+        }
+        step
+    }
+
+    fn on_start(&mut self, step: &mut Step) {
+        if matches!(self.phase, Phase::Down(_)) {
+            self.failures = 0;
+            self.spawn("start requested", step);
+        }
+    }
+
+    fn on_stop(&mut self, now: Moment, step: &mut Step) {
+        match self.phase {
+            Phase::Spawning { stop: false } => {
+                self.enter(Phase::Spawning { stop: true }, "stop requested", step);
+            }
+            Phase::Starting { pid, .. } | Phase::Running { pid, .. } => {
+                self.ask_to_stop(pid, now, step);
+            }
+            Phase::Backoff { .. } => {
+                self.enter(Phase::Down(State::Stopped), "stop requested", step);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_spawned(&mut self, pid: u32, now: Moment, step: &mut Step) {
+        match self.phase {
+            Phase::Spawning { stop: true } => self.ask_to_stop(pid, now, step),
+            Phase::Spawning { stop: false } if self.policy.start_after.is_zero() => {
+                self.run(pid, now, format!("spawned with pid {pid}"), step);
+            }
+            Phase::Spawning { stop: false } => {
+                let until = now + self.policy.start_after;
+                self.enter(
+                    Phase::Starting { pid, until },
+                    format!("spawned with pid {pid}"),
+                    step,
+                );
+            }
+            // Nobody asked for it: there must not be two.
+            _ => step.actions.push(kill(pid)),
+        }
+    }
+
+    fn on_spawn_failed(&mut self, reason: String, now: Moment, step: &mut Step) {
+        match self.phase {
+            Phase::Spawning { stop: false } => self.fail(reason, now, step),
+            Phase::Spawning { stop: true } => {
+                self.enter(Phase::Down(State::Stopped), reason, step);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_adopted(&mut self, pid: u32, age: Duration, now: Moment, step: &mut Step) {
+        if !matches!(self.phase, Phase::Down(_)) {
+            step.actions.push(kill(pid));
+            return;
+        }
+        let reason = format!("found running with pid {pid}");
+        match self.policy.start_after.checked_sub(age) {
+            Some(left) if !left.is_zero() => {
+                let until = now + left;
+                self.enter(Phase::Starting { pid, until }, reason, step);
+            }
+            _ => self.run(pid, now.saturating_sub(age), reason, step),
+        }
+    }
+
+    fn on_vanished(&mut self, state: State, now: Moment, step: &mut Step) {
+        if !matches!(self.phase, Phase::Down(_)) {
+            return;
+        }
+        self.exit = Some(Exit::Unknown);
+        match state {
+            State::Starting | State::Backoff => {
+                self.fail("ended while nobody watched".into(), now, step);
+            }
+            State::Running => self.ended(Exit::Unknown, Duration::ZERO, now, step),
+            State::Stopping => {
+                self.drain(now + self.policy.stop_wait, "stopped unwatched", step);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_exited(&mut self, exit: Exit, now: Moment, step: &mut Step) {
+        match self.phase {
+            Phase::Starting { .. } => {
+                self.exit = Some(exit);
+                self.kill_leftovers(step);
+                self.fail(format!("exited too quickly ({exit})"), now, step);
+            }
+            Phase::Running { since, .. } => {
+                self.exit = Some(exit);
+                self.ended(exit, now.saturating_sub(since), now, step);
+            }
+            Phase::Stopping { kill_at, .. } => {
+                self.exit = Some(exit);
+                self.drain(kill_at, "", step);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_survivors(&mut self, remain: bool, step: &mut Step) {
+        let Phase::Draining { kill_at, asked, .. } = self.phase else {
+            return;
+        };
+        if !remain {
+            let reason = self.exit.map_or(String::new(), |exit| exit.to_string());
+            self.enter(Phase::Down(State::Stopped), reason, step);
+        } else if !asked {
+            let kills = 0;
+            let asked = true;
+            self.phase = Phase::Draining {
+                kill_at,
+                kills,
+                asked,
+            };
+            step.actions.push(Action::SignalSurvivors {
+                signal: self.policy.stop_signal,
+                strays_only: self.policy.stop_as_group,
+            });
+        }
+    }
+
+    fn on_tick(&mut self, now: Moment, step: &mut Step) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match self.phase {
+            Phase::Starting { pid, .. } => {
+                let seconds = self.policy.start_after.as_secs();
+                let reason = format!("stayed up for {seconds} s (startsecs)");
+                self.run(pid, now, reason, step);
+            }
+            Phase::Backoff { .. } => self.spawn("trying again", step),
+            Phase::Stopping { pid, .. } => {
+                step.actions.push(kill(pid));
+                let kill_at = now + KILL_AGAIN;
+                let reason = "did not stop within stopwaitsecs: killed";
+                self.enter(Phase::Stopping { pid, kill_at }, reason, step);
+            }
+            Phase::Draining { kills, .. } if kills >= SURVIVOR_KILLS => {
+                let reason = "left processes behind that do not die of SIGKILL";
+                self.enter(Phase::Down(State::Stopped), reason, step);
+            }
+            Phase::Draining { kills, .. } => {
+                step.actions.push(kill_survivors());
+                self.phase = Phase::Draining {
+                    kill_at: now + KILL_AGAIN,
+                    kills: kills + 1,
+                    asked: true,
+                };
+            }
+            Phase::Down(_) | Phase::Spawning { .. } | Phase::Running { .. } => {}
+        }
+    }
+
+    /// The running process ended by itself after `lived`.
+    fn ended(&mut self, exit: Exit, lived: Duration, now: Moment, step: &mut Step) {
+        let expected = matches!(exit, Exit::Code(code) if self.policy.expected.contains(&code));
+        let restart = match self.policy.restart {
+            AutoRestart::Always => true,
+            AutoRestart::Never => false,
+            AutoRestart::Unexpected => !expected,
+        };
+        if !expected || restart {
+            self.kill_leftovers(step);
+        }
+        let word = if expected { "expected" } else { "not expected" };
+        self.enter(
+            Phase::Down(State::Exited),
+            format!("{exit}; {word}"),
+            step,
+        );
+        if !restart {
+            return;
+        }
+        if lived >= HEALTHY {
+            self.failures = 0;
+            return self.spawn("autorestart", step);
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.back_off(format!("ended soon after its start ({exit})"), now, step);
+    }
+
+    fn fail(&mut self, reason: String, now: Moment, step: &mut Step) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures > self.policy.retries {
+            let words = format!("{reason}; gave up after {} attempts", self.failures);
+            self.enter(Phase::Down(State::Fatal), words, step);
+            self.error = reason;
+        } else {
+            self.back_off(reason, now, step);
+        }
+    }
+
+    fn back_off(&mut self, reason: String, now: Moment, step: &mut Step) {
+        let delay = backoff(self.failures);
+        let words = format!("{reason}; next attempt in {} s", delay.as_secs());
+        self.enter(Phase::Backoff { until: now + delay }, words, step);
+        self.error = reason;
+    }
+
+    fn spawn(&mut self, reason: &str, step: &mut Step) {
+        self.enter(Phase::Spawning { stop: false }, reason, step);
+        step.actions.push(Action::Spawn);
+    }
+
+    fn run(&mut self, pid: u32, since: Moment, reason: String, step: &mut Step) {
+        self.runs += 1;
+        self.enter(Phase::Running { pid, since }, reason, step);
+    }
+
+    fn ask_to_stop(&mut self, pid: u32, now: Moment, step: &mut Step) {
+        let signal = self.policy.stop_signal;
+        let kill_at = now + self.policy.stop_wait;
+        let reason = format!("stop requested: {signal} to pid {pid}");
+        self.enter(Phase::Stopping { pid, kill_at }, reason, step);
+        step.actions.push(Action::Signal {
+            pid,
+            signal,
+            group: self.policy.stop_as_group,
+        });
+    }
+
+    fn drain(&mut self, kill_at: Moment, reason: &str, step: &mut Step) {
+        let phase = Phase::Draining {
+            kill_at,
+            kills: 0,
+            asked: false,
+        };
+        self.enter(phase, reason, step);
+        step.actions.push(Action::Sweep);
+    }
+
+    fn kill_leftovers(&self, step: &mut Step) {
+        if self.policy.kill_as_group {
+            step.actions.push(kill_survivors());
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, reason: impl Into<String>, step: &mut Step) {
+        let from = self.state();
+        self.phase = phase;
+        let to = self.state();
+        if !matches!(to, State::Backoff | State::Fatal) {
+            self.error.clear();
+        }
+        let reason = reason.into();
+        if from != to || (to == State::Stopping && !reason.is_empty()) {
+            step.transitions.push(Transition { from, to, reason });
+        }
+    }
+}
+
+fn kill(pid: u32) -> Action {
+    Action::Signal {
+        pid,
+        signal: Signal::SIGKILL,
+        group: true,
+    }
+}
+
+fn kill_survivors() -> Action {
+    Action::SignalSurvivors {
+        signal: Signal::SIGKILL,
+        strays_only: false,
+    }
+}
+
+/// 1, 2, 4 ... seconds, never more than a minute.
+fn backoff(failures: u32) -> Duration {
+    let exponent = failures.saturating_sub(1).min(16);
+    Duration::from_secs(1 << exponent).min(MAX_BACKOFF)
+}

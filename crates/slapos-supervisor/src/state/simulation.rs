@@ -1,0 +1,233 @@
+//! The machine against a small world of processes, with everything at random: when requests come,
+//! how long a spawn takes, whether processes obey, how they end, what they leave behind.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What the world may do next.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    Start,
+    Stop,
+    /// The spawn under way is answered; `bool`: it worked.
+    AnswerSpawn(bool),
+    /// The process ends by itself, leaving something behind or not.
+    End(Exit, bool),
+    /// The process takes note of the stop signal.
+    Obey,
+    /// The driver looks for survivors.
+    Look,
+    /// Time passes, in tenths of a second.
+    Wait(u16),
+}
+
+fn any_move() -> impl Strategy<Value = Move> {
+    let exit = prop_oneof![
+        Just(Exit::Code(0)),
+        Just(Exit::Code(1)),
+        Just(Exit::Signal(6)),
+        Just(Exit::Unknown)
+    ];
+    prop_oneof![
+        2 => Just(Move::Start),
+        2 => Just(Move::Stop),
+        4 => any::<bool>().prop_map(Move::AnswerSpawn),
+        2 => (exit, any::<bool>()).prop_map(|(exit, leaves)| Move::End(exit, leaves)),
+        2 => Just(Move::Obey),
+        2 => Just(Move::Look),
+        4 => (0u16..400).prop_map(Move::Wait),
+    ]
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
+    let restart = prop_oneof![
+        Just(AutoRestart::Always),
+        Just(AutoRestart::Never),
+        Just(AutoRestart::Unexpected)
+    ];
+    let numbers = (0u64..3, 0u32..4, 0u64..30);
+    (restart, numbers, any::<(bool, bool)>()).prop_map(|(restart, numbers, groups)| Policy {
+        start_after: Duration::from_secs(numbers.0),
+        retries: numbers.1,
+        restart,
+        expected: vec![0],
+        stop_signal: Signal::SIGTERM,
+        stop_wait: Duration::from_secs(numbers.2),
+        stop_as_group: groups.0,
+        kill_as_group: groups.1,
+    })
+}
+
+/// The processes, and what was asked of them.
+struct World {
+    machine: Machine,
+    now: Moment,
+    spawning: bool,
+    live: Option<u32>,
+    asked: bool,
+    survivors: bool,
+    next_pid: u32,
+    /// The last request was a stop.
+    unwanted: bool,
+}
+
+impl World {
+    fn new(policy: Policy) -> Self {
+        Self {
+            machine: Machine::new(policy),
+            now: Duration::ZERO,
+            spawning: false,
+            live: None,
+            asked: false,
+            survivors: false,
+            next_pid: 2,
+            unwanted: true,
+        }
+    }
+
+    fn play(&mut self, step: Move) {
+        match step {
+            Move::Start => {
+                // A start is not heard while a stop is under way.
+                if self.machine.state().is_down() {
+                    self.unwanted = false;
+                }
+                self.feed(Event::Start);
+            }
+            Move::Stop => {
+                self.unwanted = true;
+                self.feed(Event::Stop);
+            }
+            Move::AnswerSpawn(works) if self.spawning => {
+                self.spawning = false;
+                if works {
+                    let pid = self.next_pid;
+                    self.next_pid += 1;
+                    self.live = Some(pid);
+                    self.feed(Event::Spawned(pid));
+                } else {
+                    self.feed(Event::SpawnFailed("no memory".into()));
+                }
+            }
+            Move::End(exit, leaves) => self.end(exit, leaves),
+            Move::Obey if self.asked => self.end(Exit::Signal(15), false),
+            Move::Look if self.machine.is_draining() => self.feed(Event::Survivors(self.survivors)),
+            Move::Wait(tenths) => self.wait(Duration::from_millis(u64::from(tenths) * 100)),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, exit: Exit, leaves: bool) {
+        if self.live.take().is_some() {
+            self.asked = false;
+            self.survivors = leaves;
+            self.feed(Event::Exited(exit));
+        }
+    }
+
+    /// Ticks exactly at the deadlines on the way, as the driver does.
+    fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(deadline) = self.machine.deadline().filter(|at| *at <= until) {
+            self.now = self.now.max(deadline);
+            let before = self.machine.deadline();
+            self.feed(Event::Tick);
+            assert_ne!(self.machine.deadline(), before, "a tick at its deadline does nothing");
+        }
+        self.now = until;
+    }
+
+    fn feed(&mut self, event: Event) {
+        let before = self.machine.state();
+        let step = self.machine.handle(event, self.now);
+        let mut state = before;
+        for transition in &step.transitions {
+            assert_eq!(transition.from, state, "transitions do not follow each other");
+            state = transition.to;
+        }
+        assert_eq!(state, self.machine.state(), "a change of state was not told");
+        for action in step.actions {
+            self.act(action);
+        }
+        self.check();
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Spawn => {
+                assert!(!self.unwanted, "a process was started after a stop");
+                assert!(!self.spawning && self.live.is_none(), "a second process");
+                self.spawning = true;
+            }
+            Action::Signal { pid, signal, .. } => {
+                assert_eq!(Some(pid), self.live, "a signal to somebody else");
+                self.asked = true;
+                if signal == Signal::SIGKILL {
+                    self.end(Exit::Signal(9), self.survivors);
+                }
+            }
+            Action::Sweep => assert!(self.live.is_none()),
+            Action::SignalSurvivors { signal, .. } => {
+                if signal == Signal::SIGKILL {
+                    self.survivors = false;
+                }
+            }
+        }
+    }
+
+    fn check(&self) {
+        let state = self.machine.state();
+        assert_eq!(self.machine.pid(), self.live);
+        if self.unwanted {
+            let fine = state.is_down() || state == State::Stopping;
+            assert!(fine, "{state:?} although it was to stop");
+        }
+        if state.is_down() {
+            assert!(self.live.is_none() && !self.spawning);
+            assert_eq!(self.machine.deadline(), None);
+        }
+    }
+
+    /// Lets a stop run to its end: the kernel answers the spawn and `SIGKILL`, nobody else obeys.
+    fn settle(&mut self) {
+        self.play(Move::Stop);
+        self.play(Move::AnswerSpawn(true));
+        let limit = self.machine.policy.stop_wait + Duration::from_secs(20);
+        self.wait(limit);
+        self.play(Move::Look);
+        assert!(self.machine.state().is_down(), "STOPPING did not end");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_rules_hold_whatever_happens(
+        policy in any_policy(),
+        moves in proptest::collection::vec(any_move(), 0..120),
+    ) {
+        let mut world = World::new(policy);
+        for step in moves {
+            world.play(step);
+        }
+        world.settle();
+    }
+
+    #[test]
+    fn after_adoption_there_is_no_second_spawn_while_it_lives(
+        policy in any_policy(),
+        age in 0u64..100,
+        moves in proptest::collection::vec(any_move(), 0..60),
+    ) {
+        let mut world = World::new(policy);
+        world.live = Some(1000);
+        world.unwanted = false;
+        world.feed(Event::Adopted { pid: 1000, age: Duration::from_secs(age) });
+        for step in moves {
+            world.play(step);
+        }
+        world.settle();
+    }
+}

@@ -1,0 +1,183 @@
+//! A node below a directory of its own, run by the real binary.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::Tree;
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Run {
+    /// Exit code; negative: the signal that ended it.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Run {
+    fn of(output: &Output) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        let signal = || output.status.signal().map_or(-1, |signal| -signal);
+        Self {
+            code: output.status.code().unwrap_or_else(signal),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Standard error without the time at the start of each line.
+    pub fn told(&self) -> String {
+        let cut = |line: &str| match line.get(..20) {
+            Some(time) if time.starts_with("20") && time.ends_with(' ') => line[20..].to_owned(),
+            _ => line.to_owned(),
+        };
+        self.err.lines().map(cut).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct TestNode {
+    binary: PathBuf,
+    directory: tempfile::TempDir,
+    /// Profiles for this node.
+    pub tree: Tree,
+}
+
+impl TestNode {
+    /// A node that does not exist yet; `binary` is the program under test.
+    ///
+    /// # Panics
+    /// When its directory cannot be made.
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::Builder::new().prefix("slapos-test-").tempdir();
+        let directory = directory.expect("a temporary directory can be made");
+        // The node's own users must be able to pass it.
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(directory.path(), open).expect("it is ours");
+        let tree = Tree::new(directory.path().join("tree"));
+        Self { binary: binary.into(), directory, tree }
+    }
+
+    /// The node's root, as given by `--root`.
+    pub fn root(&self) -> PathBuf {
+        self.directory.path().join("node")
+    }
+
+    /// The directory of a partition.
+    pub fn partition(&self, index: u32) -> PathBuf {
+        self.root().join(format!("instance/slappart{index}"))
+    }
+
+    /// A command of the binary for this node, ready to be run.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(args).arg("--root").arg(self.root());
+        command.env_remove("SLAPOS_CONFIGURATION").env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary for this node to its end.
+    ///
+    /// # Panics
+    /// When it cannot be executed.
+    pub fn run(&self, args: &[&str]) -> Run {
+        Run::of(&self.command(args).output().expect("the binary runs"))
+    }
+
+    /// Runs the binary for this node and expects that it succeeds.
+    ///
+    /// # Panics
+    /// When it does not, showing what it said.
+    pub fn ok(&self, args: &[&str]) -> Run {
+        let run = self.run(args);
+        assert_eq!(run.code, 0, "slapos {}\n{}{}", args.join(" "), run.out, run.err);
+        run
+    }
+
+    /// Runs the binary for this node and expects exit code `code`.
+    ///
+    /// # Panics
+    /// When it ends otherwise, showing what it said.
+    pub fn fails(&self, code: i32, args: &[&str]) -> Run {
+        let run = self.run(args);
+        assert_eq!(run.code, code, "slapos {}\n{}{}", args.join(" "), run.out, run.err);
+        run
+    }
+
+    /// Starts the binary for this node in a process group of its own.
+    ///
+    /// # Panics
+    /// When it cannot be executed.
+    pub fn start(&self, args: &[&str]) -> Child {
+        use std::os::unix::process::CommandExt;
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.spawn().expect("the binary runs")
+    }
+
+    /// Runs the binary with `--json` and parses the result.
+    ///
+    /// # Panics
+    /// When it fails or prints no JSON.
+    pub fn json(&self, args: &[&str]) -> serde_json::Value {
+        let args = [args, &["--json"]].concat();
+        let run = self.ok(&args);
+        serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error} in {}", run.out))
+    }
+
+    /// The process ids of the node's services by name, the Master's among them, as the supervisor
+    /// has them.
+    ///
+    /// # Panics
+    /// When the supervisor does not answer.
+    pub fn pids(&self) -> std::collections::BTreeMap<String, i64> {
+        let status = self.json(&["node", "status"]);
+        let processes = status.as_array().expect("a list").iter();
+        let pid = |process: &serde_json::Value| process["pid"].as_i64().unwrap_or(0);
+        let name = |p: &serde_json::Value| p["name"].as_str().unwrap_or_default().to_owned();
+        processes.map(|process| (name(process), pid(process))).collect()
+    }
+
+    /// The process id of the supervisor.
+    ///
+    /// # Panics
+    /// When it never ran.
+    pub fn supervisor_pid(&self) -> u32 {
+        let path = self.root().join("instance/var/run/supervisord.pid");
+        let text = std::fs::read_to_string(&path).expect("the supervisor wrote its pid");
+        text.trim().parse().expect("a number")
+    }
+
+    /// Adds lines to the node's configuration.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn configure(&self, from: &str, to: &str) {
+        let path = self.root().join("etc/slapos.cfg");
+        let text = std::fs::read_to_string(&path).expect("the node has a configuration");
+        assert!(text.contains(from), "{from} is not in {text}");
+        std::fs::write(&path, text.replace(from, to)).expect("it is ours");
+    }
+
+    /// A path in the test's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The binary.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+}
+
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        if self.root().join("etc/slapos.cfg").exists() {
+            let _ = self.run(&["down"]);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The arguments. Names are the original's where it has the command.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use slapos_slap::InstanceState;
+
+/// SlapOS Node and Master: builds Software Releases from source, deploys instances of them into
+/// unprivileged partitions, supervises and checks them.
+#[derive(Debug, Parser)]
+#[command(name = "slapos", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: /etc/opt/slapos/slapos.cfg, else that of `slapos up`]
+    #[arg(long, global = true, value_name = "FILE", env = "SLAPOS_CONFIGURATION")]
+    pub(crate) cfg: Option<PathBuf>,
+    /// A node that `slapos up` keeps below one directory: use DIR/etc/slapos.cfg
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "system")]
+    pub(crate) root: Option<PathBuf>,
+    /// The standard places: /etc/opt/slapos, /opt/slapgrid, /srv/slapgrid
+    #[arg(long, global = true)]
+    pub(crate) system: bool,
+    /// Say more (twice: debug)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say only what is wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print results as JSON on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// From nothing to a running service: Master, format, software, request, instance
+    Up(Up),
+    /// Stop all services, the embedded Master and the supervisor; data and requests stay
+    Down,
+    /// Remove an instance and its data
+    Destroy {
+        /// The instance's name
+        name: String,
+    },
+    /// The embedded Master
+    #[command(subcommand)]
+    Proxy(Proxy),
+    /// The node: what cron runs
+    #[command(subcommand)]
+    Node(Node),
+    /// Have a Software Release built on a computer
+    Supply(Supply),
+    /// Have a Software Release removed from a computer
+    Remove(Supply),
+    /// Ask for an instance of a Software Release, or change one
+    Request(Request),
+    /// The instances
+    #[command(subcommand)]
+    Service(Service),
+    /// Do another user's work for a node (started by it)
+    #[command(hide = true)]
+    Worker,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Path or URL of the Software Release; without it, what was asked for before comes back
+    pub(crate) software: Option<String>,
+    /// Name of the instance [default: the profile's directory]
+    #[arg(long, requires = "software")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) wish: Wish,
+    /// Number of partitions, when the configuration is first written
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) partitions: u32,
+    /// Processes that may build at once [default: the number of processors]
+    #[arg(short, long, default_value_t = 0)]
+    pub(crate) jobs: usize,
+}
+
+/// What is wanted of an instance.
+#[derive(Debug, Args)]
+pub(crate) struct Wish {
+    /// Parameters of the instance; they replace the former ones [default: keep them]
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = key_value)]
+    pub(crate) parameters: Option<Vec<(String, String)>>,
+    /// Which of the Software Release's types
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) software_type: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Proxy {
+    /// Run the Master in the foreground
+    Start,
+    /// Show what the Master knows
+    Show(Show),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The computers
+    #[arg(long)]
+    pub(crate) computers: bool,
+    /// The Software Releases
+    #[arg(long)]
+    pub(crate) software: bool,
+    /// The partitions in use
+    #[arg(long)]
+    pub(crate) partitions: bool,
+    /// The instances' parameters
+    #[arg(long)]
+    pub(crate) params: bool,
+    /// The partitions' addresses
+    #[arg(long)]
+    pub(crate) network: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Node {
+    /// Make users, directories and addresses of the partitions, and tell the Master
+    Format {
+        /// Show what would be done
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
+    /// Build and remove Software Releases
+    Software {
+        #[command(flatten)]
+        run: Run,
+        /// Only these Software Releases (URL or MD5 of it)
+        #[arg(long, visible_alias = "only-sr", value_delimiter = ',')]
+        only: Vec<String>,
+        /// Processes that may build at once [default: the number of processors]
+        #[arg(short, long, default_value_t = 0)]
+        jobs: usize,
+    },
+    /// Deploy, change, start and stop instances
+    Instance {
+        #[command(flatten)]
+        run: Run,
+        /// Only these partitions
+        #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
+        only: Vec<String>,
+    },
+    /// Remove instances that are to be destroyed
+    Report,
+    /// Check all promises now
+    Promise {
+        /// Only these partitions
+        #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
+        only: Vec<String>,
+    },
+    /// Run the supervisor
+    Supervisord {
+        /// Stay in the foreground
+        #[arg(short, long)]
+        nodaemon: bool,
+    },
+    /// Speak to the supervisor: status, start, stop, restart, tail, update, pid, shutdown
+    Supervisorctl {
+        /// The action and its arguments
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
+    /// The state of the services
+    Status {
+        /// GROUP:NAME, GROUP:* or NAME; all if none
+        names: Vec<String>,
+    },
+    /// Start services
+    Start {
+        /// GROUP:NAME, GROUP:* or all
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Stop services
+    Stop {
+        /// GROUP:NAME, GROUP:* or all
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Stop and start services
+    Restart {
+        /// GROUP:NAME, GROUP:* or all
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// The end of a service's log
+    Tail {
+        /// GROUP:NAME
+        name: String,
+        /// How many bytes
+        #[arg(short = 'c', long, default_value_t = 4096)]
+        bytes: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Also what is up to date
+    #[arg(long, visible_alias = "force")]
+    pub(crate) all: bool,
+    /// Show what would be done, and why
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Supply {
+    /// Path or URL of the Software Release
+    pub(crate) software: String,
+    /// The computer [default: this one]
+    pub(crate) computer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Request {
+    /// Name of the instance
+    pub(crate) name: String,
+    /// Path or URL of the Software Release
+    pub(crate) software: String,
+    #[command(flatten)]
+    pub(crate) wish: Wish,
+    /// started, stopped or destroyed [default: as it is, or started]
+    #[arg(long)]
+    pub(crate) state: Option<InstanceState>,
+    /// Where it may live, such as computer_guid=COMP-1
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = key_value)]
+    pub(crate) node: Vec<(String, String)>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Service {
+    /// The instances and their Software Releases
+    List,
+    /// One instance: what was asked for and what it published
+    Info {
+        /// The instance's name
+        name: String,
+    },
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not of the form KEY=VALUE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_originals_spellings_are_understood() {
+        for words in [
+            &["slapos", "node", "instance", "--only-cp", "slappart0,slappart1", "--cfg", "x"][..],
+            &["slapos", "--cfg", "x", "node", "software", "--only-sr", "abc", "--force"],
+            &["slapos", "request", "a", "b", "--parameters", "x=1", "y=2", "--state", "stopped"],
+            &["slapos", "node", "supervisorctl", "status", "all"],
+        ] {
+            Cli::try_parse_from(words).unwrap();
+        }
+    }
+}

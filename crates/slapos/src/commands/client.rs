@@ -1,0 +1,181 @@
+//! What a user asks of a Master.
+
+use indexmap::IndexMap;
+use serde_json::json;
+use slapos_node::{NodeConfig, NodeError, master};
+use slapos_slap::{
+    ComputerId, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceState, SlapClient,
+    SoftwareState, SoftwareUrl,
+};
+
+use crate::cli::{Global, Request, Service, Supply, Wish};
+use crate::output::{Table, say, say_json};
+use crate::place;
+
+pub(crate) fn supply(global: &Global, supply: &Supply) -> Result<u8, NodeError> {
+    set_software(global, supply, SoftwareState::Available, "is supplied to")
+}
+
+pub(crate) fn remove(global: &Global, supply: &Supply) -> Result<u8, NodeError> {
+    set_software(global, supply, SoftwareState::Destroyed, "is to be removed from")
+}
+
+fn set_software(
+    global: &Global,
+    supply: &Supply,
+    state: SoftwareState,
+    words: &str,
+) -> Result<u8, NodeError> {
+    let config = place::config(global)?;
+    // What is removed may be gone already.
+    let url = match state {
+        SoftwareState::Available => place::software_url(&supply.software)?,
+        SoftwareState::Destroyed => place::software_url(&supply.software)
+            .unwrap_or_else(|_| SoftwareUrl::new(supply.software.as_str())),
+    };
+    let computer = match &supply.computer {
+        Some(name) => ComputerId::new(name.as_str()),
+        None => config.computer_id.clone(),
+    };
+    master(&config)?.supply(&url, &computer, state)?;
+    match global.json {
+        true => say_json(&json!({ "software-url": url, "computer": computer, "state": state })),
+        false => say(&format!("{url} {words} {computer}; `slapos node software` does it.")),
+    }
+    Ok(0)
+}
+
+pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeError> {
+    let config = place::config(global)?;
+    let url = place::software_url(&request.software)
+        .or_else(|error| match request.state {
+            Some(InstanceState::Destroyed) => Ok(SoftwareUrl::new(request.software.as_str())),
+            _ => Err(error),
+        })?;
+    let mut wanted = InstanceRequest::new(request.name.as_str(), url);
+    wanted.state = request.state;
+    wanted.sla = request.node.iter().cloned().collect();
+    let answer = ask(&config, &master(&config)?, wanted, &request.wish)?;
+    show_answer(global, &request.name, &answer);
+    Ok(0)
+}
+
+/// Requests an instance. What the wish leaves open stays as it is, if the instance exists.
+pub(super) fn ask(
+    config: &NodeConfig,
+    master: &SlapClient,
+    mut wanted: InstanceRequest,
+    wish: &Wish,
+) -> Result<InstanceAnswer, NodeError> {
+    let existing = master.instance(wanted.title.as_str())?;
+    if let Some(parameters) = &wish.parameters {
+        wanted.parameters = unique(parameters)?;
+    } else if let Some(existing) = &existing {
+        wanted.parameters.clone_from(&existing.parameters);
+    }
+    if let Some(software_type) = &wish.software_type {
+        wanted.software_type.clone_from(software_type);
+    } else if let Some(existing) = &existing {
+        wanted.software_type.clone_from(&existing.software_type);
+    }
+    if !wanted.sla.contains_key("computer_guid") {
+        wanted.sla.insert("computer_guid".to_owned(), config.computer_id.to_string());
+    }
+    master.request(&wanted)?.ok_or_else(|| {
+        NodeError::user("the Master has not allocated the instance yet")
+            .hint("run the same command again in a while")
+            .code(2)
+    })
+}
+
+fn unique(pairs: &[(String, String)]) -> Result<IndexMap<String, String>, NodeError> {
+    let mut map = IndexMap::new();
+    for (key, value) in pairs {
+        if map.insert(key.clone(), value.clone()).is_some() {
+            return Err(NodeError::user(format!("the parameter `{key}` is given twice")));
+        }
+    }
+    Ok(map)
+}
+
+fn show_answer(global: &Global, name: &str, answer: &InstanceAnswer) {
+    if global.json {
+        return say_json(&json!({
+            "name": name,
+            "state": answer.state,
+            "software-url": answer.software_url,
+            "software-type": answer.software_type,
+            "computer": answer.computer,
+            "partition": answer.partition,
+            "parameters": answer.parameters,
+            "connection-parameters": answer.connection,
+        }));
+    }
+    say(&format!("Instance requested.\nState is : {}.", answer.state));
+    say("Connection parameters of instance are:");
+    answer.connection.iter().for_each(|(key, value)| say(&format!("  {key} = {value}")));
+    say("You can rerun the command to get up-to-date information.");
+}
+
+pub(crate) fn service(global: &Global, command: &Service) -> Result<u8, NodeError> {
+    let master = master(&place::config(global)?)?;
+    match command {
+        Service::List => {
+            let mut instances = master.instance_trees()?;
+            instances.sort_by(|a, b| a.title.cmp(&b.title));
+            if global.json {
+                let urls = instances.into_iter().map(|i| (i.title, json!(i.software)));
+                say_json(&serde_json::Value::Object(urls.collect()));
+                return Ok(0);
+            }
+            let mut table = Table::new(&["instance", "software release"]);
+            for instance in instances {
+                table.row([instance.title, instance.software.to_string()]);
+            }
+            match table.is_empty() {
+                true => say("There is no instance."),
+                false => say(&table.to_string()),
+            }
+            Ok(0)
+        }
+        Service::Info { name } => {
+            let info = find(&master, name)?;
+            show_info(global, &info);
+            Ok(0)
+        }
+    }
+}
+
+/// The instance called `name`.
+pub(super) fn find(master: &SlapClient, name: &str) -> Result<InstanceInfo, NodeError> {
+    master.instance(name)?.ok_or_else(|| {
+        NodeError::user(format!("there is no instance `{name}`"))
+            .hint("`slapos service list` lists those that there are")
+            .code(2)
+    })
+}
+
+fn show_info(global: &Global, info: &InstanceInfo) {
+    if global.json {
+        return say_json(&json!({
+            "name": info.title,
+            "software-url": info.software,
+            "software-type": info.software_type,
+            "shared": info.shared,
+            "requested-state": info.requested_state,
+            "instance-parameters": info.parameters,
+            "connection-parameters": info.connection,
+        }));
+    }
+    let mut table = Table::new(&[&info.title, ""]);
+    table.row(["requested state".into(), info.requested_state.clone()]);
+    table.row(["software release".into(), info.software.to_string()]);
+    table.row(["software type".into(), info.software_type.clone()]);
+    for (key, value) in &info.parameters {
+        table.row([format!("parameter {key}"), value.clone()]);
+    }
+    for (key, value) in &info.connection {
+        table.row([format!("connection {key}"), value.clone()]);
+    }
+    say(&table.to_string());
+}

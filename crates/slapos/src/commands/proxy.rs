@@ -1,0 +1,156 @@
+//! `slapos proxy ...`: the embedded Master.
+
+use slapos_master::{Master, MasterConfig};
+use slapos_node::standalone::ensure_token;
+use slapos_node::{NodeConfig, NodeError, master, read_token};
+use slapos_slap::Overview;
+
+use crate::cli::{Global, Proxy, Show};
+use crate::output::{Table, say, say_json};
+use crate::place;
+
+pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
+    let config = place::config(global)?;
+    match command {
+        Proxy::Start => start(&config),
+        Proxy::Show(show) => {
+            let overview = master(&config)?.overview()?;
+            show_overview(global, show, &overview);
+            Ok(0)
+        }
+    }
+}
+
+fn start(config: &NodeConfig) -> Result<u8, NodeError> {
+    let Some(proxy) = &config.proxy else {
+        return Err(NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
+            .hint("add the section with host, port and database_uri"));
+    };
+    ensure_token(config)?;
+    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
+    let Some(token) = token else {
+        return Err(NodeError::user("the Master has no token, and it trusts nobody without"));
+    };
+    let master = MasterConfig {
+        host: proxy.host.clone(),
+        port: proxy.port,
+        database: proxy.database_uri.clone(),
+        token,
+        computer_id: config.computer_id.clone(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| NodeError::user(format!("cannot start: {error}")))?;
+    runtime
+        .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
+        .map_err(|error| NodeError::user(error.to_string()))?;
+    Ok(0)
+}
+
+/// Ends when this process is asked to.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn show_overview(global: &Global, show: &Show, overview: &Overview) {
+    if global.json {
+        return say_json(&serde_json::json!(overview));
+    }
+    let chosen = [show.computers, show.software, show.partitions, show.params, show.network];
+    let all = !chosen.contains(&true);
+    let tables: [(bool, &str, fn(&Overview) -> Table); 5] = [
+        (show.computers, "computers", computers),
+        (show.software, "software", software),
+        (show.partitions, "partitions", partitions),
+        (show.params, "params", params),
+        (show.network, "network", network),
+    ];
+    for (wanted, name, make) in tables {
+        if !wanted && !all {
+            continue;
+        }
+        let table = make(overview);
+        match table.is_empty() {
+            true => say(&format!("{name}: empty\n")),
+            false => say(&format!("{name}:\n{table}\n")),
+        }
+    }
+}
+
+fn computers(overview: &Overview) -> Table {
+    let mut table = Table::new(&["computer", "address", "formatted at"]);
+    for computer in &overview.computers {
+        let formatted = computer.formatted_at.clone().unwrap_or_else(|| "never".to_owned());
+        table.row([computer.reference.to_string(), computer.address.clone(), formatted]);
+    }
+    table
+}
+
+fn software(overview: &Overview) -> Table {
+    let mut table = Table::new(&["computer", "software release", "md5", "wanted", "reported"]);
+    for software in &overview.software {
+        table.row([
+            software.computer.to_string(),
+            software.url.to_string(),
+            software.md5.clone(),
+            software.requested_state.to_string(),
+            reported(software.reported.as_ref()),
+        ]);
+    }
+    table
+}
+
+fn partitions(overview: &Overview) -> Table {
+    let mut table = Table::new(&["computer", "partition", "instance", "type", "wanted", "reported"]);
+    for instance in &overview.instances {
+        table.row([
+            instance.computer.to_string(),
+            instance.partition.to_string(),
+            instance.title.clone(),
+            instance.software_type.clone(),
+            instance.requested_state.to_string(),
+            reported(instance.reported.as_ref()),
+        ]);
+    }
+    table
+}
+
+fn params(overview: &Overview) -> Table {
+    let mut table = Table::new(&["partition", "instance", "parameter", "value"]);
+    for instance in &overview.instances {
+        for (key, value) in &instance.parameters {
+            table.row([
+                instance.partition.to_string(),
+                instance.title.clone(),
+                key.clone(),
+                value.clone(),
+            ]);
+        }
+    }
+    table
+}
+
+fn network(overview: &Overview) -> Table {
+    let mut table = Table::new(&["computer", "partition", "addresses"]);
+    for partition in &overview.partitions {
+        let addresses: Vec<_> = partition.ip_list.iter().map(|(_, ip)| ip.to_string()).collect();
+        table.row([
+            partition.computer.to_string(),
+            partition.reference.to_string(),
+            addresses.join(", "),
+        ]);
+    }
+    table
+}
+
+fn reported(report: Option<&slapos_slap::Report>) -> String {
+    let Some(report) = report else { return "nothing yet".to_owned() };
+    match report.message.lines().next() {
+        Some(message) => format!("{}: {message}", report.state),
+        None => report.state.clone(),
+    }
+}

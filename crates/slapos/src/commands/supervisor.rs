@@ -1,0 +1,135 @@
+//! `slapos node supervisord`, `supervisorctl` and its short forms.
+
+use serde_json::json;
+use slapos_node::{NodeConfig, NodeError, supervisor};
+use slapos_supervisor::{Client, Paths, ProcessInfo, run_daemon};
+
+use super::with_node;
+use crate::cli::{Global, Node};
+use crate::output::{Table, say, say_json};
+
+const TAIL_BYTES: u64 = 4096;
+
+pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Result<u8, NodeError> {
+    if let Node::Supervisord { nodaemon: true } = command {
+        return run_daemon(&Paths::new(&config.instance_root)).map(|()| 0).map_err(words);
+    }
+    let client = with_node(global, config, supervisor)?;
+    match command {
+        Node::Status { names } => status(global, &client, names),
+        Node::Start { names } => each(names, |name| act(&client, "start", name)),
+        Node::Stop { names } => each(names, |name| act(&client, "stop", name)),
+        Node::Restart { names } => each(names, |name| {
+            act(&client, "stop", name)?;
+            act(&client, "start", name)
+        }),
+        Node::Tail { name, bytes } => tail(&client, name, *bytes),
+        Node::Supervisorctl { words } => control(global, &client, words),
+        _ => Ok(0),
+    }
+}
+
+fn control(global: &Global, client: &Client, words: &[String]) -> Result<u8, NodeError> {
+    let (action, names) = words.split_first().map_or(("", &[][..]), |(a, n)| (a.as_str(), n));
+    match action {
+        "status" => status(global, client, names),
+        "start" | "stop" => each(names, |name| act(client, action, name)),
+        "restart" => each(names, |name| {
+            act(client, "stop", name)?;
+            act(client, "start", name)
+        }),
+        "tail" => each(names, |name| tail(client, name, TAIL_BYTES).map(drop)),
+        "update" => {
+            client.update(names.first().map(String::as_str)).map_err(self::words)?;
+            Ok(0)
+        }
+        "pid" => {
+            say(&client.pid().map_err(self::words)?.to_string());
+            Ok(0)
+        }
+        "shutdown" => {
+            client.shutdown().map_err(self::words)?;
+            say("Shut down");
+            Ok(0)
+        }
+        other => Err(NodeError::user(format!("supervisorctl has no action `{other}` here"))
+            .hint("status, start, stop, restart, tail, update, pid or shutdown; the real supervisorctl works too: `supervisorctl -s unix://INSTANCE_ROOT/sv.sock`")),
+    }
+}
+
+fn each(
+    names: &[String],
+    mut act: impl FnMut(&str) -> Result<(), NodeError>,
+) -> Result<u8, NodeError> {
+    if names.is_empty() {
+        return Err(NodeError::user("name a service as GROUP:NAME, a group as GROUP:*, or all"));
+    }
+    names.iter().try_for_each(|name| act(name))?;
+    Ok(0)
+}
+
+fn act(client: &Client, action: &str, name: &str) -> Result<(), NodeError> {
+    let start = action == "start";
+    let done = match (name, name.strip_suffix(":*").or_else(|| name.strip_suffix(':'))) {
+        ("all", _) if start => client.start_all(),
+        ("all", _) => client.stop_all(),
+        (_, Some(group)) if start => client.start_group(group),
+        (_, Some(group)) => client.stop_group(group),
+        (_, None) if start => client.start(name),
+        (_, None) => client.stop(name),
+    };
+    done.map_err(words)?;
+    say(&format!("{name}: {}", if start { "started" } else { "stopped" }));
+    Ok(())
+}
+
+fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, NodeError> {
+    let mut processes = client.all_process_info().map_err(words)?;
+    processes.retain(|process| names.is_empty() || names.iter().any(|name| is(process, name)));
+    if processes.is_empty() && !names.is_empty() {
+        return Err(NodeError::user(format!("there is no service {}", names.join(", "))));
+    }
+    if global.json {
+        let list: Vec<_> = processes
+            .iter()
+            .map(|process| json!({
+                "group": process.group,
+                "name": process.name,
+                "state": process.statename,
+                "description": process.description,
+                "pid": process.pid,
+                "log": process.stdout_logfile,
+            }))
+            .collect();
+        say_json(&json!(list));
+        return Ok(0);
+    }
+    let mut table = Table::new(&["service", "state", ""]);
+    for process in &processes {
+        table.row([
+            format!("{}:{}", process.group, process.name),
+            process.statename.clone(),
+            process.description.clone(),
+        ]);
+    }
+    if !table.is_empty() {
+        say(&table.to_string());
+    }
+    Ok(0)
+}
+
+fn is(process: &ProcessInfo, name: &str) -> bool {
+    match name.strip_suffix(":*") {
+        Some(group) => process.group == group,
+        None => name == "all" || name == process.name || name == format!("{}:{}", process.group, process.name),
+    }
+}
+
+fn tail(client: &Client, name: &str, bytes: u64) -> Result<u8, NodeError> {
+    say(client.tail(name, bytes).map_err(words)?.trim_end());
+    Ok(0)
+}
+
+fn words(error: impl std::fmt::Display) -> NodeError {
+    NodeError::user(error.to_string())
+}

@@ -1,0 +1,185 @@
+//! `slapos up`, `down`, `destroy`: compositions of the other commands over the same state.
+
+use serde_json::json;
+use slapos_node::standalone::{ensure_config, ensure_token, shut_down, start_master};
+use slapos_node::error::exit;
+use slapos_node::{Node, NodeConfig, NodeError, format, instance, promises, report, software, take_lock};
+use slapos_slap::{InstanceRequest, InstanceState, OverviewInstance, SoftwareState, SoftwareUrl};
+
+use super::client;
+use super::node::promise_state;
+use super::with_node;
+use crate::cli::{Global, Up};
+use crate::output::{Table, say, say_json};
+use crate::place;
+
+pub(crate) fn up(global: &Global, up: &Up) -> Result<u8, NodeError> {
+    let url = up.software.as_deref().map(place::software_url).transpose()?;
+    if global.cfg.is_none() {
+        ensure_config(&place::layout(global), up.partitions)?;
+    }
+    let config = place::config(global)?;
+    let _lock = take_lock("slapos up", &config.file.with_extension("lock"))?;
+    ensure_token(&config)?;
+    let failed = with_node(global, &config, |node| {
+        format::apply(node, false)?;
+        start_master(node)?;
+        format::announce(node)?;
+        match &url {
+            Some(url) => deploy(node, up, url),
+            None => tolerate_promises(resume(node, up)),
+        }
+    })?;
+    let name = url.as_ref().map(|url| instance_name(up, url));
+    let code = with_node(global, &config, |node| show(global, node, name.as_deref()))?;
+    Ok(if failed { exit::PROMISE } else { code })
+}
+
+/// `supply`, `node software`, `request`, `node instance`. Returns whether promises failed.
+fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError> {
+    let master = node.master()?;
+    master.supply(url, &node.config.computer_id, SoftwareState::Available)?;
+    let only = vec![url.as_str().to_owned()];
+    software::run(node, &software::Options { only, parallel: up.jobs, ..Default::default() })?;
+    let name = instance_name(up, url);
+    let mut wanted = InstanceRequest::new(name.as_str(), url.clone());
+    wanted.state = Some(InstanceState::Started);
+    let answer = client::ask(node.config, &master, wanted, &up.wish)?;
+    node.reporter.note(&name, &format!("is in {}", answer.partition));
+    let only = vec![answer.partition.to_string()];
+    tolerate_promises(instance::run(node, &instance::Options { only, ..Default::default() }))
+}
+
+/// `node software` and `node instance` for all that was asked for before.
+fn resume(node: &Node<'_>, up: &Up) -> Result<(), NodeError> {
+    software::run(node, &software::Options { parallel: up.jobs, ..Default::default() })?;
+    instance::run(node, &instance::Options::default())
+}
+
+/// Broken promises are shown in the end, with the rest; whether there were any.
+fn tolerate_promises(result: Result<(), NodeError>) -> Result<bool, NodeError> {
+    match result {
+        Ok(()) => Ok(false),
+        Err(error) if error.exit_code() == exit::PROMISE => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn instance_name(up: &Up, url: &SoftwareUrl) -> String {
+    up.name.clone().unwrap_or_else(|| software::short_name(url))
+}
+
+/// The instances (or the one called `name`) with what they publish and promise.
+fn show(global: &Global, node: &Node<'_>, name: Option<&str>) -> Result<u8, NodeError> {
+    let mut instances = node.master()?.overview()?.instances;
+    instances.retain(|instance| {
+        instance.computer == node.config.computer_id
+            && name.is_none_or(|name| instance.title == name)
+    });
+    let mut documents = Vec::new();
+    let mut code = 0;
+    for instance in &instances {
+        let only = [instance.partition.to_string()];
+        let checked = promises::run(node, &only)?;
+        code = code.max(promises::exit_code(&checked));
+        let promises = checked.into_iter().flat_map(|partition| partition.promises);
+        documents.push((instance, promises.collect::<Vec<_>>()));
+    }
+    if global.json {
+        let documents = documents.iter().map(|(instance, promises)| document(instance, promises));
+        let mut documents: Vec<_> = documents.collect();
+        match (name, documents.len()) {
+            (Some(_), 1) => say_json(&documents.remove(0)),
+            _ => say_json(&json!({ "instances": documents })),
+        }
+        return Ok(code);
+    }
+    match documents.is_empty() {
+        true => say("The node is up; there is no instance. `slapos up SOFTWARE` makes one."),
+        false => documents.iter().for_each(|(instance, promises)| say(&text(instance, promises))),
+    }
+    Ok(code)
+}
+
+fn document(instance: &OverviewInstance, promises: &[slapos_node::PromiseResult]) -> serde_json::Value {
+    let promises: Vec<_> = promises
+        .iter()
+        .map(|promise| json!({
+            "name": promise.title,
+            "state": if promise.failed { "failed" } else { "ok" },
+            "message": promise.message,
+        }))
+        .collect();
+    json!({
+        "name": instance.title,
+        "state": instance.requested_state,
+        "reported": instance.reported,
+        "software-url": instance.software,
+        "software-type": instance.software_type,
+        "computer": instance.computer,
+        "partition": instance.partition,
+        "parameters": instance.parameters,
+        "connection-parameters": instance.connection,
+        "promises": promises,
+    })
+}
+
+fn text(instance: &OverviewInstance, promises: &[slapos_node::PromiseResult]) -> String {
+    let state = match &instance.reported {
+        Some(report) if report.state == instance.requested_state.as_str() => report.state.clone(),
+        Some(report) => format!("{} (wanted: {})", report.state, instance.requested_state),
+        None => format!("not processed yet (wanted: {})", instance.requested_state),
+    };
+    let mut table = Table::new(&[&instance.title, &state]);
+    table.row(["  partition".into(), instance.partition.to_string()]);
+    table.row(["  software".into(), instance.software.to_string()]);
+    for (key, value) in &instance.connection {
+        table.row([format!("  {key}"), value.clone()]);
+    }
+    for promise in promises {
+        let message = promise.message.lines().next().unwrap_or_default();
+        let state = format!("{:6}  {message}", promise_state(promise.failed));
+        table.row([format!("  promise {}", promise.title), state]);
+    }
+    table.to_string()
+}
+
+pub(crate) fn down(global: &Global) -> Result<u8, NodeError> {
+    let config = place::config(global)?;
+    let _lock = take_lock("slapos up", &config.file.with_extension("lock"))?;
+    let ran = with_node(global, &config, |node| shut_down(node))?;
+    match (global.json, ran) {
+        (true, ran) => say_json(&json!({ "stopped": ran })),
+        (false, true) => say("Stopped. `slapos up` brings everything back."),
+        (false, false) => say("Nothing was running."),
+    }
+    Ok(0)
+}
+
+pub(crate) fn destroy(global: &Global, name: &str) -> Result<u8, NodeError> {
+    let config = place::config(global)?;
+    let _lock = take_lock("slapos up", &config.file.with_extension("lock"))?;
+    with_node(global, &config, |node| destroy_instance(node, &config, name))?;
+    match global.json {
+        true => say_json(&json!({ "destroyed": name })),
+        false => say(&format!("{name} is destroyed.")),
+    }
+    Ok(0)
+}
+
+/// `request --state destroyed`, `node instance`, `node report`.
+fn destroy_instance(node: &Node<'_>, config: &NodeConfig, name: &str) -> Result<(), NodeError> {
+    let master = node.master()?;
+    let info = client::find(&master, name)?;
+    let mut wanted = InstanceRequest::new(name, info.software);
+    wanted.software_type = info.software_type;
+    wanted.parameters = info.parameters;
+    wanted.state = Some(InstanceState::Destroyed);
+    wanted.sla.insert("computer_guid".to_owned(), config.computer_id.to_string());
+    let answer = master.request(&wanted)?;
+    if let Some(answer) = answer {
+        let only = vec![answer.partition.to_string()];
+        instance::run(node, &instance::Options { only, ..Default::default() })?;
+    }
+    report::run(node)
+}

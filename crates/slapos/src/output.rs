@@ -1,0 +1,88 @@
+//! What people and programs see. Results go to standard output, everything else to standard error.
+
+mod reporter;
+mod table;
+
+use std::io::{IsTerminal, Write};
+
+use slapos_node::NodeError;
+use tracing_subscriber::EnvFilter;
+
+pub(crate) use reporter::Watch;
+pub(crate) use table::Table;
+
+/// Sends the log of this process to standard error.
+pub(crate) fn init_log(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn,slapos_master=info",
+        (_, 1) => "info",
+        _ => "debug,hyper=info,sqlx=info",
+    };
+    let filter = EnvFilter::try_from_env("SLAPOS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour(&std::io::stderr()))
+        .with_target(false)
+        .init();
+}
+
+/// Whether to colour what goes to `stream`.
+pub(crate) fn colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints `text` as a line of the command's result. A reader that has gone is no error.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints `value` as the command's result.
+pub(crate) fn say_json(value: &serde_json::Value) {
+    say(&format!("{value:#}"));
+}
+
+/// Says what went wrong: for people on standard error, with `json` also on standard output.
+pub(crate) fn print_error(error: &NodeError, json: bool) {
+    if json {
+        say_json(&serde_json::json!({ "error": {
+            "message": error.to_string(),
+            "detail": error.detail_text(),
+            "hint": error.hint_text(),
+            "exit-code": error.exit_code(),
+        }}));
+    }
+    let _ = write!(std::io::stderr(), "{}", describe(error, colour(&std::io::stderr())));
+}
+
+/// An error as people see it.
+pub(crate) fn describe(error: &NodeError, colour: bool) -> String {
+    let (red, cyan, off) = if colour { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
+    let mut text = format!("{red}error{off}: {error}\n");
+    if let Some(detail) = error.detail_text() {
+        for line in detail.lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
+    }
+    if let Some(hint) = error.hint_text() {
+        text.push_str(&format!("{cyan}help{off}: {hint}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_where_and_what_to_do() {
+        let error = NodeError::user("part `a` failed").detail("line 1\nline 2").hint("mend it");
+        insta::assert_snapshot!(describe(&error, false), @r"
+        error: part `a` failed
+          line 1
+          line 2
+        help: mend it
+        ");
+    }
+}

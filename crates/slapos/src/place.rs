@@ -1,0 +1,59 @@
+//! Which configuration a command uses, and what a Software Release's argument means.
+
+use std::path::{Path, PathBuf};
+
+use slapos_node::config::DEFAULT_FILE;
+use slapos_node::standalone::Layout;
+use slapos_node::{NodeConfig, NodeError};
+use slapos_slap::SoftwareUrl;
+
+use crate::cli::Global;
+
+/// The configuration file: named by `--cfg` (or `SLAPOS_CONFIGURATION`), `--root` or `--system`;
+/// else the standard one if it exists; else that of a node that `up` made without arguments.
+pub(crate) fn config_file(global: &Global) -> PathBuf {
+    match &global.cfg {
+        Some(cfg) => cfg.clone(),
+        None => layout(global).config,
+    }
+}
+
+/// Where a new node goes.
+pub(crate) fn layout(global: &Global) -> Layout {
+    match &global.root {
+        Some(root) => Layout::under(&std::path::absolute(root).unwrap_or_else(|_| root.clone())),
+        None if global.system || Path::new(DEFAULT_FILE).exists() => Layout::system(),
+        None => Layout::under(&Layout::default_root()),
+    }
+}
+
+/// Reads the configuration.
+pub(crate) fn config(global: &Global) -> Result<NodeConfig, NodeError> {
+    Ok(NodeConfig::read(&absolute(&config_file(global))?)?)
+}
+
+/// A Software Release as people write it: a URL stays as it is, a path becomes absolute, so that
+/// it means the same wherever the next command is run.
+pub(crate) fn software_url(text: &str) -> Result<SoftwareUrl, NodeError> {
+    if text.contains("://") {
+        return Ok(SoftwareUrl::new(text));
+    }
+    let path = Path::new(text);
+    let found = path.canonicalize().map_err(|error| {
+        NodeError::user(format!("there is no Software Release at {text}: {error}"))
+            .hint("name the profile itself, for example software/helloworld/software.cfg, or a URL")
+    })?;
+    if !found.is_file() {
+        return Err(NodeError::user(format!("{text} is no file"))
+            .hint(format!("name the profile itself, perhaps {}", path.join("software.cfg").display())));
+    }
+    match found.to_str() {
+        Some(path) => Ok(SoftwareUrl::new(path)),
+        None => Err(NodeError::user(format!("{} is not UTF-8", found.display()))),
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, NodeError> {
+    std::path::absolute(path)
+        .map_err(|error| NodeError::user(format!("cannot find {}: {error}", path.display())))
+}

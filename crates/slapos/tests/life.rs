@@ -1,0 +1,178 @@
+//! The life of an instance whose Software Release builds in a moment: parameters, states, data,
+//! promises, retries, and what happens when commands are killed.
+
+#![allow(clippy::disallowed_methods, reason = "tests arrange files and processes directly")]
+
+use std::path::Path;
+
+use slapos_testkit::{TestNode, wait_for};
+
+fn node_with_service() -> (TestNode, String) {
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    let profile = node.tree.add_service().display().to_string();
+    (node, profile)
+}
+
+fn word(node: &TestNode) -> String {
+    std::fs::read_to_string(node.partition(0).join("etc/word.txt")).unwrap()
+}
+
+#[test]
+fn up_is_a_composition_of_the_commands_of_cron() {
+    let (node, profile) = node_with_service();
+    // `up` without a Software Release: configuration, partitions, Master.
+    node.ok(&["up", "--partitions", "2"]);
+    node.ok(&["supply", &profile, "local"]);
+    let plan = node.ok(&["node", "software", "--dry-run"]).told();
+    assert!(plan.contains("INFO service: build: it is not there"), "{plan}");
+    node.ok(&["node", "software"]);
+    let answer = node.json(&["request", "one", &profile, "--parameters", "word=bonjour"]);
+    assert_eq!(answer["partition"], "slappart0");
+    let plan = node.ok(&["node", "instance", "--dry-run"]).told();
+    assert!(plan.contains("INFO slappart0: process: it is new"), "{plan}");
+    node.ok(&["node", "instance"]);
+    assert_eq!(word(&node), "bonjour");
+    let info = node.json(&["service", "info", "one"]);
+    assert_eq!(info["connection-parameters"]["word"], "bonjour");
+    let shown = node.ok(&["proxy", "show"]).out;
+    assert!(shown.contains("slappart0") && shown.contains("bonjour"), "{shown}");
+    // The same state, by `up`: nothing to do.
+    let up = node.json(&["up", &profile, "--name", "one"]);
+    assert_eq!(up["parameters"]["word"], "bonjour", "parameters not given stay: {up:#}");
+    let told = node.ok(&["node", "instance", "-v"]).told();
+    assert!(!told.contains("process:"), "{told}");
+}
+
+#[test]
+fn stopped_started_and_destroyed_as_requested() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    let born = std::fs::read(node.partition(0).join("srv/born")).unwrap();
+    let service = node.pids()["sleeper-on-watch"];
+    assert!(running(service));
+
+    node.ok(&["request", "service", &profile, "--state", "stopped"]);
+    node.ok(&["node", "instance"]);
+    assert!(!running(service));
+
+    node.ok(&["request", "service", &profile, "--state", "started"]);
+    node.ok(&["node", "instance"]);
+    assert!(running(node.pids()["sleeper-on-watch"]));
+    assert_eq!(std::fs::read(node.partition(0).join("srv/born")).unwrap(), born);
+
+    node.ok(&["request", "service", &profile, "--state", "destroyed"]);
+    node.ok(&["node", "instance"]);
+    assert!(node.partition(0).join("srv/born").exists(), "only `report` removes data");
+    node.ok(&["node", "report"]);
+    assert_eq!(std::fs::read_dir(node.partition(0)).unwrap().count(), 0);
+    // The partition is free for another.
+    node.ok(&["up", &profile, "--name", "another"]);
+    assert_eq!(node.json(&["service", "info", "another"])["requested-state"], "started");
+    node.fails(2, &["service", "info", "service"]);
+}
+
+#[test]
+fn a_broken_promise_is_told_and_tried_again() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    std::fs::remove_file(node.partition(0).join("etc/word.txt")).unwrap();
+    let run = node.fails(2, &["node", "promise"]);
+    assert!(run.out.contains("FAILED") && run.out.contains("no word"), "{}", run.out);
+    // Processing makes the file again, because the ledger says it should be there.
+    node.ok(&["node", "instance", "--all"]);
+    node.ok(&["node", "promise"]);
+}
+
+#[test]
+fn services_that_die_are_started_again_and_never_twice() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    let first = node.pids()["sleeper-on-watch"];
+    kill(first);
+    let second = wait_for("the service to be restarted", 30, || {
+        node.pids().get("sleeper-on-watch").copied().filter(|pid| *pid != 0 && *pid != first)
+    });
+    kill(i64::from(node.supervisor_pid()));
+    node.ok(&["node", "status"]);
+    assert_eq!(node.pids()["sleeper-on-watch"], second, "adopted, not started again");
+    kill(second);
+    wait_for("an adopted service to be restarted", 30, || {
+        node.pids().get("sleeper-on-watch").copied().filter(|pid| *pid != 0 && *pid != second)
+    });
+}
+
+#[test]
+fn the_master_keeps_everything_when_killed() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile, "--parameters", "word=kept"]);
+    let master = node.pids()["slapproxy"];
+    kill(master);
+    wait_for("the Master to be back", 30, || {
+        node.pids().get("slapproxy").copied().filter(|pid| *pid != 0 && *pid != master)
+    });
+    let info = wait_for("an answer", 10, || {
+        let run = node.run(&["service", "info", "service", "--json"]);
+        (run.code == 0).then_some(run.out)
+    });
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    assert_eq!(info["instance-parameters"]["word"], "kept");
+}
+
+#[test]
+fn without_its_master_a_node_keeps_its_services() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    node.ok(&["node", "stop", "slapproxy:slapproxy"]);
+    kill(i64::from(node.supervisor_pid()));
+    let run = node.fails(3, &["node", "instance"]);
+    assert!(run.told().contains("does not answer"), "{}", run.err);
+}
+
+#[test]
+fn a_killed_instance_run_is_taken_up_again() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    // A part that takes its time, to be killed in.
+    let slow = node.tree.write(
+        "software/service/instance.cfg.in",
+        "[buildout]\nparts = slow\n[slow]\nrecipe = plone.recipe.command\ncommand = touch $${buildout:directory}/begun; sleep 600\n",
+    );
+    node.ok(&["node", "software", "--all"]);
+    let mut child = node.start(&["node", "instance"]);
+    let begun = node.partition(0).join("begun");
+    wait_for("the slow part to begin", 30, || begun.exists().then_some(()));
+    kill(i64::from(child.id()));
+    child.wait().unwrap();
+    std::fs::remove_file(&begun).unwrap();
+    std::fs::write(slow, "[buildout]\nparts = quick\n[quick]\nrecipe = plone.recipe.command\ncommand = touch $${buildout:directory}/ended\n").unwrap();
+    node.ok(&["node", "software", "--all"]);
+    node.ok(&["node", "instance"]);
+    assert!(node.partition(0).join("ended").exists());
+}
+
+#[test]
+fn a_second_run_is_turned_away() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    let instance = node.tree.root().join("software/service/instance.cfg.in");
+    std::fs::write(instance, "[buildout]\nparts = slow\n[slow]\nrecipe = plone.recipe.command\ncommand = touch $${buildout:directory}/begun; sleep 600\n").unwrap();
+    node.ok(&["node", "software", "--all"]);
+    let mut child = node.start(&["up", &profile]);
+    let begun = node.partition(0).join("begun");
+    wait_for("the first run to be at work", 30, || begun.exists().then_some(()));
+    let second = node.fails(10, &["up", &profile]);
+    assert!(second.err.contains("another `slapos up` is running"), "{}", second.err);
+    let second = node.fails(10, &["node", "instance"]);
+    assert!(second.err.contains("another `slapos node instance` is running"), "{}", second.err);
+    kill(i64::from(child.id()));
+    child.wait().unwrap();
+}
+
+fn running(pid: i64) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn kill(pid: i64) {
+    let status = std::process::Command::new("/bin/kill").args(["-KILL", &pid.to_string()]).status();
+    assert!(status.unwrap().success());
+}
