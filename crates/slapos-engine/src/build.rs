@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slapos_profile::Profile;
 use slapos_sys::lock::FileLock;
@@ -16,6 +17,9 @@ use crate::jobs::Jobserver;
 use crate::ledger::{Ledger, LedgerWriter};
 use crate::plan::Plan;
 use crate::recipe::Recipes;
+
+/// Milliseconds between looks at a lock that is taken.
+const LOCK_WAITS: [u64; 6] = [1, 5, 20, 50, 100, 0];
 
 /// How a buildout is worked on.
 #[derive(Clone, Debug)]
@@ -191,23 +195,30 @@ impl Buildout {
         })
     }
 
-    /// Taken for the time of an execution; a plan needs none.
+    /// Taken for the time of an execution; a plan needs none. A lock that was let go a moment ago
+    /// may still be held by a copy in a process that is about to become a command, so a taken
+    /// lock is looked at again before it is believed.
     fn lock(&self) -> Result<FileLock, BuildError> {
         let private = self.settings.private_directory();
         create(&private)?;
         let path = private.join("lock");
-        match FileLock::try_acquire(&path) {
-            Ok(Some(lock)) => Ok(lock),
-            Ok(None) => Err(BuildError::Busy {
-                directory: self.settings.directory.clone(),
-                lock: path,
-            }),
-            Err(source) => Err(BuildError::Io {
-                what: "lock",
-                path,
-                source,
-            }),
+        for wait in LOCK_WAITS {
+            match FileLock::try_acquire(&path) {
+                Ok(Some(lock)) => return Ok(lock),
+                Ok(None) => std::thread::sleep(Duration::from_millis(wait)),
+                Err(source) => {
+                    return Err(BuildError::Io {
+                        what: "lock",
+                        path,
+                        source,
+                    });
+                }
+            }
         }
+        Err(BuildError::Busy {
+            directory: self.settings.directory.clone(),
+            lock: path,
+        })
     }
 }
 

@@ -103,7 +103,7 @@ fn one_by_one(
         let Some(prepared) = task.prepared else {
             continue;
         };
-        run_step(run, task.step, prepared).map_err(|failure| failures(vec![failure]))?;
+        run_step(run, task.step, prepared).map_err(|failure| failures(vec![*failure]))?;
         record(outcome, task.step);
     }
     Ok(())
@@ -122,7 +122,7 @@ fn remove_unwanted(
         if run.cancellation.is_cancelled() {
             return Err(BuildError::Cancelled);
         }
-        uninstall(run, step).map_err(|failure| failures(vec![failure]))?;
+        uninstall(run, step).map_err(|failure| failures(vec![*failure]))?;
         record(outcome, step);
     }
     Ok(())
@@ -280,7 +280,7 @@ fn start<'scope, 'env: 'scope>(
     let sender = sender.clone();
     scope.spawn(move || {
         let result = match prepared {
-            Some(prepared) => run_step(run, step, prepared).map_err(Box::new),
+            Some(prepared) => run_step(run, step, prepared),
             None => Ok(()),
         };
         // The receiver lives as long as any part runs.

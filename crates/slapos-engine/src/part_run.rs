@@ -19,7 +19,7 @@ pub(crate) fn run_step(
     run: &RunState<'_>,
     step: &Step,
     mut prepared: Prepared,
-) -> Result<(), PartFailure> {
+) -> Result<(), Box<PartFailure>> {
     let started = Instant::now();
     started_event(run, step);
     let Some(part) = prepared.part.take() else {
@@ -42,7 +42,8 @@ pub(crate) fn run_step(
         }
         Err(error) => error,
     };
-    Err(report_failure(run, &cx, &prepared, step.action, failed))
+    let failure = report_failure(run, &cx, &prepared, step.action, failed);
+    Err(Box::new(failure))
 }
 
 pub(crate) fn started_event(run: &RunState<'_>, step: &Step) {
@@ -155,7 +156,7 @@ fn remove_left_over(
 }
 
 /// Removes a part that is no longer wanted, and forgets it.
-pub(crate) fn uninstall(run: &RunState<'_>, step: &Step) -> Result<(), PartFailure> {
+pub(crate) fn uninstall(run: &RunState<'_>, step: &Step) -> Result<(), Box<PartFailure>> {
     let started = Instant::now();
     started_event(run, step);
     let removed = run
@@ -167,7 +168,12 @@ pub(crate) fn uninstall(run: &RunState<'_>, step: &Step) -> Result<(), PartFailu
         let cx = PartContext::new(run, &step.part, false);
         let log = cx.log_path().to_owned();
         let at = "the record of what is installed".to_owned();
-        return Err(error.into_failure(&step.part, Vec::new(), log, at));
+        return Err(Box::new(error.into_failure(
+            &step.part,
+            Vec::new(),
+            log,
+            at,
+        )));
     }
     run.ledger.forget(&step.part);
     let log = PartContext::new(run, &step.part, false)

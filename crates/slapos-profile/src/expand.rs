@@ -32,7 +32,11 @@ impl Profile {
         if !has_macros(section, raw) {
             return Ok(Cow::Borrowed(raw));
         }
-        let mut expansion = Expansion { profile: self, path: Vec::new(), done: HashMap::new() };
+        let mut expansion = Expansion {
+            profile: self,
+            path: Vec::new(),
+            done: HashMap::new(),
+        };
         expansion.section(section, raw).map(Cow::Owned)
     }
 }
@@ -81,7 +85,11 @@ impl<'p> Expansion<'p> {
         apply(&mut options, own);
         options.shift_remove(MACRO);
         self.path.pop();
-        let section = Section { options, header: raw.header, pending: Vec::new() };
+        let section = Section {
+            options,
+            header: raw.header,
+            pending: Vec::new(),
+        };
         self.done.insert(name, section.clone());
         Ok(section)
     }
@@ -126,10 +134,11 @@ impl<'p> Expansion<'p> {
 }
 
 /// The options of a section as plain assignments.
-fn as_changes(
-    options: IndexMap<String, OptionValue>,
-) -> Vec<(String, Operator, OptionValue)> {
-    options.into_iter().map(|(name, value)| (name, Operator::Set, value)).collect()
+fn as_changes(options: IndexMap<String, OptionValue>) -> Vec<(String, Operator, OptionValue)> {
+    options
+        .into_iter()
+        .map(|(name, value)| (name, Operator::Set, value))
+        .collect()
 }
 
 #[cfg(test)]

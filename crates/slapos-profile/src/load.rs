@@ -15,7 +15,7 @@ use crate::merge::merge;
 use crate::model::{Assignment, Files, Operator, Profile, ReadError, Section};
 use crate::scan::{Entry, FileSection, scan};
 use crate::source::{FileId, LineOrigin, Sources, Span};
-use crate::suggest::closest;
+use crate::suggest::did_you_mean;
 
 /// How deep files may extend each other.
 const MAX_DEPTH: usize = 100;
@@ -126,7 +126,9 @@ impl<'a> Loader<'a> {
         if let Some(path) = directory.as_path() {
             defaults.push_str(&format!("directory = {}\n", path.display()));
         }
-        let file = loader.sources.add("<defaults>".to_owned(), None, &defaults, None);
+        let file = loader
+            .sources
+            .add("<defaults>".to_owned(), None, &defaults, None);
         let scanned = scan(&loader.sources, file, &loader.environment)?;
         merge(&mut loader.sections, scanned);
         loader.order.push(file);
@@ -144,9 +146,14 @@ impl<'a> Loader<'a> {
             let message = format!("more than {MAX_DEPTH} files extend each other");
             return Err(self.fail(ErrorKind::TooDeep, message, from));
         }
-        let text = self.files.read(at).map_err(|e| self.unreadable(at, &e, from))?;
+        let text = self
+            .files
+            .read(at)
+            .map_err(|e| self.unreadable(at, &e, from))?;
         let extended_at = from.map(|reference| reference.span);
-        let file = self.sources.add(at.to_string(), Some(at.clone()), &text, extended_at);
+        let file = self
+            .sources
+            .add(at.to_string(), Some(at.clone()), &text, extended_at);
         self.visits.insert(at.clone(), Visit::Open);
         self.path.push((at.clone(), extended_at));
         self.text(file, &at.parent())?;
@@ -197,14 +204,20 @@ impl<'a> Loader<'a> {
     }
 
     fn refuse_obsolete(&self, buildout: &FileSection) -> Result<(), ProfileError> {
-        let refused = buildout.entries.values().find_map(|entry| match entry.name.as_str() {
-            "extended-by" => Some((entry, "`extended-by` is no longer supported")),
-            "extends" if entry.op != Operator::Set => {
-                Some((entry, "`extends` can only be set: each file names what it extends itself"))
-            }
-            _ => None,
-        });
-        let Some((entry, message)) = refused else { return Ok(()) };
+        let refused = buildout
+            .entries
+            .values()
+            .find_map(|entry| match entry.name.as_str() {
+                "extended-by" => Some((entry, "`extended-by` is no longer supported")),
+                "extends" if entry.op != Operator::Set => Some((
+                    entry,
+                    "`extends` can only be set: each file names what it extends itself",
+                )),
+                _ => None,
+            });
+        let Some((entry, message)) = refused else {
+            return Ok(());
+        };
         Err(ProfileError::new(ErrorKind::Syntax, message)
             .at(&self.sources, entry.span, 0..entry.name.len())
             .with_help(Some("use `extends =`".to_owned())))
@@ -228,15 +241,14 @@ impl<'a> Loader<'a> {
             merge(&mut self.sections, sections);
             self.order.push(file);
         }
-        Ok(Profile { sources: self.sources, order: self.order, sections: self.sections })
+        Ok(Profile {
+            sources: self.sources,
+            order: self.order,
+            sections: self.sections,
+        })
     }
 
-    fn fail(
-        &self,
-        kind: ErrorKind,
-        message: String,
-        from: Option<&Reference<'_>>,
-    ) -> ProfileError {
+    fn fail(&self, kind: ErrorKind, message: String, from: Option<&Reference<'_>>) -> ProfileError {
         let error = ProfileError::new(kind, message);
         match from {
             Some(r) => error.at(&self.sources, r.span, r.column..r.column + r.text.len()),
@@ -245,19 +257,26 @@ impl<'a> Loader<'a> {
     }
 
     fn circular(&self, at: &Location, from: Option<&Reference<'_>>) -> ProfileError {
-        let start = self.path.iter().position(|(step, _)| step == at).unwrap_or(0);
+        let start = self
+            .path
+            .iter()
+            .position(|(step, _)| step == at)
+            .unwrap_or(0);
         let message = format!("{at} extends itself");
         let mut error = self.fail(ErrorKind::CircularExtends, message, from);
         error = error.label("leads back to where it began");
         // The chain of `extends` is the cycle, so it is shown once, from the start of the cycle.
         error = error.without_notes();
-        let mut names: Vec<String> =
-            self.path[start..].iter().map(|(step, _)| step.to_string()).collect();
+        let mut names: Vec<String> = self.path[start..]
+            .iter()
+            .map(|(step, _)| step.to_string())
+            .collect();
         names.push(at.to_string());
         let spans = self.path[start..].iter().skip(1).map(|(_, span)| *span);
         let spans = spans.chain([from.map(|r| r.span)]);
         for (pair, span) in names.windows(2).zip(spans) {
-            let place = span.map_or_else(String::new, |s| format!(" at {}", self.sources.describe(s)));
+            let place =
+                span.map_or_else(String::new, |s| format!(" at {}", self.sources.describe(s)));
             error = error.with_note(format!("{} extends {}{place}", pair[0], pair[1]));
         }
         error.with_help(Some("remove one of these `extends`".to_owned()))
@@ -274,7 +293,9 @@ impl<'a> Loader<'a> {
             ReadError::Other(reason) => format!("cannot read {at}: {reason}"),
         };
         let error = self.fail(ErrorKind::Read, message, from);
-        let (ReadError::NotFound, Some(from)) = (why, from) else { return error };
+        let (ReadError::NotFound, Some(from)) = (why, from) else {
+            return error;
+        };
         error.label("not found").with_help(self.nearby(at, from))
     }
 
@@ -285,7 +306,12 @@ impl<'a> Loader<'a> {
         }
         // Guesses are only tried on disk: a download each would be slow and surprising.
         let directory = (!at.is_url()).then(|| {
-            let base = self.sources.get(from.span.file)?.location.as_ref()?.parent();
+            let base = self
+                .sources
+                .get(from.span.file)?
+                .location
+                .as_ref()?
+                .parent();
             (!base.is_url()).then_some(base)
         });
         if let Some(base) = directory.flatten() {
@@ -299,7 +325,9 @@ impl<'a> Loader<'a> {
             ];
             let exists = |guess: &&String| {
                 !guess.is_empty()
-                    && base.join(guess).is_ok_and(|there| self.files.read(&there).is_ok())
+                    && base
+                        .join(guess)
+                        .is_ok_and(|there| self.files.read(&there).is_ok())
             };
             if let Some(found) = guesses.iter().find(exists) {
                 return Some(format!("did you mean `{found}`?"));
@@ -307,8 +335,7 @@ impl<'a> Loader<'a> {
         }
         let wanted = at.to_string();
         let known: Vec<String> = self.visits.keys().map(ToString::to_string).collect();
-        closest(&wanted, known.iter().map(String::as_str))
-            .map(|found| format!("did you mean {found}?"))
+        did_you_mean(&wanted, known.iter().map(String::as_str))
     }
 }
 
@@ -321,7 +348,11 @@ fn references(extends: &Entry) -> Vec<Reference<'_>> {
             let word = &rest[start..];
             let end = word.find(char::is_whitespace).unwrap_or(word.len());
             let column = origin.column as usize + (line.len() - word.len());
-            found.push(Reference { text: &word[..end], span: origin.span, column });
+            found.push(Reference {
+                text: &word[..end],
+                span: origin.span,
+                column,
+            });
             rest = &word[end..];
         }
     }
@@ -330,8 +361,13 @@ fn references(extends: &Entry) -> Vec<Reference<'_>> {
 
 /// Gives a section that asks for it the directory of its file.
 fn add_base_location(section: &mut FileSection, base: &Location) {
-    let user = section.entries.values().find(|e| e.value.contains(BASE_LOCATION_REFERENCE));
-    let Some(span) = user.map(|entry| entry.span) else { return };
+    let user = section
+        .entries
+        .values()
+        .find(|e| e.value.contains(BASE_LOCATION_REFERENCE));
+    let Some(span) = user.map(|entry| entry.span) else {
+        return;
+    };
     let entry = Entry {
         name: BASE_LOCATION.to_owned(),
         op: Operator::Set,
@@ -369,7 +405,10 @@ fn write_assignments(
         let count = u32::try_from(a.value.split('\n').count()).unwrap_or(u32::MAX);
         let first = u32::try_from(start.len()).unwrap_or(u32::MAX);
         let lines = (0..count).map(|n| LineOrigin {
-            span: Span { file, line: line + n },
+            span: Span {
+                file,
+                line: line + n,
+            },
             column: if n == 0 { first } else { 0 },
         });
         let entry = Entry {
@@ -385,7 +424,10 @@ fn write_assignments(
         line = line.saturating_add(count);
         let section = sections
             .entry(a.section.clone())
-            .or_insert_with(|| FileSection { header: span, entries: IndexMap::new() });
+            .or_insert_with(|| FileSection {
+                header: span,
+                entries: IndexMap::new(),
+            });
         let key = match a.op {
             Operator::Set => a.option.clone(),
             // Each one applies: the number keeps a second `+=` from replacing the first.

@@ -4,6 +4,8 @@
 //! an operator is applied at once, except in a section born with `<=`, where it waits for the
 //! macro.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 
 use crate::model::{Operator, OptionValue, Section, Step};
@@ -20,11 +22,32 @@ pub(crate) fn merge(
 ) {
     for (name, from) in file {
         let waits = !into.contains_key(&name) && from.set(MACRO).is_some();
-        let section = into.entry(name).or_insert_with(|| Section::new(from.header));
+        let section = into
+            .entry(name)
+            .or_insert_with(|| Section::new(from.header));
         let changes = from.entries.into_values().map(|entry| {
-            let Entry { name, op, value, span, lines } = entry;
-            let history = vec![Step { op, span, value: value.clone() }];
-            (name, op, OptionValue { value, span, history, lines })
+            let Entry {
+                name,
+                op,
+                value,
+                span,
+                lines,
+            } = entry;
+            let history = vec![Step {
+                op,
+                span,
+                value: value.clone(),
+            }];
+            (
+                name,
+                op,
+                OptionValue {
+                    value,
+                    span,
+                    history,
+                    lines,
+                },
+            )
         });
         if waits {
             let (sets, waiting) = changes.partition(|(_, op, _)| *op == Operator::Set);
@@ -73,7 +96,12 @@ impl OptionValue {
     /// begins with a newline, as in the fork.
     fn implicit(span: Span) -> Self {
         let lines = vec![LineOrigin { span, column: 0 }];
-        Self { value: String::new(), span, history: Vec::new(), lines }
+        Self {
+            value: String::new(),
+            span,
+            history: Vec::new(),
+            lines,
+        }
     }
 
     fn replace_with(&mut self, mut change: Self) {
@@ -91,7 +119,7 @@ impl OptionValue {
     }
 
     fn remove_lines(&mut self, change: Self) {
-        let removed: Vec<&str> = change.value.split('\n').collect();
+        let removed: HashSet<&str> = change.value.split('\n').collect();
         let (kept, lines): (Vec<&str>, Vec<LineOrigin>) = self
             .value
             .split('\n')
@@ -99,7 +127,13 @@ impl OptionValue {
             .filter(|(line, _)| !removed.contains(line))
             .unzip();
         let (value, lines) = if kept.is_empty() {
-            (String::new(), vec![LineOrigin { span: change.span, column: 0 }])
+            (
+                String::new(),
+                vec![LineOrigin {
+                    span: change.span,
+                    column: 0,
+                }],
+            )
         } else {
             (kept.join("\n"), lines)
         };

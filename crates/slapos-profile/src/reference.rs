@@ -10,9 +10,16 @@ pub(crate) enum Piece<'a> {
     /// Copied as it is, `$$` included.
     Literal(&'a str),
     /// A reference; an empty section means the own one.
-    Reference { section: Range<usize>, option: Range<usize>, whole: Range<usize> },
+    Reference {
+        section: Range<usize>,
+        option: Range<usize>,
+        whole: Range<usize>,
+    },
     /// Looks like a reference and is not one: what is wrong, and where.
-    Bad { whole: Range<usize>, problem: &'static str },
+    Bad {
+        whole: Range<usize>,
+        problem: &'static str,
+    },
 }
 
 /// Whether a value has anything to substitute or protect.
@@ -25,6 +32,9 @@ pub(crate) fn split(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut literal = 0;
     let mut at = 0;
+    // The next brace and the next `$$`, looked for again only when passed: one pass in all.
+    let mut close = Next::default();
+    let mut dollars = Next::default();
     while let Some(found) = text[at..].find('$') {
         let dollar = at + found;
         let rest = &text[dollar + 1..];
@@ -38,11 +48,16 @@ pub(crate) fn split(text: &str) -> Vec<Piece<'_>> {
             continue;
         }
         // A reference ends at the first brace, and never reaches over a `$$`.
-        let Some(close) = rest.find('}') else { break };
-        if rest[..close].contains("$$") {
+        let Some(end) = close.find(text, dollar + 1, "}") else {
+            break;
+        };
+        if dollars
+            .find(text, dollar + 1, "$$")
+            .is_some_and(|protected| protected < end)
+        {
             continue;
         }
-        let whole = dollar..dollar + 1 + close + 1;
+        let whole = dollar..end + 1;
         if literal < dollar {
             pieces.push(Piece::Literal(&text[literal..dollar]));
         }
@@ -56,10 +71,30 @@ pub(crate) fn split(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// Remembers where a pattern was found, for searches that only move forward.
+#[derive(Default)]
+struct Next {
+    searched: bool,
+    found: Option<usize>,
+}
+
+impl Next {
+    fn find(&mut self, text: &str, from: usize, pattern: &str) -> Option<usize> {
+        if !self.searched || self.found.is_some_and(|at| at < from) {
+            self.found = text[from..].find(pattern).map(|at| from + at);
+            self.searched = true;
+        }
+        self.found
+    }
+}
+
 fn classify(text: &str, whole: Range<usize>) -> Piece<'_> {
     let inside = whole.start + 2..whole.end - 1;
     let content = &text[inside.clone()];
-    let bad = |problem| Piece::Bad { whole: whole.clone(), problem };
+    let bad = |problem| Piece::Bad {
+        whole: whole.clone(),
+        problem,
+    };
     let Some((section, option)) = content.split_once(':') else {
         return bad("has no colon");
     };
@@ -76,7 +111,11 @@ fn classify(text: &str, whole: Range<usize>) -> Piece<'_> {
         return bad("has invalid characters in its option name");
     }
     let colon = inside.start + section.len();
-    Piece::Reference { section: inside.start..colon, option: colon + 1..inside.end, whole }
+    Piece::Reference {
+        section: inside.start..colon,
+        option: colon + 1..inside.end,
+        whole,
+    }
 }
 
 fn is_name_char(c: char) -> bool {
@@ -102,7 +141,9 @@ mod tests {
     fn shown(text: &str) -> String {
         let show = |piece: &Piece<'_>| match piece {
             Piece::Literal(literal) => format!("'{literal}'"),
-            Piece::Reference { section, option, .. } => {
+            Piece::Reference {
+                section, option, ..
+            } => {
                 format!("<{}|{}>", &text[section.clone()], &text[option.clone()])
             }
             Piece::Bad { whole, problem } => format!("!{} {problem}!", &text[whole.clone()]),
@@ -122,11 +163,20 @@ mod tests {
             ("$$$${a:b}", "'$$$${a:b}'"),
             ("${a:b", "'${a:b'"),
             ("${a$$b:c}", "'${a$$b:c}'"),
-            ("${a${b:c}}", "!${a${b:c} has invalid characters in its section name! '}'"),
+            (
+                "${a${b:c}}",
+                "!${a${b:c} has invalid characters in its section name! '}'",
+            ),
             ("${a}", "!${a} has no colon!"),
             ("${a:b:c}", "!${a:b:c} has too many colons!"),
-            ("${a/b:c}", "!${a/b:c} has invalid characters in its section name!"),
-            ("${a:b/c}", "!${a:b/c} has invalid characters in its option name!"),
+            (
+                "${a/b:c}",
+                "!${a/b:c} has invalid characters in its section name!",
+            ),
+            (
+                "${a:b/c}",
+                "!${a:b/c} has invalid characters in its option name!",
+            ),
             ("${a:}", "!${a:} names no option!"),
             ("é${a:b}é", "'é' <a|b> 'é'"),
         ];

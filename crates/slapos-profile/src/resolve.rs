@@ -29,8 +29,11 @@ pub trait Host {
     ///
     /// # Errors
     /// Whatever the recipe finds wrong: [`Resolver::error_at`] or [`ProfileError::custom`].
-    fn initialise(&mut self, resolver: &mut Resolver<'_>, section: &str)
-    -> Result<(), ProfileError>;
+    fn initialise(
+        &mut self,
+        resolver: &mut Resolver<'_>,
+        section: &str,
+    ) -> Result<(), ProfileError>;
 }
 
 /// An option as recipes read it.
@@ -48,7 +51,11 @@ impl ResolvedOption {
     fn from_escaped(text: String, span: Option<Span>) -> Self {
         let value = unescape(&text);
         let escaped = (value != text).then_some(text);
-        Self { value, span, escaped }
+        Self {
+            value,
+            span,
+            escaped,
+        }
     }
 
     /// The text with `$${` kept, as it goes into other values and into ledgers.
@@ -100,7 +107,8 @@ type Shown = (Place, Option<Span>);
 struct Link {
     section: String,
     option: String,
-    site: Option<Place>,
+    /// Bytes of the option's text.
+    site: Range<usize>,
 }
 
 /// Where a text being substituted is written.
@@ -160,7 +168,8 @@ impl<'p> Resolver<'p> {
             self.note_reference(&asking, section);
         }
         if !self.exists(section) {
-            return Err(self.unknown_section(section, self.asking_place()));
+            let error = self.unknown_section(section, self.asking_place());
+            return Err(error.label("asks for it"));
         }
         self.ensure(host, section)
     }
@@ -195,7 +204,10 @@ impl<'p> Resolver<'p> {
     ) -> Result<String, ProfileError> {
         match self.try_option(host, section, option)? {
             Some(value) => Ok(value),
-            None => Err(self.unknown_option(section, option, self.asking_place())),
+            None => {
+                let error = self.unknown_option(section, option, self.asking_place());
+                Err(error.label("asks for it"))
+            }
         }
     }
 
@@ -210,7 +222,9 @@ impl<'p> Resolver<'p> {
         option: &str,
     ) -> Result<Option<String>, ProfileError> {
         self.section(host, section)?;
-        Ok(self.reading(host, section, option, &mut Vec::new())?.map(|text| unescape(&text)))
+        Ok(self
+            .reading(host, section, option, &mut Vec::new())?
+            .map(|text| unescape(&text)))
     }
 
     /// Substitutes the references of a text as if it were an option of `section`. `$$` is kept:
@@ -242,7 +256,10 @@ impl<'p> Resolver<'p> {
         name: &str,
     ) -> Result<String, ProfileError> {
         self.ensure_exists(host, section)?;
-        let origin = Origin::Named { name, text: text.into() };
+        let origin = Origin::Named {
+            name,
+            text: text.into(),
+        };
         self.substituted(host, section, text, &origin, &mut Vec::new())
     }
 
@@ -256,7 +273,9 @@ impl<'p> Resolver<'p> {
     /// Whether a section is completely initialised, its recipe included.
     #[must_use]
     pub fn is_ready(&self, section: &str) -> bool {
-        self.states.get(section).is_some_and(|state| state.phase == Phase::Ready)
+        self.states
+            .get(section)
+            .is_some_and(|state| state.phase == Phase::Ready)
     }
 
     /// Whether a section is defined, by the profile or by [`Resolver::set`].
@@ -272,10 +291,16 @@ impl<'p> Resolver<'p> {
     pub fn set(&mut self, section: &str, option: &str, value: impl Into<String>) {
         let value = value.into();
         let Some(state) = self.states.get_mut(section) else {
-            self.preset.entry(section.to_owned()).or_default().insert(option.to_owned(), value);
+            self.preset
+                .entry(section.to_owned())
+                .or_default()
+                .insert(option.to_owned(), value);
             return;
         };
-        state.resolved.options.insert(option.to_owned(), set_option(value));
+        state
+            .resolved
+            .options
+            .insert(option.to_owned(), set_option(value));
     }
 
     /// Forgets an option that a recipe does not want to be seen any more: whether it was there.
@@ -313,7 +338,11 @@ impl<'p> Resolver<'p> {
 fn set_option(value: String) -> ResolvedOption {
     let text = escape(&value);
     let escaped = (text != value).then_some(text);
-    ResolvedOption { value, span: None, escaped }
+    ResolvedOption {
+        value,
+        span: None,
+        escaped,
+    }
 }
 
 #[cfg(test)]

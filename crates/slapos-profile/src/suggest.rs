@@ -1,13 +1,19 @@
 //! "Did you mean": the known name nearest to one that is not known.
 
 /// The candidate most like `word`, if one is near enough to be a slip of the fingers: at most one
-/// edit in three letters. Of equally near ones, the alphabetically first.
+/// edit in three letters, not counting case. Of equally near ones, the alphabetically first.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).clamp(1, 4);
+    let allowed = (word.chars().count() / 3).min(4);
+    let lower = word.to_lowercase();
     candidates
         .into_iter()
         .filter(|candidate| *candidate != word)
-        .filter_map(|candidate| Some((distance(word, candidate, allowed)?, candidate)))
+        .filter_map(|candidate| {
+            Some((
+                distance(&lower, &candidate.to_lowercase(), allowed)?,
+                candidate,
+            ))
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -55,6 +61,8 @@ mod tests {
         assert_eq!(closest("python", known), Some("python3"));
         assert_eq!(closest("nginx", known), None);
         assert_eq!(closest("", known), None);
+        assert_eq!(closest("x", ["y", "z"]), None);
+        assert_eq!(closest("A", ["a", "b"]), Some("a"));
         assert_eq!(closest("opensst", known), Some("openssh"));
     }
 }

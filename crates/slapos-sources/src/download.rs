@@ -77,17 +77,22 @@ impl Download<'_> {
             if self.length() > before {
                 retries = 0;
             }
-            if !failure.is_transient() || retries >= self.patience.retries {
+            if !failure.is_transient() || retries >= self.retries(&failure) {
                 return Err(failure);
             }
-            self.progress
-                .text(&format!("{failure}; trying again: {}", self.url.path()));
+            self.progress.text(&format!("{failure}; trying again"));
             pause(self.patience.pause(retries), self.progress)?;
             retries += 1;
         }
         Err(Failure::Transport(format!(
             "the connection broke {MOST_CONNECTIONS} times"
         )))
+    }
+
+    /// An address that does not even answer is given one more chance: others may have the bytes.
+    fn retries(&self, failure: &Failure) -> u32 {
+        let silent = matches!(failure, Failure::Transport(_)) && self.length() == 0;
+        if silent { self.patience.retries.min(1) } else { self.patience.retries }
     }
 
     fn connect_once(&self) -> Result<(), Failure> {

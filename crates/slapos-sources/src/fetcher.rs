@@ -372,3 +372,9 @@ fn require_digests(source: &Source) -> Result<(), FetchError> {
     }
     Ok(())
 }
+
+// Builds share one fetcher between their threads.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Fetcher>();
+};

@@ -21,7 +21,7 @@ use std::str::FromStr;
 
 use url::Url;
 
-/// A place that bytes come from. See the [module](self) for the spellings.
+/// A place that bytes come from. The spellings are in the documentation of the crate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SourceUrl {
     /// A web server, `http` or `https`.

@@ -11,7 +11,6 @@ use slapos_sys::clock::SystemClock;
 
 use crate::cli::{Cli, Command, Global};
 use crate::output::Watch;
-use crate::place;
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn failures_name_template_and_line() {
-        insta::assert_snapshot!(rendered("a\n{{ nope }}").unwrap_err(), @"");
+        insta::assert_snapshot!(rendered("a\n{{ nope }}").unwrap_err(), @"the template fails at t.in:2: undefined value: `nope` is undefined");
         insta::assert_snapshot!(rendered("{% if %}").unwrap_err(), @"");
         insta::assert_snapshot!(rendered("{{ assert(x == 'w', 'x is ' ~ x) }}").unwrap_err(), @"");
         assert_eq!(

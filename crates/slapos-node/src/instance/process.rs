@@ -137,7 +137,6 @@ impl Session<'_, '_> {
             software_directory: software::directory(&config.software_root, url),
             master_url: config.master_url.clone(),
             shared_part_list: config.shared_part_list.clone(),
-            download_cache: config.download_cache.clone(),
             min_free_space: config.instance_min_free_space,
         }
     }

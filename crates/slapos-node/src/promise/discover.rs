@@ -28,7 +28,18 @@ pub(super) struct Header {
     pub(super) module: String,
     /// Its configuration.
     #[serde(default)]
-    pub(super) config: BTreeMap<String, String>,
+    pub(super) config: BTreeMap<String, serde_json::Value>,
+}
+
+impl Header {
+    /// A configured value as text; `None` if it is absent or empty.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        let text = match self.config.get(key)? {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        (!text.is_empty()).then_some(text)
+    }
 }
 
 /// A promise as found.

@@ -3,13 +3,17 @@
 //! | module | configuration |
 //! | --- | --- |
 //! | `slapos.promise.plugin.check_url_available` | `url`; `http-code` (200); `timeout` (seconds) |
-//! | `slapos.promise.plugin.check_port_listening` | `hostname` (or `host`), `port` |
+//! | `slapos.promise.plugin.check_socket_listening` | `host`, `port` |
+//! | `check_port_listening` (as the recipe of that name writes it) | `hostname`, `port` |
 //!
-//! Both know `frequency`: minutes between two checks. A key that is not known is an error, so that
+//! All know `frequency`: minutes between two checks. A key that is not known is an error, so that
 //! nothing is checked less strictly than was asked.
 
 use std::net::ToSocketAddrs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use ureq::tls::{RootCerts, TlsConfig};
 
 use super::discover::Header;
 
@@ -20,30 +24,39 @@ const FREQUENCY: &str = "frequency";
 pub(super) fn check(header: &Header, limit: Duration) -> Result<String, String> {
     match header.module.rsplit('.').next() {
         Some("check_url_available") => url_available(header, limit),
-        Some("check_port_listening") => port_listening(header, limit),
+        Some("check_socket_listening" | "check_port_listening") => port_listening(header, limit),
         _ => Err(format!("there is no built-in check `{}`", header.module)),
     }
 }
 
 /// Seconds between two checks, as the configuration says.
 pub(super) fn periodicity(header: &Header) -> Option<f64> {
-    let minutes: f64 = header.config.get(FREQUENCY)?.parse().ok()?;
+    let minutes: f64 = header.text(FREQUENCY)?.parse().ok()?;
     (minutes > 0.0).then_some(minutes * 60.0)
 }
 
 fn url_available(header: &Header, limit: Duration) -> Result<String, String> {
     known_keys(header, &["url", "http-code", "timeout"])?;
-    let url = required(header, "url")?;
+    let url = &required(header, "url")?;
     let wanted: u16 = number(header, "http-code", 200)?;
     let limit = limit.min(Duration::from_secs(number(header, "timeout", limit.as_secs().max(1))?));
-    let config = ureq::Agent::config_builder();
-    let agent = config.timeout_global(Some(limit)).http_status_as_error(false).build().new_agent();
-    let response = agent.get(url).call().map_err(|error| format!("{url} does not answer: {error}"))?;
+    let response = agent(limit).get(url).call().map_err(|error| format!("{url} does not answer: {error}"))?;
     let status = response.status().as_u16();
     if status == wanted {
         return Ok(format!("{url} is available"));
     }
     Err(format!("{url} answers {status}, expected {wanted}"))
+}
+
+/// Asks the instance itself: no proxy, and certificates as the machine trusts them.
+fn agent(limit: Duration) -> ureq::Agent {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::PlatformVerifier)
+        .unversioned_rustls_crypto_provider(provider)
+        .build();
+    let config = ureq::Agent::config_builder().timeout_global(Some(limit)).proxy(None);
+    config.http_status_as_error(false).tls_config(tls).build().new_agent()
 }
 
 fn port_listening(header: &Header, limit: Duration) -> Result<String, String> {
@@ -69,15 +82,12 @@ fn known_keys(header: &Header, known: &[&str]) -> Result<(), String> {
     unknown.map_or(Ok(()), |key| Err(format!("`{}` has no option `config-{key}` here", header.module)))
 }
 
-fn required<'a>(header: &'a Header, key: &str) -> Result<&'a str, String> {
-    let value = header.config.get(key).map(String::as_str).filter(|value| !value.is_empty());
-    value.ok_or_else(|| format!("`{}` needs the option `config-{key}`", header.module))
+fn required(header: &Header, key: &str) -> Result<String, String> {
+    header.text(key).ok_or_else(|| format!("`{}` needs the option `config-{key}`", header.module))
 }
 
 fn number<T: std::str::FromStr>(header: &Header, key: &str, default: T) -> Result<T, String> {
-    let Some(text) = header.config.get(key).filter(|text| !text.is_empty()) else {
-        return Ok(default);
-    };
+    let Some(text) = header.text(key) else { return Ok(default) };
     text.parse().map_err(|_| format!("`config-{key}` must be a number, not `{text}`"))
 }
 
@@ -88,7 +98,7 @@ mod tests {
     use std::net::TcpListener;
 
     fn header(module: &str, config: &[(&str, &str)]) -> Header {
-        let pairs = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let pairs = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).into()));
         Header { module: format!("slapos.promise.plugin.{module}"), config: pairs.collect() }
     }
 

@@ -27,7 +27,8 @@ pub(super) fn deploy(job: InstanceJob, channel: &Arc<Channel>) -> Result<Done, F
     link_software(&job)?;
     let main = write_profile(&job)?;
     let local = LocalFiles::new();
-    let fetcher = fetcher(&job.download_cache, local.clone());
+    // Its own: the node's cache belongs to the user who builds.
+    let fetcher = fetcher(&job.directory.join(".slapos/cache"), local.clone());
     let files = ProfileFiles { local, fetcher: Arc::clone(&fetcher) };
     let location = Location::parse(&main.display().to_string())?;
     let profile = Profile::load(&location, &files, &[])?;

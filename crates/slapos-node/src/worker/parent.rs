@@ -13,11 +13,29 @@ use super::protocol::{Done, Job, Message, Reply};
 use super::tree::Tree;
 use crate::error::NodeError;
 
-/// What the worker may have of this process's environment: how to reach the network, nothing that
-/// could steer a build.
-const NETWORK_VARIABLES: &[&str] = &[
-    "http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
-    "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+/// What the worker may have of this process's environment: how to reach the network, and how the
+/// registries' own clients are configured. Recipes give commands an environment of their own, so
+/// nothing here steers a build.
+const PASSED_ON: &[&str] = &[
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "PIP_CONFIG_FILE",
+    "PIP_INDEX_URL",
+    "PIP_CERT",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "npm_config_registry",
+    "npm_config_userconfig",
 ];
 
 /// A child of this program that runs as another user. Killed, with all it started, when dropped.
@@ -49,9 +67,9 @@ impl Worker {
         }
         let mut command = Command::current_exe();
         command.arg0("slapos").arg("worker").user(user).umask(0o022);
-        command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LANG", "C.UTF-8");
+        command.env("PATH", search_path()).env("LANG", "C.UTF-8");
         command.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
-        command.inherit_env(NETWORK_VARIABLES).current_dir("/");
+        command.inherit_env(PASSED_ON).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).new_session().die_with_parent();
         if let Some(tree) = tree {
             command.pass_fds(&[tree.fd().as_raw_fd()]);
@@ -150,6 +168,16 @@ impl Worker {
         let _ = kill_group(self.child.id(), Signal::SIGKILL);
         let _ = self.child.wait();
     }
+}
+
+/// This process's own, so that registry clients are found, after the usual places.
+fn search_path() -> std::ffi::OsString {
+    let mut path = std::ffi::OsString::from("/usr/local/bin:/usr/bin:/bin");
+    if let Some(own) = std::env::var_os("PATH") {
+        path.push(":");
+        path.push(own);
+    }
+    path
 }
 
 impl Drop for Worker {

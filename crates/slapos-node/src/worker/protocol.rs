@@ -71,8 +71,6 @@ pub struct InstanceJob {
     pub master_url: String,
     /// As the instance's profile is told.
     pub shared_part_list: Vec<PathBuf>,
-    /// Archives by hash, for recipes that download.
-    pub download_cache: PathBuf,
     /// Bytes that must be free.
     pub min_free_space: u64,
 }

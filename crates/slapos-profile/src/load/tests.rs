@@ -4,11 +4,18 @@ use crate::testing::{Memory, load, merged};
 use crate::{Assignment, ErrorKind, Location, Operator, Profile};
 
 fn buildout(profile: &Profile, option: &str) -> String {
-    profile.raw("buildout", option).unwrap_or("(none)").to_owned()
+    profile
+        .raw("buildout", option)
+        .unwrap_or("(none)")
+        .to_owned()
 }
 
 fn order(profile: &Profile) -> Vec<&str> {
-    profile.merge_order().iter().map(|id| profile.files()[id.0 as usize].name.as_str()).collect()
+    profile
+        .merge_order()
+        .iter()
+        .map(|id| profile.files()[id.0 as usize].name.as_str())
+        .collect()
 }
 
 const DIAMOND: &str = "\
@@ -38,11 +45,22 @@ fn each_file_counts_once_in_depth_first_order() {
     let profile = load(DIAMOND).unwrap();
     assert_eq!(
         order(&profile),
-        ["<defaults>", "/p/base.cfg", "/p/b.cfg", "/p/c.cfg", "/q/d.cfg", "/p/main.cfg"]
+        [
+            "<defaults>",
+            "/p/base.cfg",
+            "/p/b.cfg",
+            "/p/c.cfg",
+            "/q/d.cfg",
+            "/p/main.cfg"
+        ]
     );
     assert_eq!(buildout(&profile, "x"), "base\nc\nmain");
     assert_eq!(buildout(&profile, "extends"), "(none)");
-    let base = profile.files().iter().find(|f| f.name == "/p/base.cfg").unwrap();
+    let base = profile
+        .files()
+        .iter()
+        .find(|f| f.name == "/p/base.cfg")
+        .unwrap();
     assert_eq!(profile.location(base.extended_at.unwrap()), "/p/b.cfg:2");
 }
 
@@ -54,7 +72,7 @@ fn defaults_come_first() {
     assert_eq!(buildout(&profile, "parts-directory"), "parts");
     assert_eq!(buildout(&profile, "directory"), "/p");
     assert_eq!(buildout(&profile, "check-signature"), "true");
-    assert!(load("").unwrap().sections().contains_key("buildout"));
+    assert!(load("\n").unwrap().sections().contains_key("buildout"));
 }
 
 #[test]
@@ -79,7 +97,7 @@ fn base_location_is_that_of_the_file_that_asks() {
     let text = "[buildout]\nextends = sub/a.cfg https://h/x/b.cfg\n[s]\ny = 1\n\
         --- /p/sub/a.cfg\n[s]\nurl = ${:_profile_base_location_}/f\n[t]\nx = 1\n\
         --- https://h/x/b.cfg\n[buildout]\nextends = ../c.cfg /p/d.cfg\n[t]\n\
-        url = ${:_profile_base_location_}\n--- https://h/c.cfg\n[c]\nx = 1\n--- /p/d.cfg\n";
+        url = ${:_profile_base_location_}\n--- https://h/c.cfg\n[c]\nx = 1\n--- /p/d.cfg\n\n";
     assert_eq!(
         merged(text),
         "[s] url=${:_profile_base_location_}/f _profile_base_location_=/p/sub y=1; \
@@ -96,9 +114,7 @@ fn home_is_expanded() {
 #[test]
 fn assignments_come_last() {
     let at = Location::parse("/p/main.cfg").unwrap();
-    let files = Memory::new(
-        "[buildout]\nparts = a\n[s]\nx = 1\n--- /p/e.cfg\n[s]\nx = 2\ny = 2\n",
-    );
+    let files = Memory::new("[buildout]\nparts = a\n[s]\nx = 1\n--- /p/e.cfg\n[s]\nx = 2\ny = 2\n");
     let parse = |text| Assignment::parse(text, "<command line>").unwrap();
     let assignments = [
         parse("buildout:directory=/d"),
@@ -116,20 +132,45 @@ fn assignments_come_last() {
     assert_eq!(profile.raw("new", "o"), Some("v"));
     assert_eq!(
         order(&profile),
-        ["<defaults>", "/p/main.cfg", "/p/e.cfg", "<command line>", "<node>"]
+        [
+            "<defaults>",
+            "/p/main.cfg",
+            "/p/e.cfg",
+            "<command line>",
+            "<node>"
+        ]
     );
     let (span, column) = profile.sections()["s"].options["z"].origin(2);
-    assert_eq!((profile.location(span), column), ("<command line>:5".to_owned(), 0));
-    assert_eq!(&*profile.files()[span.file.0 as usize].text.lines().nth(4).unwrap(), "b");
+    assert_eq!(
+        (profile.location(span), column),
+        ("<command line>:5".to_owned(), 0)
+    );
+    assert_eq!(
+        &*profile.files()[span.file.0 as usize]
+            .text
+            .lines()
+            .nth(4)
+            .unwrap(),
+        "b"
+    );
 }
 
 #[test]
 fn assignments_are_read() {
     let read = |text| Assignment::parse(text, "o").map(|a| (a.section, a.option, a.op, a.value));
     let expect = |s: &str, o: &str, op, v: &str| (s.to_owned(), o.to_owned(), op, v.to_owned());
-    assert_eq!(read("a:b=c=d").unwrap(), expect("a", "b", Operator::Set, "c=d"));
-    assert_eq!(read("a:b -= c").unwrap(), expect("a", "b", Operator::Remove, "c"));
-    assert_eq!(read("b=").unwrap(), expect("buildout", "b", Operator::Set, ""));
+    assert_eq!(
+        read("a:b=c=d").unwrap(),
+        expect("a", "b", Operator::Set, "c=d")
+    );
+    assert_eq!(
+        read("a:b -= c").unwrap(),
+        expect("a", "b", Operator::Remove, "c")
+    );
+    assert_eq!(
+        read("b=").unwrap(),
+        expect("buildout", "b", Operator::Set, "")
+    );
     for bad in ["", "a", "=", ":b=1", "a:=1", "a:b:c=1"] {
         assert_eq!(read(bad).unwrap_err().kind(), ErrorKind::Custom, "{bad}");
     }
@@ -144,14 +185,21 @@ fn a_text_can_be_the_main_profile() {
     assert_eq!(profile.raw("s", "x"), Some("1"));
     assert_eq!(profile.raw("s", "_profile_base_location_"), Some("/base"));
     assert_eq!(buildout(&profile, "directory"), "/base");
-    assert_eq!(profile.location(profile.sections()["s"].options["y"].span), "instance.cfg:4");
+    assert_eq!(
+        profile.location(profile.sections()["s"].options["y"].span),
+        "instance.cfg:4"
+    );
 }
 
 #[test]
 fn long_chains_are_refused() {
     let mut text = String::new();
     for n in 0..300 {
-        text.push_str(&format!("[buildout]\nextends = {}.cfg\n--- /p/{}.cfg\n", n + 1, n + 1));
+        text.push_str(&format!(
+            "[buildout]\nextends = {}.cfg\n--- /p/{}.cfg\n",
+            n + 1,
+            n + 1
+        ));
     }
     assert_eq!(load(&text).unwrap_err().kind(), ErrorKind::TooDeep);
 }

@@ -37,13 +37,23 @@ impl Resolver<'_> {
         }
         let raw = match self.profile.sections.get(name) {
             Some(_) => Rc::new(self.profile.expand(name)?.into_owned()),
-            None => Rc::new(Section::new(Span { file: FileId(0), line: 1 })),
+            None => Rc::new(Section::new(Span {
+                file: FileId(0),
+                line: 1,
+            })),
         };
+        self.count(raw.options.values().map(|option| option.value.len()).sum())?;
         let mut resolved = Resolved::default();
         for (option, value) in self.preset.get(name).into_iter().flatten() {
-            resolved.options.insert(option.clone(), set_option(value.clone()));
+            resolved
+                .options
+                .insert(option.clone(), set_option(value.clone()));
         }
-        let state = State { raw: Rc::clone(&raw), resolved, phase: Phase::Substituting };
+        let state = State {
+            raw: Rc::clone(&raw),
+            resolved,
+            phase: Phase::Substituting,
+        };
         self.states.insert(name.to_owned(), state);
         self.active.push(name.to_owned());
         self.depth += 1;
@@ -56,6 +66,16 @@ impl Resolver<'_> {
             Err(_) => drop(self.states.shift_remove(name)),
         }
         result
+    }
+
+    /// Takes note of text that macros or references made.
+    fn count(&mut self, bytes: usize) -> Result<(), ProfileError> {
+        self.made = self.made.saturating_add(bytes);
+        if self.made <= MAX_TEXT {
+            return Ok(());
+        }
+        let message = format!("macros and references make more than {MAX_TEXT} bytes of text");
+        Err(ProfileError::new(ErrorKind::TooLarge, message))
     }
 
     fn enter(&mut self, section: &str, phase: Phase) {
@@ -77,19 +97,28 @@ impl Resolver<'_> {
         }
         if let Some(state) = self.states.get_mut(name) {
             let written = |option: &String| raw.options.get_index_of(option).unwrap_or(usize::MAX);
-            state.resolved.options.sort_by_key(|option, _| written(option));
+            state
+                .resolved
+                .options
+                .sort_by_key(|option, _| written(option));
             state.phase = Phase::Substituted;
         }
         if name == "buildout" {
             return Ok(());
         }
-        let read = |option| self.get(name).and_then(|s| s.get(option)).unwrap_or("").to_owned();
+        let read = |option| {
+            self.get(name)
+                .and_then(|s| s.get(option))
+                .unwrap_or("")
+                .to_owned()
+        };
         let (dependencies, recipe) = (read(PART_DEPENDENCIES), read("recipe"));
         for dependency in dependencies.split_whitespace() {
             self.section_named_in(host, dependency, name, PART_DEPENDENCIES)?;
         }
         if !recipe.trim().is_empty() {
-            host.initialise(self, name).map_err(|e| e.located(self.profile))?;
+            host.initialise(self, name)
+                .map_err(|e| e.located(self.profile))?;
             self.order.push(name.to_owned());
         }
         Ok(())
@@ -103,7 +132,9 @@ impl Resolver<'_> {
         option: &str,
         chain: &mut Vec<Link>,
     ) -> Result<Option<String>, ProfileError> {
-        let Some(state) = self.states.get(section) else { return Ok(None) };
+        let Some(state) = self.states.get(section) else {
+            return Ok(None);
+        };
         if let Some(known) = state.resolved.options.get(option) {
             return Ok(Some(known.escaped().to_owned()));
         }
@@ -111,17 +142,24 @@ impl Resolver<'_> {
             return Ok(None);
         }
         let raw = Rc::clone(&state.raw);
-        let Some(value) = raw.options.get(option) else { return Ok(None) };
+        let Some(value) = raw.options.get(option) else {
+            return Ok(None);
+        };
         let text = if reference::needs_substitution(&value.value) {
-            if let Some(start) =
-                chain.iter().position(|l| l.section == section && l.option == option)
+            if let Some(start) = chain
+                .iter()
+                .position(|l| l.section == section && l.option == option)
             {
-                return Err(circular(&chain[start..]));
+                return Err(self.circular(&chain[start..]));
             }
             if self.depth >= MAX_DEPTH {
                 return Err(self.too_deep(section));
             }
-            chain.push(Link { section: section.to_owned(), option: option.to_owned(), site: None });
+            chain.push(Link {
+                section: section.into(),
+                option: option.into(),
+                site: 0..0,
+            });
             self.depth += 1;
             let origin = Origin::Value(value);
             let text = self.substituted(host, section, &value.value, &origin, chain);
@@ -134,7 +172,11 @@ impl Resolver<'_> {
         };
         if let Some(state) = self.states.get_mut(section) {
             let resolved = ResolvedOption::from_escaped(text.clone(), Some(value.span));
-            state.resolved.options.entry(option.to_owned()).or_insert(resolved);
+            state
+                .resolved
+                .options
+                .entry(option.to_owned())
+                .or_insert(resolved);
         }
         Ok(Some(text))
     }
@@ -158,7 +200,11 @@ impl Resolver<'_> {
                         .with_help(Some("write ${section:option} or ${:option}".to_owned()));
                     return Err(self.show(error, self.place_in(origin, whole)));
                 }
-                Piece::Reference { section, option, whole } => {
+                Piece::Reference {
+                    section,
+                    option,
+                    whole,
+                } => {
                     let target = Target {
                         section: &text[section.clone()],
                         option: &text[option.clone()],
@@ -167,12 +213,8 @@ impl Resolver<'_> {
                         whole,
                     };
                     let value = self.referenced(host, owner, &target, origin, chain)?;
-                    self.made = self.made.saturating_add(value.len());
-                    if self.made > MAX_TEXT {
-                        let message = format!("references make more than {MAX_TEXT} bytes of text");
-                        let error = ProfileError::new(ErrorKind::TooLarge, message);
-                        return Err(self.show(error, self.place_in(origin, target.whole)));
-                    }
+                    self.count(value.len())
+                        .map_err(|error| self.show(error, self.place_in(origin, target.whole)))?;
                     out.push_str(&value);
                 }
             }
@@ -188,17 +230,26 @@ impl Resolver<'_> {
         origin: &Origin<'_>,
         chain: &mut Vec<Link>,
     ) -> Result<String, ProfileError> {
-        let section = if target.section.is_empty() { owner } else { target.section };
-        let site = self.place_in(origin, target.whole.clone());
+        let section = if target.section.is_empty() {
+            owner
+        } else {
+            target.section
+        };
         if !self.exists(section) {
             let at = self.place_in(origin, target.section_at.clone());
             return Err(self.unknown_section(section, at));
         }
         self.note_reference(owner, section);
-        let initialised = self.ensure(host, section);
-        initialised.map_err(|error| error.needed_by(|| needed(section, owner, site.as_ref())))?;
+        self.ensure(host, section).map_err(|error| {
+            // A cycle tells who needs whom by itself.
+            if error.kind() == ErrorKind::CircularReference {
+                return error;
+            }
+            let site = self.place_in(origin, target.whole.clone());
+            error.needed_by(|| needed(section, owner, site.as_ref()))
+        })?;
         if let Some(link) = chain.last_mut() {
-            link.site = site.map(|(place, _)| place);
+            link.site = target.whole.clone();
         }
         match self.reading(host, section, target.option, chain)? {
             Some(value) => Ok(value),
@@ -213,27 +264,8 @@ impl Resolver<'_> {
 }
 
 fn needed(section: &str, owner: &str, site: Option<&Shown>) -> String {
-    let at = site.map_or_else(String::new, |(place, _)| format!(" at {}:{}", place.name, place.line));
+    let at = site.map_or_else(String::new, |(place, _)| {
+        format!(" at {}:{}", place.name, place.line)
+    });
     format!("[{section}] is needed by [{owner}]{at}")
-}
-
-/// The error for a chain of references whose last one leads back to its first option.
-fn circular(cycle: &[Link]) -> ProfileError {
-    let mut names: Vec<String> =
-        cycle.iter().map(|link| format!("{}:{}", link.section, link.option)).collect();
-    names.extend(names.first().cloned());
-    let message = format!("these options refer to each other: {}", names.join(" -> "));
-    let mut error = ProfileError::new(ErrorKind::CircularReference, message)
-        .label("leads back to itself")
-        .with_help(Some("replace one of these references by a plain value".to_owned()));
-    for (pair, link) in names.windows(2).zip(cycle) {
-        if let Some(site) = &link.site {
-            let at = format!("{}:{}", site.name, site.line);
-            error = error.with_note(format!("{} refers to {} at {at}", pair[0], pair[1]));
-        }
-    }
-    match cycle.last().and_then(|link| link.site.clone()) {
-        Some(place) => error.at_place(place),
-        None => error,
-    }
 }

@@ -102,12 +102,17 @@ fn answer(waiter: &mut Waiter) -> Result<Value, Fault> {
     let shape = std::mem::replace(&mut waiter.shape, Shape::One);
     match shape {
         Shape::This(value) => Ok(value),
-        Shape::Many => Ok(waiter.items.iter().map(status).collect::<Vec<_>>().into()),
+        Shape::Many => Ok(statuses(&waiter.items)),
         Shape::One => match waiter.items.pop().and_then(|item| item.outcome) {
             Some(Err(fault)) => Err(fault),
             _ => Ok(true.into()),
         },
     }
+}
+
+/// The status of each process, as supervisor answers about many.
+pub(crate) fn statuses(items: &[Item]) -> Value {
+    Value::Array(items.iter().map(status).collect())
 }
 
 fn status(item: &Item) -> Value {

@@ -37,6 +37,7 @@ fn start(config: &NodeConfig) -> Result<u8, NodeError> {
         database: proxy.database_uri.clone(),
         token,
         computer_id: config.computer_id.clone(),
+        local_software_release_root: "/".into(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| NodeError::user(format!("cannot start: {error}")))?;
