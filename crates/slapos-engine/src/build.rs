@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use slapos_profile::Profile;
 use slapos_sys::lock::FileLock;
 
@@ -15,6 +16,7 @@ use crate::execute;
 use crate::initialise::{Prepared, initialise};
 use crate::jobs::Jobserver;
 use crate::ledger::{Ledger, LedgerWriter};
+use crate::nested::{self, Within};
 use crate::plan::Plan;
 use crate::recipe::Recipes;
 
@@ -40,6 +42,11 @@ pub struct Settings {
     pub install: Option<Vec<String>>,
     /// How the run is told to stop.
     pub cancellation: Cancellation,
+    /// Section → option → text that it has whatever the profile says, and that is never
+    /// substituted. Such a section counts as a part that needs nothing to be done.
+    pub frozen: IndexMap<String, IndexMap<String, String>>,
+    /// The runs that this one is inside of, if any; only [`crate::PartInit::nested_settings`] says so.
+    pub within: Option<Within>,
 }
 
 impl Settings {
@@ -53,7 +60,22 @@ impl Settings {
             ledger: None,
             install: None,
             cancellation: Cancellation::new(),
+            frozen: IndexMap::new(),
+            within: None,
         }
+    }
+
+    /// Settings of a buildout that `part` runs inside this one: same directory and limits, own
+    /// ledger. `None` when buildouts run inside each other too deep.
+    pub(crate) fn nested(&self, part: &str) -> Option<Self> {
+        let outer = self.ledger_path();
+        Some(Self {
+            within: Some(Within::deeper(self.within.as_ref(), &outer)?),
+            ledger: Some(nested::ledger_path(&outer, part)),
+            install: None,
+            frozen: IndexMap::new(),
+            ..self.clone()
+        })
     }
 
     /// Where the engine keeps its own files.
@@ -163,7 +185,11 @@ impl Buildout {
         if plan.is_noop() && observed.ledger.corrupt.is_none() {
             return Ok(kept(plan));
         }
-        let _lock = self.lock()?;
+        // The outermost run holds the lock for those inside it.
+        let _lock = match &self.settings.within {
+            None => Some(self.lock()?),
+            Some(_) => None,
+        };
         let ledger_path = self.settings.ledger_path();
         if Ledger::read(&ledger_path)? != observed.ledger {
             return Err(BuildError::Stale(self.settings.directory.clone()));
@@ -179,12 +205,20 @@ impl Buildout {
             cancellation: &self.settings.cancellation,
             observer,
             jobserver: self.jobserver()?,
-            ledger: LedgerWriter::new(ledger_path, observed.ledger),
+            ledger: self.ledger_writer(ledger_path, observed.ledger),
         };
         if damaged {
             run.ledger.put_damaged_aside()?;
         }
         execute::execute(&run, plan, observed.parts, self.settings.jobs)
+    }
+
+    fn ledger_writer(&self, path: PathBuf, ledger: Ledger) -> LedgerWriter {
+        let writer = LedgerWriter::new(path, ledger);
+        match &self.settings.within {
+            None => writer,
+            Some(within) => writer.below(&within.root),
+        }
     }
 
     fn jobserver(&self) -> Result<Option<Jobserver>, BuildError> {

@@ -65,6 +65,11 @@ impl<'a> PartContext<'a> {
         self.run.directory
     }
 
+    /// Whoever watches the run; for a part that runs a buildout of its own.
+    pub fn observer(&self) -> &dyn Observer {
+        self.run.observer
+    }
+
     /// True when nothing may be downloaded.
     pub fn offline(&self) -> bool {
         self.run.offline

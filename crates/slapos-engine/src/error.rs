@@ -15,6 +15,7 @@ use crate::ledger::LedgerError;
 pub struct PartError {
     message: String,
     command: Option<String>,
+    detail: Vec<String>,
     help: Option<String>,
     cancelled: bool,
 }
@@ -25,6 +26,7 @@ impl PartError {
         Self {
             message: message.into(),
             command: None,
+            detail: Vec::new(),
             help: None,
             cancelled: false,
         }
@@ -47,6 +49,14 @@ impl PartError {
     #[must_use]
     pub fn with_command(mut self, command: impl Into<String>) -> Self {
         self.command = Some(command.into());
+        self
+    }
+
+    /// Adds lines that tell the whole story, for example the errors of a buildout that the part
+    /// ran.
+    #[must_use]
+    pub fn with_detail<L: Into<String>>(mut self, lines: impl IntoIterator<Item = L>) -> Self {
+        self.detail.extend(lines.into_iter().map(Into::into));
         self
     }
 
@@ -73,6 +83,7 @@ impl PartError {
             part: part.to_owned(),
             message: self.message,
             command: self.command,
+            detail: self.detail,
             tail,
             log,
             at,
@@ -91,6 +102,9 @@ pub struct PartFailure {
     pub message: String,
     /// The command that failed, if it was one.
     pub command: Option<String>,
+    /// The whole story, line by line, where `message` is not all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detail: Vec<String>,
     /// The last lines of its log, at most 30.
     pub tail: Vec<String>,
     /// The whole log; the file may not exist when nothing was logged.
@@ -112,6 +126,9 @@ impl fmt::Display for PartFailure {
         )?;
         if let Some(command) = &self.command {
             write!(f, "\n  command: {}", command.replace('\n', "\n    "))?;
+        }
+        for line in &self.detail {
+            write!(f, "\n    {line}")?;
         }
         if !self.tail.is_empty() {
             write!(f, "\n  log: {}, which ends with:", self.log.display())?;

@@ -71,13 +71,18 @@ pub(crate) fn initialise(
         extras: HashMap::new(),
         settled: HashMap::new(),
     };
+    for (section, options) in &settings.frozen {
+        for (option, text) in options {
+            resolver.set(section, option, text);
+        }
+    }
     let directories = buildout_section(&mut resolver, &mut host)?;
     for part in wanted_parts(&mut resolver, &mut host)? {
         match settings.install {
             None => resolver.section_named_in(&mut host, &part, "buildout", "parts")?,
             Some(_) => resolver.section(&mut host, &part)?,
         }
-        if !host.parts.contains_key(&part) {
+        if !host.parts.contains_key(&part) && !settings.frozen.contains_key(&part) {
             return Err(without_recipe(&resolver, &part));
         }
     }
@@ -447,5 +452,15 @@ impl InitPort for Port<'_, '_, '_> {
 
     fn offline(&self) -> bool {
         self.host.settings.offline
+    }
+
+    fn exists(&self, section: &str) -> bool {
+        self.resolver.exists(section)
+    }
+
+    fn nested_settings(&self, section: &str) -> Option<Settings> {
+        let mut settings = self.host.settings.nested(section)?;
+        settings.shared_part_list = self.host.shared_lists.clone();
+        Some(settings)
     }
 }

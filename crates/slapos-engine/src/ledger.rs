@@ -18,6 +18,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Fingerprint;
+use crate::nested;
 
 /// Version of the file's form that this program writes.
 const VERSION: u32 = 1;
@@ -178,6 +179,8 @@ impl Ledger {
 /// The ledger while a run changes it.
 pub(crate) struct LedgerWriter {
     path: PathBuf,
+    /// The ledger of the outermost run in the directory; this one, unless the run is nested.
+    root: PathBuf,
     inner: Mutex<Unsaved>,
 }
 
@@ -189,12 +192,29 @@ struct Unsaved {
 impl LedgerWriter {
     pub(crate) fn new(path: PathBuf, ledger: Ledger) -> Self {
         Self {
+            root: path.clone(),
             path,
             inner: Mutex::new(Unsaved {
                 ledger,
                 changed: false,
             }),
         }
+    }
+
+    /// The same, for a run inside the one whose ledger is `root`.
+    pub(crate) fn below(self, root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            ..self
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     fn lock(&self) -> MutexGuard<'_, Unsaved> {
@@ -299,13 +319,23 @@ impl LedgerWriter {
         unsaved.changed |= unsaved.ledger.parts.shift_remove(part).is_some();
     }
 
-    /// Recorded paths of `part` that no other part's path is or lies below.
+    /// Recorded paths of `part` that no other part's path is or lies below, in this ledger or in
+    /// another one of the directory.
     pub(crate) fn own_paths(&self, part: &str) -> Vec<PathBuf> {
         let unsaved = self.lock();
         let Some(entry) = unsaved.ledger.parts.get(part) else {
             return Vec::new();
         };
-        let free = |path: &&PathBuf| !unsaved.ledger.is_needed_by_another(part, path);
+        let mut elsewhere = Vec::new();
+        if self.root == self.path {
+            nested::recorded_below(&self.path, &unsaved.ledger, &self.path, &mut elsewhere);
+        } else {
+            nested::recorded(&self.root, &self.path, &mut elsewhere);
+        }
+        let free = |path: &&PathBuf| {
+            !unsaved.ledger.is_needed_by_another(part, path)
+                && !elsewhere.iter().any(|other| other.starts_with(path))
+        };
         entry.paths.iter().filter(free).cloned().collect()
     }
 

@@ -11,6 +11,7 @@ use crate::error::{PartError, PartFailure};
 use crate::event::{Action, Event};
 use crate::initialise::Prepared;
 use crate::ledger::{Entry, EntryState};
+use crate::nested;
 use crate::plan::Step;
 use crate::recipe::Part;
 
@@ -159,6 +160,7 @@ fn remove_left_over(
 pub(crate) fn uninstall(run: &RunState<'_>, step: &Step) -> Result<(), Box<PartFailure>> {
     let started = Instant::now();
     started_event(run, step);
+    nested::remove(run, &step.part)?;
     let removed = run
         .ledger
         .own_paths(&step.part)

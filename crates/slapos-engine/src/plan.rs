@@ -207,6 +207,7 @@ impl Plan {
             .iter()
             .map(|part| step(part, ledger, directory))
             .collect();
+        follow_others(&mut steps, wanted);
         if !keep_others {
             let unwanted = ledger
                 .parts
@@ -271,6 +272,22 @@ fn step(part: &Prepared, ledger: &Ledger, directory: &Path) -> Step {
         action,
         reasons,
         after,
+    }
+}
+
+/// Has parts that ask for it updated when something happens before them.
+fn follow_others(steps: &mut [Step], wanted: &[Prepared]) {
+    let mut moving = None;
+    for (step, prepared) in steps.iter_mut().zip(wanted) {
+        let follows = prepared.part.as_ref().is_some_and(|part| part.follows_others());
+        if let Some(other) = moving.as_ref().filter(|_| follows && step.action == Action::Keep) {
+            step.action = Action::Update;
+            let why = format!("may use {other}, which is worked on before");
+            step.reasons.push(Reason::Asked { why });
+        }
+        if step.action != Action::Keep {
+            moving.get_or_insert_with(|| step.part.clone());
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use slapos_profile::ProfileError;
 
+use crate::build::Settings;
 use crate::context::PartContext;
 use crate::error::PartError;
 
@@ -68,6 +69,12 @@ pub trait Part: Send {
         false
     }
 
+    /// True for a part that must be updated whenever a part before it is installed or updated,
+    /// because it may use what it does not refer to.
+    fn follows_others(&self) -> bool {
+        false
+    }
+
     /// False for a part that must have all earlier parts before it and all later ones after it,
     /// because it may use what it does not refer to.
     fn is_parallel_safe(&self) -> bool {
@@ -96,6 +103,8 @@ pub(crate) trait InitPort {
     fn shared_location(&mut self, section: &str) -> Result<Option<PathBuf>, ProfileError>;
     fn directory(&self) -> &Path;
     fn offline(&self) -> bool;
+    fn exists(&self, section: &str) -> bool;
+    fn nested_settings(&self, section: &str) -> Option<Settings>;
 }
 
 /// A section while its recipe reads and completes it.
@@ -179,6 +188,11 @@ impl<'a> PartInit<'a> {
         Ok(self.port.options(section))
     }
 
+    /// Whether there is a section of this name.
+    pub fn has_section(&self, section: &str) -> bool {
+        self.port.exists(section)
+    }
+
     /// Substitutes `${section:option}` in `text`, the content of a file called `name`, as in an
     /// option of this section. `$$` stays as it is.
     ///
@@ -205,6 +219,20 @@ impl<'a> PartInit<'a> {
     /// True when nothing may be downloaded.
     pub fn offline(&self) -> bool {
         self.port.offline()
+    }
+
+    /// Settings for a buildout that this part runs, while it is installed or updated, inside the
+    /// one it is in: same directory, limits and log directory, but a ledger of its own. When the
+    /// part is no longer wanted, what that buildout installed is removed with it.
+    ///
+    /// # Errors
+    /// When buildouts run inside each other too deep.
+    pub fn nested_settings(&self) -> Result<Settings, ProfileError> {
+        self.port.nested_settings(self.name).ok_or_else(|| {
+            let message = format!("part `{}` runs too many buildouts inside each other", self.name);
+            let help = "a profile that this part runs must not lead to this part again";
+            self.error("recipe", &message, Some(help))
+        })
     }
 
     /// The value that `option` had when this part was last installed.

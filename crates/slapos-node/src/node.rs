@@ -87,7 +87,11 @@ pub fn take_lock(what: &str, lock: &std::path::Path) -> Result<FileLock, NodeErr
 /// # Errors
 /// When the token's file cannot be read, or the URL is none.
 pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
-    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
+    let token = config
+        .master_token_file
+        .as_deref()
+        .map(read_token)
+        .transpose()?;
     Ok(SlapClient::new(&config.master_url, token, DEFAULT_TIMEOUT)?)
 }
 
@@ -97,10 +101,13 @@ pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
 /// When it cannot be read or is empty.
 pub fn read_token(path: &std::path::Path) -> Result<Secret, NodeError> {
     const LONGEST: u64 = 4096;
-    let text = fs::read_to_string_limited(path, LONGEST).context("read the Master's token in", path)?;
+    let text =
+        fs::read_to_string_limited(path, LONGEST).context("read the Master's token in", path)?;
     match text.trim() {
-        "" => Err(NodeError::user(format!("the token file {} is empty", path.display()))
-            .hint("remove it and run `slapos up`, or put the Master's token in it")),
+        "" => Err(
+            NodeError::user(format!("the token file {} is empty", path.display()))
+                .hint("remove it and run `slapos up`, or put the Master's token in it"),
+        ),
         token => Ok(Secret::new(token)),
     }
 }

@@ -1,9 +1,12 @@
 //! The services of a partition, as the supervisor is told.
 
 use std::path::Path;
+use std::time::Duration;
 
 use slapos_slap::PartitionId;
-use slapos_supervisor::{AutoRestart, Client, ProgramSpec, ensure_running, remove_group, write_group};
+use slapos_supervisor::{
+    AutoRestart, Client, ProgramSpec, ensure_running, remove_group, write_group,
+};
 use slapos_sys::process;
 use slapos_sys::user::Identity;
 
@@ -16,6 +19,8 @@ const LOG_BYTES: u64 = 10 << 20;
 const LOG_BACKUPS: u32 = 3;
 /// Seconds a service has to end when asked.
 const STOP_SECONDS: u32 = 60;
+/// How long to wait for services to end, which they must within [`STOP_SECONDS`].
+const STOP_LIMIT: Duration = Duration::from_secs(90);
 
 /// The supervisor's client; starts the daemon when it does not run.
 ///
@@ -26,7 +31,6 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
     let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
     let cfg = node.config.file.display().to_string();
     let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg];
-    let arguments = arguments.map(str::to_owned);
     ensure_running(&paths, &exe, &arguments)
         .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))
 }
@@ -42,15 +46,20 @@ pub(crate) fn define(
     user: &Identity,
     services: &[Service],
 ) -> Result<bool, NodeError> {
-    let programs: Vec<_> =
-        services.iter().map(|service| program(partition, directory, user, service)).collect();
+    let programs: Vec<_> = services
+        .iter()
+        .map(|service| program(partition, directory, user, service))
+        .collect();
     let conf = node.supervisor_paths().conf_dir();
     write_group(&conf, partition.as_str(), &programs).context("define services in", &conf)
 }
 
 /// Whether the supervisor has a definition for `partition`.
 pub(crate) fn is_defined(node: &Node<'_>, partition: &PartitionId) -> bool {
-    node.supervisor_paths().conf_dir().join(format!("{partition}.conf")).exists()
+    node.supervisor_paths()
+        .conf_dir()
+        .join(format!("{partition}.conf"))
+        .exists()
 }
 
 /// Takes the definition of `partition` away and stops what runs of it.
@@ -69,9 +78,12 @@ pub(crate) fn stop(node: &Node<'_>, partition: &PartitionId) -> Result<(), NodeE
 /// # Errors
 /// When it does not answer, or a service cannot be stopped.
 pub(crate) fn update(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
-    supervisor.update(Some(partition.as_str())).map(drop).map_err(|error| {
-        NodeError::user(format!("the supervisor cannot update {partition}: {error}"))
-    })
+    supervisor
+        .update(Some(partition.as_str()), STOP_LIMIT)
+        .map(drop)
+        .map_err(|error| {
+            NodeError::user(format!("the supervisor cannot update {partition}: {error}"))
+        })
 }
 
 fn program(
@@ -90,7 +102,11 @@ fn program(
     program.directory = Some(directory.to_owned());
     program.user = Some(user.uid.to_string());
     program.group = Some(user.gid.to_string());
-    program.autorestart = if service.watched { AutoRestart::Always } else { AutoRestart::Never };
+    program.autorestart = if service.watched {
+        AutoRestart::Always
+    } else {
+        AutoRestart::Never
+    };
     program.startsecs = u32::from(service.watched);
     program.stopwaitsecs = STOP_SECONDS;
     program.stopasgroup = true;

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use slapos_supervisor::{AutoRestart, ProgramSpec, write_group};
+use slapos_supervisor::state::State;
+use slapos_supervisor::{AutoRestart, Client, ClientError, ProgramSpec, write_group};
 use slapos_sys::{fs, process, random, user};
 
 use crate::config::{DEFAULT_FILE, NodeConfig};
@@ -20,6 +21,8 @@ pub const MASTER_PROGRAM: &str = "slapproxy";
 const FIRST_PORT: u16 = 5000;
 /// How long the Master may take to answer after it was started.
 const MASTER_START: Duration = Duration::from_secs(15);
+/// How long all services may take to end.
+const SHUT_DOWN: Duration = Duration::from_secs(120);
 
 /// Where a node keeps its things.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,9 +72,12 @@ impl Layout {
         if user::is_root() {
             return "/var/lib/slapos".into();
         }
-        let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+        let data = std::env::var_os("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute());
         let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-        data.unwrap_or_else(|| home().join(".local/share")).join("slapos")
+        data.unwrap_or_else(|| home().join(".local/share"))
+            .join("slapos")
     }
 }
 
@@ -129,7 +135,11 @@ database_uri = {database}
 fn free_port() -> Result<u16, NodeError> {
     (FIRST_PORT..FIRST_PORT + 1000)
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .ok_or_else(|| NodeError::user(format!("no port from {FIRST_PORT} on is free for the Master")))
+        .ok_or_else(|| {
+            NodeError::user(format!(
+                "no port from {FIRST_PORT} on is free for the Master"
+            ))
+        })
 }
 
 /// Makes the token of the embedded Master, unless there is one: only those who may read the file
@@ -138,7 +148,9 @@ fn free_port() -> Result<u16, NodeError> {
 /// # Errors
 /// When it cannot be written.
 pub fn ensure_token(config: &NodeConfig) -> Result<(), NodeError> {
-    let Some(path) = &config.master_token_file else { return Ok(()) };
+    let Some(path) = &config.master_token_file else {
+        return Ok(());
+    };
     if path.exists() {
         return Ok(());
     }
@@ -162,7 +174,9 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
     write_group(&conf, MASTER_PROGRAM, &[master_program(node)?])
         .context("define the Master in", &conf)?;
     let supervisor = services::supervisor(node)?;
-    supervisor.update(Some(MASTER_PROGRAM)).map_err(supervisor_error)?;
+    supervisor
+        .update(Some(MASTER_PROGRAM), MASTER_START)
+        .map_err(supervisor_error)?;
     let master = node.master()?;
     let deadline = Instant::now() + MASTER_START;
     loop {
@@ -172,8 +186,8 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
             Err(_) => {}
         }
         let given_up = supervisor
-            .process_info(&format!("{MASTER_PROGRAM}:{MASTER_PROGRAM}"))
-            .is_ok_and(|info| info.statename == "FATAL");
+            .process_info(MASTER_PROGRAM)
+            .is_ok_and(|info| info.state == State::Fatal);
         if given_up || Instant::now() > deadline {
             return Err(master_failed(node));
         }
@@ -184,12 +198,20 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
 fn master_program(node: &Node<'_>) -> Result<ProgramSpec, NodeError> {
     let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
     let cfg = node.config.file.display().to_string();
-    let words = [exe.display().to_string(), "proxy".into(), "start".into(), "--cfg".into(), cfg];
+    let words = [
+        exe.display().to_string(),
+        "proxy".into(),
+        "start".into(),
+        "--cfg".into(),
+        cfg,
+    ];
     let mut program = ProgramSpec::new(MASTER_PROGRAM, words.to_vec());
     program.autorestart = AutoRestart::Always;
     program.priority = 1;
     program.stdout_logfile = Some(master_log(node));
-    program.environment.insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
+    program
+        .environment
+        .insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
     Ok(program)
 }
 
@@ -213,7 +235,11 @@ fn master_failed(node: &Node<'_>) -> NodeError {
 /// # Errors
 /// When the supervisor does not obey.
 pub fn shut_down(node: &Node<'_>) -> Result<bool, NodeError> {
-    slapos_supervisor::shut_down(&node.supervisor_paths()).map_err(supervisor_error)
+    match Client::connect(&node.supervisor_paths()) {
+        Err(ClientError::Unreachable { .. }) => Ok(false),
+        Err(error) => Err(supervisor_error(error)),
+        Ok(client) => client.shutdown(Some(SHUT_DOWN)).map(|()| true).map_err(supervisor_error),
+    }
 }
 
 fn supervisor_error(error: impl std::fmt::Display) -> NodeError {
@@ -237,6 +263,9 @@ mod tests {
         assert_eq!(config.format.partition_amount, 3);
         assert!(!config.format.alter_user);
         assert_eq!(config.proxy.unwrap().port, 5001);
-        assert_eq!(config.master_token_file.unwrap(), Path::new("/r/100%/master/master.token"));
+        assert_eq!(
+            config.master_token_file.unwrap(),
+            Path::new("/r/100%/master/master.token")
+        );
     }
 }

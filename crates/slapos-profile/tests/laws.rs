@@ -41,7 +41,7 @@ fn load(texts: &[&str]) -> Result<Profile, ProfileError> {
         .enumerate()
         .map(|(n, text)| (name(n), (*text).to_owned()));
     Profile::load(
-        &Location::parse("/p/0.cfg").unwrap(),
+        &Location::parse("/p/0.cfg").expect("an absolute path"),
         &Memory(files.collect()),
         &[],
     )
@@ -50,7 +50,7 @@ fn load(texts: &[&str]) -> Result<Profile, ProfileError> {
 /// Everything a profile says, merged and expanded.
 fn said(profile: &Profile) -> BTreeMap<String, BTreeMap<String, String>> {
     let section = |name: &String| {
-        let section = profile.expand(name).unwrap();
+        let section = profile.expand(name).expect("its macros exist");
         let options = section
             .options
             .iter()

@@ -1,8 +1,27 @@
 //! Processes of a node: a pure state machine, the daemon around it, its client and XML-RPC face.
+//!
+//! - [`spec`] and [`definitions`]: what a program is, and the files that say so;
+//! - [`state`]: what becomes of a process, without clock or I/O;
+//! - [`run_daemon`]: the daemon; [`ensure_running`]: having one;
+//! - [`Client`]: talking to it; [`xmlrpc`] and [`fault`]: the words on the wire, which are those
+//!   of supervisor, so that `supervisorctl` understands them.
+//!
+//! No program's exit, output or existence depends on the daemon living on, and no decision about
+//! a process is taken outside [`state`].
+
+mod client;
+mod daemon;
 pub mod definitions;
 pub mod fault;
+mod launcher;
 mod paths;
 pub mod spec;
 pub mod state;
 pub mod xmlrpc;
+
+pub use client::{Client, ClientError, ProcessInfo, Status, Tail, Update};
+pub use daemon::{DaemonError, run_daemon};
+pub use definitions::{remove_group, write_group};
+pub use launcher::{LaunchError, ensure_running};
 pub use paths::Paths;
+pub use spec::{AutoRestart, Group, ProgramSpec, StopSignal};

@@ -337,11 +337,7 @@ impl Machine {
             self.kill_leftovers(step);
         }
         let word = if expected { "expected" } else { "not expected" };
-        self.enter(
-            Phase::Down(State::Exited),
-            format!("{exit}; {word}"),
-            step,
-        );
+        self.enter(Phase::Down(State::Exited), format!("{exit}; {word}"), step);
         if !restart {
             return;
         }

@@ -37,7 +37,11 @@ impl Value {
     /// A struct of these members.
     pub fn record<const N: usize>(members: [(&str, Value); N]) -> Self {
         let members = members.into_iter();
-        Self::Struct(members.map(|(name, value)| (name.to_owned(), value)).collect())
+        Self::Struct(
+            members
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
     }
 
     /// The text, if it is one.
@@ -251,7 +255,13 @@ fn escape(text: &str) -> String {
     };
     let clean: String = text
         .chars()
-        .map(|c| if allowed(c) { c } else { char::REPLACEMENT_CHARACTER })
+        .map(|c| {
+            if allowed(c) {
+                c
+            } else {
+                char::REPLACEMENT_CHARACTER
+            }
+        })
         .collect();
     partial_escape(clean).into_owned()
 }

@@ -59,7 +59,11 @@ impl TestNode {
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(directory.path(), open).expect("it is ours");
         let tree = Tree::new(directory.path().join("tree"));
-        Self { binary: binary.into(), directory, tree }
+        Self {
+            binary: binary.into(),
+            directory,
+            tree,
+        }
     }
 
     /// The node's root, as given by `--root`.
@@ -76,7 +80,10 @@ impl TestNode {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(args).arg("--root").arg(self.root());
-        command.env_remove("SLAPOS_CONFIGURATION").env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+            .env_remove("SLAPOS_CONFIGURATION")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
         command
     }
 
@@ -94,7 +101,14 @@ impl TestNode {
     /// When it does not, showing what it said.
     pub fn ok(&self, args: &[&str]) -> Run {
         let run = self.run(args);
-        assert_eq!(run.code, 0, "slapos {}\n{}{}", args.join(" "), run.out, run.err);
+        assert_eq!(
+            run.code,
+            0,
+            "slapos {}\n{}{}",
+            args.join(" "),
+            run.out,
+            run.err
+        );
         run
     }
 
@@ -104,7 +118,14 @@ impl TestNode {
     /// When it ends otherwise, showing what it said.
     pub fn fails(&self, code: i32, args: &[&str]) -> Run {
         let run = self.run(args);
-        assert_eq!(run.code, code, "slapos {}\n{}{}", args.join(" "), run.out, run.err);
+        assert_eq!(
+            run.code,
+            code,
+            "slapos {}\n{}{}",
+            args.join(" "),
+            run.out,
+            run.err
+        );
         run
     }
 
@@ -115,7 +136,10 @@ impl TestNode {
     pub fn start(&self, args: &[&str]) -> Child {
         use std::os::unix::process::CommandExt;
         let mut command = self.command(args);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
         command.spawn().expect("the binary runs")
     }
 
@@ -139,7 +163,9 @@ impl TestNode {
         let processes = status.as_array().expect("a list").iter();
         let pid = |process: &serde_json::Value| process["pid"].as_i64().unwrap_or(0);
         let name = |p: &serde_json::Value| p["name"].as_str().unwrap_or_default().to_owned();
-        processes.map(|process| (name(process), pid(process))).collect()
+        processes
+            .map(|process| (name(process), pid(process)))
+            .collect()
     }
 
     /// The process id of the supervisor.

@@ -8,7 +8,12 @@ use slapos_slap::InstanceState;
 /// SlapOS Node and Master: builds Software Releases from source, deploys instances of them into
 /// unprivileged partitions, supervises and checks them.
 #[derive(Debug, Parser)]
-#[command(name = "slapos", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "slapos",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -200,7 +205,7 @@ pub(crate) enum Node {
         name: String,
         /// How many bytes
         #[arg(short = 'c', long, default_value_t = 4096)]
-        bytes: u64,
+        bytes: u32,
     },
 }
 
@@ -269,9 +274,36 @@ mod tests {
     #[test]
     fn the_originals_spellings_are_understood() {
         for words in [
-            &["slapos", "node", "instance", "--only-cp", "slappart0,slappart1", "--cfg", "x"][..],
-            &["slapos", "--cfg", "x", "node", "software", "--only-sr", "abc", "--force"],
-            &["slapos", "request", "a", "b", "--parameters", "x=1", "y=2", "--state", "stopped"],
+            &[
+                "slapos",
+                "node",
+                "instance",
+                "--only-cp",
+                "slappart0,slappart1",
+                "--cfg",
+                "x",
+            ][..],
+            &[
+                "slapos",
+                "--cfg",
+                "x",
+                "node",
+                "software",
+                "--only-sr",
+                "abc",
+                "--force",
+            ],
+            &[
+                "slapos",
+                "request",
+                "a",
+                "b",
+                "--parameters",
+                "x=1",
+                "y=2",
+                "--state",
+                "stopped",
+            ],
             &["slapos", "node", "supervisorctl", "status", "all"],
         ] {
             Cli::try_parse_from(words).unwrap();

@@ -16,9 +16,9 @@ use crate::output::Watch;
 pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
     let global = &cli.global;
     match &cli.command {
-        Command::Worker => slapos_node::worker::serve()
-            .map(|()| 0)
-            .map_err(|error| NodeError::user(format!("the worker cannot speak to its node: {error}"))),
+        Command::Worker => slapos_node::worker::serve().map(|()| 0).map_err(|error| {
+            NodeError::user(format!("the worker cannot speak to its node: {error}"))
+        }),
         Command::Up(up) => up::up(global, up),
         Command::Down => up::down(global),
         Command::Destroy { name } => up::destroy(global, name),
@@ -38,5 +38,9 @@ fn with_node<T>(
     act: impl FnOnce(&Node<'_>) -> Result<T, NodeError>,
 ) -> Result<T, NodeError> {
     let watch = Watch::new(global.verbose, global.quiet);
-    act(&Node { config, reporter: &watch, clock: &SystemClock })
+    act(&Node {
+        config,
+        reporter: &watch,
+        clock: &SystemClock,
+    })
 }

@@ -53,12 +53,20 @@ pub(crate) fn print_error(error: &NodeError, json: bool) {
             "exit-code": error.exit_code(),
         }}));
     }
-    let _ = write!(std::io::stderr(), "{}", describe(error, colour(&std::io::stderr())));
+    let _ = write!(
+        std::io::stderr(),
+        "{}",
+        describe(error, colour(&std::io::stderr()))
+    );
 }
 
 /// An error as people see it.
 pub(crate) fn describe(error: &NodeError, colour: bool) -> String {
-    let (red, cyan, off) = if colour { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
+    let (red, cyan, off) = if colour {
+        ("\x1b[1;31m", "\x1b[36m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    };
     let mut text = format!("{red}error{off}: {error}\n");
     if let Some(detail) = error.detail_text() {
         for line in detail.lines() {
@@ -77,7 +85,9 @@ mod tests {
 
     #[test]
     fn an_error_says_what_where_and_what_to_do() {
-        let error = NodeError::user("part `a` failed").detail("line 1\nline 2").hint("mend it");
+        let error = NodeError::user("part `a` failed")
+            .detail("line 1\nline 2")
+            .hint("mend it");
         insta::assert_snapshot!(describe(&error, false), @r"
         error: part `a` failed
           line 1

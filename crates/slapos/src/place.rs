@@ -44,8 +44,10 @@ pub(crate) fn software_url(text: &str) -> Result<SoftwareUrl, NodeError> {
             .hint("name the profile itself, for example software/helloworld/software.cfg, or a URL")
     })?;
     if !found.is_file() {
-        return Err(NodeError::user(format!("{text} is no file"))
-            .hint(format!("name the profile itself, perhaps {}", path.join("software.cfg").display())));
+        return Err(NodeError::user(format!("{text} is no file")).hint(format!(
+            "name the profile itself, perhaps {}",
+            path.join("software.cfg").display()
+        )));
     }
     match found.to_str() {
         Some(path) => Ok(SoftwareUrl::new(path)),

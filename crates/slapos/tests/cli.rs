@@ -1,10 +1,16 @@
 //! What the command line says of itself.
 
-#![allow(clippy::disallowed_methods, reason = "tests run the program directly")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests run the program directly"
+)]
 
 fn slapos(args: &[&str]) -> String {
-    let output =
-        std::process::Command::new(env!("CARGO_BIN_EXE_slapos")).args(args).output().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_slapos"))
+        .args(args)
+        .output()
+        .unwrap();
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 

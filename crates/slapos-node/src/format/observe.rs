@@ -63,10 +63,15 @@ fn look(path: &Path) -> Result<Option<Directory>, NodeError> {
     match std::fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => {
             let mode = meta.permissions().mode() & 0o7777;
-            Ok(Some(Directory { uid: meta.uid(), mode }))
+            Ok(Some(Directory {
+                uid: meta.uid(),
+                mode,
+            }))
         }
-        Ok(_) => Err(NodeError::user(format!("{} exists and is no directory", path.display()))
-            .hint("move it away, or choose another place in slapos.cfg")),
+        Ok(_) => Err(
+            NodeError::user(format!("{} exists and is no directory", path.display()))
+                .hint("move it away, or choose another place in slapos.cfg"),
+        ),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).context("examine", path),
     }

@@ -112,7 +112,9 @@ pub fn decide(
     let Some(stamp) = &observed.software_stamp else {
         return Action::Refuse(format!("its Software Release {software} is not built yet"));
     };
-    let Some(record) = &observed.record else { return Action::Process(Reason::New) };
+    let Some(record) = &observed.record else {
+        return Action::Process(Reason::New);
+    };
     if force {
         return Action::Process(Reason::Forced);
     }
@@ -184,7 +186,12 @@ mod tests {
             promises: std::collections::BTreeMap::default(),
         };
         let stamp = Some("b1".to_owned());
-        Observed { record: Some(record), software_stamp: stamp, periodicity: 86_400, defined: true }
+        Observed {
+            record: Some(record),
+            software_stamp: stamp,
+            periodicity: 86_400,
+            defined: true,
+        }
     }
 
     fn decided(change: impl FnOnce(&mut ComputerPartition, &mut Observed)) -> String {
@@ -195,28 +202,57 @@ mod tests {
 
     #[test]
     fn an_unchanged_instance_is_left_alone_until_its_periodicity_is_over() {
-        assert_eq!(decided(|_, _| {}), "up to date; check the promises that are due");
-        assert_eq!(decided(|_, o| o.periodicity = 3599), "process: its periodicity of 3599 s is over");
-        assert_eq!(decided(|_, o| o.periodicity = -1), "up to date; check the promises that are due");
+        assert_eq!(
+            decided(|_, _| {}),
+            "up to date; check the promises that are due"
+        );
+        assert_eq!(
+            decided(|_, o| o.periodicity = 3599),
+            "process: its periodicity of 3599 s is over"
+        );
+        assert_eq!(
+            decided(|_, o| o.periodicity = -1),
+            "up to date; check the promises that are due"
+        );
     }
 
     #[test]
     fn every_change_is_a_reason() {
-        let with = |change: fn(&mut PartitionRecord)| {
-            decided(|_, o| change(o.record.as_mut().unwrap()))
-        };
-        assert_eq!(with(|r| r.outcome = Outcome::Processing), "process: the last run was interrupted");
-        assert_eq!(with(|r| r.outcome = Outcome::Failed("x".into())), "process: the last run failed");
-        assert_eq!(with(|r| r.timestamp = None), "process: the Master changed something");
-        assert_eq!(with(|r| r.software_stamp = "b0".into()), "process: its Software Release changed");
-        assert_eq!(with(|r| r.state = InstanceState::Stopped), "process: it is to be started");
+        let with =
+            |change: fn(&mut PartitionRecord)| decided(|_, o| change(o.record.as_mut().unwrap()));
+        assert_eq!(
+            with(|r| r.outcome = Outcome::Processing),
+            "process: the last run was interrupted"
+        );
+        assert_eq!(
+            with(|r| r.outcome = Outcome::Failed("x".into())),
+            "process: the last run failed"
+        );
+        assert_eq!(
+            with(|r| r.timestamp = None),
+            "process: the Master changed something"
+        );
+        assert_eq!(
+            with(|r| r.software_stamp = "b0".into()),
+            "process: its Software Release changed"
+        );
+        assert_eq!(
+            with(|r| r.state = InstanceState::Stopped),
+            "process: it is to be started"
+        );
         assert_eq!(decided(|_, o| o.record = None), "process: it is new");
-        assert_eq!(decided(|_, o| o.defined = false), "process: its services are not defined at the supervisor");
+        assert_eq!(
+            decided(|_, o| o.defined = false),
+            "process: its services are not defined at the supervisor"
+        );
     }
 
     #[test]
     fn free_destroyed_and_unbuilt_partitions_are_not_processed() {
-        assert_eq!(decided(|w, _| w.software = None), "forget the former instance");
+        assert_eq!(
+            decided(|w, _| w.software = None),
+            "forget the former instance"
+        );
         assert_eq!(
             decided(|w, o| {
                 w.software = None;

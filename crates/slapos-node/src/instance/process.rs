@@ -1,8 +1,8 @@
 //! What is done with one partition.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -48,7 +48,9 @@ impl Session<'_, '_> {
             Action::Stop => self.stop(partition),
             Action::Check => self.check(partition),
             Action::Process(reason) => {
-                self.node.reporter.note(partition.id.as_str(), &format!("process: {reason}"));
+                self.node
+                    .reporter
+                    .note(partition.id.as_str(), &format!("process: {reason}"));
                 let result = self.process(partition);
                 if let Err(error) = &result {
                     self.tell_error(partition, error);
@@ -63,11 +65,15 @@ impl Session<'_, '_> {
             services::stop(self.node, &partition.id)?;
             self.node.reporter.note(partition.id.as_str(), "stopped");
         }
-        Ok(self.master.instance_stopped(&partition.computer, &partition.id)?)
+        Ok(self
+            .master
+            .instance_stopped(&partition.computer, &partition.id)?)
     }
 
     fn process(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
-        let Some(url) = partition.software.clone() else { return Ok(()) };
+        let Some(url) = partition.software.clone() else {
+            return Ok(());
+        };
         let directory = self.node.config.instance_root.join(partition.id.as_str());
         let owner = partition_owner(&directory)?;
         let mut record = self.new_record(partition, &url);
@@ -105,23 +111,41 @@ impl Session<'_, '_> {
     ) -> Result<(), NodeError> {
         let id = partition.id.as_str();
         let mut worker = Worker::start(owner, id, None)?;
-        let mut watcher = Watcher { session: self, partition };
-        let job = Job::Instance(self.instance_job(partition, url, directory.to_owned()));
+        let mut watcher = Watcher {
+            session: self,
+            partition,
+        };
+        let job = Job::Instance(Box::new(self.instance_job(
+            partition,
+            url,
+            directory.to_owned(),
+        )));
         let services = match worker.run(&job, None, &mut watcher)? {
             Done::Instance { services } => services,
-            other => return Err(NodeError::user(format!("the worker of {id} answered {other:?}"))),
+            other => {
+                return Err(NodeError::user(format!(
+                    "the worker of {id} answered {other:?}"
+                )));
+            }
         };
         if partition.requested_state != InstanceState::Started {
             services::stop(self.node, &partition.id)?;
             self.node.reporter.note(id, "deployed and stopped");
-            return Ok(self.master.instance_stopped(&partition.computer, &partition.id)?);
+            return Ok(self
+                .master
+                .instance_stopped(&partition.computer, &partition.id)?);
         }
         self.start(partition, directory, owner, &services)?;
         let results = self.ask_promises(&mut worker, id, directory, None, GRACE)?;
-        record.promises = results.into_iter().map(|result| (result.name.clone(), result)).collect();
+        record.promises = results
+            .into_iter()
+            .map(|result| (result.name.clone(), result))
+            .collect();
         judge(record.promises.values())?;
         self.node.reporter.note(id, "deployed and started");
-        Ok(self.master.instance_started(&partition.computer, &partition.id)?)
+        Ok(self
+            .master
+            .instance_started(&partition.computer, &partition.id)?)
     }
 
     fn instance_job(
@@ -159,10 +183,16 @@ impl Session<'_, '_> {
     fn check(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
         let id = partition.id.as_str();
         let records = self.node.records();
-        let Some(mut record) = records.load(id)? else { return Ok(()) };
+        let Some(mut record) = records.load(id)? else {
+            return Ok(());
+        };
         let now = self.node.clock.now();
-        let due: Vec<_> =
-            record.promises.values().filter(|p| p.is_due(now)).map(|p| p.name.clone()).collect();
+        let due: Vec<_> = record
+            .promises
+            .values()
+            .filter(|p| p.is_due(now))
+            .map(|p| p.name.clone())
+            .collect();
         if due.is_empty() {
             return Ok(());
         }
@@ -177,7 +207,8 @@ impl Session<'_, '_> {
         match &verdict {
             Err(error) => self.tell_error(partition, error),
             Ok(()) if partition.is_in_error() => {
-                self.master.instance_started(&partition.computer, &partition.id)?;
+                self.master
+                    .instance_started(&partition.computer, &partition.id)?;
             }
             Ok(()) => {}
         }
@@ -195,7 +226,11 @@ impl Session<'_, '_> {
         ask_promises(self.node, worker, id, directory, only, grace)
     }
 
-    fn store(&self, partition: &ComputerPartition, record: &PartitionRecord) -> Result<(), NodeError> {
+    fn store(
+        &self,
+        partition: &ComputerPartition,
+        record: &PartitionRecord,
+    ) -> Result<(), NodeError> {
         self.node.records().store(partition.id.as_str(), record)
     }
 
@@ -206,7 +241,10 @@ impl Session<'_, '_> {
             Some(detail) => format!("{error}\n{detail}"),
             None => error.to_string(),
         };
-        if let Err(unheard) = self.master.instance_error(&partition.computer, &partition.id, &text) {
+        if let Err(unheard) = self
+            .master
+            .instance_error(&partition.computer, &partition.id, &text)
+        {
             let text = format!("the Master was not told: {unheard}");
             self.node.reporter.warn(partition.id.as_str(), &text);
         }
@@ -230,7 +268,9 @@ pub(crate) fn ask_promises(
     });
     match worker.run(&job, None, &mut Quiet)? {
         Done::Promises { results } => Ok(results),
-        other => Err(NodeError::user(format!("the worker of {id} answered {other:?}"))),
+        other => Err(NodeError::user(format!(
+            "the worker of {id} answered {other:?}"
+        ))),
     }
 }
 
@@ -254,17 +294,27 @@ pub(crate) fn judge<'a>(
 pub(crate) fn partition_owner(directory: &Path) -> Result<Identity, NodeError> {
     let meta = match std::fs::symlink_metadata(directory) {
         Ok(meta) if meta.is_dir() => meta,
-        Ok(_) => return Err(NodeError::user(format!("{} is no directory", directory.display()))),
+        Ok(_) => {
+            return Err(NodeError::user(format!(
+                "{} is no directory",
+                directory.display()
+            )));
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(NodeError::user(format!("there is no {}", directory.display()))
-                .hint("`slapos node format` makes it"));
+            return Err(
+                NodeError::user(format!("there is no {}", directory.display()))
+                    .hint("`slapos node format` makes it"),
+            );
         }
         Err(error) => return Err(error).context("examine", directory),
     };
     let mode = meta.permissions().mode() & 0o7777;
     if mode != 0o750 {
-        return Err(NodeError::user(format!("{} has mode {mode:04o}, not 0750", directory.display()))
-            .hint("`slapos node format` mends it"));
+        return Err(NodeError::user(format!(
+            "{} has mode {mode:04o}, not 0750",
+            directory.display()
+        ))
+        .hint("`slapos node format` mends it"));
     }
     user::by_uid(meta.uid()).context("look up the owner of", directory)
 }
@@ -276,12 +326,18 @@ struct Watcher<'a, 's, 'n> {
 
 impl Listener for Watcher<'_, '_, '_> {
     fn event(&mut self, event: slapos_engine::Event) {
-        self.session.node.reporter.part(self.partition.id.as_str(), &event);
+        self.session
+            .node
+            .reporter
+            .part(self.partition.id.as_str(), &event);
     }
 
     fn publish(&mut self, connection: IndexMap<String, String>) -> Result<(), String> {
         let ComputerPartition { computer, id, .. } = self.partition;
-        let published = self.session.master.set_connection(computer, id, &connection);
+        let published = self
+            .session
+            .master
+            .set_connection(computer, id, &connection);
         published.map_err(|error| error.to_string())
     }
 }

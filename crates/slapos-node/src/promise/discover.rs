@@ -71,21 +71,35 @@ fn list(
     let mut found = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
         let hidden = name.starts_with('.');
         if hidden || !std::fs::metadata(&path).is_ok_and(|meta| meta.is_file()) {
             continue;
         }
         if let Some(check) = look(&path)? {
-            let title = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(name).to_owned();
-            found.push(Promise { name: name.to_owned(), title, check, path });
+            let title = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .unwrap_or(name)
+                .to_owned();
+            found.push(Promise {
+                name: name.to_owned(),
+                title,
+                check,
+                path,
+            });
         }
     }
     Ok(found)
 }
 
 fn plugin(path: &Path) -> std::io::Result<Option<Check>> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     if path.extension().is_none_or(|extension| extension != "py") || name.starts_with("__init__") {
         return Ok(None);
     }
@@ -114,7 +128,9 @@ fn header(path: &Path) -> std::io::Result<Option<Check>> {
         let mut line = Vec::new();
         start.read_until(b'\n', &mut line)?;
         let line = String::from_utf8_lossy(&line);
-        let Some(json) = line.strip_prefix(HEADER) else { continue };
+        let Some(json) = line.strip_prefix(HEADER) else {
+            continue;
+        };
         return Ok(Some(match serde_json::from_str(json) {
             Ok(header) => Check::Native(header),
             Err(error) => Check::Impossible(format!("its `{HEADER}` line is wrong: {error}")),

@@ -39,7 +39,8 @@ impl PromiseResult {
     pub fn is_due(&self, now: Timestamp) -> bool {
         let age = now.duration_since(self.date);
         // A clock that was set back must not silence a promise.
-        age.is_negative() || age > SignedDuration::try_from_secs_f64(self.periodicity).unwrap_or_default()
+        age.is_negative()
+            || age > SignedDuration::try_from_secs_f64(self.periodicity).unwrap_or_default()
     }
 }
 

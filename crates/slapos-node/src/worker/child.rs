@@ -18,17 +18,28 @@ pub(super) struct Channel(Mutex<(Stdin, Stdout)>);
 impl Channel {
     /// Says something that needs no answer. A node that is gone kills this process anyway.
     fn tell(&self, message: &Message) {
-        let mut pipes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut pipes = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = write_line(&mut pipes.1, message);
     }
 
     /// Asks the node to publish connection parameters.
     pub(super) fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), String> {
-        let mut pipes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let message = Message::Publish { connection: connection.clone() };
+        let mut pipes = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let message = Message::Publish {
+            connection: connection.clone(),
+        };
         write_line(&mut pipes.1, &message).map_err(|error| error.to_string())?;
         let mut line = String::new();
-        pipes.0.read_line(&mut line).map_err(|error| error.to_string())?;
+        pipes
+            .0
+            .read_line(&mut line)
+            .map_err(|error| error.to_string())?;
         let reply: Reply = serde_json::from_str(&line).map_err(|error| error.to_string())?;
         reply.refused.map_or(Ok(()), Err)
     }
@@ -36,7 +47,9 @@ impl Channel {
 
 impl Observer for Channel {
     fn event(&self, event: &Event) {
-        self.tell(&Message::Event { what: event.clone() });
+        self.tell(&Message::Event {
+            what: event.clone(),
+        });
     }
 }
 
@@ -53,7 +66,10 @@ pub fn serve() -> std::io::Result<()> {
     loop {
         let mut line = String::new();
         let read = {
-            let pipes = channel.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let pipes = channel
+                .0
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             pipes.0.read_line(&mut line)?
         };
         if read == 0 {
@@ -73,7 +89,7 @@ pub fn serve() -> std::io::Result<()> {
 fn work(job: Job, channel: &std::sync::Arc<Channel>) -> Result<Done, Failure> {
     match job {
         Job::Software(job) => build::build(&job, channel),
-        Job::Instance(job) => deploy::deploy(job, channel),
+        Job::Instance(job) => deploy::deploy(*job, channel),
         Job::Promises(job) => promises(&job),
         Job::Remove(job) => remove(&job),
     }
@@ -85,7 +101,8 @@ fn promises(job: &PromiseJob) -> Result<Done, Failure> {
         grace: Duration::try_from_secs_f64(job.grace).unwrap_or_default(),
     };
     let results = check_all(&job.directory, job.only.as_deref(), limits);
-    let results = results.map_err(|error| Failure::io("check the promises of", &job.directory, &error))?;
+    let results =
+        results.map_err(|error| Failure::io("check the promises of", &job.directory, &error))?;
     Ok(Done::Promises { results })
 }
 
@@ -109,7 +126,11 @@ fn remove(job: &RemoveJob) -> Result<Done, Failure> {
 impl Failure {
     /// A failure that reads `message`.
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), detail: None, hint: None }
+        Self {
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
     }
 
     /// The operating system refused to `what` (a verb) `path`.
@@ -140,7 +161,11 @@ impl From<slapos_engine::BuildError> for Failure {
                     [one] => format!("part `{one}` failed"),
                     several => format!("parts {} failed", several.join(", ")),
                 };
-                Self { message, detail: Some(detail.join("\n")), hint: None }
+                Self {
+                    message,
+                    detail: Some(detail.join("\n")),
+                    hint: None,
+                }
             }
             other => Self::new(other.to_string()),
         }
@@ -149,7 +174,11 @@ impl From<slapos_engine::BuildError> for Failure {
 
 impl From<slapos_profile::ProfileError> for Failure {
     fn from(error: slapos_profile::ProfileError) -> Self {
-        Self { message: error.to_string(), detail: Some(error.render(false)), hint: None }
+        Self {
+            message: error.to_string(),
+            detail: Some(error.render(false)),
+            hint: None,
+        }
     }
 }
 

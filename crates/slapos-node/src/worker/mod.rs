@@ -13,10 +13,10 @@ mod protocol;
 mod tree;
 
 pub use child::serve;
-pub use slapos_engine::Event;
 pub use parent::{Listener, Worker};
 pub use protocol::{
     Done, Failure, InstanceJob, Job, Message, PromiseJob, RemoveJob, Reply, Service, SoftwareJob,
     TreeAlias,
 };
+pub use slapos_engine::Event;
 pub use tree::Tree;

@@ -21,7 +21,7 @@ pub enum Job {
     /// Build a Software Release; as the owner of the software root.
     Software(SoftwareJob),
     /// Process an instance; as the partition's user.
-    Instance(InstanceJob),
+    Instance(Box<InstanceJob>),
     /// Check the promises of an instance; as the partition's user.
     Promises(PromiseJob),
     /// Remove a directory, or only what is in it.

@@ -146,7 +146,7 @@ fn assignments_come_last() {
         ("<command line>:5".to_owned(), 0)
     );
     assert_eq!(
-        &*profile.files()[span.file.0 as usize]
+        profile.files()[span.file.0 as usize]
             .text
             .lines()
             .nth(4)

@@ -31,14 +31,15 @@ pub(crate) fn launch(outbox: UnboundedSender<Message>, id: Id, job: Job) {
 }
 
 /// Sends `Ended` when the process behind `pidfd` ended.
-pub(crate) fn watch(
-    outbox: UnboundedSender<Message>,
-    id: Id,
-    spawn: String,
-    pidfd: Arc<OwnedFd>,
-) {
+pub(crate) fn watch(outbox: UnboundedSender<Message>, id: Id, spawn: String, pidfd: Arc<OwnedFd>) {
     tokio::spawn(async move {
-        match AsyncFd::with_interest(pidfd, Interest::READABLE) {
+        #[allow(
+            deprecated,
+            reason = "its successor is the same but `unsafe` for types that may change or close \
+                      their descriptor, which a shared OwnedFd does not"
+        )]
+        let registered = AsyncFd::with_interest(pidfd, Interest::READABLE);
+        match registered {
             Ok(pidfd) => drop(pidfd.readable().await),
             Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
         }
@@ -84,13 +85,17 @@ pub(crate) fn reap_strangers(supervisor: &Supervisor) {
             return;
         };
         let number = u32::try_from(pid.as_raw()).unwrap_or(0);
-        let is_leader = |(leader, pid): (&Option<Arc<OwnedFd>>, u32)| leader.is_some() && pid == number;
+        let is_leader =
+            |(leader, pid): (&Option<Arc<OwnedFd>>, u32)| leader.is_some() && pid == number;
         let mut processes = supervisor.processes.values();
         if processes.any(|process| is_leader((&process.leader, process.origin.leader))) {
             // Its own message is on the way; the rest of the dead are looked at after it.
             return;
         }
-        let _ = waitid(WaitId::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
+        let _ = waitid(
+            WaitId::Pid(pid),
+            WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG,
+        );
     }
 }
 

@@ -255,7 +255,8 @@ impl Supervisor {
             Action::Signal { signal, group, .. } => {
                 if let Err(error) = process.signal(signal, group) {
                     let name = process.display();
-                    self.journal.warn(&format!("{name}: cannot send {signal}: {error}"));
+                    self.journal
+                        .warn(&format!("{name}: cannot send {signal}: {error}"));
                 }
             }
             Action::Sweep => self.sweep_due = Some(self.now()),
@@ -382,7 +383,11 @@ impl Supervisor {
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
-        let Some(pidfd) = process.leader.clone().filter(|_| process.origin.spawn == spawn) else {
+        let Some(pidfd) = process
+            .leader
+            .clone()
+            .filter(|_| process.origin.spawn == spawn)
+        else {
             return;
         };
         match background::exit_of(&pidfd, &process.origin) {
@@ -400,7 +405,10 @@ impl Supervisor {
             return;
         }
         self.sweep_due = None;
-        let draining = self.processes.iter().filter(|(_, p)| p.machine.is_draining());
+        let draining = self
+            .processes
+            .iter()
+            .filter(|(_, p)| p.machine.is_draining());
         let origins: Vec<_> = draining.map(|(id, p)| (*id, p.origin.clone())).collect();
         if !origins.is_empty() {
             self.sweeping = true;
@@ -411,7 +419,11 @@ impl Supervisor {
     fn on_swept(&mut self, found: Vec<(Id, String, bool)>) {
         self.sweeping = false;
         for (id, spawn, remain) in found {
-            if self.processes.get(&id).is_some_and(|p| p.origin.spawn == spawn) {
+            if self
+                .processes
+                .get(&id)
+                .is_some_and(|p| p.origin.spawn == spawn)
+            {
                 self.feed(id, Event::Survivors(remain));
             }
         }

@@ -176,7 +176,9 @@ impl Supervisor {
             self.change_group(name, &mut touched);
         }
         let shape = Shape::This(self.update_answer(changes, &touched));
-        let items = touched.iter().filter_map(|(id, _)| self.item(*id, Goal::Settled));
+        let items = touched
+            .iter()
+            .filter_map(|(id, _)| self.item(*id, Goal::Settled));
         Ok((items.collect(), shape))
     }
 
@@ -282,7 +284,9 @@ impl Supervisor {
         }
         let groups = &self.groups;
         let rank = |process: &Process| {
-            let group = groups.get(&process.group).map_or(999, |active| active.priority);
+            let group = groups
+                .get(&process.group)
+                .map_or(999, |active| active.priority);
             (group, process.spec.priority)
         };
         let alive = |process: &&Process| !process.machine.state().is_down();

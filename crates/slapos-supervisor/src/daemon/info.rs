@@ -77,8 +77,18 @@ pub(crate) fn config(group: &Group, spec: &ProgramSpec, in_use: bool) -> Value {
         ("autostart", spec.autostart.into()),
         ("process_prio", spec.priority.into()),
         ("group_prio", group.priority.into()),
-        ("command", shlex::try_join(spec.command.iter().map(String::as_str)).unwrap_or_default().into()),
-        ("directory", directory.map_or(String::new(), |path| path.display().to_string()).into()),
+        (
+            "command",
+            shlex::try_join(spec.command.iter().map(String::as_str))
+                .unwrap_or_default()
+                .into(),
+        ),
+        (
+            "directory",
+            directory
+                .map_or(String::new(), |path| path.display().to_string())
+                .into(),
+        ),
         ("startsecs", i64::from(spec.startsecs).into()),
         ("startretries", i64::from(spec.startretries).into()),
         ("exitcodes", codes.into()),

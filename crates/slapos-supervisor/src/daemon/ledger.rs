@@ -112,7 +112,10 @@ mod tests {
         assert!(Ledger::read(&path).unwrap().is_none());
         ledger().write(&path).unwrap();
         let read = Ledger::read(&path).unwrap().unwrap();
-        assert_eq!(format!("{:?}", read.groups), format!("{:?}", ledger().groups));
+        assert_eq!(
+            format!("{:?}", read.groups),
+            format!("{:?}", ledger().groups)
+        );
     }
 
     #[test]

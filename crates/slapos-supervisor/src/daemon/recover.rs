@@ -53,7 +53,8 @@ impl Supervisor {
         });
         let found = self.tagged();
         if let Some(ledger) = ledger {
-            self.journal.info("the daemon before was killed: taking over");
+            self.journal
+                .info("the daemon before was killed: taking over");
             for group in ledger.groups {
                 self.restore_group(group, &found);
             }
@@ -114,7 +115,7 @@ impl Supervisor {
         if record.state.is_down() {
             return;
         }
-        if record.pid == 0 {
+        if record.pid == 0 && record.state != State::Backoff {
             // The spawn was announced and not begun.
             if record.state == State::Starting {
                 self.feed(id, Event::Start);
@@ -168,7 +169,10 @@ impl Supervisor {
         let mut strangers = Vec::new();
         for stranger in found {
             let group = &stranger.tag.group;
-            let mut named = self.processes.values().filter(|p| stranger.is_of(group, &p.spec));
+            let mut named = self
+                .processes
+                .values()
+                .filter(|p| stranger.is_of(group, &p.spec));
             let place = named.find(|process| process.group == *group);
             let doomed = match place {
                 None => true,
@@ -201,7 +205,9 @@ fn leader_of(group: &str, record: &ProcessRecord, found: &[Found]) -> Option<Ori
             spawn: record.spawn.clone(),
         });
     }
-    let leaders = found.iter().filter(|f| f.leads() && f.is_of(group, &record.spec));
+    let leaders = found
+        .iter()
+        .filter(|f| f.leads() && f.is_of(group, &record.spec));
     let candidates = leaders.filter(|found| {
         if record.pid == 0 && !record.spawn.is_empty() {
             found.tag.spawn == record.spawn

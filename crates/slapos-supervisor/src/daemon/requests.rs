@@ -6,10 +6,10 @@ use slapos_sys::process::Signal;
 
 use super::background::with_rights_of;
 use super::core::{Id, Mood, Process, Reply, Supervisor};
+use super::info;
 use super::journal;
 use super::logs::{self, Log};
 use super::waiters::{Goal, Item, Shape, Waiter};
-use super::info;
 use crate::fault::{self, fault};
 use crate::spec::StopSignal;
 use crate::state::State;
@@ -197,7 +197,12 @@ impl Supervisor {
         let mut infos = Vec::new();
         for group in self.defined.values() {
             let in_use = self.groups.contains_key(&group.name);
-            infos.extend(group.programs.iter().map(|spec| info::config(group, spec, in_use)));
+            infos.extend(
+                group
+                    .programs
+                    .iter()
+                    .map(|spec| info::config(group, spec, in_use)),
+            );
         }
         Value::Array(infos)
     }
@@ -227,8 +232,15 @@ impl Supervisor {
         let id = self.find(namespec)?;
         let runs = self.processes[&id].machine.runs();
         self.start(id)?;
-        let goal = if wait { Goal::Running { runs } } else { Goal::Nowhere };
-        Ok(Answer::Wait(self.item(id, goal).into_iter().collect(), Shape::One))
+        let goal = if wait {
+            Goal::Running { runs }
+        } else {
+            Goal::Nowhere
+        };
+        Ok(Answer::Wait(
+            self.item(id, goal).into_iter().collect(),
+            Shape::One,
+        ))
     }
 
     fn stop_process(&mut self, namespec: &str, wait: bool) -> Result<Answer, Fault> {
@@ -238,7 +250,10 @@ impl Supervisor {
         let id = self.find(namespec)?;
         self.stop(id)?;
         let goal = if wait { Goal::Down } else { Goal::Nowhere };
-        Ok(Answer::Wait(self.item(id, goal).into_iter().collect(), Shape::One))
+        Ok(Answer::Wait(
+            self.item(id, goal).into_iter().collect(),
+            Shape::One,
+        ))
     }
 
     /// Starts those that are not up.
@@ -247,7 +262,11 @@ impl Supervisor {
         for id in ids {
             let runs = self.processes[&id].machine.runs();
             if self.start(id).is_ok() {
-                let goal = if wait { Goal::Running { runs } } else { Goal::Nowhere };
+                let goal = if wait {
+                    Goal::Running { runs }
+                } else {
+                    Goal::Nowhere
+                };
                 items.extend(self.item(id, goal));
             }
         }
@@ -351,8 +370,7 @@ fn cleared((mut item, log): (Item, Option<Log>)) -> Item {
             .and_then(|done| done.map_err(|error| error.to_string()))
     });
     let name = &item.name;
-    item.outcome =
-        Some(result.map_err(|error| fault(fault::FAILED, format!("{name}: {error}"))));
+    item.outcome = Some(result.map_err(|error| fault(fault::FAILED, format!("{name}: {error}"))));
     item
 }
 
@@ -364,7 +382,9 @@ fn whole_group(namespec: &str) -> Option<&str> {
 
 fn read(log: Log, params: &Params<'_>, first: usize) -> Result<Answer, Fault> {
     let (offset, length) = (params.number(first)?, params.number(first + 1)?);
-    let length = u64::try_from(length).ok().filter(|length| offset >= 0 || *length == 0);
+    let length = u64::try_from(length)
+        .ok()
+        .filter(|length| offset >= 0 || *length == 0);
     let length = length.ok_or_else(|| fault(fault::BAD_ARGUMENTS, "offset and length"))?;
     Ok(Answer::Read(Box::new(move || {
         let bytes = read_as(&log, || logs::read(&log.path, offset, length))?;

@@ -62,7 +62,9 @@ impl Supervisor {
             }
             let all = waiter.items.iter().all(|item| item.outcome.is_some());
             let gone = waiter.reply.as_ref().is_none_or(Reply::is_closed);
-            if (all || gone) && let Some(reply) = waiter.reply.take() {
+            if (all || gone)
+                && let Some(reply) = waiter.reply.take()
+            {
                 let _ = reply.send(answer(waiter));
             }
         }
@@ -83,16 +85,17 @@ fn arrival(process: Option<&Process>, item: &Item) -> Option<Result<(), Fault>> 
     match item.goal {
         Goal::Nowhere => Some(Ok(())),
         Goal::Down => state.is_down().then_some(Ok(())),
-        Goal::Settled => {
-            (process.next.is_nothing() && state != State::Stopping).then_some(Ok(()))
-        }
+        Goal::Settled => (process.next.is_nothing() && state != State::Stopping).then_some(Ok(())),
         Goal::Running { runs } if process.machine.runs() > runs => Some(Ok(())),
         Goal::Running { .. } if process.next.start || state == State::Starting => None,
         Goal::Running { .. } => {
             let error = process.machine.error();
             Some(Err(match error {
                 "" => fault(fault::ABNORMAL_TERMINATION, process.display()),
-                error => fault(fault::SPAWN_ERROR, format!("{}: {error}", process.display())),
+                error => fault(
+                    fault::SPAWN_ERROR,
+                    format!("{}: {error}", process.display()),
+                ),
             }))
         }
     }

@@ -153,7 +153,8 @@ fn set(
         }
         "stopsignal" => {
             let signal = value.parse();
-            spec.stopsignal = signal.map_err(|message: String| config.error(section, key, message))?;
+            spec.stopsignal =
+                signal.map_err(|message: String| config.error(section, key, message))?;
         }
         "stopwaitsecs" => spec.stopwaitsecs = number(config, section, key, value)?,
         "stopasgroup" => spec.stopasgroup = boolean(config, section, key, value)?,
@@ -185,7 +186,12 @@ fn command(config: &Config, section: &str, value: &str) -> Result<Vec<String>, C
         })
 }
 
-fn joined_errors(config: &Config, section: &str, key: &str, value: &str) -> Result<(), ConfigError> {
+fn joined_errors(
+    config: &Config,
+    section: &str,
+    key: &str,
+    value: &str,
+) -> Result<(), ConfigError> {
     if boolean(config, section, key, value)? {
         return Ok(());
     }
@@ -302,7 +308,9 @@ pub(super) fn environment(text: &str) -> Result<IndexMap<String, String>, String
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let Some((name, after)) = rest.split_once('=') else {
-            return Err(format!("expected NAME=\"value\" in `environment`, got `{rest}`"));
+            return Err(format!(
+                "expected NAME=\"value\" in `environment`, got `{rest}`"
+            ));
         };
         let name = name.trim();
         if name.is_empty() || name.contains([',', '"', '\'', ' ']) {

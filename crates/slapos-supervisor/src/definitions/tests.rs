@@ -55,7 +55,8 @@ fn reads_what_the_original_node_writes() {
 #[test]
 fn what_is_written_reads_like_supervisor() {
     let mut spec = ProgramSpec::new("p_web", vec!["/bin/web".into(), "a b".into(), "5%".into()]);
-    spec.environment.insert("GREETING".into(), "it's \"me\"".into());
+    spec.environment
+        .insert("GREETING".into(), "it's \"me\"".into());
     spec.stdout_logfile = Some("/p/.web.log".into());
     insta::assert_snapshot!(render("p", &[spec]).unwrap(), @r#"
     [group:p]

@@ -102,14 +102,15 @@ fn options(spec: &ProgramSpec) -> io::Result<Vec<(&'static str, String)>> {
         ("priority", Some(spec.priority.to_string())),
     ];
     let set = options.into_iter();
-    Ok(set
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect())
+    Ok(set.filter_map(|(key, value)| Some((key, value?))).collect())
 }
 
 fn command(spec: &ProgramSpec) -> io::Result<String> {
     if spec.command.is_empty() {
-        return Err(invalid(format!("program `{}` has no command", spec.program)));
+        return Err(invalid(format!(
+            "program `{}` has no command",
+            spec.program
+        )));
     }
     let words = spec.command.iter().map(String::as_str);
     shlex::try_join(words).map_err(|error| {
@@ -131,7 +132,10 @@ fn environment(spec: &ProgramSpec) -> io::Result<Option<String>> {
 
 /// In double quotes, but for the double quotes themselves, which go into single ones.
 fn quote(value: &str) -> String {
-    let pieces: Vec<_> = value.split('"').map(|piece| format!("\"{piece}\"")).collect();
+    let pieces: Vec<_> = value
+        .split('"')
+        .map(|piece| format!("\"{piece}\""))
+        .collect();
     match value.contains('"') && !value.contains('\'') {
         true => format!("'{value}'"),
         false => pieces.join("'\"'"),

@@ -153,7 +153,10 @@ fn an_adopted_process_is_not_started_again() {
     let mut machine = Machine::new(policy());
     let age = secs(100);
     machine.handle(Event::Adopted { pid: PID, age }, secs(0));
-    assert_eq!((machine.state(), machine.pid()), (State::Running, Some(PID)));
+    assert_eq!(
+        (machine.state(), machine.pid()),
+        (State::Running, Some(PID))
+    );
     assert_eq!(machine.handle(Event::Start, secs(1)).actions, []);
     let second = Event::Adopted { pid: 101, age };
     assert_eq!(machine.handle(second, secs(1)).actions, [kill(101)]);
@@ -171,6 +174,9 @@ fn what_ended_unwatched_is_treated_as_if_it_had_been_seen() {
     assert_eq!(vanish(State::Running, AutoRestart::Always), State::Backoff);
     assert_eq!(vanish(State::Running, AutoRestart::Never), State::Exited);
     assert_eq!(vanish(State::Starting, AutoRestart::Never), State::Backoff);
-    assert_eq!(vanish(State::Stopping, AutoRestart::Always), State::Stopping);
+    assert_eq!(
+        vanish(State::Stopping, AutoRestart::Always),
+        State::Stopping
+    );
     assert_eq!(vanish(State::Exited, AutoRestart::Always), State::Stopped);
 }

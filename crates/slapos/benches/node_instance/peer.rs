@@ -10,14 +10,14 @@ use slapos_testkit::wait_for;
 use crate::{NOOP_RUNS, Pass, median, profile};
 
 /// An installation of the original.
-pub struct Peer {
+pub(crate) struct Peer {
     venv: PathBuf,
     user: Option<String>,
 }
 
 impl Peer {
     /// The installation at `$PEER/venv`, if there is one that can be used.
-    pub fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         let peer = std::env::var_os("PEER").map_or("/var/tmp/slapos-peer".into(), PathBuf::from);
         let venv = peer.join("venv");
         let user = std::env::var("PEER_USER").unwrap_or_else(|_| "slappeer".to_owned());
@@ -25,12 +25,18 @@ impl Peer {
         if !slapos_testkit::is_root() {
             return Some(Self { venv, user: None });
         }
-        let known = Command::new("id").arg(&user).output().is_ok_and(|id| id.status.success());
-        known.then_some(Self { venv, user: Some(user) })
+        let known = Command::new("id")
+            .arg(&user)
+            .output()
+            .is_ok_and(|id| id.status.success());
+        known.then_some(Self {
+            venv,
+            user: Some(user),
+        })
     }
 
     /// Deploys `count` instances and measures further passes.
-    pub fn measure(&self, count: u32) -> Pass {
+    pub(crate) fn measure(&self, count: u32) -> Pass {
         let run = Deployment::new(self, count);
         Pass {
             noop: median(NOOP_RUNS, || run.slapos(&["node", "instance"])),
@@ -50,16 +56,30 @@ impl<'a> Deployment<'a> {
     fn new(peer: &'a Peer, count: u32) -> Self {
         let directory = tempfile::Builder::new().prefix("slapos-peer-").tempdir();
         let directory = directory.expect("a temporary directory can be made");
-        let mut run = Self { peer, directory, master: None };
+        let mut run = Self {
+            peer,
+            directory,
+            master: None,
+        };
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let port = port.expect("a port is free").port();
         let software = run.write_files(count, port);
-        let master = run.slapos(&["proxy", "start"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let master = run
+            .slapos(&["proxy", "start"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         run.master = Some(master.expect("the original's Master can be started"));
-        wait_for("the original's Master", 30, || TcpStream::connect(("127.0.0.1", port)).ok());
+        wait_for("the original's Master", 30, || {
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
         run.done(&mut run.slapos(&["node", "format", "--now"]));
         run.done(&mut run.request_all(&software, count, port));
-        for command in [["node", "software"], ["node", "supervisord"], ["node", "instance"]] {
+        for command in [
+            ["node", "software"],
+            ["node", "supervisord"],
+            ["node", "instance"],
+        ] {
             run.done(&mut run.slapos(&command));
         }
         run
@@ -81,7 +101,10 @@ impl<'a> Deployment<'a> {
         let mut format = String::from("[computer]\naddress = 127.0.0.1/255.255.255.255\n");
         for index in 0..count {
             std::fs::create_dir(self.path(&format!("inst/slappart{index}"))).expect("it is ours");
-            let _ = write!(format, "\n[partition_{index}]\naddress = 127.0.0.1/255.255.255.255 ::1/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\npathname = slappart{index}\nuser = {user}\nnetwork_interface =\n");
+            let _ = write!(
+                format,
+                "\n[partition_{index}]\naddress = 127.0.0.1/255.255.255.255 ::1/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\npathname = slappart{index}\nuser = {user}\nnetwork_interface =\n"
+            );
         }
         std::fs::write(self.path("etc/slapformat.cfg"), format).expect("it is ours");
         std::fs::write(self.path("etc/slapos.cfg"), self.config(count, port)).expect("it is ours");
@@ -126,9 +149,17 @@ database_uri = {here}/var/proxy.db
 
     fn give_to_user(&self) {
         let here = self.directory.path();
-        self.done(Command::new("chmod").args(["-R", "u=rwX,g=rX,o="]).arg(here));
+        self.done(
+            Command::new("chmod")
+                .args(["-R", "u=rwX,g=rX,o="])
+                .arg(here),
+        );
         if let Some(user) = &self.peer.user {
-            self.done(Command::new("chown").args(["-R", &format!("{user}:")]).arg(here));
+            self.done(
+                Command::new("chown")
+                    .args(["-R", &format!("{user}:")])
+                    .arg(here),
+            );
         }
     }
 
@@ -139,13 +170,19 @@ database_uri = {here}/var/proxy.db
             None => Command::new(program),
             Some(user) => {
                 let mut command = Command::new("setpriv");
-                command.args(["--reuid", user, "--regid", user, "--init-groups"]).arg(program);
+                command
+                    .args(["--reuid", user, "--regid", user, "--init-groups"])
+                    .arg(program);
                 command
             }
         };
         let config = self.path("etc/slapos.cfg");
-        command.current_dir(self.directory.path()).env("HOME", self.directory.path());
-        command.env("SLAPOS_CONFIGURATION", &config).env("SLAPOS_CLIENT_CONFIGURATION", &config);
+        command
+            .current_dir(self.directory.path())
+            .env("HOME", self.directory.path());
+        command
+            .env("SLAPOS_CONFIGURATION", &config)
+            .env("SLAPOS_CLIENT_CONFIGURATION", &config);
         command
     }
 
@@ -175,7 +212,11 @@ for i in range({count}):
     fn done(&self, command: &mut Command) {
         let output = command.output().expect("the original can be executed");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+        assert!(
+            output.status.success(),
+            "{command:?}: {}\n{said}",
+            output.status
+        );
     }
 }
 

@@ -56,7 +56,7 @@ config = $${config-file:output}
 ";
 
 /// Writes the profiles into `directory` and returns the path of `software.cfg`.
-pub fn write(directory: &Path) -> PathBuf {
+pub(crate) fn write(directory: &Path) -> PathBuf {
     std::fs::create_dir_all(directory).expect("the benchmark's directory can be made");
     let software = directory.join("software.cfg");
     let here = directory.display().to_string();

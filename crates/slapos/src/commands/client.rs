@@ -17,7 +17,12 @@ pub(crate) fn supply(global: &Global, supply: &Supply) -> Result<u8, NodeError> 
 }
 
 pub(crate) fn remove(global: &Global, supply: &Supply) -> Result<u8, NodeError> {
-    set_software(global, supply, SoftwareState::Destroyed, "is to be removed from")
+    set_software(
+        global,
+        supply,
+        SoftwareState::Destroyed,
+        "is to be removed from",
+    )
 }
 
 fn set_software(
@@ -40,18 +45,19 @@ fn set_software(
     master(&config)?.supply(&url, &computer, state)?;
     match global.json {
         true => say_json(&json!({ "software-url": url, "computer": computer, "state": state })),
-        false => say(&format!("{url} {words} {computer}; `slapos node software` does it.")),
+        false => say(&format!(
+            "{url} {words} {computer}; `slapos node software` does it."
+        )),
     }
     Ok(0)
 }
 
 pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeError> {
     let config = place::config(global)?;
-    let url = place::software_url(&request.software)
-        .or_else(|error| match request.state {
-            Some(InstanceState::Destroyed) => Ok(SoftwareUrl::new(request.software.as_str())),
-            _ => Err(error),
-        })?;
+    let url = place::software_url(&request.software).or_else(|error| match request.state {
+        Some(InstanceState::Destroyed) => Ok(SoftwareUrl::new(request.software.as_str())),
+        _ => Err(error),
+    })?;
     let mut wanted = InstanceRequest::new(request.name.as_str(), url);
     wanted.state = request.state;
     wanted.sla = request.node.iter().cloned().collect();
@@ -79,7 +85,9 @@ pub(super) fn ask(
         wanted.software_type.clone_from(&existing.software_type);
     }
     if !wanted.sla.contains_key("computer_guid") {
-        wanted.sla.insert("computer_guid".to_owned(), config.computer_id.to_string());
+        wanted
+            .sla
+            .insert("computer_guid".to_owned(), config.computer_id.to_string());
     }
     master.request(&wanted)?.ok_or_else(|| {
         NodeError::user("the Master has not allocated the instance yet")
@@ -92,7 +100,9 @@ fn unique(pairs: &[(String, String)]) -> Result<IndexMap<String, String>, NodeEr
     let mut map = IndexMap::new();
     for (key, value) in pairs {
         if map.insert(key.clone(), value.clone()).is_some() {
-            return Err(NodeError::user(format!("the parameter `{key}` is given twice")));
+            return Err(NodeError::user(format!(
+                "the parameter `{key}` is given twice"
+            )));
         }
     }
     Ok(map)
@@ -111,9 +121,15 @@ fn show_answer(global: &Global, name: &str, answer: &InstanceAnswer) {
             "connection-parameters": answer.connection,
         }));
     }
-    say(&format!("Instance requested.\nState is : {}.", answer.state));
+    say(&format!(
+        "Instance requested.\nState is : {}.",
+        answer.state
+    ));
     say("Connection parameters of instance are:");
-    answer.connection.iter().for_each(|(key, value)| say(&format!("  {key} = {value}")));
+    answer
+        .connection
+        .iter()
+        .for_each(|(key, value)| say(&format!("  {key} = {value}")));
     say("You can rerun the command to get up-to-date information.");
 }
 

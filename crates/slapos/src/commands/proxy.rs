@@ -23,13 +23,21 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
 
 fn start(config: &NodeConfig) -> Result<u8, NodeError> {
     let Some(proxy) = &config.proxy else {
-        return Err(NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
-            .hint("add the section with host, port and database_uri"));
+        return Err(
+            NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
+                .hint("add the section with host, port and database_uri"),
+        );
     };
     ensure_token(config)?;
-    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
+    let token = config
+        .master_token_file
+        .as_deref()
+        .map(read_token)
+        .transpose()?;
     let Some(token) = token else {
-        return Err(NodeError::user("the Master has no token, and it trusts nobody without"));
+        return Err(NodeError::user(
+            "the Master has no token, and it trusts nobody without",
+        ));
     };
     let master = MasterConfig {
         host: proxy.host.clone(),
@@ -39,7 +47,10 @@ fn start(config: &NodeConfig) -> Result<u8, NodeError> {
         computer_id: config.computer_id.clone(),
         local_software_release_root: "/".into(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| NodeError::user(format!("cannot start: {error}")))?;
     runtime
         .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
@@ -50,7 +61,9 @@ fn start(config: &NodeConfig) -> Result<u8, NodeError> {
 /// Ends when this process is asked to.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
@@ -61,20 +74,15 @@ fn show_overview(global: &Global, show: &Show, overview: &Overview) {
     if global.json {
         return say_json(&serde_json::json!(overview));
     }
-    let chosen = [show.computers, show.software, show.partitions, show.params, show.network];
-    let all = !chosen.contains(&true);
-    let tables: [(bool, &str, fn(&Overview) -> Table); 5] = [
-        (show.computers, "computers", computers),
-        (show.software, "software", software),
-        (show.partitions, "partitions", partitions),
-        (show.params, "params", params),
-        (show.network, "network", network),
+    let shown = [
+        (show.computers, "computers", computers(overview)),
+        (show.software, "software", software(overview)),
+        (show.partitions, "partitions", partitions(overview)),
+        (show.params, "params", params(overview)),
+        (show.network, "network", network(overview)),
     ];
-    for (wanted, name, make) in tables {
-        if !wanted && !all {
-            continue;
-        }
-        let table = make(overview);
+    let all = !shown.iter().any(|(chosen, ..)| *chosen);
+    for (_, name, table) in shown.iter().filter(|(chosen, ..)| *chosen || all) {
         match table.is_empty() {
             true => say(&format!("{name}: empty\n")),
             false => say(&format!("{name}:\n{table}\n")),
@@ -85,8 +93,15 @@ fn show_overview(global: &Global, show: &Show, overview: &Overview) {
 fn computers(overview: &Overview) -> Table {
     let mut table = Table::new(&["computer", "address", "formatted at"]);
     for computer in &overview.computers {
-        let formatted = computer.formatted_at.clone().unwrap_or_else(|| "never".to_owned());
-        table.row([computer.reference.to_string(), computer.address.clone(), formatted]);
+        let formatted = computer
+            .formatted_at
+            .clone()
+            .unwrap_or_else(|| "never".to_owned());
+        table.row([
+            computer.reference.to_string(),
+            computer.address.clone(),
+            formatted,
+        ]);
     }
     table
 }
@@ -106,7 +121,14 @@ fn software(overview: &Overview) -> Table {
 }
 
 fn partitions(overview: &Overview) -> Table {
-    let mut table = Table::new(&["computer", "partition", "instance", "type", "wanted", "reported"]);
+    let mut table = Table::new(&[
+        "computer",
+        "partition",
+        "instance",
+        "type",
+        "wanted",
+        "reported",
+    ]);
     for instance in &overview.instances {
         table.row([
             instance.computer.to_string(),
@@ -138,7 +160,11 @@ fn params(overview: &Overview) -> Table {
 fn network(overview: &Overview) -> Table {
     let mut table = Table::new(&["computer", "partition", "addresses"]);
     for partition in &overview.partitions {
-        let addresses: Vec<_> = partition.ip_list.iter().map(|(_, ip)| ip.to_string()).collect();
+        let addresses: Vec<_> = partition
+            .ip_list
+            .iter()
+            .map(|(_, ip)| ip.to_string())
+            .collect();
         table.row([
             partition.computer.to_string(),
             partition.reference.to_string(),
@@ -149,7 +175,9 @@ fn network(overview: &Overview) -> Table {
 }
 
 fn reported(report: Option<&slapos_slap::Report>) -> String {
-    let Some(report) = report else { return "nothing yet".to_owned() };
+    let Some(report) = report else {
+        return "nothing yet".to_owned();
+    };
     match report.message.lines().next() {
         Some(message) => format!("{}: {message}", report.state),
         None => report.state.clone(),

@@ -1,5 +1,7 @@
 //! `slapos node supervisord`, `supervisorctl` and its short forms.
 
+use std::time::Duration;
+
 use serde_json::json;
 use slapos_node::{NodeConfig, NodeError, supervisor};
 use slapos_supervisor::{Client, Paths, ProcessInfo, run_daemon};
@@ -8,11 +10,15 @@ use super::with_node;
 use crate::cli::{Global, Node};
 use crate::output::{Table, say, say_json};
 
-const TAIL_BYTES: u64 = 4096;
+const TAIL_BYTES: u32 = 4096;
+/// How long a service may take to start or end: its own 60 seconds, and some more.
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(90));
 
 pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Result<u8, NodeError> {
     if let Node::Supervisord { nodaemon: true } = command {
-        return run_daemon(&Paths::new(&config.instance_root)).map(|()| 0).map_err(words);
+        return run_daemon(&Paths::new(&config.instance_root))
+            .map(|()| 0)
+            .map_err(words);
     }
     let client = with_node(global, config, supervisor)?;
     match command {
@@ -30,7 +36,9 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
 }
 
 fn control(global: &Global, client: &Client, words: &[String]) -> Result<u8, NodeError> {
-    let (action, names) = words.split_first().map_or(("", &[][..]), |(a, n)| (a.as_str(), n));
+    let (action, names) = words
+        .split_first()
+        .map_or(("", &[][..]), |(a, n)| (a.as_str(), n));
     match action {
         "status" => status(global, client, names),
         "start" | "stop" => each(names, |name| act(client, action, name)),
@@ -40,15 +48,14 @@ fn control(global: &Global, client: &Client, words: &[String]) -> Result<u8, Nod
         }),
         "tail" => each(names, |name| tail(client, name, TAIL_BYTES).map(drop)),
         "update" => {
-            client.update(names.first().map(String::as_str)).map_err(self::words)?;
-            Ok(0)
+            update(client, names.first().map(String::as_str))
         }
         "pid" => {
             say(&client.pid().map_err(self::words)?.to_string());
             Ok(0)
         }
         "shutdown" => {
-            client.shutdown().map_err(self::words)?;
+            client.shutdown(PATIENCE).map_err(self::words)?;
             say("Shut down");
             Ok(0)
         }
@@ -57,26 +64,38 @@ fn control(global: &Global, client: &Client, words: &[String]) -> Result<u8, Nod
     }
 }
 
+fn update(client: &Client, group: Option<&str>) -> Result<u8, NodeError> {
+    let limit = PATIENCE.unwrap_or_default();
+    let update = client.update(group, limit).map_err(words)?;
+    for (names, what) in
+        [(&update.added, "added"), (&update.changed, "changed"), (&update.removed, "removed")]
+    {
+        names.iter().for_each(|name| say(&format!("{name}: {what}")));
+    }
+    Ok(0)
+}
+
 fn each(
     names: &[String],
     mut act: impl FnMut(&str) -> Result<(), NodeError>,
 ) -> Result<u8, NodeError> {
     if names.is_empty() {
-        return Err(NodeError::user("name a service as GROUP:NAME, a group as GROUP:*, or all"));
+        return Err(NodeError::user(
+            "name a service as GROUP:NAME, a group as GROUP:*, or all",
+        ));
     }
     names.iter().try_for_each(|name| act(name))?;
     Ok(0)
 }
 
+/// `action` is `start` or `stop`; `name` is GROUP:NAME, NAME, GROUP:* or all.
 fn act(client: &Client, action: &str, name: &str) -> Result<(), NodeError> {
     let start = action == "start";
-    let done = match (name, name.strip_suffix(":*").or_else(|| name.strip_suffix(':'))) {
-        ("all", _) if start => client.start_all(),
-        ("all", _) => client.stop_all(),
-        (_, Some(group)) if start => client.start_group(group),
-        (_, Some(group)) => client.stop_group(group),
-        (_, None) if start => client.start(name),
-        (_, None) => client.stop(name),
+    let done = match (name, start) {
+        ("all", true) => client.start_all(PATIENCE).map(drop),
+        ("all", false) => client.stop_all(PATIENCE).map(drop),
+        (_, true) => client.start(name, PATIENCE),
+        (_, false) => client.stop(name, PATIENCE),
     };
     done.map_err(words)?;
     say(&format!("{name}: {}", if start { "started" } else { "stopped" }));
@@ -87,19 +106,24 @@ fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, Node
     let mut processes = client.all_process_info().map_err(words)?;
     processes.retain(|process| names.is_empty() || names.iter().any(|name| is(process, name)));
     if processes.is_empty() && !names.is_empty() {
-        return Err(NodeError::user(format!("there is no service {}", names.join(", "))));
+        return Err(NodeError::user(format!(
+            "there is no service {}",
+            names.join(", ")
+        )));
     }
     if global.json {
         let list: Vec<_> = processes
             .iter()
-            .map(|process| json!({
-                "group": process.group,
-                "name": process.name,
-                "state": process.statename,
-                "description": process.description,
-                "pid": process.pid,
-                "log": process.stdout_logfile,
-            }))
+            .map(|process| {
+                json!({
+                    "group": process.group,
+                    "name": process.name,
+                    "state": process.state.name(),
+                    "description": process.description,
+                    "pid": process.pid,
+                    "log": process.log,
+                })
+            })
             .collect();
         say_json(&json!(list));
         return Ok(0);
@@ -108,7 +132,7 @@ fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, Node
     for process in &processes {
         table.row([
             format!("{}:{}", process.group, process.name),
-            process.statename.clone(),
+            process.state.name().to_owned(),
             process.description.clone(),
         ]);
     }
@@ -121,12 +145,16 @@ fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, Node
 fn is(process: &ProcessInfo, name: &str) -> bool {
     match name.strip_suffix(":*") {
         Some(group) => process.group == group,
-        None => name == "all" || name == process.name || name == format!("{}:{}", process.group, process.name),
+        None => {
+            name == "all"
+                || name == process.name
+                || name == format!("{}:{}", process.group, process.name)
+        }
     }
 }
 
-fn tail(client: &Client, name: &str, bytes: u64) -> Result<u8, NodeError> {
-    say(client.tail(name, bytes).map_err(words)?.trim_end());
+fn tail(client: &Client, name: &str, bytes: u32) -> Result<u8, NodeError> {
+    say(client.tail(name, 0, bytes).map_err(words)?.text.trim_end());
     Ok(0)
 }
 

@@ -1,9 +1,11 @@
 //! `slapos up`, `down`, `destroy`: compositions of the other commands over the same state.
 
 use serde_json::json;
-use slapos_node::standalone::{ensure_config, ensure_token, shut_down, start_master};
 use slapos_node::error::exit;
-use slapos_node::{Node, NodeConfig, NodeError, format, instance, promises, report, software, take_lock};
+use slapos_node::standalone::{ensure_config, ensure_token, shut_down, start_master};
+use slapos_node::{
+    Node, NodeConfig, NodeError, format, instance, promises, report, software, take_lock,
+};
 use slapos_slap::{InstanceRequest, InstanceState, OverviewInstance, SoftwareState, SoftwareUrl};
 
 use super::client;
@@ -14,7 +16,11 @@ use crate::output::{Table, say, say_json};
 use crate::place;
 
 pub(crate) fn up(global: &Global, up: &Up) -> Result<u8, NodeError> {
-    let url = up.software.as_deref().map(place::software_url).transpose()?;
+    let url = up
+        .software
+        .as_deref()
+        .map(place::software_url)
+        .transpose()?;
     if global.cfg.is_none() {
         ensure_config(&place::layout(global), up.partitions)?;
     }
@@ -40,19 +46,39 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
     let master = node.master()?;
     master.supply(url, &node.config.computer_id, SoftwareState::Available)?;
     let only = vec![url.as_str().to_owned()];
-    software::run(node, &software::Options { only, parallel: up.jobs, ..Default::default() })?;
+    software::run(
+        node,
+        &software::Options {
+            only,
+            parallel: up.jobs,
+            ..Default::default()
+        },
+    )?;
     let name = instance_name(up, url);
     let mut wanted = InstanceRequest::new(name.as_str(), url.clone());
     wanted.state = Some(InstanceState::Started);
     let answer = client::ask(node.config, &master, wanted, &up.wish)?;
-    node.reporter.note(&name, &format!("is in {}", answer.partition));
+    node.reporter
+        .note(&name, &format!("is in {}", answer.partition));
     let only = vec![answer.partition.to_string()];
-    tolerate_promises(instance::run(node, &instance::Options { only, ..Default::default() }))
+    tolerate_promises(instance::run(
+        node,
+        &instance::Options {
+            only,
+            ..Default::default()
+        },
+    ))
 }
 
 /// `node software` and `node instance` for all that was asked for before.
 fn resume(node: &Node<'_>, up: &Up) -> Result<(), NodeError> {
-    software::run(node, &software::Options { parallel: up.jobs, ..Default::default() })?;
+    software::run(
+        node,
+        &software::Options {
+            parallel: up.jobs,
+            ..Default::default()
+        },
+    )?;
     instance::run(node, &instance::Options::default())
 }
 
@@ -86,7 +112,9 @@ fn show(global: &Global, node: &Node<'_>, name: Option<&str>) -> Result<u8, Node
         documents.push((instance, promises.collect::<Vec<_>>()));
     }
     if global.json {
-        let documents = documents.iter().map(|(instance, promises)| document(instance, promises));
+        let documents = documents
+            .iter()
+            .map(|(instance, promises)| document(instance, promises));
         let mut documents: Vec<_> = documents.collect();
         match (name, documents.len()) {
             (Some(_), 1) => say_json(&documents.remove(0)),
@@ -96,19 +124,26 @@ fn show(global: &Global, node: &Node<'_>, name: Option<&str>) -> Result<u8, Node
     }
     match documents.is_empty() {
         true => say("The node is up; there is no instance. `slapos up SOFTWARE` makes one."),
-        false => documents.iter().for_each(|(instance, promises)| say(&text(instance, promises))),
+        false => documents
+            .iter()
+            .for_each(|(instance, promises)| say(&text(instance, promises))),
     }
     Ok(code)
 }
 
-fn document(instance: &OverviewInstance, promises: &[slapos_node::PromiseResult]) -> serde_json::Value {
+fn document(
+    instance: &OverviewInstance,
+    promises: &[slapos_node::PromiseResult],
+) -> serde_json::Value {
     let promises: Vec<_> = promises
         .iter()
-        .map(|promise| json!({
-            "name": promise.title,
-            "state": if promise.failed { "failed" } else { "ok" },
-            "message": promise.message,
-        }))
+        .map(|promise| {
+            json!({
+                "name": promise.title,
+                "state": if promise.failed { "failed" } else { "ok" },
+                "message": promise.message,
+            })
+        })
         .collect();
     json!({
         "name": instance.title,
@@ -147,7 +182,7 @@ fn text(instance: &OverviewInstance, promises: &[slapos_node::PromiseResult]) ->
 pub(crate) fn down(global: &Global) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     let _lock = take_lock("slapos up", &config.file.with_extension("lock"))?;
-    let ran = with_node(global, &config, |node| shut_down(node))?;
+    let ran = with_node(global, &config, shut_down)?;
     match (global.json, ran) {
         (true, ran) => say_json(&json!({ "stopped": ran })),
         (false, true) => say("Stopped. `slapos up` brings everything back."),
@@ -159,7 +194,9 @@ pub(crate) fn down(global: &Global) -> Result<u8, NodeError> {
 pub(crate) fn destroy(global: &Global, name: &str) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     let _lock = take_lock("slapos up", &config.file.with_extension("lock"))?;
-    with_node(global, &config, |node| destroy_instance(node, &config, name))?;
+    with_node(global, &config, |node| {
+        destroy_instance(node, &config, name)
+    })?;
     match global.json {
         true => say_json(&json!({ "destroyed": name })),
         false => say(&format!("{name} is destroyed.")),
@@ -175,11 +212,19 @@ fn destroy_instance(node: &Node<'_>, config: &NodeConfig, name: &str) -> Result<
     wanted.software_type = info.software_type;
     wanted.parameters = info.parameters;
     wanted.state = Some(InstanceState::Destroyed);
-    wanted.sla.insert("computer_guid".to_owned(), config.computer_id.to_string());
+    wanted
+        .sla
+        .insert("computer_guid".to_owned(), config.computer_id.to_string());
     let answer = master.request(&wanted)?;
     if let Some(answer) = answer {
         let only = vec![answer.partition.to_string()];
-        instance::run(node, &instance::Options { only, ..Default::default() })?;
+        instance::run(
+            node,
+            &instance::Options {
+                only,
+                ..Default::default()
+            },
+        )?;
     }
     report::run(node)
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::Zoned;
-use slapos_node::{NodeError, Reporter};
 use slapos_node::worker::Event;
+use slapos_node::{NodeError, Reporter};
 
 use super::{colour, describe};
 
@@ -38,8 +38,11 @@ impl Watch {
     }
 
     fn line(&self, mark: &str, paint: &str, subject: &str, text: &str) {
-        let (start, dim, off) =
-            if self.colour { (paint, "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+        let (start, dim, off) = if self.colour {
+            (paint, "\x1b[2m", "\x1b[0m")
+        } else {
+            ("", "", "")
+        };
         match &self.bars {
             Some(bars) => {
                 let _ = bars.println(format!("{start}{mark}{off} {dim}{subject}{off} {text}"));
@@ -59,7 +62,9 @@ impl Watch {
 
     fn start(&self, subject: &str, part: &str, text: String) {
         let Some(bars) = &self.bars else { return };
-        let style = ProgressStyle::with_template("{spinner:.cyan} {prefix:.bold} {wide_msg:.dim} {elapsed}");
+        let style = ProgressStyle::with_template(
+            "{spinner:.cyan} {prefix:.bold} {wide_msg:.dim} {elapsed}",
+        );
         let bar = bars.add(ProgressBar::new_spinner());
         if let Ok(style) = style {
             bar.set_style(style);
@@ -67,13 +72,19 @@ impl Watch {
         bar.set_prefix(part.to_owned());
         bar.set_message(text);
         bar.enable_steady_tick(Duration::from_millis(100));
-        let mut running = self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut running = self
+            .running
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         running.insert((subject.to_owned(), part.to_owned()), bar);
     }
 
     fn with_bar(&self, subject: &str, part: &str, end: bool, act: impl FnOnce(&ProgressBar)) {
         let key = (subject.to_owned(), part.to_owned());
-        let mut running = self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut running = self
+            .running
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(bar) = running.get(&key) {
             act(bar);
         }
@@ -100,19 +111,33 @@ impl Reporter for Watch {
     }
 
     fn failed(&self, subject: &str, error: &NodeError) {
-        self.line("ERROR", "\x1b[31m", subject, describe(error, false).trim_end());
+        self.line(
+            "ERROR",
+            "\x1b[31m",
+            subject,
+            describe(error, false).trim_end(),
+        );
     }
 
     fn part(&self, subject: &str, event: &Event) {
         match event {
-            Event::PlanMade { install, update, keep, remove } => {
+            Event::PlanMade {
+                install,
+                update,
+                keep,
+                remove,
+            } => {
                 if self.verbose {
                     self.info(subject, &format!(
                         "parts: {install} to install, {update} to update, {keep} to keep, {remove} to remove"
                     ));
                 }
             }
-            Event::PartStarted { part, action, reason } => {
+            Event::PartStarted {
+                part,
+                action,
+                reason,
+            } => {
                 self.start(subject, part, reason.clone());
                 if self.verbose {
                     self.info(subject, &format!("{action} {part}: {reason}"));

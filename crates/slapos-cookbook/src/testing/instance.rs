@@ -1,0 +1,234 @@
+//! The recipes of an instance, together as in a real one.
+
+use super::*;
+
+const PROFILE: &str = "\
+[buildout]
+parts = service publish promise check url
+
+[slap]
+recipe = slapos.cookbook:slapconfiguration
+url = ignored
+
+[directory]
+recipe = slapos.cookbook:mkdirectory
+etc = ${buildout:directory}/etc
+service = ${:etc}/service
+run = var/run
+
+[port]
+recipe = slapos.cookbook:free_port
+ip = ${slap:ipv4-random}
+minimum = 20000
+maximum = 30000
+
+[conf]
+recipe = slapos.recipe.template:jinja2
+output = ${directory:etc}/conf
+context =
+  key parameters slap:configuration
+  key ipv6 slap:ipv6
+  key port port:port
+inline =
+  listen {{ port }} {{ ipv6 | first }}
+  greeting {{ parameters.get('greeting', 'hello') }}
+
+[service]
+recipe = slapos.cookbook:wrapper
+command-line = /usr/bin/server --conf '${conf:output}'
+wrapper-path = ${directory:service}/server
+hash-files = ${conf:output}
+
+[publish]
+recipe = slapos.cookbook:publish
+-extends = more
+url = http://${port:ip}:${port:port}/
+
+[more]
+backend = ${slap:instance-title}
+-hidden = 1
+
+[promise]
+recipe = slapos.cookbook:promise.plugin
+output = etc/plugin/up.py
+module = slapos.promise.plugin.check_url_available
+config-url = ${publish:url}
+
+[check]
+recipe = slapos.cookbook:check_port_listening
+path = etc/promise/port
+hostname = ${port:ip}
+port = ${port:port}
+
+[url]
+recipe = slapos.cookbook:check_url_available
+path = etc/promise/url
+url = ${publish:url}
+";
+
+fn only_service(yard: &Yard) -> String {
+    let entries = std::fs::read_dir(yard.path("etc/service")).unwrap();
+    let names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    names[0].clone()
+}
+
+#[test]
+fn an_instance_is_deployed_once_and_follows_its_parameters() {
+    let mut yard = Yard::instance();
+    let published = yard.deploy(PROFILE).unwrap();
+    let url = published[0]["url"].clone();
+    assert!(url.starts_with("http://127.0.0.1:2"), "{url}");
+    assert_eq!(published[0]["backend"], "my instance");
+    assert_eq!(published[0].len(), 2);
+    let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
+    assert_eq!(
+        yard.read("etc/conf"),
+        format!("listen {port} ::1\ngreeting hello")
+    );
+    assert!(yard.path("var/run").is_dir());
+    let first = only_service(&yard);
+    assert!(first.starts_with("server-"));
+    assert!(
+        yard.read("etc/plugin/up.py")
+            .starts_with("# slapos-promise: {\"module\":")
+    );
+    assert_eq!(yard.mode("etc/promise/port"), 0o700);
+
+    // The Master knows now, so nothing is left to do.
+    yard.partition.as_mut().unwrap().connection = published[0].clone();
+    assert!(yard.plan(PROFILE).unwrap().is_noop());
+    assert!(yard.deploy(PROFILE).unwrap().is_empty());
+
+    // A parameter reaches the file and, by the hash, the name of the service.
+    let parameters = &mut yard.partition.as_mut().unwrap().parameters;
+    parameters.insert("greeting".into(), "salve; $x".into());
+    assert!(yard.deploy(PROFILE).unwrap().is_empty());
+    assert_eq!(
+        yard.read("etc/conf"),
+        format!("listen {port} ::1\ngreeting salve; $x")
+    );
+    assert_ne!(only_service(&yard), first);
+
+    // Whoever changed the Master's copy is corrected.
+    yard.partition.as_mut().unwrap().connection.clear();
+    let plan = yard.plan(PROFILE).unwrap();
+    insta::assert_snapshot!(plan, @r"
+    update  publish: the Master has other connection parameters
+    9 parts are kept
+    ");
+    assert_eq!(yard.deploy(PROFILE).unwrap()[0]["url"], url);
+}
+
+#[test]
+fn serialised_parameters_come_and_go_as_json() {
+    let mut yard = Yard::instance();
+    let json = r#"{"list": [1, {"a": null}], "odd:name": 1.5}"#;
+    yard.partition
+        .as_mut()
+        .unwrap()
+        .parameters
+        .insert("_".into(), json.into());
+    let profile = "\
+[buildout]
+parts = publish file
+
+[slap]
+recipe = slapos.cookbook:slapconfiguration.serialised
+
+[publish]
+recipe = slapos.cookbook:publish.serialised
+all = ${slap:configuration}
+list = ${slap:configuration.list}
+text = é
+
+[file]
+recipe = slapos.recipe.template:jinja2
+output = ${buildout:directory}/f
+context = key c slap:configuration
+inline = {{ c['odd:name'] }} {{ dumps(c) }}
+";
+    let published = yard.deploy(profile).unwrap();
+    insta::assert_snapshot!(published[0]["_"], @r#"{"all": {"list": [1, {"a": null}], "odd:name": 1.5}, "list": [1, {"a": null}], "text": "\u00e9"}"#);
+    assert_eq!(
+        yard.read("f"),
+        "1.5 !py!{'list': [1, {'a': None}], 'odd:name': 1.5}"
+    );
+    yard.partition
+        .as_mut()
+        .unwrap()
+        .parameters
+        .insert("_".into(), "{".into());
+    assert!(yard.error(profile).contains("parameter `_` is no JSON"));
+}
+
+#[test]
+fn all_that_the_master_says_is_an_option() {
+    let yard = Yard::instance();
+    yard.write(".slapos-resource", r#"{"tun": {"ipv4": "10.0.0.1"}}"#);
+    let profile = "\
+[buildout]
+parts = f
+[slap]
+recipe = slapos.cookbook:slapconfiguration
+[f]
+recipe = slapos.recipe.template
+output = f
+inline =
+  ${slap:ipv4} ${slap:ipv6} ${slap:ipv4-random} ${slap:ipv6-random}
+  ${slap:slap-software-type} ${slap:slap-computer-id} ${slap:slap-computer-partition-id}
+  ${slap:instance-title} ${slap:instance-state} ${slap:slave-instance-list} ${slap:tun-ipv4}
+";
+    yard.run(profile).unwrap();
+    insta::assert_snapshot!(yard.read("f"), @r"
+    !py!{'127.0.0.1'} !py!{'::1'} 127.0.0.1 ::1
+    default COMP-1 slappart0
+    my instance destroyed !py![] 10.0.0.1
+    ");
+    let software = Yard::software();
+    insta::assert_snapshot!(software.error(profile), @"ROOT/build/test.cfg:4: part `slap` asks the Master, and this is no run of a Computer Partition");
+}
+
+#[test]
+fn ports_are_kept_and_not_given_twice() {
+    let yard = Yard::instance();
+    let profile = "\
+[buildout]
+parts = f
+[one]
+recipe = slapos.cookbook:free_port
+ip = 127.0.0.1
+minimum = 30000
+[two]
+<= one
+[f]
+recipe = slapos.recipe.template
+output = f
+inline = ${one:port} ${two:port}
+";
+    yard.run(profile).unwrap();
+    let ports = yard.read("f");
+    let (one, two) = ports.split_once(' ').unwrap();
+    assert_ne!(one, two);
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", one.parse().unwrap()));
+    assert!(yard.plan(profile).unwrap().is_noop());
+    insta::assert_snapshot!(yard.error(&profile.replace("= 127.0.0.1", "= localhost")), @"ROOT/build/test.cfg:5: `ip` must be an IP address, not `localhost`");
+}
+
+#[test]
+fn wrappers_that_need_python_are_refused() {
+    let yard = Yard::instance();
+    let wrapper = "[buildout]\nparts = w\n[w]\nrecipe = slapos.cookbook:wrapper\n\
+                   wrapper-path = w\ncommand-line = /bin/echo 'a b' c\nenvironment = X=1\n";
+    yard.run(wrapper).unwrap();
+    let output = std::process::Command::new(yard.path("w"))
+        .arg("d e")
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a b c d e\n");
+    assert_eq!(yard.mode("w"), 0o700);
+    insta::assert_snapshot!(yard.error(&format!("{wrapper}pidfile = /x\n")), @"ROOT/build/test.cfg:8: `pidfile` needs the Python host, which this version does not have");
+    insta::assert_snapshot!(yard.error(&wrapper.replace("b'", "b")), @"ROOT/build/test.cfg:6: `command-line` is empty or has a quote without its partner");
+}

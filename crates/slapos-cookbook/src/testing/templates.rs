@@ -1,0 +1,138 @@
+//! Both kinds of templates, and how they fail.
+
+use super::*;
+
+#[test]
+fn a_plain_template_is_substituted_and_depends_on_what_it_names() {
+    let yard = Yard::software();
+    let file = yard.write("in", "word=${values:word} ${:own} $${kept} $x\n");
+    let text = format!(
+        "[buildout]\nparts = t\n[values]\nword = one\n[t]\nrecipe = slapos.recipe.template\n\
+         url = {}\noutput = ${{buildout:directory}}/deep/out\nown = 1\nmode = 0640\n",
+        file.display()
+    );
+    yard.run(&text).unwrap();
+    assert_eq!(yard.read("deep/out"), "word=one 1 ${kept} $x\n");
+    assert_eq!(yard.mode("deep/out"), 0o640);
+    assert!(yard.plan(&text).unwrap().is_noop());
+    assert!(
+        !yard
+            .plan(&text.replace("= one", "= two"))
+            .unwrap()
+            .is_noop()
+    );
+    yard.write("in", "other\n");
+    let plan = yard.plan(&text).unwrap().to_string();
+    insta::assert_snapshot!(yard.clean(&plan), @"install t: content of ROOT/build/in changed; content of content changed");
+    yard.write("in", "a\n${nope:x}\n");
+    insta::assert_snapshot!(yard.error(&text), @"ROOT/build/in:2: there is no section [nope]");
+}
+
+const JINJA: &str = "\
+[buildout]
+parts = t
+
+[s]
+word = one
+typed = !py!{'b': [1, None], 'a': 'x'}
+
+[t]
+recipe = slapos.recipe.template:jinja2
+output = ${buildout:directory}/out
+url = ${buildout:directory}/in.jinja
+extensions = jinja2.ext.do
+context =
+  key word s:word
+  key typed s:typed
+  raw path /a b
+  section s s
+  json many [1, {\"k\": 2}]
+  key out :output
+";
+
+#[test]
+fn a_jinja_template_sees_its_context() {
+    let yard = Yard::software();
+    yard.write(
+        "in.jinja",
+        "{% do range(1) %}{{ word }} {{ typed['b'][0] }} {{ path }} {{ s.word }} {{ many[1].k }}\n\
+         {{ typed.a }}{{ out.startswith('/') }}\n\n",
+    );
+    yard.run(JINJA).unwrap();
+    assert_eq!(yard.read("out"), "one 1 /a b one 2\nxTrue\n");
+    assert!(yard.plan(JINJA).unwrap().is_noop());
+    yard.write("in.jinja", "changed");
+    yard.run(JINJA).unwrap();
+    assert_eq!(yard.read("out"), "changed");
+}
+
+#[test]
+fn a_failing_template_names_template_profile_and_line_and_the_old_file_stays() {
+    let yard = Yard::software();
+    yard.write("in.jinja", "fine");
+    yard.run(JINJA).unwrap();
+    yard.write(
+        "in.jinja",
+        "first\nsecond {{ word }}\nthird {{ typed.missing.x }}\nfourth",
+    );
+    insta::assert_snapshot!(yard.error(JINJA), @r"
+    part `t` failed: the template fails at ROOT/build/in.jinja:3: undefined value: `typed.missing` is undefined
+      defined at: ROOT/build/test.cfg:8
+      log: ROOT/build/.slapos/log/t.log, which ends with:
+        |      1 | first
+        |      2 | second {{ word }}
+        | >    3 | third {{ typed.missing.x }}
+    ");
+    assert_eq!(yard.read("out"), "fine");
+    yard.write("in.jinja", "{% set l = [] %}{% do l.append(1) %}");
+    insta::assert_snapshot!(yard.error(JINJA), @r"
+    part `t` failed: the template fails at ROOT/build/in.jinja:1: unknown method: sequence has no method named append
+      defined at: ROOT/build/test.cfg:8
+      log: ROOT/build/.slapos/log/t.log, which ends with:
+        | >    1 | {% set l = [] %}{% do l.append(1) %}
+      help: lists and mappings cannot be changed by templates of this version
+    ");
+    yard.write("in.jinja", "again");
+    yard.run(JINJA).unwrap();
+    assert_eq!(yard.read("out"), "again");
+}
+
+#[test]
+fn inline_templates_once_and_scripts() {
+    let yard = Yard::software();
+    let text = "[buildout]\nparts = t\n[t]\nrecipe = slapos.recipe.template:jinja2\n\
+                output = ${buildout:directory}/out\nonce = ${buildout:directory}/done\n\
+                inline =\n  #!/bin/sh\n  {{ 1 + 1 }}\n";
+    yard.run(text).unwrap();
+    assert_eq!(yard.read("out"), "#!/bin/sh\n2");
+    assert_eq!(yard.mode("out") & 0o111, 0o111 & yard.mode("out"));
+    assert!(yard.mode("out") & 0o100 != 0);
+    std::fs::write(yard.path("out"), "mine").unwrap();
+    yard.run(&text.replace("1 + 1", "2 + 2")).unwrap();
+    assert_eq!(yard.read("out"), "mine");
+    let old = "[buildout]\nparts = t\n[t]\nrecipe = slapos.recipe.template:jinja2\n\
+               rendered = ${buildout:directory}/old\ntemplate = inline:{{ 'old' }}\n";
+    yard.run(old).unwrap();
+    assert_eq!(yard.read("old"), "old");
+}
+
+#[test]
+fn what_needs_python_or_makes_no_sense_is_refused_at_its_line() {
+    let yard = Yard::software();
+    yard.write("in.jinja", "x");
+    let with = |from: &str, to: &str| yard.error(&JINJA.replace(from, to));
+    insta::assert_snapshot!(with("raw path /a b", "import json json"), @"ROOT/build/test.cfg:14: `import json json` imports the Python module `json`, which needs the Python host that this version does not have");
+    insta::assert_snapshot!(with("raw path /a b", "kay path s:word"), @"ROOT/build/test.cfg:14: `kay` is no type of a line of `context`");
+    insta::assert_snapshot!(with("raw path /a b", "raw len 3"), @"ROOT/build/test.cfg:14: `len` in `context` is the name of a built-in function");
+    insta::assert_snapshot!(with("raw path /a b", "raw word 3"), @"ROOT/build/test.cfg:14: `context` defines `word` twice");
+    insta::assert_snapshot!(with("key word s:word", "key word s:wort"), @"ROOT/build/test.cfg:8: section [s] has no option `wort`");
+    insta::assert_snapshot!(with("[1, {\"k\": 2}]", "[1,"), @"ROOT/build/test.cfg:14: `json many [1,`: this is no JSON: EOF while parsing a value at line 1 column 3");
+    insta::assert_snapshot!(with("jinja2.ext.do", "my.ext"), @"ROOT/build/test.cfg:12: the Jinja2 extension `my.ext` needs the Python host, which this version does not have");
+    insta::assert_snapshot!(with("in.jinja\n", "nope.jinja\n"), @"ROOT/build/test.cfg:11: cannot read ROOT/build/nope.jinja: No such file or directory (os error 2)");
+    insta::assert_snapshot!(with("url =", "inline = x\nurl ="), @"ROOT/build/test.cfg:12: part `t` has both `url` and `inline`: give one of them");
+    insta::assert_snapshot!(with("url =", "mode = 9\nurl ="), @"ROOT/build/test.cfg:11: `mode` must be a file mode in octal digits, not `9`");
+    insta::assert_snapshot!(with("url =", &format!("md5sum = {}\nurl =", "0".repeat(32))), @r"
+    part `t` failed: ROOT/build/in.jinja has the wrong checksum: it is md5:9dd4e461268c8034f5c8564e155c67a6, and md5:00000000000000000000000000000000 is wanted
+      defined at: ROOT/build/test.cfg:8
+    ");
+}

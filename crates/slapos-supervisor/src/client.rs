@@ -1,0 +1,498 @@
+//! The client: the daemon's methods as Rust functions, over its socket, without a runtime.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::Paths;
+use crate::paths::with_socket_path;
+use crate::state::State;
+use crate::xmlrpc::{self, Call, Fault, Value};
+
+/// How long an answer that needs no waiting may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// An answer longer than this is not read.
+const MAX_ANSWER: u64 = 64 << 20;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers at the socket.
+    #[error("no supervisor answers at {}: {source}", socket.display())]
+    Unreachable {
+        /// The socket.
+        socket: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The answer takes longer than the caller wanted to wait.
+    #[error("the supervisor did not answer `{method}` within {} s", limit.as_secs_f32())]
+    Timeout {
+        /// The method.
+        method: String,
+        /// How long it was waited.
+        limit: Duration,
+    },
+    /// The supervisor refused the call.
+    #[error("the supervisor refused `{method}`: {fault}")]
+    Fault {
+        /// The method.
+        method: String,
+        /// Code and text, see [`crate::fault`].
+        fault: Fault,
+    },
+    /// The answer makes no sense.
+    #[error("the supervisor's answer to `{method}` makes no sense: {reason}")]
+    Protocol {
+        /// The method.
+        method: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl ClientError {
+    /// The fault code, if the supervisor refused the call.
+    pub fn fault_code(&self) -> Option<i32> {
+        match self {
+            Self::Fault { fault, .. } => Some(fault.code),
+            _ => None,
+        }
+    }
+}
+
+/// The result of a call.
+type Result<T> = std::result::Result<T, ClientError>;
+
+/// One process, as the supervisor tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// The process's name within its group.
+    pub name: String,
+    /// Its group.
+    pub group: String,
+    /// Its state.
+    pub state: State,
+    /// Its process id while it lives.
+    pub pid: Option<u32>,
+    /// When it was last started, in seconds since 1970; 0: never.
+    pub start: i64,
+    /// When it last ended; 0: never.
+    pub stop: i64,
+    /// The last exit code; -1 for a signal.
+    pub exit_status: i32,
+    /// Why it is in `BACKOFF` or `FATAL`.
+    pub spawn_error: String,
+    /// The state in words, as `status` shows it.
+    pub description: String,
+    /// Where its output goes; empty if nowhere.
+    pub log: String,
+}
+
+impl ProcessInfo {
+    /// `group:name`, or `name` if both are the same: what other methods take.
+    pub fn namespec(&self) -> String {
+        if self.group == self.name {
+            self.name.clone()
+        } else {
+            format!("{}:{}", self.group, self.name)
+        }
+    }
+}
+
+/// What became of one process of a call about many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The process's name within its group.
+    pub name: String,
+    /// Its group.
+    pub group: String,
+    /// [`crate::fault::SUCCESS`], or why not.
+    pub code: i32,
+    /// The same in words.
+    pub description: String,
+}
+
+/// What an update changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// Groups that are new.
+    pub added: Vec<String>,
+    /// Groups of which something changed.
+    pub changed: Vec<String>,
+    /// Groups that are gone.
+    pub removed: Vec<String>,
+    /// The processes that were touched (`group:name`), each with `added`, `changed`, `removed`.
+    pub processes: Vec<(String, String)>,
+}
+
+impl Update {
+    /// True if everything was already as defined.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// A piece of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// What was added since the offset; what is not text is replaced.
+    pub text: String,
+    /// The offset for the next call, in bytes.
+    pub offset: u64,
+    /// Something before it was skipped because it was too long.
+    pub skipped: bool,
+}
+
+/// Calls the methods of one supervisor. Each call is a connection of its own, so that a client
+/// survives the daemon.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// A client of the supervisor of this instance root, which answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn connect(paths: &Paths) -> Result<Self> {
+        let client = Self {
+            socket: paths.socket(),
+        };
+        client.pid().map(|_| client)
+    }
+
+    /// The daemon's process id.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub fn pid(&self) -> Result<u32> {
+        let method = "supervisor.getPID";
+        let pid = self.call(method, Vec::new())?;
+        let pid = pid.as_int().and_then(|pid| u32::try_from(pid).ok());
+        pid.ok_or_else(|| senseless(method, "it is not a process id"))
+    }
+
+    /// The daemon's state: `RUNNING`, `RESTARTING` or `SHUTDOWN`.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub fn state(&self) -> Result<String> {
+        let state = self.call("supervisor.getState", Vec::new())?;
+        Ok(text(&state, "statename"))
+    }
+
+    /// All processes, group by group.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub fn all_process_info(&self) -> Result<Vec<ProcessInfo>> {
+        let method = "supervisor.getAllProcessInfo";
+        let infos = self.call(method, Vec::new())?;
+        let infos = infos.as_array().unwrap_or_default().iter();
+        let infos: Option<Vec<_>> = infos.map(process_info).collect();
+        infos.ok_or_else(|| senseless(method, "a process has no known state"))
+    }
+
+    /// One process, named `group:name`.
+    ///
+    /// # Errors
+    /// Those of any call, a fault `BAD_NAME` if there is none.
+    pub fn process_info(&self, namespec: &str) -> Result<ProcessInfo> {
+        let method = "supervisor.getProcessInfo";
+        let info = self.call(method, vec![namespec.into()])?;
+        process_info(&info).ok_or_else(|| senseless(method, "it has no known state"))
+    }
+
+    /// Starts a process (all of a group if it is named `group:*`). With `wait`, returns when it is
+    /// running, at most after that time.
+    ///
+    /// # Errors
+    /// Those of any call; faults `BAD_NAME`, `ALREADY_STARTED`, `SPAWN_ERROR`,
+    /// `ABNORMAL_TERMINATION`.
+    pub fn start(&self, namespec: &str, wait: Option<Duration>) -> Result<()> {
+        self.wait_call("supervisor.startProcess", Some(namespec), wait)
+            .map(drop)
+    }
+
+    /// Stops a process (all of a group if it is named `group:*`). With `wait`, returns when it is
+    /// at rest, at most after that time.
+    ///
+    /// # Errors
+    /// Those of any call; faults `BAD_NAME`, `NOT_RUNNING`.
+    pub fn stop(&self, namespec: &str, wait: Option<Duration>) -> Result<()> {
+        self.wait_call("supervisor.stopProcess", Some(namespec), wait)
+            .map(drop)
+    }
+
+    /// Starts what does not run of a group; see [`Client::start`].
+    ///
+    /// # Errors
+    /// Those of any call, `BAD_NAME`. What single processes failed of is in the answer.
+    pub fn start_group(&self, group: &str, wait: Option<Duration>) -> Result<Vec<Status>> {
+        self.many("supervisor.startProcessGroup", Some(group), wait)
+    }
+
+    /// Stops what runs of a group; see [`Client::stop`].
+    ///
+    /// # Errors
+    /// Those of any call, `BAD_NAME`.
+    pub fn stop_group(&self, group: &str, wait: Option<Duration>) -> Result<Vec<Status>> {
+        self.many("supervisor.stopProcessGroup", Some(group), wait)
+    }
+
+    /// Starts everything that does not run.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub fn start_all(&self, wait: Option<Duration>) -> Result<Vec<Status>> {
+        self.many("supervisor.startAllProcesses", None, wait)
+    }
+
+    /// Stops everything that runs.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub fn stop_all(&self, wait: Option<Duration>) -> Result<Vec<Status>> {
+        self.many("supervisor.stopAllProcesses", None, wait)
+    }
+
+    /// Has the definitions read again and makes one group, or all, as they say. Processes whose
+    /// definition did not change are left alone; a changed one runs again if it ran. Returns when
+    /// what had to stop has stopped, at most after `limit`.
+    ///
+    /// # Errors
+    /// Those of any call; `CANT_REREAD` when a definition is wrong.
+    pub fn update(&self, group: Option<&str>, limit: Duration) -> Result<Update> {
+        let names: Vec<&str> = group.into_iter().collect();
+        let answer = self.call_within("slapos.update", vec![names.into()], limit)?;
+        let touched = answer.member("processes").and_then(Value::as_array);
+        let touched = touched.unwrap_or_default().iter();
+        let named = touched.map(|process| {
+            let name = format!("{}:{}", text(process, "group"), text(process, "name"));
+            (name, text(process, "change"))
+        });
+        Ok(Update {
+            added: texts(&answer, "added"),
+            changed: texts(&answer, "changed"),
+            removed: texts(&answer, "removed"),
+            processes: named.collect(),
+        })
+    }
+
+    /// Waits until `done` says yes to the processes as they are, asking ten times a second.
+    ///
+    /// # Errors
+    /// Those of any call; `Timeout` after `limit`.
+    pub fn wait(&self, limit: Duration, done: impl Fn(&[ProcessInfo]) -> bool) -> Result<()> {
+        let begun = Instant::now();
+        while !done(&self.all_process_info()?) {
+            if begun.elapsed() > limit {
+                let method = "supervisor.getAllProcessInfo".to_owned();
+                return Err(ClientError::Timeout { method, limit });
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// What was added to the log of a process after `offset`, at most the last `length` bytes.
+    ///
+    /// # Errors
+    /// Those of any call; `BAD_NAME`, `NO_FILE`.
+    pub fn tail(&self, namespec: &str, offset: u64, length: u32) -> Result<Tail> {
+        let method = "supervisor.tailProcessStdoutLog";
+        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+        let params = vec![namespec.into(), offset.into(), i64::from(length).into()];
+        match self.call(method, params)?.as_array() {
+            Some([text, offset, skipped]) => Ok(Tail {
+                text: text.as_str().unwrap_or_default().to_owned(),
+                offset: u64::try_from(offset.as_int().unwrap_or(0)).unwrap_or(0),
+                skipped: skipped.as_bool().unwrap_or(false),
+            }),
+            _ => Err(senseless(method, "it does not have three parts")),
+        }
+    }
+
+    /// Empties the log of a process and removes its backups.
+    ///
+    /// # Errors
+    /// Those of any call; `BAD_NAME`, `FAILED`.
+    pub fn clear_logs(&self, namespec: &str) -> Result<()> {
+        self.call("supervisor.clearProcessLogs", vec![namespec.into()])
+            .map(drop)
+    }
+
+    /// Sends a signal (`HUP`, `USR1` ...) to a process.
+    ///
+    /// # Errors
+    /// Those of any call; `BAD_NAME`, `BAD_SIGNAL`, `NOT_RUNNING`.
+    pub fn signal(&self, namespec: &str, signal: &str) -> Result<()> {
+        self.call(
+            "supervisor.signalProcess",
+            vec![namespec.into(), signal.into()],
+        )
+        .map(drop)
+    }
+
+    /// Has everything stopped and the daemon end. With `wait`, returns when nobody answers any
+    /// more, at most after that time.
+    ///
+    /// # Errors
+    /// Those of any call; `Timeout`.
+    pub fn shutdown(&self, wait: Option<Duration>) -> Result<()> {
+        let method = "supervisor.shutdown";
+        self.call(method, Vec::new())?;
+        let Some(limit) = wait else {
+            return Ok(());
+        };
+        let begun = Instant::now();
+        while self.pid().is_ok() {
+            if begun.elapsed() > limit {
+                let method = method.to_owned();
+                return Err(ClientError::Timeout { method, limit });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn many(
+        &self,
+        method: &str,
+        name: Option<&str>,
+        wait: Option<Duration>,
+    ) -> Result<Vec<Status>> {
+        let answer = self.wait_call(method, name, wait)?;
+        let items = answer.as_array().unwrap_or_default().iter();
+        let status = |item: &Value| Status {
+            name: text(item, "name"),
+            group: text(item, "group"),
+            code: number(item, "status"),
+            description: text(item, "description"),
+        };
+        Ok(items.map(status).collect())
+    }
+
+    fn wait_call(&self, method: &str, name: Option<&str>, wait: Option<Duration>) -> Result<Value> {
+        let mut params: Vec<Value> = name.into_iter().map(Value::from).collect();
+        params.push(wait.is_some().into());
+        self.call_within(method, params, wait.unwrap_or(PATIENCE))
+    }
+
+    /// Calls any method.
+    ///
+    /// # Errors
+    /// When nobody answers, when the answer is a fault, or makes no sense.
+    pub fn call(&self, method: &str, params: Vec<Value>) -> Result<Value> {
+        self.call_within(method, params, PATIENCE)
+    }
+
+    /// Calls any method and waits so long for its answer.
+    ///
+    /// # Errors
+    /// As [`Client::call`], and `Timeout`.
+    pub fn call_within(&self, method: &str, params: Vec<Value>, limit: Duration) -> Result<Value> {
+        let call = Call {
+            method: method.to_owned(),
+            params,
+        };
+        let body =
+            self.exchange(&xmlrpc::render_call(&call), limit)
+                .map_err(|source| match source.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Timeout {
+                        method: method.to_owned(),
+                        limit,
+                    },
+                    _ => ClientError::Unreachable {
+                        socket: self.socket.clone(),
+                        source,
+                    },
+                })?;
+        let answer = content(&body).map_err(|reason| senseless(method, reason))?;
+        let answer = xmlrpc::parse_response(answer);
+        let answer = answer.map_err(|error| senseless(method, error.to_string()))?;
+        answer.map_err(|fault| ClientError::Fault {
+            method: method.to_owned(),
+            fault,
+        })
+    }
+
+    fn exchange(&self, body: &str, limit: Duration) -> io::Result<String> {
+        let mut stream = with_socket_path(&self.socket, |path| UnixStream::connect(path))?;
+        // Zero would mean for ever.
+        let limit = limit.max(Duration::from_millis(1));
+        stream.set_write_timeout(Some(limit))?;
+        stream.set_read_timeout(Some(limit))?;
+        write!(
+            stream,
+            "POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.take(MAX_ANSWER).read_to_string(&mut answer)?;
+        if answer.is_empty() {
+            let closed = "the connection was closed without an answer";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, closed));
+        }
+        Ok(answer)
+    }
+}
+
+/// The body of a response with status 200.
+fn content(response: &str) -> std::result::Result<&str, String> {
+    let (head, body) = response
+        .split_once("\r\n\r\n")
+        .ok_or("it is not an HTTP response")?;
+    let status = head.lines().next().unwrap_or_default();
+    match status.split_whitespace().nth(1) {
+        Some("200") => Ok(body),
+        _ => Err(format!("{status}: {body}")),
+    }
+}
+
+fn process_info(info: &Value) -> Option<ProcessInfo> {
+    let integer = |name: &str| info.member(name).and_then(Value::as_int);
+    Some(ProcessInfo {
+        name: text(info, "name"),
+        group: text(info, "group"),
+        state: State::from_code(number(info, "state"))?,
+        pid: integer("pid").and_then(|pid| u32::try_from(pid).ok().filter(|pid| *pid > 0)),
+        start: integer("start").unwrap_or(0),
+        stop: integer("stop").unwrap_or(0),
+        exit_status: number(info, "exitstatus"),
+        spawn_error: text(info, "spawnerr"),
+        description: text(info, "description"),
+        log: text(info, "stdout_logfile"),
+    })
+}
+
+fn text(value: &Value, member: &str) -> String {
+    let text = value.member(member).and_then(Value::as_str);
+    text.unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value, member: &str) -> Vec<String> {
+    let items = value.member(member).and_then(Value::as_array);
+    let texts = items.unwrap_or_default().iter();
+    texts
+        .filter_map(|item| Some(item.as_str()?.to_owned()))
+        .collect()
+}
+
+fn number(value: &Value, member: &str) -> i32 {
+    let number = value.member(member).and_then(Value::as_int);
+    number
+        .and_then(|number| number.try_into().ok())
+        .unwrap_or(-1)
+}
+
+fn senseless(method: &str, reason: impl Into<String>) -> ClientError {
+    ClientError::Protocol {
+        method: method.to_owned(),
+        reason: reason.into(),
+    }
+}
