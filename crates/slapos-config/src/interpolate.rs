@@ -12,11 +12,7 @@ pub(crate) fn interpolate(config: &mut Config) -> Result<(), ConfigError> {
     let defaults = take_defaults(config);
     for section in &mut config.sections {
         for default in &defaults {
-            if !section
-                .entries
-                .iter()
-                .any(|entry| entry.name == default.name)
-            {
+            if !section.entries.iter().any(|entry| entry.name == default.name) {
                 section.entries.push(default.clone());
             }
         }
@@ -31,32 +27,21 @@ fn take_defaults(config: &mut Config) -> Vec<Entry> {
     };
     let section = config.sections.remove(at);
     let names = config.sections.iter().enumerate();
-    config.index = names
-        .map(|(index, section)| (section.name.clone(), index))
-        .collect();
+    config.index = names.map(|(index, section)| (section.name.clone(), index)).collect();
     section.entries
 }
 
 fn expand_section(section: &mut Section, file: &str) -> Result<(), ConfigError> {
-    let raw: HashMap<String, String> = section
-        .entries
-        .iter()
-        .map(|entry| (entry.name.clone(), entry.raw.clone()))
-        .collect();
+    let raw: HashMap<String, String> =
+        section.entries.iter().map(|entry| (entry.name.clone(), entry.raw.clone())).collect();
     let name = section.name.clone();
     for entry in &mut section.entries {
-        let expansion = Expansion {
-            raw: &raw,
-            section: &name,
-            option: &entry.name,
-        };
-        entry.value = expansion
-            .expand(&entry.raw, 0)
-            .map_err(|message| ConfigError::Syntax {
-                file: file.to_owned(),
-                line: entry.line,
-                message,
-            })?;
+        let expansion = Expansion { raw: &raw, section: &name, option: &entry.name };
+        entry.value = expansion.expand(&entry.raw, 0).map_err(|message| ConfigError::Syntax {
+            file: file.to_owned(),
+            line: entry.line,
+            message,
+        })?;
     }
     Ok(())
 }
@@ -80,10 +65,7 @@ impl Expansion<'_> {
             value.push_str(before);
             rest = self.expand_one(after, depth, &mut value)?;
             if value.len() > Self::LENGTH {
-                return Err(format!(
-                    "`{}` grows beyond 1 MiB through %(...)s",
-                    self.option
-                ));
+                return Err(format!("`{}` grows beyond 1 MiB through %(...)s", self.option));
             }
         }
         value.push_str(rest);
@@ -101,14 +83,9 @@ impl Expansion<'_> {
             value.push('%');
             return Ok(rest);
         }
-        let Some((name, rest)) = after
-            .strip_prefix('(')
-            .and_then(|text| text.split_once(")s"))
+        let Some((name, rest)) = after.strip_prefix('(').and_then(|text| text.split_once(")s"))
         else {
-            return Err(format!(
-                "a `%` in `{}` must be `%%` or `%(name)s`",
-                self.option
-            ));
+            return Err(format!("a `%` in `{}` must be `%%` or `%(name)s`", self.option));
         };
         let Some(raw) = self.raw.get(&name.to_lowercase()) else {
             let (option, section) = (self.option, self.section);
@@ -117,10 +94,7 @@ impl Expansion<'_> {
             ));
         };
         if depth == Self::DEPTH {
-            return Err(format!(
-                "`{}` refers to itself through %(...)s",
-                self.option
-            ));
+            return Err(format!("`{}` refers to itself through %(...)s", self.option));
         }
         value.push_str(&self.expand(raw, depth + 1)?);
         Ok(rest)

@@ -99,12 +99,8 @@ impl Config {
 
     /// The names and values of a section's options, in the order of the file.
     pub fn items(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
-        let entries = self
-            .section(section)
-            .map_or(&[][..], |section| &section.entries);
-        entries
-            .iter()
-            .map(|entry| (entry.name.as_str(), entry.value.as_str()))
+        let entries = self.section(section).map_or(&[][..], |section| &section.entries);
+        entries.iter().map(|entry| (entry.name.as_str(), entry.value.as_str()))
     }
 
     /// The line on which an option begins, from 1.
@@ -119,15 +115,8 @@ impl Config {
 
     /// An error about an option of this file, with its place.
     pub fn error(&self, section: &str, option: &str, message: impl Into<String>) -> ConfigError {
-        let line = self
-            .line(section, option)
-            .or_else(|| self.section_line(section))
-            .unwrap_or(1);
-        ConfigError::Syntax {
-            file: self.name.clone(),
-            line,
-            message: message.into(),
-        }
+        let line = self.line(section, option).or_else(|| self.section_line(section)).unwrap_or(1);
+        ConfigError::Syntax { file: self.name.clone(), line, message: message.into() }
     }
 
     fn section(&self, name: &str) -> Option<&Section> {
@@ -135,10 +124,7 @@ impl Config {
     }
 
     fn entry(&self, section: &str, option: &str) -> Option<&Entry> {
-        self.section(section)?
-            .entries
-            .iter()
-            .find(|entry| entry.name == option)
+        self.section(section)?.entries.iter().find(|entry| entry.name == option)
     }
 }
 

@@ -6,11 +6,7 @@ use crate::{Config, ConfigError, Entry, Section};
 
 pub(crate) fn parse(text: &str, name: &str) -> Result<Config, ConfigError> {
     let mut parser = Parser {
-        config: Config {
-            name: name.to_owned(),
-            sections: Vec::new(),
-            index: HashMap::new(),
-        },
+        config: Config { name: name.to_owned(), sections: Vec::new(), index: HashMap::new() },
         line: 0,
         open: false,
     };
@@ -46,11 +42,7 @@ impl Parser {
     }
 
     fn continue_value(&mut self, text: &str) {
-        let entry = self
-            .config
-            .sections
-            .last_mut()
-            .and_then(|section| section.entries.last_mut());
+        let entry = self.config.sections.last_mut().and_then(|section| section.entries.last_mut());
         if let Some(entry) = entry {
             entry.raw.push('\n');
             entry.raw.push_str(text);
@@ -67,14 +59,8 @@ impl Parser {
             return self.fail(format!("section [{name}] already begins on line {first}"));
         }
         self.open = false;
-        self.config
-            .index
-            .insert(name.clone(), self.config.sections.len());
-        self.config.sections.push(Section {
-            name,
-            line: self.line,
-            entries: Vec::new(),
-        });
+        self.config.index.insert(name.clone(), self.config.sections.len());
+        self.config.sections.push(Section { name, line: self.line, entries: Vec::new() });
         Ok(())
     }
 
@@ -97,21 +83,12 @@ impl Parser {
             return self.fail(message);
         }
         let raw = value.trim().to_owned();
-        section.entries.push(Entry {
-            name,
-            raw,
-            value: String::new(),
-            line: self.line,
-        });
+        section.entries.push(Entry { name, raw, value: String::new(), line: self.line });
         self.open = true;
         Ok(())
     }
 
     fn fail<T>(&self, message: String) -> Result<T, ConfigError> {
-        Err(ConfigError::Syntax {
-            file: self.config.name.clone(),
-            line: self.line,
-            message,
-        })
+        Err(ConfigError::Syntax { file: self.config.name.clone(), line: self.line, message })
     }
 }

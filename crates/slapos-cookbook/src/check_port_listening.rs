@@ -28,19 +28,12 @@ impl Recipe for CheckPortListening {
             let message = format!("`port` must be a port number, not `{port}`");
             return Err(init.error("port", &message, None));
         }
-        Ok(Box::new(Script {
-            path,
-            content: script(&hostname, &port),
-            mode: 0o700,
-        }))
+        Ok(Box::new(Script { path, content: script(&hostname, &port), mode: 0o700 }))
     }
 }
 
 fn script(hostname: &str, port: &str) -> String {
-    let config = [
-        ("hostname".to_owned(), hostname.into()),
-        ("port".to_owned(), port.into()),
-    ];
+    let config = [("hostname".to_owned(), hostname.into()), ("port".to_owned(), port.into())];
     let header = header("slapos.promise.plugin.check_port_listening", &config);
     let host = shell_quote(hostname);
     format!(

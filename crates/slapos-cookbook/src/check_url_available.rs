@@ -45,18 +45,12 @@ impl Recipe for CheckUrlAvailable {
                 return Err(init.error(option, &message, None));
             }
         }
-        Ok(Box::new(Script {
-            path,
-            content: check.script(),
-            mode: 0o700,
-        }))
+        Ok(Box::new(Script { path, content: check.script(), mode: 0o700 }))
     }
 }
 
 fn nonempty<'i>(init: &'i PartInit<'_>, option: &str) -> Option<&'i str> {
-    init.get(option)
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
+    init.get(option).map(str::trim).filter(|text| !text.is_empty())
 }
 
 struct Check {
@@ -76,27 +70,11 @@ impl Check {
             ("timeout".to_owned(), text(&self.timeout)),
             ("url".to_owned(), text(&self.url)),
         ];
-        config.extend(
-            self.files
-                .iter()
-                .map(|(name, file)| ((*name).to_owned(), text(file))),
-        );
+        config.extend(self.files.iter().map(|(name, file)| ((*name).to_owned(), text(file))));
         let header = header("slapos.promise.plugin.check_url_available", &config);
-        let options: String = self
-            .files
-            .iter()
-            .map(|(name, file)| self.flag(name, file))
-            .collect();
-        let trust = if options.contains("--cacert") {
-            ""
-        } else {
-            " --insecure"
-        };
-        let wanted = if self.code == "0" {
-            "[1-5]??"
-        } else {
-            &self.code
-        };
+        let options: String = self.files.iter().map(|(name, file)| self.flag(name, file)).collect();
+        let trust = if options.contains("--cacert") { "" } else { " --insecure" };
+        let wanted = if self.code == "0" { "[1-5]??" } else { &self.code };
         format!(
             "#!{}\n{header}\ncode=$({} --silent --output /dev/null --max-time {} \
              --write-out '%{{http_code}}'{trust}{options} {})\n\

@@ -30,16 +30,8 @@ impl Recipe for Command {
         let update = init.get("update-command").unwrap_or_default().to_owned();
         let stop_on_error = matches!(init.get("stop-on-error"), Some("yes" | "on" | "true"));
         let location = init.get("location").unwrap_or_default().to_owned();
-        let paths = location
-            .split_whitespace()
-            .map(|path| common::path(init, path))
-            .collect();
-        Ok(Box::new(Shell {
-            command,
-            update,
-            stop_on_error,
-            paths,
-        }))
+        let paths = location.split_whitespace().map(|path| common::path(init, path)).collect();
+        Ok(Box::new(Shell { command, update, stop_on_error, paths }))
     }
 }
 
@@ -58,10 +50,7 @@ impl Shell {
         let directory = cx.directory();
         let mut variables = environment::base(directory, &directory.join("tmp"));
         variables.remove("TMPDIR");
-        let spec = CommandSpec::new("/bin/sh")
-            .arg("-c")
-            .arg(command)
-            .envs(variables);
+        let spec = CommandSpec::new("/bin/sh").arg("-c").arg(command).envs(variables);
         match cx.run(&spec.shown_as(command)) {
             Err(error) if !self.stop_on_error && !error.is_cancelled() => {
                 cx.warn(&format!("{error}, which `stop-on-error` does not mind"));

@@ -57,11 +57,9 @@ impl Recipe for Download {
         }
         check_shared(init)?;
         let source = source::of_part(init)?.allow_unverified();
+        source::declare_local(init, &source, &self.fetcher);
         let filename = init.get("filename").unwrap_or(init.name());
-        let filename = PathBuf::from(filename)
-            .file_name()
-            .map(PathBuf::from)
-            .unwrap_or_default();
+        let filename = PathBuf::from(filename).file_name().map(PathBuf::from).unwrap_or_default();
         if filename.as_os_str().is_empty() {
             return Err(init.error("filename", "`filename` names no file", None));
         }
@@ -77,12 +75,7 @@ impl Recipe for Download {
             }
         };
         init.set("target", &target.to_string_lossy());
-        Ok(Box::new(File {
-            fetcher: self.fetcher.clone(),
-            source,
-            target,
-            directory,
-        }))
+        Ok(Box::new(File { fetcher: self.fetcher.clone(), source, target, directory }))
     }
 }
 
@@ -96,11 +89,7 @@ struct File {
 
 impl Part for File {
     fn claims(&self) -> Vec<PathBuf> {
-        vec![
-            self.directory
-                .clone()
-                .unwrap_or_else(|| self.target.clone()),
-        ]
+        vec![self.directory.clone().unwrap_or_else(|| self.target.clone())]
     }
 
     fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
@@ -119,8 +108,6 @@ fn copy(from: &std::path::Path, target: &std::path::Path) -> Result<(), PartErro
     let part = temporary.path().join("file");
     std::fs::copy(from, &part).map_err(io)?;
     slapos_sys::fs::set_mode(&part, 0o644).map_err(io)?;
-    std::fs::File::open(&part)
-        .and_then(|file| file.sync_all())
-        .map_err(io)?;
+    std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(io)?;
     slapos_sys::fs::rename(&part, target).map_err(io)
 }

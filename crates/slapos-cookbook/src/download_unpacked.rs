@@ -35,10 +35,7 @@ impl DownloadUnpacked {
 
 /// How much of the names in an archive is left out.
 pub(crate) fn strip(init: &PartInit<'_>, default: Strip) -> Result<Strip, ProfileError> {
-    if init
-        .get("strip-top-level-dir")
-        .is_none_or(|value| value.trim().is_empty())
-    {
+    if init.get("strip-top-level-dir").is_none_or(|value| value.trim().is_empty()) {
         return Ok(default);
     }
     let strip = common::boolean(init, "strip-top-level-dir", false)?;
@@ -54,12 +51,12 @@ pub(crate) fn unpack(
 ) -> Result<(), PartError> {
     cx.progress("unpacking");
     common::create_parent(into)?;
-    archive::extract(file, into, &Limits::default(), strip, &Relay(cx))
-        .map(drop)
-        .map_err(|error| match error {
+    archive::extract(file, into, &Limits::default(), strip, &Relay(cx)).map(drop).map_err(|error| {
+        match error {
             ArchiveError::Cancelled => PartError::cancelled(),
             other => PartError::new(other.to_string()),
-        })
+        }
+    })
 }
 
 impl Recipe for DownloadUnpacked {
@@ -80,13 +77,7 @@ impl Recipe for DownloadUnpacked {
         };
         init.set("location", &location.to_string_lossy());
         init.set("target", &location.to_string_lossy());
-        Ok(Box::new(Tree {
-            fetcher: self.fetcher.clone(),
-            source,
-            strip,
-            location,
-            is_shared,
-        }))
+        Ok(Box::new(Tree { fetcher: self.fetcher.clone(), source, strip, location, is_shared }))
     }
 }
 
@@ -100,11 +91,7 @@ struct Tree {
 
 impl Part for Tree {
     fn claims(&self) -> Vec<PathBuf> {
-        if self.is_shared {
-            Vec::new()
-        } else {
-            vec![self.location.clone()]
-        }
+        if self.is_shared { Vec::new() } else { vec![self.location.clone()] }
     }
 
     fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {

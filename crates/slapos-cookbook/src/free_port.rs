@@ -42,11 +42,7 @@ fn number(init: &PartInit<'_>, option: &str, default: u16) -> Result<u16, Profil
         return Ok(default);
     };
     text.trim().parse().map_err(|_| {
-        init.error(
-            option,
-            &format!("`{option}` must be a port number, not `{text}`"),
-            None,
-        )
+        init.error(option, &format!("`{option}` must be a port number, not `{text}`"), None)
     })
 }
 
@@ -60,18 +56,10 @@ impl Recipe for FreePort {
         let maximum = number(init, "maximum", 49151)?;
         let ip = init.require("ip")?;
         let address: IpAddr = ip.trim().parse().map_err(|_| {
-            init.error(
-                "ip",
-                &format!("`ip` must be an IP address, not `{ip}`"),
-                None,
-            )
+            init.error("ip", &format!("`ip` must be an IP address, not `{ip}`"), None)
         })?;
-        let same_ip = init
-            .previous("ip")
-            .is_some_and(|previous| previous.trim() == ip.trim());
-        let previous = init
-            .previous("port")
-            .and_then(|port| port.parse::<u16>().ok());
+        let same_ip = init.previous("ip").is_some_and(|previous| previous.trim() == ip.trim());
+        let previous = init.previous("port").and_then(|port| port.parse::<u16>().ok());
         let port = match previous.filter(|port| *port != 0 && same_ip) {
             Some(port) => {
                 self.take(address, port);

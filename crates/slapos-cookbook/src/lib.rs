@@ -20,6 +20,7 @@ mod publish;
 mod python_only;
 mod registry;
 mod slapconfiguration;
+mod switch_softwaretype;
 mod template;
 #[cfg(test)]
 mod testing;

@@ -47,16 +47,11 @@ impl Recipe for Publish {
         let values = collect(init)?;
         let connection = match self.serialised {
             true => {
-                let pairs = values
-                    .into_iter()
-                    .map(|(name, value)| (Literal::Str(name), value));
+                let pairs = values.into_iter().map(|(name, value)| (Literal::Str(name), value));
                 let text = json::of_literal(&Literal::Dict(pairs.collect()));
                 IndexMap::from([("_".to_owned(), text)])
             }
-            false => values
-                .into_iter()
-                .map(|(name, value)| (name, value.to_text()))
-                .collect(),
+            false => values.into_iter().map(|(name, value)| (name, value.to_text())).collect(),
         };
         Ok(Box::new(Published { port, connection }))
     }
@@ -71,10 +66,7 @@ fn collect(init: &mut PartInit<'_>) -> Result<IndexMap<String, Literal>, Profile
         for (name, value) in common::typed(&chosen(&options)) {
             values.entry(name).or_insert(value);
         }
-        let extends = options
-            .get("-extends")
-            .map(String::as_str)
-            .unwrap_or_default();
+        let extends = options.get("-extends").map(String::as_str).unwrap_or_default();
         for section in extends.split_whitespace().rev() {
             if !seen.iter().any(|known| known == section) {
                 seen.push(section.to_owned());

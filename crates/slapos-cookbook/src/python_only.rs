@@ -24,9 +24,7 @@ impl Recipe for PythonOnly {
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
         let recipe = init.require("recipe")?;
-        let inline = ["init", "install", "update"]
-            .iter()
-            .find(|o| init.get(o).is_some());
+        let inline = ["init", "install", "update"].iter().find(|o| init.get(o).is_some());
         let what = match inline {
             Some(option) => format!("its option `{option}` is Python"),
             None => format!("`{recipe}` is written in Python"),

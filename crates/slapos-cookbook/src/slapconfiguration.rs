@@ -45,11 +45,7 @@ pub(crate) fn port<'p>(
             "part `{}` asks the Master, and this is no run of a Computer Partition",
             init.name()
         );
-        init.error(
-            "recipe",
-            &message,
-            Some("use this recipe in the profile of an instance only"),
-        )
+        init.error("recipe", &message, Some("use this recipe in the profile of an instance only"))
     })
 }
 
@@ -77,17 +73,9 @@ impl Recipe for SlapConfiguration {
         }
         init.set("configuration", &Literal::Dict(parameters).to_option());
         let slaves = partition.slave_instance_list.iter().map(|slave| {
-            Literal::Dict(
-                slave
-                    .iter()
-                    .map(|(k, v)| (k.as_str().into(), literal(v)))
-                    .collect(),
-            )
+            Literal::Dict(slave.iter().map(|(k, v)| (k.as_str().into(), literal(v))).collect())
         });
-        init.set(
-            "slave-instance-list",
-            &Literal::List(slaves.collect()).to_option(),
-        );
+        init.set("slave-instance-list", &Literal::List(slaves.collect()).to_option());
         init.set("storage-dict", &Literal::Dict(Vec::new()).to_option());
         Ok(Box::new(Nothing))
     }
@@ -95,9 +83,7 @@ impl Recipe for SlapConfiguration {
 
 fn plain(parameters: &IndexMap<String, String>) -> Vec<(Literal, Literal)> {
     let pairs = parameters.iter();
-    pairs
-        .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
-        .collect()
+    pairs.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect()
 }
 
 fn serialised(parameters: &IndexMap<String, String>) -> Result<Vec<(Literal, Literal)>, String> {
@@ -124,9 +110,7 @@ pub(crate) fn of_json(json: &serde_json::Value) -> Literal {
         Json::String(text) => Literal::Str(text.clone()),
         Json::Array(items) => Literal::List(items.iter().map(of_json).collect()),
         Json::Object(pairs) => {
-            let pairs = pairs
-                .iter()
-                .map(|(name, value)| (name.as_str().into(), of_json(value)));
+            let pairs = pairs.iter().map(|(name, value)| (name.as_str().into(), of_json(value)));
             Literal::Dict(pairs.collect())
         }
     }
@@ -141,35 +125,23 @@ fn literal(value: &Value) -> Literal {
         Value::Str(text) => Literal::Str(text.clone()),
         Value::List(items) => Literal::List(items.iter().map(literal).collect()),
         Value::Tuple(items) => Literal::Tuple(items.iter().map(literal).collect()),
-        Value::Dict(pairs) => Literal::Dict(
-            pairs
-                .iter()
-                .map(|(k, v)| (k.as_str().into(), literal(v)))
-                .collect(),
-        ),
+        Value::Dict(pairs) => {
+            Literal::Dict(pairs.iter().map(|(k, v)| (k.as_str().into(), literal(v))).collect())
+        }
     }
 }
 
 fn set_words(init: &mut PartInit<'_>, partition: &ComputerPartition) {
-    let software = partition
-        .software
-        .as_ref()
-        .map(|url| url.as_str().to_owned());
+    let software = partition.software.as_ref().map(|url| url.as_str().to_owned());
     let root = partition.root_instance_title.as_str();
     for (option, value) in [
         ("slap-software-type", partition.software_type.as_str()),
-        (
-            "slap-software-release-url",
-            software.as_deref().unwrap_or(""),
-        ),
+        ("slap-software-release-url", software.as_deref().unwrap_or("")),
         ("slap-computer-id", partition.computer.as_str()),
         ("slap-computer-partition-id", partition.id.as_str()),
         ("instance-title", partition.instance_title.trim()),
         ("root-instance-title", root),
-        (
-            "root-instance-short-title",
-            root.split_whitespace().next().unwrap_or(""),
-        ),
+        ("root-instance-short-title", root.split_whitespace().next().unwrap_or("")),
         ("instance-guid", partition.guid.as_str()),
         ("instance-state", partition.requested_state.as_str()),
         ("timestamp", partition.timestamp.as_deref().unwrap_or("")),
@@ -180,28 +152,17 @@ fn set_words(init: &mut PartInit<'_>, partition: &ComputerPartition) {
 
 fn set_addresses(init: &mut PartInit<'_>, partition: &ComputerPartition) {
     let addresses: BTreeSet<_> = partition.ip_list.iter().map(|(_, ip)| *ip).collect();
-    let taps: BTreeSet<_> = partition
-        .ip_list
-        .iter()
-        .map(|(tap, _)| tap.as_str())
-        .collect();
+    let taps: BTreeSet<_> = partition.ip_list.iter().map(|(tap, _)| tap.as_str()).collect();
     for (option, wanted) in [("ipv4", true), ("ipv6", false)] {
-        let family: Vec<String> = addresses
-            .iter()
-            .filter(|ip| ip.is_ipv4() == wanted)
-            .map(ToString::to_string)
-            .collect();
+        let family: Vec<String> =
+            addresses.iter().filter(|ip| ip.is_ipv4() == wanted).map(ToString::to_string).collect();
         if let Some(smallest) = family.iter().min() {
             init.set(&format!("{option}-random"), smallest);
         }
         let set = family.iter().map(|ip| ip.as_str().into()).collect();
         init.set(option, &Literal::Set(set).to_option());
     }
-    let taps = taps
-        .into_iter()
-        .filter(|tap| !tap.is_empty())
-        .map(Literal::from)
-        .collect();
+    let taps = taps.into_iter().filter(|tap| !tap.is_empty()).map(Literal::from).collect();
     init.set("tap", &Literal::Set(taps).to_option());
 }
 
@@ -217,11 +178,7 @@ fn set_resources(init: &mut PartInit<'_>) -> Result<(), ProfileError> {
         }
     };
     let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-        init.error(
-            "recipe",
-            &format!("{} is no JSON: {error}", path.display()),
-            None,
-        )
+        init.error("recipe", &format!("{} is no JSON: {error}", path.display()), None)
     })?;
     flatten(init, "", &json);
     Ok(())
@@ -231,11 +188,8 @@ fn flatten(init: &mut PartInit<'_>, prefix: &str, json: &serde_json::Value) {
     match json.as_object() {
         Some(pairs) => {
             for (name, value) in pairs {
-                let joined = if prefix.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{prefix}-{name}")
-                };
+                let joined =
+                    if prefix.is_empty() { name.clone() } else { format!("{prefix}-{name}") };
                 flatten(init, &joined, value);
             }
         }

@@ -40,10 +40,7 @@ pub(crate) fn origin<'o>(
     match (url, init.get(inline)) {
         (Some(url), None) => Ok(Origin::Url(url)),
         (None, Some(_)) => {
-            if let Some(digest) = ["md5sum", "sha256sum"]
-                .iter()
-                .find(|o| init.get(o).is_some())
-            {
+            if let Some(digest) = ["md5sum", "sha256sum"].iter().find(|o| init.get(o).is_some()) {
                 let message = format!("`{digest}` makes no sense with `{inline}`");
                 return Err(init.error(digest, &message, None));
             }
@@ -51,18 +48,12 @@ pub(crate) fn origin<'o>(
         }
         (Some(url), Some(_)) => Err(init.error(
             url,
-            &format!(
-                "part `{}` has both `{url}` and `{inline}`: give one of them",
-                init.name()
-            ),
+            &format!("part `{}` has both `{url}` and `{inline}`: give one of them", init.name()),
             None,
         )),
         (None, None) => Err(init.error(
             "recipe",
-            &format!(
-                "part `{}` has neither `url` nor `{inline}`: give one of them",
-                init.name()
-            ),
+            &format!("part `{}` has neither `url` nor `{inline}`: give one of them", init.name()),
             None,
         )),
     }
@@ -93,15 +84,8 @@ impl Recipe for Template {
                 init.substitute_file(&text, &file.name)?.replace("$$", "$")
             }
         };
-        init.add_input(
-            "content",
-            &Digest::sha256_of(content.as_bytes()).to_string(),
-        );
-        Ok(Box::new(Rendered {
-            output,
-            mode,
-            content,
-        }))
+        init.add_input("the rendered text", &Digest::sha256_of(content.as_bytes()).to_string());
+        Ok(Box::new(Rendered { output, mode, content }))
     }
 }
 

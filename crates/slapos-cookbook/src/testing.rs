@@ -54,11 +54,7 @@ struct Yard {
 
 impl Yard {
     fn software() -> Self {
-        Self {
-            root: tempfile::tempdir().unwrap(),
-            partition: None,
-            jobs: 2,
-        }
+        Self { root: tempfile::tempdir().unwrap(), partition: None, jobs: 2 }
     }
 
     fn instance() -> Self {
@@ -67,11 +63,7 @@ impl Yard {
         partition.instance_title = "my instance".to_owned();
         let ip = |text: &str| ("lo".to_owned(), text.parse::<IpAddr>().unwrap());
         partition.ip_list = vec![ip("::1"), ip("127.0.0.1")];
-        Self {
-            partition: Some(partition),
-            jobs: 1,
-            ..Self::software()
-        }
+        Self { partition: Some(partition), jobs: 1, ..Self::software() }
     }
 
     fn path(&self, relative: &str) -> PathBuf {
@@ -91,19 +83,12 @@ impl Yard {
 
     fn mode(&self, relative: &str) -> u32 {
         use std::os::unix::fs::PermissionsExt as _;
-        std::fs::metadata(self.path(relative))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777
+        std::fs::metadata(self.path(relative)).unwrap().permissions().mode() & 0o777
     }
 
     fn master(&self) -> Option<Arc<Master>> {
         let partition = self.partition.clone()?;
-        Some(Arc::new(Master {
-            partition,
-            published: Mutex::default(),
-        }))
+        Some(Arc::new(Master { partition, published: Mutex::default() }))
     }
 
     fn buildout(&self, profile: &str, master: Option<&Arc<Master>>) -> Buildout {
@@ -116,15 +101,9 @@ impl Yard {
         config.by_hash = false;
         config.offline = true;
         let slap = master.map(|master| master.clone() as Arc<dyn PartitionPort>);
-        let ports = Ports {
-            fetcher: Arc::new(Fetcher::new(config)),
-            slap,
-        };
+        let ports = Ports { fetcher: Arc::new(Fetcher::new(config)), slap };
         let directory = std::path::absolute(directory.components().collect::<PathBuf>()).unwrap();
-        let settings = Settings {
-            jobs: self.jobs,
-            ..Settings::new(directory)
-        };
+        let settings = Settings { jobs: self.jobs, ..Settings::new(directory) };
         Buildout::new(profile, Arc::new(registry(ports)), settings)
     }
 

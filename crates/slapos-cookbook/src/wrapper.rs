@@ -66,39 +66,26 @@ impl Recipe for Wrapper {
                 init.add_input(&file.to_string_lossy(), &digest);
             }
         }
-        Ok(Box::new(Script {
-            text: script(&words, &environment, &ignored),
-            path,
-            hashed,
-        }))
+        Ok(Box::new(Script { text: script(&words, &environment, &ignored), path, hashed }))
     }
 }
 
 fn hashed_files(init: &PartInit<'_>) -> Vec<PathBuf> {
     let options = ["hash-files", "hash-existing-files"];
     let files = options.iter().filter_map(|option| init.get(option));
-    files
-        .flat_map(str::split_whitespace)
-        .map(|file| common::path(init, file))
-        .collect()
+    files.flat_map(str::split_whitespace).map(|file| common::path(init, file)).collect()
 }
 
 fn script(words: &[String], environment: &Environment, ignored: &str) -> String {
     let mut lines = vec!["#!/bin/sh -e".to_owned()];
     if !ignored.trim().is_empty() {
-        lines.push(format!(
-            "trap '' {}",
-            ignored.split_whitespace().collect::<Vec<_>>().join(" ")
-        ));
+        lines.push(format!("trap '' {}", ignored.split_whitespace().collect::<Vec<_>>().join(" ")));
     }
     for (name, value) in environment.variables() {
         lines.push(format!("export {name}={}", shell_quote(value)));
     }
     let mut line = "exec".to_owned();
-    let words = words
-        .iter()
-        .map(|word| shell_quote(word))
-        .chain(["\"$@\"".to_owned()]);
+    let words = words.iter().map(|word| shell_quote(word)).chain(["\"$@\"".to_owned()]);
     for word in words {
         if line.chars().count() < FOLD {
             line = format!("{line} {word}");
@@ -132,21 +119,13 @@ impl Script {
         }
         let digest = Digest::Md5(hash.finalize().into()).hex();
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        Ok(self
-            .path
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .join(format!("{name}-{digest}")))
+        Ok(self.path.parent().unwrap_or(Path::new("/")).join(format!("{name}-{digest}")))
     }
 }
 
 impl Part for Script {
     fn claims(&self) -> Vec<PathBuf> {
-        if self.hashed.is_empty() {
-            vec![self.path.clone()]
-        } else {
-            Vec::new()
-        }
+        if self.hashed.is_empty() { vec![self.path.clone()] } else { Vec::new() }
     }
 
     fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
@@ -167,15 +146,10 @@ mod tests {
 
     #[test]
     fn the_script_is_folded_and_quoted() {
-        let words: Vec<String> = [
-            "/opt/some/where/sbin/nginx",
-            "-c",
-            "/srv/etc/nginx.conf",
-            "-g",
-            "daemon off;",
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        let words: Vec<String> =
+            ["/opt/some/where/sbin/nginx", "-c", "/srv/etc/nginx.conf", "-g", "daemon off;"]
+                .map(str::to_owned)
+                .to_vec();
         let environment = Environment::parse("B = it's\nA=1").unwrap();
         insta::assert_snapshot!(script(&words, &environment, "SIGHUP SIGUSR1"), @r#"
         #!/bin/sh -e

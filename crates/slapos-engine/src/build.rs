@@ -85,9 +85,7 @@ impl Settings {
 
     /// The ledger's path.
     pub fn ledger_path(&self) -> PathBuf {
-        self.ledger
-            .clone()
-            .unwrap_or_else(|| self.private_directory().join("installed.json"))
+        self.ledger.clone().unwrap_or_else(|| self.private_directory().join("installed.json"))
     }
 
     /// Where each part logs to `<part>.log`.
@@ -128,12 +126,7 @@ pub struct Buildout {
 impl Buildout {
     /// A buildout of `profile` with `recipes`; nothing happens yet.
     pub fn new(profile: Profile, recipes: Arc<dyn Recipes>, settings: Settings) -> Self {
-        Self {
-            profile,
-            recipes,
-            settings,
-            observed: None,
-        }
+        Self { profile, recipes, settings, observed: None }
     }
 
     /// The profile.
@@ -158,12 +151,7 @@ impl Buildout {
             initialise(&self.profile, &*self.recipes, &self.settings, &ledger)?;
         let keep_others = self.settings.install.is_some();
         let plan = Plan::make(&parts, &ledger, &self.settings.directory, keep_others);
-        self.observed = Some(Observed {
-            parts,
-            directories,
-            ledger,
-            plan: plan.clone(),
-        });
+        self.observed = Some(Observed { parts, directories, ledger, plan: plan.clone() });
         Ok(plan)
     }
 
@@ -174,10 +162,7 @@ impl Buildout {
     /// finished. [`BuildError::Stale`] when `plan` is not the last one made, or the ledger changed
     /// since. [`BuildError::Busy`] when another run works here. [`BuildError::Cancelled`].
     pub fn execute(&mut self, plan: &Plan, observer: &dyn Observer) -> Result<Outcome, BuildError> {
-        let observed = self
-            .observed
-            .take()
-            .filter(|observed| observed.plan == *plan);
+        let observed = self.observed.take().filter(|observed| observed.plan == *plan);
         let Some(observed) = observed else {
             return Err(BuildError::Stale(self.settings.directory.clone()));
         };
@@ -241,18 +226,11 @@ impl Buildout {
                 Ok(Some(lock)) => return Ok(lock),
                 Ok(None) => std::thread::sleep(Duration::from_millis(wait)),
                 Err(source) => {
-                    return Err(BuildError::Io {
-                        what: "lock",
-                        path,
-                        source,
-                    });
+                    return Err(BuildError::Io { what: "lock", path, source });
                 }
             }
         }
-        Err(BuildError::Busy {
-            directory: self.settings.directory.clone(),
-            lock: path,
-        })
+        Err(BuildError::Busy { directory: self.settings.directory.clone(), lock: path })
     }
 }
 
@@ -266,10 +244,7 @@ fn create(directory: &std::path::Path) -> Result<(), BuildError> {
 
 fn announce(plan: &Plan, observer: &dyn Observer) {
     for text in &plan.warnings {
-        observer.event(&Event::Warning {
-            part: None,
-            text: text.clone(),
-        });
+        observer.event(&Event::Warning { part: None, text: text.clone() });
     }
     observer.event(&Event::PlanMade {
         install: plan.count(Action::Install),
@@ -282,8 +257,5 @@ fn announce(plan: &Plan, observer: &dyn Observer) {
 /// The outcome of a plan of which nothing was done yet.
 pub(crate) fn kept(plan: &Plan) -> Outcome {
     let kept = plan.steps.iter().filter(|step| step.action == Action::Keep);
-    Outcome {
-        kept: kept.map(|step| step.part.clone()).collect(),
-        ..Outcome::default()
-    }
+    Outcome { kept: kept.map(|step| step.part.clone()).collect(), ..Outcome::default() }
 }

@@ -32,10 +32,7 @@ impl CommandSpec {
     /// `text` run by `/bin/sh`, which stops at the first command that fails. Error messages and
     /// the log show `text` alone.
     pub fn shell(text: &str) -> Self {
-        Self::new("/bin/sh")
-            .arg("-c")
-            .arg(format!("set -e;{text}"))
-            .shown_as(text)
+        Self::new("/bin/sh").arg("-c").arg(format!("set -e;{text}")).shown_as(text)
     }
 
     /// Adds one argument.
@@ -65,8 +62,7 @@ impl CommandSpec {
         mut self,
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        self.environment
-            .extend(variables.into_iter().map(|(n, v)| (n.into(), v.into())));
+        self.environment.extend(variables.into_iter().map(|(n, v)| (n.into(), v.into())));
         self
     }
 
@@ -89,10 +85,7 @@ impl CommandSpec {
     pub fn display(&self) -> String {
         self.shown.clone().unwrap_or_else(|| {
             let words = std::iter::once(&self.program).chain(&self.args);
-            words
-                .map(|word| word.to_string_lossy())
-                .collect::<Vec<_>>()
-                .join(" ")
+            words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
         })
     }
 }

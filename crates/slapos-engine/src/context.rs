@@ -46,13 +46,7 @@ pub struct PartContext<'a> {
 impl<'a> PartContext<'a> {
     pub(crate) fn new(run: &'a RunState<'a>, part: &'a str, records: bool) -> Self {
         let log_path = log_path(&run.log_directory, part);
-        Self {
-            run,
-            part,
-            log_path,
-            log: Mutex::new(None),
-            records,
-        }
+        Self { run, part, log_path, log: Mutex::new(None), records }
     }
 
     /// Name of the part.
@@ -87,20 +81,18 @@ impl<'a> PartContext<'a> {
 
     /// Tells the observer, and the log, what the part is doing now, in one short line.
     pub fn progress(&self, text: &str) {
-        self.run.observer.event(&Event::PartProgress {
-            part: self.part.to_owned(),
-            text: text.to_owned(),
-        });
+        self.run
+            .observer
+            .event(&Event::PartProgress { part: self.part.to_owned(), text: text.to_owned() });
         // A log that cannot be written must not fail a part; commands will say so if they need it.
         let _ = self.log(text);
     }
 
     /// Tells the observer, and the log, of something suspicious that does not fail the part.
     pub fn warn(&self, text: &str) {
-        self.run.observer.event(&Event::Warning {
-            part: Some(self.part.to_owned()),
-            text: text.to_owned(),
-        });
+        self.run
+            .observer
+            .event(&Event::Warning { part: Some(self.part.to_owned()), text: text.to_owned() });
         let _ = self.log(&format!("warning: {text}"));
     }
 
@@ -136,11 +128,8 @@ impl<'a> PartContext<'a> {
         let shown = spec.display();
         self.log(&format!("$ {shown}"))?;
         let status = self.spawn_and_wait(spec).map_err(|error| {
-            PartError::new(format!(
-                "cannot start {}: {error}",
-                spec.program.to_string_lossy()
-            ))
-            .with_command(&shown)
+            PartError::new(format!("cannot start {}: {error}", spec.program.to_string_lossy()))
+                .with_command(&shown)
         })?;
         if self.cancelled() && !status.success() {
             return Err(PartError::cancelled().with_command(shown));
@@ -156,15 +145,10 @@ impl<'a> PartContext<'a> {
         let mut command = Command::new(&spec.program);
         command.args(&spec.args).envs(&spec.environment);
         command.current_dir(spec.directory.as_deref().unwrap_or(self.run.directory));
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.process_group().die_with_parent();
         if let Some(jobserver) = self.run.jobserver.as_ref().filter(|_| spec.jobserver) {
-            command
-                .env("MAKEFLAGS", jobserver.makeflags())
-                .pass_fds(&jobserver.descriptors());
+            command.env("MAKEFLAGS", jobserver.makeflags()).pass_fds(&jobserver.descriptors());
         }
         let mut child = command.spawn()?;
         let _watched = self.run.cancellation.watch(child.id());
@@ -177,9 +161,7 @@ impl<'a> PartContext<'a> {
         if slot.is_none() {
             *slot = Some(self.open_log().map_err(|error| self.log_error(&error))?);
         }
-        let file = slot
-            .as_ref()
-            .ok_or_else(|| PartError::new("the log is not open"))?;
+        let file = slot.as_ref().ok_or_else(|| PartError::new("the log is not open"))?;
         file.try_clone().map_err(|error| self.log_error(&error))
     }
 
@@ -224,10 +206,7 @@ fn read_tail(path: &Path) -> std::io::Result<Vec<String>> {
         lines.remove(0);
     }
     let skip = lines.len().saturating_sub(TAIL_LINES);
-    Ok(lines[skip..]
-        .iter()
-        .map(|line| (*line).to_owned())
-        .collect())
+    Ok(lines[skip..].iter().map(|line| (*line).to_owned()).collect())
 }
 
 /// How a command ended, unless it ended well.

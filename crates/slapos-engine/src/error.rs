@@ -39,10 +39,7 @@ impl PartError {
 
     /// The run was asked to stop.
     pub fn cancelled() -> Self {
-        Self {
-            cancelled: true,
-            ..Self::new("stopped because the run was asked to stop")
-        }
+        Self { cancelled: true, ..Self::new("stopped because the run was asked to stop") }
     }
 
     /// Names the command that failed.
@@ -119,11 +116,7 @@ pub struct PartFailure {
 
 impl fmt::Display for PartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "part `{}` failed: {}\n  defined at: {}",
-            self.part, self.message, self.at
-        )?;
+        write!(f, "part `{}` failed: {}\n  defined at: {}", self.part, self.message, self.at)?;
         if let Some(command) = &self.command {
             write!(f, "\n  command: {}", command.replace('\n', "\n    "))?;
         }
@@ -192,11 +185,7 @@ impl BuildError {
 }
 
 fn list(failures: &[PartFailure]) -> String {
-    failures
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -205,9 +194,8 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_where_and_how_to_go_on() {
-        let failure = PartError::new("`make` ended with status 2")
-            .with_command("make install")
-            .into_failure(
+        let failure =
+            PartError::new("`make` ended with status 2").with_command("make install").into_failure(
                 "nginx",
                 vec!["a.c:1: error: x".into(), "make: *** [all] Error 1".into()],
                 "/b/.slapos/log/nginx.log".into(),

@@ -52,10 +52,7 @@ fn tasks(plan: &Plan, parts: Vec<Prepared>) -> Vec<Task<'_>> {
         .filter(|(step, _)| matches!(step.action, Action::Install | Action::Update))
         .map(|(step, prepared)| Task {
             step,
-            parallel_safe: prepared
-                .part
-                .as_ref()
-                .is_none_or(|part| part.is_parallel_safe()),
+            parallel_safe: prepared.part.as_ref().is_none_or(|part| part.is_parallel_safe()),
             prepared: Some(prepared),
         })
         .collect()
@@ -63,10 +60,7 @@ fn tasks(plan: &Plan, parts: Vec<Prepared>) -> Vec<Task<'_>> {
 
 /// Records, in one write for all, what trivial parts are about to make and did not make before.
 fn begin_trivial(run: &RunState<'_>, tasks: &[Task<'_>]) -> Result<(), BuildError> {
-    for task in tasks
-        .iter()
-        .filter(|task| task.step.action == Action::Install)
-    {
+    for task in tasks.iter().filter(|task| task.step.action == Action::Install) {
         let Some(prepared) = &task.prepared else {
             continue;
         };
@@ -75,8 +69,7 @@ fn begin_trivial(run: &RunState<'_>, tasks: &[Task<'_>]) -> Result<(), BuildErro
         };
         let claims = part.claims();
         if !run.ledger.knows(&prepared.name, &claims) {
-            run.ledger
-                .begin(&prepared.name, &prepared.fingerprint, claims);
+            run.ledger.begin(&prepared.name, &prepared.fingerprint, claims);
         }
     }
     Ok(run.ledger.save()?)
@@ -114,11 +107,7 @@ fn remove_unwanted(
     plan: &Plan,
     outcome: &mut Outcome,
 ) -> Result<(), BuildError> {
-    for step in plan
-        .steps
-        .iter()
-        .filter(|step| step.action == Action::Remove)
-    {
+    for step in plan.steps.iter().filter(|step| step.action == Action::Remove) {
         if run.cancellation.is_cancelled() {
             return Err(BuildError::Cancelled);
         }
@@ -132,11 +121,7 @@ fn remove_unwanted(
 /// was stopped.
 fn failures(mut all: Vec<PartFailure>) -> BuildError {
     all.retain(|failure| !failure.cancelled);
-    if all.is_empty() {
-        BuildError::Cancelled
-    } else {
-        BuildError::Part(all)
-    }
+    if all.is_empty() { BuildError::Cancelled } else { BuildError::Part(all) }
 }
 
 enum Message {
@@ -175,9 +160,7 @@ impl<'p> Schedule<'p> {
             let all_before_done = self.finished[..index].iter().all(|finished| *finished);
             if !self.started[index] {
                 let referred = task.step.after.iter();
-                let blocked = referred
-                    .into_iter()
-                    .any(|p| self.unfinished.contains(p.as_str()));
+                let blocked = referred.into_iter().any(|p| self.unfinished.contains(p.as_str()));
                 if !blocked && (task.parallel_safe || all_before_done) {
                     return Some(index);
                 }
@@ -214,9 +197,7 @@ fn in_parallel(
     let tokens = {
         let sender = sender.clone();
         let deliver = move |token| drop(sender.send(Message::Token(token)));
-        jobserver
-            .map(|jobserver| jobserver.tokens(deliver))
-            .transpose()
+        jobserver.map(|jobserver| jobserver.tokens(deliver)).transpose()
     };
     let tokens = tokens.map_err(|source| BuildError::Io {
         what: "start the jobserver for",
@@ -290,11 +271,8 @@ fn start<'scope, 'env: 'scope>(
 
 fn finish(run: &RunState<'_>, mut schedule: Schedule<'_>) -> Result<(), BuildError> {
     schedule.failed.sort_by_key(|(index, _)| *index);
-    let failed: Vec<PartFailure> = schedule
-        .failed
-        .into_iter()
-        .map(|(_, failure)| failure)
-        .collect();
+    let failed: Vec<PartFailure> =
+        schedule.failed.into_iter().map(|(_, failure)| failure).collect();
     if !failed.is_empty() {
         return Err(failures(failed));
     }

@@ -40,10 +40,7 @@ impl Fingerprint {
         let mut options: Vec<(&String, &String)> = self.options.iter().collect();
         options.sort();
         let base = self.options.get(BASE_LOCATION);
-        for (name, value) in options
-            .into_iter()
-            .filter(|(name, _)| *name != BASE_LOCATION)
-        {
+        for (name, value) in options.into_iter().filter(|(name, _)| *name != BASE_LOCATION) {
             hash.pair("option", name, &without_base(value, base));
         }
         for (section, identity) in &self.references {
@@ -87,13 +84,11 @@ impl Framed {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -103,10 +98,7 @@ mod tests {
     fn fingerprint(options: &[(&str, &str)]) -> Fingerprint {
         Fingerprint {
             recipe: "r".into(),
-            options: options
-                .iter()
-                .map(|(k, v)| ((*k).into(), (*v).into()))
-                .collect(),
+            options: options.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             ..Fingerprint::default()
         }
     }
@@ -122,18 +114,9 @@ mod tests {
     fn every_ingredient_matters() {
         let base = fingerprint(&[("x", "1")]);
         let mut others = vec![fingerprint(&[("x", "2")]), fingerprint(&[("x1", "")])];
-        others.push(Fingerprint {
-            recipe_version: 7,
-            ..base.clone()
-        });
-        others.push(Fingerprint {
-            references: [("a".into(), "b".into())].into(),
-            ..base.clone()
-        });
-        others.push(Fingerprint {
-            inputs: [("a".into(), "b".into())].into(),
-            ..base.clone()
-        });
+        others.push(Fingerprint { recipe_version: 7, ..base.clone() });
+        others.push(Fingerprint { references: [("a".into(), "b".into())].into(), ..base.clone() });
+        others.push(Fingerprint { inputs: [("a".into(), "b".into())].into(), ..base.clone() });
         for other in others {
             assert_ne!(base.identity(), other.identity(), "{other:?}");
         }

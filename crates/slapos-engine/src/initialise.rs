@@ -87,10 +87,7 @@ pub(crate) fn initialise(
         }
     }
     let order = resolver.order().to_vec();
-    let prepared = order
-        .iter()
-        .filter_map(|name| host.finish(&resolver, name, &order))
-        .collect();
+    let prepared = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
     Ok((prepared, directories))
 }
 
@@ -119,9 +116,7 @@ fn buildout_section(
         }
     }
     if host.shared_lists.is_empty() {
-        let list = resolver
-            .get("buildout")
-            .and_then(|b| b.options.get("shared-part-list"));
+        let list = resolver.get("buildout").and_then(|b| b.options.get("shared-part-list"));
         let lines = list.map(|option| option.value.clone()).unwrap_or_default();
         host.shared_lists = lines
             .lines()
@@ -150,13 +145,12 @@ fn wanted_parts(
 }
 
 fn without_recipe(resolver: &Resolver<'_>, part: &str) -> ProfileError {
-    resolver.error_at(
+    resolver.error_at_word(
         "buildout",
         "parts",
+        part,
         format!("`{part}` is listed as a part, but [{part}] has no option `recipe`"),
-        Some(format!(
-            "add `recipe = ...` to [{part}], or take it off the list"
-        )),
+        Some(format!("add `recipe = ...` to [{part}], or take it off the list")),
     )
 }
 
@@ -166,9 +160,7 @@ impl Host for Initialiser<'_> {
         resolver: &mut Resolver<'_>,
         section: &str,
     ) -> Result<(), ProfileError> {
-        let name = value(resolver, section, "recipe")
-            .unwrap_or_default()
-            .to_owned();
+        let name = value(resolver, section, "recipe").unwrap_or_default().to_owned();
         let Some(recipe) = self.recipes.find(name.trim()) else {
             return Err(self.unknown_recipe(resolver, section, &name));
         };
@@ -176,10 +168,7 @@ impl Host for Initialiser<'_> {
         extras.recipe = name.trim().to_owned();
         extras.version = recipe.version();
         let part = {
-            let mut port = Port {
-                host: self,
-                resolver,
-            };
+            let mut port = Port { host: self, resolver };
             recipe.initialise(&mut PartInit::new(&mut port, section))?
         };
         self.parts.insert(section.to_owned(), part);
@@ -190,11 +179,7 @@ impl Host for Initialiser<'_> {
 }
 
 fn value<'r>(resolver: &'r Resolver<'_>, section: &str, option: &str) -> Option<&'r str> {
-    resolver
-        .get(section)?
-        .options
-        .get(option)
-        .map(|option| option.value.as_str())
+    resolver.get(section)?.options.get(option).map(|option| option.value.as_str())
 }
 
 impl Initialiser<'_> {
@@ -224,15 +209,11 @@ impl Initialiser<'_> {
     ) -> Fingerprint {
         let extras = self.extras.get(section);
         let mut fingerprint = Fingerprint {
-            recipe: extras
-                .map(|extras| extras.recipe.clone())
-                .unwrap_or_default(),
+            recipe: extras.map(|extras| extras.recipe.clone()).unwrap_or_default(),
             recipe_version: extras.map_or(0, |extras| extras.version),
             options: options(resolver, section),
             references: BTreeMap::new(),
-            inputs: extras
-                .map(|extras| extras.inputs.clone())
-                .unwrap_or_default(),
+            inputs: extras.map(|extras| extras.inputs.clone()).unwrap_or_default(),
         };
         visiting.push(section.to_owned());
         for other in references(resolver, section) {
@@ -268,10 +249,8 @@ impl Initialiser<'_> {
         let part = self.parts.remove(name)?;
         let fingerprint = self.fingerprint(resolver, name, &mut Vec::new());
         let section = self.profile.sections().get(name);
-        let at = section.map_or_else(
-            || format!("[{name}]"),
-            |section| self.profile.location(section.header),
-        );
+        let at = section
+            .map_or_else(|| format!("[{name}]"), |section| self.profile.location(section.header));
         let lines = resolver.get(name).map(|resolved| {
             let spanned = resolved.options.iter();
             spanned
@@ -285,10 +264,7 @@ impl Initialiser<'_> {
             identity: fingerprint.identity(),
             fingerprint,
             after: parts_before(resolver, name, order),
-            shared: self
-                .extras
-                .get_mut(name)
-                .and_then(|extras| extras.shared.take()),
+            shared: self.extras.get_mut(name).and_then(|extras| extras.shared.take()),
             at,
             option_lines: lines.unwrap_or_default(),
         })
@@ -299,18 +275,12 @@ fn options(resolver: &Resolver<'_>, section: &str) -> IndexMap<String, String> {
     let Some(resolved) = resolver.get(section) else {
         return IndexMap::new();
     };
-    resolved
-        .options
-        .iter()
-        .map(|(name, option)| (name.clone(), option.value.clone()))
-        .collect()
+    resolved.options.iter().map(|(name, option)| (name.clone(), option.value.clone())).collect()
 }
 
 fn references(resolver: &Resolver<'_>, section: &str) -> BTreeSet<String> {
-    let mut references = resolver
-        .get(section)
-        .map(|resolved| resolved.references.clone())
-        .unwrap_or_default();
+    let mut references =
+        resolver.get(section).map(|resolved| resolved.references.clone()).unwrap_or_default();
     references.remove("buildout");
     references.remove(section);
     references
@@ -319,10 +289,7 @@ fn references(resolver: &Resolver<'_>, section: &str) -> BTreeSet<String> {
 /// Parts that `name` refers to, directly or through sections that are no parts. Only those before
 /// it in `order`: of a circle of parts, the first to end its initialisation comes first.
 fn parts_before(resolver: &Resolver<'_>, name: &str, order: &[String]) -> BTreeSet<String> {
-    let position = order
-        .iter()
-        .position(|part| part == name)
-        .unwrap_or(order.len());
+    let position = order.iter().position(|part| part == name).unwrap_or(order.len());
     let before: BTreeSet<&String> = order[..position].iter().collect();
     let mut found = BTreeSet::new();
     let mut seen = BTreeSet::new();
@@ -365,11 +332,40 @@ impl InitPort for Port<'_, '_, '_> {
         Ok(())
     }
 
-    fn option(&mut self, from: &str, section: &str, option: &str) -> Result<String, ProfileError> {
+    fn option(
+        &mut self,
+        from: &str,
+        section: &str,
+        option: &str,
+    ) -> Result<Option<String>, ProfileError> {
+        if section != from {
+            self.visit(from, section)?;
+        }
+        self.resolver.try_option(self.host, section, option)
+    }
+
+    fn required(
+        &mut self,
+        from: &str,
+        section: &str,
+        option: &str,
+    ) -> Result<String, ProfileError> {
         if section != from {
             self.visit(from, section)?;
         }
         self.resolver.option(self.host, section, option)
+    }
+
+    fn error_at_word(
+        &self,
+        section: &str,
+        option: &str,
+        word: &str,
+        message: &str,
+        help: Option<&str>,
+    ) -> ProfileError {
+        let help = help.map(str::to_owned);
+        self.resolver.error_at_word(section, option, word, message, help)
     }
 
     fn set(&mut self, section: &str, option: &str, value: &str) {
@@ -382,8 +378,7 @@ impl InitPort for Port<'_, '_, '_> {
         text: &str,
         name: &str,
     ) -> Result<String, ProfileError> {
-        self.resolver
-            .substitute_file(self.host, section, text, name)
+        self.resolver.substitute_file(self.host, section, text, name)
     }
 
     fn error(
@@ -393,8 +388,7 @@ impl InitPort for Port<'_, '_, '_> {
         message: &str,
         help: Option<&str>,
     ) -> ProfileError {
-        self.resolver
-            .error_at(section, option, message, help.map(str::to_owned))
+        self.resolver.error_at(section, option, message, help.map(str::to_owned))
     }
 
     fn previous(&self, section: &str, option: &str) -> Option<&str> {
@@ -424,9 +418,7 @@ impl InitPort for Port<'_, '_, '_> {
                 return Err(self.error(section, "shared", &message, None));
             }
         }
-        let fingerprint = self
-            .host
-            .fingerprint(self.resolver, section, &mut Vec::new());
+        let fingerprint = self.host.fingerprint(self.resolver, section, &mut Vec::new());
         let mut made_of = format!("{}-{}", fingerprint.recipe, fingerprint.recipe_version);
         for (other, identity) in fingerprint.references.iter().chain(&fingerprint.inputs) {
             made_of.push_str(&format!(" {other}:{identity}"));
@@ -435,14 +427,9 @@ impl InitPort for Port<'_, '_, '_> {
         let found = SharedPart::find(&self.host.shared_lists, section, signature);
         let location = found.as_ref().map(|shared| shared.location.clone());
         if let Some(location) = &location {
-            self.resolver
-                .set(section, "location", location.to_string_lossy());
+            self.resolver.set(section, "location", location.to_string_lossy());
         }
-        self.host
-            .extras
-            .entry(section.to_owned())
-            .or_default()
-            .shared = found;
+        self.host.extras.entry(section.to_owned()).or_default().shared = found;
         Ok(location)
     }
 

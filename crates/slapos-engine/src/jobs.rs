@@ -26,11 +26,7 @@ impl Jobserver {
         let descriptors = descriptors(&client)?;
         let [read, write] = descriptors;
         let makeflags = format!(" -j --jobserver-auth={read},{write}");
-        Ok(Some(Self {
-            client,
-            makeflags,
-            descriptors,
-        }))
+        Ok(Some(Self { client, makeflags, descriptors }))
     }
 
     /// Value of `MAKEFLAGS`; the leading blank tells make that no word of single letters follows.
@@ -54,18 +50,13 @@ impl Jobserver {
 
 /// The crate tells its descriptors only through the environment that it would set.
 fn descriptors(client: &Client) -> io::Result<[RawFd; 2]> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "never started, only asked for its environment"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "never started, only asked for its environment")]
     let mut probe = std::process::Command::new("make");
     client.configure(&mut probe);
     let flags = probe.get_envs().find_map(|(name, value)| {
         (name == "CARGO_MAKEFLAGS").then(|| value.map(|v| v.to_string_lossy().into_owned()))?
     });
-    let pair = flags
-        .as_deref()
-        .and_then(|flags| flags.split("--jobserver-auth=").nth(1));
+    let pair = flags.as_deref().and_then(|flags| flags.split("--jobserver-auth=").nth(1));
     let numbers = pair.and_then(|pair| {
         let (read, write) = pair.split_once(',')?;
         Some([read.parse().ok()?, write.trim().parse().ok()?])
@@ -82,10 +73,7 @@ mod tests {
         assert!(Jobserver::new(1).unwrap().is_none());
         let pool = Jobserver::new(3).unwrap().unwrap();
         let [read, write] = pool.descriptors();
-        assert_eq!(
-            pool.makeflags(),
-            format!(" -j --jobserver-auth={read},{write}")
-        );
+        assert_eq!(pool.makeflags(), format!(" -j --jobserver-auth={read},{write}"));
         assert!(read > 2 && write > 2);
     }
 }

@@ -120,17 +120,10 @@ impl Ledger {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Self {
-                    fresh: true,
-                    ..Self::default()
-                });
+                return Ok(Self { fresh: true, ..Self::default() });
             }
             Err(source) => {
-                return Err(LedgerError::Io {
-                    what: "read",
-                    path: path.to_owned(),
-                    source,
-                });
+                return Err(LedgerError::Io { what: "read", path: path.to_owned(), source });
             }
         };
         Self::parse(&bytes, path)
@@ -138,28 +131,19 @@ impl Ledger {
 
     fn parse(bytes: &[u8], path: &Path) -> Result<Self, LedgerError> {
         match serde_json::from_slice::<Header>(bytes) {
-            Ok(header) if header.version > VERSION => Err(LedgerError::Newer {
-                path: path.to_owned(),
-                version: header.version,
+            Ok(header) if header.version > VERSION => {
+                Err(LedgerError::Newer { path: path.to_owned(), version: header.version })
+            }
+            Ok(_) => Ok(match serde_json::from_slice::<Document<IndexMap<String, Entry>>>(bytes) {
+                Ok(document) => Self { parts: document.parts, ..Self::default() },
+                Err(error) => Self::damaged(&error),
             }),
-            Ok(_) => Ok(
-                match serde_json::from_slice::<Document<IndexMap<String, Entry>>>(bytes) {
-                    Ok(document) => Self {
-                        parts: document.parts,
-                        ..Self::default()
-                    },
-                    Err(error) => Self::damaged(&error),
-                },
-            ),
             Err(error) => Ok(Self::damaged(&error)),
         }
     }
 
     fn damaged(error: &serde_json::Error) -> Self {
-        Self {
-            corrupt: Some(error.to_string()),
-            ..Self::default()
-        }
+        Self { corrupt: Some(error.to_string()), ..Self::default() }
     }
 
     /// Parts and their entries, in the order in which they were first installed.
@@ -170,9 +154,7 @@ impl Ledger {
     /// True when `path`, or something below it, belongs to a part other than `part`.
     fn is_needed_by_another(&self, part: &str, path: &Path) -> bool {
         let others = self.parts.iter().filter(|(name, _)| *name != part);
-        others
-            .flat_map(|(_, entry)| &entry.paths)
-            .any(|other| other.starts_with(path))
+        others.flat_map(|(_, entry)| &entry.paths).any(|other| other.starts_with(path))
     }
 }
 
@@ -191,22 +173,12 @@ struct Unsaved {
 
 impl LedgerWriter {
     pub(crate) fn new(path: PathBuf, ledger: Ledger) -> Self {
-        Self {
-            root: path.clone(),
-            path,
-            inner: Mutex::new(Unsaved {
-                ledger,
-                changed: false,
-            }),
-        }
+        Self { root: path.clone(), path, inner: Mutex::new(Unsaved { ledger, changed: false }) }
     }
 
     /// The same, for a run inside the one whose ledger is `root`.
     pub(crate) fn below(self, root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-            ..self
-        }
+        Self { root: root.to_owned(), ..self }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -230,15 +202,8 @@ impl LedgerWriter {
         if !unsaved.changed {
             return Ok(());
         }
-        let document = Document {
-            version: VERSION,
-            parts: &unsaved.ledger.parts,
-        };
-        let error = |source| LedgerError::Io {
-            what: "write",
-            path: self.path.clone(),
-            source,
-        };
+        let document = Document { version: VERSION, parts: &unsaved.ledger.parts };
+        let error = |source| LedgerError::Io { what: "write", path: self.path.clone(), source };
         let mut bytes = serde_json::to_vec_pretty(&document)
             .map_err(|failure| error(io::Error::other(failure)))?;
         bytes.push(b'\n');
@@ -252,17 +217,13 @@ impl LedgerWriter {
     pub(crate) fn begin(&self, part: &str, fingerprint: &Fingerprint, claims: Vec<PathBuf>) {
         let mut unsaved = self.lock();
         unsaved.changed = true;
-        let entry = unsaved
-            .ledger
-            .parts
-            .entry(part.to_owned())
-            .or_insert_with(|| Entry {
-                state: EntryState::Installing,
-                identity: String::new(),
-                fingerprint: fingerprint.clone(),
-                paths: BTreeSet::new(),
-                shared: None,
-            });
+        let entry = unsaved.ledger.parts.entry(part.to_owned()).or_insert_with(|| Entry {
+            state: EntryState::Installing,
+            identity: String::new(),
+            fingerprint: fingerprint.clone(),
+            paths: BTreeSet::new(),
+            shared: None,
+        });
         entry.state = EntryState::Installing;
         entry.paths.extend(claims);
     }
@@ -360,10 +321,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("installed.json");
         let writer = LedgerWriter::new(path.clone(), Ledger::default());
-        let made_of = Fingerprint {
-            recipe: "r".into(),
-            ..Fingerprint::default()
-        };
+        let made_of = Fingerprint { recipe: "r".into(), ..Fingerprint::default() };
         writer.begin("a", &made_of, vec!["/x/a".into()]);
         writer.save().unwrap();
         let ledger = Ledger::read(&path).unwrap();

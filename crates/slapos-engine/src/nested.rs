@@ -73,8 +73,7 @@ pub(crate) fn remove(run: &RunState<'_>, part: &str) -> Result<(), Box<PartFailu
         Box::new(error.into_failure(part, Vec::new(), log, at))
     };
     let path = ledger_path(run.ledger.path(), part);
-    let ledger =
-        Ledger::read(&path).map_err(|error| failed(PartError::new(error.to_string())))?;
+    let ledger = Ledger::read(&path).map_err(|error| failed(PartError::new(error.to_string())))?;
     if ledger.fresh {
         return Ok(());
     }

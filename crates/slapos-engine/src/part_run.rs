@@ -35,10 +35,7 @@ pub(crate) fn run_step(
     let failed = match result {
         Ok(()) => {
             let seconds = started.elapsed().as_secs_f64();
-            run.observer.event(&Event::PartFinished {
-                part: prepared.name,
-                seconds,
-            });
+            run.observer.event(&Event::PartFinished { part: prepared.name, seconds });
             return Ok(());
         }
         Err(error) => error,
@@ -92,11 +89,13 @@ fn install(
 ) -> Result<(), PartError> {
     let trivial = part.is_trivial();
     if !trivial {
-        run.ledger
-            .begin(&prepared.name, &prepared.fingerprint, part.claims());
-        run.ledger
-            .save()
-            .map_err(|error| PartError::new(error.to_string()))?;
+        // A shared part belongs to everybody: it is never recorded as something to remove.
+        let claims = match prepared.shared {
+            Some(_) => Vec::new(),
+            None => part.claims(),
+        };
+        run.ledger.begin(&prepared.name, &prepared.fingerprint, claims);
+        run.ledger.save().map_err(|error| PartError::new(error.to_string()))?;
         for path in run.ledger.own_paths(&prepared.name) {
             remove(run, &path)?;
         }
@@ -128,19 +127,14 @@ fn complete(
         identity: prepared.identity.clone(),
         fingerprint: prepared.fingerprint.clone(),
         paths,
-        shared: prepared
-            .shared
-            .as_ref()
-            .map(|shared| shared.location.clone()),
+        shared: prepared.shared.as_ref().map(|shared| shared.location.clone()),
     };
     run.ledger.complete(&prepared.name, entry);
     if trivial {
         // The end of the run saves; a kill before it makes the part be written once more.
         return Ok(());
     }
-    run.ledger
-        .save()
-        .map_err(|error| PartError::new(error.to_string()))
+    run.ledger.save().map_err(|error| PartError::new(error.to_string()))
 }
 
 /// Removes what an earlier version of a trivial part made and this one does not.
@@ -151,9 +145,7 @@ fn remove_left_over(
 ) -> Result<(), PartError> {
     let old = run.ledger.own_paths(part);
     let needed = |path: &PathBuf| made.iter().any(|new| new.starts_with(path));
-    old.iter()
-        .filter(|path| !needed(path))
-        .try_for_each(|path| remove(run, path))
+    old.iter().filter(|path| !needed(path)).try_for_each(|path| remove(run, path))
 }
 
 /// Removes a part that is no longer wanted, and forgets it.
@@ -161,42 +153,26 @@ pub(crate) fn uninstall(run: &RunState<'_>, step: &Step) -> Result<(), Box<PartF
     let started = Instant::now();
     started_event(run, step);
     nested::remove(run, &step.part)?;
-    let removed = run
-        .ledger
-        .own_paths(&step.part)
-        .iter()
-        .try_for_each(|path| remove(run, path));
+    let removed = run.ledger.own_paths(&step.part).iter().try_for_each(|path| remove(run, path));
     if let Err(error) = removed {
         let cx = PartContext::new(run, &step.part, false);
         let log = cx.log_path().to_owned();
         let at = "the record of what is installed".to_owned();
-        return Err(Box::new(error.into_failure(
-            &step.part,
-            Vec::new(),
-            log,
-            at,
-        )));
+        return Err(Box::new(error.into_failure(&step.part, Vec::new(), log, at)));
     }
     run.ledger.forget(&step.part);
-    let log = PartContext::new(run, &step.part, false)
-        .log_path()
-        .to_owned();
+    let log = PartContext::new(run, &step.part, false).log_path().to_owned();
     // A log that stays is in nobody's way.
     let _ = fs::remove_tree(&log);
     let seconds = started.elapsed().as_secs_f64();
-    run.observer.event(&Event::PartFinished {
-        part: step.part.clone(),
-        seconds,
-    });
+    run.observer.event(&Event::PartFinished { part: step.part.clone(), seconds });
     Ok(())
 }
 
 /// Removes a recorded path. Whatever the ledger says, never what holds the buildout itself.
 fn remove(run: &RunState<'_>, path: &Path) -> Result<(), PartError> {
     let absolute = run.directory.join(path);
-    let climbs = absolute
-        .components()
-        .any(|c| c == std::path::Component::ParentDir);
+    let climbs = absolute.components().any(|c| c == std::path::Component::ParentDir);
     if climbs || run.directory.starts_with(&absolute) {
         return Err(PartError::new(format!(
             "refusing to remove {}: it holds the directory of the build itself",

@@ -55,6 +55,11 @@ pub enum Reason {
         /// What.
         input: String,
     },
+    /// What it made lies inside something that is made again.
+    InsideOf {
+        /// The part around it.
+        part: String,
+    },
     /// Something it made is gone.
     PathMissing {
         /// What.
@@ -79,16 +84,12 @@ impl fmt::Display for Reason {
             Self::RecipeChanged { old, new } => write!(f, "recipe changed: `{old}` → `{new}`"),
             Self::RecipeRenewed => f.write_str("its recipe has a new version"),
             Self::ReferenceChanged { section } => write!(f, "refers to {section}, which changed"),
-            Self::OptionChanged {
-                option,
-                old,
-                new,
-                at,
-            } => {
+            Self::OptionChanged { option, old, new, at } => {
                 option_changed(f, option, old.as_deref(), new.as_deref())?;
                 at.as_ref().map_or(Ok(()), |at| write!(f, " at {at}"))
             }
             Self::InputChanged { input } => write!(f, "content of {input} changed"),
+            Self::InsideOf { part } => write!(f, "lies inside {part}, which is made again"),
             Self::PathMissing { path } => write!(f, "{} is missing", path.display()),
             Self::Asked { why } => f.write_str(why),
             Self::NoLongerWanted => f.write_str("no longer wanted"),
@@ -106,11 +107,7 @@ fn option_changed(
         return write!(f, "option `{option}` changed");
     }
     match (old, new) {
-        (None, new) => write!(
-            f,
-            "option `{option}` is new: `{}`",
-            shorten(new.unwrap_or(""))
-        ),
+        (None, new) => write!(f, "option `{option}` is new: `{}`", shorten(new.unwrap_or(""))),
         (Some(_), None) => write!(f, "option `{option}` is gone"),
         (Some(old), Some(new)) => {
             let (old, new) = first_difference(old, new);
@@ -122,9 +119,11 @@ fn option_changed(
 /// Values that must not show in logs.
 fn is_secret(option: &str) -> bool {
     let option = option.to_ascii_lowercase();
-    ["passw", "secret", "token", "private", "credential"]
-        .iter()
-        .any(|word| option.contains(word))
+    ["passw", "secret", "token", "private", "credential"].iter().any(|word| option.contains(word))
+}
+
+fn unless_secret(option: &str, value: &str) -> String {
+    if is_secret(option) { "***" } else { value }.to_owned()
 }
 
 /// The first line in which two values differ, of each.
@@ -164,11 +163,7 @@ pub struct Step {
 impl Step {
     /// All reasons in one line.
     pub fn why(&self) -> String {
-        self.reasons
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("; ")
+        self.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -189,10 +184,7 @@ impl Plan {
 
     /// How many steps have `action`.
     pub fn count(&self, action: Action) -> usize {
-        self.steps
-            .iter()
-            .filter(|step| step.action == action)
-            .count()
+        self.steps.iter().filter(|step| step.action == action).count()
     }
 
     /// Compares what is wanted with what is installed. With `keep_others`, parts that are not
@@ -203,10 +195,9 @@ impl Plan {
         directory: &Path,
         keep_others: bool,
     ) -> Self {
-        let mut steps: Vec<Step> = wanted
-            .iter()
-            .map(|part| step(part, ledger, directory))
-            .collect();
+        let mut steps: Vec<Step> =
+            wanted.iter().map(|part| step(part, ledger, directory)).collect();
+        follow_the_outer(&mut steps, ledger);
         follow_others(&mut steps, wanted);
         if !keep_others {
             let unwanted = ledger
@@ -228,10 +219,7 @@ impl Plan {
                 directory.display()
             )
         });
-        Self {
-            steps,
-            warnings: warnings.collect(),
-        }
+        Self { steps, warnings: warnings.collect() }
     }
 }
 
@@ -255,11 +243,7 @@ impl fmt::Display for Plan {
 
 fn step(part: &Prepared, ledger: &Ledger, directory: &Path) -> Step {
     let mut reasons = install_reasons(part, ledger, directory);
-    let mut action = if reasons.is_empty() {
-        Action::Keep
-    } else {
-        Action::Install
-    };
+    let mut action = if reasons.is_empty() { Action::Keep } else { Action::Install };
     if action == Action::Keep
         && let Some(why) = part.part.as_ref().and_then(|part| part.needs_update())
     {
@@ -267,11 +251,27 @@ fn step(part: &Prepared, ledger: &Ledger, directory: &Path) -> Step {
         reasons.push(Reason::Asked { why });
     }
     let after = part.after.iter().cloned().collect();
-    Step {
-        part: part.name.clone(),
-        action,
-        reasons,
-        after,
+    Step { part: part.name.clone(), action, reasons, after }
+}
+
+/// Has parts made again whose paths lie inside those of a part that is made again, because these
+/// are removed first.
+fn follow_the_outer(steps: &mut [Step], ledger: &Ledger) {
+    let paths = |step: &Step| ledger.parts.get(&step.part).map(|entry| &entry.paths);
+    let outer: Vec<(String, PathBuf)> = steps
+        .iter()
+        .filter(|step| step.action == Action::Install)
+        .filter_map(|step| Some((step, paths(step)?)))
+        .flat_map(|(step, paths)| paths.iter().map(|path| (step.part.clone(), path.clone())))
+        .collect();
+    for step in steps.iter_mut().filter(|step| step.action != Action::Install) {
+        let inside = outer.iter().find(|(_, around)| {
+            paths(step).is_some_and(|own| own.iter().any(|path| path.starts_with(around)))
+        });
+        if let Some((part, _)) = inside {
+            step.action = Action::Install;
+            step.reasons = vec![Reason::InsideOf { part: part.clone() }];
+        }
     }
 }
 
@@ -293,11 +293,7 @@ fn follow_others(steps: &mut [Step], wanted: &[Prepared]) {
 
 fn install_reasons(part: &Prepared, ledger: &Ledger, directory: &Path) -> Vec<Reason> {
     let Some(entry) = ledger.parts.get(&part.name) else {
-        return vec![if ledger.fresh {
-            Reason::NeverInstalled
-        } else {
-            Reason::New
-        }];
+        return vec![if ledger.fresh { Reason::NeverInstalled } else { Reason::New }];
     };
     match entry.state {
         EntryState::Installing => return vec![Reason::Interrupted],
@@ -320,21 +316,15 @@ fn differences(part: &Prepared, entry: &Entry) -> Vec<Reason> {
     }
     let mut reasons = Vec::new();
     if old.recipe != new.recipe {
-        reasons.push(Reason::RecipeChanged {
-            old: old.recipe.clone(),
-            new: new.recipe.clone(),
-        });
+        reasons.push(Reason::RecipeChanged { old: old.recipe.clone(), new: new.recipe.clone() });
     } else if old.recipe_version != new.recipe_version {
         reasons.push(Reason::RecipeRenewed);
     }
-    let changed = new.references.iter().filter(|(name, id)| {
-        old.references
-            .get(*name)
-            .is_some_and(|before| before != *id)
-    });
-    reasons.extend(changed.map(|(name, _)| Reason::ReferenceChanged {
-        section: name.clone(),
-    }));
+    let changed = new
+        .references
+        .iter()
+        .filter(|(name, id)| old.references.get(*name).is_some_and(|before| before != *id));
+    reasons.extend(changed.map(|(name, _)| Reason::ReferenceChanged { section: name.clone() }));
     reasons.extend(changed_inputs(part, entry));
     reasons.extend(changed_options(part, entry));
     reasons
@@ -344,11 +334,7 @@ fn changed_inputs(part: &Prepared, entry: &Entry) -> Vec<Reason> {
     let old = &entry.fingerprint.inputs;
     let inputs = part.fingerprint.inputs.iter();
     let changed = inputs.filter(|(name, digest)| old.get(*name).is_some_and(|d| d != *digest));
-    changed
-        .map(|(name, _)| Reason::InputChanged {
-            input: name.clone(),
-        })
-        .collect()
+    changed.map(|(name, _)| Reason::InputChanged { input: name.clone() }).collect()
 }
 
 fn changed_options(part: &Prepared, entry: &Entry) -> Vec<Reason> {
@@ -362,8 +348,8 @@ fn changed_options(part: &Prepared, entry: &Entry) -> Vec<Reason> {
         .filter(relevant)
         .map(|name| Reason::OptionChanged {
             option: name.clone(),
-            old: old.get(name).cloned(),
-            new: new.get(name).cloned(),
+            old: old.get(name).map(|value| unless_secret(name, value)),
+            new: new.get(name).map(|value| unless_secret(name, value)),
             at: part.option_lines.get(name).cloned(),
         })
         .collect()
@@ -371,16 +357,10 @@ fn changed_options(part: &Prepared, entry: &Entry) -> Vec<Reason> {
 
 fn missing(part: &Prepared, entry: &Entry, directory: &Path) -> Option<Reason> {
     if let Some(shared) = part.shared.as_ref().filter(|shared| !shared.is_built()) {
-        return Some(Reason::PathMissing {
-            path: shared.location.clone(),
-        });
+        return Some(Reason::PathMissing { path: shared.location.clone() });
     }
     let gone = |path: &&PathBuf| directory.join(path).symlink_metadata().is_err();
-    entry
-        .paths
-        .iter()
-        .find(gone)
-        .map(|path| Reason::PathMissing { path: path.clone() })
+    entry.paths.iter().find(gone).map(|path| Reason::PathMissing { path: path.clone() })
 }
 
 #[cfg(test)]
@@ -390,13 +370,7 @@ mod tests {
     fn changed(option: &str, old: &str, new: &str) -> String {
         let (old, new) = (Some(old.to_owned()), Some(new.to_owned()));
         let at = Some("a.cfg:3".to_owned());
-        Reason::OptionChanged {
-            option: option.to_owned(),
-            old,
-            new,
-            at,
-        }
-        .to_string()
+        Reason::OptionChanged { option: option.to_owned(), old, new, at }.to_string()
     }
 
     #[test]
@@ -426,9 +400,7 @@ mod tests {
                 step(
                     "nginx",
                     Action::Install,
-                    vec![Reason::ReferenceChanged {
-                        section: "zlib".into(),
-                    }],
+                    vec![Reason::ReferenceChanged { section: "zlib".into() }],
                 ),
                 step("old", Action::Remove, vec![Reason::NoLongerWanted]),
             ],

@@ -87,7 +87,22 @@ pub(crate) trait InitPort {
     fn get(&self, section: &str, option: &str) -> Option<&str>;
     fn options(&self, section: &str) -> IndexMap<String, String>;
     fn visit(&mut self, from: &str, section: &str) -> Result<(), ProfileError>;
-    fn option(&mut self, from: &str, section: &str, option: &str) -> Result<String, ProfileError>;
+    fn option(
+        &mut self,
+        from: &str,
+        section: &str,
+        option: &str,
+    ) -> Result<Option<String>, ProfileError>;
+    fn required(&mut self, from: &str, section: &str, option: &str)
+    -> Result<String, ProfileError>;
+    fn error_at_word(
+        &self,
+        section: &str,
+        option: &str,
+        word: &str,
+        message: &str,
+        help: Option<&str>,
+    ) -> ProfileError;
     fn set(&mut self, section: &str, option: &str, value: &str);
     fn substitute_file(
         &mut self,
@@ -138,10 +153,7 @@ impl<'a> PartInit<'a> {
             None => Err(self.error(
                 option,
                 &format!("part `{}` lacks the option `{option}`", self.name),
-                Some(&format!(
-                    "its recipe needs it: add `{option} = ...` to [{}]",
-                    self.name
-                )),
+                Some(&format!("its recipe needs it: add `{option} = ...` to [{}]", self.name)),
             )),
         }
     }
@@ -171,11 +183,20 @@ impl<'a> PartInit<'a> {
     /// # Errors
     /// When there is no such section or option, or the other section cannot be initialised.
     pub fn option(&mut self, section: &str, option: &str) -> Result<String, ProfileError> {
-        let section = if section.is_empty() {
-            self.name
-        } else {
-            section
-        };
+        let section = if section.is_empty() { self.name } else { section };
+        self.port.required(self.name, section, option)
+    }
+
+    /// As [`Self::option`], with `None` for a missing option of a section that exists.
+    ///
+    /// # Errors
+    /// When there is no such section, or it cannot be initialised.
+    pub fn try_option(
+        &mut self,
+        section: &str,
+        option: &str,
+    ) -> Result<Option<String>, ProfileError> {
+        let section = if section.is_empty() { self.name } else { section };
         self.port.option(self.name, section, option)
     }
 
@@ -209,10 +230,7 @@ impl<'a> PartInit<'a> {
 
     /// Where a part that makes a directory makes it: `<parts-directory>/<name>`.
     pub fn parts_location(&self) -> PathBuf {
-        let parts = self
-            .port
-            .get("buildout", "parts-directory")
-            .unwrap_or("parts");
+        let parts = self.port.get("buildout", "parts-directory").unwrap_or("parts");
         self.port.directory().join(parts).join(self.name)
     }
 
@@ -261,6 +279,17 @@ impl<'a> PartInit<'a> {
     /// When `shared` is neither `true` nor `false`.
     pub fn shared_location(&mut self) -> Result<Option<PathBuf>, ProfileError> {
         self.port.shared_location(self.name)
+    }
+
+    /// As [`Self::error`], shown at the first place of `word` in the value of `option`.
+    pub fn error_at_word(
+        &self,
+        option: &str,
+        word: &str,
+        message: &str,
+        help: Option<&str>,
+    ) -> ProfileError {
+        self.port.error_at_word(self.name, option, word, message, help)
     }
 
     /// An error about `option` of this section, shown at its line if it has one.

@@ -36,20 +36,11 @@ impl SharedPart {
     /// in the first list that can be written. `None` when none can.
     pub(crate) fn find(lists: &[PathBuf], part: &str, signature: String) -> Option<Self> {
         let relative = Path::new(part).join(hex(&Md5::digest(signature.as_bytes())));
-        let built = lists
-            .iter()
-            .map(|list| list.join(&relative))
-            .find(|dir| is_sealed(dir));
+        let built = lists.iter().map(|list| list.join(&relative)).find(|dir| is_sealed(dir));
         let location = built.or_else(|| {
-            lists
-                .iter()
-                .find(|list| can_be_written(list))
-                .map(|list| list.join(&relative))
+            lists.iter().find(|list| can_be_written(list)).map(|list| list.join(&relative))
         })?;
-        Some(Self {
-            location,
-            signature,
-        })
+        Some(Self { location, signature })
     }
 
     pub(crate) fn is_built(&self) -> bool {
@@ -152,10 +143,7 @@ mod tests {
     use super::*;
 
     fn options(pairs: &[(&str, &str)]) -> IndexMap<String, String> {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).into(), (*v).into()))
-            .collect()
+        pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
     }
 
     #[test]

@@ -35,14 +35,8 @@ impl Recipe for Write {
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
         let output = init.buildout_directory().join(init.require("output")?);
         let content = init.get("content").unwrap_or("").to_owned();
-        let update_when = init
-            .get("update-when")
-            .map(|p| init.buildout_directory().join(p));
-        Ok(Box::new(Written {
-            output,
-            content,
-            update_when,
-        }))
+        let update_when = init.get("update-when").map(|p| init.buildout_directory().join(p));
+        Ok(Box::new(Written { output, content, update_when }))
     }
 }
 
@@ -97,22 +91,13 @@ impl Recipe for Shell {
         let is_shared = shared.is_some();
         let location = shared.unwrap_or_else(|| init.parts_location());
         init.set("location", &location.to_string_lossy());
-        Ok(Box::new(Shelled {
-            command,
-            location,
-            shared: is_shared,
-            barrier,
-        }))
+        Ok(Box::new(Shelled { command, location, shared: is_shared, barrier }))
     }
 }
 
 impl Part for Shelled {
     fn claims(&self) -> Vec<PathBuf> {
-        if self.shared {
-            Vec::new()
-        } else {
-            vec![self.location.clone()]
-        }
+        if self.shared { Vec::new() } else { vec![self.location.clone()] }
     }
 
     fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
@@ -167,18 +152,11 @@ struct Yard {
 
 impl Yard {
     fn new() -> Self {
-        Self {
-            root: tempfile::tempdir().unwrap(),
-            jobs: 1,
-            install: None,
-        }
+        Self { root: tempfile::tempdir().unwrap(), jobs: 1, install: None }
     }
 
     fn with_jobs(jobs: usize) -> Self {
-        Self {
-            jobs,
-            ..Self::new()
-        }
+        Self { jobs, ..Self::new() }
     }
 
     fn path(&self, relative: &str) -> PathBuf {
@@ -232,12 +210,7 @@ impl Yard {
 
 fn brief(event: &Event) -> String {
     match event {
-        Event::PlanMade {
-            install,
-            update,
-            keep,
-            remove,
-        } => {
+        Event::PlanMade { install, update, keep, remove } => {
             format!("plan +{install} ~{update} ={keep} -{remove}")
         }
         Event::PartStarted { part, action, .. } => format!("{action} {part}"),

@@ -104,9 +104,7 @@ impl Ipv4Network {
         let offset = u64::from(index) + 1;
         let usable = if size > 2 { size - 1 } else { size };
         let address = u64::from(u32::from(self.base)) + offset;
-        (offset < usable)
-            .then(|| u32::try_from(address).ok().map(Ipv4Addr::from))
-            .flatten()
+        (offset < usable).then(|| u32::try_from(address).ok().map(Ipv4Addr::from)).flatten()
     }
 
     /// True when every address of the network is one of the machine's loopback addresses.
@@ -128,16 +126,9 @@ impl FromStr for Ipv4Network {
         let wrong = || format!("`{text}` is not an IPv4 network such as 10.0.0.0/16");
         let (base, prefix) = text.split_once('/').ok_or_else(wrong)?;
         let base: Ipv4Addr = base.parse().map_err(|_| wrong())?;
-        let prefix: u8 = prefix
-            .parse()
-            .ok()
-            .filter(|prefix| *prefix <= 32)
-            .ok_or_else(wrong)?;
+        let prefix: u8 = prefix.parse().ok().filter(|prefix| *prefix <= 32).ok_or_else(wrong)?;
         let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-        Ok(Self {
-            base: Ipv4Addr::from(u32::from(base) & mask),
-            prefix,
-        })
+        Ok(Self { base: Ipv4Addr::from(u32::from(base) & mask), prefix })
     }
 }
 
@@ -155,17 +146,13 @@ impl NodeConfig {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_config(config: &Config, path: &Path) -> Result<Self, ConfigError> {
-        let r = Reader {
-            config,
-            section: "slapos",
-        };
+        let r = Reader { config, section: "slapos" };
         let software_root = r.absolute_path("software_root")?;
         let instance_root = r.absolute_path("instance_root")?;
         let lock = |name: &str| instance_root.join("var/run").join(name);
         let proxy = ProxyConfig::from_config(config)?;
-        let beside_database = proxy
-            .as_ref()
-            .map(|proxy| proxy.database_uri.with_file_name("master.token"));
+        let beside_database =
+            proxy.as_ref().map(|proxy| proxy.database_uri.with_file_name("master.token"));
         Ok(Self {
             file: path.to_owned(),
             computer_id: ComputerId::new(r.required("computer_id")?),
@@ -197,10 +184,7 @@ impl NodeConfig {
 
 impl FormatConfig {
     fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        let r = Reader {
-            config,
-            section: "slapformat",
-        };
+        let r = Reader { config, section: "slapformat" };
         Ok(Self {
             partition_amount: r.parsed("partition_amount", 10)?,
             partition_base_name: r.name("partition_base_name", "slappart")?,
@@ -215,17 +199,12 @@ impl FormatConfig {
 
 /// Linux answers on all of 127.0.0.0/8 without being asked, so that each partition can have an
 /// address of its own even where nobody may configure an interface.
-pub(crate) const DEFAULT_NETWORK: Ipv4Network = Ipv4Network {
-    base: Ipv4Addr::new(127, 16, 0, 0),
-    prefix: 16,
-};
+pub(crate) const DEFAULT_NETWORK: Ipv4Network =
+    Ipv4Network { base: Ipv4Addr::new(127, 16, 0, 0), prefix: 16 };
 
 impl ProxyConfig {
     fn from_config(config: &Config) -> Result<Option<Self>, ConfigError> {
-        let r = Reader {
-            config,
-            section: "slapproxy",
-        };
+        let r = Reader { config, section: "slapproxy" };
         if config.section_line(r.section).is_none() {
             return Ok(None);
         }
@@ -244,17 +223,12 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn optional(&self, option: &str) -> Option<&'a str> {
-        self.config
-            .get(self.section, option)
-            .filter(|value| !value.is_empty())
+        self.config.get(self.section, option).filter(|value| !value.is_empty())
     }
 
     fn required(&self, option: &str) -> Result<&'a str, ConfigError> {
         self.optional(option).ok_or_else(|| {
-            self.error(
-                option,
-                format!("[{}] needs the option `{option}`", self.section),
-            )
+            self.error(option, format!("[{}] needs the option `{option}`", self.section))
         })
     }
 
@@ -264,9 +238,7 @@ impl<'a> Reader<'a> {
     }
 
     fn optional_path(&self, option: &str) -> Result<Option<PathBuf>, ConfigError> {
-        self.optional(option)
-            .map(|path| self.check_absolute(option, path.into()))
-            .transpose()
+        self.optional(option).map(|path| self.check_absolute(option, path.into())).transpose()
     }
 
     fn path_or(&self, option: &str, default: PathBuf) -> Result<PathBuf, ConfigError> {
@@ -276,19 +248,14 @@ impl<'a> Reader<'a> {
     fn path_list(&self, option: &str) -> Result<Vec<PathBuf>, ConfigError> {
         let lines = self.optional(option).unwrap_or_default().lines();
         let paths = lines.map(str::trim).filter(|line| !line.is_empty());
-        paths
-            .map(|path| self.check_absolute(option, path.into()))
-            .collect()
+        paths.map(|path| self.check_absolute(option, path.into())).collect()
     }
 
     fn check_absolute(&self, option: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
         if path.is_absolute() {
             return Ok(path);
         }
-        let message = format!(
-            "`{option}` must be an absolute path, not `{}`",
-            path.display()
-        );
+        let message = format!("`{option}` must be an absolute path, not `{}`", path.display());
         Err(self.error(option, message))
     }
 
@@ -300,8 +267,7 @@ impl<'a> Reader<'a> {
         let Some(text) = self.optional(option) else {
             return Ok(default);
         };
-        text.parse()
-            .map_err(|error| self.error(option, format!("`{option}` = `{text}`: {error}")))
+        text.parse().map_err(|error| self.error(option, format!("`{option}` = `{text}`: {error}")))
     }
 
     fn seconds(&self, option: &str, default: u64) -> Result<Duration, ConfigError> {

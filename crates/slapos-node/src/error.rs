@@ -31,12 +31,7 @@ pub struct NodeError {
 impl NodeError {
     /// An error that reads `message`; the exit code is [`exit::FAILED`].
     pub fn user(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            detail: None,
-            hint: None,
-            code: exit::FAILED,
-        }
+        Self { message: message.into(), detail: None, hint: None, code: exit::FAILED }
     }
 
     /// Another process does the same thing at this moment.
@@ -44,11 +39,7 @@ impl NodeError {
         let holder = slapos_sys::lock::FileLock::holder(lock)
             .map_or_else(String::new, |pid| format!(" (process {pid})"));
         let error = Self::user(format!("another `{what}` is running{holder}"));
-        Self {
-            code: exit::BUSY,
-            ..error
-        }
-        .hint("wait until it ends; nothing was changed")
+        Self { code: exit::BUSY, ..error }.hint("wait until it ends; nothing was changed")
     }
 
     /// Says what to do about it.

@@ -87,11 +87,7 @@ pub fn take_lock(what: &str, lock: &std::path::Path) -> Result<FileLock, NodeErr
 /// # Errors
 /// When the token's file cannot be read, or the URL is none.
 pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
-    let token = config
-        .master_token_file
-        .as_deref()
-        .map(read_token)
-        .transpose()?;
+    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
     Ok(SlapClient::new(&config.master_url, token, DEFAULT_TIMEOUT)?)
 }
 
@@ -104,10 +100,8 @@ pub fn read_token(path: &std::path::Path) -> Result<Secret, NodeError> {
     let text =
         fs::read_to_string_limited(path, LONGEST).context("read the Master's token in", path)?;
     match text.trim() {
-        "" => Err(
-            NodeError::user(format!("the token file {} is empty", path.display()))
-                .hint("remove it and run `slapos up`, or put the Master's token in it"),
-        ),
+        "" => Err(NodeError::user(format!("the token file {} is empty", path.display()))
+            .hint("remove it and run `slapos up`, or put the Master's token in it")),
         token => Ok(Secret::new(token)),
     }
 }

@@ -40,16 +40,11 @@ fn check(node: &Node<'_>, partition: &ComputerPartition) -> Result<PartitionProm
     let directory = node.config.instance_root.join(id);
     let mut worker = Worker::start(&partition_owner(&directory)?, id, None)?;
     let promises = ask_promises(node, &mut worker, id, &directory, None, Duration::ZERO)?;
-    Ok(PartitionPromises {
-        partition: id.to_owned(),
-        promises,
-    })
+    Ok(PartitionPromises { partition: id.to_owned(), promises })
 }
 
 /// The exit code that `results` deserve.
 pub fn exit_code(results: &[PartitionPromises]) -> u8 {
-    let broken = results
-        .iter()
-        .any(|partition| partition.promises.iter().any(|p| p.failed));
+    let broken = results.iter().any(|partition| partition.promises.iter().any(|p| p.failed));
     if broken { exit::PROMISE } else { 0 }
 }

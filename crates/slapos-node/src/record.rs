@@ -58,9 +58,7 @@ pub struct Records {
 impl Records {
     /// Those below `instance_root`; the directory is made when something is written.
     pub fn new(instance_root: &Path) -> Self {
-        Self {
-            directory: instance_root.join("var/slapgrid"),
-        }
+        Self { directory: instance_root.join("var/slapgrid") }
     }
 
     /// The record of `partition`. One that cannot be understood counts as none: the partition is

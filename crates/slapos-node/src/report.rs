@@ -20,11 +20,7 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     let master = node.master()?;
     let computer = node.computer(&master)?;
     let mut failed = Vec::new();
-    for partition in computer
-        .partitions
-        .iter()
-        .filter(|partition| is_to_go(partition))
-    {
+    for partition in computer.partitions.iter().filter(|partition| is_to_go(partition)) {
         if let Err(error) = destroy(node, &master, partition) {
             node.reporter.failed(partition.id.as_str(), &error);
             failed.push(partition.id.to_string());
@@ -51,10 +47,7 @@ fn destroy(
     master.instance_stopped(&partition.computer, &partition.id)?;
     let directory = node.config.instance_root.join(id);
     let owner = partition_owner(&directory)?;
-    let job = Job::Remove(RemoveJob {
-        directory,
-        keep_directory: true,
-    });
+    let job = Job::Remove(RemoveJob { directory, keep_directory: true });
     Worker::start(&owner, id, None)?.run(&job, None, &mut Quiet)?;
     node.records().forget(id)?;
     match master.instance_destroyed(&partition.computer, &partition.id)? {

@@ -46,20 +46,15 @@ pub(crate) fn define(
     user: &Identity,
     services: &[Service],
 ) -> Result<bool, NodeError> {
-    let programs: Vec<_> = services
-        .iter()
-        .map(|service| program(partition, directory, user, service))
-        .collect();
+    let programs: Vec<_> =
+        services.iter().map(|service| program(partition, directory, user, service)).collect();
     let conf = node.supervisor_paths().conf_dir();
     write_group(&conf, partition.as_str(), &programs).context("define services in", &conf)
 }
 
 /// Whether the supervisor has a definition for `partition`.
 pub(crate) fn is_defined(node: &Node<'_>, partition: &PartitionId) -> bool {
-    node.supervisor_paths()
-        .conf_dir()
-        .join(format!("{partition}.conf"))
-        .exists()
+    node.supervisor_paths().conf_dir().join(format!("{partition}.conf")).exists()
 }
 
 /// Takes the definition of `partition` away and stops what runs of it.
@@ -78,12 +73,9 @@ pub(crate) fn stop(node: &Node<'_>, partition: &PartitionId) -> Result<(), NodeE
 /// # Errors
 /// When it does not answer, or a service cannot be stopped.
 pub(crate) fn update(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
-    supervisor
-        .update(Some(partition.as_str()), STOP_LIMIT)
-        .map(drop)
-        .map_err(|error| {
-            NodeError::user(format!("the supervisor cannot update {partition}: {error}"))
-        })
+    supervisor.update(Some(partition.as_str()), STOP_LIMIT).map(drop).map_err(|error| {
+        NodeError::user(format!("the supervisor cannot update {partition}: {error}"))
+    })
 }
 
 fn program(
@@ -102,11 +94,7 @@ fn program(
     program.directory = Some(directory.to_owned());
     program.user = Some(user.uid.to_string());
     program.group = Some(user.gid.to_string());
-    program.autorestart = if service.watched {
-        AutoRestart::Always
-    } else {
-        AutoRestart::Never
-    };
+    program.autorestart = if service.watched { AutoRestart::Always } else { AutoRestart::Never };
     program.startsecs = u32::from(service.watched);
     program.stopwaitsecs = STOP_SECONDS;
     program.stopasgroup = true;

@@ -4,9 +4,7 @@
 /// `KB`, `Ki`, `KiB`, `kilo`, `kibi` ...); none means bytes. `None` if it is not of that form.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..end].parse().ok()?;
     let unit = text[end..].trim().to_ascii_lowercase();
     let power = match unit.trim_end_matches('b') {

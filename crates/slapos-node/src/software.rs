@@ -68,9 +68,7 @@ pub fn directory(software_root: &Path, url: &SoftwareUrl) -> PathBuf {
 /// The stamp of a whole Software Release; `None` if it is not built.
 pub(crate) fn stamp(software_root: &Path, url: &SoftwareUrl) -> Option<String> {
     let path = directory(software_root, url).join(COMPLETED);
-    std::fs::read_to_string(path)
-        .ok()
-        .map(|text| text.trim().to_owned())
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
 /// A short name for people: the directory of the profile, and the profile unless it is the usual.
@@ -92,10 +90,8 @@ pub fn short_name(url: &SoftwareUrl) -> String {
 pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let config = node.config;
     if !config.software_root.is_dir() {
-        return Err(
-            NodeError::user(format!("there is no {}", config.software_root.display()))
-                .hint("`slapos node format` makes it"),
-        );
+        return Err(NodeError::user(format!("there is no {}", config.software_root.display()))
+            .hint("`slapos node format` makes it"));
     }
     let _lock = node.lock("slapos node software", &config.pidfile_software)?;
     let master = node.master()?;
@@ -119,17 +115,12 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
 }
 
 fn is_chosen(only: &[String], url: &SoftwareUrl) -> bool {
-    only.is_empty()
-        || only
-            .iter()
-            .any(|name| *name == url.as_str() || *name == url.md5_hex())
+    only.is_empty() || only.iter().any(|name| *name == url.as_str() || *name == url.md5_hex())
 }
 
 fn check_only(only: &[String], known: &[SoftwareRelease]) -> Result<(), NodeError> {
     let unknown = only.iter().find(|name| {
-        !known
-            .iter()
-            .any(|release| is_chosen(std::slice::from_ref(name), &release.url))
+        !known.iter().any(|release| is_chosen(std::slice::from_ref(name), &release.url))
     });
     match unknown {
         None => Ok(()),
@@ -191,8 +182,7 @@ fn build(
                 let text = format!("{error}\n{}", error.detail_text().unwrap_or_default());
                 // The build's own error matters more than a Master that does not hear of it.
                 if let Err(unheard) = master.software_error(url, computer, text.trim_end()) {
-                    node.reporter
-                        .warn(name, &format!("the Master was not told: {unheard}"));
+                    node.reporter.warn(name, &format!("the Master was not told: {unheard}"));
                 }
             }
             Err(error)
@@ -211,10 +201,7 @@ fn build_in_worker(
     let config = node.config;
     let owner = user::owner_of(&config.software_root).context("examine", &config.software_root)?;
     let profile = Path::new(url.as_str());
-    let tree = profile
-        .is_absolute()
-        .then(|| Tree::of(profile))
-        .transpose()?;
+    let tree = profile.is_absolute().then(|| Tree::of(profile)).transpose()?;
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let job = SoftwareJob {
         url: url.clone(),
@@ -222,23 +209,16 @@ fn build_in_worker(
         shared_part_list: config.shared_part_list.clone(),
         download_cache: config.download_cache.clone(),
         min_free_space: config.software_min_free_space,
-        parallel: if options.parallel == 0 {
-            processors()
-        } else {
-            options.parallel
-        },
-        tree: tree.as_ref().map(|tree| TreeAlias {
-            prefix: tree.prefix().to_owned(),
-            fd: tree.fd().as_raw_fd(),
-        }),
+        parallel: if options.parallel == 0 { processors() } else { options.parallel },
+        tree: tree
+            .as_ref()
+            .map(|tree| TreeAlias { prefix: tree.prefix().to_owned(), fd: tree.fd().as_raw_fd() }),
         dry_run: options.dry_run,
     };
     let mut worker = Worker::start(&owner, name, tree.as_ref())?;
     match worker.run(&Job::Software(job), None, &mut Watcher { node, name })? {
         Done::Software { plan } => Ok(plan),
-        other => Err(NodeError::user(format!(
-            "the worker of {name} answered {other:?}"
-        ))),
+        other => Err(NodeError::user(format!("the worker of {name} answered {other:?}"))),
     }
 }
 
@@ -251,10 +231,7 @@ fn remove(
 ) -> Result<(), NodeError> {
     let root = &node.config.software_root;
     let owner = user::owner_of(root).context("examine", root)?;
-    let job = Job::Remove(RemoveJob {
-        directory,
-        keep_directory: false,
-    });
+    let job = Job::Remove(RemoveJob { directory, keep_directory: false });
     Worker::start(&owner, name, None)?.run(&job, None, &mut Watcher { node, name })?;
     master.software_destroyed(url, &node.config.computer_id)?;
     node.reporter.note(name, "removed");
@@ -285,30 +262,12 @@ mod tests {
         use SoftwareState::{Available, Destroyed};
         let text =
             |wanted, present, completed, all| decide(wanted, present, completed, all).to_string();
-        assert_eq!(
-            text(Available, false, false, false),
-            "build: it is not there"
-        );
-        assert_eq!(
-            text(Available, true, false, false),
-            "build: its build did not end"
-        );
-        assert_eq!(
-            text(Available, true, true, false),
-            "nothing: it is built and frozen"
-        );
-        assert_eq!(
-            text(Available, true, true, true),
-            "build: asked for (--all)"
-        );
-        assert_eq!(
-            text(Destroyed, true, true, false),
-            "remove: the Master wants it destroyed"
-        );
-        assert_eq!(
-            text(Destroyed, false, false, false),
-            "nothing: it is destroyed"
-        );
+        assert_eq!(text(Available, false, false, false), "build: it is not there");
+        assert_eq!(text(Available, true, false, false), "build: its build did not end");
+        assert_eq!(text(Available, true, true, false), "nothing: it is built and frozen");
+        assert_eq!(text(Available, true, true, true), "build: asked for (--all)");
+        assert_eq!(text(Destroyed, true, true, false), "remove: the Master wants it destroyed");
+        assert_eq!(text(Destroyed, false, false, false), "nothing: it is destroyed");
     }
 
     #[test]

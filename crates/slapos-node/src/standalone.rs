@@ -72,24 +72,23 @@ impl Layout {
         if user::is_root() {
             return "/var/lib/slapos".into();
         }
-        let data = std::env::var_os("XDG_DATA_HOME")
-            .map(PathBuf::from)
-            .filter(|p| p.is_absolute());
+        let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
         let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-        data.unwrap_or_else(|| home().join(".local/share"))
-            .join("slapos")
+        data.unwrap_or_else(|| home().join(".local/share")).join("slapos")
     }
 }
 
-/// Writes the configuration of a node with an embedded Master, unless there is one.
+/// Writes the configuration of a node with an embedded Master, unless there is one. The Master's
+/// port is the first free one from 5000 on unless given.
 ///
 /// # Errors
 /// When it cannot be written, or no port is free.
-pub fn ensure_config(layout: &Layout, partitions: u32) -> Result<(), NodeError> {
+pub fn ensure_config(layout: &Layout, partitions: u32, port: Option<u16>) -> Result<(), NodeError> {
     if layout.config.exists() {
         return Ok(());
     }
-    let text = config_text(layout, partitions, free_port()?, user::is_root());
+    let port = port.map_or_else(free_port, Ok)?;
+    let text = config_text(layout, partitions, port, user::is_root());
     if let Some(parent) = layout.config.parent() {
         fs::create_dir_all(parent, 0o755).context("create", parent)?;
     }
@@ -136,9 +135,7 @@ fn free_port() -> Result<u16, NodeError> {
     (FIRST_PORT..FIRST_PORT + 1000)
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
         .ok_or_else(|| {
-            NodeError::user(format!(
-                "no port from {FIRST_PORT} on is free for the Master"
-            ))
+            NodeError::user(format!("no port from {FIRST_PORT} on is free for the Master"))
         })
 }
 
@@ -174,9 +171,7 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
     write_group(&conf, MASTER_PROGRAM, &[master_program(node)?])
         .context("define the Master in", &conf)?;
     let supervisor = services::supervisor(node)?;
-    supervisor
-        .update(Some(MASTER_PROGRAM), MASTER_START)
-        .map_err(supervisor_error)?;
+    supervisor.update(Some(MASTER_PROGRAM), MASTER_START).map_err(supervisor_error)?;
     let master = node.master()?;
     let deadline = Instant::now() + MASTER_START;
     loop {
@@ -187,7 +182,7 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
         }
         let given_up = supervisor
             .process_info(MASTER_PROGRAM)
-            .is_ok_and(|info| info.state == State::Fatal);
+            .is_ok_and(|info| matches!(info.state, State::Backoff | State::Fatal));
         if given_up || Instant::now() > deadline {
             return Err(master_failed(node));
         }
@@ -198,20 +193,12 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
 fn master_program(node: &Node<'_>) -> Result<ProgramSpec, NodeError> {
     let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
     let cfg = node.config.file.display().to_string();
-    let words = [
-        exe.display().to_string(),
-        "proxy".into(),
-        "start".into(),
-        "--cfg".into(),
-        cfg,
-    ];
+    let words = [exe.display().to_string(), "proxy".into(), "start".into(), "--cfg".into(), cfg];
     let mut program = ProgramSpec::new(MASTER_PROGRAM, words.to_vec());
     program.autorestart = AutoRestart::Always;
     program.priority = 1;
     program.stdout_logfile = Some(master_log(node));
-    program
-        .environment
-        .insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
+    program.environment.insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
     Ok(program)
 }
 
@@ -224,9 +211,10 @@ fn master_failed(node: &Node<'_>) -> NodeError {
     let log = master_log(node);
     let text = fs::read_to_string_lossy(&log, 16 << 20).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
-    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+    let last_error = lines.iter().rposition(|line| line.starts_with("error"));
+    let from = last_error.unwrap_or(lines.len().saturating_sub(LAST_LINES));
     NodeError::user("the embedded Master cannot be started")
-        .detail(last)
+        .detail(lines[from..].join("\n"))
         .hint(format!("its whole log is {}", log.display()))
 }
 
@@ -263,9 +251,6 @@ mod tests {
         assert_eq!(config.format.partition_amount, 3);
         assert!(!config.format.alter_user);
         assert_eq!(config.proxy.unwrap().port, 5001);
-        assert_eq!(
-            config.master_token_file.unwrap(),
-            Path::new("/r/100%/master/master.token")
-        );
+        assert_eq!(config.master_token_file.unwrap(), Path::new("/r/100%/master/master.token"));
     }
 }

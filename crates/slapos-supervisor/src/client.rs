@@ -158,9 +158,7 @@ impl Client {
     /// # Errors
     /// When it does not.
     pub fn connect(paths: &Paths) -> Result<Self> {
-        let client = Self {
-            socket: paths.socket(),
-        };
+        let client = Self { socket: paths.socket() };
         client.pid().map(|_| client)
     }
 
@@ -213,8 +211,7 @@ impl Client {
     /// Those of any call; faults `BAD_NAME`, `ALREADY_STARTED`, `SPAWN_ERROR`,
     /// `ABNORMAL_TERMINATION`.
     pub fn start(&self, namespec: &str, wait: Option<Duration>) -> Result<()> {
-        self.wait_call("supervisor.startProcess", Some(namespec), wait)
-            .map(drop)
+        self.wait_call("supervisor.startProcess", Some(namespec), wait).map(drop)
     }
 
     /// Stops a process (all of a group if it is named `group:*`). With `wait`, returns when it is
@@ -223,8 +220,7 @@ impl Client {
     /// # Errors
     /// Those of any call; faults `BAD_NAME`, `NOT_RUNNING`.
     pub fn stop(&self, namespec: &str, wait: Option<Duration>) -> Result<()> {
-        self.wait_call("supervisor.stopProcess", Some(namespec), wait)
-            .map(drop)
+        self.wait_call("supervisor.stopProcess", Some(namespec), wait).map(drop)
     }
 
     /// Starts what does not run of a group; see [`Client::start`].
@@ -321,8 +317,7 @@ impl Client {
     /// # Errors
     /// Those of any call; `BAD_NAME`, `FAILED`.
     pub fn clear_logs(&self, namespec: &str) -> Result<()> {
-        self.call("supervisor.clearProcessLogs", vec![namespec.into()])
-            .map(drop)
+        self.call("supervisor.clearProcessLogs", vec![namespec.into()]).map(drop)
     }
 
     /// Sends a signal (`HUP`, `USR1` ...) to a process.
@@ -330,11 +325,7 @@ impl Client {
     /// # Errors
     /// Those of any call; `BAD_NAME`, `BAD_SIGNAL`, `NOT_RUNNING`.
     pub fn signal(&self, namespec: &str, signal: &str) -> Result<()> {
-        self.call(
-            "supervisor.signalProcess",
-            vec![namespec.into(), signal.into()],
-        )
-        .map(drop)
+        self.call("supervisor.signalProcess", vec![namespec.into(), signal.into()]).map(drop)
     }
 
     /// Has everything stopped and the daemon end. With `wait`, returns when nobody answers any
@@ -395,29 +386,20 @@ impl Client {
     /// # Errors
     /// As [`Client::call`], and `Timeout`.
     pub fn call_within(&self, method: &str, params: Vec<Value>, limit: Duration) -> Result<Value> {
-        let call = Call {
-            method: method.to_owned(),
-            params,
-        };
+        let call = Call { method: method.to_owned(), params };
         let body =
-            self.exchange(&xmlrpc::render_call(&call), limit)
-                .map_err(|source| match source.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Timeout {
-                        method: method.to_owned(),
-                        limit,
-                    },
-                    _ => ClientError::Unreachable {
-                        socket: self.socket.clone(),
-                        source,
-                    },
-                })?;
+            self.exchange(&xmlrpc::render_call(&call), limit).map_err(|source| {
+                match source.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                        ClientError::Timeout { method: method.to_owned(), limit }
+                    }
+                    _ => ClientError::Unreachable { socket: self.socket.clone(), source },
+                }
+            })?;
         let answer = content(&body).map_err(|reason| senseless(method, reason))?;
         let answer = xmlrpc::parse_response(answer);
         let answer = answer.map_err(|error| senseless(method, error.to_string()))?;
-        answer.map_err(|fault| ClientError::Fault {
-            method: method.to_owned(),
-            fault,
-        })
+        answer.map_err(|fault| ClientError::Fault { method: method.to_owned(), fault })
     }
 
     fn exchange(&self, body: &str, limit: Duration) -> io::Result<String> {
@@ -444,9 +426,7 @@ impl Client {
 
 /// The body of a response with status 200.
 fn content(response: &str) -> std::result::Result<&str, String> {
-    let (head, body) = response
-        .split_once("\r\n\r\n")
-        .ok_or("it is not an HTTP response")?;
+    let (head, body) = response.split_once("\r\n\r\n").ok_or("it is not an HTTP response")?;
     let status = head.lines().next().unwrap_or_default();
     match status.split_whitespace().nth(1) {
         Some("200") => Ok(body),
@@ -478,21 +458,14 @@ fn text(value: &Value, member: &str) -> String {
 fn texts(value: &Value, member: &str) -> Vec<String> {
     let items = value.member(member).and_then(Value::as_array);
     let texts = items.unwrap_or_default().iter();
-    texts
-        .filter_map(|item| Some(item.as_str()?.to_owned()))
-        .collect()
+    texts.filter_map(|item| Some(item.as_str()?.to_owned())).collect()
 }
 
 fn number(value: &Value, member: &str) -> i32 {
     let number = value.member(member).and_then(Value::as_int);
-    number
-        .and_then(|number| number.try_into().ok())
-        .unwrap_or(-1)
+    number.and_then(|number| number.try_into().ok()).unwrap_or(-1)
 }
 
 fn senseless(method: &str, reason: impl Into<String>) -> ClientError {
-    ClientError::Protocol {
-        method: method.to_owned(),
-        reason: reason.into(),
-    }
+    ClientError::Protocol { method: method.to_owned(), reason: reason.into() }
 }

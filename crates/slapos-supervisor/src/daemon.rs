@@ -12,6 +12,7 @@ mod journal;
 mod launch;
 mod ledger;
 mod logs;
+mod process;
 mod recover;
 mod requests;
 mod server;
@@ -128,16 +129,10 @@ fn take_lock(paths: &Paths) -> Result<FileLock, DaemonError> {
 /// as they were, which is what children get.
 fn raise_open_files() -> (u64, u64) {
     let old = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: old.maximum,
-        maximum: old.maximum,
-    };
+    let raised = Rlimit { current: old.maximum, maximum: old.maximum };
     let _ = setrlimit(Resource::Nofile, raised);
     let unlimited = u64::MAX;
-    (
-        old.current.unwrap_or(unlimited),
-        old.maximum.unwrap_or(unlimited),
-    )
+    (old.current.unwrap_or(unlimited), old.maximum.unwrap_or(unlimited))
 }
 
 struct Signals {
@@ -167,9 +162,7 @@ async fn supervise(
 ) -> Result<(), DaemonError> {
     let mut signals = Signals::new().map_err(setup("handle signals"))?;
     let pid = std::process::id();
-    supervisor
-        .journal
-        .info(&format!("supervisor started with pid {pid}"));
+    supervisor.journal.info(&format!("supervisor started with pid {pid}"));
     supervisor.recover();
     supervisor.advance();
     supervisor.write_ledger();
@@ -177,11 +170,9 @@ async fn supervise(
     let doing = format!("listen on {}", socket.display());
     let listener = server::bind(&socket).map_err(setup(doing))?;
     let (end, ended) = oneshot::channel::<()>();
-    let server = tokio::spawn(server::serve(
-        listener,
-        supervisor.outbox.clone(),
-        async move { drop(ended.await) },
-    ));
+    let server = tokio::spawn(server::serve(listener, supervisor.outbox.clone(), async move {
+        drop(ended.await);
+    }));
     let mut rotation = tokio::time::interval(ROTATE_EVERY);
     rotation.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while supervisor.mood != Mood::Ended {
@@ -190,9 +181,7 @@ async fn supervise(
     }
     drop(end);
     let _ = tokio::time::timeout(LAST_ANSWERS, server).await;
-    supervisor
-        .journal
-        .info("everything is stopped: supervisor ends");
+    supervisor.journal.info("everything is stopped: supervisor ends");
     Ok(())
 }
 

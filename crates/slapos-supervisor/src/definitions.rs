@@ -61,8 +61,7 @@ pub fn read_dir(directory: &Path) -> Definitions {
         Ok(files) => files,
         Err(source) => {
             let directory = directory.to_owned();
-            read.errors
-                .push(DefinitionError::List { directory, source });
+            read.errors.push(DefinitionError::List { directory, source });
             return read;
         }
     };
@@ -73,8 +72,7 @@ pub fn read_dir(directory: &Path) -> Definitions {
             Ok(groups) => add_groups(&mut read, &mut origin, &file, groups),
         }
     }
-    read.groups
-        .sort_by(|_, a, _, b| a.priority.cmp(&b.priority));
+    read.groups.sort_by(|_, a, _, b| a.priority.cmp(&b.priority));
     read
 }
 
@@ -123,9 +121,7 @@ fn conf_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if !hidden && path.extension().is_some_and(|ext| ext == "conf") {
             files.push(path);
         }

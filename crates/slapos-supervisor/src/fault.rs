@@ -55,10 +55,6 @@ faults! {
 pub fn fault(code: i32, about: impl AsRef<str>) -> Fault {
     let about = about.as_ref();
     let name = name(code);
-    let text = if about.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}: {about}")
-    };
+    let text = if about.is_empty() { name.to_owned() } else { format!("{name}: {about}") };
     Fault { code, text }
 }

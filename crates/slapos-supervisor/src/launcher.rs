@@ -59,10 +59,7 @@ pub fn ensure_running(paths: &Paths, exe: &Path, args: &[&str]) -> Result<Client
     if let Ok(client) = Client::connect(paths) {
         return Ok(client);
     }
-    let prepare = |source| LaunchError::Prepare {
-        root: paths.root().to_owned(),
-        source,
-    };
+    let prepare = |source| LaunchError::Prepare { root: paths.root().to_owned(), source };
     paths.prepare().map_err(prepare)?;
     // Held until it answers, so that the next caller finds it.
     let _turn = FileLock::acquire(&paths.launch_lock()).map_err(prepare)?;
@@ -74,17 +71,11 @@ pub fn ensure_running(paths: &Paths, exe: &Path, args: &[&str]) -> Result<Client
 }
 
 fn start(paths: &Paths, exe: &Path, args: &[&str]) -> Result<std::process::Child, LaunchError> {
-    let failed = |source| LaunchError::Execute {
-        exe: exe.to_owned(),
-        source,
-    };
+    let failed = |source| LaunchError::Execute { exe: exe.to_owned(), source };
     let mut command = Command::new(exe);
     command
         .args(args)
-        .env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        )
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .current_dir("/")
         .stdin(std::process::Stdio::null())
         .new_session();
@@ -120,9 +111,5 @@ fn ended(paths: &Paths, status: std::process::ExitStatus) -> LaunchError {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().rev().take(SHOWN_LINES).collect();
     let tail: Vec<_> = lines.into_iter().rev().collect();
-    LaunchError::Ended {
-        status,
-        log,
-        tail: tail.join("\n"),
-    }
+    LaunchError::Ended { status, log, tail: tail.join("\n") }
 }

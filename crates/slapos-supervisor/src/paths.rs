@@ -17,9 +17,7 @@ pub struct Paths {
 impl Paths {
     /// The files below `instance_root`, an absolute path.
     pub fn new(instance_root: impl Into<PathBuf>) -> Self {
-        Self {
-            root: instance_root.into(),
-        }
+        Self { root: instance_root.into() }
     }
 
     /// The instance root itself.

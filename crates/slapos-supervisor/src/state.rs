@@ -83,19 +83,8 @@ impl Machine {
     /// A process at rest as a former daemon left it. A state that is not at rest counts as
     /// `STOPPED`.
     pub fn resting(policy: Policy, state: State, exit: Option<Exit>, error: String) -> Self {
-        let state = if state.is_down() {
-            state
-        } else {
-            State::Stopped
-        };
-        Self {
-            policy,
-            phase: Phase::Down(state),
-            failures: 0,
-            exit,
-            error,
-            runs: 0,
-        }
+        let state = if state.is_down() { state } else { State::Stopped };
+        Self { policy, phase: Phase::Down(state), failures: 0, exit, error, runs: 0 }
     }
 
     /// The state as the world sees it.
@@ -198,11 +187,7 @@ impl Machine {
             }
             Phase::Spawning { stop: false } => {
                 let until = now + self.policy.start_after;
-                self.enter(
-                    Phase::Starting { pid, until },
-                    format!("spawned with pid {pid}"),
-                    step,
-                );
+                self.enter(Phase::Starting { pid, until }, format!("spawned with pid {pid}"), step);
             }
             // Nobody asked for it: there must not be two.
             _ => step.actions.push(kill(pid)),
@@ -280,11 +265,7 @@ impl Machine {
         } else if !asked {
             let kills = 0;
             let asked = true;
-            self.phase = Phase::Draining {
-                kill_at,
-                kills,
-                asked,
-            };
+            self.phase = Phase::Draining { kill_at, kills, asked };
             step.actions.push(Action::SignalSurvivors {
                 signal: self.policy.stop_signal,
                 strays_only: self.policy.stop_as_group,
@@ -315,11 +296,8 @@ impl Machine {
             }
             Phase::Draining { kills, .. } => {
                 step.actions.push(kill_survivors());
-                self.phase = Phase::Draining {
-                    kill_at: now + KILL_AGAIN,
-                    kills: kills + 1,
-                    asked: true,
-                };
+                self.phase =
+                    Phase::Draining { kill_at: now + KILL_AGAIN, kills: kills + 1, asked: true };
             }
             Phase::Down(_) | Phase::Spawning { .. } | Phase::Running { .. } => {}
         }
@@ -382,19 +360,11 @@ impl Machine {
         let kill_at = now + self.policy.stop_wait;
         let reason = format!("stop requested: {signal} to pid {pid}");
         self.enter(Phase::Stopping { pid, kill_at }, reason, step);
-        step.actions.push(Action::Signal {
-            pid,
-            signal,
-            group: self.policy.stop_as_group,
-        });
+        step.actions.push(Action::Signal { pid, signal, group: self.policy.stop_as_group });
     }
 
     fn drain(&mut self, kill_at: Moment, reason: &str, step: &mut Step) {
-        let phase = Phase::Draining {
-            kill_at,
-            kills: 0,
-            asked: false,
-        };
+        let phase = Phase::Draining { kill_at, kills: 0, asked: false };
         self.enter(phase, reason, step);
         step.actions.push(Action::Sweep);
     }
@@ -413,25 +383,19 @@ impl Machine {
             self.error.clear();
         }
         let reason = reason.into();
-        if from != to || (to == State::Stopping && !reason.is_empty()) {
+        // Within a state, what is worth telling has a reason.
+        if from != to || !reason.is_empty() {
             step.transitions.push(Transition { from, to, reason });
         }
     }
 }
 
 fn kill(pid: u32) -> Action {
-    Action::Signal {
-        pid,
-        signal: Signal::SIGKILL,
-        group: true,
-    }
+    Action::Signal { pid, signal: Signal::SIGKILL, group: true }
 }
 
 fn kill_survivors() -> Action {
-    Action::SignalSurvivors {
-        signal: Signal::SIGKILL,
-        strays_only: false,
-    }
+    Action::SignalSurvivors { signal: Signal::SIGKILL, strays_only: false }
 }
 
 /// 1, 2, 4 ... seconds, never more than a minute.

@@ -37,11 +37,7 @@ impl Value {
     /// A struct of these members.
     pub fn record<const N: usize>(members: [(&str, Value); N]) -> Self {
         let members = members.into_iter();
-        Self::Struct(
-            members
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-        )
+        Self::Struct(members.map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
     /// The text, if it is one.
@@ -213,10 +209,7 @@ pub fn render_response(answer: &Result<Value, Fault>) -> String {
 
 /// A fault as a value, as it stands in a response and among the answers of `system.multicall`.
 pub fn fault_value(fault: &Fault) -> Value {
-    Value::record([
-        ("faultCode", fault.code.into()),
-        ("faultString", fault.text.as_str().into()),
-    ])
+    Value::record([("faultCode", fault.code.into()), ("faultString", fault.text.as_str().into())])
 }
 
 fn render(value: &Value, out: &mut String) {
@@ -253,16 +246,8 @@ fn escape(text: &str) -> String {
     let allowed = |c: char| {
         matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && !matches!(c, '\u{FFFE}' | '\u{FFFF}'))
     };
-    let clean: String = text
-        .chars()
-        .map(|c| {
-            if allowed(c) {
-                c
-            } else {
-                char::REPLACEMENT_CHARACTER
-            }
-        })
-        .collect();
+    let clean: String =
+        text.chars().map(|c| if allowed(c) { c } else { char::REPLACEMENT_CHARACTER }).collect();
     partial_escape(clean).into_owned()
 }
 
@@ -285,10 +270,7 @@ fn document(text: &str, name: &str) -> Result<Element, XmlRpcError> {
     if root.name == name {
         Ok(root)
     } else {
-        Err(XmlRpcError(format!(
-            "it is a <{}>, not a <{name}>",
-            root.name
-        )))
+        Err(XmlRpcError(format!("it is a <{}>, not a <{name}>", root.name)))
     }
 }
 
@@ -297,30 +279,25 @@ fn tree(text: &str) -> Result<Element, XmlRpcError> {
     let mut reader = Reader::from_str(text);
     let mut open = vec![Element::default()];
     loop {
-        let event = reader
-            .read_event()
-            .map_err(|error| XmlRpcError(error.to_string()))?;
+        let event = reader.read_event().map_err(|error| XmlRpcError(error.to_string()))?;
         let empty = matches!(event, Event::Empty(_));
         match event {
             Event::Start(tag) | Event::Empty(tag) => {
                 if open.len() > MAX_DEPTH {
                     return Err(XmlRpcError("it nests too deep".into()));
                 }
-                open.push(Element {
-                    name: tag.name().0.to_owned(),
-                    ..Element::default()
-                });
+                open.push(Element { name: tag.name().0.to_owned(), ..Element::default() });
                 if empty {
                     close(&mut open)?;
                 }
             }
             Event::End(_) => close(&mut open)?,
-            Event::Text(text) => top(&mut open)?
-                .text
-                .push_str(&text.xml_content(XmlVersion::Implicit1_0)),
-            Event::CData(text) => top(&mut open)?
-                .text
-                .push_str(&text.xml_content(XmlVersion::Implicit1_0)),
+            Event::Text(text) => {
+                top(&mut open)?.text.push_str(&text.xml_content(XmlVersion::Implicit1_0));
+            }
+            Event::CData(text) => {
+                top(&mut open)?.text.push_str(&text.xml_content(XmlVersion::Implicit1_0));
+            }
             Event::GeneralRef(name) => top(&mut open)?.text.push(reference(&name)?),
             Event::Eof => break,
             Event::DocType(_) => return Err(XmlRpcError("it has a document type".into())),
@@ -382,9 +359,7 @@ fn value(element: &Element) -> Result<Value, XmlRpcError> {
         "string" | "dateTime.iso8601" => Ok(Value::Text(typed.text.clone())),
         "array" => {
             let items = &typed.child("data")?.children;
-            Ok(Value::Array(
-                items.iter().map(value).collect::<Result<_, _>>()?,
-            ))
+            Ok(Value::Array(items.iter().map(value).collect::<Result<_, _>>()?))
         }
         "struct" => {
             let members = typed.children.iter().map(|member| {
@@ -429,10 +404,7 @@ mod tests {
 
     #[test]
     fn faults_come_back_as_faults() {
-        let fault = Fault {
-            code: 10,
-            text: "BAD_NAME: x".into(),
-        };
+        let fault = Fault { code: 10, text: "BAD_NAME: x".into() };
         let text = render_response(&Err(fault.clone()));
         assert_eq!(parse_response(&text).unwrap(), Err(fault));
     }

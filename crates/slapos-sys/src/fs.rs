@@ -63,10 +63,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// Those of `mkdir`.
 pub fn create_dir_all(path: &Path, mode: u32) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path)
 }
 
 /// Sets the permission bits of `path` to exactly `mode`.
@@ -160,11 +157,7 @@ pub fn open_append(path: &Path, mode: u32) -> io::Result<File> {
 /// # Errors
 /// Those of `open`.
 pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }
 
 /// The text of `path`, refused when longer than `max` bytes.
@@ -221,8 +214,7 @@ fn write_whole(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> 
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(dir)?;
     file.write_all(bytes)?;
-    file.as_file()
-        .set_permissions(Permissions::from_mode(mode))?;
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
     if durability == Durability::Synced {
         file.as_file().sync_all()?;
     }
@@ -282,10 +274,7 @@ mod tests {
         write_atomic(&path, b"one", 0o600).unwrap();
         write_atomic(&path, b"two", 0o644).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o644
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

@@ -5,10 +5,7 @@
 //! that what is delicate is written once, and tests can put something else in its place.
 //! All `unsafe` of the workspace is in this crate.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "this crate is what the ban points to"
-)]
+#![allow(clippy::disallowed_methods, reason = "this crate is what the ban points to")]
 
 pub mod clock;
 pub mod fs;

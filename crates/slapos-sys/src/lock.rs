@@ -60,10 +60,7 @@ impl FileLock {
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(Self {
-            path: path.to_owned(),
-            _file: file,
-        })
+        Ok(Self { path: path.to_owned(), _file: file })
     }
 }
 

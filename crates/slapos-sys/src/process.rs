@@ -44,10 +44,7 @@ impl Command {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let mut inner = std::process::Command::new(program);
         inner.env_clear();
-        Self {
-            inner,
-            setup: ChildSetup::default(),
-        }
+        Self { inner, setup: ChildSetup::default() }
     }
 
     /// A command that executes this very program again. It works even where the child's user
@@ -176,10 +173,7 @@ impl Command {
 
     /// Limits the descriptors that the child may have open (it may raise `soft` up to `hard`).
     pub fn open_files(&mut self, soft: u64, hard: u64) -> &mut Self {
-        self.setup.open_files = Some(libc::rlimit {
-            rlim_cur: soft,
-            rlim_max: hard,
-        });
+        self.setup.open_files = Some(libc::rlimit { rlim_cur: soft, rlim_max: hard });
         self
     }
 
@@ -256,10 +250,7 @@ impl ChildSetup {
             unsafe { libc::umask(mask) };
         }
         if self.core_limit_zero {
-            let none = libc::rlimit {
-                rlim_cur: 0,
-                rlim_max: 0,
-            };
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             // SAFETY: `none` lives through the call, which only reads it.
             check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) })?;
         }
@@ -273,6 +264,7 @@ impl ChildSetup {
             check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
         }
         self.open_output()?;
+        close_on_exec_from(3);
         for &fd in &self.pass {
             // SAFETY: fcntl with F_SETFD takes integers only; a closed fd is an error, not UB.
             check(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) })?;
@@ -336,25 +328,25 @@ impl ChildSetup {
             let mut none = std::mem::zeroed::<libc::sigset_t>();
             libc::sigemptyset(&raw mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
-            for signal in [
-                libc::SIGPIPE,
-                libc::SIGINT,
-                libc::SIGTERM,
-                libc::SIGHUP,
-                libc::SIGCHLD,
-            ] {
+            for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGCHLD]
+            {
                 libc::signal(signal, libc::SIG_DFL);
             }
         }
     }
 }
 
+/// Marks all descriptors from `first` on to be closed on exec: ours are anyway, but this process
+/// may itself have been started with some that nobody marked. Kernels before 5.11 cannot do it.
+fn close_on_exec_from(first: libc::c_uint) {
+    // SAFETY: this system call takes integers only.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
+    };
+}
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// When process `pid` started, in clock ticks since boot; `None` if there is no such process.
@@ -377,12 +369,7 @@ fn stat_fields(pid: u32) -> Option<impl Iterator<Item = String>> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = String::from_utf8_lossy(&stat[end + 1..]).into_owned();
-    Some(
-        rest.split_whitespace()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-            .into_iter(),
-    )
+    Some(rest.split_whitespace().map(str::to_owned).collect::<Vec<_>>().into_iter())
 }
 
 /// Sends `signal` to process `pid`. It is no error when the process is gone.
@@ -403,10 +390,7 @@ pub fn kill_group(pgid: u32, signal: Signal) -> io::Result<()> {
 
 /// True while the process group `pgid` has a member.
 pub fn group_alive(pgid: u32) -> bool {
-    !matches!(
-        nix::sys::signal::killpg(raw(pgid), None),
-        Err(nix::errno::Errno::ESRCH)
-    )
+    !matches!(nix::sys::signal::killpg(raw(pgid), None), Err(nix::errno::Errno::ESRCH))
 }
 
 /// A descriptor that names process `pid` and becomes readable when it ends.
@@ -414,14 +398,9 @@ pub fn group_alive(pgid: u32) -> bool {
 /// # Errors
 /// Those of `pidfd_open`, `NotFound`-like ESRCH if there is no such process.
 pub fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let pid = pid.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
-    Ok(rustix::process::pidfd_open(
-        pid,
-        rustix::process::PidfdFlags::empty(),
-    )?)
+    Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
 }
 
 /// Makes this process adopt the orphans of its descendants.
@@ -451,10 +430,7 @@ pub fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 pub fn inherited_fd(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: F_SETFD takes integers only and fails for a number that is not open.
     if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 || fd < 3 {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("no descriptor {fd}"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no descriptor {fd}")));
     }
     // SAFETY: it is open; the parent passed it to this process for this one taker.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -463,9 +439,7 @@ pub fn inherited_fd(fd: RawFd) -> io::Result<OwnedFd> {
 /// The processor time that all waited-for children of this process used, in seconds.
 pub fn children_cpu_seconds() -> f64 {
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN);
-    usage.map_or(0.0, |usage| {
-        seconds(usage.user_time()) + seconds(usage.system_time())
-    })
+    usage.map_or(0.0, |usage| seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
 fn seconds(time: nix::sys::time::TimeVal) -> f64 {
@@ -491,12 +465,7 @@ pub fn executable() -> io::Result<PathBuf> {
 fn raw(pid: u32) -> Pid {
     // A pid above i32::MAX does not exist; 0 and -1 would mean "everybody", so they map to a
     // number that no process has.
-    Pid::from_raw(
-        i32::try_from(pid)
-            .ok()
-            .filter(|&pid| pid > 1)
-            .unwrap_or(i32::MAX),
-    )
+    Pid::from_raw(i32::try_from(pid).ok().filter(|&pid| pid > 1).unwrap_or(i32::MAX))
 }
 
 fn gone_is_fine(result: nix::Result<()>) -> io::Result<()> {
@@ -557,6 +526,10 @@ mod tests {
         let fd = file.as_raw_fd();
         let script = format!("test -e /proc/self/fd/{fd}");
         assert!(!sh(&script).status().unwrap().success());
+        // Nor when whoever started this process left it open for all.
+        nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))
+            .unwrap();
+        assert!(!sh(&script).status().unwrap().success());
         assert!(sh(&script).pass_fds(&[fd]).status().unwrap().success());
     }
 
@@ -579,21 +552,9 @@ mod tests {
         }
         let nobody = crate::user::by_name("nobody").unwrap().unwrap();
         let mut command = sh("id -u; id -G; cat /etc/shadow 2>/dev/null && echo leak; exit 0");
-        let output = command
-            .env("PATH", "/usr/bin:/bin")
-            .user(&nobody)
-            .output()
-            .unwrap();
-        let groups = nobody
-            .groups
-            .iter()
-            .map(u32::to_string)
-            .collect::<Vec<_>>()
-            .join(" ");
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            format!("{}\n{groups}\n", nobody.uid)
-        );
+        let output = command.env("PATH", "/usr/bin:/bin").user(&nobody).output().unwrap();
+        let groups = nobody.groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{}\n{groups}\n", nobody.uid));
     }
 
     #[test]

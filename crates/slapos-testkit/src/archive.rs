@@ -16,22 +16,12 @@ pub struct Entry {
 impl Entry {
     /// A file.
     pub fn file(name: &str, mode: u32, content: impl Into<Vec<u8>>) -> Self {
-        Self {
-            name: name.into(),
-            mode,
-            kind: b'0',
-            link: String::new(),
-            content: content.into(),
-        }
+        Self { name: name.into(), mode, kind: b'0', link: String::new(), content: content.into() }
     }
 
     /// A symbolic link.
     pub fn link(name: &str, target: &str) -> Self {
-        Self {
-            kind: b'2',
-            link: target.into(),
-            ..Self::file(name, 0o777, "")
-        }
+        Self { kind: b'2', link: target.into(), ..Self::file(name, 0o777, "") }
     }
 
     fn write(&self, tar: &mut Vec<u8>) {
@@ -71,10 +61,7 @@ pub fn tar_gz(entries: &[Entry]) -> Vec<u8> {
     let mut input = gzip.stdin.take().expect("stdin is piped");
     let writer = std::thread::spawn(move || input.write_all(&tar));
     let output = gzip.wait_with_output().expect("gzip runs");
-    writer
-        .join()
-        .expect("the writer does not panic")
-        .expect("gzip reads");
+    writer.join().expect("the writer does not panic").expect("gzip reads");
     output.stdout
 }
 

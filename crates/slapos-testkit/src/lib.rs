@@ -3,10 +3,7 @@
 //!
 //! Invariant: nothing outlives a test. A [`TestNode`] stops its services when dropped.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests arrange files and run programs directly"
-)]
+#![allow(clippy::disallowed_methods, reason = "tests arrange files and run programs directly")]
 
 mod archive;
 mod node;
@@ -32,10 +29,7 @@ pub fn wait_for<T>(what: &str, seconds: u64, mut ready: impl FnMut() -> Option<T
         if let Some(value) = ready() {
             return value;
         }
-        assert!(
-            std::time::Instant::now() < end,
-            "waited {seconds} s in vain for {what}"
-        );
+        assert!(std::time::Instant::now() < end, "waited {seconds} s in vain for {what}");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::Tree;
 
@@ -41,6 +42,7 @@ impl Run {
 #[derive(Debug)]
 pub struct TestNode {
     binary: PathBuf,
+    port: u16,
     directory: tempfile::TempDir,
     /// Profiles for this node.
     pub tree: Tree,
@@ -59,11 +61,7 @@ impl TestNode {
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(directory.path(), open).expect("it is ours");
         let tree = Tree::new(directory.path().join("tree"));
-        Self {
-            binary: binary.into(),
-            directory,
-            tree,
-        }
+        Self { binary: binary.into(), port: free_port(), directory, tree }
     }
 
     /// The node's root, as given by `--root`.
@@ -80,10 +78,10 @@ impl TestNode {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(args).arg("--root").arg(self.root());
-        command
-            .env_remove("SLAPOS_CONFIGURATION")
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null());
+        if args.first() == Some(&"up") {
+            command.arg("--port").arg(self.port.to_string());
+        }
+        command.env_remove("SLAPOS_CONFIGURATION").env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
 
@@ -101,14 +99,7 @@ impl TestNode {
     /// When it does not, showing what it said.
     pub fn ok(&self, args: &[&str]) -> Run {
         let run = self.run(args);
-        assert_eq!(
-            run.code,
-            0,
-            "slapos {}\n{}{}",
-            args.join(" "),
-            run.out,
-            run.err
-        );
+        assert_eq!(run.code, 0, "slapos {}\n{}{}", args.join(" "), run.out, run.err);
         run
     }
 
@@ -118,14 +109,7 @@ impl TestNode {
     /// When it ends otherwise, showing what it said.
     pub fn fails(&self, code: i32, args: &[&str]) -> Run {
         let run = self.run(args);
-        assert_eq!(
-            run.code,
-            code,
-            "slapos {}\n{}{}",
-            args.join(" "),
-            run.out,
-            run.err
-        );
+        assert_eq!(run.code, code, "slapos {}\n{}{}", args.join(" "), run.out, run.err);
         run
     }
 
@@ -136,10 +120,7 @@ impl TestNode {
     pub fn start(&self, args: &[&str]) -> Child {
         use std::os::unix::process::CommandExt;
         let mut command = self.command(args);
-        command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.spawn().expect("the binary runs")
     }
 
@@ -163,9 +144,7 @@ impl TestNode {
         let processes = status.as_array().expect("a list").iter();
         let pid = |process: &serde_json::Value| process["pid"].as_i64().unwrap_or(0);
         let name = |p: &serde_json::Value| p["name"].as_str().unwrap_or_default().to_owned();
-        processes
-            .map(|process| (name(process), pid(process)))
-            .collect()
+        processes.map(|process| (name(process), pid(process))).collect()
     }
 
     /// The process id of the supervisor.
@@ -197,6 +176,18 @@ impl TestNode {
     /// The binary.
     pub fn binary(&self) -> &Path {
         &self.binary
+    }
+}
+
+/// A port that no other test of this process got, below those that the kernel gives out.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + u16::try_from(std::process::id() % 1_000).unwrap_or(0) * 10;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 

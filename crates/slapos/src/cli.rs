@@ -8,12 +8,7 @@ use slapos_slap::InstanceState;
 /// SlapOS Node and Master: builds Software Releases from source, deploys instances of them into
 /// unprivileged partitions, supervises and checks them.
 #[derive(Debug, Parser)]
-#[command(
-    name = "slapos",
-    version,
-    arg_required_else_help = true,
-    max_term_width = 100
-)]
+#[command(name = "slapos", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -86,6 +81,10 @@ pub(crate) struct Up {
     /// Number of partitions, when the configuration is first written
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) partitions: u32,
+    /// Port of the embedded Master, when the configuration is first written [default: the first
+    /// free one from 5000 on]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
     /// Processes that may build at once [default: the number of processors]
     #[arg(short, long, default_value_t = 0)]
     pub(crate) jobs: usize,
@@ -274,36 +273,9 @@ mod tests {
     #[test]
     fn the_originals_spellings_are_understood() {
         for words in [
-            &[
-                "slapos",
-                "node",
-                "instance",
-                "--only-cp",
-                "slappart0,slappart1",
-                "--cfg",
-                "x",
-            ][..],
-            &[
-                "slapos",
-                "--cfg",
-                "x",
-                "node",
-                "software",
-                "--only-sr",
-                "abc",
-                "--force",
-            ],
-            &[
-                "slapos",
-                "request",
-                "a",
-                "b",
-                "--parameters",
-                "x=1",
-                "y=2",
-                "--state",
-                "stopped",
-            ],
+            &["slapos", "node", "instance", "--only-cp", "slappart0,slappart1", "--cfg", "x"][..],
+            &["slapos", "--cfg", "x", "node", "software", "--only-sr", "abc", "--force"],
+            &["slapos", "request", "a", "b", "--parameters", "x=1", "y=2", "--state", "stopped"],
             &["slapos", "node", "supervisorctl", "status", "all"],
         ] {
             Cli::try_parse_from(words).unwrap();

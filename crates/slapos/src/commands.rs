@@ -38,9 +38,5 @@ fn with_node<T>(
     act: impl FnOnce(&Node<'_>) -> Result<T, NodeError>,
 ) -> Result<T, NodeError> {
     let watch = Watch::new(global.verbose, global.quiet);
-    act(&Node {
-        config,
-        reporter: &watch,
-        clock: &SystemClock,
-    })
+    act(&Node { config, reporter: &watch, clock: &SystemClock })
 }

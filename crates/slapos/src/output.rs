@@ -53,21 +53,19 @@ pub(crate) fn print_error(error: &NodeError, json: bool) {
             "exit-code": error.exit_code(),
         }}));
     }
-    let _ = write!(
-        std::io::stderr(),
-        "{}",
-        describe(error, colour(&std::io::stderr()))
-    );
+    let _ = write!(std::io::stderr(), "{}", describe(error, colour(&std::io::stderr())));
 }
 
 /// An error as people see it.
 pub(crate) fn describe(error: &NodeError, colour: bool) -> String {
-    let (red, cyan, off) = if colour {
-        ("\x1b[1;31m", "\x1b[36m", "\x1b[0m")
-    } else {
-        ("", "", "")
-    };
-    let mut text = format!("{red}error{off}: {error}\n");
+    let (red, off) = if colour { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    format!("{red}error{off}: {}", body(error, colour))
+}
+
+/// The same without the word at its start.
+fn body(error: &NodeError, colour: bool) -> String {
+    let (cyan, off) = if colour { ("\x1b[36m", "\x1b[0m") } else { ("", "") };
+    let mut text = format!("{error}\n");
     if let Some(detail) = error.detail_text() {
         for line in detail.lines() {
             text.push_str(&format!("  {line}\n"));
@@ -85,9 +83,7 @@ mod tests {
 
     #[test]
     fn an_error_says_what_where_and_what_to_do() {
-        let error = NodeError::user("part `a` failed")
-            .detail("line 1\nline 2")
-            .hint("mend it");
+        let error = NodeError::user("part `a` failed").detail("line 1\nline 2").hint("mend it");
         insta::assert_snapshot!(describe(&error, false), @r"
         error: part `a` failed
           line 1

@@ -25,9 +25,7 @@ fn build_fails(node: &TestNode, profile: &str) -> Run {
 
 fn completed(node: &TestNode) -> bool {
     let builds = std::fs::read_dir(node.root().join("software")).unwrap();
-    builds
-        .filter_map(Result::ok)
-        .any(|build| build.path().join(".completed").exists())
+    builds.filter_map(Result::ok).any(|build| build.path().join(".completed").exists())
 }
 
 fn expect(run: &Run, words: &[&str]) {
@@ -47,11 +45,7 @@ fn source(node: &TestNode, name: &str, commands: &str) -> PathBuf {
             0o755,
             "#!/bin/sh\nfor a; do case $a in --prefix=*) echo \"PREFIX = ${a#--prefix=}\" > config.mk;; esac; done\n",
         ),
-        Entry::file(
-            &format!("{name}-1/Makefile"),
-            0o644,
-            format!("include config.mk\n{makefile}"),
-        ),
+        Entry::file(&format!("{name}-1/Makefile"), 0o644, format!("include config.mk\n{makefile}")),
     ]);
     node.tree.write(&format!("{name}-1.tar.gz"), archive)
 }
@@ -65,27 +59,15 @@ fn cmmi(archive: &std::path::Path) -> String {
 }
 
 fn sha256(path: &std::path::Path) -> String {
-    let output = std::process::Command::new("sha256sum")
-        .arg(path)
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&output.stdout)
-        .split(' ')
-        .next()
-        .unwrap()
-        .to_owned()
+    let output = std::process::Command::new("sha256sum").arg(path).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).split(' ').next().unwrap().to_owned()
 }
 
 #[test]
 fn a_missing_extends_points_at_its_line() {
-    let run = build_fails(
-        &node(),
-        "[buildout]\nextends =\n  ../../component/nothing.cfg\nparts =\n",
-    );
-    expect(
-        &run,
-        &["software/bad/software.cfg:3", "component/nothing.cfg"],
-    );
+    let run =
+        build_fails(&node(), "[buildout]\nextends =\n  ../../component/nothing.cfg\nparts =\n");
+    expect(&run, &["software/bad/software.cfg:3", "component/nothing.cfg"]);
 }
 
 #[test]
@@ -108,14 +90,8 @@ fn a_circular_reference_is_shown_as_the_cycle() {
 
 #[test]
 fn a_recipe_nobody_provides_is_named() {
-    let run = build_fails(
-        &node(),
-        "[buildout]\nparts = a\n\n[a]\nrecipe = slapos.recipe.cmi\n",
-    );
-    expect(
-        &run,
-        &["software.cfg:5", "slapos.recipe.cmi", "slapos.recipe.cmmi"],
-    );
+    let run = build_fails(&node(), "[buildout]\nparts = a\n\n[a]\nrecipe = slapos.recipe.cmi\n");
+    expect(&run, &["software.cfg:5", "slapos.recipe.cmi", "slapos.recipe.cmmi"]);
 }
 
 #[test]
@@ -132,26 +108,16 @@ fn a_wrong_checksum_is_refused() {
 fn an_archive_cannot_escape() {
     let node = node();
     let hostile = [
-        vec![
-            Entry::file("t/ok", 0o644, "x"),
-            Entry::file("../../../escaped", 0o644, "x"),
-        ],
-        vec![
-            Entry::link("t/out", "/tmp"),
-            Entry::file("t/out/escaped", 0o644, "x"),
-        ],
+        vec![Entry::file("t/ok", 0o644, "x"), Entry::file("../../../escaped", 0o644, "x")],
+        vec![Entry::link("t/out", "/tmp"), Entry::file("t/out/escaped", 0o644, "x")],
     ];
     for (number, entries) in hostile.into_iter().enumerate() {
-        let archive = node
-            .tree
-            .write(&format!("hostile-{number}.tar.gz"), tar_gz(&entries));
+        let archive = node.tree.write(&format!("hostile-{number}.tar.gz"), tar_gz(&entries));
         let run = build_fails(&node, &cmmi(&archive));
-        expect(&run, &["escaped"]);
+        expect(&run, &["was refused", "nothing of it was kept", "software.cfg:4"]);
     }
-    let found = std::process::Command::new("find")
-        .arg(node.root())
-        .args(["-name", "escaped"])
-        .output();
+    let found =
+        std::process::Command::new("find").arg(node.root()).args(["-name", "escaped"]).output();
     assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "");
     assert!(!std::path::Path::new("/tmp/escaped").exists());
 }
@@ -159,21 +125,14 @@ fn an_archive_cannot_escape() {
 #[test]
 fn a_compiler_error_is_shown_with_its_place() {
     let node = node();
-    let archive = source(
-        &node,
-        "thing",
-        "@echo 'int main(void) { return nonsense; }' > t.c; cc t.c",
-    );
+    let archive =
+        source(&node, "thing", "@echo 'int main(void) { return nonsense; }' > t.c; cc t.c");
     let run = build_fails(&node, &cmmi(&archive));
     let log = "/.slapos/log/thing.log";
     expect(&run, &["make", "nonsense", "error:", "software.cfg:4", log]);
     // Mended, it builds; what was built before is not built again.
     let archive = source(&node, "thing", "true");
-    let path = node
-        .tree
-        .add_software("bad", &cmmi(&archive))
-        .display()
-        .to_string();
+    let path = node.tree.add_software("bad", &cmmi(&archive)).display().to_string();
     node.ok(&["supply", &path, "local"]);
     node.ok(&["node", "software"]);
     assert!(completed(&node));
@@ -185,10 +144,7 @@ fn a_killed_build_resumes_where_it_stopped() {
     node.ok(&["up"]);
     let first = source(&node, "first", "true");
     let flag = node.path("go-on");
-    let wait = format!(
-        "touch begun; while ! test -e {}; do sleep 0.05; done",
-        flag.display()
-    );
+    let wait = format!("touch begun; while ! test -e {}; do sleep 0.05; done", flag.display());
     let second = source(&node, "second", &wait);
     let part = |name: &str, archive: &std::path::Path| {
         cmmi(archive)
@@ -200,19 +156,12 @@ fn a_killed_build_resumes_where_it_stopped() {
         part("first", &first),
         part("second", &second)
     );
-    let path = node
-        .tree
-        .add_software("two", &profile)
-        .display()
-        .to_string();
+    let path = node.tree.add_software("two", &profile).display().to_string();
     node.ok(&["supply", &path, "local"]);
     let mut child = node.start(&["node", "software"]);
-    wait_for("the second part to be compiling", 30, || {
-        find(&node, "begun")
-    });
-    let status = std::process::Command::new("/bin/kill")
-        .args(["-KILL", &child.id().to_string()])
-        .status();
+    wait_for("the second part to be compiling", 30, || find(&node, "begun"));
+    let status =
+        std::process::Command::new("/bin/kill").args(["-KILL", &child.id().to_string()]).status();
     assert!(status.unwrap().success());
     child.wait().unwrap();
     assert!(!completed(&node));
@@ -220,21 +169,14 @@ fn a_killed_build_resumes_where_it_stopped() {
     let told = node.ok(&["node", "software", "-v"]).told();
     assert!(completed(&node));
     assert!(told.contains("install second"), "{told}");
-    assert!(
-        !told.contains("install first"),
-        "what was built was built again:\n{told}"
-    );
+    assert!(!told.contains("install first"), "what was built was built again:\n{told}");
 }
 
 const INSTANCE: &str = "\n[instance]\nrecipe = slapos.recipe.template\ninline =\n  [buildout]\n  parts =\noutput = ${buildout:directory}/instance.cfg\n";
 
 fn find(node: &TestNode, name: &str) -> Option<()> {
     let root = node.root().join("software");
-    let found = std::process::Command::new("find")
-        .arg(root)
-        .args(["-name", name])
-        .output()
-        .ok()?;
+    let found = std::process::Command::new("find").arg(root).args(["-name", name]).output().ok()?;
     (!found.stdout.is_empty()).then_some(())
 }
 
@@ -248,27 +190,17 @@ fn a_full_disk_is_told_and_leaves_nothing() {
     }
     let node = node();
     node.ok(&["up"]);
-    node.configure(
-        "[slapformat]",
-        "software_min_free_space = 0\n\n[slapformat]",
-    );
+    node.configure("[slapformat]", "software_min_free_space = 0\n\n[slapformat]");
     let software = node.root().join("software");
     let disk = SmallDisk::mount(&software);
     node.ok(&["node", "format"]);
     let big = tar_gz(&[Entry::file("big-1/zeros", 0o644, vec![0; 32 << 20])]);
     let archive = node.tree.write("big-1.tar.gz", big);
-    let path = node
-        .tree
-        .add_software("big", &cmmi(&archive))
-        .display()
-        .to_string();
+    let path = node.tree.add_software("big", &cmmi(&archive)).display().to_string();
     node.ok(&["supply", &path, "local"]);
     let run = node.fails(1, &["node", "software"]);
     expect(&run, &["space"]);
-    assert!(
-        find(&node, "zeros").is_none(),
-        "half an archive was left behind"
-    );
+    assert!(find(&node, "zeros").is_none(), "half an archive was left behind");
     drop(disk);
 }
 
@@ -278,9 +210,7 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(at: &std::path::Path) -> Self {
         let mut mount = std::process::Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
-            .arg(at);
+        mount.args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(at);
         assert!(mount.status().unwrap().success());
         Self(at.to_owned())
     }
@@ -288,10 +218,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(&self.0)
-            .status();
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
@@ -301,13 +228,10 @@ fn a_port_already_taken_is_named() {
     node.ok(&["up"]);
     node.ok(&["down"]);
     let config = std::fs::read_to_string(node.root().join("etc/slapos.cfg")).unwrap();
-    let port = config
-        .lines()
-        .find_map(|line| line.strip_prefix("port = "))
-        .unwrap();
+    let port = config.lines().find_map(|line| line.strip_prefix("port = ")).unwrap();
     let _taken = std::net::TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
     let run = node.fails(1, &["up"]);
-    expect(&run, &[&format!("127.0.0.1:{port}"), "in use"]);
+    expect(&run, &[&format!("127.0.0.1:{port}"), "another program has that port"]);
 }
 
 #[test]
@@ -331,16 +255,9 @@ fn an_instance_whose_template_fails_says_where() {
     let profile = node.tree.add_service().display().to_string();
     let instance = node.tree.root().join("software/service/instance.cfg.in");
     let text = std::fs::read_to_string(&instance).unwrap();
-    std::fs::write(
-        &instance,
-        text.replace("inline = {{ word }}", "inline = {{ wrod }}"),
-    )
-    .unwrap();
+    std::fs::write(&instance, text.replace("inline = {{ word }}", "inline = {{ wrod }}")).unwrap();
     let run = node.fails(1, &["up", &profile]);
-    expect(
-        &run,
-        &["slappart0", "wrod", "configuration", "buildout.cfg:"],
-    );
+    expect(&run, &["slappart0", "wrod", "configuration", "buildout.cfg:"]);
     // Mended, the same instance goes on.
     std::fs::write(&instance, text).unwrap();
     node.ok(&["node", "software", "--all"]);
@@ -354,25 +271,13 @@ fn an_instance_whose_template_fails_says_where() {
 #[test]
 fn arguments_and_configuration_that_make_no_sense() {
     let node = node();
-    expect(
-        &node.fails(1, &["up", "no/such/software.cfg"]),
-        &["no/such/software.cfg"],
-    );
+    expect(&node.fails(1, &["up", "no/such/software.cfg"]), &["no/such/software.cfg"]);
     assert!(!node.root().exists(), "nothing is made for nothing");
-    expect(
-        &node.fails(1, &["node", "software"]),
-        &["etc/slapos.cfg", "slapos up"],
-    );
+    expect(&node.fails(1, &["node", "software"]), &["etc/slapos.cfg", "slapos up"]);
     node.ok(&["up"]);
-    expect(
-        &node.fails(1, &["node", "instance", "--only", "slappart99"]),
-        &["slappart99"],
-    );
+    expect(&node.fails(1, &["node", "instance", "--only", "slappart99"]), &["slappart99"]);
     node.configure("computer_id = local", "");
-    expect(
-        &node.fails(1, &["node", "instance"]),
-        &["slapos.cfg:", "computer_id"],
-    );
+    expect(&node.fails(1, &["node", "instance"]), &["slapos.cfg:", "computer_id"]);
     node.configure("[slapos]", "[slapos]\ncomputer_id = local");
     node.ok(&["service", "list"]);
 }
@@ -385,11 +290,7 @@ fn a_wrong_token_gets_nothing() {
     let right = std::fs::read_to_string(&token).unwrap();
     std::fs::write(&token, "wrong").unwrap();
     let run = node.fails(1, &["service", "list"]);
-    assert!(
-        !run.err.contains(&right) && !run.err.contains("wrong\n"),
-        "{}",
-        run.err
-    );
+    assert!(!run.err.contains(&right) && !run.err.contains("wrong\n"), "{}", run.err);
     expect(&run, &["token"]);
     std::fs::write(&token, right).unwrap();
     node.ok(&["service", "list"]);

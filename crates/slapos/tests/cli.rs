@@ -7,10 +7,8 @@
 )]
 
 fn slapos(args: &[&str]) -> String {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_slapos"))
-        .args(args)
-        .output()
-        .unwrap();
+    let output =
+        std::process::Command::new(env!("CARGO_BIN_EXE_slapos")).args(args).output().unwrap();
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 

@@ -10,19 +10,11 @@
 use slapos_testkit::{TestNode, repository, wait_for};
 
 fn helloworld() -> String {
-    repository()
-        .join("software/helloworld/software.cfg")
-        .display()
-        .to_string()
+    repository().join("software/helloworld/software.cfg").display().to_string()
 }
 
 fn fetch(url: &str) -> String {
-    ureq::get(url)
-        .call()
-        .unwrap()
-        .body_mut()
-        .read_to_string()
-        .unwrap()
+    ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap()
 }
 
 #[test]
@@ -33,10 +25,7 @@ fn a_newcomers_first_service() {
     assert_eq!(first["reported"]["state"], "started");
     let promises = first["promises"].as_array().unwrap();
     assert!(promises.len() >= 2, "{first:#}");
-    assert!(
-        promises.iter().all(|promise| promise["state"] == "ok"),
-        "{first:#}"
-    );
+    assert!(promises.iter().all(|promise| promise["state"] == "ok"), "{first:#}");
 
     // The page is the instance's own, rendered from its parameters, on both families.
     let connection = &first["connection-parameters"];
@@ -50,16 +39,8 @@ fn a_newcomers_first_service() {
 
     // Again: everything is found in place.
     let again = node.ok(&["up", &helloworld(), "-v"]);
-    assert!(
-        again.err.contains("it is built and frozen"),
-        "{}",
-        again.err
-    );
-    assert!(
-        !again.err.contains("process:"),
-        "an unchanged instance was processed: {}",
-        again.err
-    );
+    assert!(again.err.contains("it is built and frozen"), "{}", again.err);
+    assert!(!again.err.contains("process:"), "an unchanged instance was processed: {}", again.err);
 
     survives_the_death_of_its_supervisor(&node, connection["url"].as_str().unwrap());
 
@@ -79,24 +60,16 @@ fn a_newcomers_first_service() {
 fn links_to_what_we_built(node: &TestNode) {
     let shared = node.root().join("shared");
     let nginx = glob_one(&shared.join("nginx"), "sbin/nginx");
-    let output = std::process::Command::new("ldd")
-        .arg(nginx)
-        .output()
-        .unwrap();
+    let output = std::process::Command::new("ldd").arg(nginx).output().unwrap();
     let libraries = String::from_utf8_lossy(&output.stdout).into_owned();
     for library in ["libz.so", "libpcre2-8.so"] {
-        let line = libraries
-            .lines()
-            .find(|line| line.contains(library))
-            .unwrap();
+        let line = libraries.lines().find(|line| line.contains(library)).unwrap();
         assert!(line.contains(shared.to_str().unwrap()), "{line}");
     }
 }
 
 fn glob_one(part: &std::path::Path, file: &str) -> std::path::PathBuf {
-    let found = std::fs::read_dir(part)
-        .unwrap()
-        .map(|entry| entry.unwrap().path().join(file));
+    let found = std::fs::read_dir(part).unwrap().map(|entry| entry.unwrap().path().join(file));
     found.filter(|path| path.exists()).last().unwrap()
 }
 
@@ -108,12 +81,7 @@ fn nothing_is_open_to_others(node: &TestNode) {
     assert_eq!(mode(node.root().join("master/proxy.db")) & 0o077, 0);
     if slapos_testkit::is_root() {
         assert_ne!(std::fs::metadata(node.partition(0)).unwrap().uid(), 0);
-        assert_ne!(
-            std::fs::metadata(node.root().join("software"))
-                .unwrap()
-                .uid(),
-            0
-        );
+        assert_ne!(std::fs::metadata(node.root().join("software")).unwrap().uid(), 0);
     }
 }
 
@@ -121,10 +89,7 @@ fn survives_the_death_of_its_supervisor(node: &TestNode, url: &str) {
     let before = node.pids();
     let supervisor = node.supervisor_pid();
     kill(supervisor);
-    assert!(
-        !fetch(url).is_empty(),
-        "the service died with its supervisor"
-    );
+    assert!(!fetch(url).is_empty(), "the service died with its supervisor");
     node.ok(&["node", "instance"]);
     assert_ne!(node.supervisor_pid(), supervisor);
     assert_eq!(node.pids(), before, "a service was started twice or lost");
@@ -139,19 +104,14 @@ fn comes_back_with_its_data(node: &TestNode) {
     });
     let after = node.json(&["up"]);
     let url = |document: &serde_json::Value| {
-        document["instances"][0]["connection-parameters"]["url"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        document["instances"][0]["connection-parameters"]["url"].as_str().unwrap().to_owned()
     };
     assert_eq!(url(&before), url(&after));
     assert!(fetch(&url(&after)).contains("Salut"));
 }
 
 fn kill(pid: u32) {
-    let status = std::process::Command::new("/bin/kill")
-        .args(["-KILL", &pid.to_string()])
-        .status();
+    let status = std::process::Command::new("/bin/kill").args(["-KILL", &pid.to_string()]).status();
     assert!(status.unwrap().success());
     wait_for("the supervisor to die", 10, || {
         (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())

@@ -28,33 +28,21 @@ fn up_is_a_composition_of_the_commands_of_cron() {
     node.ok(&["up", "--partitions", "2"]);
     node.ok(&["supply", &profile, "local"]);
     let plan = node.ok(&["node", "software", "--dry-run"]).told();
-    assert!(
-        plan.contains("INFO service: build: it is not there"),
-        "{plan}"
-    );
+    assert!(plan.contains("INFO service: build: it is not there"), "{plan}");
     node.ok(&["node", "software"]);
     let answer = node.json(&["request", "one", &profile, "--parameters", "word=bonjour"]);
     assert_eq!(answer["partition"], "slappart0");
     let plan = node.ok(&["node", "instance", "--dry-run"]).told();
-    assert!(
-        plan.contains("INFO slappart0: process: it is new"),
-        "{plan}"
-    );
+    assert!(plan.contains("INFO slappart0: process: it is new"), "{plan}");
     node.ok(&["node", "instance"]);
     assert_eq!(word(&node), "bonjour");
     let info = node.json(&["service", "info", "one"]);
     assert_eq!(info["connection-parameters"]["word"], "bonjour");
     let shown = node.ok(&["proxy", "show"]).out;
-    assert!(
-        shown.contains("slappart0") && shown.contains("bonjour"),
-        "{shown}"
-    );
+    assert!(shown.contains("slappart0") && shown.contains("bonjour"), "{shown}");
     // The same state, by `up`: nothing to do.
     let up = node.json(&["up", &profile, "--name", "one"]);
-    assert_eq!(
-        up["parameters"]["word"], "bonjour",
-        "parameters not given stay: {up:#}"
-    );
+    assert_eq!(up["parameters"]["word"], "bonjour", "parameters not given stay: {up:#}");
     let told = node.ok(&["node", "instance", "-v"]).told();
     assert!(!told.contains("process:"), "{told}");
 }
@@ -74,25 +62,16 @@ fn stopped_started_and_destroyed_as_requested() {
     node.ok(&["request", "service", &profile, "--state", "started"]);
     node.ok(&["node", "instance"]);
     assert!(running(node.pids()["sleeper-on-watch"]));
-    assert_eq!(
-        std::fs::read(node.partition(0).join("srv/born")).unwrap(),
-        born
-    );
+    assert_eq!(std::fs::read(node.partition(0).join("srv/born")).unwrap(), born);
 
     node.ok(&["request", "service", &profile, "--state", "destroyed"]);
     node.ok(&["node", "instance"]);
-    assert!(
-        node.partition(0).join("srv/born").exists(),
-        "only `report` removes data"
-    );
+    assert!(node.partition(0).join("srv/born").exists(), "only `report` removes data");
     node.ok(&["node", "report"]);
     assert_eq!(std::fs::read_dir(node.partition(0)).unwrap().count(), 0);
     // The partition is free for another.
     node.ok(&["up", &profile, "--name", "another"]);
-    assert_eq!(
-        node.json(&["service", "info", "another"])["requested-state"],
-        "started"
-    );
+    assert_eq!(node.json(&["service", "info", "another"])["requested-state"], "started");
     node.fails(2, &["service", "info", "service"]);
 }
 
@@ -102,11 +81,7 @@ fn a_broken_promise_is_told_and_tried_again() {
     node.ok(&["up", &profile]);
     std::fs::remove_file(node.partition(0).join("etc/word.txt")).unwrap();
     let run = node.fails(2, &["node", "promise"]);
-    assert!(
-        run.out.contains("FAILED") && run.out.contains("no word"),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains("FAILED") && run.out.contains("no word"), "{}", run.out);
     // Processing makes the file again, because the ledger says it should be there.
     node.ok(&["node", "instance", "--all"]);
     node.ok(&["node", "promise"]);
@@ -119,24 +94,14 @@ fn services_that_die_are_started_again_and_never_twice() {
     let first = node.pids()["sleeper-on-watch"];
     kill(first);
     let second = wait_for("the service to be restarted", 30, || {
-        node.pids()
-            .get("sleeper-on-watch")
-            .copied()
-            .filter(|pid| *pid != 0 && *pid != first)
+        node.pids().get("sleeper-on-watch").copied().filter(|pid| *pid != 0 && *pid != first)
     });
     kill(i64::from(node.supervisor_pid()));
     node.ok(&["node", "status"]);
-    assert_eq!(
-        node.pids()["sleeper-on-watch"],
-        second,
-        "adopted, not started again"
-    );
+    assert_eq!(node.pids()["sleeper-on-watch"], second, "adopted, not started again");
     kill(second);
     wait_for("an adopted service to be restarted", 30, || {
-        node.pids()
-            .get("sleeper-on-watch")
-            .copied()
-            .filter(|pid| *pid != 0 && *pid != second)
+        node.pids().get("sleeper-on-watch").copied().filter(|pid| *pid != 0 && *pid != second)
     });
 }
 
@@ -147,10 +112,7 @@ fn the_master_keeps_everything_when_killed() {
     let master = node.pids()["slapproxy"];
     kill(master);
     wait_for("the Master to be back", 30, || {
-        node.pids()
-            .get("slapproxy")
-            .copied()
-            .filter(|pid| *pid != 0 && *pid != master)
+        node.pids().get("slapproxy").copied().filter(|pid| *pid != 0 && *pid != master)
     });
     let info = wait_for("an answer", 10, || {
         let run = node.run(&["service", "info", "service", "--json"]);
@@ -182,9 +144,7 @@ fn a_killed_instance_run_is_taken_up_again() {
     node.ok(&["node", "software", "--all"]);
     let mut child = node.start(&["node", "instance"]);
     let begun = node.partition(0).join("begun");
-    wait_for("the slow part to begin", 30, || {
-        begun.exists().then_some(())
-    });
+    wait_for("the slow part to begin", 30, || begun.exists().then_some(()));
     kill(i64::from(child.id()));
     child.wait().unwrap();
     std::fs::remove_file(&begun).unwrap();
@@ -203,23 +163,11 @@ fn a_second_run_is_turned_away() {
     node.ok(&["node", "software", "--all"]);
     let mut child = node.start(&["up", &profile]);
     let begun = node.partition(0).join("begun");
-    wait_for("the first run to be at work", 30, || {
-        begun.exists().then_some(())
-    });
+    wait_for("the first run to be at work", 30, || begun.exists().then_some(()));
     let second = node.fails(10, &["up", &profile]);
-    assert!(
-        second.err.contains("another `slapos up` is running"),
-        "{}",
-        second.err
-    );
+    assert!(second.err.contains("another `slapos up` is running"), "{}", second.err);
     let second = node.fails(10, &["node", "instance"]);
-    assert!(
-        second
-            .err
-            .contains("another `slapos node instance` is running"),
-        "{}",
-        second.err
-    );
+    assert!(second.err.contains("another `slapos node instance` is running"), "{}", second.err);
     kill(i64::from(child.id()));
     child.wait().unwrap();
 }
@@ -229,8 +177,6 @@ fn running(pid: i64) -> bool {
 }
 
 fn kill(pid: i64) {
-    let status = std::process::Command::new("/bin/kill")
-        .args(["-KILL", &pid.to_string()])
-        .status();
+    let status = std::process::Command::new("/bin/kill").args(["-KILL", &pid.to_string()]).status();
     assert!(status.unwrap().success());
 }

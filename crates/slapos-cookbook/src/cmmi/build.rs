@@ -24,15 +24,8 @@ pub(super) fn build(part: &Compiled, cx: &PartContext<'_>) -> Result<(), PartErr
     fs::create_dir_all(&temporary, 0o755)
         .map_err(|error| PartError::io("create", &temporary, &error))?;
     let (build, directory) = prepare(part, cx)?;
-    let variables = part
-        .environment
-        .over(&environment::base(&build, &temporary))?;
-    let steps = Steps {
-        part,
-        cx,
-        directory: &directory,
-        variables: &variables,
-    };
+    let variables = part.environment.over(&environment::base(&build, &temporary))?;
+    let steps = Steps { part, cx, directory: &directory, variables: &variables };
     if let Err(error) = steps.all() {
         steps.leave_environment();
         return Err(error);
@@ -52,10 +45,9 @@ pub(super) fn build(part: &Compiled, cx: &PartContext<'_>) -> Result<(), PartErr
 fn prepare(part: &Compiled, cx: &PartContext<'_>) -> Result<(PathBuf, PathBuf), PartError> {
     match &part.origin {
         Origin::Directory(path) if path.is_dir() => Ok((path.clone(), path.clone())),
-        Origin::Directory(path) => Err(PartError::new(format!(
-            "the source directory {} does not exist",
-            path.display()
-        ))),
+        Origin::Directory(path) => {
+            Err(PartError::new(format!("the source directory {} does not exist", path.display())))
+        }
         Origin::Archive { source, strip } => {
             let fetched = source::fetch(&part.fetcher, source, cx)?;
             let build = part.location.join(".build");
@@ -79,20 +71,10 @@ fn only_directory(build: &Path) -> Result<PathBuf, PartError> {
 }
 
 fn warn_of_promises(part: &Compiled, cx: &PartContext<'_>) {
-    let promises = part
-        .options
-        .get("promises")
-        .map(String::as_str)
-        .unwrap_or_default();
-    for promise in promises
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
+    let promises = part.options.get("promises").map(String::as_str).unwrap_or_default();
+    for promise in promises.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if !cx.directory().join(promise).exists() {
-            cx.warn(&format!(
-                "it promised to make {promise}, which does not exist"
-            ));
+            cx.warn(&format!("it promised to make {promise}, which does not exist"));
         }
     }
 }
@@ -123,11 +105,7 @@ impl Steps<'_> {
     }
 
     fn words(&self, option: &str) -> String {
-        self.get(option)
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
+        self.get(option).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     fn configure(&self) -> String {
@@ -140,11 +118,7 @@ impl Steps<'_> {
     }
 
     fn make(&self) -> String {
-        format!(
-            "{} {}",
-            self.get("make-binary").unwrap_or("make"),
-            self.words("make-options")
-        )
+        format!("{} {}", self.get("make-binary").unwrap_or("make"), self.words("make-options"))
     }
 
     fn targets(&self) -> String {
@@ -157,8 +131,7 @@ impl Steps<'_> {
     }
 
     fn option(&self, option: &str) -> Result<(), PartError> {
-        self.get(option)
-            .map_or(Ok(()), |text| self.shell(option, text))
+        self.get(option).map_or(Ok(()), |text| self.shell(option, text))
     }
 
     fn shell(&self, step: &str, text: &str) -> Result<(), PartError> {
@@ -169,9 +142,7 @@ impl Steps<'_> {
     }
 
     fn spec(&self, spec: CommandSpec) -> CommandSpec {
-        spec.current_dir(self.directory)
-            .envs(self.variables.clone())
-            .with_jobserver()
+        spec.current_dir(self.directory).envs(self.variables.clone()).with_jobserver()
     }
 
     fn patch(&self) -> Result<(), PartError> {

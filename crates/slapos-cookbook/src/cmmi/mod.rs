@@ -80,18 +80,13 @@ impl Recipe for Cmmi {
     }
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
-        common::refuse_python(
-            init,
-            &["pre-configure-hook", "pre-make-hook", "post-make-hook"],
-        )?;
+        common::refuse_python(init, &["pre-configure-hook", "pre-make-hook", "post-make-hook"])?;
         let origin = origin(init)?;
         // A section of variables must be known before the hash of a shared part is made.
         let environment = Environment::of_part(init)?;
         let patches = patches(init)?;
         let keep = common::boolean(init, "keep-compile-dir", false)?
-            || init
-                .option("buildout", "keep-compile-dir")
-                .is_ok_and(|keep| keep == "true");
+            || init.option("buildout", "keep-compile-dir").is_ok_and(|keep| keep == "true");
         let given = init.get("location").map(str::to_owned);
         let shared = init.shared_location()?;
         let is_shared = shared.is_some();
@@ -124,17 +119,12 @@ fn origin(init: &PartInit<'_>) -> Result<Origin, ProfileError> {
                 let help = Some("add `sha256sum = ...`");
                 return Err(init.error("url", "what is compiled needs a digest", help));
             }
-            Ok(Origin::Archive {
-                source,
-                strip: download_unpacked::strip(init, Strip::Never)?,
-            })
+            Ok(Origin::Archive { source, strip: download_unpacked::strip(init, Strip::Never)? })
         }
         (None, Some(path)) => Ok(Origin::Directory(common::path(init, path))),
-        (Some(_), Some(_)) => Err(init.error(
-            "path",
-            "`path` and `url` exclude each other: give one of them",
-            None,
-        )),
+        (Some(_), Some(_)) => {
+            Err(init.error("path", "`path` and `url` exclude each other: give one of them", None))
+        }
         (None, None) => {
             let message = format!("part `{}` has neither `url` nor `path`", init.name());
             Err(init.error("recipe", &message, Some("say where the source is")))
@@ -186,11 +176,7 @@ fn check_prefix(
     location: &Path,
     shared: bool,
 ) -> Result<(), ProfileError> {
-    let prefix = match init
-        .get("prefix")
-        .map(str::trim)
-        .filter(|prefix| !prefix.is_empty())
-    {
+    let prefix = match init.get("prefix").map(str::trim).filter(|prefix| !prefix.is_empty()) {
         Some(prefix) => prefix.to_owned(),
         None => location.to_string_lossy().into_owned(),
     };
@@ -204,11 +190,7 @@ fn check_prefix(
 
 impl Part for Compiled {
     fn claims(&self) -> Vec<PathBuf> {
-        if self.shared {
-            Vec::new()
-        } else {
-            vec![self.location.clone()]
-        }
+        if self.shared { Vec::new() } else { vec![self.location.clone()] }
     }
 
     fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {

@@ -70,10 +70,7 @@ mod tests {
         std::fs::write(bin.join("short"), "#!/bin/sh\n").unwrap();
         shorten(dir.path()).unwrap();
         let launcher = std::fs::read_to_string(bin.join("long")).unwrap();
-        assert!(
-            launcher.starts_with(&format!("#!/bin/sh -e\nexec {interpreter} ")),
-            "{launcher}"
-        );
+        assert!(launcher.starts_with(&format!("#!/bin/sh -e\nexec {interpreter} ")), "{launcher}");
         assert!(bin.join("long.shebang").exists() && !bin.join("short.shebang").exists());
     }
 }

@@ -32,12 +32,7 @@ impl Environment {
         }
         let section = init.section(&text)?;
         let hidden = |name: &String| name == "recipe" || name.starts_with(['_', '<']);
-        Ok(Self(
-            section
-                .into_iter()
-                .filter(|(name, _)| !hidden(name))
-                .collect(),
-        ))
+        Ok(Self(section.into_iter().filter(|(name, _)| !hidden(name)).collect()))
     }
 
     /// Reads lines `NAME = value`.
@@ -45,15 +40,10 @@ impl Environment {
         let mut variables = BTreeMap::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let Some((name, value)) = line.split_once('=') else {
-                return Err(format!(
-                    "`{line}` in `environment` is not of the form NAME = value"
-                ));
+                return Err(format!("`{line}` in `environment` is not of the form NAME = value"));
             };
             let name = name.trim().to_owned();
-            if variables
-                .insert(name.clone(), value.trim().to_owned())
-                .is_some()
-            {
+            if variables.insert(name.clone(), value.trim().to_owned()).is_some() {
                 return Err(format!("`environment` sets `{name}` twice"));
             }
         }
@@ -102,22 +92,13 @@ mod tests {
     #[test]
     fn values_refer_to_the_base_and_lines_are_checked() {
         let environment = Environment::parse("PATH = /x/bin:%(PATH)s\nCFLAGS=-O2 -DX=1").unwrap();
-        let all = environment
-            .over(&base(Path::new("/h"), Path::new("/t")))
-            .unwrap();
+        let all = environment.over(&base(Path::new("/h"), Path::new("/t"))).unwrap();
         assert_eq!(all["PATH"], "/x/bin:/usr/local/bin:/usr/bin:/bin");
         assert_eq!(all["CFLAGS"], "-O2 -DX=1");
         assert_eq!(all["HOME"], "/h");
-        assert!(
-            Environment::parse("A=1\nA=2")
-                .unwrap_err()
-                .contains("twice")
-        );
+        assert!(Environment::parse("A=1\nA=2").unwrap_err().contains("twice"));
         assert!(Environment::parse("A=1\nB").unwrap_err().contains("`B`"));
-        let error = Environment::parse("A=%(B)s")
-            .unwrap()
-            .over(&BTreeMap::new())
-            .unwrap_err();
+        let error = Environment::parse("A=%(B)s").unwrap().over(&BTreeMap::new()).unwrap_err();
         insta::assert_snapshot!(error, @"variable `A` of `environment`: `%(B)s` has no value");
     }
 }

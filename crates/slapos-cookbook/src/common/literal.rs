@@ -235,17 +235,12 @@ fn float(number: f64) -> String {
     if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
         let text = format!("{number:e}");
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, exponent) = exponent
-            .strip_prefix('-')
-            .map_or(('+', exponent), |exponent| ('-', exponent));
+        let (sign, exponent) =
+            exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
         return format!("{digits}e{sign}{exponent:0>2}");
     }
     let text = format!("{number}");
-    if text.contains('.') {
-        text
-    } else {
-        format!("{text}.0")
-    }
+    if text.contains('.') { text } else { format!("{text}.0") }
 }
 
 #[cfg(test)]
@@ -255,10 +250,7 @@ mod tests {
     #[test]
     fn values_print_as_python_prints_them() {
         let value = Literal::Dict(vec![
-            (
-                "b".into(),
-                Literal::List(vec![Literal::Int(1), Literal::Float(0.5), Literal::None]),
-            ),
+            ("b".into(), Literal::List(vec![Literal::Int(1), Literal::Float(0.5), Literal::None])),
             ("a".into(), Literal::Tuple(vec![Literal::Bool(true)])),
             ("it's".into(), Literal::Set(vec!["y".into(), "x".into()])),
             ("é\n".into(), Literal::Bytes(vec![0, b'a'])),
@@ -286,9 +278,7 @@ mod tests {
             Just(Literal::None),
             any::<bool>().prop_map(Literal::Bool),
             any::<i64>().prop_map(|number| Literal::Int(i128::from(number))),
-            any::<f64>()
-                .prop_filter("finite", |f| f.is_finite())
-                .prop_map(Literal::Float),
+            any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(Literal::Float),
             ".*".prop_map(Literal::Str),
             any::<Vec<u8>>().prop_map(Literal::Bytes),
         ];

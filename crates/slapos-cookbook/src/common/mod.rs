@@ -33,11 +33,7 @@ pub(crate) fn boolean(
 
 /// An option that holds a mode in octal digits.
 pub(crate) fn mode(init: &PartInit<'_>, option: &str) -> Result<Option<u32>, ProfileError> {
-    let Some(text) = init
-        .get(option)
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-    else {
+    let Some(text) = init.get(option).map(str::trim).filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
     match u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8) {
@@ -110,16 +106,12 @@ fn is_runnable(content: &str) -> bool {
 fn umask() -> u32 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
-        .unwrap_or(0o022)
+    line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).unwrap_or(0o022)
 }
 
 /// Options as a reader of typed values sees them.
 pub(crate) fn typed(options: &IndexMap<String, String>) -> IndexMap<String, Literal> {
-    options
-        .iter()
-        .map(|(name, value)| (name.clone(), Literal::of_option(value)))
-        .collect()
+    options.iter().map(|(name, value)| (name.clone(), Literal::of_option(value))).collect()
 }
 
 /// `word` as one word of a POSIX shell, as Python's `shlex.quote` writes it.
@@ -138,10 +130,7 @@ mod tests {
     #[test]
     fn scripts_with_an_interpreter_are_executable_and_others_are_not() {
         assert_eq!(rendered_mode(None, "#!/bin/sh\n") | umask(), 0o777);
-        assert_eq!(
-            rendered_mode(None, "#!/no/such/thing\n") | umask(),
-            0o666 | umask()
-        );
+        assert_eq!(rendered_mode(None, "#!/no/such/thing\n") | umask(), 0o666 | umask());
         assert_eq!(rendered_mode(None, "text") & !umask(), 0o666 & !umask());
         assert_eq!(rendered_mode(Some(0o640), "#!/bin/sh\n"), 0o640);
     }

@@ -40,14 +40,10 @@ pub(crate) fn format<'v>(
             rest = after;
             continue;
         }
-        let named = directive
-            .strip_prefix("%(")
-            .and_then(|named| named.split_once(')'));
+        let named = directive.strip_prefix("%(").and_then(|named| named.split_once(')'));
         let Some((name, after)) = named.and_then(|(name, a)| Some((name, a.strip_prefix('s')?)))
         else {
-            return Err(PercentError::Malformed(
-                directive.chars().take(12).collect(),
-            ));
+            return Err(PercentError::Malformed(directive.chars().take(12).collect()));
         };
         result.push_str(lookup(name).ok_or_else(|| PercentError::Unknown(name.to_owned()))?);
         rest = after;

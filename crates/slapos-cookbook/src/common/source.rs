@@ -19,16 +19,11 @@ pub(crate) fn of_part(init: &PartInit<'_>) -> Result<Source, ProfileError> {
     let mut source = place(init, "url", &url)?;
     source.digest = digest(init)?.or(source.digest);
     let alternates = init.get("alternate-url").unwrap_or_default().to_owned();
-    for line in alternates
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
+    for line in alternates.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let alternate: Alternate =
-            line.parse()
-                .map_err(|error: slapos_sources::SpellingError| {
-                    init.error("alternate-url", &error.to_string(), None)
-                })?;
+            line.parse().map_err(|error: slapos_sources::SpellingError| {
+                init.error("alternate-url", &error.to_string(), None)
+            })?;
         source.alternates.push(alternate);
     }
     Ok(source)
@@ -37,11 +32,7 @@ pub(crate) fn of_part(init: &PartInit<'_>) -> Result<Source, ProfileError> {
 /// The digest that the options of a part ask for.
 pub(crate) fn digest(init: &PartInit<'_>) -> Result<Option<Digest>, ProfileError> {
     for (option, algorithm) in [("sha256sum", "sha256"), ("md5sum", "md5")] {
-        let Some(text) = init
-            .get(option)
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-        else {
+        let Some(text) = init.get(option).map(str::trim).filter(|text| !text.is_empty()) else {
             continue;
         };
         let parsed = format!("{algorithm}:{text}").parse::<Digest>();
@@ -61,14 +52,22 @@ pub(crate) fn place(init: &PartInit<'_>, option: &str, text: &str) -> Result<Sou
         return Err(init.error(option, &format!("`{option}` is empty"), None));
     }
     if !text.contains(':') {
-        return Ok(Source::new(SourceUrl::File(
-            init.buildout_directory().join(text),
-        )));
+        return Ok(Source::new(SourceUrl::File(init.buildout_directory().join(text))));
     }
-    text.parse()
-        .map_err(|error: slapos_sources::SpellingError| {
-            init.error(option, &error.to_string(), None)
-        })
+    text.parse().map_err(|error: slapos_sources::SpellingError| {
+        init.error(option, &error.to_string(), None)
+    })
+}
+
+/// Declares the content of a local file that no digest fixes, so that a change of it is seen.
+pub(crate) fn declare_local(init: &mut PartInit<'_>, source: &Source, fetcher: &Fetcher) {
+    if let (SourceUrl::File(path), None) = (&source.primary, &source.digest)
+        && !init.is_made_by_reference(path)
+        && let Ok(bytes) = fetcher.config().local.read(path)
+    {
+        let digest = Digest::sha256_of(&bytes).to_string();
+        init.add_input(&path.to_string_lossy(), &digest);
+    }
 }
 
 /// Brings `source` while a part is installed.
@@ -77,12 +76,10 @@ pub(crate) fn fetch(
     source: &Source,
     cx: &PartContext<'_>,
 ) -> Result<Fetched, PartError> {
-    fetcher
-        .fetch(source, &Relay(cx))
-        .map_err(|error| match error {
-            FetchError::Cancelled => PartError::cancelled(),
-            other => PartError::new(other.to_string()),
-        })
+    fetcher.fetch(source, &Relay(cx)).map_err(|error| match error {
+        FetchError::Cancelled => PartError::cancelled(),
+        other => PartError::new(other.to_string()),
+    })
 }
 
 /// A part's context as the watcher of a fetch or an extraction.
@@ -123,20 +120,12 @@ impl TextFile {
         let later = matches!(&source.primary, SourceUrl::File(path)
             if init.is_made_by_reference(path));
         if later || source.digest.is_some() {
-            return Ok(Self {
-                name,
-                source,
-                text: None,
-            });
+            return Ok(Self { name, source, text: None });
         }
         let text = read(fetcher, &source, &slapos_sources::Silent)
             .map_err(|message| init.error(option, &message, None))?;
         init.add_input(&name, &Digest::sha256_of(text.as_bytes()).to_string());
-        Ok(Self {
-            name,
-            source,
-            text: Some(text),
-        })
+        Ok(Self { name, source, text: Some(text) })
     }
 
     /// The text, read before anything is installed.
@@ -169,20 +158,14 @@ impl TextFile {
 fn read(fetcher: &Fetcher, source: &Source, progress: &dyn Progress) -> Result<String, String> {
     let bytes = match &source.primary {
         SourceUrl::File(path) => {
-            let bytes = fetcher
-                .config()
-                .local
-                .read(path)
-                .map_err(|error| cannot(path, &error))?;
+            let bytes = fetcher.config().local.read(path).map_err(|error| cannot(path, &error))?;
             if let Some(wanted) = &source.digest {
                 verify(path, &bytes, wanted)?;
             }
             bytes
         }
         _ => {
-            let fetched = fetcher
-                .fetch(source, progress)
-                .map_err(|error| error.to_string())?;
+            let fetched = fetcher.fetch(source, progress).map_err(|error| error.to_string())?;
             std::fs::read(&fetched.path).map_err(|error| cannot(&fetched.path, &error))?
         }
     };
@@ -198,10 +181,7 @@ fn verify(path: &Path, bytes: &[u8], wanted: &Digest) -> Result<(), String> {
     if found == *wanted {
         return Ok(());
     }
-    Err(format!(
-        "{} has the wrong checksum: it is {found}, and {wanted} is wanted",
-        path.display()
-    ))
+    Err(format!("{} has the wrong checksum: it is {found}, and {wanted} is wanted", path.display()))
 }
 
 /// The digest of `bytes` by the algorithm of `like`.

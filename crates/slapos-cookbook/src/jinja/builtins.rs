@@ -1,5 +1,10 @@
 //! Python's functions that templates of SlapOS take for granted, and the filter `tojson`.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "the template engine passes arguments by the types that functions declare"
+)]
+
 use minijinja::value::{Kwargs, Rest, Tuple, Value};
 use minijinja::{Environment, Error, ErrorKind};
 
@@ -55,12 +60,9 @@ pub(super) const NAMES: [&str; 40] = [
 pub(super) fn add_to(environment: &mut Environment<'_>) {
     environment.add_filter("tojson", tojson);
     environment.add_function("assert", assert);
-    environment.add_function("dumps", |value: Value| {
-        Ok::<_, Error>(to_literal(&value)?.dumps())
-    });
-    environment.add_function("repr", |value: Value| {
-        Ok::<_, Error>(to_literal(&value)?.to_string())
-    });
+    environment.add_function("dumps", |value: Value| Ok::<_, Error>(to_literal(&value)?.dumps()));
+    environment
+        .add_function("repr", |value: Value| Ok::<_, Error>(to_literal(&value)?.to_string()));
     environment.add_function("str", |value: Option<Value>| match value {
         Some(value) => Ok::<_, Error>(to_literal(&value)?.to_text()),
         None => Ok(String::new()),
@@ -69,9 +71,7 @@ pub(super) fn add_to(environment: &mut Environment<'_>) {
     environment.add_function("float", float);
     environment.add_function("bool", |value: Value| value.is_true());
     environment.add_function("len", |value: Value| {
-        value
-            .len()
-            .ok_or_else(|| wrong(format!("a {} has no length", value.kind())))
+        value.len().ok_or_else(|| wrong(format!("a {} has no length", value.kind())))
     });
     environment.add_function("abs", |value: Value| match to_literal(&value)? {
         Literal::Int(number) => Ok(to_value(&Literal::Int(number.abs()))),
@@ -96,9 +96,8 @@ fn add_sequences(environment: &mut Environment<'_>) {
     environment.add_function("enumerate", |value: Value, start: Option<i64>| {
         let start = start.unwrap_or(0);
         let items = all(Some(&value))?.into_iter();
-        let pairs = (start..)
-            .zip(items)
-            .map(|(index, item)| Tuple::from([Value::from(index), item]));
+        let pairs =
+            (start..).zip(items).map(|(index, item)| Tuple::from([Value::from(index), item]));
         Ok::<_, Error>(pairs.map(Value::from).collect::<Vec<_>>())
     });
     environment.add_function("zip", zip);
@@ -124,15 +123,9 @@ fn add_characters(environment: &mut Environment<'_>) {
             _ => Err(wrong("ord expects one character".to_owned())),
         }
     });
-    environment.add_function("hex", |number: i64| {
-        radix(number, "0x", |n| format!("{n:x}"))
-    });
-    environment.add_function("oct", |number: i64| {
-        radix(number, "0o", |n| format!("{n:o}"))
-    });
-    environment.add_function("bin", |number: i64| {
-        radix(number, "0b", |n| format!("{n:b}"))
-    });
+    environment.add_function("hex", |number: i64| radix(number, "0x", |n| format!("{n:x}")));
+    environment.add_function("oct", |number: i64| radix(number, "0o", |n| format!("{n:o}")));
+    environment.add_function("bin", |number: i64| radix(number, "0b", |n| format!("{n:b}")));
 }
 
 fn wrong(message: String) -> Error {
@@ -170,17 +163,13 @@ fn sorted(value: Value, options: Kwargs) -> Result<Vec<Value>, Error> {
 }
 
 fn zip(columns: Rest<Value>) -> Result<Vec<Value>, Error> {
-    let columns: Vec<Vec<Value>> = columns
-        .iter()
-        .map(|column| all(Some(column)))
-        .collect::<Result<_, _>>()?;
+    let columns: Vec<Vec<Value>> =
+        columns.iter().map(|column| all(Some(column))).collect::<Result<_, _>>()?;
     let length = columns.iter().map(Vec::len).min().unwrap_or(0);
     let row = |index: usize| -> Vec<Value> {
         columns.iter().map(|column| column[index].clone()).collect()
     };
-    Ok((0..length)
-        .map(|index| Value::from(Tuple::from(row(index))))
-        .collect())
+    Ok((0..length).map(|index| Value::from(Tuple::from(row(index)))).collect())
 }
 
 fn extreme(args: &[Value], smallest: bool) -> Result<Value, Error> {
@@ -188,11 +177,7 @@ fn extreme(args: &[Value], smallest: bool) -> Result<Value, Error> {
         [only] => all(Some(only))?,
         several => several.to_vec(),
     };
-    let found = if smallest {
-        items.into_iter().min()
-    } else {
-        items.into_iter().max()
-    };
+    let found = if smallest { items.into_iter().min() } else { items.into_iter().max() };
     found.ok_or_else(|| wrong("min or max of nothing".to_owned()))
 }
 
@@ -208,10 +193,7 @@ fn sum(value: Value) -> Result<Value, Error> {
         }
     }
     Ok(match float {
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "Python adds integers to floats likewise"
-        )]
+        #[allow(clippy::cast_precision_loss, reason = "Python adds integers to floats likewise")]
         Some(float) => Value::from(float + whole as f64),
         None => to_value(&Literal::Int(whole)),
     })
@@ -222,10 +204,7 @@ fn int(value: Option<Value>, base: Option<u32>) -> Result<i128, Error> {
     match to_literal(&value)? {
         Literal::Int(number) => Ok(number),
         Literal::Bool(truth) => Ok(i128::from(truth)),
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "Python cuts the fraction off, too"
-        )]
+        #[allow(clippy::cast_possible_truncation, reason = "Python cuts the fraction off, too")]
         Literal::Float(number) if number.is_finite() => Ok(number.trunc() as i128),
         Literal::Str(text) => {
             let digits = text.trim().replace('_', "");
@@ -241,9 +220,7 @@ fn float(value: Value) -> Result<f64, Error> {
         Literal::Float(number) => Ok(number),
         other => {
             let text = other.to_text();
-            text.trim()
-                .parse()
-                .map_err(|_| wrong(format!("float of {other}")))
+            text.trim().parse().map_err(|_| wrong(format!("float of {other}")))
         }
     }
 }
@@ -253,20 +230,13 @@ fn assert(condition: Value, words: Rest<Value>) -> Result<&'static str, Error> {
         return Ok("");
     }
     let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-    let said = if words.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", words.join(" "))
-    };
+    let said = if words.is_empty() { String::new() } else { format!(": {}", words.join(" ")) };
     Err(wrong(format!("assertion failed{said}")))
 }
 
 fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
     options.assert_all_used()?;
-    let style = Style {
-        indent: indent.map(|indent| indent.min(40)),
-        html_safe: true,
-    };
+    let style = Style { indent: indent.map(|indent| indent.min(40)), html_safe: true };
     Ok(json::text(&to_literal(&value)?, style))
 }

@@ -15,11 +15,11 @@ pub(super) fn of_part(init: &mut PartInit<'_>) -> Result<IndexMap<String, Litera
         let (name, value) = entry(init, line)?;
         if builtins::NAMES.contains(&name.as_str()) {
             let message = format!("`{name}` in `context` is the name of a built-in function");
-            return Err(init.error("context", &message, None));
+            return Err(init.error_at_word("context", line, &message, None));
         }
         if context.insert(name.clone(), value).is_some() {
             let message = format!("`context` defines `{name}` twice");
-            return Err(init.error("context", &message, None));
+            return Err(init.error_at_word("context", line, &message, None));
         }
     }
     Ok(context)
@@ -34,22 +34,19 @@ fn entry(init: &mut PartInit<'_>, line: &str) -> Result<(String, Literal), Profi
     if name.is_empty() {
         let help = Some("write `type name expression`, for example `key url nginx:url`");
         let message = format!("`{line}` in `context` lacks a name");
-        return Err(init.error("context", &message, help));
+        return Err(init.error_at_word("context", line, &message, help));
     }
     let value = match kind {
         "raw" => Literal::from(expression),
-        "key" => option(init, expression)?,
+        "key" => option(init, line, expression)?,
         "section" => {
+            require_section(init, line, expression)?;
             let pairs = common::typed(&init.section(expression)?).into_iter();
-            Literal::Dict(
-                pairs
-                    .map(|(name, value)| (Literal::Str(name), value))
-                    .collect(),
-            )
+            Literal::Dict(pairs.map(|(name, value)| (Literal::Str(name), value)).collect())
         }
         "json" => json(init, line, expression)?,
         "jsonkey" => {
-            let text = option(init, expression)?.to_text();
+            let text = option(init, line, expression)?.to_text();
             json(init, line, &text)?
         }
         "import" => {
@@ -57,35 +54,48 @@ fn entry(init: &mut PartInit<'_>, line: &str) -> Result<(String, Literal), Profi
                 "`{line}` imports the Python module `{expression}`, which needs the Python host \
                  that this version does not have"
             );
-            return Err(init.error("context", &message, None));
+            return Err(init.error_at_word("context", line, &message, None));
         }
         other => {
             let help = Some("known are key, raw, section, json and jsonkey");
             let message = format!("`{other}` is no type of a line of `context`");
-            return Err(init.error("context", &message, help));
+            return Err(init.error_at_word("context", line, &message, help));
         }
     };
     Ok((name.to_owned(), value))
 }
 
-fn option(init: &mut PartInit<'_>, reference: &str) -> Result<Literal, ProfileError> {
+fn option(init: &mut PartInit<'_>, line: &str, reference: &str) -> Result<Literal, ProfileError> {
     let Some((section, option)) = reference.split_once(':') else {
         let message = format!("`{reference}` in `context` is not of the form section:option");
-        return Err(init.error("context", &message, None));
+        return Err(init.error_at_word("context", line, &message, None));
     };
-    Ok(Literal::of_option(
-        &init.option(section.trim(), option.trim())?,
-    ))
+    let (section, option) = (section.trim(), option.trim());
+    require_section(init, line, section)?;
+    let own = init.name().to_owned();
+    match init.try_option(section, option)? {
+        Some(value) => Ok(Literal::of_option(&value)),
+        None => {
+            let known = init.section(if section.is_empty() { &own } else { section })?;
+            let near = slapos_engine::closest(option, known.keys().map(String::as_str));
+            let help = near.map(|near| format!("did you mean `{near}`?"));
+            let message = format!("there is no option `{option}` in [{section}]");
+            Err(init.error_at_word("context", line, &message, help.as_deref()))
+        }
+    }
+}
+
+fn require_section(init: &PartInit<'_>, line: &str, section: &str) -> Result<(), ProfileError> {
+    if section.is_empty() || init.has_section(section) {
+        return Ok(());
+    }
+    let message = format!("there is no section [{section}]");
+    Err(init.error_at_word("context", line, &message, None))
 }
 
 fn json(init: &PartInit<'_>, line: &str, text: &str) -> Result<Literal, ProfileError> {
-    serde_json::from_str(text)
-        .map(|json: serde_json::Value| of_json(&json))
-        .map_err(|error| {
-            init.error(
-                "context",
-                &format!("`{line}`: this is no JSON: {error}"),
-                None,
-            )
-        })
+    serde_json::from_str(text).map(|json: serde_json::Value| of_json(&json)).map_err(|error| {
+        let message = format!("this is no JSON: {error}");
+        init.error_at_word("context", line, &message, None)
+    })
 }

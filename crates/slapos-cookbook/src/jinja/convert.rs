@@ -26,11 +26,9 @@ pub(super) fn to_value(literal: &Literal) -> Value {
             sorted.sort_by_key(Literal::to_text);
             sorted.iter().map(to_value).collect()
         }
-        Literal::Dict(pairs) => Value::from_pairs(
-            pairs
-                .iter()
-                .map(|(key, value)| (to_value(key), to_value(value))),
-        ),
+        Literal::Dict(pairs) => {
+            Value::from_pairs(pairs.iter().map(|(key, value)| (to_value(key), to_value(value))))
+        }
     }
 }
 
@@ -41,23 +39,14 @@ pub(super) fn to_literal(value: &Value) -> Result<Literal, Error> {
 
 fn bounded(value: &Value, depth: usize) -> Result<Literal, Error> {
     if depth > MAX_DEPTH {
-        return Err(Error::new(
-            ErrorKind::InvalidOperation,
-            "the value is nested too deeply",
-        ));
+        return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deeply"));
     }
     let all = |value: &Value| -> Result<Vec<Literal>, Error> {
-        value
-            .try_iter()?
-            .map(|item| bounded(&item, depth + 1))
-            .collect()
+        value.try_iter()?.map(|item| bounded(&item, depth + 1)).collect()
     };
     Ok(match value.kind() {
         ValueKind::Undefined => {
-            return Err(Error::new(
-                ErrorKind::UndefinedError,
-                "an undefined value is used",
-            ));
+            return Err(Error::new(ErrorKind::UndefinedError, "an undefined value is used"));
         }
         ValueKind::None => Literal::None,
         ValueKind::Bool => Literal::Bool(value.is_true()),

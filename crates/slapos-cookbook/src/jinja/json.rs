@@ -45,23 +45,14 @@ fn write(out: &mut String, literal: &Literal, style: Style, level: usize) {
             });
         }
         Literal::Dict(pairs) => {
-            let mut sorted: Vec<(String, &Literal)> = pairs
-                .iter()
-                .map(|(key, value)| (key_text(key), value))
-                .collect();
+            let mut sorted: Vec<(String, &Literal)> =
+                pairs.iter().map(|(key, value)| (key_text(key), value)).collect();
             sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
-            write_all(
-                out,
-                ['{', '}'],
-                sorted.iter(),
-                style,
-                level,
-                |out, (key, value)| {
-                    write_string(out, key, style);
-                    out.push_str(": ");
-                    write(out, value, style, level + 1);
-                },
-            );
+            write_all(out, ['{', '}'], sorted.iter(), style, level, |out, (key, value)| {
+                write_string(out, key, style);
+                out.push_str(": ");
+                write(out, value, style, level + 1);
+            });
         }
     }
 }
@@ -138,10 +129,7 @@ mod tests {
     fn json_is_pythons() {
         let literal = Literal::parse("{'b': [1, 2.0, None], 'a': 'é<😀', 3: {}}").unwrap();
         insta::assert_snapshot!(of_literal(&literal), @r#"{"3": {}, "a": "\u00e9<\ud83d\ude00", "b": [1, 2.0, null]}"#);
-        let style = Style {
-            indent: Some(2),
-            html_safe: true,
-        };
+        let style = Style { indent: Some(2), html_safe: true };
         insta::assert_snapshot!(text(&literal, style), @r#"
         {
           "3": {},

@@ -20,9 +20,7 @@ pub(super) fn call(
         (ValueKind::Seq, _) if method == "index" => {
             let (wanted,): (Value,) = from_args(args)?;
             let found = value.try_iter()?.position(|item| item == wanted);
-            Some(Value::from(
-                found.ok_or_else(|| error("the value is not in the list"))?,
-            ))
+            Some(Value::from(found.ok_or_else(|| error("the value is not in the list"))?))
         }
         _ => None,
     };
@@ -67,17 +65,11 @@ fn string(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Err
             let (width, fill): (usize, Option<char>) = from_args(args)?;
             let missing = width.min(10_000).saturating_sub(text.chars().count());
             let fill: String = std::iter::repeat_n(fill.unwrap_or(' '), missing).collect();
-            Value::from(if method == "ljust" {
-                format!("{text}{fill}")
-            } else {
-                fill + text
-            })
+            Value::from(if method == "ljust" { format!("{text}{fill}") } else { fill + text })
         }
         "index" => {
             let (part,): (&str,) = from_args(args)?;
-            let at = text
-                .find(part)
-                .ok_or_else(|| error("substring not found"))?;
+            let at = text.find(part).ok_or_else(|| error("substring not found"))?;
             Value::from(text[..at].chars().count())
         }
         _ => return Ok(None),
@@ -88,11 +80,7 @@ fn partition(text: &str, separator: &str, last: bool) -> Result<Value, Error> {
     if separator.is_empty() {
         return Err(error("empty separator"));
     }
-    let found = if last {
-        text.rsplit_once(separator)
-    } else {
-        text.split_once(separator)
-    };
+    let found = if last { text.rsplit_once(separator) } else { text.split_once(separator) };
     let parts = match (found, last) {
         (Some((before, after)), _) => [before, separator, after],
         (None, false) => [text, "", ""],
@@ -102,9 +90,7 @@ fn partition(text: &str, separator: &str, last: bool) -> Result<Value, Error> {
 }
 
 fn rsplit(text: &str, separator: Option<&str>, most: Option<i64>) -> Result<Value, Error> {
-    let limit = most
-        .and_then(|most| usize::try_from(most).ok())
-        .unwrap_or(usize::MAX - 1);
+    let limit = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX - 1);
     let mut parts: Vec<&str> = match separator {
         Some("") => return Err(error("empty separator")),
         Some(separator) => text.rsplitn(limit + 1, separator).collect(),

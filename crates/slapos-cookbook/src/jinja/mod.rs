@@ -36,12 +36,8 @@ use crate::common::{self, Literal, source::TextFile};
 use crate::template::{Origin, origin};
 
 /// Extensions that are built in.
-const EXTENSIONS: [&str; 4] = [
-    "jinja2.ext.do",
-    "jinja2.ext.loopcontrols",
-    "jinja2.ext.with_",
-    "jinja2.ext.autoescape",
-];
+const EXTENSIONS: [&str; 4] =
+    ["jinja2.ext.do", "jinja2.ext.loopcontrols", "jinja2.ext.with_", "jinja2.ext.autoescape"];
 
 /// The recipe.
 pub(crate) struct Jinja2 {
@@ -54,26 +50,17 @@ impl Jinja2 {
     }
 
     fn template(&self, init: &mut PartInit<'_>) -> Result<Template, ProfileError> {
-        if let Some(text) = init
-            .get("template")
-            .and_then(|text| text.strip_prefix("inline:"))
-        {
+        if let Some(text) = init.get("template").and_then(|text| text.strip_prefix("inline:")) {
             let text = text.strip_prefix('\n').unwrap_or(text).to_owned();
-            return Ok(Template::Inline {
-                option: "template",
-                text,
-            });
+            return Ok(Template::Inline { option: "template", text });
         }
         match origin(init, &["url", "template"], "inline")? {
-            Origin::Inline(option) => Ok(Template::Inline {
-                option: "inline",
-                text: init.require(option)?,
-            }),
-            Origin::Url(option) => Ok(Template::File(TextFile::of_part(
-                init,
-                option,
-                &self.fetcher,
-            )?)),
+            Origin::Inline(option) => {
+                Ok(Template::Inline { option: "inline", text: init.require(option)? })
+            }
+            Origin::Url(option) => {
+                Ok(Template::File(TextFile::of_part(init, option, &self.fetcher)?))
+            }
         }
     }
 }
@@ -92,66 +79,37 @@ impl Recipe for Jinja2 {
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
         common::refuse_python(init, &["import-list"])?;
         check_names(init)?;
-        let output = match init
-            .get("output")
-            .or(init.get("rendered"))
-            .map(str::to_owned)
-        {
+        let output = match init.get("output").or(init.get("rendered")).map(str::to_owned) {
             Some(output) => common::path(init, &output),
             None => common::path(init, &init.require("output")?),
         };
         let mode = common::mode(init, "mode")?;
-        let once = init
-            .get("once")
-            .map(str::to_owned)
-            .filter(|path| !path.trim().is_empty());
+        let once = init.get("once").map(str::to_owned).filter(|path| !path.trim().is_empty());
         let once = once.map(|path| common::path(init, &path));
         let always = common::boolean(init, "update", false)?;
         let template = self.template(init)?;
         let context = context::of_part(init)?;
         // Another part's options may reach the context without being options of this one.
         let known = Literal::Dict(
-            context
-                .iter()
-                .map(|(name, value)| (name.as_str().into(), value.clone()))
-                .collect(),
+            context.iter().map(|(name, value)| (name.as_str().into(), value.clone())).collect(),
         );
-        init.add_input(
-            "context",
-            &Digest::sha256_of(known.to_string().as_bytes()).to_string(),
-        );
+        init.add_input("its context", &Digest::sha256_of(known.to_string().as_bytes()).to_string());
         let fetcher = self.fetcher.clone();
         let part = init.name().to_owned();
-        Ok(Box::new(Rendered {
-            fetcher,
-            part,
-            template,
-            context,
-            output,
-            mode,
-            once,
-            always,
-        }))
+        Ok(Box::new(Rendered { fetcher, part, template, context, output, mode, once, always }))
     }
 }
 
 fn check_names(init: &PartInit<'_>) -> Result<(), ProfileError> {
     let extensions = init.get("extensions").unwrap_or_default();
-    if let Some(unknown) = extensions
-        .split_whitespace()
-        .find(|name| !EXTENSIONS.contains(name))
-    {
+    if let Some(unknown) = extensions.split_whitespace().find(|name| !EXTENSIONS.contains(name)) {
         let message = format!(
             "the Jinja2 extension `{unknown}` needs the Python host, which this version does not \
              have"
         );
         return Err(init.error("extensions", &message, None));
     }
-    match init
-        .get("encoding")
-        .map(|name| name.trim().to_ascii_lowercase())
-        .as_deref()
-    {
+    match init.get("encoding").map(|name| name.trim().to_ascii_lowercase()).as_deref() {
         None | Some("" | "utf-8" | "utf8" | "ascii") => Ok(()),
         Some(other) => {
             let message = format!("templates are UTF-8, not `{other}`");
@@ -174,10 +132,9 @@ struct Rendered {
 impl Rendered {
     fn render(&self, cx: &PartContext<'_>) -> Result<String, PartError> {
         let (name, text) = match &self.template {
-            Template::Inline { option, text } => (
-                format!("option `{option}` of [{}]", self.part),
-                text.clone(),
-            ),
+            Template::Inline { option, text } => {
+                (format!("option `{option}` of [{}]", self.part), text.clone())
+            }
             Template::File(file) => (file.name.clone(), file.read(&self.fetcher, cx)?),
         };
         render::render(&name, &text, &self.context).map_err(|failure| {
@@ -202,11 +159,7 @@ impl Rendered {
 
 impl Part for Rendered {
     fn claims(&self) -> Vec<PathBuf> {
-        if self.once.is_some() {
-            Vec::new()
-        } else {
-            vec![self.output.clone()]
-        }
+        if self.once.is_some() { Vec::new() } else { vec![self.output.clone()] }
     }
 
     fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {

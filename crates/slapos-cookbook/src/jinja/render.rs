@@ -32,9 +32,7 @@ pub(super) fn render(
     environment.set_debug(true);
     environment.set_unknown_method_callback(methods::call);
     builtins::add_to(&mut environment);
-    let values = context
-        .iter()
-        .map(|(name, value)| (name.as_str(), convert::to_value(value)));
+    let values = context.iter().map(|(name, value)| (name.as_str(), convert::to_value(value)));
     let values = Value::from_pairs(values);
     environment
         .template_from_named_str(name, text)
@@ -65,10 +63,7 @@ fn failure(error: &Error, name: &str, text: &str) -> Failure {
 
 fn excerpt(text: &str, line: usize) -> Vec<String> {
     let first = line.saturating_sub(BEFORE).max(1);
-    let numbered = text
-        .lines()
-        .enumerate()
-        .map(|(index, text)| (index + 1, text));
+    let numbered = text.lines().enumerate().map(|(index, text)| (index + 1, text));
     numbered
         .skip(first - 1)
         .take(line + 1 - first)
@@ -80,19 +75,8 @@ fn excerpt(text: &str, line: usize) -> Vec<String> {
 }
 
 fn help(detail: &str) -> Option<String> {
-    let mutating = [
-        "append",
-        "extend",
-        "update",
-        "setdefault",
-        "pop",
-        "insert",
-        "__setitem__",
-    ];
-    if mutating
-        .iter()
-        .any(|method| detail.contains(&format!("no method named {method}")))
-    {
+    let mutating = ["append", "extend", "update", "setdefault", "pop", "insert", "__setitem__"];
+    if mutating.iter().any(|method| detail.contains(&format!("no method named {method}"))) {
         return Some(
             "lists and mappings cannot be changed by templates of this version".to_owned(),
         );
@@ -110,15 +94,9 @@ mod tests {
     fn rendered(text: &str) -> Result<String, String> {
         let context = [
             ("x", Literal::from("v")),
-            (
-                "d",
-                Literal::parse("{'b': [1, 2], 'a': {'k': None}}").unwrap(),
-            ),
+            ("d", Literal::parse("{'b': [1, 2], 'a': {'k': None}}").unwrap()),
         ];
-        let context = context
-            .into_iter()
-            .map(|(k, v)| (k.to_owned(), v))
-            .collect();
+        let context = context.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         render("t.in", text, &context).map_err(|failure| failure.message)
     }
 
@@ -129,44 +107,20 @@ mod tests {
             ("{{ x }}\n\n", "v\n"),
             ("{{ dumps(d) }}", "!py!{'a': {'k': None}, 'b': [1, 2]}"),
             ("{{ d | tojson }}", r#"{"a": {"k": null}, "b": [1, 2]}"#),
-            (
-                "{{ repr(x) }} {{ str(1) }} {{ int('7') + 1 }} {{ len(d) }}",
-                "'v' 1 8 2",
-            ),
-            (
-                "{% for i, v in enumerate(sorted(d)) %}{{ i }}{{ v }}{% endfor %}",
-                "0a1b",
-            ),
+            ("{{ repr(x) }} {{ str(1) }} {{ int('7') + 1 }} {{ len(d) }}", "'v' 1 8 2"),
+            ("{% for i, v in enumerate(sorted(d)) %}{{ i }}{{ v }}{% endfor %}", "0a1b"),
             ("{% for k, v in d.items() %}{{ k }}{% endfor %}", "ba"),
             ("{{ d.get('zz', 'none') }}{{ d.get('b')[0] }}", "none1"),
-            (
-                "{% for a, b in zip([1,2], 'xy') %}{{ a }}{{ b }}{% endfor %}",
-                "1x2y",
-            ),
-            (
-                "{{ list('ab') }}{{ set([2,1,2]) }}{{ dict(a=1) }}",
-                "['a', 'b'][2, 1]{'a': 1}",
-            ),
-            (
-                "{{ 'a.b.c'.rsplit('.', 1)[1] }}{{ 'a=b'.partition('=')[2] }}",
-                "cb",
-            ),
-            (
-                "{{ 'prefix-x'.removeprefix('prefix-') }}{{ '7'.zfill(3) }}",
-                "x007",
-            ),
+            ("{% for a, b in zip([1,2], 'xy') %}{{ a }}{{ b }}{% endfor %}", "1x2y"),
+            ("{{ list('ab') }}{{ set([2,1,2]) }}{{ dict(a=1) }}", "['a', 'b'][2, 1]{'a': 1}"),
+            ("{{ 'a.b.c'.rsplit('.', 1)[1] }}{{ 'a=b'.partition('=')[2] }}", "cb"),
+            ("{{ 'prefix-x'.removeprefix('prefix-') }}{{ '7'.zfill(3) }}", "x007"),
             (
                 "{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}",
                 "01",
             ),
-            (
-                "{{ assert(true) }}{{ max(1, 2) }}{{ min([3, 2]) }}{{ sum([1, 2]) }}",
-                "223",
-            ),
-            (
-                "{{ any([0, 1]) }} {{ all([0, 1]) }} {{ bool('') }}",
-                "True False False",
-            ),
+            ("{{ assert(true) }}{{ max(1, 2) }}{{ min([3, 2]) }}{{ sum([1, 2]) }}", "223"),
+            ("{{ any([0, 1]) }} {{ all([0, 1]) }} {{ bool('') }}", "True False False"),
         ] {
             assert_eq!(rendered(template).as_deref(), Ok(expected), "{template}");
         }
@@ -177,9 +131,6 @@ mod tests {
         insta::assert_snapshot!(rendered("a\n{{ nope }}").unwrap_err(), @"the template fails at t.in:2: undefined value: `nope` is undefined");
         insta::assert_snapshot!(rendered("{% if %}").unwrap_err(), @"the template fails at t.in:1: syntax error: unexpected end of block");
         insta::assert_snapshot!(rendered("{{ assert(x == 'w', 'x is ' ~ x) }}").unwrap_err(), @"the template fails at t.in:1: invalid operation: assertion failed: x is v");
-        assert_eq!(
-            excerpt("a\nb\nc\nd", 3),
-            ["     1 | a", "     2 | b", ">    3 | c"]
-        );
+        assert_eq!(excerpt("a\nb\nc\nd", 3), ["     1 | a", "     2 | b", ">    3 | c"]);
     }
 }

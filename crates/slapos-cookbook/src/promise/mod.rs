@@ -52,19 +52,12 @@ impl Recipe for PromisePlugin {
         }
         let config = config(init);
         let content = plugin(&module, &class, &config);
-        Ok(Box::new(Script {
-            path: output,
-            content,
-            mode,
-        }))
+        Ok(Box::new(Script { path: output, content, mode }))
     }
 }
 
 fn is_dotted_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || c == '_' || c == '.')
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.')
 }
 
 /// The `config-*` options, by name; text unless typed.
@@ -88,9 +81,7 @@ pub(crate) fn header(module: &str, config: &[(String, Literal)]) -> String {
 }
 
 fn plugin(module: &str, class: &str, config: &[(String, Literal)]) -> String {
-    let pairs = config
-        .iter()
-        .map(|(name, value)| (name.as_str().into(), value.clone()));
+    let pairs = config.iter().map(|(name, value)| (name.as_str().into(), value.clone()));
     let dictionary = Literal::Dict(pairs.collect());
     let import = if class == "RunPromise" {
         format!("from {module} import RunPromise")
@@ -131,10 +122,8 @@ mod tests {
 
     #[test]
     fn a_plugin_has_the_header_and_the_originals_form() {
-        let config = [
-            ("url".to_owned(), "http://[::1]:80/".into()),
-            ("n".to_owned(), Literal::Int(2)),
-        ];
+        let config =
+            [("url".to_owned(), "http://[::1]:80/".into()), ("n".to_owned(), Literal::Int(2))];
         insta::assert_snapshot!(plugin("slapos.promise.plugin.check_url_available", "RunPromise", &config), @r#"
         # slapos-promise: {"module":"slapos.promise.plugin.check_url_available","config":{"url":"http://[::1]:80/","n":2}}
         # -*- coding: utf-8 -*-

@@ -30,25 +30,15 @@ const SOURCE: &str =
 fn archive(yard: &Yard, source: &str) -> PathBuf {
     let tree = yard.root.path().join("answer-1.0");
     std::fs::create_dir_all(&tree).unwrap();
-    for (name, content) in [
-        ("configure", CONFIGURE),
-        ("Makefile.in", MAKEFILE),
-        ("answer.c", source),
-    ] {
+    for (name, content) in
+        [("configure", CONFIGURE), ("Makefile.in", MAKEFILE), ("answer.c", source)]
+    {
         std::fs::write(tree.join(name), content).unwrap();
     }
-    Command::new("chmod")
-        .arg("+x")
-        .arg(tree.join("configure"))
-        .status()
-        .unwrap();
+    Command::new("chmod").arg("+x").arg(tree.join("configure")).status().unwrap();
     let file = yard.root.path().join("answer-1.0.tar.gz");
     let mut tar = Command::new("tar");
-    tar.arg("-C")
-        .arg(yard.root.path())
-        .arg("-czf")
-        .arg(&file)
-        .arg("answer-1.0");
+    tar.arg("-C").arg(yard.root.path()).arg("-czf").arg(&file).arg("answer-1.0");
     assert!(tar.status().unwrap().success());
     file
 }
@@ -82,10 +72,7 @@ fn a_source_is_configured_made_and_installed() {
     );
     let warnings = yard.warnings(&text);
     assert_eq!(answer(&yard.path("parts/answer/bin/answer")), "42\n");
-    assert_eq!(
-        yard.read("parts/answer/share/path"),
-        "/nowhere:/usr/local/bin:/usr/bin:/bin\n"
-    );
+    assert_eq!(yard.read("parts/answer/share/path"), "/nowhere:/usr/local/bin:/usr/bin:/bin\n");
     assert!(!yard.path("parts/answer/.build").exists());
     assert!(!yard.path("parts/answer/.tmp").exists());
     insta::assert_snapshot!(warnings.join("\n"), @"it promised to make parts/answer/lib, which does not exist");
@@ -104,14 +91,8 @@ fn a_compiler_error_is_shown_as_it_is() {
       command: make
       log: ROOT/build/.slapos/log/answer.log, which ends with:
     ");
-    assert!(
-        error.contains("answer.c:1:25: error: 'missing' undeclared"),
-        "{error}"
-    );
-    assert!(
-        error.contains("make: *** [Makefile:4: answer] Error 1"),
-        "{error}"
-    );
+    assert!(error.contains("answer.c:1:25: error: 'missing' undeclared"), "{error}");
+    assert!(error.contains("make: *** [Makefile:4: answer] Error 1"), "{error}");
     // For people who look into it.
     let script = "parts/answer/.build/answer-1.0/slapos.recipe.build.env.sh";
     assert!(yard.read(script).contains("export LC_ALL=C\n"));
@@ -126,9 +107,7 @@ fn a_build_that_was_killed_is_made_again_from_its_beginning() {
     let text = profile(&archive(&yard, SOURCE), "");
     yard.run(&text).unwrap();
     let ledger = yard.path(".slapos/installed.json");
-    let cut = yard
-        .read(".slapos/installed.json")
-        .replace("\"installed\"", "\"installing\"");
+    let cut = yard.read(".slapos/installed.json").replace("\"installed\"", "\"installing\"");
     std::fs::write(&ledger, cut).unwrap();
     std::fs::write(yard.path("parts/answer/bin/answer"), "half").unwrap();
     insta::assert_snapshot!(yard.plan(&text).unwrap(), @"install answer: interrupted last time");
@@ -155,25 +134,19 @@ fn a_shared_part_is_built_once_for_all_and_knows_its_place() {
     let place = shared.path().display();
     let first = Yard::software();
     let file = archive(&first, SOURCE);
-    let text = profile(
-        &file,
-        "shared = true\npost-install = echo @@LOCATION@@ > %(location)s/place\n",
-    )
-    .replace(
-        "parts = answer\n",
-        &format!("parts = answer user\nshared-part-list = {place}\n"),
-    );
+    let text =
+        profile(&file, "shared = true\npost-install = echo @@LOCATION@@ > %(location)s/place\n")
+            .replace(
+                "parts = answer\n",
+                &format!("parts = answer user\nshared-part-list = {place}\n"),
+            );
     let text = format!(
         "{text}\n[user]\nrecipe = slapos.recipe.template\noutput = ${{buildout:directory}}/out\n\
          inline = ${{answer:location}}\n"
     );
     first.run(&text).unwrap();
     let location = PathBuf::from(first.read("out"));
-    assert!(
-        location.starts_with(shared.path().join("answer")),
-        "{}",
-        location.display()
-    );
+    assert!(location.starts_with(shared.path().join("answer")), "{}", location.display());
     assert_eq!(
         std::fs::read_to_string(location.join("place")).unwrap(),
         format!("{}\n", location.display())
@@ -182,11 +155,7 @@ fn a_shared_part_is_built_once_for_all_and_knows_its_place() {
     let second = Yard::software();
     second.run(&text).unwrap();
     assert_eq!(second.read("out"), first.read("out"));
-    assert!(
-        second
-            .read(".slapos/log/answer.log")
-            .contains("already built at")
-    );
+    assert!(second.read(".slapos/log/answer.log").contains("already built at"));
 }
 
 #[test]
@@ -212,13 +181,7 @@ fn a_wrong_checksum_builds_nothing() {
     let wrong = text
         .replace("sha256sum = ", "sha256sum = 0000000000000000")
         .lines()
-        .map(|line| {
-            if line.starts_with("sha256sum") {
-                &line[..12 + 64]
-            } else {
-                line
-            }
-        })
+        .map(|line| if line.starts_with("sha256sum") { &line[..12 + 64] } else { line })
         .collect::<Vec<_>>()
         .join("\n");
     let error = yard.error(&wrong);

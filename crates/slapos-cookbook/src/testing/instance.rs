@@ -68,9 +68,8 @@ url = ${publish:url}
 
 fn only_service(yard: &Yard) -> String {
     let entries = std::fs::read_dir(yard.path("etc/service")).unwrap();
-    let names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names.len(), 1, "{names:?}");
     names[0].clone()
 }
@@ -84,17 +83,11 @@ fn an_instance_is_deployed_once_and_follows_its_parameters() {
     assert_eq!(published[0]["backend"], "my instance");
     assert_eq!(published[0].len(), 2);
     let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
-    assert_eq!(
-        yard.read("etc/conf"),
-        format!("listen {port} ::1\ngreeting hello")
-    );
+    assert_eq!(yard.read("etc/conf"), format!("listen {port} ::1\ngreeting hello"));
     assert!(yard.path("var/run").is_dir());
     let first = only_service(&yard);
     assert!(first.starts_with("server-"));
-    assert!(
-        yard.read("etc/plugin/up.py")
-            .starts_with("# slapos-promise: {\"module\":")
-    );
+    assert!(yard.read("etc/plugin/up.py").starts_with("# slapos-promise: {\"module\":"));
     assert_eq!(yard.mode("etc/promise/port"), 0o700);
 
     // The Master knows now, so nothing is left to do.
@@ -106,10 +99,7 @@ fn an_instance_is_deployed_once_and_follows_its_parameters() {
     let parameters = &mut yard.partition.as_mut().unwrap().parameters;
     parameters.insert("greeting".into(), "salve; $x".into());
     assert!(yard.deploy(PROFILE).unwrap().is_empty());
-    assert_eq!(
-        yard.read("etc/conf"),
-        format!("listen {port} ::1\ngreeting salve; $x")
-    );
+    assert_eq!(yard.read("etc/conf"), format!("listen {port} ::1\ngreeting salve; $x"));
     assert_ne!(only_service(&yard), first);
 
     // Whoever changed the Master's copy is corrected.
@@ -117,7 +107,7 @@ fn an_instance_is_deployed_once_and_follows_its_parameters() {
     let plan = yard.plan(PROFILE).unwrap();
     insta::assert_snapshot!(plan, @r"
     update  publish: the Master has other connection parameters
-    9 parts are kept
+    8 parts are kept
     ");
     assert_eq!(yard.deploy(PROFILE).unwrap()[0]["url"], url);
 }
@@ -126,11 +116,7 @@ fn an_instance_is_deployed_once_and_follows_its_parameters() {
 fn serialised_parameters_come_and_go_as_json() {
     let mut yard = Yard::instance();
     let json = r#"{"list": [1, {"a": null}], "odd:name": 1.5}"#;
-    yard.partition
-        .as_mut()
-        .unwrap()
-        .parameters
-        .insert("_".into(), json.into());
+    yard.partition.as_mut().unwrap().parameters.insert("_".into(), json.into());
     let profile = "\
 [buildout]
 parts = publish file
@@ -152,15 +138,8 @@ inline = {{ c['odd:name'] }} {{ dumps(c) }}
 ";
     let published = yard.deploy(profile).unwrap();
     insta::assert_snapshot!(published[0]["_"], @r#"{"all": {"list": [1, {"a": null}], "odd:name": 1.5}, "list": [1, {"a": null}], "text": "\u00e9"}"#);
-    assert_eq!(
-        yard.read("f"),
-        "1.5 !py!{'list': [1, {'a': None}], 'odd:name': 1.5}"
-    );
-    yard.partition
-        .as_mut()
-        .unwrap()
-        .parameters
-        .insert("_".into(), "{".into());
+    assert_eq!(yard.read("f"), "1.5 !py!{'list': [1, {'a': None}], 'odd:name': 1.5}");
+    yard.partition.as_mut().unwrap().parameters.insert("_".into(), "{".into());
     assert!(yard.error(profile).contains("parameter `_` is no JSON"));
 }
 
@@ -223,10 +202,7 @@ fn wrappers_that_need_python_are_refused() {
     let wrapper = "[buildout]\nparts = w\n[w]\nrecipe = slapos.cookbook:wrapper\n\
                    wrapper-path = w\ncommand-line = /bin/echo 'a b' c\nenvironment = X=1\n";
     yard.run(wrapper).unwrap();
-    let output = std::process::Command::new(yard.path("w"))
-        .arg("d e")
-        .output()
-        .unwrap();
+    let output = std::process::Command::new(yard.path("w")).arg("d e").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "a b c d e\n");
     assert_eq!(yard.mode("w"), 0o700);
     insta::assert_snapshot!(yard.error(&format!("{wrapper}pidfile = /x\n")), @"ROOT/build/test.cfg:8: `pidfile` needs the Python host, which this version does not have");

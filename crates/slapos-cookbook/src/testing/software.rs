@@ -33,11 +33,7 @@ fn an_archive_is_unpacked_without_its_top_directory() {
     let top = tree.parent().unwrap().parent().unwrap().to_owned();
     let archive = yard.path("tree.tar.gz");
     let mut tar = std::process::Command::new("tar");
-    tar.arg("-C")
-        .arg(yard.path(""))
-        .arg("-czf")
-        .arg(&archive)
-        .arg(top.file_name().unwrap());
+    tar.arg("-C").arg(yard.path("")).arg("-czf").arg(&archive).arg(top.file_name().unwrap());
     assert!(tar.status().unwrap().success());
     let profile = format!(
         "[buildout]\nparts = a b\nshared-part-list = ${{:directory}}/shared\n\
@@ -51,8 +47,7 @@ fn an_archive_is_unpacked_without_its_top_directory() {
     yard.run(&profile).unwrap();
     assert_eq!(yard.read("parts/a/sub/file"), "x\n");
     assert_eq!(yard.read("there/tree-1/sub/file"), "x\n");
-    yard.run(&profile.replace("parts = a b", "parts = c"))
-        .unwrap();
+    yard.run(&profile.replace("parts = a b", "parts = c")).unwrap();
     assert!(!yard.path("parts/a").exists() && !yard.path("there").exists());
     let shared: Vec<_> = std::fs::read_dir(yard.path("shared/c")).unwrap().collect();
     assert_eq!(shared.len(), 2, "the part and its lock");
@@ -114,12 +109,12 @@ fn recipes_that_need_python_say_so_and_mistakes_are_guessed() {
         panic!("accepted")
     };
     insta::assert_snapshot!(error.help().unwrap(), @"did you mean `slapos.recipe.cmmi`?");
-    let names = slapos_engine::Recipes::names(&registry(Ports {
+    let recipes = registry(Ports {
         fetcher: Arc::new(Fetcher::new(FetcherConfig::new("/nowhere"))),
         slap: None,
-    }))
-    .len();
-    assert_eq!(names, 17);
+    });
+    let names = slapos_engine::Recipes::names(&recipes);
+    assert!(names.contains(&"slapos.recipe.cmmi") && !names.contains(&"slapos.recipe.build"));
 }
 
 #[test]

@@ -15,15 +15,10 @@ fn a_plain_template_is_substituted_and_depends_on_what_it_names() {
     assert_eq!(yard.read("deep/out"), "word=one 1 ${kept} $x\n");
     assert_eq!(yard.mode("deep/out"), 0o640);
     assert!(yard.plan(&text).unwrap().is_noop());
-    assert!(
-        !yard
-            .plan(&text.replace("= one", "= two"))
-            .unwrap()
-            .is_noop()
-    );
+    assert!(!yard.plan(&text.replace("= one", "= two")).unwrap().is_noop());
     yard.write("in", "other\n");
     let plan = yard.plan(&text).unwrap().to_string();
-    insta::assert_snapshot!(yard.clean(&plan), @"install t: content of ROOT/build/in changed; content of content changed");
+    insta::assert_snapshot!(yard.clean(&plan), @"install t: content of ROOT/build/in changed; content of the rendered text changed");
     yard.write("in", "a\n${nope:x}\n");
     insta::assert_snapshot!(yard.error(&text), @"ROOT/build/in:2: there is no section [nope]");
 }
@@ -71,10 +66,7 @@ fn a_failing_template_names_template_profile_and_line_and_the_old_file_stays() {
     let yard = Yard::software();
     yard.write("in.jinja", "fine");
     yard.run(JINJA).unwrap();
-    yard.write(
-        "in.jinja",
-        "first\nsecond {{ word }}\nthird {{ typed.missing.x }}\nfourth",
-    );
+    yard.write("in.jinja", "first\nsecond {{ word }}\nthird {{ typed.missing.x }}\nfourth");
     insta::assert_snapshot!(yard.error(JINJA), @r"
     part `t` failed: the template fails at ROOT/build/in.jinja:3: undefined value: `typed.missing` is undefined
       defined at: ROOT/build/test.cfg:8
@@ -121,12 +113,12 @@ fn what_needs_python_or_makes_no_sense_is_refused_at_its_line() {
     let yard = Yard::software();
     yard.write("in.jinja", "x");
     let with = |from: &str, to: &str| yard.error(&JINJA.replace(from, to));
-    insta::assert_snapshot!(with("raw path /a b", "import json json"), @"ROOT/build/test.cfg:14: `import json json` imports the Python module `json`, which needs the Python host that this version does not have");
-    insta::assert_snapshot!(with("raw path /a b", "kay path s:word"), @"ROOT/build/test.cfg:14: `kay` is no type of a line of `context`");
-    insta::assert_snapshot!(with("raw path /a b", "raw len 3"), @"ROOT/build/test.cfg:14: `len` in `context` is the name of a built-in function");
-    insta::assert_snapshot!(with("raw path /a b", "raw word 3"), @"ROOT/build/test.cfg:14: `context` defines `word` twice");
-    insta::assert_snapshot!(with("key word s:word", "key word s:wort"), @"ROOT/build/test.cfg:8: section [s] has no option `wort`");
-    insta::assert_snapshot!(with("[1, {\"k\": 2}]", "[1,"), @"ROOT/build/test.cfg:14: `json many [1,`: this is no JSON: EOF while parsing a value at line 1 column 3");
+    insta::assert_snapshot!(with("raw path /a b", "import json json"), @"ROOT/build/test.cfg:16: `import json json` imports the Python module `json`, which needs the Python host that this version does not have");
+    insta::assert_snapshot!(with("raw path /a b", "kay path s:word"), @"ROOT/build/test.cfg:16: `kay` is no type of a line of `context`");
+    insta::assert_snapshot!(with("raw path /a b", "raw len 3"), @"ROOT/build/test.cfg:16: `len` in `context` is the name of a built-in function");
+    insta::assert_snapshot!(with("raw path /a b", "raw word 3"), @"ROOT/build/test.cfg:16: `context` defines `word` twice");
+    insta::assert_snapshot!(with("key word s:word", "key word s:wort"), @"ROOT/build/test.cfg:14: there is no option `wort` in [s]");
+    insta::assert_snapshot!(with("[1, {\"k\": 2}]", "[1,"), @"ROOT/build/test.cfg:18: this is no JSON: EOF while parsing a value at line 1 column 3");
     insta::assert_snapshot!(with("jinja2.ext.do", "my.ext"), @"ROOT/build/test.cfg:12: the Jinja2 extension `my.ext` needs the Python host, which this version does not have");
     insta::assert_snapshot!(with("in.jinja\n", "nope.jinja\n"), @"ROOT/build/test.cfg:11: cannot read ROOT/build/nope.jinja: No such file or directory (os error 2)");
     insta::assert_snapshot!(with("url =", "inline = x\nurl ="), @"ROOT/build/test.cfg:12: part `t` has both `url` and `inline`: give one of them");

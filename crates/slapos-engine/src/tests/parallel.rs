@@ -91,10 +91,7 @@ fn after_a_failure_the_running_parts_are_finished_and_no_others_start() {
         wait_for("$ROOT/up"),
     );
     let error = yard.run(&profile).unwrap_err();
-    assert_eq!(
-        error.failures().iter().map(|f| &f.part).collect::<Vec<_>>(),
-        ["bad"]
-    );
+    assert_eq!(error.failures().iter().map(|f| &f.part).collect::<Vec<_>>(), ["bad"]);
     insta::assert_snapshot!(yard.plan_text(&profile), @r"
     install bad: failed last time
     install later: new part
@@ -113,10 +110,7 @@ fn all_failures_are_reported_in_the_order_of_the_plan() {
         wait_for("$ROOT/b"),
     );
     let error = yard.run(&profile).unwrap_err();
-    assert_eq!(
-        error.failures().iter().map(|f| &f.part).collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    assert_eq!(error.failures().iter().map(|f| &f.part).collect::<Vec<_>>(), ["a", "b"]);
 }
 
 /// Two targets of one makefile that wait for each other: make must get a job of ours.
@@ -142,11 +136,7 @@ fn make_takes_its_jobs_from_the_same_pool() {
 #[test]
 fn the_pool_is_full_again_after_many_parts_and_makes() {
     let yard = Yard::with_jobs(3);
-    std::fs::write(
-        yard.path("Makefile"),
-        "all: 1 2 3 4 5\n1 2 3 4 5:\n\t@echo $@\n",
-    )
-    .unwrap();
+    std::fs::write(yard.path("Makefile"), "all: 1 2 3 4 5\n1 2 3 4 5:\n\t@echo $@\n").unwrap();
     let names: Vec<String> = (0..12).map(|n| format!("p{n}")).collect();
     let sections: String = names
         .iter()

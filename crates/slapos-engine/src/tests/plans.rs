@@ -83,12 +83,8 @@ fn only_the_parts_that_are_asked_for_are_planned_and_nothing_is_removed() {
 #[test]
 fn an_unknown_recipe_is_an_error_at_its_line() {
     let yard = Yard::new();
-    let error = yard
-        .plan(&TWO.replace("toys:write", "toys:wrte"))
-        .unwrap_err();
-    let BuildError::Profile(error) = error else {
-        panic!("{error}")
-    };
+    let error = yard.plan(&TWO.replace("toys:write", "toys:wrte")).unwrap_err();
+    let BuildError::Profile(error) = error else { panic!("{error}") };
     insta::assert_snapshot!(error.render(false), @r"
     error: there is no recipe `toys:wrte`, which part `b` needs
       --> software.cfg:12:10
@@ -98,37 +94,27 @@ fn an_unknown_recipe_is_an_error_at_its_line() {
        |
        = help: did you mean `toys:write`?
     ");
-    let error = yard
-        .plan(&TWO.replace("toys:write", "zc.recipe.egg"))
-        .unwrap_err();
+    let error = yard.plan(&TWO.replace("toys:write", "zc.recipe.egg")).unwrap_err();
     insta::assert_snapshot!(error, @"software.cfg:12: there is no recipe `zc.recipe.egg`, which part `b` needs");
 }
 
 #[test]
 fn a_part_without_a_recipe_is_an_error_at_the_list() {
     let yard = Yard::new();
-    let error = yard
-        .plan(&TWO.replace("parts = b", "parts = b values"))
-        .unwrap_err();
+    let error = yard.plan(&TWO.replace("parts = b", "parts = b values")).unwrap_err();
     insta::assert_snapshot!(error, @"software.cfg:2: `values` is listed as a part, but [values] has no option `recipe`");
-    let error = yard
-        .plan(&TWO.replace("parts = b", "parts = bb"))
-        .unwrap_err();
-    let BuildError::Profile(error) = error else {
-        panic!("{error}")
-    };
+    let error = yard.plan(&TWO.replace("parts = b", "parts = valuse")).unwrap_err();
+    let BuildError::Profile(error) = error else { panic!("{error}") };
     insta::assert_snapshot!(error.render(false), @r"
-    error: there is no section [bb]
+    error: there is no section [valuse]
      --> software.cfg:2:9
       |
-    2 | parts = bb
-      |         ^^ no such section
+    2 | parts = valuse
+      |         ^^^^^^ no such section
       |
-      = help: did you mean `b`?
+      = help: did you mean `values`?
     ");
-    let error = yard
-        .plan("[buildout]\nparts = x\n[x]\nrecipe = toys:write\n")
-        .unwrap_err();
+    let error = yard.plan("[buildout]\nparts = x\n[x]\nrecipe = toys:write\n").unwrap_err();
     insta::assert_snapshot!(error, @"software.cfg:3: part `x` lacks the option `output`");
 }
 

@@ -45,9 +45,7 @@ fn parts_that_are_no_longer_wanted_are_removed_last_and_backwards() {
 fn a_renamed_part_keeps_the_file_that_both_names_make() {
     let yard = Yard::new();
     yard.run(FILES).unwrap();
-    let renamed = FILES
-        .replace("parts = a b", "parts = z b")
-        .replace("[a]", "[z]");
+    let renamed = FILES.replace("parts = a b", "parts = z b").replace("[a]", "[z]");
     yard.run(&renamed).unwrap();
     assert_eq!(read(yard.path("a")), "1");
     let moved = renamed.replace("output = a", "output = moved");
@@ -86,10 +84,7 @@ command =
         | b.c:1: error: no cure
     ");
     assert_eq!(error.failures().len(), 1);
-    assert_eq!(
-        events.last().unwrap(),
-        "failed b: the command ended with status 7"
-    );
+    assert_eq!(events.last().unwrap(), "failed b: the command ended with status 7");
     assert_eq!(ledger(&yard).parts()["a"].state, EntryState::Installed);
     assert_eq!(ledger(&yard).parts()["b"].state, EntryState::Failed);
     insta::assert_snapshot!(yard.plan_text(profile), @r"
@@ -109,11 +104,7 @@ fn an_interrupted_part_is_cleaned_and_made_again() {
     yard.run(profile).unwrap();
     // As a run leaves it that is killed while it works on the part.
     let path = yard.settings().ledger_path();
-    std::fs::write(
-        &path,
-        read(&path).replace("\"installed\"", "\"installing\""),
-    )
-    .unwrap();
+    std::fs::write(&path, read(&path).replace("\"installed\"", "\"installing\"")).unwrap();
     std::fs::write(yard.path("parts/a/half"), "").unwrap();
     insta::assert_snapshot!(yard.plan_text(profile), @"install a: interrupted last time");
     yard.run(profile).unwrap();
@@ -148,10 +139,7 @@ fn a_damaged_ledger_makes_everything_new_and_a_newer_one_is_refused() {
     insta::assert_snapshot!(yard.clean(&events[0]), @"warning: the record of what is installed in ROOT is damaged (EOF while parsing a string at line 1 column 19): every part is installed again");
     assert!(yard.path(".slapos/installed.json.corrupt").exists());
     std::fs::write(&path, "{\"version\": 2}").unwrap();
-    assert!(matches!(
-        yard.run(FILES).unwrap_err(),
-        BuildError::Ledger(_)
-    ));
+    assert!(matches!(yard.run(FILES).unwrap_err(), BuildError::Ledger(_)));
 }
 
 #[test]
@@ -198,6 +186,31 @@ fn a_recorded_path_that_holds_the_build_itself_is_never_removed() {
     let error = yard.run("[buildout]\nparts =\n").unwrap_err();
     insta::assert_snapshot!(yard.clean(&error.failures()[0].message), @"refusing to remove /: it holds the directory of the build itself");
     assert!(yard.path("b").exists());
+}
+
+#[test]
+fn what_lies_inside_a_part_that_is_made_again_is_made_again_with_it() {
+    let yard = Yard::new();
+    let profile = "\
+[buildout]
+parts = outer inner
+
+[outer]
+recipe = toys:shell
+command = true
+
+[inner]
+recipe = toys:write
+output = parts/outer/inner
+";
+    yard.run(profile).unwrap();
+    let changed = profile.replace("= true", "= test ! -e inner");
+    insta::assert_snapshot!(yard.plan_text(&changed), @r"
+    install outer: option `command` changed: `true` → `test ! -e inner` at software.cfg:6
+    install inner: lies inside outer, which is made again
+    ");
+    yard.run(&changed).unwrap();
+    assert!(yard.path("parts/outer/inner").exists());
 }
 
 #[test]

@@ -21,9 +21,7 @@ fn built(shared: &Path) -> usize {
 }
 
 fn only_entry(dir: &Path) -> PathBuf {
-    let entries = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut directories: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     assert_eq!(directories.len(), 1, "{directories:?}");
     directories.remove(0)
@@ -45,14 +43,7 @@ fn two_builds_that_want_one_part_at_once_build_it_once() {
         assert!(yard.plan(&text).unwrap().is_noop());
     }
     let place = only_entry(&shared.path().join("lib"));
-    assert_eq!(
-        std::fs::metadata(place.join("f"))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777,
-        0o444
-    );
+    assert_eq!(std::fs::metadata(place.join("f")).unwrap().permissions().mode() & 0o777, 0o444);
     assert!(!place.join(".building").exists());
     let seal = read(place.join(".buildout-shared.json"));
     assert!(seal.contains("\"word\": \"one\""), "{seal}");
@@ -90,12 +81,7 @@ fn another_content_is_another_place_also_for_what_refers_to_it() {
     assert_eq!(read(yard.path("parts/user/f")), "two\n");
     // What other buildouts may use stays.
     assert!(first.join("f").exists());
-    assert_eq!(
-        std::fs::read_dir(shared.path().join("tool"))
-            .unwrap()
-            .count(),
-        4
-    );
+    assert_eq!(std::fs::read_dir(shared.path().join("tool")).unwrap().count(), 4);
     // And going back finds it.
     yard.run(&profile(shared.path(), "one")).unwrap();
     assert_eq!(built(shared.path()), 2);

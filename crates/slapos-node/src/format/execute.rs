@@ -16,11 +16,7 @@ use crate::error::{IoContext, NodeError};
 pub fn execute(plan: &FormatPlan, mut done: impl FnMut(&FormatStep)) -> Result<(), NodeError> {
     for step in &plan.steps {
         match step {
-            FormatStep::CreateUser {
-                name,
-                home,
-                member_of,
-            } => {
+            FormatStep::CreateUser { name, home, member_of } => {
                 create_user(name, home, member_of.as_deref())?;
             }
             FormatStep::CreateDirectory { path, mode, owner } => {
@@ -56,33 +52,20 @@ fn give(path: &Path, owner: &str) -> Result<(), NodeError> {
 
 fn create_user(name: &str, home: &Path, member_of: Option<&str>) -> Result<(), NodeError> {
     let mut command = Command::new("useradd");
-    command.args([
-        "--system",
-        "--user-group",
-        "--no-create-home",
-        "--shell",
-        "/bin/sh",
-    ]);
+    command.args(["--system", "--user-group", "--no-create-home", "--shell", "/bin/sh"]);
     command.arg("--home-dir").arg(home);
     if let Some(group) = member_of {
         command.args(["--groups", group]);
     }
     // useradd is in sbin, which the PATH of an ordinary shell may lack.
-    command
-        .arg(name)
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.arg(name).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     let output = command.output().map_err(|error| {
-        NodeError::user(format!(
-            "cannot run useradd to create the user {name}: {error}"
-        ))
-        .hint("install it (Debian: package passwd), or create the users yourself")
+        NodeError::user(format!("cannot run useradd to create the user {name}: {error}"))
+            .hint("install it (Debian: package passwd), or create the users yourself")
     })?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(NodeError::user(format!(
-        "useradd could not create the user {name}: {}",
-        said.trim()
-    )))
+    Err(NodeError::user(format!("useradd could not create the user {name}: {}", said.trim())))
 }

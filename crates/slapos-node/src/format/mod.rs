@@ -29,9 +29,7 @@ pub fn apply(node: &Node<'_>, dry_run: bool) -> Result<(), NodeError> {
     const SUBJECT: &str = "format";
     let plan = plan(node.config, &observe(node.config)?)?;
     if dry_run {
-        plan.to_string()
-            .lines()
-            .for_each(|line| node.reporter.note(SUBJECT, line));
+        plan.to_string().lines().for_each(|line| node.reporter.note(SUBJECT, line));
         return Ok(());
     }
     execute(&plan, |step| node.reporter.note(SUBJECT, &step.to_string()))
@@ -64,21 +62,15 @@ pub fn describe(
     }
     let partitions = (0..config.format.partition_amount).map(|index| {
         let v4 = network.host(index).ok_or_else(|| {
-            NodeError::user(format!(
-                "{network} has no address left for partition number {index}"
-            ))
-            .hint("lower partition_amount or widen ipv4_local_network in [slapformat]")
+            NodeError::user(format!("{network} has no address left for partition number {index}"))
+                .hint("lower partition_amount or widen ipv4_local_network in [slapformat]")
         })?;
         let mut addresses = vec![single(IpAddr::V4(v4))];
         if ipv6_loopback {
             addresses.push(single(IpAddr::V6(Ipv6Addr::LOCALHOST)));
         }
         let reference = PartitionId::new(config.partition_name(index));
-        Ok(PartitionDescription {
-            reference,
-            addresses,
-            tap: None,
-        })
+        Ok(PartitionDescription { reference, addresses, tap: None })
     });
     let own = single(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
     Ok(ComputerDescription {

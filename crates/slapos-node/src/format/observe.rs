@@ -37,10 +37,7 @@ pub struct Observed {
 /// # Errors
 /// When a wanted directory is something else, or the user database cannot be read.
 pub fn observe(config: &NodeConfig) -> Result<Observed, NodeError> {
-    let mut observed = Observed {
-        root: user::is_root(),
-        ..Observed::default()
-    };
+    let mut observed = Observed { root: user::is_root(), ..Observed::default() };
     if config.format.alter_user {
         let format = &config.format;
         let slots = (0..format.partition_amount).map(|n| format!("{}{n}", format.user_base_name));
@@ -63,15 +60,10 @@ fn look(path: &Path) -> Result<Option<Directory>, NodeError> {
     match std::fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => {
             let mode = meta.permissions().mode() & 0o7777;
-            Ok(Some(Directory {
-                uid: meta.uid(),
-                mode,
-            }))
+            Ok(Some(Directory { uid: meta.uid(), mode }))
         }
-        Ok(_) => Err(
-            NodeError::user(format!("{} exists and is no directory", path.display()))
-                .hint("move it away, or choose another place in slapos.cfg"),
-        ),
+        Ok(_) => Err(NodeError::user(format!("{} exists and is no directory", path.display()))
+            .hint("move it away, or choose another place in slapos.cfg")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).context("examine", path),
     }

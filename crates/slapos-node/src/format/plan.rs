@@ -60,18 +60,10 @@ impl fmt::Display for FormatStep {
                 write!(f, "): it is missing")
             }
             Self::ChangeOwner { path, owner, found } => {
-                write!(
-                    f,
-                    "give {} to {owner}: it belongs to uid {found}",
-                    path.display()
-                )
+                write!(f, "give {} to {owner}: it belongs to uid {found}", path.display())
             }
             Self::ChangeMode { path, mode, found } => {
-                write!(
-                    f,
-                    "set mode {mode:04o} on {}: it is {found:04o}",
-                    path.display()
-                )
+                write!(f, "set mode {mode:04o} on {}: it is {found:04o}", path.display())
             }
         }
     }
@@ -105,37 +97,17 @@ pub(super) struct Wanted {
 pub(super) fn wanted_directories(config: &NodeConfig) -> Vec<Wanted> {
     let soft = || Some(config.format.software_user.clone());
     let mut wanted = vec![
-        Wanted {
-            path: config.software_root.clone(),
-            mode: 0o755,
-            owner: soft(),
-        },
-        Wanted {
-            path: config.download_cache.clone(),
-            mode: 0o755,
-            owner: soft(),
-        },
-        Wanted {
-            path: config.instance_root.clone(),
-            mode: 0o755,
-            owner: None,
-        },
+        Wanted { path: config.software_root.clone(), mode: 0o755, owner: soft() },
+        Wanted { path: config.download_cache.clone(), mode: 0o755, owner: soft() },
+        Wanted { path: config.instance_root.clone(), mode: 0o755, owner: None },
     ];
     for path in &config.shared_part_list {
-        wanted.push(Wanted {
-            path: path.clone(),
-            mode: 0o755,
-            owner: soft(),
-        });
+        wanted.push(Wanted { path: path.clone(), mode: 0o755, owner: soft() });
     }
     for index in 0..config.format.partition_amount {
         let path = config.instance_root.join(config.partition_name(index));
         let owner = Some(format!("{}{index}", config.format.user_base_name));
-        wanted.push(Wanted {
-            path,
-            mode: 0o750,
-            owner,
-        });
+        wanted.push(Wanted { path, mode: 0o750, owner });
     }
     wanted
 }
@@ -190,11 +162,7 @@ fn plan_users(config: &NodeConfig, observed: &Observed, steps: &mut Vec<FormatSt
     let soft = &config.format.software_user;
     let mut want = |name: String, home: PathBuf, member_of: Option<String>| {
         if !observed.users.contains_key(&name) {
-            steps.push(FormatStep::CreateUser {
-                name,
-                home,
-                member_of,
-            });
+            steps.push(FormatStep::CreateUser { name, home, member_of });
         }
     };
     want(soft.clone(), config.software_root.clone(), None);
@@ -220,19 +188,11 @@ fn plan_directory(
     if let Some(owner) = owner {
         // A user that does not exist yet cannot own anything yet.
         if observed.users.get(&owner) != Some(&found.uid) {
-            steps.push(FormatStep::ChangeOwner {
-                path: path.clone(),
-                owner,
-                found: found.uid,
-            });
+            steps.push(FormatStep::ChangeOwner { path: path.clone(), owner, found: found.uid });
         }
     }
     if found.mode != mode {
-        steps.push(FormatStep::ChangeMode {
-            path,
-            mode,
-            found: found.mode,
-        });
+        steps.push(FormatStep::ChangeMode { path, mode, found: found.mode });
     }
 }
 
@@ -251,23 +211,11 @@ mod tests {
     }
 
     fn in_order(config: &NodeConfig, users: &[(&str, u32)]) -> Observed {
-        let users = users
-            .iter()
-            .map(|(name, uid)| ((*name).to_owned(), *uid))
-            .collect();
-        let mut observed = Observed {
-            root: true,
-            users,
-            ..Observed::default()
-        };
+        let users = users.iter().map(|(name, uid)| ((*name).to_owned(), *uid)).collect();
+        let mut observed = Observed { root: true, users, ..Observed::default() };
         for wanted in wanted_directories(config) {
-            let uid = wanted
-                .owner
-                .and_then(|owner| observed.users.get(&owner).copied());
-            let directory = Directory {
-                uid: uid.unwrap_or(0),
-                mode: wanted.mode,
-            };
+            let uid = wanted.owner.and_then(|owner| observed.users.get(&owner).copied());
+            let directory = Directory { uid: uid.unwrap_or(0), mode: wanted.mode };
             observed.directories.insert(wanted.path, directory);
         }
         observed
@@ -275,10 +223,7 @@ mod tests {
 
     #[test]
     fn an_empty_machine_gets_users_before_directories() {
-        let observed = Observed {
-            root: true,
-            ..Observed::default()
-        };
+        let observed = Observed { root: true, ..Observed::default() };
         insta::assert_snapshot!(plan(&config(true), &observed).unwrap(), @r"
         create user slapsoft: there is none
         create user slapuser0: there is none
@@ -300,13 +245,8 @@ mod tests {
     fn a_partition_open_to_others_is_closed_again() {
         let config = config(true);
         let mut observed = in_order(&config, &[("slapsoft", 900), ("slapuser0", 901)]);
-        let partition = Directory {
-            uid: 33,
-            mode: 0o777,
-        };
-        observed
-            .directories
-            .insert("/r/inst/slappart0".into(), partition);
+        let partition = Directory { uid: 33, mode: 0o777 };
+        observed.directories.insert("/r/inst/slappart0".into(), partition);
         insta::assert_snapshot!(plan(&config, &observed).unwrap(), @r"
         give /r/inst/slappart0 to slapuser0: it belongs to uid 33
         set mode 0750 on /r/inst/slappart0: it is 0777
@@ -315,10 +255,7 @@ mod tests {
 
     #[test]
     fn root_may_not_own_what_compiles_and_others_may_not_create_users() {
-        let root = Observed {
-            root: true,
-            ..Observed::default()
-        };
+        let root = Observed { root: true, ..Observed::default() };
         insta::assert_snapshot!(plan(&config(false), &root).unwrap_err(), @"/r/soft would belong to root, and nothing compiles or runs as root");
         let user = Observed::default();
         insta::assert_snapshot!(plan(&config(true), &user).unwrap_err(), @"`alter_user = true` needs root, to create users and give them their directories");
@@ -327,11 +264,7 @@ mod tests {
 
     #[test]
     fn a_closed_directory_on_the_way_is_named() {
-        let observed = Observed {
-            root: true,
-            closed: vec!["/root".into()],
-            ..Observed::default()
-        };
+        let observed = Observed { root: true, closed: vec!["/root".into()], ..Observed::default() };
         insta::assert_snapshot!(plan(&config(true), &observed).unwrap_err(), @"the users of this node cannot pass /root (other users have no `x` on it)");
     }
 }

@@ -49,11 +49,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     };
     check_only(&options.only, &computer.partitions)?;
     let chosen = |partition: &&ComputerPartition| {
-        options.only.is_empty()
-            || options
-                .only
-                .iter()
-                .any(|name| name == partition.id.as_str())
+        options.only.is_empty() || options.only.iter().any(|name| name == partition.id.as_str())
     };
     let steps = computer.partitions.iter().filter(chosen);
     let steps = steps
@@ -61,31 +57,23 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         .collect::<Result<Vec<_>, NodeError>>()?;
     if options.dry_run {
         for (partition, action) in &steps {
-            node.reporter
-                .note(partition.id.as_str(), &action.to_string());
+            node.reporter.note(partition.id.as_str(), &action.to_string());
         }
         return Ok(());
     }
-    let runs = steps
-        .iter()
-        .any(|(_, action)| matches!(action, Action::Check | Action::Process(_)));
+    let runs = steps.iter().any(|(_, action)| matches!(action, Action::Check | Action::Process(_)));
     if runs {
         // Also what brings services back after the machine or the supervisor was restarted.
         services::supervisor(node)?;
     }
-    let session = process::Session {
-        node,
-        master: &master,
-    };
+    let session = process::Session { node, master: &master };
     conclude(&execute(&session, &steps))
 }
 
 fn execute(session: &process::Session<'_, '_>, steps: &[(&ComputerPartition, Action)]) -> Outcome {
     let outcome = Mutex::new(Outcome::default());
     let next = AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(steps.len());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(steps.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -93,17 +81,14 @@ fn execute(session: &process::Session<'_, '_>, steps: &[(&ComputerPartition, Act
                     steps.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     let result = session.carry_out(partition, action);
-                    let mut outcome = outcome
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let mut outcome =
+                        outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     note_result(session.node, partition, result, &mut outcome);
                 }
             });
         }
     });
-    outcome
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn note_result(
@@ -125,10 +110,7 @@ fn note_result(
 fn conclude(outcome: &Outcome) -> Result<(), NodeError> {
     let names = |map: &BTreeMap<String, String>| map.keys().cloned().collect::<Vec<_>>().join(", ");
     if !outcome.failed.is_empty() {
-        return Err(NodeError::user(format!(
-            "failed: {}",
-            names(&outcome.failed)
-        )));
+        return Err(NodeError::user(format!("failed: {}", names(&outcome.failed))));
     }
     if !outcome.broken.is_empty() {
         let message = format!("promises failed: {}", names(&outcome.broken));
@@ -145,10 +127,7 @@ fn decide_about(
     let root = &node.config.software_root;
     let observed = Observed {
         record: node.records().load(partition.id.as_str())?,
-        software_stamp: partition
-            .software
-            .as_ref()
-            .and_then(|url| software::stamp(root, url)),
+        software_stamp: partition.software.as_ref().and_then(|url| software::stamp(root, url)),
         periodicity: periodicity(node, partition),
         defined: services::is_defined(node, &partition.id),
     };
@@ -175,19 +154,13 @@ fn periodicity(node: &Node<'_>, partition: &ComputerPartition) -> i64 {
 fn check_only(only: &[String], known: &[ComputerPartition]) -> Result<(), NodeError> {
     let unknown: Vec<_> = only
         .iter()
-        .filter(|name| {
-            !known
-                .iter()
-                .any(|partition| partition.id.as_str() == **name)
-        })
+        .filter(|name| !known.iter().any(|partition| partition.id.as_str() == **name))
         .map(String::as_str)
         .collect();
     match unknown.as_slice() {
         [] => Ok(()),
-        names => Err(
-            NodeError::user(format!("Unknown partition(s): {}", names.join(", ")))
-                .hint("`slapos proxy show --partitions` lists those that are in use"),
-        ),
+        names => Err(NodeError::user(format!("Unknown partition(s): {}", names.join(", ")))
+            .hint("`slapos proxy show --partitions` lists those that are in use")),
     }
 }
 
@@ -198,9 +171,7 @@ fn offline(node: &Node<'_>, options: &Options, error: SlapError) -> Result<(), N
     }
     node.reporter.warn("node", &error.to_string());
     services::supervisor(node)?;
-    Err(
-        NodeError::user("the Master does not answer; services run as last known")
-            .hint("they are processed when it answers again")
-            .code(exit::OFFLINE),
-    )
+    Err(NodeError::user("the Master does not answer; services run as last known")
+        .hint("they are processed when it answers again")
+        .code(exit::OFFLINE))
 }

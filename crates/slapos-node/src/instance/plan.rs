@@ -186,12 +186,7 @@ mod tests {
             promises: std::collections::BTreeMap::default(),
         };
         let stamp = Some("b1".to_owned());
-        Observed {
-            record: Some(record),
-            software_stamp: stamp,
-            periodicity: 86_400,
-            defined: true,
-        }
+        Observed { record: Some(record), software_stamp: stamp, periodicity: 86_400, defined: true }
     }
 
     fn decided(change: impl FnOnce(&mut ComputerPartition, &mut Observed)) -> String {
@@ -202,10 +197,7 @@ mod tests {
 
     #[test]
     fn an_unchanged_instance_is_left_alone_until_its_periodicity_is_over() {
-        assert_eq!(
-            decided(|_, _| {}),
-            "up to date; check the promises that are due"
-        );
+        assert_eq!(decided(|_, _| {}), "up to date; check the promises that are due");
         assert_eq!(
             decided(|_, o| o.periodicity = 3599),
             "process: its periodicity of 3599 s is over"
@@ -228,18 +220,12 @@ mod tests {
             with(|r| r.outcome = Outcome::Failed("x".into())),
             "process: the last run failed"
         );
-        assert_eq!(
-            with(|r| r.timestamp = None),
-            "process: the Master changed something"
-        );
+        assert_eq!(with(|r| r.timestamp = None), "process: the Master changed something");
         assert_eq!(
             with(|r| r.software_stamp = "b0".into()),
             "process: its Software Release changed"
         );
-        assert_eq!(
-            with(|r| r.state = InstanceState::Stopped),
-            "process: it is to be started"
-        );
+        assert_eq!(with(|r| r.state = InstanceState::Stopped), "process: it is to be started");
         assert_eq!(decided(|_, o| o.record = None), "process: it is new");
         assert_eq!(
             decided(|_, o| o.defined = false),
@@ -249,10 +235,7 @@ mod tests {
 
     #[test]
     fn free_destroyed_and_unbuilt_partitions_are_not_processed() {
-        assert_eq!(
-            decided(|w, _| w.software = None),
-            "forget the former instance"
-        );
+        assert_eq!(decided(|w, _| w.software = None), "forget the former instance");
         assert_eq!(
             decided(|w, o| {
                 w.software = None;

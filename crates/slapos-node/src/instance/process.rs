@@ -48,9 +48,7 @@ impl Session<'_, '_> {
             Action::Stop => self.stop(partition),
             Action::Check => self.check(partition),
             Action::Process(reason) => {
-                self.node
-                    .reporter
-                    .note(partition.id.as_str(), &format!("process: {reason}"));
+                self.node.reporter.note(partition.id.as_str(), &format!("process: {reason}"));
                 let result = self.process(partition);
                 if let Err(error) = &result {
                     self.tell_error(partition, error);
@@ -65,9 +63,7 @@ impl Session<'_, '_> {
             services::stop(self.node, &partition.id)?;
             self.node.reporter.note(partition.id.as_str(), "stopped");
         }
-        Ok(self
-            .master
-            .instance_stopped(&partition.computer, &partition.id)?)
+        Ok(self.master.instance_stopped(&partition.computer, &partition.id)?)
     }
 
     fn process(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
@@ -111,41 +107,25 @@ impl Session<'_, '_> {
     ) -> Result<(), NodeError> {
         let id = partition.id.as_str();
         let mut worker = Worker::start(owner, id, None)?;
-        let mut watcher = Watcher {
-            session: self,
-            partition,
-        };
-        let job = Job::Instance(Box::new(self.instance_job(
-            partition,
-            url,
-            directory.to_owned(),
-        )));
+        let mut watcher = Watcher { session: self, partition };
+        let job = Job::Instance(Box::new(self.instance_job(partition, url, directory.to_owned())));
         let services = match worker.run(&job, None, &mut watcher)? {
             Done::Instance { services } => services,
             other => {
-                return Err(NodeError::user(format!(
-                    "the worker of {id} answered {other:?}"
-                )));
+                return Err(NodeError::user(format!("the worker of {id} answered {other:?}")));
             }
         };
         if partition.requested_state != InstanceState::Started {
             services::stop(self.node, &partition.id)?;
             self.node.reporter.note(id, "deployed and stopped");
-            return Ok(self
-                .master
-                .instance_stopped(&partition.computer, &partition.id)?);
+            return Ok(self.master.instance_stopped(&partition.computer, &partition.id)?);
         }
         self.start(partition, directory, owner, &services)?;
         let results = self.ask_promises(&mut worker, id, directory, None, GRACE)?;
-        record.promises = results
-            .into_iter()
-            .map(|result| (result.name.clone(), result))
-            .collect();
+        record.promises = results.into_iter().map(|result| (result.name.clone(), result)).collect();
         judge(record.promises.values())?;
         self.node.reporter.note(id, "deployed and started");
-        Ok(self
-            .master
-            .instance_started(&partition.computer, &partition.id)?)
+        Ok(self.master.instance_started(&partition.computer, &partition.id)?)
     }
 
     fn instance_job(
@@ -187,12 +167,8 @@ impl Session<'_, '_> {
             return Ok(());
         };
         let now = self.node.clock.now();
-        let due: Vec<_> = record
-            .promises
-            .values()
-            .filter(|p| p.is_due(now))
-            .map(|p| p.name.clone())
-            .collect();
+        let due: Vec<_> =
+            record.promises.values().filter(|p| p.is_due(now)).map(|p| p.name.clone()).collect();
         if due.is_empty() {
             return Ok(());
         }
@@ -207,8 +183,7 @@ impl Session<'_, '_> {
         match &verdict {
             Err(error) => self.tell_error(partition, error),
             Ok(()) if partition.is_in_error() => {
-                self.master
-                    .instance_started(&partition.computer, &partition.id)?;
+                self.master.instance_started(&partition.computer, &partition.id)?;
             }
             Ok(()) => {}
         }
@@ -241,9 +216,7 @@ impl Session<'_, '_> {
             Some(detail) => format!("{error}\n{detail}"),
             None => error.to_string(),
         };
-        if let Err(unheard) = self
-            .master
-            .instance_error(&partition.computer, &partition.id, &text)
+        if let Err(unheard) = self.master.instance_error(&partition.computer, &partition.id, &text)
         {
             let text = format!("the Master was not told: {unheard}");
             self.node.reporter.warn(partition.id.as_str(), &text);
@@ -268,9 +241,7 @@ pub(crate) fn ask_promises(
     });
     match worker.run(&job, None, &mut Quiet)? {
         Done::Promises { results } => Ok(results),
-        other => Err(NodeError::user(format!(
-            "the worker of {id} answered {other:?}"
-        ))),
+        other => Err(NodeError::user(format!("the worker of {id} answered {other:?}"))),
     }
 }
 
@@ -295,16 +266,11 @@ pub(crate) fn partition_owner(directory: &Path) -> Result<Identity, NodeError> {
     let meta = match std::fs::symlink_metadata(directory) {
         Ok(meta) if meta.is_dir() => meta,
         Ok(_) => {
-            return Err(NodeError::user(format!(
-                "{} is no directory",
-                directory.display()
-            )));
+            return Err(NodeError::user(format!("{} is no directory", directory.display())));
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(
-                NodeError::user(format!("there is no {}", directory.display()))
-                    .hint("`slapos node format` makes it"),
-            );
+            return Err(NodeError::user(format!("there is no {}", directory.display()))
+                .hint("`slapos node format` makes it"));
         }
         Err(error) => return Err(error).context("examine", directory),
     };
@@ -326,18 +292,12 @@ struct Watcher<'a, 's, 'n> {
 
 impl Listener for Watcher<'_, '_, '_> {
     fn event(&mut self, event: slapos_engine::Event) {
-        self.session
-            .node
-            .reporter
-            .part(self.partition.id.as_str(), &event);
+        self.session.node.reporter.part(self.partition.id.as_str(), &event);
     }
 
     fn publish(&mut self, connection: IndexMap<String, String>) -> Result<(), String> {
         let ComputerPartition { computer, id, .. } = self.partition;
-        let published = self
-            .session
-            .master
-            .set_connection(computer, id, &connection);
+        let published = self.session.master.set_connection(computer, id, &connection);
         published.map_err(|error| error.to_string())
     }
 }

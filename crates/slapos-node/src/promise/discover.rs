@@ -79,27 +79,15 @@ fn list(
             continue;
         }
         if let Some(check) = look(&path)? {
-            let title = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .unwrap_or(name)
-                .to_owned();
-            found.push(Promise {
-                name: name.to_owned(),
-                title,
-                check,
-                path,
-            });
+            let title = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(name).to_owned();
+            found.push(Promise { name: name.to_owned(), title, check, path });
         }
     }
     Ok(found)
 }
 
 fn plugin(path: &Path) -> std::io::Result<Option<Check>> {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if path.extension().is_none_or(|extension| extension != "py") || name.starts_with("__init__") {
         return Ok(None);
     }

@@ -39,15 +39,9 @@ fn url_available(header: &Header, limit: Duration) -> Result<String, String> {
     known_keys(header, &["url", "http-code", "timeout"])?;
     let url = &required(header, "url")?;
     let wanted: u16 = number(header, "http-code", 200)?;
-    let limit = limit.min(Duration::from_secs(number(
-        header,
-        "timeout",
-        limit.as_secs().max(1),
-    )?));
-    let response = agent(limit)
-        .get(url)
-        .call()
-        .map_err(|error| format!("{url} does not answer: {error}"))?;
+    let limit = limit.min(Duration::from_secs(number(header, "timeout", limit.as_secs().max(1))?));
+    let response =
+        agent(limit).get(url).call().map_err(|error| format!("{url} does not answer: {error}"))?;
     let status = response.status().as_u16();
     if status == wanted {
         return Ok(format!("{url} is available"));
@@ -62,14 +56,8 @@ fn agent(limit: Duration) -> ureq::Agent {
         .root_certs(RootCerts::PlatformVerifier)
         .unversioned_rustls_crypto_provider(provider)
         .build();
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(limit))
-        .proxy(None);
-    config
-        .http_status_as_error(false)
-        .tls_config(tls)
-        .build()
-        .new_agent()
+    let config = ureq::Agent::config_builder().timeout_global(Some(limit)).proxy(None);
+    config.http_status_as_error(false).tls_config(tls).build().new_agent()
 }
 
 fn port_listening(header: &Header, limit: Duration) -> Result<String, String> {
@@ -77,15 +65,11 @@ fn port_listening(header: &Header, limit: Duration) -> Result<String, String> {
     let host = required(header, "hostname").or_else(|_| required(header, "host"))?;
     let port: u16 = number(header, "port", 0)?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let addresses = (host, port)
-        .to_socket_addrs()
-        .map_err(|error| format!("{host}: {error}"))?;
+    let addresses = (host, port).to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
     let deadline = Instant::now() + limit;
     let mut problem = format!("{host} has no address");
     for address in addresses {
-        let left = deadline
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_millis(1));
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         match std::net::TcpStream::connect_timeout(&address, left) {
             Ok(_) => return Ok(format!("port {port} of {host} is open")),
             Err(error) => problem = format!("nothing listens on {address}: {error}"),
@@ -95,30 +79,21 @@ fn port_listening(header: &Header, limit: Duration) -> Result<String, String> {
 }
 
 fn known_keys(header: &Header, known: &[&str]) -> Result<(), String> {
-    let unknown = header
-        .config
-        .keys()
-        .find(|key| *key != FREQUENCY && !known.contains(&key.as_str()));
-    unknown.map_or(Ok(()), |key| {
-        Err(format!(
-            "`{}` has no option `config-{key}` here",
-            header.module
-        ))
-    })
+    let unknown =
+        header.config.keys().find(|key| *key != FREQUENCY && !known.contains(&key.as_str()));
+    unknown
+        .map_or(Ok(()), |key| Err(format!("`{}` has no option `config-{key}` here", header.module)))
 }
 
 fn required(header: &Header, key: &str) -> Result<String, String> {
-    header
-        .text(key)
-        .ok_or_else(|| format!("`{}` needs the option `config-{key}`", header.module))
+    header.text(key).ok_or_else(|| format!("`{}` needs the option `config-{key}`", header.module))
 }
 
 fn number<T: std::str::FromStr>(header: &Header, key: &str, default: T) -> Result<T, String> {
     let Some(text) = header.text(key) else {
         return Ok(default);
     };
-    text.parse()
-        .map_err(|_| format!("`config-{key}` must be a number, not `{text}`"))
+    text.parse().map_err(|_| format!("`config-{key}` must be a number, not `{text}`"))
 }
 
 #[cfg(test)]
@@ -128,13 +103,8 @@ mod tests {
     use std::net::TcpListener;
 
     fn header(module: &str, config: &[(&str, &str)]) -> Header {
-        let pairs = config
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).into()));
-        Header {
-            module: format!("slapos.promise.plugin.{module}"),
-            config: pairs.collect(),
-        }
+        let pairs = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).into()));
+        Header { module: format!("slapos.promise.plugin.{module}"), config: pairs.collect() }
     }
 
     const LIMIT: Duration = Duration::from_secs(5);
@@ -143,20 +113,10 @@ mod tests {
     fn a_port_is_open_or_not() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
-        let open = header(
-            "check_port_listening",
-            &[("hostname", "127.0.0.1"), ("port", &port)],
-        );
-        assert_eq!(
-            check(&open, LIMIT).unwrap(),
-            format!("port {port} of 127.0.0.1 is open")
-        );
+        let open = header("check_port_listening", &[("hostname", "127.0.0.1"), ("port", &port)]);
+        assert_eq!(check(&open, LIMIT).unwrap(), format!("port {port} of 127.0.0.1 is open"));
         drop(listener);
-        assert!(
-            check(&open, LIMIT)
-                .unwrap_err()
-                .starts_with("nothing listens on 127.0.0.1:")
-        );
+        assert!(check(&open, LIMIT).unwrap_err().starts_with("nothing listens on 127.0.0.1:"));
     }
 
     #[test]
@@ -167,24 +127,13 @@ mod tests {
             for stream in listener.incoming().take(2) {
                 let mut stream = stream.unwrap();
                 let _ = stream.read(&mut [0; 1024]).unwrap();
-                stream
-                    .write_all(b"HTTP/1.1 404 no\r\nContent-Length: 0\r\n\r\n")
-                    .unwrap();
+                stream.write_all(b"HTTP/1.1 404 no\r\nContent-Length: 0\r\n\r\n").unwrap();
             }
         });
         let promise = header("check_url_available", &[("url", &url)]);
-        assert_eq!(
-            check(&promise, LIMIT).unwrap_err(),
-            format!("{url} answers 404, expected 200")
-        );
-        let promise = header(
-            "check_url_available",
-            &[("url", &url), ("http-code", "404")],
-        );
-        assert_eq!(
-            check(&promise, LIMIT).unwrap(),
-            format!("{url} is available")
-        );
+        assert_eq!(check(&promise, LIMIT).unwrap_err(), format!("{url} answers 404, expected 200"));
+        let promise = header("check_url_available", &[("url", &url), ("http-code", "404")]);
+        assert_eq!(check(&promise, LIMIT).unwrap(), format!("{url} is available"));
     }
 
     #[test]

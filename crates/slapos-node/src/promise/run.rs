@@ -48,17 +48,12 @@ pub(crate) fn check_all(
             scope.spawn(|| {
                 while let Some(promise) = promises.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let result = check_with_grace(promise, directory, limits);
-                    results
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .push(result);
+                    results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(result);
                 }
             });
         }
     });
-    let mut results = results
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     results.sort_by(|a, b| a.name.cmp(&b.name));
     for result in &results {
         file_result(directory, result)?;
@@ -108,19 +103,10 @@ fn execute(promise: &Promise, directory: &Path, timeout: Duration) -> Result<Str
     let words = |error: std::io::Error| format!("cannot be run: {error}");
     let output = tempfile::NamedTempFile::new_in(directory).map_err(words)?;
     let mut command = Command::new(&promise.path);
-    command
-        .current_dir(directory)
-        .env("HOME", directory)
-        .env("LANG", "C.UTF-8");
-    command
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .new_session()
-        .die_with_parent();
+    command.current_dir(directory).env("HOME", directory).env("LANG", "C.UTF-8");
+    command.env("PATH", "/usr/local/bin:/usr/bin:/bin").new_session().die_with_parent();
     let log = fs::open_append(output.path(), 0o600).map_err(words)?;
-    command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().map_err(words)?)
-        .stderr(log);
+    command.stdin(Stdio::null()).stdout(log.try_clone().map_err(words)?).stderr(log);
     let mut child = command.spawn().map_err(words)?;
     let deadline = Instant::now() + timeout;
     let status = loop {
@@ -179,10 +165,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    const LIMITS: Limits = Limits {
-        timeout: Duration::from_secs(10),
-        grace: Duration::ZERO,
-    };
+    const LIMITS: Limits = Limits { timeout: Duration::from_secs(10), grace: Duration::ZERO };
 
     fn partition(promises: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -199,24 +182,14 @@ mod tests {
     fn executables_keep_or_break_their_word_and_results_are_filed() {
         let dir = partition(&[
             ("promise/good", "#!/bin/sh\necho fine\n"),
-            (
-                "promise/bad",
-                "#!/bin/sh\necho out; echo no disk >&2; exit 3\n",
-            ),
+            ("promise/bad", "#!/bin/sh\necho out; echo no disk >&2; exit 3\n"),
             ("plugin/python.py", "import sys\n"),
         ]);
         let results = check_all(dir.path(), None, LIMITS).unwrap();
-        let told: Vec<_> = results
-            .iter()
-            .map(|r| (r.name.as_str(), r.failed))
-            .collect();
+        let told: Vec<_> = results.iter().map(|r| (r.name.as_str(), r.failed)).collect();
         assert_eq!(told, [("bad", true), ("good", false), ("python.py", true)]);
         assert_eq!(results[0].message, "out\nno disk");
-        assert!(
-            results[2].message.contains("no Python host"),
-            "{}",
-            results[2].message
-        );
+        assert!(results[2].message.contains("no Python host"), "{}", results[2].message);
         let filed = dir.path().join(".slapgrid/promise/result/bad.status.json");
         let filed: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(filed).unwrap()).unwrap();
@@ -234,10 +207,7 @@ mod tests {
     #[test]
     fn one_that_hangs_is_ended_with_what_it_started() {
         let dir = partition(&[("promise/slow", "#!/bin/sh\nsleep 600 &\nsleep 600\n")]);
-        let limits = Limits {
-            timeout: Duration::from_millis(50),
-            ..LIMITS
-        };
+        let limits = Limits { timeout: Duration::from_millis(50), ..LIMITS };
         let results = check_all(dir.path(), None, limits).unwrap();
         assert_eq!(results[0].message, "timed out after 0.05 s");
     }
@@ -248,10 +218,7 @@ mod tests {
             "promise/late",
             "#!/bin/sh\ntest -e ready || { touch ready; exit 1; }\n",
         )]);
-        let limits = Limits {
-            grace: Duration::from_secs(30),
-            ..LIMITS
-        };
+        let limits = Limits { grace: Duration::from_secs(30), ..LIMITS };
         assert!(!check_all(dir.path(), None, limits).unwrap()[0].failed);
     }
 }

@@ -27,25 +27,17 @@ pub(super) fn build(job: &SoftwareJob, channel: &Arc<Channel>) -> Result<Done, F
     }
     let local = local_files(job)?;
     let fetcher = fetcher(&job.download_cache, local.clone());
-    let files = ProfileFiles {
-        local,
-        fetcher: Arc::clone(&fetcher),
-    };
+    let files = ProfileFiles { local, fetcher: Arc::clone(&fetcher) };
     let url = Location::parse(job.url.as_str())?;
     let profile = Profile::load(&url, &files, &assignments(job))?;
-    let recipes = registry(Ports {
-        fetcher,
-        slap: None,
-    });
+    let recipes = registry(Ports { fetcher, slap: None });
     let mut settings = Settings::new(&job.directory);
     settings.jobs = job.parallel.max(1);
     settings.shared_part_list.clone_from(&job.shared_part_list);
     let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);
     let plan = buildout.plan()?;
     if job.dry_run {
-        return Ok(Done::Software {
-            plan: Some(plan.to_string()),
-        });
+        return Ok(Done::Software { plan: Some(plan.to_string()) });
     }
     buildout.execute(&plan, &**channel)?;
     complete(&job.directory)?;
@@ -54,11 +46,8 @@ pub(super) fn build(job: &SoftwareJob, channel: &Arc<Channel>) -> Result<Done, F
 
 /// The node's answers to what a profile leaves open.
 fn assignments(job: &SoftwareJob) -> Vec<Assignment> {
-    let shared: Vec<_> = job
-        .shared_part_list
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
+    let shared: Vec<_> =
+        job.shared_part_list.iter().map(|path| path.display().to_string()).collect();
     let set =
         |option: &str, value: String| Assignment::new("buildout", option, value, "<slapos node>");
     vec![
@@ -77,10 +66,7 @@ fn local_files(job: &SoftwareJob) -> Result<LocalFiles, Failure> {
 }
 
 pub(super) fn fetcher(cache: &Path, local: LocalFiles) -> Arc<Fetcher> {
-    Arc::new(Fetcher::new(FetcherConfig {
-        local,
-        ..FetcherConfig::new(cache)
-    }))
+    Arc::new(Fetcher::new(FetcherConfig { local, ..FetcherConfig::new(cache) }))
 }
 
 pub(super) fn check_free_space(directory: &Path, wanted: u64) -> Result<(), Failure> {

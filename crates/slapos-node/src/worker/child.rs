@@ -18,28 +18,17 @@ pub(super) struct Channel(Mutex<(Stdin, Stdout)>);
 impl Channel {
     /// Says something that needs no answer. A node that is gone kills this process anyway.
     fn tell(&self, message: &Message) {
-        let mut pipes = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut pipes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = write_line(&mut pipes.1, message);
     }
 
     /// Asks the node to publish connection parameters.
     pub(super) fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), String> {
-        let mut pipes = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let message = Message::Publish {
-            connection: connection.clone(),
-        };
+        let mut pipes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let message = Message::Publish { connection: connection.clone() };
         write_line(&mut pipes.1, &message).map_err(|error| error.to_string())?;
         let mut line = String::new();
-        pipes
-            .0
-            .read_line(&mut line)
-            .map_err(|error| error.to_string())?;
+        pipes.0.read_line(&mut line).map_err(|error| error.to_string())?;
         let reply: Reply = serde_json::from_str(&line).map_err(|error| error.to_string())?;
         reply.refused.map_or(Ok(()), Err)
     }
@@ -47,9 +36,7 @@ impl Channel {
 
 impl Observer for Channel {
     fn event(&self, event: &Event) {
-        self.tell(&Message::Event {
-            what: event.clone(),
-        });
+        self.tell(&Message::Event { what: event.clone() });
     }
 }
 
@@ -66,10 +53,7 @@ pub fn serve() -> std::io::Result<()> {
     loop {
         let mut line = String::new();
         let read = {
-            let pipes = channel
-                .0
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let pipes = channel.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             pipes.0.read_line(&mut line)?
         };
         if read == 0 {
@@ -126,11 +110,7 @@ fn remove(job: &RemoveJob) -> Result<Done, Failure> {
 impl Failure {
     /// A failure that reads `message`.
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            detail: None,
-            hint: None,
-        }
+        Self { message: message.into(), detail: None, hint: None }
     }
 
     /// The operating system refused to `what` (a verb) `path`.
@@ -150,22 +130,16 @@ impl From<slapos_engine::BuildError> for Failure {
         match error {
             slapos_engine::BuildError::Profile(error) => error.into(),
             slapos_engine::BuildError::Part(failures) => {
-                let names: Vec<_> = failures
-                    .iter()
-                    .filter(|failure| !failure.cancelled)
-                    .map(|failure| failure.part.as_str())
-                    .collect();
-                let detail: Vec<_> = failures.iter().map(ToString::to_string).collect();
-                let message = match names.as_slice() {
-                    [] => "it was stopped".to_owned(),
-                    [one] => format!("part `{one}` failed"),
-                    several => format!("parts {} failed", several.join(", ")),
-                };
-                Self {
-                    message,
-                    detail: Some(detail.join("\n")),
-                    hint: None,
+                let own: Vec<_> = failures.iter().filter(|failure| !failure.cancelled).collect();
+                if let [one] = own.as_slice() {
+                    let text = one.to_string();
+                    let (message, detail) = text.split_once('\n').unwrap_or((&text, ""));
+                    return Self { detail: Some(detail.to_owned()), ..Self::new(message) };
                 }
+                let names: Vec<_> = own.iter().map(|failure| failure.part.as_str()).collect();
+                let detail: Vec<_> = own.iter().map(ToString::to_string).collect();
+                let message = format!("parts {} failed", names.join(", "));
+                Self { detail: Some(detail.join("\n")), ..Self::new(message) }
             }
             other => Self::new(other.to_string()),
         }
@@ -174,11 +148,7 @@ impl From<slapos_engine::BuildError> for Failure {
 
 impl From<slapos_profile::ProfileError> for Failure {
     fn from(error: slapos_profile::ProfileError) -> Self {
-        Self {
-            message: error.to_string(),
-            detail: Some(error.render(false)),
-            hint: None,
-        }
+        Self { message: error.to_string(), detail: Some(error.render(false)), hint: None }
     }
 }
 

@@ -29,21 +29,12 @@ pub(super) fn deploy(job: InstanceJob, channel: &Arc<Channel>) -> Result<Done, F
     let local = LocalFiles::new();
     // Its own: the node's cache belongs to the user who builds.
     let fetcher = fetcher(&job.directory.join(".slapos/cache"), local.clone());
-    let files = ProfileFiles {
-        local,
-        fetcher: Arc::clone(&fetcher),
-    };
+    let files = ProfileFiles { local, fetcher: Arc::clone(&fetcher) };
     let location = Location::parse(&main.display().to_string())?;
     let profile = Profile::load(&location, &files, &[])?;
     let directory = job.directory.clone();
-    let port = Port {
-        partition: job.partition,
-        channel: Arc::clone(channel),
-    };
-    let recipes = registry(Ports {
-        fetcher,
-        slap: Some(Arc::new(port)),
-    });
+    let port = Port { partition: job.partition, channel: Arc::clone(channel) };
+    let recipes = registry(Ports { fetcher, slap: Some(Arc::new(port)) });
     let mut buildout = Buildout::new(profile, Arc::new(recipes), Settings::new(&directory));
     let plan = buildout.plan()?;
     buildout.execute(&plan, &**channel)?;
@@ -99,17 +90,10 @@ fn write_profile(job: &InstanceJob) -> Result<std::path::PathBuf, Failure> {
 fn connection_sections(job: &InstanceJob) -> String {
     let mut text =
         String::from("\n[buildout]\nbin-directory = ${buildout:directory}/sbin\noffline = true\n");
-    let shared: Vec<_> = job
-        .shared_part_list
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
+    let shared: Vec<_> =
+        job.shared_part_list.iter().map(|path| path.display().to_string()).collect();
     let state = job.partition.requested_state.to_string();
-    let software = job
-        .partition
-        .software
-        .as_ref()
-        .map_or("", |url| url.as_str());
+    let software = job.partition.software.as_ref().map_or("", |url| url.as_str());
     let pairs = [
         ("computer-id", job.partition.computer.as_str()),
         ("partition-id", job.partition.id.as_str()),
@@ -149,21 +133,12 @@ fn services(directory: &Path) -> Result<Vec<Service>, Failure> {
             Err(error) => return Err(Failure::io("list", &folder, &error)),
         };
         for entry in entries {
-            let path = entry
-                .map_err(|error| Failure::io("list", &folder, &error))?
-                .path();
+            let path = entry.map_err(|error| Failure::io("list", &folder, &error))?.path();
             let executable = std::fs::metadata(&path)
                 .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .map(str::to_owned);
+            let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
             if let (true, Some(name)) = (executable, name.filter(|name| !name.starts_with('.'))) {
-                services.push(Service {
-                    name,
-                    path,
-                    watched,
-                });
+                services.push(Service { name, path, watched });
             }
         }
     }

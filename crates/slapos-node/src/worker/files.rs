@@ -20,25 +20,19 @@ impl Files for ProfileFiles {
             Some(path) => path.to_owned(),
             None => self.download(at)?,
         };
-        self.local
-            .read_to_string(&path)
-            .map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => ReadError::NotFound,
-                _ => ReadError::Other(error.to_string()),
-            })
+        self.local.read_to_string(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => ReadError::NotFound,
+            _ => ReadError::Other(error.to_string()),
+        })
     }
 }
 
 impl ProfileFiles {
     fn download(&self, at: &Location) -> Result<PathBuf, ReadError> {
-        let url: SourceUrl = at
-            .to_string()
-            .parse()
-            .map_err(|error| ReadError::Other(format!("{error}")))?;
+        let url: SourceUrl =
+            at.to_string().parse().map_err(|error| ReadError::Other(format!("{error}")))?;
         let source = Source::new(url).allow_unverified();
         let fetched = self.fetcher.fetch(&source, &Silent);
-        fetched
-            .map(|fetched| fetched.path)
-            .map_err(|error| ReadError::Other(error.to_string()))
+        fetched.map(|fetched| fetched.path).map_err(|error| ReadError::Other(error.to_string()))
     }
 }

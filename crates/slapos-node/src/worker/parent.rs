@@ -68,29 +68,17 @@ impl Worker {
         let mut command = Command::current_exe();
         command.arg0("slapos").arg("worker").user(user).umask(0o022);
         command.env("PATH", search_path()).env("LANG", "C.UTF-8");
-        command
-            .env("HOME", &user.home)
-            .env("USER", &user.name)
-            .env("LOGNAME", &user.name);
+        command.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
         command.inherit_env(PASSED_ON).current_dir("/");
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .new_session()
-            .die_with_parent();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).new_session().die_with_parent();
         if let Some(tree) = tree {
             command.pass_fds(&[tree.fd().as_raw_fd()]);
         }
         let mut child = command.spawn().map_err(|error| {
-            NodeError::user(format!(
-                "cannot start the worker of {name} as {}: {error}",
-                user.name
-            ))
+            NodeError::user(format!("cannot start the worker of {name} as {}: {error}", user.name))
         })?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(NodeError::user(format!(
-                "the worker of {name} has no pipes"
-            )));
+            return Err(NodeError::user(format!("the worker of {name} has no pipes")));
         };
         let (sender, messages) = channel();
         std::thread::spawn(move || {
@@ -101,12 +89,7 @@ impl Worker {
                 }
             }
         });
-        Ok(Self {
-            child,
-            input,
-            messages,
-            name: name.to_owned(),
-        })
+        Ok(Self { child, input, messages, name: name.to_owned() })
     }
 
     /// Has the worker do `job`; no time limit unless `limit` is given.
@@ -155,13 +138,8 @@ impl Worker {
 
     fn receive(&mut self, deadline: Option<Instant>) -> Result<Message, NodeError> {
         let received = match deadline {
-            None => self
-                .messages
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
-            Some(at) => self
-                .messages
-                .recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => self.messages.recv_timeout(at.saturating_duration_since(Instant::now())),
         };
         match received {
             Ok(Ok(message)) => Ok(message),
@@ -172,10 +150,7 @@ impl Worker {
             Err(RecvTimeoutError::Disconnected) => Err(self.death()),
             Err(RecvTimeoutError::Timeout) => {
                 self.kill();
-                Err(NodeError::user(format!(
-                    "{} took too long and was stopped",
-                    self.name
-                )))
+                Err(NodeError::user(format!("{} took too long and was stopped", self.name)))
             }
         }
     }

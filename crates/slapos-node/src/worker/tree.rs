@@ -25,11 +25,7 @@ impl Tree {
     pub fn of(profile: &Path) -> Result<Self, NodeError> {
         let own = profile.parent().unwrap_or(Path::new("/"));
         let is_top = |dir: &&Path| {
-            ["component", "stack", "software"]
-                .iter()
-                .filter(|n| dir.join(n).is_dir())
-                .count()
-                >= 2
+            ["component", "stack", "software"].iter().filter(|n| dir.join(n).is_dir()).count() >= 2
         };
         let prefix = own.ancestors().find(is_top).unwrap_or(own).to_owned();
         let directory = File::open(&prefix).context("open the profile tree", &prefix)?;

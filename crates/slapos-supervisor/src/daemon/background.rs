@@ -77,25 +77,21 @@ pub(crate) fn exit_of(pidfd: &OwnedFd, origin: &Origin) -> Option<Exit> {
 /// Reaps the dead that are none of ours: orphans that the kernel gave us as their subreaper. A
 /// child of a spawn under way is not to be touched, so that nothing is done while there is one.
 pub(crate) fn reap_strangers(supervisor: &Supervisor) {
+    if supervisor.launching > 0 {
+        return;
+    }
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    while supervisor.launching == 0 {
-        let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) =
-            waitid(WaitId::All, peek)
-        else {
-            return;
-        };
+    while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) =
+        waitid(WaitId::All, peek)
+    {
+        // A leader's own message is on the way; the rest of the dead are looked at after it.
         let number = u32::try_from(pid.as_raw()).unwrap_or(0);
-        let is_leader =
-            |(leader, pid): (&Option<Arc<OwnedFd>>, u32)| leader.is_some() && pid == number;
         let mut processes = supervisor.processes.values();
-        if processes.any(|process| is_leader((&process.leader, process.origin.leader))) {
-            // Its own message is on the way; the rest of the dead are looked at after it.
+        let is_leader = processes.any(|p| p.leader.is_some() && p.origin.leader == number);
+        let reap = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+        if is_leader || waitid(WaitId::Pid(pid), reap).is_err() {
             return;
         }
-        let _ = waitid(
-            WaitId::Pid(pid),
-            WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG,
-        );
     }
 }
 

@@ -9,20 +9,20 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use slapos_sys::clock::{Clock, SystemClock};
-use slapos_sys::process::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::background;
 use super::journal::Journal;
 use super::launch::{Job, Launched};
-use super::ledger::{GroupRecord, Ledger, ProcessRecord};
+use super::ledger::{GroupRecord, Ledger};
 use super::logs::Log;
+use super::process::{Next, Process};
 use super::table::Origin;
 use super::waiters::Waiter;
 use crate::Paths;
 use crate::spec::{Group, ProgramSpec};
-use crate::state::{Action, Event, Exit, Machine, Moment, Policy, State};
+use crate::state::{Action, Event, Machine, Moment, Policy, State};
 use crate::xmlrpc::{Call, Fault, Value};
 
 /// Names a supervised process for as long as the daemon lives.
@@ -50,39 +50,6 @@ pub(crate) enum Message {
     Swept(Vec<(Id, String, bool)>),
     /// The logs of this user were looked at, with these failures.
     Rotated(Option<String>, Vec<String>),
-}
-
-/// One supervised process.
-#[derive(Debug)]
-pub(crate) struct Process {
-    pub(crate) group: String,
-    pub(crate) spec: Arc<ProgramSpec>,
-    pub(crate) machine: Machine,
-    /// The last spawn.
-    pub(crate) origin: Origin,
-    /// The descriptor of the leader while it lives.
-    pub(crate) leader: Option<Arc<OwnedFd>>,
-    /// Seconds since 1970; 0: never.
-    pub(crate) started: i64,
-    pub(crate) stopped: i64,
-    pub(crate) next: Next,
-}
-
-/// What is to be done with a process once it is at rest.
-#[derive(Debug, Default)]
-pub(crate) struct Next {
-    /// It gets this definition.
-    pub(crate) spec: Option<Arc<ProgramSpec>>,
-    /// It is started.
-    pub(crate) start: bool,
-    /// It is forgotten.
-    pub(crate) remove: bool,
-}
-
-impl Next {
-    pub(crate) fn is_nothing(&self) -> bool {
-        self.spec.is_none() && !self.start && !self.remove
-    }
 }
 
 /// An active group.
@@ -255,15 +222,13 @@ impl Supervisor {
             Action::Signal { signal, group, .. } => {
                 if let Err(error) = process.signal(signal, group) {
                     let name = process.display();
-                    self.journal
-                        .warn(&format!("{name}: cannot send {signal}: {error}"));
+                    self.journal.warn(&format!("{name}: cannot send {signal}: {error}"));
                 }
             }
             Action::Sweep => self.sweep_due = Some(self.now()),
-            Action::SignalSurvivors {
-                signal,
-                strays_only,
-            } => background::signal_survivors(process.origin.clone(), signal, strays_only),
+            Action::SignalSurvivors { signal, strays_only } => {
+                background::signal_survivors(process.origin.clone(), signal, strays_only);
+            }
         }
     }
 
@@ -304,8 +269,7 @@ impl Supervisor {
             }
         }
         let used: HashSet<&str> = self.processes.values().map(|p| p.group.as_str()).collect();
-        self.groups
-            .retain(|name, active| !active.retiring || used.contains(name.as_str()));
+        self.groups.retain(|name, active| !active.retiring || used.contains(name.as_str()));
     }
 
     /// Writes the ledger if it is old, begins the spawns that were asked for, looks for survivors.
@@ -350,11 +314,8 @@ impl Supervisor {
         let event = match result {
             Err(reason) => Event::SpawnFailed(reason),
             Ok(launched) => {
-                let origin = Origin {
-                    leader: launched.pid,
-                    start: launched.start,
-                    spawn: spawn.to_owned(),
-                };
+                let origin =
+                    Origin { leader: launched.pid, start: launched.start, spawn: spawn.to_owned() };
                 self.attach(id, origin, Arc::new(launched.pidfd), now_seconds());
                 Event::Spawned(launched.pid)
             }
@@ -367,12 +328,7 @@ impl Supervisor {
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
-        background::watch(
-            self.outbox.clone(),
-            id,
-            origin.spawn.clone(),
-            Arc::clone(&pidfd),
-        );
+        background::watch(self.outbox.clone(), id, origin.spawn.clone(), Arc::clone(&pidfd));
         process.origin = origin;
         process.leader = Some(pidfd);
         process.started = started;
@@ -383,11 +339,7 @@ impl Supervisor {
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
-        let Some(pidfd) = process
-            .leader
-            .clone()
-            .filter(|_| process.origin.spawn == spawn)
-        else {
+        let Some(pidfd) = process.leader.clone().filter(|_| process.origin.spawn == spawn) else {
             return;
         };
         match background::exit_of(&pidfd, &process.origin) {
@@ -405,10 +357,7 @@ impl Supervisor {
             return;
         }
         self.sweep_due = None;
-        let draining = self
-            .processes
-            .iter()
-            .filter(|(_, p)| p.machine.is_draining());
+        let draining = self.processes.iter().filter(|(_, p)| p.machine.is_draining());
         let origins: Vec<_> = draining.map(|(id, p)| (*id, p.origin.clone())).collect();
         if !origins.is_empty() {
             self.sweeping = true;
@@ -419,11 +368,7 @@ impl Supervisor {
     fn on_swept(&mut self, found: Vec<(Id, String, bool)>) {
         self.sweeping = false;
         for (id, spawn, remain) in found {
-            if self
-                .processes
-                .get(&id)
-                .is_some_and(|p| p.origin.spawn == spawn)
-            {
+            if self.processes.get(&id).is_some_and(|p| p.origin.spawn == spawn) {
                 self.feed(id, Event::Survivors(remain));
             }
         }
@@ -445,75 +390,19 @@ impl Supervisor {
         let groups = self.groups.iter().map(|(name, active)| GroupRecord {
             name: name.clone(),
             priority: active.priority,
-            processes: self.records_of(name),
+            processes: {
+                let members = self.processes.values().filter(|p| p.group == *name);
+                members.map(Process::record).collect()
+            },
         });
         match Ledger::new(groups.collect()).write(&self.paths.state()) {
             Ok(()) => self.ledger_failed = false,
             Err(error) if !self.ledger_failed => {
                 self.ledger_failed = true;
                 let path = self.paths.state();
-                self.journal
-                    .warn(&format!("cannot write {}: {error}", path.display()));
+                self.journal.warn(&format!("cannot write {}: {error}", path.display()));
             }
             Err(_) => {}
-        }
-    }
-
-    fn records_of(&self, group: &str) -> Vec<ProcessRecord> {
-        let members = self.processes.values().filter(|p| p.group == group);
-        members.map(Process::record).collect()
-    }
-}
-
-impl Process {
-    /// `group:name`, as people write it.
-    pub(crate) fn display(&self) -> String {
-        format!("{}:{}", self.group, self.spec.process_name)
-    }
-
-    /// The process's log, if it has one.
-    pub(crate) fn log(&self) -> Option<Log> {
-        Some(Log {
-            path: self.spec.stdout_logfile.clone()?,
-            user: self.spec.user.clone(),
-            max_bytes: self.spec.stdout_logfile_maxbytes,
-            backups: self.spec.stdout_logfile_backups,
-        })
-    }
-
-    /// Sends a signal to the leader or its group, provided that the leader is still itself.
-    pub(crate) fn signal(&self, signal: Signal, group: bool) -> std::io::Result<()> {
-        let pid = self.origin.leader;
-        if slapos_sys::process::start_time(pid) != Some(self.origin.start) {
-            return Ok(());
-        }
-        if group {
-            slapos_sys::process::kill_group(pid, signal)
-        } else {
-            slapos_sys::process::kill(pid, signal)
-        }
-    }
-
-    fn record(&self) -> ProcessRecord {
-        ProcessRecord {
-            spec: (*self.spec).clone(),
-            state: self.machine.state(),
-            exit: self.machine.exit(),
-            error: self.machine.error().to_owned(),
-            spawn: self.origin.spawn.clone(),
-            pid: self.origin.leader,
-            start: self.origin.start,
-            started: self.started,
-            stopped: self.stopped,
-        }
-    }
-
-    /// The number that supervisor shows: the exit code, -1 for a signal or unknown.
-    pub(crate) fn exit_status(&self) -> i32 {
-        match self.machine.exit() {
-            None => 0,
-            Some(Exit::Code(code)) => code,
-            Some(Exit::Signal(_) | Exit::Unknown) => -1,
         }
     }
 }

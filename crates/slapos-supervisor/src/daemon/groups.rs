@@ -1,7 +1,8 @@
 //! Which groups are active: adding, changing and removing them, and the end of all.
 
 use super::background;
-use super::core::{Active, Id, Mood, Process, Supervisor};
+use super::core::{Active, Id, Mood, Supervisor};
+use super::process::Process;
 use super::waiters::{Goal, Item, Shape};
 use crate::definitions::{self, DefinitionError, Definitions};
 use crate::fault::{self, fault};
@@ -82,11 +83,7 @@ impl Supervisor {
             };
             programs.sort_by_key(place);
         }
-        Some(Group {
-            name: name.to_owned(),
-            priority: active.priority,
-            programs,
-        })
+        Some(Group { name: name.to_owned(), priority: active.priority, programs })
     }
 
     /// Adds a group and starts what is to start with it.
@@ -99,13 +96,9 @@ impl Supervisor {
     }
 
     pub(crate) fn add_group(&mut self, name: &str, priority: i32) {
-        let active = Active {
-            priority,
-            retiring: false,
-        };
+        let active = Active { priority, retiring: false };
         self.groups.insert(name.to_owned(), active);
-        self.groups
-            .sort_by(|_, a, _, b| a.priority.cmp(&b.priority));
+        self.groups.sort_by(|_, a, _, b| a.priority.cmp(&b.priority));
         self.ledger_is_old();
     }
 
@@ -161,11 +154,7 @@ impl Supervisor {
         }
         let chosen = |name: &String| names.is_empty() || names.contains(name);
         let mut changes = self.changes();
-        for list in [
-            &mut changes.added,
-            &mut changes.changed,
-            &mut changes.removed,
-        ] {
+        for list in [&mut changes.added, &mut changes.changed, &mut changes.removed] {
             list.retain(chosen);
         }
         let mut touched = Touched::new();
@@ -176,9 +165,7 @@ impl Supervisor {
             self.change_group(name, &mut touched);
         }
         let shape = Shape::This(self.update_answer(changes, &touched));
-        let items = touched
-            .iter()
-            .filter_map(|(id, _)| self.item(*id, Goal::Settled));
+        let items = touched.iter().filter_map(|(id, _)| self.item(*id, Goal::Settled));
         Ok((items.collect(), shape))
     }
 
@@ -284,9 +271,7 @@ impl Supervisor {
         }
         let groups = &self.groups;
         let rank = |process: &Process| {
-            let group = groups
-                .get(&process.group)
-                .map_or(999, |active| active.priority);
+            let group = groups.get(&process.group).map_or(999, |active| active.priority);
             (group, process.spec.priority)
         };
         let alive = |process: &&Process| !process.machine.state().is_down();

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::core::{Process, now_seconds};
+use super::core::now_seconds;
+use super::process::Process;
 use crate::spec::{Group, ProgramSpec};
 use crate::state::State;
 use crate::xmlrpc::Value;
@@ -79,16 +80,9 @@ pub(crate) fn config(group: &Group, spec: &ProgramSpec, in_use: bool) -> Value {
         ("group_prio", group.priority.into()),
         (
             "command",
-            shlex::try_join(spec.command.iter().map(String::as_str))
-                .unwrap_or_default()
-                .into(),
+            shlex::try_join(spec.command.iter().map(String::as_str)).unwrap_or_default().into(),
         ),
-        (
-            "directory",
-            directory
-                .map_or(String::new(), |path| path.display().to_string())
-                .into(),
-        ),
+        ("directory", directory.map_or(String::new(), |path| path.display().to_string()).into()),
         ("startsecs", i64::from(spec.startsecs).into()),
         ("startretries", i64::from(spec.startretries).into()),
         ("exitcodes", codes.into()),

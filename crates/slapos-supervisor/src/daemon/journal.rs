@@ -40,8 +40,6 @@ impl Journal {
         // What a program's name or error holds must not look like a line of ours.
         let text = text.replace('\n', "\n  ");
         // One write, so that lines of two writers do not mix.
-        let _ = self
-            .file
-            .write_all(format!("{time} {level} {text}\n").as_bytes());
+        let _ = self.file.write_all(format!("{time} {level} {text}\n").as_bytes());
     }
 }

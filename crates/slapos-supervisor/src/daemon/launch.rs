@@ -38,9 +38,7 @@ pub(crate) fn launch(job: &Job) -> Result<Launched, String> {
     let spec = &job.spec;
     let identity = identity(spec)?;
     let mut command = command(job, identity.as_ref())?;
-    let child = command
-        .spawn()
-        .map_err(|error| diagnose(spec, identity.as_ref(), &error))?;
+    let child = command.spawn().map_err(|error| diagnose(spec, identity.as_ref(), &error))?;
     let pid = child.id();
     // Nobody reaps it before this is known, so that pid and start time are surely its own.
     let pidfd = slapos_sys::process::pidfd_open(pid).map_err(|error| {
@@ -53,10 +51,8 @@ pub(crate) fn launch(job: &Job) -> Result<Launched, String> {
 
 fn command(job: &Job, identity: Option<&Identity>) -> Result<Command, String> {
     let spec = &job.spec;
-    let (program, args) = spec
-        .command
-        .split_first()
-        .ok_or_else(|| "the command is empty".to_owned())?;
+    let (program, args) =
+        spec.command.split_first().ok_or_else(|| "the command is empty".to_owned())?;
     let mut command = Command::new(program);
     command
         .args(args)
@@ -98,9 +94,7 @@ pub(crate) fn identity(spec: &ProgramSpec) -> Result<Option<Identity>, String> {
     let own = nix::unistd::geteuid().as_raw();
     if own != 0 && own != identity.uid {
         let name = identity.name;
-        return Err(format!(
-            "cannot become user {name}: the supervisor does not run as root"
-        ));
+        return Err(format!("cannot become user {name}: the supervisor does not run as root"));
     }
     Ok(Some(identity))
 }

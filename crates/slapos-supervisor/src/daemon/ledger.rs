@@ -52,11 +52,7 @@ pub(crate) struct ProcessRecord {
 impl Ledger {
     /// A ledger of this boot.
     pub(crate) fn new(groups: Vec<GroupRecord>) -> Self {
-        Self {
-            version: VERSION,
-            boot: boot_id(),
-            groups,
-        }
+        Self { version: VERSION, boot: boot_id(), groups }
     }
 
     /// Replaces the ledger at `path`. It is not synced: it is only good for this boot.
@@ -112,10 +108,7 @@ mod tests {
         assert!(Ledger::read(&path).unwrap().is_none());
         ledger().write(&path).unwrap();
         let read = Ledger::read(&path).unwrap().unwrap();
-        assert_eq!(
-            format!("{:?}", read.groups),
-            format!("{:?}", ledger().groups)
-        );
+        assert_eq!(format!("{:?}", read.groups), format!("{:?}", ledger().groups));
     }
 
     #[test]

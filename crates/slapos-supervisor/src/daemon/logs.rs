@@ -124,11 +124,7 @@ fn read_at(file: &mut File, start: u64, length: u64) -> io::Result<Vec<u8>> {
 
 /// Why a program could not append to a log at `path`, if it could not.
 pub(crate) fn check_appendable(path: &Path) -> io::Result<()> {
-    open(
-        path,
-        OpenOptions::new().append(true).create(true).mode(0o600),
-    )
-    .map(drop)
+    open(path, OpenOptions::new().append(true).create(true).mode(0o600)).map(drop)
 }
 
 /// Opens a regular file that is not a link; `None` if there is nothing.
@@ -153,12 +149,7 @@ mod tests {
     use super::*;
 
     fn log(dir: &Path, max_bytes: u64, backups: u32) -> Log {
-        Log {
-            path: dir.join("log"),
-            user: None,
-            max_bytes,
-            backups,
-        }
+        Log { path: dir.join("log"), user: None, max_bytes, backups }
     }
 
     #[test]

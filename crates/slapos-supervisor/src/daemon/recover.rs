@@ -53,8 +53,7 @@ impl Supervisor {
         });
         let found = self.tagged();
         if let Some(ledger) = ledger {
-            self.journal
-                .info("the daemon before was killed: taking over");
+            self.journal.info("the daemon before was killed: taking over");
             for group in ledger.groups {
                 self.restore_group(group, &found);
             }
@@ -77,9 +76,7 @@ impl Supervisor {
             let tag = table::tag(entry.pid)?;
             Some(Found { entry, tag })
         });
-        tagged
-            .filter(|found| found.tag.instance == self.instance)
-            .collect()
+        tagged.filter(|found| found.tag.instance == self.instance).collect()
     }
 
     fn restore_group(&mut self, group: GroupRecord, found: &[Found]) {
@@ -90,11 +87,8 @@ impl Supervisor {
             let machine = Machine::resting(policy, record.state, exit, error);
             let id = self.add_with(&group.name, record.spec.clone(), machine);
             if let Some(process) = self.processes.get_mut(&id) {
-                process.origin = Origin {
-                    leader: record.pid,
-                    start: record.start,
-                    spawn: record.spawn.clone(),
-                };
+                process.origin =
+                    Origin { leader: record.pid, start: record.start, spawn: record.spawn.clone() };
                 process.started = record.started;
                 process.stopped = record.stopped;
             }
@@ -153,11 +147,7 @@ impl Supervisor {
         }
         let age = age(origin.start);
         let seconds = i64::try_from(age.as_secs()).unwrap_or(0);
-        let started = if started == 0 {
-            now_seconds() - seconds
-        } else {
-            started
-        };
+        let started = if started == 0 { now_seconds() - seconds } else { started };
         self.attach(id, origin, Arc::new(pidfd), started);
         self.feed(id, Event::Adopted { pid, age });
         true
@@ -169,10 +159,7 @@ impl Supervisor {
         let mut strangers = Vec::new();
         for stranger in found {
             let group = &stranger.tag.group;
-            let mut named = self
-                .processes
-                .values()
-                .filter(|p| stranger.is_of(group, &p.spec));
+            let mut named = self.processes.values().filter(|p| stranger.is_of(group, &p.spec));
             let place = named.find(|process| process.group == *group);
             let doomed = match place {
                 None => true,
@@ -185,8 +172,7 @@ impl Supervisor {
             };
             if doomed {
                 let (pid, name) = (stranger.entry.pid, &stranger.tag.name);
-                self.journal
-                    .warn(&format!("{group}:{name}: ending stray process {pid}"));
+                self.journal.warn(&format!("{group}:{name}: ending stray process {pid}"));
                 strangers.push(stranger.entry);
             }
         }
@@ -205,9 +191,7 @@ fn leader_of(group: &str, record: &ProcessRecord, found: &[Found]) -> Option<Ori
             spawn: record.spawn.clone(),
         });
     }
-    let leaders = found
-        .iter()
-        .filter(|f| f.leads() && f.is_of(group, &record.spec));
+    let leaders = found.iter().filter(|f| f.leads() && f.is_of(group, &record.spec));
     let candidates = leaders.filter(|found| {
         if record.pid == 0 && !record.spawn.is_empty() {
             found.tag.spawn == record.spawn
@@ -221,11 +205,7 @@ fn leader_of(group: &str, record: &ProcessRecord, found: &[Found]) -> Option<Ori
 }
 
 fn origin(found: &Found) -> Origin {
-    Origin {
-        leader: found.entry.pid,
-        start: found.entry.start,
-        spawn: found.tag.spawn.clone(),
-    }
+    Origin { leader: found.entry.pid, start: found.entry.start, spawn: found.tag.spawn.clone() }
 }
 
 /// True if the process runs as the user that the definition names.

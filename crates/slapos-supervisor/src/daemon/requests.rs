@@ -5,10 +5,11 @@ use std::io;
 use slapos_sys::process::Signal;
 
 use super::background::with_rights_of;
-use super::core::{Id, Mood, Process, Reply, Supervisor};
+use super::core::{Id, Mood, Reply, Supervisor};
 use super::info;
 use super::journal;
 use super::logs::{self, Log};
+use super::process::Process;
 use super::waiters::{Goal, Item, Shape, Waiter};
 use crate::fault::{self, fault};
 use crate::spec::StopSignal;
@@ -76,11 +77,9 @@ impl Supervisor {
         match self.answer(call) {
             Ok(Answer::Now(value)) => drop(reply.send(Ok(value))),
             Err(fault) => drop(reply.send(Err(fault))),
-            Ok(Answer::Wait(items, shape)) => self.waiters.push(Waiter {
-                items,
-                shape,
-                reply: Some(reply),
-            }),
+            Ok(Answer::Wait(items, shape)) => {
+                self.waiters.push(Waiter { items, shape, reply: Some(reply) });
+            }
             Ok(Answer::Read(job)) => {
                 tokio::task::spawn_blocking(move || drop(reply.send(job())));
             }
@@ -197,12 +196,7 @@ impl Supervisor {
         let mut infos = Vec::new();
         for group in self.defined.values() {
             let in_use = self.groups.contains_key(&group.name);
-            infos.extend(
-                group
-                    .programs
-                    .iter()
-                    .map(|spec| info::config(group, spec, in_use)),
-            );
+            infos.extend(group.programs.iter().map(|spec| info::config(group, spec, in_use)));
         }
         Value::Array(infos)
     }
@@ -232,15 +226,8 @@ impl Supervisor {
         let id = self.find(namespec)?;
         let runs = self.processes[&id].machine.runs();
         self.start(id)?;
-        let goal = if wait {
-            Goal::Running { runs }
-        } else {
-            Goal::Nowhere
-        };
-        Ok(Answer::Wait(
-            self.item(id, goal).into_iter().collect(),
-            Shape::One,
-        ))
+        let goal = if wait { Goal::Running { runs } } else { Goal::Nowhere };
+        Ok(Answer::Wait(self.item(id, goal).into_iter().collect(), Shape::One))
     }
 
     fn stop_process(&mut self, namespec: &str, wait: bool) -> Result<Answer, Fault> {
@@ -250,10 +237,7 @@ impl Supervisor {
         let id = self.find(namespec)?;
         self.stop(id)?;
         let goal = if wait { Goal::Down } else { Goal::Nowhere };
-        Ok(Answer::Wait(
-            self.item(id, goal).into_iter().collect(),
-            Shape::One,
-        ))
+        Ok(Answer::Wait(self.item(id, goal).into_iter().collect(), Shape::One))
     }
 
     /// Starts those that are not up.
@@ -262,11 +246,7 @@ impl Supervisor {
         for id in ids {
             let runs = self.processes[&id].machine.runs();
             if self.start(id).is_ok() {
-                let goal = if wait {
-                    Goal::Running { runs }
-                } else {
-                    Goal::Nowhere
-                };
+                let goal = if wait { Goal::Running { runs } } else { Goal::Nowhere };
                 items.extend(self.item(id, goal));
             }
         }
@@ -301,10 +281,7 @@ impl Supervisor {
             if self.processes[&id].machine.pid().is_some() {
                 let outcome = self.signal(id, signal);
                 let item = self.item(id, Goal::Nowhere).into_iter();
-                items.extend(item.map(|item| Item {
-                    outcome: Some(outcome.clone()),
-                    ..item
-                }));
+                items.extend(item.map(|item| Item { outcome: Some(outcome.clone()), ..item }));
             }
         }
         Answer::Wait(items, Shape::Many)
@@ -382,9 +359,7 @@ fn whole_group(namespec: &str) -> Option<&str> {
 
 fn read(log: Log, params: &Params<'_>, first: usize) -> Result<Answer, Fault> {
     let (offset, length) = (params.number(first)?, params.number(first + 1)?);
-    let length = u64::try_from(length)
-        .ok()
-        .filter(|length| offset >= 0 || *length == 0);
+    let length = u64::try_from(length).ok().filter(|length| offset >= 0 || *length == 0);
     let length = length.ok_or_else(|| fault(fault::BAD_ARGUMENTS, "offset and length"))?;
     Ok(Answer::Read(Box::new(move || {
         let bytes = read_as(&log, || logs::read(&log.path, offset, length))?;
@@ -439,9 +414,7 @@ impl<'a> Params<'a> {
             _ => self.text(index)?.to_owned(),
         };
         let signal = text.parse::<StopSignal>();
-        signal
-            .map(|signal| signal.0)
-            .map_err(|_| fault(fault::BAD_SIGNAL, text))
+        signal.map(|signal| signal.0).map_err(|_| fault(fault::BAD_SIGNAL, text))
     }
 
     fn names(&self, index: usize) -> Result<Vec<String>, Fault> {

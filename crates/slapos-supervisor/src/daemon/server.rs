@@ -89,9 +89,7 @@ impl axum::serve::Listener for Guarded {
 
 fn is_allowed(stream: &UnixStream) -> bool {
     let own = nix::unistd::geteuid().as_raw();
-    stream
-        .peer_cred()
-        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
 }
 
 async fn call(State(outbox): State<Outbox>, body: Bytes) -> Response {

@@ -97,9 +97,7 @@ pub(crate) fn survivors(
 ) -> Vec<Entry> {
     // The number of a group or session is not given to a new process while it has members. So if
     // somebody else has the leader's number now, there are none left of ours.
-    let reused = all
-        .iter()
-        .any(|entry| entry.pid == origin.leader && entry.start != origin.start);
+    let reused = all.iter().any(|entry| entry.pid == origin.leader && entry.start != origin.start);
     let belongs = |entry: &&Entry| {
         let leader = entry.pid == origin.leader && entry.start == origin.start;
         // A descendant cannot be older than its ancestor.
@@ -136,29 +134,15 @@ mod tests {
     use super::*;
 
     fn entry(pid: u32, group: u32, session: u32, start: u64) -> Entry {
-        Entry {
-            pid,
-            group,
-            session,
-            start,
-        }
+        Entry { pid, group, session, start }
     }
 
     fn origin() -> Origin {
-        Origin {
-            leader: 10,
-            start: 100,
-            spawn: "n1".into(),
-        }
+        Origin { leader: 10, start: 100, spawn: "n1".into() }
     }
 
     fn tagged(spawn: &str) -> Option<Tag> {
-        Some(Tag {
-            instance: "i".into(),
-            group: "g".into(),
-            name: "p".into(),
-            spawn: spawn.into(),
-        })
+        Some(Tag { instance: "i".into(), group: "g".into(), name: "p".into(), spawn: spawn.into() })
     }
 
     #[test]
@@ -192,10 +176,7 @@ mod tests {
             14 => tagged("n2"),
             _ => None,
         };
-        let found: Vec<_> = survivors(&all, &origin(), tag)
-            .iter()
-            .map(|entry| entry.pid)
-            .collect();
+        let found: Vec<_> = survivors(&all, &origin(), tag).iter().map(|entry| entry.pid).collect();
         assert_eq!(found, [11, 12, 13]);
     }
 

@@ -1,6 +1,7 @@
 //! Calls whose answer has to wait until processes have come to where they were sent.
 
-use super::core::{Id, Process, Reply, Supervisor};
+use super::core::{Id, Reply, Supervisor};
+use super::process::Process;
 use crate::fault::{self, fault};
 use crate::state::State;
 use crate::xmlrpc::{Fault, Value};
@@ -92,10 +93,7 @@ fn arrival(process: Option<&Process>, item: &Item) -> Option<Result<(), Fault>> 
             let error = process.machine.error();
             Some(Err(match error {
                 "" => fault(fault::ABNORMAL_TERMINATION, process.display()),
-                error => fault(
-                    fault::SPAWN_ERROR,
-                    format!("{}: {error}", process.display()),
-                ),
+                error => fault(fault::SPAWN_ERROR, format!("{}: {error}", process.display())),
             }))
         }
     }

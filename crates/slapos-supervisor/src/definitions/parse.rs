@@ -45,11 +45,7 @@ fn group(
     programs: &mut IndexMap<&str, ProgramSpec>,
 ) -> Result<Group, ConfigError> {
     check_name(config, section, "", name)?;
-    let mut group = Group {
-        name: name.to_owned(),
-        priority: 999,
-        programs: Vec::new(),
-    };
+    let mut group = Group { name: name.to_owned(), priority: 999, programs: Vec::new() };
     for (key, value) in config.items(section) {
         match key {
             "priority" => group.priority = number(config, section, key, value)?,
@@ -178,12 +174,10 @@ fn set(
 }
 
 fn command(config: &Config, section: &str, value: &str) -> Result<Vec<String>, ConfigError> {
-    shlex::split(value)
-        .filter(|words| !words.is_empty())
-        .ok_or_else(|| {
-            let message = "the command is empty or has an unclosed quote";
-            config.error(section, "command", message)
-        })
+    shlex::split(value).filter(|words| !words.is_empty()).ok_or_else(|| {
+        let message = "the command is empty or has an unclosed quote";
+        config.error(section, "command", message)
+    })
 }
 
 fn joined_errors(
@@ -241,11 +235,9 @@ fn boolean(config: &Config, section: &str, key: &str, value: &str) -> Result<boo
     match value.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err(config.error(
-            section,
-            key,
-            format!("`{key}` must be true or false, got `{value}`"),
-        )),
+        _ => {
+            Err(config.error(section, key, format!("`{key}` must be true or false, got `{value}`")))
+        }
     }
 }
 
@@ -273,9 +265,7 @@ fn auto_restart(
 fn bytes(config: &Config, section: &str, key: &str, value: &str) -> Result<u64, ConfigError> {
     let lower = value.trim().to_ascii_lowercase();
     let units = [("kb", 10), ("mb", 20), ("gb", 30)];
-    let unit = units
-        .iter()
-        .find_map(|(unit, bits)| Some((lower.strip_suffix(unit)?, *bits)));
+    let unit = units.iter().find_map(|(unit, bits)| Some((lower.strip_suffix(unit)?, *bits)));
     let (digits, bits) = unit.unwrap_or((&lower, 0));
     let parsed: Option<u64> = digits.trim().parse().ok();
     let sized = parsed.and_then(|count: u64| count.checked_mul(1 << bits));
@@ -294,10 +284,7 @@ fn umask(config: &Config, section: &str, key: &str, value: &str) -> Result<u32, 
 }
 
 fn unknown_key(config: &Config, section: &str, key: &str, known: &[&str]) -> ConfigError {
-    let message = format!(
-        "unknown option `{key}` in [{section}]; known are {}",
-        known.join(", ")
-    );
+    let message = format!("unknown option `{key}` in [{section}]; known are {}", known.join(", "));
     config.error(section, key, message)
 }
 
@@ -308,9 +295,7 @@ pub(super) fn environment(text: &str) -> Result<IndexMap<String, String>, String
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let Some((name, after)) = rest.split_once('=') else {
-            return Err(format!(
-                "expected NAME=\"value\" in `environment`, got `{rest}`"
-            ));
+            return Err(format!("expected NAME=\"value\" in `environment`, got `{rest}`"));
         };
         let name = name.trim();
         if name.is_empty() || name.contains([',', '"', '\'', ' ']) {

@@ -55,8 +55,7 @@ fn reads_what_the_original_node_writes() {
 #[test]
 fn what_is_written_reads_like_supervisor() {
     let mut spec = ProgramSpec::new("p_web", vec!["/bin/web".into(), "a b".into(), "5%".into()]);
-    spec.environment
-        .insert("GREETING".into(), "it's \"me\"".into());
+    spec.environment.insert("GREETING".into(), "it's \"me\"".into());
     spec.stdout_logfile = Some("/p/.web.log".into());
     insta::assert_snapshot!(render("p", &[spec]).unwrap(), @r#"
     [group:p]
@@ -131,11 +130,7 @@ fn an_absent_directory_defines_nothing() {
 }
 
 fn spec() -> impl Strategy<Value = ProgramSpec> {
-    let signal = prop_oneof![
-        Just(Signal::SIGTERM),
-        Just(Signal::SIGQUIT),
-        Just(Signal::SIGUSR2)
-    ];
+    let signal = prop_oneof![Just(Signal::SIGTERM), Just(Signal::SIGQUIT), Just(Signal::SIGUSR2)];
     let restart = prop_oneof![
         Just(AutoRestart::Always),
         Just(AutoRestart::Never),

@@ -86,18 +86,9 @@ fn options(spec: &ProgramSpec) -> io::Result<Vec<(&'static str, String)>> {
         ("stopasgroup", Some(spec.stopasgroup.to_string())),
         ("killasgroup", Some(spec.killasgroup.to_string())),
         ("redirect_stderr", Some("true".to_owned())),
-        (
-            "stdout_logfile",
-            Some(path(&spec.stdout_logfile)?.unwrap_or_else(|| "NONE".to_owned())),
-        ),
-        (
-            "stdout_logfile_maxbytes",
-            Some(size(spec.stdout_logfile_maxbytes)),
-        ),
-        (
-            "stdout_logfile_backups",
-            Some(spec.stdout_logfile_backups.to_string()),
-        ),
+        ("stdout_logfile", Some(path(&spec.stdout_logfile)?.unwrap_or_else(|| "NONE".to_owned()))),
+        ("stdout_logfile_maxbytes", Some(size(spec.stdout_logfile_maxbytes))),
+        ("stdout_logfile_backups", Some(spec.stdout_logfile_backups.to_string())),
         ("umask", Some(format!("{:03o}", spec.umask))),
         ("priority", Some(spec.priority.to_string())),
     ];
@@ -107,10 +98,7 @@ fn options(spec: &ProgramSpec) -> io::Result<Vec<(&'static str, String)>> {
 
 fn command(spec: &ProgramSpec) -> io::Result<String> {
     if spec.command.is_empty() {
-        return Err(invalid(format!(
-            "program `{}` has no command",
-            spec.program
-        )));
+        return Err(invalid(format!("program `{}` has no command", spec.program)));
     }
     let words = spec.command.iter().map(String::as_str);
     shlex::try_join(words).map_err(|error| {
@@ -132,10 +120,7 @@ fn environment(spec: &ProgramSpec) -> io::Result<Option<String>> {
 
 /// In double quotes, but for the double quotes themselves, which go into single ones.
 fn quote(value: &str) -> String {
-    let pieces: Vec<_> = value
-        .split('"')
-        .map(|piece| format!("\"{piece}\""))
-        .collect();
+    let pieces: Vec<_> = value.split('"').map(|piece| format!("\"{piece}\"")).collect();
     match value.contains('"') && !value.contains('\'') {
         true => format!("'{value}'"),
         false => pieces.join("'\"'"),
@@ -144,7 +129,7 @@ fn quote(value: &str) -> String {
 
 fn size(bytes: u64) -> String {
     for (unit, bits) in [("GB", 30), ("MB", 20), ("KB", 10)] {
-        if bytes > 0 && bytes % (1 << bits) == 0 {
+        if bytes > 0 && bytes.is_multiple_of(1 << bits) {
             return format!("{}{unit}", bytes >> bits);
         }
     }

@@ -133,11 +133,7 @@ impl World {
             self.now = self.now.max(deadline);
             let before = self.machine.deadline();
             self.feed(Event::Tick);
-            assert_ne!(
-                self.machine.deadline(),
-                before,
-                "a tick at its deadline does nothing"
-            );
+            assert_ne!(self.machine.deadline(), before, "a tick at its deadline does nothing");
         }
         self.now = until;
     }
@@ -147,17 +143,10 @@ impl World {
         let step = self.machine.handle(event, self.now);
         let mut state = before;
         for transition in &step.transitions {
-            assert_eq!(
-                transition.from, state,
-                "transitions do not follow each other"
-            );
+            assert_eq!(transition.from, state, "transitions do not follow each other");
             state = transition.to;
         }
-        assert_eq!(
-            state,
-            self.machine.state(),
-            "a change of state was not told"
-        );
+        assert_eq!(state, self.machine.state(), "a change of state was not told");
         for action in step.actions {
             self.act(action);
         }

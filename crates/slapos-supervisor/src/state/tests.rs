@@ -75,13 +75,7 @@ fn a_healthy_process_is_restarted_at_once() {
     let step = machine.handle(Event::Exited(Exit::Signal(11)), secs(3600));
     assert_eq!(step.actions.last(), Some(&Action::Spawn));
     let path: Vec<_> = step.transitions.iter().map(|t| (t.from, t.to)).collect();
-    assert_eq!(
-        path,
-        [
-            (State::Running, State::Exited),
-            (State::Exited, State::Starting)
-        ]
-    );
+    assert_eq!(path, [(State::Running, State::Exited), (State::Exited, State::Starting)]);
 }
 
 #[test]
@@ -106,30 +100,17 @@ fn what_a_crash_leaves_of_its_group_is_killed() {
 #[test]
 fn a_stop_asks_then_kills_then_waits_for_the_survivors() {
     let mut machine = running(policy());
-    let ask = Action::Signal {
-        pid: PID,
-        signal: Signal::SIGTERM,
-        group: true,
-    };
+    let ask = Action::Signal { pid: PID, signal: Signal::SIGTERM, group: true };
     assert_eq!(machine.handle(Event::Stop, secs(20)).actions, [ask]);
     assert_eq!(machine.handle(Event::Tick, secs(29)).actions, []);
     assert_eq!(machine.handle(Event::Tick, secs(30)).actions, [kill(PID)]);
     let step = machine.handle(Event::Exited(Exit::Signal(9)), secs(31));
     assert_eq!(step.actions, [Action::Sweep]);
     assert_eq!(machine.state(), State::Stopping);
-    let strays = Action::SignalSurvivors {
-        signal: Signal::SIGTERM,
-        strays_only: true,
-    };
-    assert_eq!(
-        machine.handle(Event::Survivors(true), secs(31)).actions,
-        [strays]
-    );
+    let strays = Action::SignalSurvivors { signal: Signal::SIGTERM, strays_only: true };
+    assert_eq!(machine.handle(Event::Survivors(true), secs(31)).actions, [strays]);
     assert_eq!(machine.handle(Event::Survivors(true), secs(31)).actions, []);
-    assert_eq!(
-        machine.handle(Event::Tick, secs(32)).actions,
-        [kill_survivors()]
-    );
+    assert_eq!(machine.handle(Event::Tick, secs(32)).actions, [kill_survivors()]);
     machine.handle(Event::Survivors(false), secs(33));
     assert_eq!(machine.state(), State::Stopped);
 }
@@ -141,10 +122,7 @@ fn a_stop_during_the_spawn_wins() {
     assert_eq!(machine.handle(Event::Stop, secs(0)).actions, []);
     assert_eq!(machine.state(), State::Stopping);
     let step = machine.handle(Event::Spawned(PID), secs(1));
-    assert!(matches!(
-        step.actions[..],
-        [Action::Signal { pid: PID, .. }]
-    ));
+    assert!(matches!(step.actions[..], [Action::Signal { pid: PID, .. }]));
     assert_eq!(machine.state(), State::Stopping);
 }
 
@@ -153,10 +131,7 @@ fn an_adopted_process_is_not_started_again() {
     let mut machine = Machine::new(policy());
     let age = secs(100);
     machine.handle(Event::Adopted { pid: PID, age }, secs(0));
-    assert_eq!(
-        (machine.state(), machine.pid()),
-        (State::Running, Some(PID))
-    );
+    assert_eq!((machine.state(), machine.pid()), (State::Running, Some(PID)));
     assert_eq!(machine.handle(Event::Start, secs(1)).actions, []);
     let second = Event::Adopted { pid: 101, age };
     assert_eq!(machine.handle(second, secs(1)).actions, [kill(101)]);
@@ -174,9 +149,6 @@ fn what_ended_unwatched_is_treated_as_if_it_had_been_seen() {
     assert_eq!(vanish(State::Running, AutoRestart::Always), State::Backoff);
     assert_eq!(vanish(State::Running, AutoRestart::Never), State::Exited);
     assert_eq!(vanish(State::Starting, AutoRestart::Never), State::Backoff);
-    assert_eq!(
-        vanish(State::Stopping, AutoRestart::Always),
-        State::Stopping
-    );
+    assert_eq!(vanish(State::Stopping, AutoRestart::Always), State::Stopping);
     assert_eq!(vanish(State::Exited, AutoRestart::Always), State::Stopped);
 }

@@ -5,10 +5,7 @@
 //! ratios are printed; as root it runs as the user `$PEER_USER` (default `slappeer`), because it
 //! refuses root. CPU is that of the command and all its children, medians of several runs.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a benchmark runs programs directly"
-)]
+#![allow(clippy::disallowed_methods, reason = "a benchmark runs programs directly")]
 
 mod ours;
 mod peer;
@@ -36,15 +33,8 @@ struct Pass {
 }
 
 fn main() {
-    let counts: Vec<u32> = std::env::args()
-        .skip(1)
-        .filter_map(|arg| arg.parse().ok())
-        .collect();
-    let counts = if counts.is_empty() {
-        vec![1, 10, 50]
-    } else {
-        counts
-    };
+    let counts: Vec<u32> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
+    let counts = if counts.is_empty() { vec![1, 10, 50] } else { counts };
     let peer = peer::Peer::find();
     if peer.is_none() {
         println!("The Python original is not installed: no ratios. (See PEER in this benchmark.)");
@@ -63,12 +53,7 @@ fn print_row(count: u32, pass: &str, ours: Cost, theirs: Option<Cost>) {
     print!("{count:10}  {pass:6}  {wall:7.3} s  {cpu:6.3} s");
     match theirs {
         Some(their) => {
-            println!(
-                "  {:7.3} s  {:6.3} s  {:8.0}x",
-                their.wall,
-                their.cpu,
-                their.cpu / cpu
-            );
+            println!("  {:7.3} s  {:6.3} s  {:8.0}x", their.wall, their.cpu, their.cpu / cpu);
         }
         None => println!(),
     }
@@ -93,13 +78,6 @@ fn cost(command: &mut Command) -> Cost {
     let output = command.output().expect("the command can be executed");
     let wall = started.elapsed().as_secs_f64();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{said}",
-        output.status
-    );
-    Cost {
-        wall,
-        cpu: slapos_sys::process::children_cpu_seconds() - before,
-    }
+    assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+    Cost { wall, cpu: slapos_sys::process::children_cpu_seconds() - before }
 }

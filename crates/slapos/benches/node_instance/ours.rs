@@ -14,13 +14,7 @@ pub(crate) fn measure(count: u32) -> Pass {
     node.ok(&["node", "software"]);
     for index in 0..count {
         let parameter = format!("foo=bar{index}");
-        node.ok(&[
-            "request",
-            &format!("bench{index}"),
-            &software,
-            "--parameters",
-            &parameter,
-        ]);
+        node.ok(&["request", &format!("bench{index}"), &software, "--parameters", &parameter]);
     }
     node.ok(&["node", "instance"]);
     Pass {

@@ -25,14 +25,8 @@ impl Peer {
         if !slapos_testkit::is_root() {
             return Some(Self { venv, user: None });
         }
-        let known = Command::new("id")
-            .arg(&user)
-            .output()
-            .is_ok_and(|id| id.status.success());
-        known.then_some(Self {
-            venv,
-            user: Some(user),
-        })
+        let known = Command::new("id").arg(&user).output().is_ok_and(|id| id.status.success());
+        known.then_some(Self { venv, user: Some(user) })
     }
 
     /// Deploys `count` instances and measures further passes.
@@ -56,30 +50,17 @@ impl<'a> Deployment<'a> {
     fn new(peer: &'a Peer, count: u32) -> Self {
         let directory = tempfile::Builder::new().prefix("slapos-peer-").tempdir();
         let directory = directory.expect("a temporary directory can be made");
-        let mut run = Self {
-            peer,
-            directory,
-            master: None,
-        };
+        let mut run = Self { peer, directory, master: None };
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let port = port.expect("a port is free").port();
         let software = run.write_files(count, port);
-        let master = run
-            .slapos(&["proxy", "start"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
+        let master =
+            run.slapos(&["proxy", "start"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         run.master = Some(master.expect("the original's Master can be started"));
-        wait_for("the original's Master", 30, || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        });
+        wait_for("the original's Master", 30, || TcpStream::connect(("127.0.0.1", port)).ok());
         run.done(&mut run.slapos(&["node", "format", "--now"]));
         run.done(&mut run.request_all(&software, count, port));
-        for command in [
-            ["node", "software"],
-            ["node", "supervisord"],
-            ["node", "instance"],
-        ] {
+        for command in [["node", "software"], ["node", "supervisord"], ["node", "instance"]] {
             run.done(&mut run.slapos(&command));
         }
         run
@@ -149,17 +130,9 @@ database_uri = {here}/var/proxy.db
 
     fn give_to_user(&self) {
         let here = self.directory.path();
-        self.done(
-            Command::new("chmod")
-                .args(["-R", "u=rwX,g=rX,o="])
-                .arg(here),
-        );
+        self.done(Command::new("chmod").args(["-R", "u=rwX,g=rX,o="]).arg(here));
         if let Some(user) = &self.peer.user {
-            self.done(
-                Command::new("chown")
-                    .args(["-R", &format!("{user}:")])
-                    .arg(here),
-            );
+            self.done(Command::new("chown").args(["-R", &format!("{user}:")]).arg(here));
         }
     }
 
@@ -170,19 +143,13 @@ database_uri = {here}/var/proxy.db
             None => Command::new(program),
             Some(user) => {
                 let mut command = Command::new("setpriv");
-                command
-                    .args(["--reuid", user, "--regid", user, "--init-groups"])
-                    .arg(program);
+                command.args(["--reuid", user, "--regid", user, "--init-groups"]).arg(program);
                 command
             }
         };
         let config = self.path("etc/slapos.cfg");
-        command
-            .current_dir(self.directory.path())
-            .env("HOME", self.directory.path());
-        command
-            .env("SLAPOS_CONFIGURATION", &config)
-            .env("SLAPOS_CLIENT_CONFIGURATION", &config);
+        command.current_dir(self.directory.path()).env("HOME", self.directory.path());
+        command.env("SLAPOS_CONFIGURATION", &config).env("SLAPOS_CLIENT_CONFIGURATION", &config);
         command
     }
 
@@ -212,11 +179,7 @@ for i in range({count}):
     fn done(&self, command: &mut Command) {
         let output = command.output().expect("the original can be executed");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{command:?}: {}\n{said}",
-            output.status
-        );
+        assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
     }
 }
 

@@ -17,12 +17,7 @@ pub(crate) fn supply(global: &Global, supply: &Supply) -> Result<u8, NodeError> 
 }
 
 pub(crate) fn remove(global: &Global, supply: &Supply) -> Result<u8, NodeError> {
-    set_software(
-        global,
-        supply,
-        SoftwareState::Destroyed,
-        "is to be removed from",
-    )
+    set_software(global, supply, SoftwareState::Destroyed, "is to be removed from")
 }
 
 fn set_software(
@@ -45,9 +40,7 @@ fn set_software(
     master(&config)?.supply(&url, &computer, state)?;
     match global.json {
         true => say_json(&json!({ "software-url": url, "computer": computer, "state": state })),
-        false => say(&format!(
-            "{url} {words} {computer}; `slapos node software` does it."
-        )),
+        false => say(&format!("{url} {words} {computer}; `slapos node software` does it.")),
     }
     Ok(0)
 }
@@ -85,9 +78,7 @@ pub(super) fn ask(
         wanted.software_type.clone_from(&existing.software_type);
     }
     if !wanted.sla.contains_key("computer_guid") {
-        wanted
-            .sla
-            .insert("computer_guid".to_owned(), config.computer_id.to_string());
+        wanted.sla.insert("computer_guid".to_owned(), config.computer_id.to_string());
     }
     master.request(&wanted)?.ok_or_else(|| {
         NodeError::user("the Master has not allocated the instance yet")
@@ -100,9 +91,7 @@ fn unique(pairs: &[(String, String)]) -> Result<IndexMap<String, String>, NodeEr
     let mut map = IndexMap::new();
     for (key, value) in pairs {
         if map.insert(key.clone(), value.clone()).is_some() {
-            return Err(NodeError::user(format!(
-                "the parameter `{key}` is given twice"
-            )));
+            return Err(NodeError::user(format!("the parameter `{key}` is given twice")));
         }
     }
     Ok(map)
@@ -121,15 +110,9 @@ fn show_answer(global: &Global, name: &str, answer: &InstanceAnswer) {
             "connection-parameters": answer.connection,
         }));
     }
-    say(&format!(
-        "Instance requested.\nState is : {}.",
-        answer.state
-    ));
+    say(&format!("Instance requested.\nState is : {}.", answer.state));
     say("Connection parameters of instance are:");
-    answer
-        .connection
-        .iter()
-        .for_each(|(key, value)| say(&format!("  {key} = {value}")));
+    answer.connection.iter().for_each(|(key, value)| say(&format!("  {key} = {value}")));
     say("You can rerun the command to get up-to-date information.");
 }
 

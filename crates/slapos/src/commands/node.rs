@@ -24,19 +24,12 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
                 dry_run: run.dry_run,
                 parallel: *jobs,
             };
-            with_node(global, &config, |node| {
-                software::run(node, &options).map(|()| 0)
-            })
+            with_node(global, &config, |node| software::run(node, &options).map(|()| 0))
         }
         Node::Instance { run, only } => {
-            let options = instance::Options {
-                only: only.clone(),
-                all: run.all,
-                dry_run: run.dry_run,
-            };
-            with_node(global, &config, |node| {
-                instance::run(node, &options).map(|()| 0)
-            })
+            let options =
+                instance::Options { only: only.clone(), all: run.all, dry_run: run.dry_run };
+            with_node(global, &config, |node| instance::run(node, &options).map(|()| 0))
         }
         Node::Report => with_node(global, &config, |node| report::run(node).map(|()| 0)),
         Node::Promise { only } => {
@@ -59,12 +52,7 @@ fn show_promises(global: &Global, results: &[promises::PartitionPromises]) {
                 partition.partition.clone(),
                 promise.title.clone(),
                 promise_state(promise.failed).to_owned(),
-                promise
-                    .message
-                    .lines()
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
+                promise.message.lines().next().unwrap_or_default().to_owned(),
             ]);
         }
     }

@@ -23,21 +23,13 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
 
 fn start(config: &NodeConfig) -> Result<u8, NodeError> {
     let Some(proxy) = &config.proxy else {
-        return Err(
-            NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
-                .hint("add the section with host, port and database_uri"),
-        );
+        return Err(NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
+            .hint("add the section with host, port and database_uri"));
     };
     ensure_token(config)?;
-    let token = config
-        .master_token_file
-        .as_deref()
-        .map(read_token)
-        .transpose()?;
+    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
     let Some(token) = token else {
-        return Err(NodeError::user(
-            "the Master has no token, and it trusts nobody without",
-        ));
+        return Err(NodeError::user("the Master has no token, and it trusts nobody without"));
     };
     let master = MasterConfig {
         host: proxy.host.clone(),
@@ -47,10 +39,8 @@ fn start(config: &NodeConfig) -> Result<u8, NodeError> {
         computer_id: config.computer_id.clone(),
         local_software_release_root: "/".into(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| NodeError::user(format!("cannot start: {error}")))?;
     runtime
         .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
@@ -93,15 +83,8 @@ fn show_overview(global: &Global, show: &Show, overview: &Overview) {
 fn computers(overview: &Overview) -> Table {
     let mut table = Table::new(&["computer", "address", "formatted at"]);
     for computer in &overview.computers {
-        let formatted = computer
-            .formatted_at
-            .clone()
-            .unwrap_or_else(|| "never".to_owned());
-        table.row([
-            computer.reference.to_string(),
-            computer.address.clone(),
-            formatted,
-        ]);
+        let formatted = computer.formatted_at.clone().unwrap_or_else(|| "never".to_owned());
+        table.row([computer.reference.to_string(), computer.address.clone(), formatted]);
     }
     table
 }
@@ -121,14 +104,8 @@ fn software(overview: &Overview) -> Table {
 }
 
 fn partitions(overview: &Overview) -> Table {
-    let mut table = Table::new(&[
-        "computer",
-        "partition",
-        "instance",
-        "type",
-        "wanted",
-        "reported",
-    ]);
+    let mut table =
+        Table::new(&["computer", "partition", "instance", "type", "wanted", "reported"]);
     for instance in &overview.instances {
         table.row([
             instance.computer.to_string(),
@@ -160,11 +137,7 @@ fn params(overview: &Overview) -> Table {
 fn network(overview: &Overview) -> Table {
     let mut table = Table::new(&["computer", "partition", "addresses"]);
     for partition in &overview.partitions {
-        let addresses: Vec<_> = partition
-            .ip_list
-            .iter()
-            .map(|(_, ip)| ip.to_string())
-            .collect();
+        let addresses: Vec<_> = partition.ip_list.iter().map(|(_, ip)| ip.to_string()).collect();
         table.row([
             partition.computer.to_string(),
             partition.reference.to_string(),

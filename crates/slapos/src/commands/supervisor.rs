@@ -16,9 +16,7 @@ const PATIENCE: Option<Duration> = Some(Duration::from_secs(90));
 
 pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Result<u8, NodeError> {
     if let Node::Supervisord { nodaemon: true } = command {
-        return run_daemon(&Paths::new(&config.instance_root))
-            .map(|()| 0)
-            .map_err(words);
+        return run_daemon(&Paths::new(&config.instance_root)).map(|()| 0).map_err(words);
     }
     let client = with_node(global, config, supervisor)?;
     match command {
@@ -36,9 +34,7 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
 }
 
 fn control(global: &Global, client: &Client, words: &[String]) -> Result<u8, NodeError> {
-    let (action, names) = words
-        .split_first()
-        .map_or(("", &[][..]), |(a, n)| (a.as_str(), n));
+    let (action, names) = words.split_first().map_or(("", &[][..]), |(a, n)| (a.as_str(), n));
     match action {
         "status" => status(global, client, names),
         "start" | "stop" => each(names, |name| act(client, action, name)),
@@ -80,9 +76,7 @@ fn each(
     mut act: impl FnMut(&str) -> Result<(), NodeError>,
 ) -> Result<u8, NodeError> {
     if names.is_empty() {
-        return Err(NodeError::user(
-            "name a service as GROUP:NAME, a group as GROUP:*, or all",
-        ));
+        return Err(NodeError::user("name a service as GROUP:NAME, a group as GROUP:*, or all"));
     }
     names.iter().try_for_each(|name| act(name))?;
     Ok(0)
@@ -106,10 +100,7 @@ fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, Node
     let mut processes = client.all_process_info().map_err(words)?;
     processes.retain(|process| names.is_empty() || names.iter().any(|name| is(process, name)));
     if processes.is_empty() && !names.is_empty() {
-        return Err(NodeError::user(format!(
-            "there is no service {}",
-            names.join(", ")
-        )));
+        return Err(NodeError::user(format!("there is no service {}", names.join(", "))));
     }
     if global.json {
         let list: Vec<_> = processes

@@ -16,13 +16,9 @@ use crate::output::{Table, say, say_json};
 use crate::place;
 
 pub(crate) fn up(global: &Global, up: &Up) -> Result<u8, NodeError> {
-    let url = up
-        .software
-        .as_deref()
-        .map(place::software_url)
-        .transpose()?;
+    let url = up.software.as_deref().map(place::software_url).transpose()?;
     if global.cfg.is_none() {
-        ensure_config(&place::layout(global), up.partitions)?;
+        ensure_config(&place::layout(global), up.partitions, up.port)?;
     }
     let config = place::config(global)?;
     let _lock = take_lock("slapos up", &config.file.with_extension("lock"))?;
@@ -46,39 +42,19 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
     let master = node.master()?;
     master.supply(url, &node.config.computer_id, SoftwareState::Available)?;
     let only = vec![url.as_str().to_owned()];
-    software::run(
-        node,
-        &software::Options {
-            only,
-            parallel: up.jobs,
-            ..Default::default()
-        },
-    )?;
+    software::run(node, &software::Options { only, parallel: up.jobs, ..Default::default() })?;
     let name = instance_name(up, url);
     let mut wanted = InstanceRequest::new(name.as_str(), url.clone());
     wanted.state = Some(InstanceState::Started);
     let answer = client::ask(node.config, &master, wanted, &up.wish)?;
-    node.reporter
-        .note(&name, &format!("is in {}", answer.partition));
+    node.reporter.note(&name, &format!("is in {}", answer.partition));
     let only = vec![answer.partition.to_string()];
-    tolerate_promises(instance::run(
-        node,
-        &instance::Options {
-            only,
-            ..Default::default()
-        },
-    ))
+    tolerate_promises(instance::run(node, &instance::Options { only, ..Default::default() }))
 }
 
 /// `node software` and `node instance` for all that was asked for before.
 fn resume(node: &Node<'_>, up: &Up) -> Result<(), NodeError> {
-    software::run(
-        node,
-        &software::Options {
-            parallel: up.jobs,
-            ..Default::default()
-        },
-    )?;
+    software::run(node, &software::Options { parallel: up.jobs, ..Default::default() })?;
     instance::run(node, &instance::Options::default())
 }
 
@@ -112,9 +88,7 @@ fn show(global: &Global, node: &Node<'_>, name: Option<&str>) -> Result<u8, Node
         documents.push((instance, promises.collect::<Vec<_>>()));
     }
     if global.json {
-        let documents = documents
-            .iter()
-            .map(|(instance, promises)| document(instance, promises));
+        let documents = documents.iter().map(|(instance, promises)| document(instance, promises));
         let mut documents: Vec<_> = documents.collect();
         match (name, documents.len()) {
             (Some(_), 1) => say_json(&documents.remove(0)),
@@ -124,9 +98,7 @@ fn show(global: &Global, node: &Node<'_>, name: Option<&str>) -> Result<u8, Node
     }
     match documents.is_empty() {
         true => say("The node is up; there is no instance. `slapos up SOFTWARE` makes one."),
-        false => documents
-            .iter()
-            .for_each(|(instance, promises)| say(&text(instance, promises))),
+        false => documents.iter().for_each(|(instance, promises)| say(&text(instance, promises))),
     }
     Ok(code)
 }
@@ -194,9 +166,7 @@ pub(crate) fn down(global: &Global) -> Result<u8, NodeError> {
 pub(crate) fn destroy(global: &Global, name: &str) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     let _lock = take_lock("slapos up", &config.file.with_extension("lock"))?;
-    with_node(global, &config, |node| {
-        destroy_instance(node, &config, name)
-    })?;
+    with_node(global, &config, |node| destroy_instance(node, &config, name))?;
     match global.json {
         true => say_json(&json!({ "destroyed": name })),
         false => say(&format!("{name} is destroyed.")),
@@ -212,19 +182,11 @@ fn destroy_instance(node: &Node<'_>, config: &NodeConfig, name: &str) -> Result<
     wanted.software_type = info.software_type;
     wanted.parameters = info.parameters;
     wanted.state = Some(InstanceState::Destroyed);
-    wanted
-        .sla
-        .insert("computer_guid".to_owned(), config.computer_id.to_string());
+    wanted.sla.insert("computer_guid".to_owned(), config.computer_id.to_string());
     let answer = master.request(&wanted)?;
     if let Some(answer) = answer {
         let only = vec![answer.partition.to_string()];
-        instance::run(
-            node,
-            &instance::Options {
-                only,
-                ..Default::default()
-            },
-        )?;
+        instance::run(node, &instance::Options { only, ..Default::default() })?;
     }
     report::run(node)
 }

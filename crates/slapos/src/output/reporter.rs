@@ -10,7 +10,7 @@ use jiff::Zoned;
 use slapos_node::worker::Event;
 use slapos_node::{NodeError, Reporter};
 
-use super::{colour, describe};
+use super::{body, colour};
 
 /// Parts that take less are only worth a line with `-v`, seconds.
 const WORTH_A_LINE: f64 = 0.2;
@@ -38,11 +38,8 @@ impl Watch {
     }
 
     fn line(&self, mark: &str, paint: &str, subject: &str, text: &str) {
-        let (start, dim, off) = if self.colour {
-            (paint, "\x1b[2m", "\x1b[0m")
-        } else {
-            ("", "", "")
-        };
+        let (start, dim, off) =
+            if self.colour { (paint, "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
         match &self.bars {
             Some(bars) => {
                 let _ = bars.println(format!("{start}{mark}{off} {dim}{subject}{off} {text}"));
@@ -72,19 +69,13 @@ impl Watch {
         bar.set_prefix(part.to_owned());
         bar.set_message(text);
         bar.enable_steady_tick(Duration::from_millis(100));
-        let mut running = self
-            .running
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut running = self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         running.insert((subject.to_owned(), part.to_owned()), bar);
     }
 
     fn with_bar(&self, subject: &str, part: &str, end: bool, act: impl FnOnce(&ProgressBar)) {
         let key = (subject.to_owned(), part.to_owned());
-        let mut running = self
-            .running
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut running = self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(bar) = running.get(&key) {
             act(bar);
         }
@@ -111,33 +102,19 @@ impl Reporter for Watch {
     }
 
     fn failed(&self, subject: &str, error: &NodeError) {
-        self.line(
-            "ERROR",
-            "\x1b[31m",
-            subject,
-            describe(error, false).trim_end(),
-        );
+        self.line("ERROR", "\x1b[31m", subject, body(error, false).trim_end());
     }
 
     fn part(&self, subject: &str, event: &Event) {
         match event {
-            Event::PlanMade {
-                install,
-                update,
-                keep,
-                remove,
-            } => {
+            Event::PlanMade { install, update, keep, remove } => {
                 if self.verbose {
                     self.info(subject, &format!(
                         "parts: {install} to install, {update} to update, {keep} to keep, {remove} to remove"
                     ));
                 }
             }
-            Event::PartStarted {
-                part,
-                action,
-                reason,
-            } => {
+            Event::PartStarted { part, action, reason } => {
                 self.start(subject, part, reason.clone());
                 if self.verbose {
                     self.info(subject, &format!("{action} {part}: {reason}"));

@@ -11,21 +11,21 @@ use slapos_sys::process::{Command, Signal};
 use slapos_sys::user::Identity;
 
 /// How long anything may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An instance root; its daemon and all that it supervises are killed when it is dropped.
-pub struct Node {
+pub(crate) struct Node {
     dir: tempfile::TempDir,
-    pub paths: Paths,
+    pub(crate) paths: Paths,
 }
 
 impl Node {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::below("inst")
     }
 
     /// With the instance root at `name` in the temporary directory.
-    pub fn below(name: &str) -> Self {
+    pub(crate) fn below(name: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Other users must get at what is theirs.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -35,29 +35,29 @@ impl Node {
         Self { dir, paths }
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.paths.root()
     }
 
     /// A file beside the instance root.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The log that a program gets from [`Node::define`] if it names none.
-    pub fn log_of(&self, name: &str) -> PathBuf {
+    pub(crate) fn log_of(&self, name: &str) -> PathBuf {
         self.file(&format!(".{name}.log"))
     }
 
     /// A directory that belongs to `user`.
-    pub fn directory_of(&self, user: &Identity) -> PathBuf {
+    pub(crate) fn directory_of(&self, user: &Identity) -> PathBuf {
         let path = self.file(&format!("home-{}", user.name));
         std::fs::create_dir(&path).unwrap();
         slapos_sys::user::chown(&path, user).unwrap();
         path
     }
 
-    pub fn define(&self, group: &str, specs: &[ProgramSpec]) {
+    pub(crate) fn define(&self, group: &str, specs: &[ProgramSpec]) {
         let with_logs = specs.iter().cloned().map(|mut spec| {
             let log = self.log_of(&spec.process_name);
             spec.stdout_logfile.get_or_insert(log);
@@ -69,7 +69,7 @@ impl Node {
     }
 
     /// A client of its daemon, which is started if it does not run.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let exe = std::env::current_exe().unwrap();
         let root = self.root().to_str().unwrap();
         let mut args = DAEMON_ARGS.to_vec();
@@ -78,13 +78,13 @@ impl Node {
     }
 
     /// The command that runs a daemon in the foreground.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(DAEMON_ARGS).arg(self.root());
         command
     }
 
-    pub fn await_state(&self, namespec: &str, state: State) {
+    pub(crate) fn await_state(&self, namespec: &str, state: State) {
         let client = self.client();
         eventually(&format!("{namespec} {state:?}"), || {
             let info = client.process_info(namespec).ok()?;
@@ -92,11 +92,11 @@ impl Node {
         });
     }
 
-    pub fn kill(&self, pid: u32) {
+    pub(crate) fn kill(&self, pid: u32) {
         self.signal(pid, Signal::SIGKILL);
     }
 
-    pub fn signal(&self, pid: u32, signal: Signal) {
+    pub(crate) fn signal(&self, pid: u32, signal: Signal) {
         slapos_sys::process::kill(pid, signal).unwrap();
     }
 }
@@ -117,10 +117,9 @@ impl Drop for Node {
 
 /// A shell script as a service that starts only when told, counts as running at once, and is
 /// stopped and killed with its group.
-pub fn service(name: &str, script: &str) -> ProgramSpec {
+pub(crate) fn service(name: &str, script: &str) -> ProgramSpec {
     let mut spec = ProgramSpec::new(name, sh(script));
-    spec.environment
-        .insert("PATH".into(), "/usr/bin:/bin".into());
+    spec.environment.insert("PATH".into(), "/usr/bin:/bin".into());
     spec.autostart = false;
     spec.autorestart = AutoRestart::Never;
     spec.startsecs = 0;
@@ -129,16 +128,13 @@ pub fn service(name: &str, script: &str) -> ProgramSpec {
     spec
 }
 
-pub fn sh(script: &str) -> Vec<String> {
-    let script = script
-        .replace('\n', "; ")
-        .replace("&;", "&")
-        .replace("& ;", "&");
+pub(crate) fn sh(script: &str) -> Vec<String> {
+    let script = script.replace('\n', "; ").replace("&;", "&").replace("& ;", "&");
     vec!["/bin/sh".into(), "-c".into(), script]
 }
 
 /// Waits until `look` finds something.
-pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -150,13 +146,13 @@ pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
 }
 
 /// True while the process runs and is no zombie.
-pub fn alive(pid: u32) -> bool {
+pub(crate) fn alive(pid: u32) -> bool {
     let start = slapos_sys::process::start_time(pid);
     start.is_some_and(|start| slapos_sys::process::alive(pid, start))
 }
 
 /// The number in a file that another process is about to write.
-pub fn number_in(path: &Path) -> u32 {
+pub(crate) fn number_in(path: &Path) -> u32 {
     eventually(&path.display().to_string(), || {
         std::fs::read_to_string(path).ok()?.trim().parse().ok()
     })

@@ -1,0 +1,42 @@
+//! The files of an inner profile: those of this machine, and those that it extends from elsewhere.
+
+use std::io::ErrorKind;
+
+use slapos_profile::{Files, Location, ReadError};
+use slapos_sources::{Fetcher, Silent, Source, SourceUrl};
+
+/// Reads local files in place and brings the others through the fetcher. A profile elsewhere has
+/// no checksum (its author changes it at will), so it is taken as it comes.
+pub(super) struct ProfileFiles<'f> {
+    fetcher: &'f Fetcher,
+}
+
+impl<'f> ProfileFiles<'f> {
+    pub(super) fn new(fetcher: &'f Fetcher) -> Self {
+        Self { fetcher }
+    }
+
+    fn download(&self, at: &Location) -> Result<std::path::PathBuf, ReadError> {
+        let other = |error: String| ReadError::Other(error);
+        let url: Result<SourceUrl, _> = at.to_string().parse();
+        let url = url.map_err(|error: slapos_sources::SpellingError| other(error.to_string()))?;
+        let source = Source::new(url).allow_unverified();
+        let fetched = self.fetcher.fetch(&source, &Silent);
+        let fetched = fetched.map_err(|error| other(error.to_string()))?;
+        Ok(fetched.path)
+    }
+}
+
+impl Files for ProfileFiles<'_> {
+    fn read(&self, at: &Location) -> Result<String, ReadError> {
+        let path = match at.as_path() {
+            Some(path) => path.to_owned(),
+            None => self.download(at)?,
+        };
+        let local = &self.fetcher.config().local;
+        local.read_to_string(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => ReadError::NotFound,
+            _ => ReadError::Other(error.to_string()),
+        })
+    }
+}

@@ -1,0 +1,462 @@
+//! The recipe with real profiles, run by the engine in a temporary directory.
+
+#![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use indexmap::IndexMap;
+use slapos_engine::{BuildError, Buildout, Event, Settings};
+use slapos_profile::{Location, Profile};
+use slapos_slap::{ComputerPartition, PartitionPort, PortError};
+use slapos_sources::{Fetcher, FetcherConfig};
+
+use super::ProfileFiles;
+use crate::{Ports, registry};
+
+/// The outer profile: one inner profile per type, one of them made by another part.
+const OUTER: &str = "\
+[buildout]
+parts = switch
+eggs-directory = /opt/eggs
+
+[slap-configuration]
+recipe = slapos.cookbook:slapconfiguration
+configuration.greeting = Hello
+
+[slap-connection]
+server-url = http://master/$${not:a-reference}
+
+[made]
+recipe = slapos.recipe.template:jinja2
+output = ${buildout:directory}/made.cfg
+url = ${buildout:directory}/made.cfg.in
+context = key type slap-configuration:slap-software-type
+
+[switch]
+recipe = slapos.cookbook:switch-softwaretype
+default = made:output
+other = other.cfg
+";
+
+/// Writes the greeting; itself a template.
+const MADE: &str = "\
+[buildout]
+parts = page
+
+[page]
+recipe = slapos.recipe.template:jinja2
+output = ${buildout:directory}/page
+inline = {% raw %}{{ greeting }} from {{ url }}{% endraw %} ({{ type }})
+context =
+  key greeting slap-configuration:configuration.greeting
+  key url slap-connection:server-url
+";
+
+const OTHER: &str = "\
+[buildout]
+parts = note
+
+[note]
+recipe = slapos.recipe.template
+output = ${buildout:directory}/note
+inline = eggs in ${buildout:eggs-directory}
+";
+
+struct Master(ComputerPartition);
+
+impl PartitionPort for Master {
+    fn partition(&self) -> &ComputerPartition {
+        &self.0
+    }
+
+    fn publish(&self, _connection: &IndexMap<String, String>) -> Result<(), PortError> {
+        Err(PortError("nothing is published here".to_owned()))
+    }
+}
+
+/// A partition with its instance profiles.
+struct Instance {
+    root: tempfile::TempDir,
+    partition: ComputerPartition,
+}
+
+impl Instance {
+    fn new(software_type: &str) -> Self {
+        let mut partition = ComputerPartition::free("COMP-1".into(), "slappart0".into());
+        partition.software_type = software_type.to_owned();
+        let root = tempfile::tempdir().unwrap();
+        let this = Self { root, partition };
+        this.write("instance.cfg", OUTER);
+        this.write("made.cfg.in", MADE);
+        this.write("other.cfg", OTHER);
+        this
+    }
+
+    fn with_inner(profile: &str) -> Self {
+        let this = Self::new("other");
+        this.write("other.cfg", profile);
+        this
+    }
+
+    fn parameter(&mut self, name: &str, value: &str) {
+        let parameters = &mut self.partition.parameters;
+        parameters.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    fn buildout(&self) -> Result<Buildout, BuildError> {
+        let mut config = FetcherConfig::new(self.path("cache"));
+        (config.offline, config.by_hash) = (true, false);
+        let fetcher = Arc::new(Fetcher::new(config));
+        let main = Location::from_path(&self.path("instance.cfg")).unwrap();
+        let profile = Profile::load(&main, &ProfileFiles::new(&fetcher), &[])?;
+        let slap: Arc<dyn PartitionPort> = Arc::new(Master(self.partition.clone()));
+        let slap = Some(slap);
+        let recipes = Arc::new(registry(Ports { fetcher, slap }));
+        let settings = Settings::new(self.root.path());
+        Ok(Buildout::new(profile, recipes, settings))
+    }
+
+    fn plan(&self) -> String {
+        self.clean(&self.buildout().unwrap().plan().unwrap().to_string())
+    }
+
+    /// Deploys, and tells what was done with which part.
+    fn deploy(&self) -> Result<Vec<String>, BuildError> {
+        let mut buildout = self.buildout()?;
+        let plan = buildout.plan()?;
+        let events = Mutex::new(Vec::new());
+        let note = |event: &Event| {
+            let text = match event {
+                Event::PartStarted { part, action, .. } => format!("{action} {part}"),
+                Event::PartFailed { part, .. } => format!("failed {part}"),
+                Event::Warning { text, .. } => format!("warning {text}"),
+                _ => return,
+            };
+            events.lock().unwrap().push(text);
+        };
+        buildout.execute(&plan, &note)?;
+        Ok(events.into_inner().unwrap())
+    }
+
+    fn error(&self) -> String {
+        match self.deploy() {
+            Ok(events) => panic!("nothing failed: {events:?}"),
+            Err(BuildError::Profile(error)) => self.clean(&error.render(false)),
+            Err(error) => self.clean(&error.to_string()),
+        }
+    }
+
+    fn clean(&self, text: &str) -> String {
+        text.replace(&*self.root.path().to_string_lossy(), "ROOT")
+    }
+}
+
+#[test]
+fn the_profile_of_the_type_is_made_and_run() {
+    let instance = Instance::new("default");
+    let done = instance.deploy().unwrap();
+    let expected = ["install slap-configuration", "install made", "install switch", "install page"];
+    assert_eq!(done, expected);
+    assert_eq!(instance.read("page"), "Hello from http://master/${not:a-reference} (default)");
+    assert!(instance.exists(".slapos/installed-switch.json"));
+}
+
+#[test]
+fn another_type_is_another_profile_and_takes_the_first_one_away() {
+    let mut instance = Instance::new("default");
+    instance.deploy().unwrap();
+    instance.partition.software_type = "other".to_owned();
+    let done = instance.deploy().unwrap();
+    assert_eq!(done[1..4], ["install switch", "install note", "remove page"]);
+    assert_eq!(instance.read("note"), "eggs in /opt/eggs");
+    assert!(!instance.exists("page"));
+}
+
+#[test]
+fn the_two_names_of_the_default_type_stand_for_each_other() {
+    let instance = Instance::new("RootSoftwareInstance");
+    instance.deploy().unwrap();
+    assert!(instance.exists("page"));
+    let instance = Instance::new("default");
+    instance.write("instance.cfg", &OUTER.replace("default = ", "RootSoftwareInstance = "));
+    instance.deploy().unwrap();
+    assert!(instance.exists("page"));
+}
+
+#[test]
+fn a_type_that_is_not_there_is_refused_whatever_it_is_called() {
+    insta::assert_snapshot!(Instance::new("othr").error(), @r#"
+    error: there is no software type `othr`, which the instance is to have
+      --> ROOT/instance.cfg:19:10
+       |
+    19 | recipe = slapos.cookbook:switch-softwaretype
+       |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: did you mean `other`?
+    "#);
+    insta::assert_snapshot!(Instance::new("recipe").error(), @r#"
+    error: there is no software type `recipe`, which the instance is to have
+      --> ROOT/instance.cfg:19:10
+       |
+    19 | recipe = slapos.cookbook:switch-softwaretype
+       |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: the software types are: default, other
+    "#);
+}
+
+#[test]
+fn what_the_master_says_is_never_substituted() {
+    let mut instance = Instance::new("default");
+    let hostile = [
+        "${slap-connection:server-url}",
+        "$${slap-connection:server-url}",
+        "$$${slap-connection:server-url}",
+        "several\n  lines\n[page]\noutput = /etc/passwd\n${nowhere:x}",
+        "!py!'${a:b}'",
+        "$",
+        "",
+    ];
+    for value in hostile {
+        instance.parameter("greeting", value);
+        instance.deploy().unwrap();
+        let page = instance.read("page");
+        let greeting = page.split(" from http:").next().unwrap();
+        assert_eq!(greeting, value);
+    }
+}
+
+#[test]
+fn frozen_values_reach_references_and_macros_unchanged() {
+    let mut instance = Instance::with_inner(
+        "\
+[buildout]
+parts = note slap-configuration
+
+[slap-configuration]
+recipe = slapos.cookbook:slapconfiguration
+configuration.own = of the inner profile
+
+[copy]
+<= slap-configuration
+
+[note]
+recipe = slapos.recipe.template
+output = ${buildout:directory}/note
+inline =
+  ${slap-configuration:configuration.greeting} ${slap-configuration:configuration.own}
+  ${copy:configuration.greeting}
+",
+    );
+    instance.parameter("greeting", "${a:b}");
+    instance.deploy().unwrap();
+    assert_eq!(instance.read("note"), "${a:b} of the inner profile\n${a:b}");
+}
+
+#[test]
+fn a_second_run_has_nothing_to_do() {
+    let instance = Instance::new("default");
+    instance.deploy().unwrap();
+    insta::assert_snapshot!(instance.plan(), @"nothing to do");
+    assert_eq!(instance.deploy().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_changed_parameter_renders_again() {
+    let mut instance = Instance::new("default");
+    instance.deploy().unwrap();
+    instance.parameter("greeting", "Salut");
+    let done = instance.deploy().unwrap();
+    assert!(done.contains(&"install page".to_owned()), "{done:?}");
+    assert!(instance.read("page").starts_with("Salut from"));
+}
+
+#[test]
+fn work_inside_alone_is_planned_and_done() {
+    let instance = Instance::new("default");
+    instance.deploy().unwrap();
+    std::fs::remove_file(instance.path("page")).unwrap();
+    insta::assert_snapshot!(instance.plan(), @r#"
+    update  switch: install page: ROOT/page is missing
+    2 parts are kept
+    "#);
+    assert_eq!(instance.deploy().unwrap(), ["update switch", "install page"]);
+    assert!(instance.exists("page"));
+    std::fs::remove_file(instance.path("made.cfg")).unwrap();
+    let done = instance.deploy().unwrap();
+    assert_eq!(done, ["install made", "update switch"]);
+}
+
+#[test]
+fn what_is_made_before_is_used_although_nothing_refers_to_it() {
+    let instance = Instance::new("other");
+    let before = "\
+[before]
+recipe = slapos.recipe.template
+output = ${buildout:directory}/text
+inline = TEXT
+";
+    let outer = OUTER.replace("parts = switch", "parts = before switch") + before;
+    instance.write("instance.cfg", &outer.replace("TEXT", "one"));
+    let note = OTHER.replace("inline = eggs in ${buildout:eggs-directory}", "url = text");
+    instance.write("other.cfg", &note);
+    instance.deploy().unwrap();
+    assert_eq!(instance.read("note"), "one");
+    instance.write("instance.cfg", &outer.replace("TEXT", "two"));
+    instance.deploy().unwrap();
+    assert_eq!(instance.read("note"), "two");
+}
+
+#[test]
+fn a_mistake_inside_is_shown_where_it_is() {
+    let inner = OTHER.replace("${buildout:eggs-directory}", "${nowhere:x}");
+    insta::assert_snapshot!(Instance::with_inner(&inner).error(), @r#"
+    part `switch` failed: ROOT/other.cfg:7: there is no section [nowhere]
+      defined at: ROOT/instance.cfg:18
+        error: there is no section [nowhere]
+         --> ROOT/other.cfg:7:20
+          |
+        7 | inline = eggs in ${nowhere:x}
+          |                    ^^^^^^^ no such section
+    "#);
+    let instance = Instance::new("other");
+    std::fs::remove_file(instance.path("other.cfg")).unwrap();
+    insta::assert_snapshot!(instance.error(), @r#"
+    part `switch` failed: there is no file ROOT/other.cfg
+      defined at: ROOT/instance.cfg:18
+      help: `other` names that profile
+    "#);
+    let instance = Instance::with_inner("[buildout]\nextends = nothing.cfg\n");
+    insta::assert_snapshot!(instance.error(), @r#"
+    part `switch` failed: ROOT/other.cfg:2: there is no file ROOT/nothing.cfg
+      defined at: ROOT/instance.cfg:18
+        error: there is no file ROOT/nothing.cfg
+         --> ROOT/other.cfg:2:11
+          |
+        2 | extends = nothing.cfg
+          |           ^^^^^^^^^^^ not found
+          |
+          = help: did you mean `ROOT/other.cfg`?
+    "#);
+}
+
+#[test]
+fn a_part_that_fails_inside_is_shown_whole() {
+    let instance = Instance::with_inner(
+        "\
+[buildout]
+parts = broken
+
+[broken]
+recipe = plone.recipe.command
+command = echo first; echo second >&2; exit 3
+stop-on-error = true
+",
+    );
+    insta::assert_snapshot!(instance.error(), @r#"
+    part `switch` failed: part `broken` of ROOT/other.cfg failed
+      defined at: ROOT/instance.cfg:18
+        part `broken` failed: the command ended with status 3
+          defined at: ROOT/other.cfg:4
+          command: echo first; echo second >&2; exit 3
+          log: ROOT/.slapos/log/broken.log, which ends with:
+            | $ echo first; echo second >&2; exit 3
+            | first
+            | second
+    "#);
+    assert!(instance.exists(".slapos/log/broken.log"));
+    instance.write("other.cfg", OTHER);
+    instance.deploy().unwrap();
+    assert!(instance.exists("note"));
+}
+
+#[test]
+fn inner_parts_go_with_the_profile_or_with_the_part() {
+    let instance = Instance::new("other");
+    instance.deploy().unwrap();
+    instance.write("other.cfg", "[buildout]\nparts =\n");
+    assert_eq!(instance.deploy().unwrap(), ["update switch", "remove note"]);
+    assert!(!instance.exists("note"));
+
+    instance.write("other.cfg", OTHER);
+    instance.deploy().unwrap();
+    instance.write("instance.cfg", "[buildout]\nparts =\n");
+    let done = instance.deploy().unwrap();
+    assert_eq!(done, ["remove switch", "remove note", "remove slap-configuration"]);
+    assert!(!instance.exists("note") && !instance.exists(".slapos/installed-switch.json"));
+}
+
+#[test]
+fn a_part_may_move_between_the_profiles() {
+    let instance = Instance::new("other");
+    instance.deploy().unwrap();
+    let note = &OTHER[OTHER.find("[note]").unwrap()..];
+    let outside = OUTER.replace("parts = switch", "parts = note switch") + note;
+    instance.write("instance.cfg", &outside);
+    instance.write("other.cfg", "[buildout]\nparts =\n");
+    instance.deploy().unwrap();
+    assert!(instance.exists("note"));
+    instance.write("instance.cfg", OUTER);
+    instance.write("other.cfg", OTHER);
+    instance.deploy().unwrap();
+    assert!(instance.exists("note"));
+    instance.write(
+        "instance.cfg",
+        &OUTER.replace("[switch]", "[renamed]").replace("parts = switch", "parts = renamed"),
+    );
+    instance.deploy().unwrap();
+    assert!(instance.exists("note") && instance.exists(".slapos/installed-renamed.json"));
+    assert!(!instance.exists(".slapos/installed-switch.json"));
+}
+
+#[test]
+fn a_profile_that_leads_to_itself_is_refused() {
+    let instance =
+        Instance::with_inner(&OUTER.replace("other.cfg", "${buildout:directory}/other.cfg"));
+    let error = instance.error();
+    assert!(error.contains("part `switch` runs too many buildouts inside each other"), "{error}");
+    assert!(error.contains("ROOT/other.cfg:"), "{error}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let refused = |from: &str, to: &str| {
+        let instance = Instance::new("other");
+        instance.write("instance.cfg", &OUTER.replace(from, to));
+        let error = instance.error();
+        error.lines().next().unwrap_or_default().to_owned()
+    };
+    let lines = [
+        refused("[slap-configuration]", "[slap]"),
+        refused("recipe = slapos.cookbook:slapconfiguration", "x = y"),
+        refused("other.cfg", "mad:output"),
+        refused("other.cfg", "made:outptu"),
+        refused("other.cfg", ""),
+        refused("other = ", "override = x\nother = "),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    error: part `switch` needs a section [slap-configuration]
+    error: section [slap-configuration] has no option `slap-software-type`
+    error: there is no section [mad]
+    error: section [made] has no option `outptu`
+    error: `other` names no profile
+    error: `override` is not possible in this version
+    "#);
+}

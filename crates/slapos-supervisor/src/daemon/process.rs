@@ -1,0 +1,99 @@
+//! One supervised process: its machine, who it is, and what was put off.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use slapos_sys::process::Signal;
+
+use super::ledger::ProcessRecord;
+use super::logs::Log;
+use super::table::Origin;
+use crate::spec::ProgramSpec;
+use crate::state::{Exit, Machine};
+
+/// One supervised process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) group: String,
+    pub(crate) spec: Arc<ProgramSpec>,
+    pub(crate) machine: Machine,
+    /// The last spawn.
+    pub(crate) origin: Origin,
+    /// The descriptor of the leader while it lives.
+    pub(crate) leader: Option<Arc<OwnedFd>>,
+    /// Seconds since 1970; 0: never.
+    pub(crate) started: i64,
+    pub(crate) stopped: i64,
+    pub(crate) next: Next,
+}
+
+/// What is to be done with a process once it is at rest.
+#[derive(Debug, Default)]
+pub(crate) struct Next {
+    /// It gets this definition.
+    pub(crate) spec: Option<Arc<ProgramSpec>>,
+    /// It is started.
+    pub(crate) start: bool,
+    /// It is forgotten.
+    pub(crate) remove: bool,
+}
+
+impl Next {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.spec.is_none() && !self.start && !self.remove
+    }
+}
+
+impl Process {
+    /// `group:name`, as people write it.
+    pub(crate) fn display(&self) -> String {
+        format!("{}:{}", self.group, self.spec.process_name)
+    }
+
+    /// The process's log, if it has one.
+    pub(crate) fn log(&self) -> Option<Log> {
+        Some(Log {
+            path: self.spec.stdout_logfile.clone()?,
+            user: self.spec.user.clone(),
+            max_bytes: self.spec.stdout_logfile_maxbytes,
+            backups: self.spec.stdout_logfile_backups,
+        })
+    }
+
+    /// Sends a signal to the leader or its group, provided that the leader is still itself.
+    pub(crate) fn signal(&self, signal: Signal, group: bool) -> std::io::Result<()> {
+        let pid = self.origin.leader;
+        if slapos_sys::process::start_time(pid) != Some(self.origin.start) {
+            return Ok(());
+        }
+        if group {
+            slapos_sys::process::kill_group(pid, signal)
+        } else {
+            slapos_sys::process::kill(pid, signal)
+        }
+    }
+
+    /// What a successor must know of it.
+    pub(crate) fn record(&self) -> ProcessRecord {
+        ProcessRecord {
+            spec: (*self.spec).clone(),
+            state: self.machine.state(),
+            exit: self.machine.exit(),
+            error: self.machine.error().to_owned(),
+            spawn: self.origin.spawn.clone(),
+            pid: self.origin.leader,
+            start: self.origin.start,
+            started: self.started,
+            stopped: self.stopped,
+        }
+    }
+
+    /// The number that supervisor shows: the exit code, -1 for a signal or unknown.
+    pub(crate) fn exit_status(&self) -> i32 {
+        match self.machine.exit() {
+            None => 0,
+            Some(Exit::Code(code)) => code,
+            Some(Exit::Signal(_) | Exit::Unknown) => -1,
+        }
+    }
+}

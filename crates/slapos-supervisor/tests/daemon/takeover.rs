@@ -1,0 +1,147 @@
+//! One daemon at a time, and what the next one finds.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use slapos_supervisor::state::State;
+use slapos_supervisor::{AutoRestart, ProcessInfo};
+
+use crate::support::{Node, PATIENCE, alive, eventually, service};
+
+#[test]
+fn a_killed_daemon_is_succeeded_by_one_that_adopts() {
+    let node = Node::new();
+    let mut keep = service("keep", "exec sleep 1000");
+    keep.autostart = true;
+    keep.autorestart = AutoRestart::Always;
+    let mut gone = service("gone", "exec sleep 1000");
+    gone.autorestart = AutoRestart::Never;
+    let idle = service("idle", "exec sleep 1000");
+    node.define("p", &[keep, gone, idle]);
+    let client = node.client();
+    client.start("p:gone", Some(PATIENCE)).unwrap();
+    node.await_state("p:keep", State::Running);
+    let daemon = client.pid().unwrap();
+    let pid_of = |name: &str| client.process_info(name).unwrap().pid;
+    let (keep, gone) = (pid_of("p:keep").unwrap(), pid_of("p:gone").unwrap());
+    // The ledger is written a moment after a change.
+    std::thread::sleep(Duration::from_millis(100));
+    node.kill(daemon);
+    eventually("the daemon's end", || (!alive(daemon)).then_some(()));
+    node.kill(gone);
+    assert!(alive(keep));
+    node.client();
+    assert_eq!(pid_of("p:keep"), Some(keep));
+    assert_eq!(client.process_info("p:gone").unwrap().state, State::Exited);
+    assert_eq!(client.process_info("p:idle").unwrap().state, State::Stopped);
+    // An adopted process is watched and stopped like any other.
+    node.kill(keep);
+    let new = eventually("a new process", || pid_of("p:keep").filter(|pid| *pid != keep));
+    client.stop("p:keep", Some(PATIENCE)).unwrap();
+    assert!(!alive(new));
+}
+
+#[test]
+fn without_a_ledger_processes_are_found_by_their_tag() {
+    let node = Node::new();
+    let mut keep = service("keep", "exec sleep 1000");
+    keep.autostart = true;
+    node.define("p", &[keep]);
+    node.define("q", &[service("orphan", "exec sleep 1000")]);
+    let client = node.client();
+    client.start("q:orphan", Some(PATIENCE)).unwrap();
+    node.await_state("p:keep", State::Running);
+    let pid_of = |name: &str| client.process_info(name).unwrap().pid.unwrap();
+    let (keep, orphan) = (pid_of("p:keep"), pid_of("q:orphan"));
+    let daemon = client.pid().unwrap();
+    node.kill(daemon);
+    eventually("the daemon's end", || (!alive(daemon)).then_some(()));
+    std::fs::remove_file(node.paths.state()).unwrap();
+    slapos_supervisor::remove_group(&node.paths.conf_dir(), "q").unwrap();
+    node.client();
+    assert_eq!(pid_of("p:keep"), keep);
+    // Nothing defines it any more, and nobody would watch it.
+    eventually("the orphan's end", || (!alive(orphan)).then_some(()));
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_racing_callers_get_one() {
+    let node = Node::new();
+    let pids: Vec<u32> = std::thread::scope(|scope| {
+        let callers: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| node.client().pid().unwrap())).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    });
+    assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
+    let output = node.command().output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains(&format!("already runs for {}", node.root().display())), "{text}");
+    assert!(text.contains(&format!("(pid {})", pids[0])), "{text}");
+    let mode = std::fs::metadata(node.paths.socket()).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_socket_path_longer_than_the_kernel_takes() {
+    let node = Node::below(&format!("{}/{}", "a".repeat(80), "b".repeat(80)));
+    node.define("p", &[service("web", "exec sleep 1000")]);
+    let client = node.client();
+    client.start("p:web", Some(PATIENCE)).unwrap();
+    client.shutdown(Some(PATIENCE)).unwrap();
+    assert!(!node.paths.socket().exists());
+}
+
+#[test]
+fn a_daemon_killed_in_the_middle_of_starts_leaves_one_of_each() {
+    const SERVICES: usize = 20;
+    let node = Node::new();
+    let mark = node.file("").display().to_string();
+    let specs: Vec<_> = (0..SERVICES)
+        .map(|number| {
+            let mut spec = service(&format!("s{number}"), "");
+            let file = node.file(&format!("{number}"));
+            std::fs::write(&file, "").unwrap();
+            spec.command = ["/usr/bin/tail", "-f", file.to_str().unwrap()].map(String::from).into();
+            spec.startsecs = 1;
+            spec.autostart = true;
+            spec
+        })
+        .collect();
+    node.define("p", &specs);
+    for round in 0..6 {
+        let client = node.client();
+        let daemon = client.pid().unwrap();
+        client.start_group("p", None).unwrap();
+        std::thread::sleep(Duration::from_millis(round));
+        node.kill(daemon);
+        eventually("the daemon's end", || (!alive(daemon)).then_some(()));
+        let client = node.client();
+        let all_run = |infos: &[ProcessInfo]| infos.iter().all(|i| i.state == State::Running);
+        client.start_group("p", None).unwrap();
+        client.wait(PATIENCE, all_run).unwrap();
+        let infos = client.all_process_info().unwrap();
+        let mut told: Vec<u32> = infos.iter().filter_map(|info| info.pid).collect();
+        told.sort_unstable();
+        let mut running = leaders_with(&mark);
+        running.sort_unstable();
+        assert_eq!(told, running, "round {round}");
+        assert_eq!(running.len(), SERVICES);
+        if round % 2 == 0 {
+            client.stop_group("p", Some(PATIENCE)).unwrap();
+            assert!(leaders_with(&mark).is_empty());
+        }
+    }
+}
+
+/// The `tail`s whose command line holds `mark`.
+fn leaders_with(mark: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let marked = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.starts_with("/usr/bin/tail\0") && line.contains(mark) && alive(*pid)
+    };
+    pids.filter(marked).collect()
+}
