@@ -283,6 +283,15 @@ impl LedgerWriter {
     /// Recorded paths of `part` that no other part's path is or lies below, in this ledger or in
     /// another one of the directory.
     pub(crate) fn own_paths(&self, part: &str) -> Vec<PathBuf> {
+        let mut paths = self.replaceable_paths(part);
+        let unsaved = self.lock();
+        paths.retain(|path| !unsaved.ledger.is_needed_by_another(part, path));
+        paths
+    }
+
+    /// Recorded paths of `part` that may go before it is made again: what other parts of this
+    /// ledger have inside them is made again, too. Other ledgers of the directory are not asked.
+    pub(crate) fn replaceable_paths(&self, part: &str) -> Vec<PathBuf> {
         let unsaved = self.lock();
         let Some(entry) = unsaved.ledger.parts.get(part) else {
             return Vec::new();
@@ -293,10 +302,7 @@ impl LedgerWriter {
         } else {
             nested::recorded(&self.root, &self.path, &mut elsewhere);
         }
-        let free = |path: &&PathBuf| {
-            !unsaved.ledger.is_needed_by_another(part, path)
-                && !elsewhere.iter().any(|other| other.starts_with(path))
-        };
+        let free = |path: &&PathBuf| !elsewhere.iter().any(|other| other.starts_with(path));
         entry.paths.iter().filter(free).cloned().collect()
     }
 

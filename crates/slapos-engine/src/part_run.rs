@@ -96,7 +96,7 @@ fn install(
         };
         run.ledger.begin(&prepared.name, &prepared.fingerprint, claims);
         run.ledger.save().map_err(|error| PartError::new(error.to_string()))?;
-        for path in run.ledger.own_paths(&prepared.name) {
+        for path in run.ledger.replaceable_paths(&prepared.name) {
             remove(run, &path)?;
         }
     }

@@ -264,13 +264,21 @@ fn follow_the_outer(steps: &mut [Step], ledger: &Ledger) {
         .filter_map(|step| Some((step, paths(step)?)))
         .flat_map(|(step, paths)| paths.iter().map(|path| (step.part.clone(), path.clone())))
         .collect();
-    for step in steps.iter_mut().filter(|step| step.action != Action::Install) {
-        let inside = outer.iter().find(|(_, around)| {
+    let order: Vec<String> = steps.iter().map(|step| step.part.clone()).collect();
+    for (index, step) in steps.iter_mut().enumerate() {
+        let is_inside = |around: &Path| {
             paths(step).is_some_and(|own| own.iter().any(|path| path.starts_with(around)))
-        });
-        if let Some((part, _)) = inside {
+        };
+        let around = outer.iter().find(|(part, path)| *part != step.part && is_inside(path));
+        let Some((part, _)) = around else {
+            continue;
+        };
+        if step.action != Action::Install {
             step.action = Action::Install;
             step.reasons = vec![Reason::InsideOf { part: part.clone() }];
+        }
+        if order[..index].contains(part) && !step.after.contains(part) {
+            step.after.push(part.clone());
         }
     }
 }

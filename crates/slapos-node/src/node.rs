@@ -1,5 +1,7 @@
 //! A node at work: its configuration, its Master, its clock and who watches.
 
+use std::time::Duration;
+
 use slapos_engine::Event;
 use slapos_slap::{Computer, DEFAULT_TIMEOUT, SlapClient};
 use slapos_supervisor::Paths;
@@ -87,8 +89,13 @@ pub fn take_lock(what: &str, lock: &std::path::Path) -> Result<FileLock, NodeErr
 /// # Errors
 /// When the token's file cannot be read, or the URL is none.
 pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
+    master_within(config, DEFAULT_TIMEOUT)
+}
+
+/// The same; each call takes at most `limit`.
+pub(crate) fn master_within(config: &NodeConfig, limit: Duration) -> Result<SlapClient, NodeError> {
     let token = config.master_token_file.as_deref().map(read_token).transpose()?;
-    Ok(SlapClient::new(&config.master_url, token, DEFAULT_TIMEOUT)?)
+    Ok(SlapClient::new(&config.master_url, token, limit)?)
 }
 
 /// The token in the file at `path`.

@@ -12,7 +12,7 @@ use slapos_sys::{fs, process, random, user};
 
 use crate::config::{DEFAULT_FILE, NodeConfig};
 use crate::error::{IoContext, NodeError};
-use crate::node::Node;
+use crate::node::{Node, master_within};
 use crate::services;
 
 /// The supervisor's name for the embedded Master, as in the original.
@@ -21,6 +21,8 @@ pub const MASTER_PROGRAM: &str = "slapproxy";
 const FIRST_PORT: u16 = 5000;
 /// How long the Master may take to answer after it was started.
 const MASTER_START: Duration = Duration::from_secs(15);
+/// How long it may take to answer one call in that time.
+const MASTER_PING: Duration = Duration::from_secs(2);
 /// How long all services may take to end.
 const SHUT_DOWN: Duration = Duration::from_secs(120);
 
@@ -172,21 +174,18 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
         .context("define the Master in", &conf)?;
     let supervisor = services::supervisor(node)?;
     supervisor.update(Some(MASTER_PROGRAM), MASTER_START).map_err(supervisor_error)?;
-    let master = node.master()?;
+    let master = master_within(node.config, MASTER_PING)?;
     let deadline = Instant::now() + MASTER_START;
     loop {
+        let info = supervisor.process_info(MASTER_PROGRAM).map_err(supervisor_error)?;
+        if matches!(info.state, State::Backoff | State::Fatal) || Instant::now() > deadline {
+            return Err(master_failed(node));
+        }
         match master.ping() {
             Ok(()) => return Ok(()),
             Err(error) if !error.is_temporary() => return Err(error.into()),
-            Err(_) => {}
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
-        let given_up = supervisor
-            .process_info(MASTER_PROGRAM)
-            .is_ok_and(|info| matches!(info.state, State::Backoff | State::Fatal));
-        if given_up || Instant::now() > deadline {
-            return Err(master_failed(node));
-        }
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -534,6 +534,12 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_open_files_is_limited_on_request() {
+        let output = sh("ulimit -Sn; ulimit -Hn").open_files(64, 128).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "64\n128\n");
+    }
+
+    #[test]
     fn a_process_is_named_by_pid_and_start_time() {
         let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
         let start = start_time(child.id()).unwrap();
