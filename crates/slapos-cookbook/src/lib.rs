@@ -12,6 +12,7 @@ mod command;
 mod common;
 mod download;
 mod download_unpacked;
+mod files;
 mod free_port;
 mod jinja;
 mod mkdirectory;
@@ -27,4 +28,5 @@ mod testing;
 mod wrapper;
 
 pub use common::literal::{Literal, LiteralError};
+pub use files::ProfileFiles;
 pub use registry::{Ports, Registry, registry};

@@ -20,7 +20,6 @@
 //! buildout; when this part goes, all of them go with it. (Not so when the part stays and gets
 //! another recipe: then they stay.)
 
-mod files;
 #[cfg(test)]
 mod tests;
 
@@ -37,8 +36,8 @@ use slapos_slap::DEFAULT_SOFTWARE_TYPE;
 use slapos_sources::Fetcher;
 
 use crate::common::Literal;
+use crate::files::ProfileFiles;
 use crate::registry::Registry;
-use files::ProfileFiles;
 
 /// Name of the recipe.
 pub(crate) const NAME: &str = "slapos.cookbook:switch-softwaretype";

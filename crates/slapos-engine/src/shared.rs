@@ -103,6 +103,9 @@ impl SharedPart {
         let marker = self.location.join(BUILDING);
         fs::remove_tree(&marker).map_err(|error| PartError::io("remove", &marker, &error))?;
         let seal = self.location.join(SEAL);
+        // The seal must not reach the disk before what it vouches for.
+        fs::sync_filesystem(&self.location)
+            .map_err(|error| PartError::io("bring to disk", &self.location, &error))?;
         fs::write_atomic(&seal, self.signature.as_bytes(), 0o644)
             .map_err(|error| PartError::io("write", &seal, &error))?;
         fs::make_read_only(&self.location)

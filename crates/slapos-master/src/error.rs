@@ -112,10 +112,6 @@ impl From<sqlx::Error> for StoreError {
                 .is_some_and(|code| code & 0xff == 5),
             _ => false,
         };
-        if locked {
-            StoreError::Busy(error)
-        } else {
-            StoreError::Database(error)
-        }
+        if locked { StoreError::Busy(error) } else { StoreError::Database(error) }
     }
 }

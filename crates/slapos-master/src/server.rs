@@ -72,15 +72,9 @@ impl Master {
         }
         let clock = Arc::new(SystemClock);
         let store = Store::open(&config.database, config.computer_id, clock).await?;
-        store
-            .rebase(&config.local_software_release_root, Path::exists)
-            .await?;
+        store.rebase(&config.local_software_release_root, Path::exists).await?;
         let app = Arc::new(App::new(store, &config.token)?);
-        Ok(Master {
-            listener,
-            address,
-            app,
-        })
+        Ok(Master { listener, address, app })
     }
 
     /// Where it listens, with the real port.

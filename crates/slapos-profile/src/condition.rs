@@ -27,11 +27,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     fn new(at: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
-            at,
-            message: message.into(),
-            help: None,
-        }
+        Self { at, message: message.into(), help: None }
     }
 }
 
@@ -119,10 +115,7 @@ impl Value {
 /// Compares dotted numbers; missing ones are zero, anything else ends the comparison.
 fn compare_versions(a: &str, b: &str) -> Ordering {
     let numbers = |text: &str| -> Vec<u64> {
-        text.trim()
-            .split('.')
-            .map_while(|part| part.parse().ok())
-            .collect()
+        text.trim().split('.').map_while(|part| part.parse().ok()).collect()
     };
     let (a, b) = (numbers(a), numbers(b));
     let at = |v: &[u64], i: usize| v.get(i).copied().unwrap_or(0);
@@ -144,19 +137,11 @@ impl Environment {
             Node::Not(inner) => Ok(Value::Bool(!self.evaluate(inner)?.is_true())),
             Node::And(left, right) => {
                 let left = self.evaluate(left)?;
-                if left.is_true() {
-                    self.evaluate(right)
-                } else {
-                    Ok(left)
-                }
+                if left.is_true() { self.evaluate(right) } else { Ok(left) }
             }
             Node::Or(left, right) => {
                 let left = self.evaluate(left)?;
-                if left.is_true() {
-                    Ok(left)
-                } else {
-                    self.evaluate(right)
-                }
+                if left.is_true() { Ok(left) } else { self.evaluate(right) }
             }
             Node::Compare(first, rest) => self.compare(first, rest),
             Node::Index(base, index) => {
@@ -204,10 +189,8 @@ impl Environment {
     }
 
     fn call(&self, expr: &Expr, function: &Expr, arguments: &[Expr]) -> Result<Value, Problem> {
-        let values: Result<Vec<Value>, Problem> = arguments
-            .iter()
-            .map(|argument| self.evaluate(argument))
-            .collect();
+        let values: Result<Vec<Value>, Problem> =
+            arguments.iter().map(|argument| self.evaluate(argument)).collect();
         // The function is judged first: an unknown one is the better message.
         let (base, name) = match &function.node {
             Node::Path(path) => {
@@ -242,11 +225,7 @@ fn unknown(expr: &Expr, name: &str) -> Problem {
     let message = format!("`{name}` is not known in the condition of a section");
     let known = "conditions know names such as linux, bits64, python3, platform.machine(), \
                  sys.version_info and sys.platform";
-    Problem {
-        at: expr.at.clone(),
-        message,
-        help: help.or_else(|| Some(known.to_owned())),
-    }
+    Problem { at: expr.at.clone(), message, help: help.or_else(|| Some(known.to_owned())) }
 }
 
 /// `base[index]`, negative indices from the end.
@@ -256,8 +235,7 @@ fn item(base: &Value, index: &Value) -> Option<Value> {
         Value::Sequence(items) => items.get(position(index.as_int()?, items.len())).cloned(),
         _ => {
             let text: Vec<char> = base.as_str()?.chars().collect();
-            text.get(position(index.as_int()?, text.len()))
-                .map(|c| Value::Str(c.to_string()))
+            text.get(position(index.as_int()?, text.len())).map(|c| Value::Str(c.to_string()))
         }
     }
 }
@@ -280,11 +258,7 @@ fn slice(base: &Value, from: Option<i64>, to: Option<i64>) -> Option<Value> {
 
 fn position(index: i64, length: usize) -> usize {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
-    let index = if index < 0 {
-        (index.saturating_add(length)).max(0)
-    } else {
-        index
-    };
+    let index = if index < 0 { (index.saturating_add(length)).max(0) } else { index };
     usize::try_from(index).unwrap_or(usize::MAX)
 }
 

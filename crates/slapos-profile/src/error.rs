@@ -170,10 +170,7 @@ impl ProfileError {
     /// `path:line` of the mistake, if known.
     #[must_use]
     pub fn location(&self) -> Option<String> {
-        self.0
-            .place
-            .as_ref()
-            .map(|place| format!("{}:{}", place.name, place.line))
+        self.0.place.as_ref().map(|place| format!("{}:{}", place.name, place.line))
     }
 
     /// Several lines for a person: message, source line with a caret, notes, help. With `color`,
@@ -187,34 +184,18 @@ impl ProfileError {
         }
         let mut notes: Vec<String> = d.notes.clone();
         if d.callers > MAX_CALLERS {
-            notes.push(format!(
-                "and {} more sections need it",
-                d.callers - MAX_CALLERS
-            ));
+            notes.push(format!("and {} more sections need it", d.callers - MAX_CALLERS));
         }
         group = group.elements(notes.iter().map(|n| Element::from(Level::NOTE.message(n))));
         group = group.elements(d.help.iter().map(|h| Element::from(Level::HELP.message(h))));
-        let renderer = if color {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])
     }
 
     fn snippet<'a>(&'a self, place: &'a Place) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-        let primary = AnnotationKind::Primary
-            .span(place.range())
-            .label(self.0.label.as_deref());
-        let others = self
-            .0
-            .others
-            .iter()
-            .map(|o| AnnotationKind::Context.span(o.range()));
-        Snippet::source(&*place.text)
-            .path(&place.name)
-            .annotation(primary)
-            .annotations(others)
+        let primary = AnnotationKind::Primary.span(place.range()).label(self.0.label.as_deref());
+        let others = self.0.others.iter().map(|o| AnnotationKind::Context.span(o.range()));
+        Snippet::source(&*place.text).path(&place.name).annotation(primary).annotations(others)
     }
 }
 

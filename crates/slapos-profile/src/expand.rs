@@ -32,11 +32,7 @@ impl Profile {
         if !has_macros(section, raw) {
             return Ok(Cow::Borrowed(raw));
         }
-        let mut expansion = Expansion {
-            profile: self,
-            path: Vec::new(),
-            done: HashMap::new(),
-        };
+        let mut expansion = Expansion { profile: self, path: Vec::new(), done: HashMap::new() };
         expansion.section(section, raw).map(Cow::Owned)
     }
 }
@@ -85,11 +81,7 @@ impl<'p> Expansion<'p> {
         apply(&mut options, own);
         options.shift_remove(MACRO);
         self.path.pop();
-        let section = Section {
-            options,
-            header: raw.header,
-            pending: Vec::new(),
-        };
+        let section = Section { options, header: raw.header, pending: Vec::new() };
         self.done.insert(name, section.clone());
         Ok(section)
     }
@@ -135,10 +127,7 @@ impl<'p> Expansion<'p> {
 
 /// The options of a section as plain assignments.
 fn as_changes(options: IndexMap<String, OptionValue>) -> Vec<(String, Operator, OptionValue)> {
-    options
-        .into_iter()
-        .map(|(name, value)| (name, Operator::Set, value))
-        .collect()
+    options.into_iter().map(|(name, value)| (name, Operator::Set, value)).collect()
 }
 
 #[cfg(test)]

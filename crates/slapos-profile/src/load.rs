@@ -126,9 +126,7 @@ impl<'a> Loader<'a> {
         if let Some(path) = directory.as_path() {
             defaults.push_str(&format!("directory = {}\n", path.display()));
         }
-        let file = loader
-            .sources
-            .add("<defaults>".to_owned(), None, &defaults, None);
+        let file = loader.sources.add("<defaults>".to_owned(), None, &defaults, None);
         let scanned = scan(&loader.sources, file, &loader.environment)?;
         merge(&mut loader.sections, scanned);
         loader.order.push(file);
@@ -146,14 +144,9 @@ impl<'a> Loader<'a> {
             let message = format!("more than {MAX_DEPTH} files extend each other");
             return Err(self.fail(ErrorKind::TooDeep, message, from));
         }
-        let text = self
-            .files
-            .read(at)
-            .map_err(|e| self.unreadable(at, &e, from))?;
+        let text = self.files.read(at).map_err(|e| self.unreadable(at, &e, from))?;
         let extended_at = from.map(|reference| reference.span);
-        let file = self
-            .sources
-            .add(at.to_string(), Some(at.clone()), &text, extended_at);
+        let file = self.sources.add(at.to_string(), Some(at.clone()), &text, extended_at);
         self.visits.insert(at.clone(), Visit::Open);
         self.path.push((at.clone(), extended_at));
         self.text(file, &at.parent())?;
@@ -204,17 +197,13 @@ impl<'a> Loader<'a> {
     }
 
     fn refuse_obsolete(&self, buildout: &FileSection) -> Result<(), ProfileError> {
-        let refused = buildout
-            .entries
-            .values()
-            .find_map(|entry| match entry.name.as_str() {
-                "extended-by" => Some((entry, "`extended-by` is no longer supported")),
-                "extends" if entry.op != Operator::Set => Some((
-                    entry,
-                    "`extends` can only be set: each file names what it extends itself",
-                )),
-                _ => None,
-            });
+        let refused = buildout.entries.values().find_map(|entry| match entry.name.as_str() {
+            "extended-by" => Some((entry, "`extended-by` is no longer supported")),
+            "extends" if entry.op != Operator::Set => {
+                Some((entry, "`extends` can only be set: each file names what it extends itself"))
+            }
+            _ => None,
+        });
         let Some((entry, message)) = refused else {
             return Ok(());
         };
@@ -241,11 +230,7 @@ impl<'a> Loader<'a> {
             merge(&mut self.sections, sections);
             self.order.push(file);
         }
-        Ok(Profile {
-            sources: self.sources,
-            order: self.order,
-            sections: self.sections,
-        })
+        Ok(Profile { sources: self.sources, order: self.order, sections: self.sections })
     }
 
     fn fail(&self, kind: ErrorKind, message: String, from: Option<&Reference<'_>>) -> ProfileError {
@@ -257,20 +242,14 @@ impl<'a> Loader<'a> {
     }
 
     fn circular(&self, at: &Location, from: Option<&Reference<'_>>) -> ProfileError {
-        let start = self
-            .path
-            .iter()
-            .position(|(step, _)| step == at)
-            .unwrap_or(0);
+        let start = self.path.iter().position(|(step, _)| step == at).unwrap_or(0);
         let message = format!("{at} extends itself");
         let mut error = self.fail(ErrorKind::CircularExtends, message, from);
         error = error.label("leads back to where it began");
         // The chain of `extends` is the cycle, so it is shown once, from the start of the cycle.
         error = error.without_notes();
-        let mut names: Vec<String> = self.path[start..]
-            .iter()
-            .map(|(step, _)| step.to_string())
-            .collect();
+        let mut names: Vec<String> =
+            self.path[start..].iter().map(|(step, _)| step.to_string()).collect();
         names.push(at.to_string());
         let spans = self.path[start..].iter().skip(1).map(|(_, span)| *span);
         let spans = spans.chain([from.map(|r| r.span)]);
@@ -306,12 +285,7 @@ impl<'a> Loader<'a> {
         }
         // Guesses are only tried on disk: a download each would be slow and surprising.
         let directory = (!at.is_url()).then(|| {
-            let base = self
-                .sources
-                .get(from.span.file)?
-                .location
-                .as_ref()?
-                .parent();
+            let base = self.sources.get(from.span.file)?.location.as_ref()?.parent();
             (!base.is_url()).then_some(base)
         });
         if let Some(base) = directory.flatten() {
@@ -325,9 +299,7 @@ impl<'a> Loader<'a> {
             ];
             let exists = |guess: &&String| {
                 !guess.is_empty()
-                    && base
-                        .join(guess)
-                        .is_ok_and(|there| self.files.read(&there).is_ok())
+                    && base.join(guess).is_ok_and(|there| self.files.read(&there).is_ok())
             };
             if let Some(found) = guesses.iter().find(exists) {
                 return Some(format!("did you mean `{found}`?"));
@@ -348,11 +320,7 @@ fn references(extends: &Entry) -> Vec<Reference<'_>> {
             let word = &rest[start..];
             let end = word.find(char::is_whitespace).unwrap_or(word.len());
             let column = origin.column as usize + (line.len() - word.len());
-            found.push(Reference {
-                text: &word[..end],
-                span: origin.span,
-                column,
-            });
+            found.push(Reference { text: &word[..end], span: origin.span, column });
             rest = &word[end..];
         }
     }
@@ -361,10 +329,7 @@ fn references(extends: &Entry) -> Vec<Reference<'_>> {
 
 /// Gives a section that asks for it the directory of its file.
 fn add_base_location(section: &mut FileSection, base: &Location) {
-    let user = section
-        .entries
-        .values()
-        .find(|e| e.value.contains(BASE_LOCATION_REFERENCE));
+    let user = section.entries.values().find(|e| e.value.contains(BASE_LOCATION_REFERENCE));
     let Some(span) = user.map(|entry| entry.span) else {
         return;
     };
@@ -405,10 +370,7 @@ fn write_assignments(
         let count = u32::try_from(a.value.split('\n').count()).unwrap_or(u32::MAX);
         let first = u32::try_from(start.len()).unwrap_or(u32::MAX);
         let lines = (0..count).map(|n| LineOrigin {
-            span: Span {
-                file,
-                line: line + n,
-            },
+            span: Span { file, line: line + n },
             column: if n == 0 { first } else { 0 },
         });
         let entry = Entry {
@@ -424,10 +386,7 @@ fn write_assignments(
         line = line.saturating_add(count);
         let section = sections
             .entry(a.section.clone())
-            .or_insert_with(|| FileSection {
-                header: span,
-                entries: IndexMap::new(),
-            });
+            .or_insert_with(|| FileSection { header: span, entries: IndexMap::new() });
         let key = match a.op {
             Operator::Set => a.option.clone(),
             // Each one applies: the number keeps a second `+=` from replacing the first.

@@ -61,10 +61,7 @@ impl Location {
     }
 
     fn parse_url(text: &str) -> Result<Self, LocationError> {
-        let bad = |reason: String| LocationError::BadUrl {
-            text: text.to_owned(),
-            reason,
-        };
+        let bad = |reason: String| LocationError::BadUrl { text: text.to_owned(), reason };
         let url = Url::parse(text).map_err(|e| bad(e.to_string()))?;
         if url.cannot_be_a_base() {
             return Err(bad("it has no path".to_owned()));
@@ -72,9 +69,7 @@ impl Location {
         if url.scheme() != "file" {
             return Ok(Self(Inner::Url(url)));
         }
-        let path = url
-            .to_file_path()
-            .map_err(|()| bad("it names no local file".to_owned()))?;
+        let path = url.to_file_path().map_err(|()| bad("it names no local file".to_owned()))?;
         Ok(Self(Inner::Path(normalise(&path))))
     }
 
@@ -181,25 +176,15 @@ mod tests {
     use super::*;
 
     fn joined(base: &str, reference: &str) -> String {
-        Location::parse(base)
-            .unwrap()
-            .join(reference)
-            .unwrap()
-            .to_string()
+        Location::parse(base).unwrap().join(reference).unwrap().to_string()
     }
 
     #[test]
     fn paths_are_normalised() {
         assert_eq!(Location::parse("/a/./b/../c").unwrap().to_string(), "/a/c");
         assert_eq!(Location::parse("/../a//b/").unwrap().to_string(), "/a/b");
-        assert_eq!(
-            Location::parse("file:///a/../b%20c").unwrap().to_string(),
-            "/b c"
-        );
-        assert_eq!(
-            Location::parse("a/b"),
-            Err(LocationError::NotAbsolute("a/b".to_owned()))
-        );
+        assert_eq!(Location::parse("file:///a/../b%20c").unwrap().to_string(), "/b c");
+        assert_eq!(Location::parse("a/b"), Err(LocationError::NotAbsolute("a/b".to_owned())));
         assert!(Location::parse("http://").is_err());
     }
 

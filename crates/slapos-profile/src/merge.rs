@@ -22,32 +22,11 @@ pub(crate) fn merge(
 ) {
     for (name, from) in file {
         let waits = !into.contains_key(&name) && from.set(MACRO).is_some();
-        let section = into
-            .entry(name)
-            .or_insert_with(|| Section::new(from.header));
+        let section = into.entry(name).or_insert_with(|| Section::new(from.header));
         let changes = from.entries.into_values().map(|entry| {
-            let Entry {
-                name,
-                op,
-                value,
-                span,
-                lines,
-            } = entry;
-            let history = vec![Step {
-                op,
-                span,
-                value: value.clone(),
-            }];
-            (
-                name,
-                op,
-                OptionValue {
-                    value,
-                    span,
-                    history,
-                    lines,
-                },
-            )
+            let Entry { name, op, value, span, lines } = entry;
+            let history = vec![Step { op, span, value: value.clone() }];
+            (name, op, OptionValue { value, span, history, lines })
         });
         if waits {
             let (sets, waiting) = changes.partition(|(_, op, _)| *op == Operator::Set);
@@ -96,12 +75,7 @@ impl OptionValue {
     /// begins with a newline, as in the fork.
     fn implicit(span: Span) -> Self {
         let lines = vec![LineOrigin { span, column: 0 }];
-        Self {
-            value: String::new(),
-            span,
-            history: Vec::new(),
-            lines,
-        }
+        Self { value: String::new(), span, history: Vec::new(), lines }
     }
 
     fn replace_with(&mut self, mut change: Self) {
@@ -127,13 +101,7 @@ impl OptionValue {
             .filter(|(line, _)| !removed.contains(line))
             .unzip();
         let (value, lines) = if kept.is_empty() {
-            (
-                String::new(),
-                vec![LineOrigin {
-                    span: change.span,
-                    column: 0,
-                }],
-            )
+            (String::new(), vec![LineOrigin { span: change.span, column: 0 }])
         } else {
             (kept.join("\n"), lines)
         };

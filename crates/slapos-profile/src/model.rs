@@ -171,11 +171,7 @@ pub struct Section {
 
 impl Section {
     pub(crate) fn new(header: Span) -> Self {
-        Self {
-            options: IndexMap::new(),
-            header,
-            pending: Vec::new(),
-        }
+        Self { options: IndexMap::new(), header, pending: Vec::new() }
     }
 
     /// The text of an option.
@@ -186,9 +182,7 @@ impl Section {
 
     /// `+=` and `-=` that wait for macros to be expanded: option, operator, value.
     pub fn pending(&self) -> impl Iterator<Item = (&str, Operator, &OptionValue)> {
-        self.pending
-            .iter()
-            .map(|(name, op, value)| (name.as_str(), *op, value))
+        self.pending.iter().map(|(name, op, value)| (name.as_str(), *op, value))
     }
 }
 

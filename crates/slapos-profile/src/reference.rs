@@ -10,16 +10,9 @@ pub(crate) enum Piece<'a> {
     /// Copied as it is, `$$` included.
     Literal(&'a str),
     /// A reference; an empty section means the own one.
-    Reference {
-        section: Range<usize>,
-        option: Range<usize>,
-        whole: Range<usize>,
-    },
+    Reference { section: Range<usize>, option: Range<usize>, whole: Range<usize> },
     /// Looks like a reference and is not one: what is wrong, and where.
-    Bad {
-        whole: Range<usize>,
-        problem: &'static str,
-    },
+    Bad { whole: Range<usize>, problem: &'static str },
 }
 
 /// Whether a value has anything to substitute or protect.
@@ -51,10 +44,7 @@ pub(crate) fn split(text: &str) -> Vec<Piece<'_>> {
         let Some(end) = close.find(text, dollar + 1, "}") else {
             break;
         };
-        if dollars
-            .find(text, dollar + 1, "$$")
-            .is_some_and(|protected| protected < end)
-        {
+        if dollars.find(text, dollar + 1, "$$").is_some_and(|protected| protected < end) {
             continue;
         }
         let whole = dollar..end + 1;
@@ -91,10 +81,7 @@ impl Next {
 fn classify(text: &str, whole: Range<usize>) -> Piece<'_> {
     let inside = whole.start + 2..whole.end - 1;
     let content = &text[inside.clone()];
-    let bad = |problem| Piece::Bad {
-        whole: whole.clone(),
-        problem,
-    };
+    let bad = |problem| Piece::Bad { whole: whole.clone(), problem };
     let Some((section, option)) = content.split_once(':') else {
         return bad("has no colon");
     };
@@ -111,11 +98,7 @@ fn classify(text: &str, whole: Range<usize>) -> Piece<'_> {
         return bad("has invalid characters in its option name");
     }
     let colon = inside.start + section.len();
-    Piece::Reference {
-        section: inside.start..colon,
-        option: colon + 1..inside.end,
-        whole,
-    }
+    Piece::Reference { section: inside.start..colon, option: colon + 1..inside.end, whole }
 }
 
 fn is_name_char(c: char) -> bool {
@@ -141,9 +124,7 @@ mod tests {
     fn shown(text: &str) -> String {
         let show = |piece: &Piece<'_>| match piece {
             Piece::Literal(literal) => format!("'{literal}'"),
-            Piece::Reference {
-                section, option, ..
-            } => {
+            Piece::Reference { section, option, .. } => {
                 format!("<{}|{}>", &text[section.clone()], &text[option.clone()])
             }
             Piece::Bad { whole, problem } => format!("!{} {problem}!", &text[whole.clone()]),
@@ -163,20 +144,11 @@ mod tests {
             ("$$$${a:b}", "'$$$${a:b}'"),
             ("${a:b", "'${a:b'"),
             ("${a$$b:c}", "'${a$$b:c}'"),
-            (
-                "${a${b:c}}",
-                "!${a${b:c} has invalid characters in its section name! '}'",
-            ),
+            ("${a${b:c}}", "!${a${b:c} has invalid characters in its section name! '}'"),
             ("${a}", "!${a} has no colon!"),
             ("${a:b:c}", "!${a:b:c} has too many colons!"),
-            (
-                "${a/b:c}",
-                "!${a/b:c} has invalid characters in its section name!",
-            ),
-            (
-                "${a:b/c}",
-                "!${a:b/c} has invalid characters in its option name!",
-            ),
+            ("${a/b:c}", "!${a/b:c} has invalid characters in its section name!"),
+            ("${a:b/c}", "!${a:b/c} has invalid characters in its option name!"),
             ("${a:}", "!${a:} names no option!"),
             ("é${a:b}é", "'é' <a|b> 'é'"),
         ];

@@ -51,11 +51,7 @@ impl ResolvedOption {
     fn from_escaped(text: String, span: Option<Span>) -> Self {
         let value = unescape(&text);
         let escaped = (value != text).then_some(text);
-        Self {
-            value,
-            span,
-            escaped,
-        }
+        Self { value, span, escaped }
     }
 
     /// The text with `$${` kept, as it goes into other values and into ledgers.
@@ -222,9 +218,7 @@ impl<'p> Resolver<'p> {
         option: &str,
     ) -> Result<Option<String>, ProfileError> {
         self.section(host, section)?;
-        Ok(self
-            .reading(host, section, option, &mut Vec::new())?
-            .map(|text| unescape(&text)))
+        Ok(self.reading(host, section, option, &mut Vec::new())?.map(|text| unescape(&text)))
     }
 
     /// Substitutes the references of a text as if it were an option of `section`. `$$` is kept:
@@ -256,10 +250,7 @@ impl<'p> Resolver<'p> {
         name: &str,
     ) -> Result<String, ProfileError> {
         self.ensure_exists(host, section)?;
-        let origin = Origin::Named {
-            name,
-            text: text.into(),
-        };
+        let origin = Origin::Named { name, text: text.into() };
         self.substituted(host, section, text, &origin, &mut Vec::new())
     }
 
@@ -273,9 +264,7 @@ impl<'p> Resolver<'p> {
     /// Whether a section is completely initialised, its recipe included.
     #[must_use]
     pub fn is_ready(&self, section: &str) -> bool {
-        self.states
-            .get(section)
-            .is_some_and(|state| state.phase == Phase::Ready)
+        self.states.get(section).is_some_and(|state| state.phase == Phase::Ready)
     }
 
     /// Whether a section is defined, by the profile or by [`Resolver::set`].
@@ -291,16 +280,10 @@ impl<'p> Resolver<'p> {
     pub fn set(&mut self, section: &str, option: &str, value: impl Into<String>) {
         let value = value.into();
         let Some(state) = self.states.get_mut(section) else {
-            self.preset
-                .entry(section.to_owned())
-                .or_default()
-                .insert(option.to_owned(), value);
+            self.preset.entry(section.to_owned()).or_default().insert(option.to_owned(), value);
             return;
         };
-        state
-            .resolved
-            .options
-            .insert(option.to_owned(), set_option(value));
+        state.resolved.options.insert(option.to_owned(), set_option(value));
     }
 
     /// Forgets an option that a recipe does not want to be seen any more: whether it was there.
@@ -338,11 +321,7 @@ impl<'p> Resolver<'p> {
 fn set_option(value: String) -> ResolvedOption {
     let text = escape(&value);
     let escaped = (text != value).then_some(text);
-    ResolvedOption {
-        value,
-        span: None,
-        escaped,
-    }
+    ResolvedOption { value, span: None, escaped }
 }
 
 #[cfg(test)]

@@ -35,9 +35,7 @@ pub(crate) struct FileSection {
 impl FileSection {
     /// The value of a plain assignment.
     pub(crate) fn set(&self, option: &str) -> Option<&Entry> {
-        self.entries
-            .get(option)
-            .filter(|entry| entry.op == Operator::Set)
+        self.entries.get(option).filter(|entry| entry.op == Operator::Set)
     }
 }
 
@@ -140,11 +138,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn mistake(&mut self, span: Span, message: &'static str, help: &'static str) {
-        self.mistakes.push(Mistake {
-            span,
-            message,
-            help,
-        });
+        self.mistakes.push(Mistake { span, message, help });
     }
 
     fn header(&mut self, span: Span, line: &'a str) -> Result<(), ProfileError> {
@@ -161,13 +155,10 @@ impl<'a> Scanner<'a> {
         if let Some((column, expression)) = expression {
             let holds = condition::evaluate(expression, self.environment).map_err(|problem| {
                 let start = column + problem.at.start;
-                ProfileError::new(
-                    ErrorKind::Condition,
-                    format!("[{name}]: {}", problem.message),
-                )
-                .label("cannot be evaluated")
-                .at(self.sources, span, start..column + problem.at.end)
-                .with_help(problem.help)
+                ProfileError::new(ErrorKind::Condition, format!("[{name}]: {}", problem.message))
+                    .label("cannot be evaluated")
+                    .at(self.sources, span, start..column + problem.at.end)
+                    .with_help(problem.help)
             })?;
             if !holds {
                 self.place = Nesting::Skipped;
@@ -176,10 +167,7 @@ impl<'a> Scanner<'a> {
         }
         let entry = self.sections.entry(name.to_owned());
         let index = entry.index();
-        entry.or_insert_with(|| FileSection {
-            header: span,
-            entries: IndexMap::new(),
-        });
+        entry.or_insert_with(|| FileSection { header: span, entries: IndexMap::new() });
         self.place = Nesting::Section(index);
         Ok(())
     }
@@ -188,13 +176,7 @@ impl<'a> Scanner<'a> {
         self.close_option();
         if let Some(value) = line.strip_prefix("=>") {
             let name = PART_DEPENDENCIES.to_owned();
-            self.open_option(
-                span,
-                section,
-                (name.clone(), name, Operator::Set),
-                line,
-                value,
-            );
+            self.open_option(span, section, (name.clone(), name, Operator::Set), line, value);
             return;
         }
         let Some((left, value)) = line.split_once('=') else {
@@ -226,30 +208,14 @@ impl<'a> Scanner<'a> {
     ) {
         let column = line.len() - value.trim_start().len();
         let value = value.trim();
-        let lines = vec![(
-            value,
-            LineOrigin {
-                span,
-                column: narrow(column),
-            },
-        )];
-        self.draft = Some(Draft {
-            section,
-            key,
-            name,
-            op,
-            span,
-            block: value.is_empty(),
-            lines,
-        });
+        let lines = vec![(value, LineOrigin { span, column: narrow(column) })];
+        self.draft = Some(Draft { section, key, name, op, span, block: value.is_empty(), lines });
     }
 
     fn continue_option(&mut self, span: Span, line: &'a str) {
         let Some(draft) = &mut self.draft else { return };
         if draft.block {
-            draft
-                .lines
-                .push((line.trim_end(), LineOrigin { span, column: 0 }));
+            draft.lines.push((line.trim_end(), LineOrigin { span, column: 0 }));
             return;
         }
         let text = line.trim();
@@ -266,31 +232,14 @@ impl<'a> Scanner<'a> {
         let Some((_, section)) = self.sections.get_index_mut(draft.section) else {
             return;
         };
-        let Draft {
-            key,
-            name,
-            op,
-            span,
-            block,
-            mut lines,
-            ..
-        } = draft;
+        let Draft { key, name, op, span, block, mut lines, .. } = draft;
         if block {
             lay_out_block(&mut lines);
         }
         let text: Vec<&str> = lines.iter().map(|(text, _)| *text).collect();
         let value = text.join("\n");
         let lines = lines.into_iter().map(|(_, origin)| origin).collect();
-        section.entries.insert(
-            key,
-            Entry {
-                name,
-                op,
-                value,
-                span,
-                lines,
-            },
-        );
+        section.entries.insert(key, Entry { name, op, value, span, lines });
     }
 }
 
@@ -301,10 +250,7 @@ fn lay_out_block(lines: &mut Vec<(&str, LineOrigin)>) {
         return;
     };
     lines.truncate(last + 1);
-    let first = lines
-        .iter()
-        .position(|(text, _)| !text.is_empty())
-        .unwrap_or(0);
+    let first = lines.iter().position(|(text, _)| !text.is_empty()).unwrap_or(0);
     lines.drain(..first);
     let mut margin: Option<&str> = None;
     for (text, _) in lines.iter().filter(|(text, _)| !text.is_empty()) {
@@ -329,10 +275,7 @@ fn common_prefix<'a>(a: &'a str, b: &str) -> &'a str {
 /// The name, and the column and text of the expression, of `[name]` or `[name:expression]`.
 fn split_header(line: &str) -> Option<(&str, Option<(usize, &str)>)> {
     let end = line.find(['#', ';']).unwrap_or(line.len());
-    let inside = line[..end]
-        .trim_end()
-        .strip_prefix('[')?
-        .strip_suffix(']')?;
+    let inside = line[..end].trim_end().strip_prefix('[')?.strip_suffix(']')?;
     let (name, expression) = match inside.split_once(':') {
         Some((name, expression)) => (name, Some(expression)),
         None => (inside, None),
@@ -343,9 +286,7 @@ fn split_header(line: &str) -> Option<(&str, Option<(usize, &str)>)> {
     if name.is_empty() || name.contains(bad) {
         return None;
     }
-    let expression = expression
-        .filter(|text| !text.trim().is_empty())
-        .map(|text| (column, text));
+    let expression = expression.filter(|text| !text.trim().is_empty()).map(|text| (column, text));
     Some((name, expression))
 }
 

@@ -104,12 +104,7 @@ impl Sources {
             text.into()
         };
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(SourceFile {
-            name,
-            location,
-            text,
-            extended_at,
-        });
+        self.files.push(SourceFile { name, location, text, extended_at });
         id
     }
 
@@ -141,11 +136,7 @@ impl Sources {
         let mut current = self.get(id);
         while let Some(file) = current {
             let Some(at) = file.extended_at else { break };
-            chain.push(format!(
-                "{} is extended at {}",
-                file.name,
-                self.describe(at)
-            ));
+            chain.push(format!("{} is extended at {}", file.name, self.describe(at)));
             current = self.get(at.file);
         }
         chain

@@ -9,10 +9,7 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .filter(|candidate| *candidate != word)
         .filter_map(|candidate| {
-            Some((
-                distance(&lower, &candidate.to_lowercase(), allowed)?,
-                candidate,
-            ))
+            Some((distance(&lower, &candidate.to_lowercase(), allowed)?, candidate))
         })
         .min()
         .map(|(_, candidate)| candidate)

@@ -27,10 +27,7 @@ impl Memory {
 
 impl Files for Memory {
     fn read(&self, at: &Location) -> Result<String, ReadError> {
-        self.0
-            .get(&at.to_string())
-            .cloned()
-            .ok_or(ReadError::NotFound)
+        self.0.get(&at.to_string()).cloned().ok_or(ReadError::NotFound)
     }
 
     fn environment(&self) -> Environment {
@@ -45,24 +42,14 @@ impl Files for Memory {
 }
 
 pub(crate) fn load(text: &str) -> Result<Profile, ProfileError> {
-    Profile::load(
-        &Location::parse("/p/main.cfg").unwrap(),
-        &Memory::new(text),
-        &[],
-    )
+    Profile::load(&Location::parse("/p/main.cfg").unwrap(), &Memory::new(text), &[])
 }
 
 /// The sections that come from files, as `[section] option=value` with escaped newlines.
 pub(crate) fn merged(text: &str) -> String {
     let profile = load(text).unwrap();
-    let shown = profile
-        .sections()
-        .iter()
-        .filter(|(name, _)| *name != "buildout");
-    shown
-        .map(|(name, section)| show(name, section))
-        .collect::<Vec<_>>()
-        .join("; ")
+    let shown = profile.sections().iter().filter(|(name, _)| *name != "buildout");
+    shown.map(|(name, section)| show(name, section)).collect::<Vec<_>>().join("; ")
 }
 
 pub(crate) fn show(name: &str, section: &Section) -> String {
@@ -71,11 +58,7 @@ pub(crate) fn show(name: &str, section: &Section) -> String {
         out.push_str(&format!(" {option}={}", value.value.escape_debug()));
     }
     for (option, op, value) in section.pending() {
-        out.push_str(&format!(
-            " {option}{}{}",
-            op.as_str(),
-            value.value.escape_debug()
-        ));
+        out.push_str(&format!(" {option}{}{}", op.as_str(), value.value.escape_debug()));
     }
     out
 }
@@ -96,11 +79,7 @@ impl Host for Recipes {
     ) -> Result<(), ProfileError> {
         self.calls.push(section.to_owned());
         let read = |resolver: &Resolver<'_>, option: &str| {
-            resolver
-                .get(section)
-                .and_then(|s| s.get(option))
-                .unwrap_or("")
-                .to_owned()
+            resolver.get(section).and_then(|s| s.get(option)).unwrap_or("").to_owned()
         };
         if read(resolver, "recipe") == "broken" {
             return Err(resolver.error_at(section, "recipe", "there is no recipe `broken`", None));

@@ -11,10 +11,7 @@ struct Memory(BTreeMap<String, String>);
 
 impl Files for Memory {
     fn read(&self, at: &Location) -> Result<String, ReadError> {
-        self.0
-            .get(&at.to_string())
-            .cloned()
-            .ok_or(ReadError::NotFound)
+        self.0.get(&at.to_string()).cloned().ok_or(ReadError::NotFound)
     }
 }
 
@@ -36,10 +33,7 @@ impl Host for Recipe {
 /// The first text is the main profile, the others are `1.cfg`, `2.cfg` and so on beside it.
 fn load(texts: &[&str]) -> Result<Profile, ProfileError> {
     let name = |n: usize| format!("/p/{n}.cfg");
-    let files = texts
-        .iter()
-        .enumerate()
-        .map(|(n, text)| (name(n), (*text).to_owned()));
+    let files = texts.iter().enumerate().map(|(n, text)| (name(n), (*text).to_owned()));
     Profile::load(
         &Location::parse("/p/0.cfg").expect("an absolute path"),
         &Memory(files.collect()),
@@ -51,10 +45,7 @@ fn load(texts: &[&str]) -> Result<Profile, ProfileError> {
 fn said(profile: &Profile) -> BTreeMap<String, BTreeMap<String, String>> {
     let section = |name: &String| {
         let section = profile.expand(name).expect("its macros exist");
-        let options = section
-            .options
-            .iter()
-            .map(|(o, v)| (o.clone(), v.value.clone()));
+        let options = section.options.iter().map(|(o, v)| (o.clone(), v.value.clone()));
         (name.clone(), options.collect())
     };
     profile.sections().keys().map(section).collect()

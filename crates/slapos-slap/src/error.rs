@@ -92,11 +92,7 @@ impl SlapError {
         match status {
             401 | 403 => SlapError::Unauthorised { url, message },
             404 => SlapError::NotFound { url, message },
-            _ => SlapError::Server {
-                url,
-                status,
-                body: message,
-            },
+            _ => SlapError::Server { url, status, body: message },
         }
     }
 }
@@ -127,9 +123,7 @@ mod tests {
     #[test]
     fn long_bodies_are_cut_between_characters() {
         let error = SlapError::from_status("http://m/", 500, &"é".repeat(900));
-        let SlapError::Server { body, .. } = error else {
-            panic!("wrong kind")
-        };
+        let SlapError::Server { body, .. } = error else { panic!("wrong kind") };
         assert_eq!(body.chars().count(), SHOWN + 1);
     }
 }

@@ -40,10 +40,7 @@ pub fn xml2dict(text: &str) -> Result<IndexMap<String, String>, MarshalError> {
         return Ok(parameters);
     }
     let mut cursor = Cursor::new(text);
-    let form = |at: u64, reason: &str| MarshalError::Form {
-        at,
-        reason: reason.to_owned(),
-    };
+    let form = |at: u64, reason: &str| MarshalError::Form { at, reason: reason.to_owned() };
     match cursor.next_tag()? {
         Token::Open(tag) if tag.name == "instance" => {}
         _ => return Err(form(cursor.at(), "the document must be an <instance>")),
@@ -64,10 +61,7 @@ pub fn xml2dict(text: &str) -> Result<IndexMap<String, String>, MarshalError> {
                 }
             }
             _ => {
-                return Err(form(
-                    cursor.at(),
-                    "only <parameter> may be in an <instance>",
-                ));
+                return Err(form(cursor.at(), "only <parameter> may be in an <instance>"));
             }
         }
     }

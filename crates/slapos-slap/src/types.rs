@@ -93,9 +93,7 @@ impl ComputerPartition {
 
     /// Whether the last report of the instance was an error.
     pub fn is_in_error(&self) -> bool {
-        self.access_status
-            .as_deref()
-            .is_some_and(|status| status.starts_with("#error"))
+        self.access_status.as_deref().is_some_and(|status| status.starts_with("#error"))
     }
 }
 

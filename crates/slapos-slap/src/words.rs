@@ -75,10 +75,7 @@ name! {
 impl SoftwareUrl {
     /// The name of the Software Release's directory under the software root: 32 hex digits.
     pub fn md5_hex(&self) -> String {
-        Md5::digest(self.0.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        Md5::digest(self.0.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -152,10 +149,7 @@ mod tests {
 
     #[test]
     fn md5_of_a_url_names_its_directory() {
-        assert_eq!(
-            SoftwareUrl::new("").md5_hex(),
-            "d41d8cd98f00b204e9800998ecf8427e"
-        );
+        assert_eq!(SoftwareUrl::new("").md5_hex(), "d41d8cd98f00b204e9800998ecf8427e");
     }
 
     #[test]

@@ -38,10 +38,7 @@ pub(crate) struct Tag {
 impl Tag {
     /// The value of an attribute.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -64,11 +61,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a str) -> Cursor<'a> {
         let mut reader = Reader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
-        Cursor {
-            reader,
-            pending: None,
-            open: 0,
-        }
+        Cursor { reader, pending: None, open: 0 }
     }
 
     /// Where the cursor is, in bytes.
@@ -78,10 +71,7 @@ impl<'a> Cursor<'a> {
 
     /// An error at the cursor.
     pub(crate) fn fail(&self, reason: impl Into<String>) -> XmlError {
-        XmlError {
-            at: self.at(),
-            reason: reason.into(),
-        }
+        XmlError { at: self.at(), reason: reason.into() }
     }
 
     /// The next token; adjoining text comes as one.
@@ -174,16 +164,11 @@ impl<'a> Cursor<'a> {
             self.check(&value)?;
             attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
         }
-        Ok(Tag {
-            name: tag.name().as_ref().to_owned(),
-            attributes,
-        })
+        Ok(Tag { name: tag.name().as_ref().to_owned(), attributes })
     }
 
     fn resolve(&self, name: &BytesRef<'_>) -> Result<char, XmlError> {
-        let character = name
-            .resolve_char_ref()
-            .map_err(|error| self.fail(error.to_string()))?;
+        let character = name.resolve_char_ref().map_err(|error| self.fail(error.to_string()))?;
         match (character, name.as_ref()) {
             (Some(character), _) => Ok(character),
             (None, "amp") => Ok('&'),
@@ -221,27 +206,15 @@ mod tests {
     #[test]
     fn text_is_gathered_over_comments_references_and_sections() {
         let found = tokens("<a b='1&amp;2'>x&lt;<!-- no --><![CDATA[<&]]>&#233;\r\ny</a>").unwrap();
-        let open = Tag {
-            name: "a".to_owned(),
-            attributes: vec![("b".to_owned(), "1&2".to_owned())],
-        };
-        assert_eq!(
-            found,
-            [
-                Token::Open(open),
-                Token::Text("x<<&é\ny".to_owned()),
-                Token::Close
-            ]
-        );
+        let open =
+            Tag { name: "a".to_owned(), attributes: vec![("b".to_owned(), "1&2".to_owned())] };
+        assert_eq!(found, [Token::Open(open), Token::Text("x<<&é\ny".to_owned()), Token::Close]);
     }
 
     #[test]
     fn what_is_not_plain_xml_is_refused() {
         for (text, reason) in [
-            (
-                "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
-                "a document type is not accepted",
-            ),
+            ("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "a document type is not accepted"),
             ("<a>&b;</a>", "unknown entity &b;"),
             ("<a>", "the document ends inside an element"),
             ("<a>\u{1}</a>", "the character U+0001 is not XML"),

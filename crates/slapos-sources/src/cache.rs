@@ -27,9 +27,7 @@ impl Cache {
             let dir = root.join(part);
             slapos_sys::fs::create_dir_all(&dir, 0o755).map_err(failed("create", &dir))?;
         }
-        Ok(Self {
-            root: root.to_owned(),
-        })
+        Ok(Self { root: root.to_owned() })
     }
 
     /// Where the bytes of `digest` are, verified, if they are here. What is damaged is removed.
@@ -116,9 +114,7 @@ impl Cache {
     }
 
     fn url_pointer(&self, url: &str) -> PathBuf {
-        self.root
-            .join("url")
-            .join(Digest::sha256_of(url.as_bytes()).hex())
+        self.root.join("url").join(Digest::sha256_of(url.as_bytes()).hex())
     }
 
     fn sha256_of(&self, digest: &Digest) -> Result<Option<Digest>, FetchError> {
@@ -144,11 +140,7 @@ fn sync(path: &Path) -> io::Result<()> {
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FetchError {
     let path = path.to_owned();
-    move |error| FetchError::Cache {
-        action,
-        path,
-        error,
-    }
+    move |error| FetchError::Cache { action, path, error }
 }
 
 #[cfg(test)]

@@ -46,12 +46,10 @@ impl Digest {
     pub fn hex(&self) -> String {
         use fmt::Write as _;
         let bytes = self.as_bytes();
-        bytes
-            .iter()
-            .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
     /// The raw bytes of the digest.
@@ -90,10 +88,7 @@ impl FromStr for Digest {
             Some((algorithm, hex)) => (Some(algorithm), hex),
             None => (None, trimmed),
         };
-        let error = |reason: String| DigestError {
-            text: text.to_owned(),
-            reason,
-        };
+        let error = |reason: String| DigestError { text: text.to_owned(), reason };
         if let Some(name) = algorithm
             && !matches!(name, "sha256" | "sha512" | "md5")
         {
@@ -133,10 +128,7 @@ fn decode_hex(hex: &str) -> Result<Vec<u8>, String> {
     if !hex.len().is_multiple_of(2) {
         return Err(format!("{} digits are an odd number", hex.len()));
     }
-    hex.as_bytes()
-        .chunks_exact(2)
-        .map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?))
-        .collect()
+    hex.as_bytes().chunks_exact(2).map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
 /// What a content was measured to be: always its SHA-256, and the digest that was asked for.

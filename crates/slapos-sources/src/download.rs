@@ -84,9 +84,7 @@ impl Download<'_> {
             pause(self.patience.pause(retries), self.progress)?;
             retries += 1;
         }
-        Err(Failure::Transport(format!(
-            "the connection broke {MOST_CONNECTIONS} times"
-        )))
+        Err(Failure::Transport(format!("the connection broke {MOST_CONNECTIONS} times")))
     }
 
     /// An address that does not even answer is given one more chance: others may have the bytes.
@@ -133,16 +131,13 @@ impl Download<'_> {
             _ => {
                 check_status(response)?;
                 let length = header(response, "content-length");
-                Plan {
-                    start: 0,
-                    total: length.and_then(|length| length.trim().parse().ok()),
-                }
+                Plan { start: 0, total: length.and_then(|length| length.trim().parse().ok()) }
             }
         };
         match plan.total {
-            Some(total) if total > self.max_bytes => Err(Failure::TooLarge {
-                limit: self.max_bytes,
-            }),
+            Some(total) if total > self.max_bytes => {
+                Err(Failure::TooLarge { limit: self.max_bytes })
+            }
             _ => Ok(Some(plan)),
         }
     }
@@ -170,9 +165,7 @@ impl Download<'_> {
             done += read as u64;
             if done > self.max_bytes {
                 self.forget();
-                return Err(Failure::TooLarge {
-                    limit: self.max_bytes,
-                });
+                return Err(Failure::TooLarge { limit: self.max_bytes });
             }
             file.write_all(&buffer[..read])
                 .map_err(|error| self.write_failed(error, plan.total.map(|t| t - done.min(t))))?;
@@ -245,16 +238,12 @@ impl Download<'_> {
 
 /// Measures the file and compares it with what it should be.
 pub(crate) fn verify_file(path: &Path, want: Option<&Digest>) -> Result<Measured, Failure> {
-    let file = OpenOptions::new()
-        .read(true)
-        .open(path)
-        .map_err(Failure::file("read", path))?;
+    let file = OpenOptions::new().read(true).open(path).map_err(Failure::file("read", path))?;
     let measured = measure(file, want).map_err(Failure::file("read", path))?;
     match want {
-        Some(want) if measured.asked != *want => Err(Failure::WrongDigest {
-            expected: Box::new(*want),
-            got: Box::new(measured.asked),
-        }),
+        Some(want) if measured.asked != *want => {
+            Err(Failure::WrongDigest { expected: Box::new(*want), got: Box::new(measured.asked) })
+        }
         _ => Ok(measured),
     }
 }
@@ -289,10 +278,7 @@ mod tests {
 
     #[test]
     fn reads_content_ranges() {
-        assert_eq!(
-            parse_content_range("bytes 5-9/10"),
-            Some((Some(5), Some(10)))
-        );
+        assert_eq!(parse_content_range("bytes 5-9/10"), Some((Some(5), Some(10))));
         assert_eq!(parse_content_range("bytes 5-9/*"), Some((Some(5), None)));
         assert_eq!(parse_content_range("bytes */10"), Some((None, Some(10))));
         for bad in ["", "bytes", "items 1-2/3", "bytes x-2/3", "bytes 12"] {

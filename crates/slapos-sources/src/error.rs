@@ -118,9 +118,7 @@ pub enum Failure {
 }
 
 fn needs(needed: Option<u64>) -> String {
-    needed.map_or_else(String::new, |bytes| {
-        format!(", {bytes} more bytes were to come")
-    })
+    needed.map_or_else(String::new, |bytes| format!(", {bytes} more bytes were to come"))
 }
 
 impl Failure {
@@ -151,11 +149,7 @@ impl Failure {
 
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |error| Self::File {
-            action,
-            path,
-            error,
-        }
+        move |error| Self::File { action, path, error }
     }
 }
 
@@ -203,10 +197,7 @@ mod tests {
             attempts: vec![
                 Attempt {
                     place: "http://h/a".into(),
-                    failure: Failure::Status {
-                        status: 404,
-                        reason: "Not Found",
-                    },
+                    failure: Failure::Status { status: 404, reason: "Not Found" },
                 },
                 Attempt {
                     place: "/mnt/a".into(),

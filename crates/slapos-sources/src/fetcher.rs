@@ -84,11 +84,7 @@ impl Fetcher {
     pub fn new(config: FetcherConfig) -> Self {
         let http = Http::new(&config.patience);
         let registries = Registries::new(&config, http.clone());
-        Self {
-            config,
-            http,
-            registries,
-        }
+        Self { config, http, registries }
     }
 
     /// What this fetcher was made with.
@@ -109,12 +105,7 @@ impl Fetcher {
                 return Ok(fetched(path, &measured, None));
             }
         }
-        let mut run = Run {
-            fetcher: self,
-            cache: &cache,
-            progress,
-            attempts: Vec::new(),
-        };
+        let mut run = Run { fetcher: self, cache: &cache, progress, attempts: Vec::new() };
         if let Some(fetched) = run.all_places(source)? {
             return Ok(fetched);
         }
@@ -187,9 +178,7 @@ impl Run<'_> {
             _ if offline => Err(Failure::Offline),
             SourceUrl::Http(url) => Ok(vec![Found::Url(url.clone())]),
             registry => {
-                self.fetcher
-                    .registries
-                    .resolve(registry, place.digest.as_ref(), self.progress)
+                self.fetcher.registries.resolve(registry, place.digest.as_ref(), self.progress)
             }
         };
         match found {
@@ -233,12 +222,7 @@ impl Run<'_> {
         want: Option<&Digest>,
     ) -> Result<Result<(PathBuf, Measured), Failure>, FetchError> {
         let key = want.map_or_else(
-            || {
-                format!(
-                    "url-{}",
-                    Digest::sha256_of(found.to_string().as_bytes()).hex()
-                )
-            },
+            || format!("url-{}", Digest::sha256_of(found.to_string().as_bytes()).hex()),
             |digest| format!("{}-{}", digest.algorithm(), digest.hex()),
         );
         let Some(_lock) = self.cache.lock(&key, self.progress)? else {
@@ -292,8 +276,7 @@ impl Run<'_> {
         partial: &Path,
     ) -> Result<Measured, Failure> {
         let config = &self.fetcher.config;
-        self.progress
-            .text(&format!("downloading {}", redacted(url)));
+        self.progress.text(&format!("downloading {}", redacted(url)));
         let download = Download {
             http: &self.fetcher.http,
             patience: &config.patience,
@@ -310,15 +293,10 @@ impl Run<'_> {
 
     fn copy(&self, path: &Path, want: Option<&Digest>, to: &Path) -> Result<Measured, Failure> {
         let config = &self.fetcher.config;
-        let mut from = config
-            .local
-            .open(path)
-            .map_err(Failure::file("read", path))?;
+        let mut from = config.local.open(path).map_err(Failure::file("read", path))?;
         let size = from.metadata().map_err(Failure::file("read", path))?.len();
         if size > config.max_bytes {
-            return Err(Failure::TooLarge {
-                limit: config.max_bytes,
-            });
+            return Err(Failure::TooLarge { limit: config.max_bytes });
         }
         let mut into = OpenOptions::new()
             .write(true)
@@ -342,11 +320,7 @@ fn verified_or_removed(path: &Path, want: Option<&Digest>) -> Result<Measured, F
 }
 
 fn fetched(path: PathBuf, measured: &Measured, from: Option<String>) -> Fetched {
-    Fetched {
-        path,
-        digest: measured.sha256,
-        from,
-    }
+    Fetched { path, digest: measured.sha256, from }
 }
 
 /// A place as people may see it: without passwords.
@@ -365,9 +339,7 @@ fn require_digests(source: &Source) -> Result<(), FetchError> {
             _ => true,
         };
         if needed && place.digest.is_none() {
-            return Err(FetchError::NoDigest {
-                place: shown(&place.url),
-            });
+            return Err(FetchError::NoDigest { place: shown(&place.url) });
         }
     }
     Ok(())

@@ -41,9 +41,7 @@ impl Patience {
     /// The pause before retry number `retry` (the first is 0).
     pub(crate) fn pause(&self, retry: u32) -> Duration {
         let factor = 1u32.checked_shl(retry.min(16)).unwrap_or(u32::MAX);
-        self.backoff
-            .saturating_mul(factor)
-            .min(Duration::from_secs(60))
+        self.backoff.saturating_mul(factor).min(Duration::from_secs(60))
     }
 }
 
@@ -122,11 +120,7 @@ impl Http {
         if body.len() as u64 > max {
             return Err(Failure::TooLarge { limit: max });
         }
-        Ok(Page {
-            body,
-            content_type,
-            url: last,
-        })
+        Ok(Page { body, content_type, url: last })
     }
 }
 

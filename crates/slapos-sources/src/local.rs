@@ -39,10 +39,7 @@ impl LocalFiles {
     /// The same, but everything below the absolute path `prefix` is reached through `directory`.
     #[must_use]
     pub fn with_alias(mut self, prefix: &Path, directory: OwnedFd) -> Self {
-        self.aliases.push(Alias {
-            prefix: normalise(prefix),
-            directory: Arc::new(directory),
-        });
+        self.aliases.push(Alias { prefix: normalise(prefix), directory: Arc::new(directory) });
         self
     }
 
@@ -73,9 +70,7 @@ impl LocalFiles {
     /// As [`open`](Self::open), and `FileTooLarge` above 256 MiB.
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.open(path)?
-            .take(READ_LIMIT + 1)
-            .read_to_end(&mut bytes)?;
+        self.open(path)?.take(READ_LIMIT + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > READ_LIMIT {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -120,11 +115,7 @@ impl LocalFiles {
             .iter()
             .filter_map(|alias| Some((alias, path.strip_prefix(&alias.prefix).ok()?)))
             .max_by_key(|(alias, _)| alias.prefix.as_os_str().len())?;
-        let rest = if rest.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            rest
-        };
+        let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
         match open_beneath(&alias.directory, rest) {
             Err(Errno::XDEV) => None,
             // Kernels before 5.6 do not have the call; their rights must do.
@@ -136,10 +127,8 @@ impl LocalFiles {
 }
 
 /// `NONBLOCK`, so that a pipe planted under the name does not hang the reader.
-const FLAGS: OFlags = OFlags::RDONLY
-    .union(OFlags::CLOEXEC)
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY);
+const FLAGS: OFlags =
+    OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 fn open_beneath(directory: &OwnedFd, rest: &Path) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
@@ -153,9 +142,7 @@ fn open_beneath(directory: &OwnedFd, rest: &Path) -> rustix::io::Result<OwnedFd>
 }
 
 fn open_plain(path: &Path) -> io::Result<File> {
-    rustix::fs::open(path, FLAGS, Mode::empty())
-        .map(File::from)
-        .map_err(Into::into)
+    rustix::fs::open(path, FLAGS, Mode::empty()).map(File::from).map_err(Into::into)
 }
 
 /// Resolves `.` and `..` by the text alone, as profiles do with their locations.

@@ -41,12 +41,7 @@ pub struct Alternate {
 impl Source {
     /// A source with one place and no digest yet.
     pub fn new(primary: SourceUrl) -> Self {
-        Self {
-            primary,
-            alternates: Vec::new(),
-            digest: None,
-            allow_unverified: false,
-        }
+        Self { primary, alternates: Vec::new(), digest: None, allow_unverified: false }
     }
 
     /// The same with `digest`.
@@ -72,10 +67,7 @@ impl Source {
 
     /// All places in the order they are asked, each with what its bytes must be.
     pub(crate) fn places(&self) -> Vec<Alternate> {
-        let primary = Alternate {
-            url: self.primary.clone(),
-            digest: self.digest,
-        };
+        let primary = Alternate { url: self.primary.clone(), digest: self.digest };
         let others = self.alternates.iter().map(|alternate| Alternate {
             url: alternate.url.clone(),
             digest: alternate.digest.or(self.digest),
@@ -107,15 +99,9 @@ impl FromStr for Alternate {
             let digest = fragment
                 .parse()
                 .map_err(|error: crate::DigestError| SpellingError::new(text, error.to_string()))?;
-            return Ok(Self {
-                url: place.parse()?,
-                digest: Some(digest),
-            });
+            return Ok(Self { url: place.parse()?, digest: Some(digest) });
         }
-        Ok(Self {
-            url: text.parse()?,
-            digest: None,
-        })
+        Ok(Self { url: text.parse()?, digest: None })
     }
 }
 
@@ -134,10 +120,7 @@ impl FromStr for Source {
     /// One place, with its digest after `#` if it has one.
     fn from_str(text: &str) -> Result<Self, SpellingError> {
         let Alternate { url, digest } = text.parse()?;
-        Ok(Self {
-            digest,
-            ..Self::new(url)
-        })
+        Ok(Self { digest, ..Self::new(url) })
     }
 }
 
@@ -149,17 +132,12 @@ mod tests {
     #[test]
     fn alternates_without_digest_must_match_the_primary() {
         let own = "00".repeat(32);
-        let source: Source = format!("http://h/a#md5={}", "11".repeat(16))
-            .parse()
-            .unwrap();
+        let source: Source = format!("http://h/a#md5={}", "11".repeat(16)).parse().unwrap();
         let source = source
             .with_alternate("http://h/b".parse().unwrap())
             .with_alternate(format!("debian:a=1/b.tar.gz#sha256={own}").parse().unwrap());
-        let digests: Vec<_> = source
-            .places()
-            .iter()
-            .map(|place| place.digest.unwrap().hex())
-            .collect();
+        let digests: Vec<_> =
+            source.places().iter().map(|place| place.digest.unwrap().hex()).collect();
         assert_eq!(digests, ["11".repeat(16), "11".repeat(16), own]);
         assert_eq!(source.digests().len(), 2);
     }

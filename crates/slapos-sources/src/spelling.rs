@@ -72,10 +72,7 @@ pub struct SpellingError {
 
 impl SpellingError {
     pub(crate) fn new(text: &str, reason: impl Into<String>) -> Self {
-        Self {
-            text: text.to_owned(),
-            reason: reason.into(),
-        }
+        Self { text: text.to_owned(), reason: reason.into() }
     }
 }
 
@@ -94,9 +91,7 @@ impl SourceUrl {
                 .and_then(|mut segments| segments.next_back())
                 .filter(|name| !name.is_empty())
                 .map(|name| percent_decode(name).to_string_lossy().replace('/', "_")),
-            Self::File(path) => path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned()),
+            Self::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
             Self::Debian { file, .. } | Self::Pypi { file, .. } => Some(file.clone()),
             Self::Crate { name, version } => Some(format!("{name}-{version}.crate")),
             Self::Npm { name, version } => {
@@ -143,16 +138,10 @@ impl fmt::Display for SourceUrl {
         match self {
             Self::Http(url) => f.write_str(url.as_str()),
             Self::File(path) => write!(f, "file://{}", encode_path(path)),
-            Self::Debian {
-                package,
-                version,
-                file,
-            } => write!(f, "debian:{package}={version}/{file}"),
-            Self::Pypi {
-                name,
-                version,
-                file,
-            } => write!(f, "pypi:{name}={version}/{file}"),
+            Self::Debian { package, version, file } => {
+                write!(f, "debian:{package}={version}/{file}")
+            }
+            Self::Pypi { name, version, file } => write!(f, "pypi:{name}={version}/{file}"),
             Self::Crate { name, version } => write!(f, "crate:{name}={version}"),
             Self::Npm { name, version } => write!(f, "npm:{name}={version}"),
         }
@@ -189,44 +178,25 @@ fn parse_debian(rest: &str) -> Result<SourceUrl, String> {
     check("package", package, |c| {
         c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c)
     })?;
-    check("version", version, |c| {
-        c.is_ascii_alphanumeric() || ".+-:~".contains(c)
-    })?;
+    check("version", version, |c| c.is_ascii_alphanumeric() || ".+-:~".contains(c))?;
     check_file(file)?;
-    Ok(SourceUrl::Debian {
-        package: package.into(),
-        version: version.into(),
-        file: file.into(),
-    })
+    Ok(SourceUrl::Debian { package: package.into(), version: version.into(), file: file.into() })
 }
 
 fn parse_pypi(rest: &str) -> Result<SourceUrl, String> {
     const FORM: &str = "pypi:NAME=VERSION/FILE";
     let (name, version, file) = split_release_file(rest, FORM)?;
-    check("name", name, |c| {
-        c.is_ascii_alphanumeric() || "-_.".contains(c)
-    })?;
-    check("version", version, |c| {
-        c.is_ascii_alphanumeric() || ".!+-_".contains(c)
-    })?;
+    check("name", name, |c| c.is_ascii_alphanumeric() || "-_.".contains(c))?;
+    check("version", version, |c| c.is_ascii_alphanumeric() || ".!+-_".contains(c))?;
     check_file(file)?;
-    Ok(SourceUrl::Pypi {
-        name: name.into(),
-        version: version.into(),
-        file: file.into(),
-    })
+    Ok(SourceUrl::Pypi { name: name.into(), version: version.into(), file: file.into() })
 }
 
 fn parse_crate(rest: &str) -> Result<SourceUrl, String> {
     let (name, version) = split_release(rest, "crate:NAME=VERSION")?;
-    check("name", name, |c| {
-        c.is_ascii_alphanumeric() || "-_".contains(c)
-    })?;
+    check("name", name, |c| c.is_ascii_alphanumeric() || "-_".contains(c))?;
     check_semantic_version(version)?;
-    Ok(SourceUrl::Crate {
-        name: name.into(),
-        version: version.into(),
-    })
+    Ok(SourceUrl::Crate { name: name.into(), version: version.into() })
 }
 
 fn parse_npm(rest: &str) -> Result<SourceUrl, String> {
@@ -234,24 +204,19 @@ fn parse_npm(rest: &str) -> Result<SourceUrl, String> {
     let base = match name.strip_prefix('@') {
         None => name,
         Some(scoped) => {
-            let (scope, base) = scoped
-                .split_once('/')
-                .ok_or("a scoped name is written @SCOPE/NAME")?;
+            let (scope, base) =
+                scoped.split_once('/').ok_or("a scoped name is written @SCOPE/NAME")?;
             check_npm_word("scope", scope)?;
             base
         }
     };
     check_npm_word("name", base)?;
     check_semantic_version(version)?;
-    Ok(SourceUrl::Npm {
-        name: name.into(),
-        version: version.into(),
-    })
+    Ok(SourceUrl::Npm { name: name.into(), version: version.into() })
 }
 
 fn split_release<'a>(rest: &'a str, form: &str) -> Result<(&'a str, &'a str), String> {
-    rest.split_once('=')
-        .ok_or_else(|| format!("it names no version; write {form}"))
+    rest.split_once('=').ok_or_else(|| format!("it names no version; write {form}"))
 }
 
 fn split_release_file<'a>(
@@ -270,9 +235,7 @@ fn check(what: &str, word: &str, allowed: impl Fn(char) -> bool) -> Result<(), S
         return Err(format!("the {what} is empty"));
     }
     if !word.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        return Err(format!(
-            "the {what} {word:?} does not begin with a letter or digit"
-        ));
+        return Err(format!("the {what} {word:?} does not begin with a letter or digit"));
     }
     match word.chars().find(|c| !allowed(*c)) {
         Some(bad) => Err(format!("the {what} {word:?} must not hold {bad:?}")),
@@ -281,48 +244,39 @@ fn check(what: &str, word: &str, allowed: impl Fn(char) -> bool) -> Result<(), S
 }
 
 fn check_file(file: &str) -> Result<(), String> {
-    check("file", file, |c| {
-        c.is_ascii_alphanumeric() || "._+-~!%".contains(c)
-    })
+    check("file", file, |c| c.is_ascii_alphanumeric() || "._+-~!%".contains(c))
 }
 
 fn check_semantic_version(version: &str) -> Result<(), String> {
-    check("version", version, |c| {
-        c.is_ascii_alphanumeric() || ".+-".contains(c)
-    })
+    check("version", version, |c| c.is_ascii_alphanumeric() || ".+-".contains(c))
 }
 
 fn check_npm_word(what: &str, word: &str) -> Result<(), String> {
     // Scopes and old names may begin with `-`, `_` or `~`, but never with `.`.
-    match word
-        .chars()
-        .find(|c| !c.is_ascii_alphanumeric() && !"-_.~".contains(*c))
-    {
+    match word.chars().find(|c| !c.is_ascii_alphanumeric() && !"-_.~".contains(*c)) {
         Some(bad) => Err(format!("the {what} {word:?} must not hold {bad:?}")),
         None if word.is_empty() => Err(format!("the {what} is empty")),
-        None if word.starts_with(['.', '-']) => Err(format!(
-            "the {what} {word:?} must not begin with a dot or dash"
-        )),
+        None if word.starts_with(['.', '-']) => {
+            Err(format!("the {what} {word:?} must not begin with a dot or dash"))
+        }
         None => Ok(()),
     }
 }
 
 fn encode_path(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len()), |mut text, byte| {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => text.push(char::from(*byte)),
-                b'/' | b'-' | b'.' | b'_' | b'~' | b'+' | b'@' | b',' | b':' | b'=' => {
-                    text.push(char::from(*byte));
-                }
-                _ => {
-                    let _ = write!(text, "%{byte:02X}");
-                }
+    bytes.iter().fold(String::with_capacity(bytes.len()), |mut text, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => text.push(char::from(*byte)),
+            b'/' | b'-' | b'.' | b'_' | b'~' | b'+' | b'@' | b',' | b':' | b'=' => {
+                text.push(char::from(*byte));
             }
-            text
-        })
+            _ => {
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+        text
+    })
 }
 
 /// Decodes `%XX`; a `%` that begins no such triple stands for itself.
@@ -330,9 +284,7 @@ fn percent_decode(text: &str) -> OsString {
     let bytes = text.as_bytes();
     let digit = |at: usize| {
         let byte = bytes.get(at).copied()?;
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|value| u8::try_from(value).ok())
+        char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok())
     };
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -382,10 +334,7 @@ mod tests {
         );
         assert_eq!(
             parse("npm:@types/node=20.1.0"),
-            SourceUrl::Npm {
-                name: "@types/node".into(),
-                version: "20.1.0".into()
-            }
+            SourceUrl::Npm { name: "@types/node".into(), version: "20.1.0".into() }
         );
     }
 

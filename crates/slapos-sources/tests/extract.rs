@@ -1,10 +1,7 @@
 //! Unpacking: what good archives become, and what is left of those that fail: nothing.
 
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should stop there"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 #[path = "support/archives.rs"]
 mod archives;
@@ -25,9 +22,7 @@ fn every_compression_unpacks_to_the_same() {
     archives.extend(["gz", "bz2", "xz", "zst"].map(|kind| compress(kind, &good())));
     for bytes in archives {
         let place = Place::new();
-        let done = place
-            .extract(&bytes, &Limits::default(), Strip::Auto)
-            .unwrap();
+        let done = place.extract(&bytes, &Limits::default(), Strip::Auto).unwrap();
         assert_eq!((done.entries, done.bytes), (5, 15));
         assert_eq!(done.stripped.as_deref(), Some("pkg-1.0"));
         assert_eq!(place.read("src/a.c"), "int a;");
@@ -39,10 +34,7 @@ fn every_compression_unpacks_to_the_same() {
         assert_eq!(meta("src/a.c").mtime(), 1_000_000_000);
         assert_eq!(meta(".").mtime(), 1_000_000_000);
         assert!(meta(".").permissions().mode() & 0o200 != 0);
-        assert_eq!(
-            fs::read_dir(place.dir.path().join("work")).unwrap().count(),
-            1
-        );
+        assert_eq!(fs::read_dir(place.dir.path().join("work")).unwrap().count(), 1);
     }
 }
 
@@ -57,10 +49,7 @@ fn the_top_directory_is_stripped_as_asked() {
     assert_eq!(kept(strip(&two, Strip::Auto)), None);
     assert_eq!(kept(strip(&lone_file, Strip::Auto)), None);
     let error = strip(&two, Strip::Always).unwrap_err().to_string();
-    assert!(
-        error.contains("exactly one directory at the top"),
-        "{error}"
-    );
+    assert!(error.contains("exactly one directory at the top"), "{error}");
 }
 
 #[test]
@@ -76,8 +65,7 @@ fn long_names_of_gnu_and_pax_are_understood() {
     assert_eq!(place.read(&long), "x");
 
     let mut pax = Builder::new(Vec::new());
-    pax.append_pax_extensions([("path", long.as_bytes()), ("comment", b"c")])
-        .unwrap();
+    pax.append_pax_extensions([("path", long.as_bytes()), ("comment", b"c")]).unwrap();
     let mut header = Header::new_ustar();
     header.set_path("short").unwrap();
     header.set_size(1);
@@ -93,11 +81,7 @@ fn truncated_and_damaged_archives_are_refused() {
     for kind in ["plain", "gz", "bz2", "xz", "zst"] {
         let body: String = (0..20_000).map(|n: u32| format!("{n}\n")).collect();
         let tar = Tar::new().file("a", &body).file("b", &body).bytes();
-        let bytes = if kind == "plain" {
-            tar
-        } else {
-            compress(kind, &tar)
-        };
+        let bytes = if kind == "plain" { tar } else { compress(kind, &tar) };
         let place = Place::new();
         let refusal = place.refusal(&bytes[..bytes.len() / 2]);
         assert!(refusal.contains("is damaged"), "{kind}: {refusal}");
@@ -118,14 +102,9 @@ fn truncated_and_damaged_archives_are_refused() {
 #[test]
 fn zip_archives_are_unpacked_and_guarded_alike() {
     let place = Place::new();
-    let good = zip_of(&[
-        ("p/run", 0o755, b"#!"),
-        ("p/a", 0o644, b"text"),
-        ("p/l", 0o120_777, b"a"),
-    ]);
-    let done = place
-        .extract(&good, &Limits::default(), Strip::Auto)
-        .unwrap();
+    let good =
+        zip_of(&[("p/run", 0o755, b"#!"), ("p/a", 0o644, b"text"), ("p/l", 0o120_777, b"a")]);
+    let done = place.extract(&good, &Limits::default(), Strip::Auto).unwrap();
     assert_eq!(done.stripped.as_deref(), Some("p"));
     assert_eq!(place.read("l"), "text");
     let meta = fs::metadata(place.target().join("run")).unwrap();
@@ -148,11 +127,7 @@ fn zip_archives_are_unpacked_and_guarded_alike() {
     assert!(place.refusal(&bomb).contains("as a bomb does"));
     let body: Vec<u8> = (0..20_000u32).flat_map(u32::to_le_bytes).collect();
     let whole = zip_of(&[("a", 0o644, &body)]);
-    assert!(
-        place
-            .refusal(&whole[..whole.len() / 2])
-            .contains("is damaged")
-    );
+    assert!(place.refusal(&whole[..whole.len() / 2]).contains("is damaged"));
 }
 
 #[test]
@@ -160,16 +135,10 @@ fn an_occupied_target_is_left_alone() {
     let place = Place::new();
     fs::create_dir(place.target()).unwrap();
     place.unpack(&good()).unwrap();
-    assert!(matches!(
-        place.unpack(&good()),
-        Err(ArchiveError::TargetExists { .. })
-    ));
+    assert!(matches!(place.unpack(&good()), Err(ArchiveError::TargetExists { .. })));
     let place = Place::new();
     symlink(place.dir.path(), place.target()).unwrap();
-    assert!(matches!(
-        place.unpack(&good()),
-        Err(ArchiveError::TargetExists { .. })
-    ));
+    assert!(matches!(place.unpack(&good()), Err(ArchiveError::TargetExists { .. })));
 }
 
 #[test]
@@ -183,13 +152,7 @@ fn cancelling_leaves_nothing() {
     let place = Place::new();
     let archive = place.dir.path().join("archive");
     fs::write(&archive, good()).unwrap();
-    let result = extract(
-        &archive,
-        &place.target(),
-        &Limits::default(),
-        Strip::Auto,
-        &Stop,
-    );
+    let result = extract(&archive, &place.target(), &Limits::default(), Strip::Auto, &Stop);
     assert!(matches!(result, Err(ArchiveError::Cancelled)));
     place.assert_clean();
 }
@@ -214,10 +177,7 @@ fn a_full_disk_is_explained_and_given_back() {
         Ok(status) if status.success() => {}
         Ok(status) if !matches!(status.code(), Some(1 | 77)) => panic!("{status}"),
         other => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED {TEST}: no user namespaces ({other:?})"
-            );
+            let _ = writeln!(std::io::stderr(), "SKIPPED {TEST}: no user namespaces ({other:?})");
         }
     }
 }
@@ -228,19 +188,11 @@ fn on_a_small_disk(disk: &Path) {
     let elsewhere = tempfile::tempdir().unwrap();
     let archive = elsewhere.path().join("a.tar.gz");
     fs::write(&archive, compress("gz", &tar)).unwrap();
-    for bytes in [
-        compress("gz", &tar),
-        zip_of(&[("b", 0o644, body.as_bytes())]),
-    ] {
+    for bytes in [compress("gz", &tar), zip_of(&[("b", 0o644, body.as_bytes())])] {
         fs::write(&archive, bytes).unwrap();
-        let error = extract(
-            &archive,
-            &disk.join("target"),
-            &Limits::default(),
-            Strip::Never,
-            &Silent,
-        )
-        .unwrap_err();
+        let error =
+            extract(&archive, &disk.join("target"), &Limits::default(), Strip::Never, &Silent)
+                .unwrap_err();
         let ArchiveError::NoSpace { needed, free, .. } = &error else {
             panic!("{error}");
         };

@@ -1,10 +1,7 @@
 //! Fetching over the network as it is: cut, wrong, gone, and wanted by several at once.
 
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should stop there"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod support;
 
@@ -35,9 +32,7 @@ fn a_cut_download_is_resumed_where_it_broke() {
     let body = body();
     let served = body.clone();
     let server = Server::start(move |number, request| match request.range_start() {
-        None => Reply::new("200 OK", &served)
-            .header("ETag: \"v1\"")
-            .cut(500_000),
+        None => Reply::new("200 OK", &served).header("ETag: \"v1\"").cut(500_000),
         Some(start) if number < 3 => Reply::partial(&served, start).cut(200_000),
         Some(start) => Reply::partial(&served, start),
     });
@@ -45,11 +40,7 @@ fn a_cut_download_is_resumed_where_it_broke() {
     let wanted = with_digest(&format!("{}/a.tar.gz", server.base), &body);
     let fetched = fetcher(cache.path()).fetch(&wanted, &Silent).unwrap();
     assert_eq!(content(&fetched), body);
-    let starts: Vec<_> = server
-        .requests()
-        .iter()
-        .map(support::Request::range_start)
-        .collect();
+    let starts: Vec<_> = server.requests().iter().map(support::Request::range_start).collect();
     assert_eq!(starts, [None, Some(500_000), Some(700_000), Some(900_000)]);
     assert_eq!(server.requests()[1].headers["if-range"], "\"v1\"");
     assert_eq!(left_over(cache.path()), 0);
@@ -67,16 +58,10 @@ fn another_run_resumes_what_an_earlier_one_left() {
     let cache = tempfile::tempdir().unwrap();
     let wanted = with_digest(&format!("{}/a", server.base), &body);
     let error = fetcher(cache.path()).fetch(&wanted, &Silent).unwrap_err();
-    assert!(
-        error.to_string().contains("503 Service Unavailable"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("503 Service Unavailable"), "{error}");
     let fetched = fetcher(cache.path()).fetch(&wanted, &Silent).unwrap();
     assert_eq!(content(&fetched), body);
-    assert_eq!(
-        server.requests().last().unwrap().range_start(),
-        Some(500_000)
-    );
+    assert_eq!(server.requests().last().unwrap().range_start(), Some(500_000));
 }
 
 #[test]
@@ -105,9 +90,7 @@ fn a_range_that_cannot_be_satisfied_starts_over() {
     let wanted = with_digest(&server.base, &body);
     let digest = wanted.digest.unwrap();
     std::fs::create_dir(cache.path().join("partial")).unwrap();
-    let partial = cache
-        .path()
-        .join(format!("partial/sha256-{}", digest.hex()));
+    let partial = cache.path().join(format!("partial/sha256-{}", digest.hex()));
     std::fs::write(&partial, "longer than it is").unwrap();
     let fetched = fetcher(cache.path()).fetch(&wanted, &Silent).unwrap();
     assert_eq!(content(&fetched), body);
@@ -123,9 +106,7 @@ fn a_complete_partial_file_needs_no_more_bytes() {
     let wanted = with_digest(&server.base, b"whole");
     let digest = wanted.digest.unwrap();
     std::fs::create_dir(cache.path().join("partial")).unwrap();
-    let partial = cache
-        .path()
-        .join(format!("partial/sha256-{}", digest.hex()));
+    let partial = cache.path().join(format!("partial/sha256-{}", digest.hex()));
     std::fs::write(&partial, "whole").unwrap();
     let fetched = fetcher(cache.path()).fetch(&wanted, &Silent).unwrap();
     assert_eq!(content(&fetched), b"whole");
@@ -143,9 +124,7 @@ fn a_resumed_file_that_turns_out_wrong_is_downloaded_afresh() {
     let wanted = with_digest(&server.base, &body);
     let digest = wanted.digest.unwrap();
     std::fs::create_dir(cache.path().join("partial")).unwrap();
-    let partial = cache
-        .path()
-        .join(format!("partial/sha256-{}", digest.hex()));
+    let partial = cache.path().join(format!("partial/sha256-{}", digest.hex()));
     std::fs::write(&partial, "bytes of something else").unwrap();
     let fetched = fetcher(cache.path()).fetch(&wanted, &Silent).unwrap();
     assert_eq!(content(&fetched), body);
@@ -222,9 +201,7 @@ fn too_large_files_are_refused_announced_or_not() {
     let mut config = config(cache.path());
     config.max_bytes = 999;
     let wanted = with_digest(&server.base, &[0; 1000]);
-    let error = slapos_sources::Fetcher::new(config)
-        .fetch(&wanted, &Silent)
-        .unwrap_err();
+    let error = slapos_sources::Fetcher::new(config).fetch(&wanted, &Silent).unwrap_err();
     assert!(error.to_string().contains("limit of 999 bytes"), "{error}");
 }
 
@@ -249,10 +226,7 @@ fn without_a_digest_only_what_the_caller_allows_is_fetched() {
     let mut offline = config(cache.path());
     offline.offline = true;
     let offline = slapos_sources::Fetcher::new(offline);
-    assert_eq!(
-        content(&offline.fetch(&allowed, &Silent).unwrap()),
-        b"profile"
-    );
+    assert_eq!(content(&offline.fetch(&allowed, &Silent).unwrap()), b"profile");
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -263,9 +237,7 @@ fn offline_asks_nobody_and_says_so() {
     offline.offline = true;
     offline.by_hash = true;
     let wanted = with_digest("http://h/a", b"x").with_alternate("/missing/file".parse().unwrap());
-    let error = slapos_sources::Fetcher::new(offline)
-        .fetch(&wanted, &Silent)
-        .unwrap_err();
+    let error = slapos_sources::Fetcher::new(offline).fetch(&wanted, &Silent).unwrap_err();
     insta::assert_snapshot!(error, @r#"
     http://h/a could not be fetched
       http://h/a: not asked, because the fetcher is offline

@@ -1,10 +1,7 @@
 //! Archives that try to get out, or to take too much: what they do not get to do.
 
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should stop there"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 #[path = "support/archives.rs"]
 mod archives;
@@ -27,30 +24,17 @@ fn names_that_lead_out_are_refused() {
 fn nothing_is_written_through_a_planted_link() {
     let place = Place::new();
     // The link itself would be harmless.
-    let through = Tar::new()
-        .directory("d")
-        .symlink("l", "d")
-        .file("l/x", "x")
-        .bytes();
+    let through = Tar::new().directory("d").symlink("l", "d").file("l/x", "x").bytes();
     insta::assert_snapshot!(place.refusal(&through), @r#""/archive" was refused: its entry "l/x" would be written through the link "l"; nothing of it was kept"#);
-    let out = Tar::new()
-        .symlink("l", "../..")
-        .file("l/outside", "x")
-        .bytes();
+    let out = Tar::new().symlink("l", "../..").file("l/outside", "x").bytes();
     insta::assert_snapshot!(place.refusal(&out), @r#""/archive" was refused: its entry "l/outside" would be written through the link "l"; nothing of it was kept"#);
     let directory = Tar::new().symlink("l", "../..").directory("l").bytes();
     insta::assert_snapshot!(place.refusal(&directory), @r#""/archive" was refused: its entry "l" is a directory and something else too; nothing of it was kept"#);
     // A file of the same name replaces the link, and what it points to stays.
-    let replaced = Tar::new()
-        .symlink("l", "../../outside")
-        .file("l", "new")
-        .bytes();
+    let replaced = Tar::new().symlink("l", "../../outside").file("l", "new").bytes();
     place.unpack(&replaced).unwrap();
     assert_eq!(place.read("l"), "new");
-    assert_eq!(
-        fs::read_to_string(place.dir.path().join("outside")).unwrap(),
-        "untouched"
-    );
+    assert_eq!(fs::read_to_string(place.dir.path().join("outside")).unwrap(), "untouched");
 }
 
 #[test]
@@ -59,10 +43,7 @@ fn links_that_lead_out_are_refused() {
     let symlink = |target: &str| place.refusal(&Tar::new().symlink("d/l", target).bytes());
     insta::assert_snapshot!(symlink("../../outside"), @r#""/archive" was refused: its entry "d/l" is a link that leads out of the tree; nothing of it was kept"#);
     insta::assert_snapshot!(symlink("/etc/passwd"), @r#""/archive" was refused: its entry "d/l" is a link to an absolute path (/etc/passwd); nothing of it was kept"#);
-    let chained = Tar::new()
-        .symlink("x/l", "..")
-        .symlink("m", "x/l/../../outside")
-        .bytes();
+    let chained = Tar::new().symlink("x/l", "..").symlink("m", "x/l/../../outside").bytes();
     insta::assert_snapshot!(place.refusal(&chained), @r#""/archive" was refused: its entry "m" is a link that leads out of the tree; nothing of it was kept"#);
     let hard =
         |target: &str| place.refusal(&Tar::new().file("a", "").hard_link("h", target).bytes());
@@ -70,11 +51,8 @@ fn links_that_lead_out_are_refused() {
     insta::assert_snapshot!(hard("/etc/passwd"), @r#""/archive" was refused: its entry "/etc/passwd" has an absolute path; nothing of it was kept"#);
     insta::assert_snapshot!(hard("missing"), @r#""/archive" was refused: its entry "h" is a hard link to "missing", which is no file of this archive; nothing of it was kept"#);
     // A hard link to a link must not carry its words to where they mean something else.
-    let moved = Tar::new()
-        .file("x", "")
-        .symlink("a/b/l", "../../x")
-        .hard_link("h", "a/b/l")
-        .bytes();
+    let moved =
+        Tar::new().file("x", "").symlink("a/b/l", "../../x").hard_link("h", "a/b/l").bytes();
     insta::assert_snapshot!(place.refusal(&moved), @r#""/archive" was refused: its entry "h" is a link that leads out of the tree; nothing of it was kept"#);
     // Harmless as long as the top directory is kept.
     let up = Tar::new().symlink("top/l", "../top/x").bytes();
@@ -89,9 +67,7 @@ fn devices_and_oddities_are_refused() {
         let device = Tar::new().entry(kind, "dev", "", 0o666, b"").bytes();
         assert!(place.refusal(&device).contains("is a device or pipe"));
     }
-    let sparse = Tar::new()
-        .entry(EntryType::GNUSparse, "s", "", 0o644, b"")
-        .bytes();
+    let sparse = Tar::new().entry(EntryType::GNUSparse, "s", "", 0o644, b"").bytes();
     assert!(place.refusal(&sparse).contains("not supported"));
     let below = Tar::new().file("a", "").file("a/b", "").bytes();
     assert!(place.refusal(&below).contains("is below a file"));
@@ -104,12 +80,7 @@ fn devices_and_oddities_are_refused() {
 #[test]
 fn limits_hold() {
     let place = Place::new();
-    let small = Limits {
-        total_bytes: 10_000,
-        entries: 3,
-        path_bytes: 20,
-        ..Limits::default()
-    };
+    let small = Limits { total_bytes: 10_000, entries: 3, path_bytes: 20, ..Limits::default() };
     let refusal = |bytes: &[u8]| {
         let error = place.extract(bytes, &small, Strip::Never).unwrap_err();
         place.assert_clean();
@@ -145,8 +116,5 @@ fn a_huge_name_is_not_read_into_memory() {
     header.set_size(5 << 30);
     header.set_cksum();
     let refusal = Place::new().refusal(header.as_bytes());
-    assert!(
-        refusal.contains("one of its headers has 5368709120 bytes"),
-        "{refusal}"
-    );
+    assert!(refusal.contains("one of its headers has 5368709120 bytes"), "{refusal}");
 }

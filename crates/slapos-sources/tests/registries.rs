@@ -2,10 +2,7 @@
 //! client or the network is missing.
 
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should stop there"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod support;
 
@@ -31,14 +28,11 @@ fn is_the_machines_fault(error: &FetchError) -> bool {
         return false;
     };
     let reasons = [" failed: ", "is not installed", "no mirror of Debian"];
-    attempts
-        .attempts
-        .iter()
-        .any(|attempt| match &attempt.failure {
-            Failure::Transport(_) => true,
-            Failure::Registry(text) => reasons.iter().any(|reason| text.contains(reason)),
-            _ => false,
-        })
+    attempts.attempts.iter().any(|attempt| match &attempt.failure {
+        Failure::Transport(_) => true,
+        Failure::Registry(text) => reasons.iter().any(|reason| text.contains(reason)),
+        _ => false,
+    })
 }
 
 fn fetch(what: &str, client: &str, wanted: &Source, by_hash: bool) {
@@ -120,9 +114,7 @@ fn what_a_registry_does_not_have_is_said() {
         }
         let cache = tempfile::tempdir().unwrap();
         let wanted = source(&format!("{text}#sha256={zero}"));
-        let error = support::fetcher(cache.path())
-            .fetch(&wanted, &Silent)
-            .unwrap_err();
+        let error = support::fetcher(cache.path()).fetch(&wanted, &Silent).unwrap_err();
         let text = error.to_string();
         assert!(text.contains(client) || text.matches(&wanted.primary.to_string()).count() > 1);
         println!("{text}\n");

@@ -200,6 +200,15 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+/// Waits until everything written to the file system of `path` is on disk: for trees that programs
+/// other than ours have made.
+///
+/// # Errors
+/// Those of `open` and `syncfs`.
+pub fn sync_filesystem(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(path)?)?)
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Durability {
     Synced,

@@ -14,7 +14,14 @@ use rustix::fs::FlockOperation;
 #[derive(Debug)]
 pub struct FileLock {
     path: PathBuf,
-    _file: File,
+    file: File,
+}
+
+impl Drop for FileLock {
+    /// Closing is not enough: a child between its `fork` and its `exec` has the file open as well.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl FileLock {
@@ -60,7 +67,7 @@ impl FileLock {
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(Self { path: path.to_owned(), _file: file })
+        Ok(Self { path: path.to_owned(), file })
     }
 }
 

@@ -22,11 +22,7 @@ impl TokenDigest {
     fn matches(&self, presented: &str) -> bool {
         let other = TokenDigest::of(presented);
         // No early exit: every byte counts.
-        self.0
-            .iter()
-            .zip(other.0)
-            .fold(0, |differs, (one, two)| differs | (one ^ two))
-            == 0
+        self.0.iter().zip(other.0).fold(0, |differs, (one, two)| differs | (one ^ two)) == 0
     }
 }
 
@@ -48,16 +44,10 @@ pub(crate) async fn require_token(
         Some(_) => "the token is not this Master's",
         None => "this Master wants its token, as the header `Authorization: Bearer TOKEN`",
     };
-    tracing::warn!(
-        "refused {} {}: {reason}",
-        request.method(),
-        request.uri().path()
-    );
+    tracing::warn!("refused {} {}: {reason}", request.method(), request.uri().path());
     let mut response = ApiError::new(StatusCode::UNAUTHORIZED, reason).into_response();
     let challenge = header::HeaderValue::from_static("Bearer");
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, challenge);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     response
 }
 

@@ -19,10 +19,7 @@ type Answer = Result<Response, ApiError>;
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route(
-            "/hateoas",
-            get(|| async { Redirect::permanent("/hateoas/") }),
-        )
+        .route("/hateoas", get(|| async { Redirect::permanent("/hateoas/") }))
         .route("/hateoas/", get(entry))
         .route("/hateoas/partitions/{title}", get(partition))
         .route("/hateoas/shared/{title}", get(shared))
@@ -33,17 +30,11 @@ pub(super) fn routes() -> Router<Arc<App>> {
 pub(super) fn origin(headers: &HeaderMap) -> String {
     let first = |name: &str| {
         let value = headers.get(name)?.to_str().ok()?;
-        value
-            .split(',')
-            .next()
-            .map(str::trim)
-            .filter(|value| !value.is_empty())
+        value.split(',').next().map(str::trim).filter(|value| !value.is_empty())
     };
     let scheme = first("x-forwarded-proto").unwrap_or("http");
     let host = first(header::HOST.as_str()).unwrap_or("localhost");
-    let prefix = first("x-forwarded-prefix")
-        .unwrap_or("")
-        .trim_end_matches('/');
+    let prefix = first("x-forwarded-prefix").unwrap_or("").trim_end_matches('/');
     format!("{scheme}://{host}{prefix}")
 }
 
@@ -98,11 +89,7 @@ async fn search(app: &App, query: &str) -> Answer {
             .computers()
             .await?
             .iter()
-            .filter(|known| {
-                reference
-                    .as_ref()
-                    .is_none_or(|wanted| wanted == known.as_str())
-            })
+            .filter(|known| reference.as_ref().is_none_or(|wanted| wanted == known.as_str()))
             .map(|known| {
                 let name = known.as_str();
                 let url = format!("/hateoas/computers/{}", encode(name));
@@ -216,13 +203,7 @@ async fn instance(app: &App, title: &str, shared: bool) -> Answer {
 }
 
 async fn computer(State(app): Shared, Path(reference): Path<String>) -> Answer {
-    if !app
-        .store
-        .computers()
-        .await?
-        .iter()
-        .any(|known| known.as_str() == reference)
-    {
+    if !app.store.computers().await?.iter().any(|known| known.as_str() == reference) {
         let message = format!("there is no computer {reference}");
         return Err(ApiError::new(StatusCode::NOT_FOUND, message));
     }
@@ -249,12 +230,7 @@ mod tests {
             parse_query(&format!("{node} AND reference:=\"c\"")),
             Some(Search::Computers(Some("c".to_owned())))
         );
-        for wrong in [
-            "",
-            "x",
-            &format!("{base} AND title:=\"a\" OR \"b\""),
-            &format!("{base}x"),
-        ] {
+        for wrong in ["", "x", &format!("{base} AND title:=\"a\" OR \"b\""), &format!("{base}x")] {
             assert_eq!(parse_query(wrong), None, "{wrong}");
         }
     }

@@ -53,28 +53,16 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(slap::routes())
         .merge(hateoas::routes())
         .merge(api::routes())
-        .route(
-            "/",
-            get(|| async { text(concat!("SlapOS Master ", env!("CARGO_PKG_VERSION"))) }),
-        )
+        .route("/", get(|| async { text(concat!("SlapOS Master ", env!("CARGO_PKG_VERSION"))) }))
         .fallback(unknown_route)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&app),
-            auth::require_token,
-        ));
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_token));
     // Outside of the layer: it says nothing but that the process lives.
-    Router::new()
-        .route("/healthz", get(|| async { text("ok") }))
-        .merge(protected)
-        .with_state(app)
+    Router::new().route("/healthz", get(|| async { text("ok") })).merge(protected).with_state(app)
 }
 
 async fn unknown_route(uri: Uri) -> ApiError {
-    ApiError::new(
-        StatusCode::NOT_FOUND,
-        format!("this Master has no {}", uri.path()),
-    )
+    ApiError::new(StatusCode::NOT_FOUND, format!("this Master has no {}", uri.path()))
 }
 
 /// A plain text answer.
@@ -89,10 +77,8 @@ fn xml(body: String) -> Response {
 
 fn with_type(content_type: &'static str, body: String) -> Response {
     // Texts repeat what users gave: no browser shall take them for a page.
-    let headers = [
-        (header::CONTENT_TYPE, content_type),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
+    let headers =
+        [(header::CONTENT_TYPE, content_type), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     (headers, body).into_response()
 }
 
@@ -105,10 +91,7 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     fn new(status: StatusCode, message: impl Into<String>) -> ApiError {
-        ApiError {
-            status,
-            message: message.into(),
-        }
+        ApiError { status, message: message.into() }
     }
 
     fn bad_request(message: impl Into<String>) -> ApiError {

@@ -47,15 +47,7 @@ impl Params {
     /// are to be expected: they are replaced.
     pub(super) fn message(&self) -> String {
         let text = self.optional(MESSAGE).unwrap_or("");
-        text.chars()
-            .map(|c| {
-                if is_xml(c) {
-                    c
-                } else {
-                    char::REPLACEMENT_CHARACTER
-                }
-            })
-            .collect()
+        text.chars().map(|c| if is_xml(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
     }
 
     /// A parameter as it is, possibly empty.

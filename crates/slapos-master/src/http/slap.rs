@@ -45,24 +45,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/stoppedComputerPartition", instance_report("stopped"))
         .route("/softwareInstanceError", instance_report("error"))
         .route("/useComputer", post(|| async { text("Ignored") }))
-        .route(
-            "/computerBang",
-            post(|| async { marshalled(&Value::str("")) }),
-        )
+        .route("/computerBang", post(|| async { marshalled(&Value::str("")) }))
         .route(
             "/getComputerPartitionStatus",
             get(|| async { marshalled(&Value::str("Not implemented.")) }),
         )
         .route("/getComputerPartitionCertificate", get(certificate))
-        .route(
-            "/getSoftwareReleaseListFromSoftwareProduct",
-            get(software_product),
-        )
+        .route("/getSoftwareReleaseListFromSoftwareProduct", get(software_product))
         .route("/getHateoasUrl", get(hateoas_url))
-        .route(
-            "/getRunId",
-            get(|State(app): Shared| async move { text(&app.run_id) }),
-        )
+        .route("/getRunId", get(|State(app): Shared| async move { text(&app.run_id) }))
 }
 
 fn marshalled(value: &Value) -> Answer {
@@ -106,23 +97,17 @@ async fn set_connection(State(app): Shared, params: Params) -> Answer {
     let connection = texts_from_value(&loads(params.require("connection_xml")?)?)?;
     match params.optional("slave_reference") {
         None => {
-            app.store
-                .set_connection(&computer, &partition, &connection)
-                .await?;
+            app.store.set_connection(&computer, &partition, &connection).await?;
         }
         Some(slave) => {
-            app.store
-                .set_shared_connection(&computer, &partition, slave, &connection)
-                .await?;
+            app.store.set_shared_connection(&computer, &partition, slave, &connection).await?;
         }
     }
     Ok(text("done"))
 }
 
 async fn bang(State(app): Shared, params: Params) -> Answer {
-    app.store
-        .bang(&params.computer()?, &params.partition()?)
-        .await?;
+    app.store.bang(&params.computer()?, &params.partition()?).await?;
     Ok(text("OK"))
 }
 
@@ -140,17 +125,15 @@ async fn rename(State(app): Shared, params: Params) -> Answer {
 
 async fn destroyed(State(app): Shared, params: Params) -> Answer {
     let (computer, partition) = (params.computer()?, params.partition()?);
-    Ok(text(
-        match app.store.destroyed(&computer, &partition).await? {
-            Freed::Yes => "OK".to_owned(),
-            Freed::Unknown => unknown_partition(computer.as_str(), &partition),
-            Freed::ChildrenFirst(children) => {
-                let names: Vec<&str> = children.iter().map(PartitionId::as_str).collect();
-                let names = names.join(", ");
-                format!("Not destroying yet because this partition has child partitions: {names}")
-            }
-        },
-    ))
+    Ok(text(match app.store.destroyed(&computer, &partition).await? {
+        Freed::Yes => "OK".to_owned(),
+        Freed::Unknown => unknown_partition(computer.as_str(), &partition),
+        Freed::ChildrenFirst(children) => {
+            let names: Vec<&str> = children.iter().map(PartitionId::as_str).collect();
+            let names = names.join(", ");
+            format!("Not destroying yet because this partition has child partitions: {names}")
+        }
+    }))
 }
 
 fn unknown_partition(computer: &str, partition: &PartitionId) -> String {
@@ -158,9 +141,7 @@ fn unknown_partition(computer: &str, partition: &PartitionId) -> String {
 }
 
 async fn software_destroyed(State(app): Shared, params: Params) -> Answer {
-    app.store
-        .software_destroyed(&params.software()?, &params.computer()?)
-        .await?;
+    app.store.software_destroyed(&params.software()?, &params.computer()?).await?;
     Ok(text("OK"))
 }
 
@@ -168,9 +149,7 @@ fn software_report(state: &'static str) -> MethodRouter<Arc<App>> {
     post(move |State(app): Shared, params: Params| async move {
         let (url, computer) = (params.software()?, params.computer()?);
         let message = params.message();
-        app.store
-            .report_software(&url, &computer, state, &message)
-            .await?;
+        app.store.report_software(&url, &computer, state, &message).await?;
         Answer::Ok(text("Ignored"))
     })
 }
@@ -179,31 +158,21 @@ fn instance_report(state: &'static str) -> MethodRouter<Arc<App>> {
     post(move |State(app): Shared, params: Params| async move {
         let (computer, partition) = (params.computer()?, params.partition()?);
         let message = params.message();
-        app.store
-            .report_instance(&computer, &partition, state, &message)
-            .await?;
+        app.store.report_instance(&computer, &partition, state, &message).await?;
         Answer::Ok(text("Ignored"))
     })
 }
 
 /// No partition has a certificate: the token is enough.
 async fn certificate() -> Answer {
-    marshalled(&Value::dict([
-        ("certificate", Value::str("")),
-        ("key", Value::str("")),
-    ]))
+    marshalled(&Value::dict([("certificate", Value::str("")), ("key", Value::str(""))]))
 }
 
 /// No Software Product is configured.
 async fn software_product(params: Params) -> Answer {
-    match (
-        params.optional("software_product_reference"),
-        params.optional("software_release_url"),
-    ) {
+    match (params.optional("software_product_reference"), params.optional("software_release_url")) {
         (Some(_), None) => marshalled(&Value::List(Vec::new())),
-        _ => Err(ApiError::bad_request(
-            "give \"software_product_reference\", and nothing else",
-        )),
+        _ => Err(ApiError::bad_request("give \"software_product_reference\", and nothing else")),
     }
 }
 

@@ -49,13 +49,7 @@ impl Running {
         });
         let address = bound.recv().unwrap();
         let (stop, thread) = (Some(stop), Some(thread));
-        Running {
-            address,
-            database,
-            stop,
-            thread,
-            _directory: directory,
-        }
+        Running { address, database, stop, thread, _directory: directory }
     }
 
     fn client(&self) -> SlapClient {
@@ -71,9 +65,7 @@ impl Running {
     fn formatted(partitions: usize) -> (Running, SlapClient) {
         let running = Running::new();
         let client = running.client();
-        client
-            .load_computer_configuration(&description(partitions))
-            .unwrap();
+        client.load_computer_configuration(&description(partitions)).unwrap();
         (running, client)
     }
 
@@ -90,10 +82,7 @@ impl Running {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (
-            head.split(' ').nth(1).unwrap().parse().unwrap(),
-            body.to_owned(),
-        )
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 }
 
@@ -107,10 +96,7 @@ impl Drop for Running {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 fn description(partitions: usize) -> ComputerDescription {
@@ -143,18 +129,13 @@ fn the_life_of_an_instance() {
     let (_running, client) = Running::formatted(2);
     let software = SoftwareUrl::new("http://example.org/software.cfg");
     client.ping().unwrap();
-    client
-        .supply(&software, &home(), SoftwareState::Available)
-        .unwrap();
+    client.supply(&software, &home(), SoftwareState::Available).unwrap();
     client.software_building(&software, &home()).unwrap();
     client.software_available(&software, &home()).unwrap();
     let mut request = InstanceRequest::new("é <1> & \"2\"", software.as_str());
     request.parameters = [("_".to_owned(), "{\"a\": \"<é>\"}".to_owned())].into();
     let answer = client.request(&request).unwrap().unwrap();
-    assert_eq!(
-        (&answer.partition, answer.state),
-        (&part(0), InstanceState::Started)
-    );
+    assert_eq!((&answer.partition, answer.state), (&part(0), InstanceState::Started));
     assert_eq!(answer.parameters, request.parameters);
 
     let computer = client.full_computer_information(&home()).unwrap();
@@ -167,52 +148,25 @@ fn the_life_of_an_instance() {
     assert_eq!(&client.computer_partition(&home(), &part(0)).unwrap(), busy);
 
     let connection = [("url".to_owned(), "http://[fd00::]/?a&b".to_owned())].into();
-    client
-        .set_connection(&home(), &part(0), &connection)
-        .unwrap();
+    client.set_connection(&home(), &part(0), &connection).unwrap();
     client.instance_started(&home(), &part(0)).unwrap();
-    assert_eq!(
-        client.request(&request).unwrap().unwrap().connection,
-        connection
-    );
+    assert_eq!(client.request(&request).unwrap().unwrap().connection, connection);
 
     let trees = client.instance_trees().unwrap();
-    assert_eq!(
-        (trees[0].title.as_str(), &trees[0].software),
-        ("é <1> & \"2\"", &software)
-    );
+    assert_eq!((trees[0].title.as_str(), &trees[0].software), ("é <1> & \"2\"", &software));
     let info = client.instance("é <1> & \"2\"").unwrap().unwrap();
-    assert_eq!(
-        (&info.parameters, &info.connection),
-        (&request.parameters, &connection)
-    );
-    assert_eq!(
-        (info.requested_state.as_str(), info.shared),
-        ("started", false)
-    );
+    assert_eq!((&info.parameters, &info.connection), (&request.parameters, &connection));
+    assert_eq!((info.requested_state.as_str(), info.shared), ("started", false));
     assert_eq!(client.instance("another").unwrap(), None);
 
     request.state = Some(InstanceState::Destroyed);
     client.request(&request).unwrap().unwrap();
     client.instance_stopped(&home(), &part(0)).unwrap();
     assert_eq!(client.instance_destroyed(&home(), &part(0)).unwrap(), None);
-    assert!(
-        client
-            .computer_partition(&home(), &part(0))
-            .unwrap()
-            .is_free()
-    );
-    client
-        .supply(&software, &home(), SoftwareState::Destroyed)
-        .unwrap();
+    assert!(client.computer_partition(&home(), &part(0)).unwrap().is_free());
+    client.supply(&software, &home(), SoftwareState::Destroyed).unwrap();
     client.software_destroyed(&software, &home()).unwrap();
-    assert!(
-        client
-            .full_computer_information(&home())
-            .unwrap()
-            .software
-            .is_empty()
-    );
+    assert!(client.full_computer_information(&home()).unwrap().software.is_empty());
 }
 
 #[test]
@@ -222,42 +176,20 @@ fn children_bang_rename_and_errors() {
     let mut child = InstanceRequest::new("child", "s");
     child.requester = Some((home(), part(0)));
     client.request(&child).unwrap().unwrap();
-    let reason = client
-        .instance_destroyed(&home(), &part(0))
-        .unwrap()
-        .unwrap();
+    let reason = client.instance_destroyed(&home(), &part(0)).unwrap().unwrap();
     insta::assert_snapshot!(reason, @"Not destroying yet because this partition has child partitions: slappart1");
-    let before = client
-        .computer_partition(&home(), &part(1))
-        .unwrap()
-        .timestamp;
+    let before = client.computer_partition(&home(), &part(1)).unwrap().timestamp;
     client.bang(&home(), &part(0), "why not").unwrap();
-    assert!(
-        client
-            .computer_partition(&home(), &part(1))
-            .unwrap()
-            .timestamp
-            > before
-    );
+    assert!(client.computer_partition(&home(), &part(1)).unwrap().timestamp > before);
     client.rename(&home(), &part(0), "new").unwrap();
-    client
-        .instance_error(&home(), &part(0), "\u{1b}[31mred\u{1b}[0m")
-        .unwrap();
+    client.instance_error(&home(), &part(0), "\u{1b}[31mred\u{1b}[0m").unwrap();
     let root = client.computer_partition(&home(), &part(0)).unwrap();
     assert_eq!(root.instance_title, "new");
-    assert_eq!(
-        root.access_status.as_deref(),
-        Some("#error \u{fffd}[31mred\u{fffd}[0m")
-    );
-    client
-        .software_error(&"s".into(), &home(), "not supplied, so dropped")
-        .unwrap();
+    assert_eq!(root.access_status.as_deref(), Some("#error \u{fffd}[31mred\u{fffd}[0m"));
+    client.software_error(&"s".into(), &home(), "not supplied, so dropped").unwrap();
     let overview = client.overview().unwrap();
     assert_eq!(overview.instances[1].root_title, "new");
-    assert_eq!(
-        overview.instances[0].reported.as_ref().unwrap().state,
-        "error"
-    );
+    assert_eq!(overview.instances[0].reported.as_ref().unwrap().state, "error");
     assert!(overview.partitions.iter().all(|partition| partition.busy));
 }
 
@@ -271,9 +203,7 @@ fn shared_instances_over_http() {
     let host = client.computer_partition(&home(), &part(0)).unwrap();
     assert_eq!(host.slave_instance_list.len(), 1);
     let url: indexmap::IndexMap<_, _> = [("url".to_owned(), "u".to_owned())].into();
-    client
-        .set_shared_connection(&home(), &part(0), "_slave", &url)
-        .unwrap();
+    client.set_shared_connection(&home(), &part(0), "_slave", &url).unwrap();
     assert_eq!(client.request(&slave).unwrap().unwrap().connection, url);
     let info = client.instance("slave").unwrap().unwrap();
     assert!(info.shared && info.connection == url);
@@ -286,9 +216,7 @@ fn what_is_unknown_is_not_found() {
         SlapError::NotFound { message, .. } => message,
         other => panic!("{other}"),
     };
-    let computer = client
-        .full_computer_information(&"other".into())
-        .unwrap_err();
+    let computer = client.full_computer_information(&"other".into()).unwrap_err();
     insta::assert_snapshot!(message(computer), @"computer other is not known: run `slapos node format` there first");
     let partition = client.computer_partition(&home(), &part(9)).unwrap_err();
     insta::assert_snapshot!(message(partition), @"computer computer has no partition slappart9");
@@ -301,39 +229,22 @@ fn what_is_unknown_is_not_found() {
 fn nothing_but_health_without_the_token() {
     let running = Running::new();
     for token in [None, Some("wrong"), Some("")] {
-        let error = running
-            .client_with(token)
-            .full_computer_information(&home())
-            .unwrap_err();
+        let error = running.client_with(token).full_computer_information(&home()).unwrap_err();
         assert!(matches!(error, SlapError::Unauthorised { .. }), "{error}");
         assert!(!error.to_string().contains("the token is not the token"));
         let error = running.client_with(token).overview().unwrap_err();
         assert!(matches!(error, SlapError::Unauthorised { .. }), "{error}");
     }
     let mut stream = TcpStream::connect(running.address).unwrap();
-    write!(
-        stream,
-        "GET /healthz HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
+    write!(stream, "GET /healthz HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nok"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nok"), "{answer}");
     let mut stream = TcpStream::connect(running.address).unwrap();
-    write!(
-        stream,
-        "GET /nowhere HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
+    write!(stream, "GET /nowhere HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(
-        answer.starts_with("HTTP/1.1 401"),
-        "routes are not told apart: {answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 401"), "routes are not told apart: {answer}");
 }
 
 #[test]
@@ -354,12 +265,7 @@ fn malformed_requests_are_refused_with_a_reason() {
     insta::assert_snapshot!(post("softwareInstanceRename", "computer_id=computer&computer_partition_id=x&new_name=y"), @"200 Unknown partition 'x' on 'computer'");
     insta::assert_snapshot!(post("nowhere", ""), @"404 this Master has no /nowhere");
     assert_eq!(running.raw("GET /supplySupply HTTP/1.1", "").0, 405);
-    assert_eq!(
-        running
-            .raw("GET /hateoas/?mode=search&query=x HTTP/1.1", "")
-            .0,
-        400
-    );
+    assert_eq!(running.raw("GET /hateoas/?mode=search&query=x HTTP/1.1", "").0, 400);
     assert!(client.overview().unwrap().instances.is_empty());
 }
 
@@ -408,10 +314,7 @@ fn a_taken_port_and_an_absent_token_are_told() {
     let taken = taken.replace(&running.address.to_string(), "ADDRESS");
     insta::assert_snapshot!(taken, @"the Master cannot listen on ADDRESS: another program has that port: stop it (is a Master running already?), or set another `port` in [slapproxy]");
     assert!(!other.exists(), "the port comes first");
-    let nobody = MasterConfig {
-        token: Secret::new(""),
-        ..config(other, 0)
-    };
+    let nobody = MasterConfig { token: Secret::new(""), ..config(other, 0) };
     assert!(matches!(bind(nobody), MasterError::NoToken));
 }
 
@@ -430,10 +333,7 @@ fn one_of_many_clients_gets_the_last_partition() {
                 })
             })
             .collect();
-        asking
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .sum()
+        asking.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert_eq!(won, 1);
 }

@@ -81,11 +81,7 @@ async fn forget_partitions(
         .await?;
     for row in known {
         let reference: String = row.try_get("reference")?;
-        if description
-            .partitions
-            .iter()
-            .any(|kept| kept.reference.as_str() == reference)
-        {
+        if description.partitions.iter().any(|kept| kept.reference.as_str() == reference) {
             continue;
         }
         sqlx::query("DELETE FROM computer_partition WHERE computer = $1 AND reference = $2")

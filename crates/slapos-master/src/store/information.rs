@@ -64,10 +64,7 @@ impl Store {
             "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.root = '' \
              AND ($1 = '' OR i.title = $1) ORDER BY i.title"
         ));
-        let rows = sqlx::query(sql)
-            .bind(title.unwrap_or(""))
-            .fetch_all(&mut *tx)
-            .await?;
+        let rows = sqlx::query(sql).bind(title.unwrap_or("")).fetch_all(&mut *tx).await?;
         let mut trees = Vec::with_capacity(rows.len());
         for row in &rows {
             trees.push(tree(InstanceRow::read(row)?));
@@ -89,9 +86,7 @@ impl Store {
         let rows = sqlx::query("SELECT reference FROM computer ORDER BY reference")
             .fetch_all(&mut *tx)
             .await?;
-        rows.iter()
-            .map(|row| Ok(ComputerId::new(text(row, "reference")?)))
-            .collect()
+        rows.iter().map(|row| Ok(ComputerId::new(text(row, "reference")?))).collect()
     }
 }
 
@@ -128,10 +123,7 @@ async fn software(tx: &mut Tx, computer: &ComputerId) -> Result<Vec<SoftwareRele
     .await?;
     let read = |row| {
         let url = SoftwareUrl::new(text(row, "url")?);
-        Ok(SoftwareRelease {
-            url,
-            state: word(row, "requested_state")?,
-        })
+        Ok(SoftwareRelease { url, state: word(row, "requested_state")? })
     };
     rows.iter().map(read).collect()
 }
@@ -193,17 +185,11 @@ fn access_status(report: &Report) -> String {
 
 /// A shared instance as its host sees it. What SLAP adds wins over the user's parameters.
 fn slave_entry(row: SharedRow) -> IndexMap<String, Value> {
-    let mut entry: IndexMap<String, Value> = row
-        .parameters
-        .into_iter()
-        .map(|(key, value)| (key, Value::str(value)))
-        .collect();
+    let mut entry: IndexMap<String, Value> =
+        row.parameters.into_iter().map(|(key, value)| (key, Value::str(value))).collect();
     entry.insert("slave_title".to_owned(), Value::str(&row.reference));
     entry.insert("slave_reference".to_owned(), Value::str(row.reference));
-    entry.insert(
-        "slap_software_type".to_owned(),
-        Value::str(row.software_type),
-    );
+    entry.insert("slap_software_type".to_owned(), Value::str(row.software_type));
     entry
 }
 
@@ -240,11 +226,7 @@ async fn instances(
         "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.computer = $1 \
          AND ($2 = '' OR i.partition_reference = $2)"
     ));
-    let rows = sqlx::query(sql)
-        .bind(computer.as_str())
-        .bind(only)
-        .fetch_all(&mut **tx)
-        .await?;
+    let rows = sqlx::query(sql).bind(computer.as_str()).bind(only).fetch_all(&mut **tx).await?;
     let mut instances = HashMap::with_capacity(rows.len());
     for row in &rows {
         let instance = InstanceRow::read(row)?;

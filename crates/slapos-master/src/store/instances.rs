@@ -149,11 +149,7 @@ impl Store {
             delete(&mut tx, computer, partition).await?;
         }
         tx.commit().await?;
-        Ok(if children.is_empty() {
-            Freed::Yes
-        } else {
-            Freed::ChildrenFirst(children)
-        })
+        Ok(if children.is_empty() { Freed::Yes } else { Freed::ChildrenFirst(children) })
     }
 }
 
@@ -184,11 +180,7 @@ pub(super) async fn instance_of(
     let sql = sqlx::AssertSqlSafe(format!(
         "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.root = $1 AND i.title = $2"
     ));
-    let row = sqlx::query(sql)
-        .bind(root)
-        .bind(title)
-        .fetch_optional(&mut **tx)
-        .await?;
+    let row = sqlx::query(sql).bind(root).bind(title).fetch_optional(&mut **tx).await?;
     row.as_ref().map(InstanceRow::read).transpose()
 }
 
@@ -229,9 +221,7 @@ async fn require_instance(
     partition: &PartitionId,
 ) -> Result<InstanceRow, StoreError> {
     instance_at(tx, computer, partition).await?.ok_or_else(|| {
-        StoreError::NotFound(format!(
-            "partition {partition} of {computer} has no instance"
-        ))
+        StoreError::NotFound(format!("partition {partition} of {computer} has no instance"))
     })
 }
 

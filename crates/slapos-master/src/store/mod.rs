@@ -51,12 +51,7 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Store, StoreError> {
         let (writer, readers) = sqlite::open(path, &*clock).await?;
-        let store = Store {
-            readers,
-            writer,
-            clock,
-            home,
-        };
+        let store = Store { readers, writer, clock, home };
         let mut tx = store.write().await?;
         sqlx::query(
             "INSERT INTO computer (reference, address, netmask) VALUES ($1, '', '') \
@@ -120,8 +115,8 @@ async fn require_partition(
     .await?;
     match found {
         Some(_) => Ok(()),
-        None => Err(StoreError::NotFound(format!(
-            "computer {computer} has no partition {partition}"
-        ))),
+        None => {
+            Err(StoreError::NotFound(format!("computer {computer} has no partition {partition}")))
+        }
     }
 }

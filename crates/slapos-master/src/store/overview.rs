@@ -28,11 +28,7 @@ impl Store {
             computers,
             software: software(&mut tx).await?,
             instances: instances(&mut tx).await?,
-            shared: shared::all(&mut tx)
-                .await?
-                .into_iter()
-                .map(shared_instance)
-                .collect(),
+            shared: shared::all(&mut tx).await?.into_iter().map(shared_instance).collect(),
         })
     }
 }
@@ -109,9 +105,7 @@ async fn instances(tx: &mut Tx) -> Result<Vec<OverviewInstance>, StoreError> {
          ORDER BY i.computer, p.position"
     ));
     let rows = sqlx::query(sql).fetch_all(&mut **tx).await?;
-    rows.iter()
-        .map(|row| InstanceRow::read(row).map(instance))
-        .collect()
+    rows.iter().map(|row| InstanceRow::read(row).map(instance)).collect()
 }
 
 fn instance(row: InstanceRow) -> OverviewInstance {

@@ -66,19 +66,14 @@ async fn move_software(
     tx: &mut Tx,
     moved: &impl Fn(&str) -> Option<String>,
 ) -> Result<(), StoreError> {
-    let rows = sqlx::query("SELECT computer, url FROM software")
-        .fetch_all(&mut **tx)
-        .await?;
+    let rows = sqlx::query("SELECT computer, url FROM software").fetch_all(&mut **tx).await?;
     for row in &rows {
         let (computer, url) = (text(row, "computer")?, text(row, "url")?);
         let Some(new) = moved(&url) else { continue };
         // Supplied under its new address already: the former one is superfluous.
         let sql = "DELETE FROM software WHERE computer = $1 AND url = $2 AND EXISTS \
              (SELECT 1 FROM software other WHERE other.computer = $1 AND other.url = $3)";
-        for sql in [
-            sql,
-            "UPDATE software SET url = $3 WHERE computer = $1 AND url = $2",
-        ] {
+        for sql in [sql, "UPDATE software SET url = $3 WHERE computer = $1 AND url = $2"] {
             sqlx::query(sql)
                 .bind(computer.as_str())
                 .bind(url.as_str())
@@ -128,14 +123,9 @@ mod tests {
     #[test]
     fn only_paths_below_the_former_root_move() {
         let to = |url: &str, there: &str| {
-            moved(url, Path::new("/old"), Path::new("/new"), |path| {
-                path == Path::new(there)
-            })
+            moved(url, Path::new("/old"), Path::new("/new"), |path| path == Path::new(there))
         };
-        assert_eq!(
-            to("/old/a/software.cfg", ""),
-            Some("/new/a/software.cfg".to_owned())
-        );
+        assert_eq!(to("/old/a/software.cfg", ""), Some("/new/a/software.cfg".to_owned()));
         assert_eq!(to("/old/a", "/new/a"), Some("/new/a".to_owned()));
         assert_eq!(to("/old/a", "/old/a"), None, "it was not moved");
         for url in ["/older/a", "http://h/old/a", "file:///old/a"] {

@@ -104,10 +104,7 @@ impl Store {
 
     /// The computer that a request may use.
     pub(super) fn computer_for(&self, request: &InstanceRequest) -> ComputerId {
-        let named = request
-            .sla
-            .get("computer_guid")
-            .filter(|name| !name.is_empty());
+        let named = request.sla.get("computer_guid").filter(|name| !name.is_empty());
         named.map_or_else(|| self.home.clone(), ComputerId::new)
     }
 }
@@ -119,9 +116,7 @@ async fn root_of_requester(tx: &mut Tx, request: &InstanceRequest) -> Result<Str
         return Ok(String::new());
     };
     let found = instance_at(tx, computer, partition).await?;
-    Ok(found
-        .map(|instance| instance.root_title().to_owned())
-        .unwrap_or_default())
+    Ok(found.map(|instance| instance.root_title().to_owned()).unwrap_or_default())
 }
 
 /// The instance as the request wants it; equal to the former one when nothing changes.
@@ -155,8 +150,7 @@ async fn free_partition(
     .bind(computer.as_str())
     .fetch_optional(&mut **tx)
     .await?;
-    row.map(|row| Ok(PartitionId::new(text(&row, "reference")?)))
-        .transpose()
+    row.map(|row| Ok(PartitionId::new(text(&row, "reference")?))).transpose()
 }
 
 /// Why there is no free partition. Begins as the original's message does, which others look for.

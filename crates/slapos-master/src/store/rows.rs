@@ -51,11 +51,7 @@ impl InstanceRow {
 
     /// The title of the tree's root: its own for a root.
     pub(super) fn root_title(&self) -> &str {
-        if self.root.is_empty() {
-            &self.title
-        } else {
-            &self.root
-        }
+        if self.root.is_empty() { &self.title } else { &self.root }
     }
 }
 
@@ -96,28 +92,20 @@ pub(super) fn report(row: &AnyRow) -> Result<Option<Report>, StoreError> {
 pub(super) fn to_column(parameters: &IndexMap<String, String>) -> String {
     let mut sorted: Vec<_> = parameters.iter().collect();
     sorted.sort();
-    let object: serde_json::Map<String, serde_json::Value> = sorted
-        .into_iter()
-        .map(|(key, value)| (key.clone(), value.clone().into()))
-        .collect();
+    let object: serde_json::Map<String, serde_json::Value> =
+        sorted.into_iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
     serde_json::Value::Object(object).to_string()
 }
 
 /// A time as people read it.
 pub(super) fn rfc3339(microseconds: i64) -> String {
-    Timestamp::from_microsecond(microseconds)
-        .map(|time| time.to_string())
-        .unwrap_or_default()
+    Timestamp::from_microsecond(microseconds).map(|time| time.to_string()).unwrap_or_default()
 }
 
 /// A time as `timestamp` of an instance: seconds with six digits after the point, which is also
 /// how the original's embedded Master writes it.
 pub(super) fn wire_timestamp(microseconds: i64) -> String {
-    format!(
-        "{}.{:06}",
-        microseconds.div_euclid(1_000_000),
-        microseconds.rem_euclid(1_000_000)
-    )
+    format!("{}.{:06}", microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000))
 }
 
 /// The time of a change that happens now: always later than the former one, so that a node sees

@@ -114,10 +114,7 @@ impl Store {
             software: request.software.clone(),
             software_type: request.software_type.clone(),
             parameters: request.parameters.clone(),
-            connection: former
-                .as_ref()
-                .map(|row| row.connection.clone())
-                .unwrap_or_default(),
+            connection: former.as_ref().map(|row| row.connection.clone()).unwrap_or_default(),
         };
         if former.as_ref() != Some(&wanted) {
             if let Some(former) = &former {
@@ -139,11 +136,7 @@ impl Store {
     ) -> Result<InstanceRow, StoreError> {
         let computer = self.computer_for(request);
         require_computer(tx, &computer).await?;
-        let named = request
-            .sla
-            .get("instance_guid")
-            .map(String::as_str)
-            .unwrap_or_default();
+        let named = request.sla.get("instance_guid").map(String::as_str).unwrap_or_default();
         let fits = |host: &InstanceRow| {
             let (computer, partition) = (&host.computer, &host.partition);
             host.software == request.software
@@ -165,11 +158,7 @@ impl Store {
                 "No partition corresponding to slave request: {}. Computer {computer} has no \
                  instance of {software} with type {kind}{}",
                 request.title,
-                if named.is_empty() {
-                    String::new()
-                } else {
-                    format!(" named {named}")
-                }
+                if named.is_empty() { String::new() } else { format!(" named {named}") }
             ))
         })
     }
@@ -178,9 +167,7 @@ impl Store {
 /// All shared instances, by reference.
 pub(super) async fn all(tx: &mut Tx) -> Result<Vec<SharedRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM shared_instance ORDER BY reference");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .fetch_all(&mut **tx)
-        .await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut **tx).await?;
     rows.iter().map(SharedRow::read).collect()
 }
 
@@ -191,10 +178,8 @@ pub(super) async fn hosted_on(
 ) -> Result<HashMap<PartitionId, Vec<SharedRow>>, StoreError> {
     let sql =
         format!("SELECT {COLUMNS} FROM shared_instance WHERE computer = $1 ORDER BY reference");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(computer.as_str())
-        .fetch_all(&mut **tx)
-        .await?;
+    let rows =
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(computer.as_str()).fetch_all(&mut **tx).await?;
     let mut hosted: HashMap<PartitionId, Vec<SharedRow>> = HashMap::new();
     for row in &rows {
         let row = SharedRow::read(row)?;
@@ -205,10 +190,8 @@ pub(super) async fn hosted_on(
 
 async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM shared_instance WHERE reference = $1");
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(reference)
-        .fetch_optional(&mut **tx)
-        .await?;
+    let row =
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(reference).fetch_optional(&mut **tx).await?;
     row.as_ref().map(SharedRow::read).transpose()
 }
 

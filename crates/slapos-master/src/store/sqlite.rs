@@ -23,10 +23,8 @@ const APPLICATION_ID: u32 = 0x536c_614d;
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// All schema changes in order; the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 1] = [(
-    "first",
-    include_str!("../../migrations/sqlite/0001_first.sql"),
-)];
+const MIGRATIONS: [(&str, &str); 1] =
+    [("first", include_str!("../../migrations/sqlite/0001_first.sql"))];
 
 /// Connections that only read. They do not wait for the writer (WAL), and SQLite itself is fast
 /// enough that more would only take memory.
@@ -71,18 +69,13 @@ fn url(path: &Path) -> Result<String, StoreError> {
         let reason = "its name must be UTF-8";
         file_error(path, io::Error::new(io::ErrorKind::InvalidInput, reason))
     })?;
-    let escaped = text
-        .replace('%', "%25")
-        .replace('?', "%3F")
-        .replace('#', "%23");
+    let escaped = text.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
     Ok(format!("sqlite:{escaped}?mode=rw"))
 }
 
 /// Makes the file if there is none, and refuses one that is not ours.
 fn prepare(path: &Path) -> Result<(), StoreError> {
-    if let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty())
         && !parent.exists()
     {
         slapos_sys::fs::create_dir_all(parent, 0o700).map_err(|error| file_error(path, error))?;
@@ -94,10 +87,7 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
     }
     match foreign(path).map_err(|error| file_error(path, error))? {
         None => Ok(()),
-        Some(found) => Err(StoreError::NotOurs {
-            path: path.to_owned(),
-            found,
-        }),
+        Some(found) => Err(StoreError::NotOurs { path: path.to_owned(), found }),
     }
 }
 
@@ -116,15 +106,11 @@ fn foreign(path: &Path) -> io::Result<Option<String>> {
         return Ok(Some("it is not an SQLite file".to_owned()));
     }
     // Big-endian at offset 68, by the description of SQLite's file format.
-    let id = header[68..72]
-        .iter()
-        .fold(0, |id, byte| (id << 8) | u32::from(*byte));
+    let id = header[68..72].iter().fold(0, |id, byte| (id << 8) | u32::from(*byte));
     if id == APPLICATION_ID {
         return Ok(None);
     }
-    Ok(Some(format!(
-        "it is another SQLite database, with application id {id:#x}"
-    )))
+    Ok(Some(format!("it is another SQLite database, with application id {id:#x}")))
 }
 
 /// Marks a new file as ours and applies the migrations that it lacks. A newer file is left alone.
@@ -132,11 +118,7 @@ async fn migrate(path: &Path, writer: &AnyPool, clock: &dyn Clock) -> Result<(),
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let found = version(&mut writer.begin().await?).await?;
     if found > known {
-        return Err(StoreError::Newer {
-            path: path.to_owned(),
-            found,
-            known,
-        });
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }
     if found == 0 {
         // Outside of WAL mode and as the first write, so that the mark is in the file's first
@@ -180,8 +162,5 @@ async fn version(tx: &mut Transaction<'static, Any>) -> Result<i64, StoreError> 
 }
 
 fn file_error(path: &Path, source: io::Error) -> StoreError {
-    StoreError::File {
-        path: path.to_owned(),
-        source,
-    }
+    StoreError::File { path: path.to_owned(), source }
 }

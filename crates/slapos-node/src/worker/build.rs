@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use slapos_cookbook::{Ports, registry};
+use slapos_cookbook::{Ports, ProfileFiles, registry};
 use slapos_engine::{Buildout, Settings};
 use slapos_profile::{Assignment, Location, Profile};
 use slapos_sources::{Fetcher, FetcherConfig, LocalFiles};
@@ -13,7 +13,6 @@ use slapos_sys::clock::{Clock, SystemClock};
 use slapos_sys::{fs, process, random};
 
 use super::child::Channel;
-use super::files::ProfileFiles;
 use super::protocol::{Done, Failure, SoftwareJob};
 
 /// Marks a Software Release as whole.
@@ -25,11 +24,9 @@ pub(super) fn build(job: &SoftwareJob, channel: &Arc<Channel>) -> Result<Done, F
             .map_err(|error| Failure::io("create", &job.directory, &error))?;
         check_free_space(&job.directory, job.min_free_space)?;
     }
-    let local = local_files(job)?;
-    let fetcher = fetcher(&job.download_cache, local.clone());
-    let files = ProfileFiles { local, fetcher: Arc::clone(&fetcher) };
+    let fetcher = fetcher(&job.download_cache, local_files(job)?);
     let url = Location::parse(job.url.as_str())?;
-    let profile = Profile::load(&url, &files, &assignments(job))?;
+    let profile = Profile::load(&url, &ProfileFiles::new(&fetcher), &assignments(job))?;
     let recipes = registry(Ports { fetcher, slap: None });
     let mut settings = Settings::new(&job.directory);
     settings.jobs = job.parallel.max(1);
@@ -90,6 +87,8 @@ pub(super) fn check_free_space(directory: &Path, wanted: u64) -> Result<(), Fail
 /// The stamp names this build: an instance made of another one is processed again.
 fn complete(directory: &Path) -> Result<(), Failure> {
     let path = directory.join(COMPLETED);
+    let built = fs::sync_filesystem(directory);
+    built.map_err(|error| Failure::io("bring to disk", directory, &error))?;
     let words = |error: std::io::Error| Failure::io("write", &path, &error);
     let stamp = format!("{} {}\n", SystemClock.now(), random::hex(8).map_err(words)?);
     fs::write_atomic(&path, stamp.as_bytes(), 0o644).map_err(words)

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use slapos_cookbook::{Ports, registry};
+use slapos_cookbook::{Ports, ProfileFiles, registry};
 use slapos_engine::{Buildout, Settings};
 use slapos_profile::{Location, Profile};
 use slapos_slap::{ComputerPartition, PartitionPort, PortError};
@@ -16,8 +16,10 @@ use slapos_sys::fs;
 
 use super::build::{check_free_space, fetcher};
 use super::child::Channel;
-use super::files::ProfileFiles;
 use super::protocol::{Done, Failure, InstanceJob, Service};
+
+/// Options by section.
+type Frozen = IndexMap<String, IndexMap<String, String>>;
 
 /// More than any instance profile has, bytes.
 const MAX_PROFILE: u64 = 16 << 20;
@@ -25,17 +27,17 @@ const MAX_PROFILE: u64 = 16 << 20;
 pub(super) fn deploy(job: InstanceJob, channel: &Arc<Channel>) -> Result<Done, Failure> {
     check_free_space(&job.directory, job.min_free_space)?;
     link_software(&job)?;
-    let main = write_profile(&job)?;
-    let local = LocalFiles::new();
+    let connection = connection(&job);
+    let main = write_profile(&job, &connection)?;
     // Its own: the node's cache belongs to the user who builds.
-    let fetcher = fetcher(&job.directory.join(".slapos/cache"), local.clone());
-    let files = ProfileFiles { local, fetcher: Arc::clone(&fetcher) };
+    let fetcher = fetcher(&job.directory.join(".slapos/cache"), LocalFiles::new());
     let location = Location::parse(&main.display().to_string())?;
-    let profile = Profile::load(&location, &files, &[])?;
+    let profile = Profile::load(&location, &ProfileFiles::new(&fetcher), &[])?;
     let directory = job.directory.clone();
     let port = Port { partition: job.partition, channel: Arc::clone(channel) };
     let recipes = registry(Ports { fetcher, slap: Some(Arc::new(port)) });
-    let mut buildout = Buildout::new(profile, Arc::new(recipes), Settings::new(&directory));
+    let settings = Settings { frozen: connection, ..Settings::new(&directory) };
+    let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);
     let plan = buildout.plan()?;
     buildout.execute(&plan, &**channel)?;
     let services = services(&directory)?;
@@ -66,7 +68,7 @@ fn link_software(job: &InstanceJob) -> Result<(), Failure> {
 
 /// Copies the instance profile and adds what only the node knows. Appended, so that its lines keep
 /// their numbers.
-fn write_profile(job: &InstanceJob) -> Result<std::path::PathBuf, Failure> {
+fn write_profile(job: &InstanceJob, connection: &Frozen) -> Result<std::path::PathBuf, Failure> {
     let candidates = ["instance.cfg", "template.cfg"].map(|name| job.software_directory.join(name));
     let Some(source) = candidates.iter().find(|path| path.exists()) else {
         return Err(Failure::new(format!(
@@ -80,46 +82,54 @@ fn write_profile(job: &InstanceJob) -> Result<std::path::PathBuf, Failure> {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(&connection_sections(job));
+    text.push_str(&connection_text(connection));
     let path = job.directory.join("buildout.cfg");
     fs::write_replace_if_changed(&path, text.as_bytes(), 0o640)
         .map_err(|error| Failure::io("write", &path, &error))?;
     Ok(path)
 }
 
-fn connection_sections(job: &InstanceJob) -> String {
-    let mut text =
-        String::from("\n[buildout]\nbin-directory = ${buildout:directory}/sbin\noffline = true\n");
+/// What the node tells the profile, by section. Values from outside are data: they are given to the
+/// engine as exact text, in which nothing is substituted. The file has them for people to read.
+fn connection(job: &InstanceJob) -> Frozen {
     let shared: Vec<_> =
         job.shared_part_list.iter().map(|path| path.display().to_string()).collect();
-    let state = job.partition.requested_state.to_string();
-    let software = job.partition.software.as_ref().map_or("", |url| url.as_str());
-    let pairs = [
+    let url = job.partition.software.as_ref().map_or("", |url| url.as_str());
+    let common = [
         ("computer-id", job.partition.computer.as_str()),
         ("partition-id", job.partition.id.as_str()),
         ("server-url", &job.master_url),
-        ("software-release-url", software),
+        ("software-release-url", url),
         ("key-file", ""),
         ("cert-file", ""),
     ];
-    text.push_str("\n[slap-connection]\n");
-    for (name, value) in pairs {
-        let _ = writeln!(text, "{name} = {}", escape(value));
-    }
-    let _ = writeln!(text, "shared-part-list = {}", escape(&shared.join("\n  ")));
-    let _ = writeln!(text, "requested-state = {state}");
-    text.push_str("\n[slap_connection]\n");
-    for (name, value) in pairs {
-        let _ = writeln!(text, "{} = {}", name.replace('-', "_"), escape(value));
-    }
-    text.push_str("\n[storage-configuration]\nstorage-home =\n");
-    text.push_str("\n[network-information]\nglobal-ipv4-network =\n");
-    text
+    let owned = |name: String, value: &str| (name, value.to_owned());
+    let mut connection: IndexMap<_, _> =
+        common.iter().map(|(name, value)| owned((*name).to_owned(), value)).collect();
+    connection.insert("shared-part-list".to_owned(), shared.join("\n"));
+    connection.insert("requested-state".to_owned(), job.partition.requested_state.to_string());
+    let underscored = common.iter().map(|(name, value)| owned(name.replace('-', "_"), value));
+    let single = |name: &str| IndexMap::from([owned(name.to_owned(), "")]);
+    IndexMap::from([
+        ("slap-connection".to_owned(), connection),
+        ("slap_connection".to_owned(), underscored.collect()),
+        ("storage-configuration".to_owned(), single("storage-home")),
+        ("network-information".to_owned(), single("global-ipv4-network")),
+    ])
 }
 
-/// A value from outside is data: nothing in it is substituted.
-fn escape(value: &str) -> String {
-    value.replace("${", "$${")
+/// The same as text. What could be taken for anything but a plain value is left out.
+fn connection_text(connection: &Frozen) -> String {
+    let mut text =
+        String::from("\n[buildout]\nbin-directory = ${buildout:directory}/sbin\noffline = true\n");
+    for (section, options) in connection {
+        let _ = writeln!(text, "\n[{section}]");
+        for (option, value) in options {
+            let plain = !value.contains('$') && !value.contains(char::is_control);
+            let _ = writeln!(text, "{option} = {}", if plain { value } else { "" });
+        }
+    }
+    text
 }
 
 /// What is to be supervised: the executables of `etc/run` and `etc/service`.

@@ -7,7 +7,6 @@
 mod build;
 mod child;
 mod deploy;
-mod files;
 mod parent;
 mod protocol;
 mod tree;

@@ -61,11 +61,7 @@ pub(super) fn fact(env: &Environment, path: &str) -> Option<Value> {
         "big_endian" => Some(Value::Bool(!env.little_endian)),
         "multiarch" | "sys._multiarch" | "sys.implementation._multiarch" => text(&env.multiarch()),
         "sys.platform" | "sys_platform" => text(&env.platform),
-        "sys.maxsize" => Some(Value::Int(if env.bits64 {
-            i64::MAX
-        } else {
-            i64::from(i32::MAX)
-        })),
+        "sys.maxsize" => Some(Value::Int(if env.bits64 { i64::MAX } else { i64::from(i32::MAX) })),
         "sys.byteorder" => text(if env.little_endian { "little" } else { "big" }),
         "sys.version_info" => Some(Value::Sequence(vec![
             Value::Int(i64::from(major)),
@@ -78,11 +74,7 @@ pub(super) fn fact(env: &Environment, path: &str) -> Option<Value> {
         "sys.version_info.minor" => Some(Value::Int(i64::from(minor))),
         "sys.version_info.micro" => Some(Value::Int(i64::from(micro))),
         "sys.implementation.name" | "implementation_name" => text("cpython"),
-        "os.name" | "os_name" => text(if env.platform == "win32" {
-            "nt"
-        } else {
-            "posix"
-        }),
+        "os.name" | "os_name" => text(if env.platform == "win32" { "nt" } else { "posix" }),
         "platform_machine" => text(&env.machine),
         "platform_system" => Some(Value::Str(system(env))),
         "platform_python_implementation" => text("CPython"),
@@ -124,9 +116,9 @@ pub(super) fn method(base: &Value, name: &str, arguments: &[Value]) -> Option<Va
     }
     let text = base.as_str()?;
     let any = |test: &dyn Fn(&str) -> bool| match arguments {
-        [Value::Sequence(items)] => Some(Value::Bool(
-            items.iter().filter_map(Value::as_str).any(test),
-        )),
+        [Value::Sequence(items)] => {
+            Some(Value::Bool(items.iter().filter_map(Value::as_str).any(test)))
+        }
         [one] => Some(Value::Bool(test(one.as_str()?))),
         _ => None,
     };

@@ -54,12 +54,7 @@ enum Token {
 pub(super) fn parse(text: &str) -> Result<Expr, Problem> {
     let tokens = tokenise(text)?;
     let end = text.trim_end().len();
-    let mut parser = Parser {
-        tokens,
-        next: 0,
-        depth: 0,
-        end,
-    };
+    let mut parser = Parser { tokens, next: 0, depth: 0, end };
     let expr = parser.or()?;
     match parser.tokens.get(parser.next) {
         None => Ok(expr),
@@ -70,11 +65,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, Problem> {
 fn not_understood(at: Range<usize>) -> Problem {
     let help = "conditions are made of names, numbers, texts, tuples, comparisons, and, or, not";
     let message = "this is not understood in the condition of a section";
-    Problem {
-        at,
-        message: message.to_owned(),
-        help: Some(help.to_owned()),
-    }
+    Problem { at, message: message.to_owned(), help: Some(help.to_owned()) }
 }
 
 struct Parser {
@@ -92,17 +83,12 @@ impl Parser {
 
     /// Where the next token is.
     fn here(&self) -> Range<usize> {
-        self.tokens
-            .get(self.next)
-            .map_or(self.end..self.end, |(at, _)| at.clone())
+        self.tokens.get(self.next).map_or(self.end..self.end, |(at, _)| at.clone())
     }
 
     /// Where the last token ended.
     fn behind(&self) -> usize {
-        self.next
-            .checked_sub(1)
-            .and_then(|i| self.tokens.get(i))
-            .map_or(0, |(at, _)| at.end)
+        self.next.checked_sub(1).and_then(|i| self.tokens.get(i)).map_or(0, |(at, _)| at.end)
     }
 
     fn symbol(&mut self, symbol: &str) -> bool {
@@ -123,10 +109,7 @@ impl Parser {
         }
         let here = self.here();
         if here.is_empty() {
-            return Err(Problem::new(
-                0..self.end,
-                format!("`{symbol}` is missing at the end"),
-            ));
+            return Err(Problem::new(0..self.end, format!("`{symbol}` is missing at the end")));
         }
         Err(not_understood(here.start..self.end))
     }
@@ -138,10 +121,7 @@ impl Parser {
             count = self.limit(count)?;
             let right = self.and()?;
             let at = left.at.start..right.at.end;
-            left = Expr {
-                at,
-                node: Node::Or(Box::new(left), Box::new(right)),
-            };
+            left = Expr { at, node: Node::Or(Box::new(left), Box::new(right)) };
         }
         Ok(left)
     }
@@ -153,10 +133,7 @@ impl Parser {
             count = self.limit(count)?;
             let right = self.not()?;
             let at = left.at.start..right.at.end;
-            left = Expr {
-                at,
-                node: Node::And(Box::new(left), Box::new(right)),
-            };
+            left = Expr { at, node: Node::And(Box::new(left), Box::new(right)) };
         }
         Ok(left)
     }
@@ -172,18 +149,12 @@ impl Parser {
     fn not(&mut self) -> Result<Expr, Problem> {
         let start = self.here().start;
         if self.depth >= MAX_DEPTH {
-            return Err(Problem::new(
-                self.here(),
-                "this expression is nested too deeply",
-            ));
+            return Err(Problem::new(self.here(), "this expression is nested too deeply"));
         }
         self.depth += 1;
         let expr = if self.word("not") {
             let inner = self.not()?;
-            Expr {
-                at: start..inner.at.end,
-                node: Node::Not(Box::new(inner)),
-            }
+            Expr { at: start..inner.at.end, node: Node::Not(Box::new(inner)) }
         } else {
             self.comparison()?
         };
@@ -201,10 +172,7 @@ impl Parser {
             return Ok(first);
         };
         let at = first.at.start..last.at.end;
-        Ok(Expr {
-            at,
-            node: Node::Compare(Box::new(first), rest),
-        })
+        Ok(Expr { at, node: Node::Compare(Box::new(first), rest) })
     }
 
     fn comparator(&mut self) -> Option<Comparison> {
@@ -255,10 +223,7 @@ impl Parser {
             } else {
                 return Ok(expr);
             };
-            expr = Expr {
-                at: start..self.behind(),
-                node,
-            };
+            expr = Expr { at: start..self.behind(), node };
         }
     }
 
@@ -341,17 +306,13 @@ impl Parser {
             }
             Token::Symbol(_) | Token::Name(_) => return Err(not_understood(at)),
         };
-        Ok(Expr {
-            at: at.start..self.behind(),
-            node,
-        })
+        Ok(Expr { at: at.start..self.behind(), node })
     }
 }
 
 /// Longer symbols first.
-const SYMBOLS: &[&str] = &[
-    "==", "!=", "<=", ">=", "<", ">", "(", ")", "[", "]", ",", ".", ":", "-",
-];
+const SYMBOLS: &[&str] =
+    &["==", "!=", "<=", ">=", "<", ">", "(", ")", "[", "]", ",", ".", ":", "-"];
 
 fn tokenise(text: &str) -> Result<Vec<(Range<usize>, Token)>, Problem> {
     let mut tokens = Vec::new();

@@ -88,10 +88,7 @@ fn refused(expression: &str) -> String {
 #[test]
 fn refused_ones() {
     let expected = [
-        (
-            "linus",
-            "linus | `linus` is not known in the condition of a section",
-        ),
+        ("linus", "linus | `linus` is not known in the condition of a section"),
         (
             "os.path.isdir('/usr/lib')",
             "os.path.isdir | `os.path.isdir()` is not known in the condition of a section",
@@ -107,27 +104,12 @@ fn refused_ones() {
         ("linux and", "linux and | this condition is incomplete"),
         ("(linux", "(linux | `)` is missing at the end"),
         ("'abc", "'abc | this text has no end"),
-        (
-            "linux ~ 3",
-            "~ | this is not understood in the condition of a section",
-        ),
-        (
-            "linux linux",
-            "linux | this is not understood in the condition of a section",
-        ),
+        ("linux ~ 3", "~ | this is not understood in the condition of a section"),
+        ("linux linux", "linux | this is not understood in the condition of a section"),
         ("1 < 'a'", "1 < 'a' | these cannot be compared"),
-        (
-            "platform.machine(1)",
-            "platform.machine(1) | this takes no arguments",
-        ),
-        (
-            "linux.x",
-            "linux.x | `linux.x` is not known in the condition of a section",
-        ),
-        (
-            "'a'.b",
-            "'a'.b | `b` is not known in the condition of a section",
-        ),
+        ("platform.machine(1)", "platform.machine(1) | this takes no arguments"),
+        ("linux.x", "linux.x | `linux.x` is not known in the condition of a section"),
+        ("'a'.b", "'a'.b | `b` is not known in the condition of a section"),
         ("'a'[9]", "'a'[9] | this index has no value"),
     ];
     for (expression, message) in expected {

@@ -12,10 +12,7 @@ fn loading(text: &str) -> String {
 fn resolving(text: &str, section: &str) -> String {
     let profile = load(text).unwrap();
     let mut resolver = Resolver::new(&profile);
-    resolver
-        .section(&mut Recipes::default(), section)
-        .unwrap_err()
-        .render(false)
+    resolver.section(&mut Recipes::default(), section).unwrap_err().render(false)
 }
 
 #[test]
@@ -424,9 +421,7 @@ fn helpers_point_at_values() {
     let profile = load("[buildout]\nparts =\n  zlib\n  curl\n[zlib]\nmode =\n  one\n").unwrap();
     let mut resolver = Resolver::new(&profile);
     let host = &mut Recipes::default();
-    let error = resolver
-        .section_named_in(host, "curl", "buildout", "parts")
-        .unwrap_err();
+    let error = resolver.section_named_in(host, "curl", "buildout", "parts").unwrap_err();
     assert_snapshot!(error.render(false), @r"
     error: there is no section [curl]
      --> /p/main.cfg:4:3
@@ -434,12 +429,7 @@ fn helpers_point_at_values() {
     4 |   curl
       |   ^^^^ no such section
     ");
-    let error = resolver.error_at(
-        "zlib",
-        "mode",
-        "`one` is not a mode",
-        Some("use 0644".into()),
-    );
+    let error = resolver.error_at("zlib", "mode", "`one` is not a mode", Some("use 0644".into()));
     assert_snapshot!(error.render(false), @r"
     error: `one` is not a mode
      --> /p/main.cfg:7:3
@@ -460,9 +450,7 @@ fn helpers_point_at_values() {
     let error = resolver.error_at("curl", "url", "`url` is missing", None);
     assert_snapshot!(error.render(false), @"error: `url` is missing");
     let text = "hello\n${zlib:mode} ${zlib:mod}\n";
-    let error = resolver
-        .substitute_file(host, "zlib", text, "/p/t.in")
-        .unwrap_err();
+    let error = resolver.substitute_file(host, "zlib", text, "/p/t.in").unwrap_err();
     assert_snapshot!(error.render(false), @r"
     error: section [zlib] has no option `mod`
      --> /p/t.in:2:21
@@ -473,9 +461,7 @@ fn helpers_point_at_values() {
       = help: did you mean `mode`?
     ");
     let span = profile.sections()["zlib"].header;
-    let error = resolver
-        .substitute(host, "zlib", "${a:b}", Some(span))
-        .unwrap_err();
+    let error = resolver.substitute(host, "zlib", "${a:b}", Some(span)).unwrap_err();
     assert_snapshot!(error.render(false), @r"
     error: there is no section [a]
      --> /p/main.cfg:5:1
@@ -522,10 +508,7 @@ fn one_line_and_colour() {
     assert_snapshot!(error, @"/p/main.cfg:2: this is neither an option nor a section header");
     assert!(error.render(true).contains("\u{1b}["));
     assert!(!error.render(false).contains('\u{1b}'));
-    let far = Span {
-        file: crate::FileId(99),
-        line: 7,
-    };
+    let far = Span { file: crate::FileId(99), line: 7 };
     let profile = load("[s]\n").unwrap();
     assert_snapshot!(ProfileError::custom(Some(far), "x", None).located(&profile), @"x");
 }

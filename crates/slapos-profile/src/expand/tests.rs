@@ -15,21 +15,12 @@ fn macros_are_applied() {
         ("[s]\n<= m\n   n\n", "[s] x=2 y=m z=n"),
         ("[s]\n<= n\n   m\n", "[s] x=1 z=n y=m"),
         ("[s]\n<=\n\n  m\n", "[s] x=1 y=m"),
-        (
-            "[s]\n<= m\nx += 2\ny -= m\nw += 3\n",
-            "[s] x=1\\n2 y= w=\\n3",
-        ),
+        ("[s]\n<= m\nx += 2\ny -= m\nw += 3\n", "[s] x=1\\n2 y= w=\\n3"),
         ("[s]\n<= m\nx = 5\nx += 6\n", "[s] x=5\\n6 y=m"),
         ("[s]\n<= t\n[t]\n<= m\nx += t\n", "[s] x=1\\nt y=m"),
-        (
-            "[s]\n<= t\nx += s\n[t]\n<= m\nx += t\n",
-            "[s] x=1\\nt\\ns y=m",
-        ),
+        ("[s]\n<= t\nx += s\n[t]\n<= m\nx += t\n", "[s] x=1\\nt\\ns y=m"),
         // Diamond: each macro is taken as it is, later ones over earlier ones.
-        (
-            "[s]\n<= a\n  b\n[a]\n<= m\nx = a\n[b]\n<= m\n",
-            "[s] x=1 y=m",
-        ),
+        ("[s]\n<= a\n  b\n[a]\n<= m\nx = a\n[b]\n<= m\n", "[s] x=1 y=m"),
         (
             "[s]\n<= r\n[r]\nu = ${:x}\nv = ${:_buildout_section_name_}\n",
             "[s] u=${:x} v=${:_buildout_section_name_}",
@@ -37,32 +28,22 @@ fn macros_are_applied() {
         ("[s]\nx = 1\n", "[s] x=1"),
     ];
     for (text, expected) in cases {
-        assert_eq!(
-            expanded(&format!("{base}{text}"), "s"),
-            expected,
-            "for {text:?}"
-        );
+        assert_eq!(expanded(&format!("{base}{text}"), "s"), expected, "for {text:?}");
     }
 }
 
 #[test]
 fn buildout_has_no_macros() {
     let profile = load("[buildout]\n<= nothing\n").unwrap();
-    assert_eq!(
-        profile.expand("buildout").unwrap().get("<"),
-        Some("nothing")
-    );
+    assert_eq!(profile.expand("buildout").unwrap().get("<"), Some("nothing"));
 }
 
 #[test]
 fn history_tells_where_a_value_came_from() {
     let profile = load("[m]\nx = 1\n[s]\n<= m\nx += 2\n").unwrap();
     let section = profile.expand("s").unwrap();
-    let steps: Vec<_> = section.options["x"]
-        .history
-        .iter()
-        .map(|s| (s.op, s.span.line, &*s.value))
-        .collect();
+    let steps: Vec<_> =
+        section.options["x"].history.iter().map(|s| (s.op, s.span.line, &*s.value)).collect();
     assert_eq!(steps, [(Operator::Set, 2, "1"), (Operator::Add, 5, "2")]);
     assert_eq!(section.header.line, 3);
 }
@@ -78,8 +59,5 @@ fn wide_diamonds_cost_nothing_and_long_chains_are_refused() {
     for n in 1..500 {
         long.push_str(&format!("[s{n}]\n<= s{}\n", n - 1));
     }
-    assert_eq!(
-        load(&long).unwrap().expand("s499").unwrap_err().kind(),
-        ErrorKind::TooDeep
-    );
+    assert_eq!(load(&long).unwrap().expand("s499").unwrap_err().kind(), ErrorKind::TooDeep);
 }

@@ -4,18 +4,11 @@ use crate::testing::{Memory, load, merged};
 use crate::{Assignment, ErrorKind, Location, Operator, Profile};
 
 fn buildout(profile: &Profile, option: &str) -> String {
-    profile
-        .raw("buildout", option)
-        .unwrap_or("(none)")
-        .to_owned()
+    profile.raw("buildout", option).unwrap_or("(none)").to_owned()
 }
 
 fn order(profile: &Profile) -> Vec<&str> {
-    profile
-        .merge_order()
-        .iter()
-        .map(|id| profile.files()[id.0 as usize].name.as_str())
-        .collect()
+    profile.merge_order().iter().map(|id| profile.files()[id.0 as usize].name.as_str()).collect()
 }
 
 const DIAMOND: &str = "\
@@ -45,22 +38,11 @@ fn each_file_counts_once_in_depth_first_order() {
     let profile = load(DIAMOND).unwrap();
     assert_eq!(
         order(&profile),
-        [
-            "<defaults>",
-            "/p/base.cfg",
-            "/p/b.cfg",
-            "/p/c.cfg",
-            "/q/d.cfg",
-            "/p/main.cfg"
-        ]
+        ["<defaults>", "/p/base.cfg", "/p/b.cfg", "/p/c.cfg", "/q/d.cfg", "/p/main.cfg"]
     );
     assert_eq!(buildout(&profile, "x"), "base\nc\nmain");
     assert_eq!(buildout(&profile, "extends"), "(none)");
-    let base = profile
-        .files()
-        .iter()
-        .find(|f| f.name == "/p/base.cfg")
-        .unwrap();
+    let base = profile.files().iter().find(|f| f.name == "/p/base.cfg").unwrap();
     assert_eq!(profile.location(base.extended_at.unwrap()), "/p/b.cfg:2");
 }
 
@@ -132,45 +114,20 @@ fn assignments_come_last() {
     assert_eq!(profile.raw("new", "o"), Some("v"));
     assert_eq!(
         order(&profile),
-        [
-            "<defaults>",
-            "/p/main.cfg",
-            "/p/e.cfg",
-            "<command line>",
-            "<node>"
-        ]
+        ["<defaults>", "/p/main.cfg", "/p/e.cfg", "<command line>", "<node>"]
     );
     let (span, column) = profile.sections()["s"].options["z"].origin(2);
-    assert_eq!(
-        (profile.location(span), column),
-        ("<command line>:5".to_owned(), 0)
-    );
-    assert_eq!(
-        profile.files()[span.file.0 as usize]
-            .text
-            .lines()
-            .nth(4)
-            .unwrap(),
-        "b"
-    );
+    assert_eq!((profile.location(span), column), ("<command line>:5".to_owned(), 0));
+    assert_eq!(profile.files()[span.file.0 as usize].text.lines().nth(4).unwrap(), "b");
 }
 
 #[test]
 fn assignments_are_read() {
     let read = |text| Assignment::parse(text, "o").map(|a| (a.section, a.option, a.op, a.value));
     let expect = |s: &str, o: &str, op, v: &str| (s.to_owned(), o.to_owned(), op, v.to_owned());
-    assert_eq!(
-        read("a:b=c=d").unwrap(),
-        expect("a", "b", Operator::Set, "c=d")
-    );
-    assert_eq!(
-        read("a:b -= c").unwrap(),
-        expect("a", "b", Operator::Remove, "c")
-    );
-    assert_eq!(
-        read("b=").unwrap(),
-        expect("buildout", "b", Operator::Set, "")
-    );
+    assert_eq!(read("a:b=c=d").unwrap(), expect("a", "b", Operator::Set, "c=d"));
+    assert_eq!(read("a:b -= c").unwrap(), expect("a", "b", Operator::Remove, "c"));
+    assert_eq!(read("b=").unwrap(), expect("buildout", "b", Operator::Set, ""));
     for bad in ["", "a", "=", ":b=1", "a:=1", "a:b:c=1"] {
         assert_eq!(read(bad).unwrap_err().kind(), ErrorKind::Custom, "{bad}");
     }
@@ -185,21 +142,14 @@ fn a_text_can_be_the_main_profile() {
     assert_eq!(profile.raw("s", "x"), Some("1"));
     assert_eq!(profile.raw("s", "_profile_base_location_"), Some("/base"));
     assert_eq!(buildout(&profile, "directory"), "/base");
-    assert_eq!(
-        profile.location(profile.sections()["s"].options["y"].span),
-        "instance.cfg:4"
-    );
+    assert_eq!(profile.location(profile.sections()["s"].options["y"].span), "instance.cfg:4");
 }
 
 #[test]
 fn long_chains_are_refused() {
     let mut text = String::new();
     for n in 0..300 {
-        text.push_str(&format!(
-            "[buildout]\nextends = {}.cfg\n--- /p/{}.cfg\n",
-            n + 1,
-            n + 1
-        ));
+        text.push_str(&format!("[buildout]\nextends = {}.cfg\n--- /p/{}.cfg\n", n + 1, n + 1));
     }
     assert_eq!(load(&text).unwrap_err().kind(), ErrorKind::TooDeep);
 }

@@ -35,10 +35,7 @@ impl Resolver<'_> {
     /// recipes.
     #[must_use]
     pub fn span(&self, section: &str, option: &str) -> Option<Span> {
-        self.written(section)?
-            .options
-            .get(option)
-            .map(|value| value.span)
+        self.written(section)?.options.get(option).map(|value| value.span)
     }
 
     pub(super) fn show(&self, error: ProfileError, shown: Option<Shown>) -> ProfileError {
@@ -46,10 +43,7 @@ impl Resolver<'_> {
             return error;
         };
         let chain = span.map(|span| self.profile.sources.extends_chain(span.file));
-        chain
-            .into_iter()
-            .flatten()
-            .fold(error.at_place(place), ProfileError::with_note)
+        chain.into_iter().flatten().fold(error.at_place(place), ProfileError::with_note)
     }
 
     /// The section with its macros applied, as far as that can be done.
@@ -124,18 +118,11 @@ impl Resolver<'_> {
     }
 
     pub(super) fn unknown_section(&self, name: &str, shown: Option<Shown>) -> ProfileError {
-        let known = self
-            .profile
-            .sections
-            .keys()
-            .chain(self.preset.keys())
-            .map(String::as_str);
-        let error = ProfileError::new(
-            ErrorKind::UnknownSection,
-            format!("there is no section [{name}]"),
-        )
-        .label("no such section")
-        .with_help(did_you_mean(name, known));
+        let known = self.profile.sections.keys().chain(self.preset.keys()).map(String::as_str);
+        let error =
+            ProfileError::new(ErrorKind::UnknownSection, format!("there is no section [{name}]"))
+                .label("no such section")
+                .with_help(did_you_mean(name, known));
         self.show(error, shown)
     }
 
@@ -166,17 +153,13 @@ impl Resolver<'_> {
 
     /// The error for a chain of references whose last one leads back to its first option.
     pub(super) fn circular(&self, cycle: &[Link]) -> ProfileError {
-        let mut names: Vec<String> = cycle
-            .iter()
-            .map(|link| format!("{}:{}", link.section, link.option))
-            .collect();
+        let mut names: Vec<String> =
+            cycle.iter().map(|link| format!("{}:{}", link.section, link.option)).collect();
         names.extend(names.first().cloned());
         let message = format!("these options refer to each other: {}", names.join(" -> "));
         let mut error = ProfileError::new(ErrorKind::CircularReference, message)
             .label("leads back to itself")
-            .with_help(Some(
-                "replace one of these references by a plain value".to_owned(),
-            ));
+            .with_help(Some("replace one of these references by a plain value".to_owned()));
         for (pair, link) in names.windows(2).zip(cycle) {
             if let Some((site, _)) = self.link_place(link) {
                 let at = format!("{}:{}", site.name, site.line);
@@ -190,12 +173,7 @@ impl Resolver<'_> {
     }
 
     fn link_place(&self, link: &Link) -> Option<Shown> {
-        let value = self
-            .states
-            .get(&link.section)?
-            .raw
-            .options
-            .get(&link.option)?;
+        let value = self.states.get(&link.section)?.raw.options.get(&link.option)?;
         self.place_in(&Origin::Value(value), link.site.clone())
     }
 

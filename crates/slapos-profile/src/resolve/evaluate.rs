@@ -37,23 +37,14 @@ impl Resolver<'_> {
         }
         let raw = match self.profile.sections.get(name) {
             Some(_) => Rc::new(self.profile.expand(name)?.into_owned()),
-            None => Rc::new(Section::new(Span {
-                file: FileId(0),
-                line: 1,
-            })),
+            None => Rc::new(Section::new(Span { file: FileId(0), line: 1 })),
         };
         self.count(raw.options.values().map(|option| option.value.len()).sum())?;
         let mut resolved = Resolved::default();
         for (option, value) in self.preset.get(name).into_iter().flatten() {
-            resolved
-                .options
-                .insert(option.clone(), set_option(value.clone()));
+            resolved.options.insert(option.clone(), set_option(value.clone()));
         }
-        let state = State {
-            raw: Rc::clone(&raw),
-            resolved,
-            phase: Phase::Substituting,
-        };
+        let state = State { raw: Rc::clone(&raw), resolved, phase: Phase::Substituting };
         self.states.insert(name.to_owned(), state);
         self.active.push(name.to_owned());
         self.depth += 1;
@@ -97,28 +88,19 @@ impl Resolver<'_> {
         }
         if let Some(state) = self.states.get_mut(name) {
             let written = |option: &String| raw.options.get_index_of(option).unwrap_or(usize::MAX);
-            state
-                .resolved
-                .options
-                .sort_by_key(|option, _| written(option));
+            state.resolved.options.sort_by_key(|option, _| written(option));
             state.phase = Phase::Substituted;
         }
         if name == "buildout" {
             return Ok(());
         }
-        let read = |option| {
-            self.get(name)
-                .and_then(|s| s.get(option))
-                .unwrap_or("")
-                .to_owned()
-        };
+        let read = |option| self.get(name).and_then(|s| s.get(option)).unwrap_or("").to_owned();
         let (dependencies, recipe) = (read(PART_DEPENDENCIES), read("recipe"));
         for dependency in dependencies.split_whitespace() {
             self.section_named_in(host, dependency, name, PART_DEPENDENCIES)?;
         }
         if !recipe.trim().is_empty() {
-            host.initialise(self, name)
-                .map_err(|e| e.located(self.profile))?;
+            host.initialise(self, name).map_err(|e| e.located(self.profile))?;
             self.order.push(name.to_owned());
         }
         Ok(())
@@ -146,20 +128,15 @@ impl Resolver<'_> {
             return Ok(None);
         };
         let text = if reference::needs_substitution(&value.value) {
-            if let Some(start) = chain
-                .iter()
-                .position(|l| l.section == section && l.option == option)
+            if let Some(start) =
+                chain.iter().position(|l| l.section == section && l.option == option)
             {
                 return Err(self.circular(&chain[start..]));
             }
             if self.depth >= MAX_DEPTH {
                 return Err(self.too_deep(section));
             }
-            chain.push(Link {
-                section: section.into(),
-                option: option.into(),
-                site: 0..0,
-            });
+            chain.push(Link { section: section.into(), option: option.into(), site: 0..0 });
             self.depth += 1;
             let origin = Origin::Value(value);
             let text = self.substituted(host, section, &value.value, &origin, chain);
@@ -172,11 +149,7 @@ impl Resolver<'_> {
         };
         if let Some(state) = self.states.get_mut(section) {
             let resolved = ResolvedOption::from_escaped(text.clone(), Some(value.span));
-            state
-                .resolved
-                .options
-                .entry(option.to_owned())
-                .or_insert(resolved);
+            state.resolved.options.entry(option.to_owned()).or_insert(resolved);
         }
         Ok(Some(text))
     }
@@ -200,11 +173,7 @@ impl Resolver<'_> {
                         .with_help(Some("write ${section:option} or ${:option}".to_owned()));
                     return Err(self.show(error, self.place_in(origin, whole)));
                 }
-                Piece::Reference {
-                    section,
-                    option,
-                    whole,
-                } => {
+                Piece::Reference { section, option, whole } => {
                     let target = Target {
                         section: &text[section.clone()],
                         option: &text[option.clone()],
@@ -230,11 +199,7 @@ impl Resolver<'_> {
         origin: &Origin<'_>,
         chain: &mut Vec<Link>,
     ) -> Result<String, ProfileError> {
-        let section = if target.section.is_empty() {
-            owner
-        } else {
-            target.section
-        };
+        let section = if target.section.is_empty() { owner } else { target.section };
         if !self.exists(section) {
             let at = self.place_in(origin, target.section_at.clone());
             return Err(self.unknown_section(section, at));
@@ -264,8 +229,7 @@ impl Resolver<'_> {
 }
 
 fn needed(section: &str, owner: &str, site: Option<&Shown>) -> String {
-    let at = site.map_or_else(String::new, |(place, _)| {
-        format!(" at {}:{}", place.name, place.line)
-    });
+    let at =
+        site.map_or_else(String::new, |(place, _)| format!(" at {}:{}", place.name, place.line));
     format!("[{section}] is needed by [{owner}]{at}")
 }

@@ -24,50 +24,23 @@ fn shown(resolver: &Resolver<'_>, section: &str) -> String {
 #[test]
 fn references_are_replaced() {
     let cases = [
-        (
-            "[s]\na = ${:b}-${t:x}\nb = 1\n[t]\nx = ${:y}\ny = 2\n",
-            "a=1-2 b=1",
-        ),
-        (
-            "[s]\na = ${:_buildout_section_name_} ${t:_buildout_section_name_}\n[t]\n",
-            "a=s s",
-        ),
+        ("[s]\na = ${:b}-${t:x}\nb = 1\n[t]\nx = ${:y}\ny = 2\n", "a=1-2 b=1"),
+        ("[s]\na = ${:_buildout_section_name_} ${t:_buildout_section_name_}\n[t]\n", "a=s s"),
         (
             "[s]\na = ${:_buildout_section_name_}\n_buildout_section_name_ = x\n",
             "a=x _buildout_section_name_=x",
         ),
-        (
-            "[s]\n<= m\nx = 2\n[m]\nx = 1\ny = ${:x}${:_buildout_section_name_}\n",
-            "x=2 y=2s",
-        ),
+        ("[s]\n<= m\nx = 2\n[m]\nx = 1\ny = ${:x}${:_buildout_section_name_}\n", "x=2 y=2s"),
         ("[s]\na = $x $ {b} ${unclosed\n", "a=$x $ {b} ${unclosed"),
         ("[s]\na = ${t:x}\n[t]\nrecipe = r\nx = ${:recipe}\n", "a=r"),
-        (
-            "[s]\na = ${t:location}/bin\n[t]\nrecipe = r\n",
-            "a=/parts/t/bin",
-        ),
+        ("[s]\na = ${t:location}/bin\n[t]\nrecipe = r\n", "a=/parts/t/bin"),
         // Escapes survive being substituted and are read once.
-        (
-            "[s]\na = $${x:y} $$ ${:b}\nb = $${z}\n",
-            "a=${x:y} $$ ${z} b=${z}",
-        ),
-        (
-            "[s]\na = ${:b}\nb = ${:c}\nc = $${d:e}\n",
-            "a=${d:e} b=${d:e} c=${d:e}",
-        ),
-        (
-            "[s]\na = ${buildout:directory} ${buildout:parts-directory}\n",
-            "a=/p parts",
-        ),
-        (
-            "[s]\na =\n  x\n    ${:b}\nb = 1\n  2\n",
-            "a=x\\n  1\\n2 b=1\\n2",
-        ),
+        ("[s]\na = $${x:y} $$ ${:b}\nb = $${z}\n", "a=${x:y} $$ ${z} b=${z}"),
+        ("[s]\na = ${:b}\nb = ${:c}\nc = $${d:e}\n", "a=${d:e} b=${d:e} c=${d:e}"),
+        ("[s]\na = ${buildout:directory} ${buildout:parts-directory}\n", "a=/p parts"),
+        ("[s]\na =\n  x\n    ${:b}\nb = 1\n  2\n", "a=x\\n  1\\n2 b=1\\n2"),
         // What a recipe sets is neither substituted nor unescaped.
-        (
-            "[s]\na = ${t:o} ${t:p}\n[t]\nrecipe = r\nset = o=$x p=q\n",
-            "a=$x q",
-        ),
+        ("[s]\na = ${t:o} ${t:p}\n[t]\nrecipe = r\nset = o=$x p=q\n", "a=$x q"),
         // A section that is being initialised can be read, and no false cycle is seen.
         ("[s]\na = ${t:z}\n[t]\nz = 1\ny = ${s:a}\n", "a=1"),
     ];
@@ -83,10 +56,7 @@ fn what_recipes_set_is_read_back_exactly() {
     resolver.set("t", "o", "${no:reference}");
     resolver.set("t", "p", "$${x}");
     let host = &mut Recipes::default();
-    assert_eq!(
-        resolver.option(host, "s", "a").unwrap(),
-        "${no:reference}|$${x}"
-    );
+    assert_eq!(resolver.option(host, "s", "a").unwrap(), "${no:reference}|$${x}");
     assert_eq!(resolver.option(host, "t", "p").unwrap(), "$${x}");
     let again = resolver.substitute(host, "s", "<${:a}>", None).unwrap();
     assert_eq!(unescape(&again), "<${no:reference}|$${x}>");
@@ -106,26 +76,13 @@ fn parts_end_in_order_and_know_what_they_need() {
     resolver.section(&mut host, "s").unwrap();
     assert_eq!(resolver.order(), ["y", "w", "t", "v", "s"]);
     assert_eq!(host.calls, ["y", "w", "t", "s", "v"]);
-    let references = |s: &str| {
-        resolver
-            .get(s)
-            .unwrap()
-            .references
-            .iter()
-            .cloned()
-            .collect::<Vec<_>>()
-    };
+    let references =
+        |s: &str| resolver.get(s).unwrap().references.iter().cloned().collect::<Vec<_>>();
     assert_eq!(references("s"), ["t", "u", "v"]);
     assert_eq!(references("u"), ["w"]);
     assert_eq!(references("w"), ["y"]);
     assert_eq!(resolver.get("s").unwrap().get("got"), Some("/parts/v"));
-    let names: Vec<_> = resolver
-        .get("s")
-        .unwrap()
-        .options
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let names: Vec<_> = resolver.get("s").unwrap().options.keys().map(String::as_str).collect();
     assert_eq!(names, ["recipe", "b", "a", "needs", "got", "location"]);
     assert!(resolver.is_ready("s") && !resolver.is_ready("unused"));
 }
@@ -166,11 +123,7 @@ fn depth_is_bounded() {
     let mut both = String::new();
     for n in 0..3000 {
         let next = n + 1;
-        let name = if n == 0 {
-            "s".to_owned()
-        } else {
-            format!("s{n}")
-        };
+        let name = if n == 0 { "s".to_owned() } else { format!("s{n}") };
         sections.push_str(&format!("[{name}]\nrecipe = r\na = ${{s{next}:a}}\n"));
         options.push_str(&format!("o{n} = ${{:o{next}}}\n"));
         both.push_str(&format!("[{name}]\na = ${{:b}}\nb = ${{s{next}:a}}\n"));
@@ -187,15 +140,8 @@ fn depth_is_bounded() {
 fn real_depths_are_fine() {
     let mut text = String::new();
     for n in 0..100 {
-        let name = if n == 0 {
-            "s".to_owned()
-        } else {
-            format!("s{n}")
-        };
-        text.push_str(&format!(
-            "[{name}]\nrecipe = r\na = ${{s{}:location}}\n",
-            n + 1
-        ));
+        let name = if n == 0 { "s".to_owned() } else { format!("s{n}") };
+        text.push_str(&format!("[{name}]\nrecipe = r\na = ${{s{}:location}}\n", n + 1));
     }
     text.push_str("[s100]\nrecipe = r\n");
     assert!(resolved(&text).starts_with("a=/parts/s1 "));
@@ -205,15 +151,10 @@ fn real_depths_are_fine() {
 fn doubling_is_bounded() {
     let mut text = "[s]\n".to_owned();
     for n in 0..60 {
-        text.push_str(&format!(
-            "o{n:02} = ${{:o{next:02}}}${{:o{next:02}}}\n",
-            next = n + 1
-        ));
+        text.push_str(&format!("o{n:02} = ${{:o{next:02}}}${{:o{next:02}}}\n", next = n + 1));
     }
     text.push_str("o60 = laugh\n");
     let profile = load(&text).unwrap();
-    let error = Resolver::new(&profile)
-        .section(&mut Recipes::default(), "s")
-        .unwrap_err();
+    let error = Resolver::new(&profile).section(&mut Recipes::default(), "s").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
 }

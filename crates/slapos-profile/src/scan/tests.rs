@@ -8,20 +8,11 @@ fn values() {
         ("[s]\na = 1 # z\nb=\nc =  x  \n", "[s] a=1 # z b= c=x"),
         ("[s]\r\na = 1\r\n  2\r\nb = 3\r", "[s] a=1\\n2 b=3"),
         ("\u{feff}[s]\na = 1", "[s] a=1"),
-        (
-            "# c\n; d\n\n[s] # comment\n\na = 1\n[t]; other ]\n",
-            "[s] a=1; [t]",
-        ),
+        ("# c\n; d\n\n[s] # comment\n\na = 1\n[t]; other ]\n", "[s] a=1; [t]"),
         // Continuations are stripped, blank ones dropped, comments in the first column too.
-        (
-            "[s]\na = 1\n    2  \n\n# no\n; no\n\t3\n  # yes\n",
-            "[s] a=1\\n2\\n3\\n# yes",
-        ),
+        ("[s]\na = 1\n    2  \n\n# no\n; no\n\t3\n  # yes\n", "[s] a=1\\n2\\n3\\n# yes"),
         // A block keeps its inner layout.
-        (
-            "[s]\na =\n   a\n     b\n\n   c\n\n\nb = 1",
-            "[s] a=a\\n  b\\n\\nc b=1",
-        ),
+        ("[s]\na =\n   a\n     b\n\n   c\n\n\nb = 1", "[s] a=a\\n  b\\n\\nc b=1"),
         ("[s]\na =\n\n\n   a\n# gone\n   b   \n", "[s] a=a\\nb"),
         ("[s]\na =\n\ta\n    b\n", "[s] a=\\ta\\n    b"),
         ("[s]\na =\n    a\n\t\n  b\n", "[s] a=  a\\n\\nb"),
@@ -30,24 +21,15 @@ fn values() {
             "[s]\na = x =y\n-b = 1\n=> c d\n<= m\nx.y/z = 2\n",
             "[s] a=x =y -b=1 <part-dependencies>=c d <=m x.y/z=2",
         ),
-        (
-            "[s]\n< = m\n  n\n=>\n  c\n",
-            "[s] <=m\\nn <part-dependencies>=c",
-        ),
-        (
-            "[s]\na = 1\n[t]\nb = 2\n[ s ]\nc = 3\na = 4\n",
-            "[s] a=4 c=3; [t] b=2",
-        ),
+        ("[s]\n< = m\n  n\n=>\n  c\n", "[s] <=m\\nn <part-dependencies>=c"),
+        ("[s]\na = 1\n[t]\nb = 2\n[ s ]\nc = 3\na = 4\n", "[s] a=4 c=3; [t] b=2"),
         ("[a.b-c_d/e<f>]\nx = é\n  ü\n", "[a.b-c_d/e<f>] x=é\\nü"),
         (
             "[s:linux]\na = 1\n[s:windows]\na = 2\n  3\njunk in a skipped section\n[t:]\nb = 1",
             "[s] a=1; [t] b=1",
         ),
         ("[w:windows]\na = 1\n[s]\nb = 1\n", "[s] b=1"),
-        (
-            "[s:platform.machine() in ['x86_64'] and python3]#x\na = 1\n",
-            "[s] a=1",
-        ),
+        ("[s:platform.machine() in ['x86_64'] and python3]#x\na = 1\n", "[s] a=1"),
         ("[s:sys.version_info < (3,8)]\na = 1\n", ""),
     ];
     for (text, expected) in cases {
@@ -87,13 +69,6 @@ fn every_line_of_a_value_has_its_place() {
     assert_eq!(origin("a", "six"), ("/p/main.cfg:9".to_owned(), 5));
     assert_eq!(origin("b", "x"), ("/p/main.cfg:7".to_owned(), 6));
     assert_eq!(origin("b", "y"), ("/p/main.cfg:8".to_owned(), 8));
-    let steps: Vec<_> = section.options["a"]
-        .history
-        .iter()
-        .map(|s| (s.op, s.span.line))
-        .collect();
-    assert_eq!(
-        steps,
-        [(crate::Operator::Set, 2), (crate::Operator::Add, 9)]
-    );
+    let steps: Vec<_> = section.options["a"].history.iter().map(|s| (s.op, s.span.line)).collect();
+    assert_eq!(steps, [(crate::Operator::Set, 2), (crate::Operator::Add, 9)]);
 }

@@ -28,10 +28,7 @@ impl SlapClient {
             else {
                 return Err(self.unexpected(&route, "a row without \"title\" or \"url_string\""));
             };
-            trees.push(InstanceSummary {
-                title: title.to_owned(),
-                software: url.into(),
-            });
+            trees.push(InstanceSummary { title: title.to_owned(), software: url.into() });
         }
         trees.sort_by(|a, b| a.title.cmp(&b.title));
         Ok(trees)
@@ -44,10 +41,7 @@ impl SlapClient {
     pub fn instance(&self, title: &str) -> Result<Option<InstanceInfo>, SlapError> {
         let quoted = title.replace('\\', "\\\\").replace('"', "\\\"");
         let (route, rows) = self.search(&format!("{INSTANCE_TREES} AND title:=\"{quoted}\""))?;
-        let Some(row) = rows
-            .into_iter()
-            .find(|row| row["title"].as_str() == Some(title))
-        else {
+        let Some(row) = rows.into_iter().find(|row| row["title"].as_str() == Some(title)) else {
             return Ok(None);
         };
         let relative = row["relative_url"]
@@ -56,8 +50,7 @@ impl SlapClient {
         let (_, entry) = self.entry()?;
         let values = [("relative_url", relative), ("view", "slaposjs_view")];
         let (route, view) = self.follow(&entry, "traverse", &values)?;
-        self.info(&route, title, &view["_embedded"]["_view"])
-            .map(Some)
+        self.info(&route, title, &view["_embedded"]["_view"]).map(Some)
     }
 
     /// The entry document, from the address that the Master names or, as some name none, from
@@ -77,10 +70,7 @@ impl SlapClient {
 
     fn search(&self, query: &str) -> Result<(String, Vec<Json>), SlapError> {
         let (_, entry) = self.entry()?;
-        let values = [
-            ("query", query),
-            ("select_list", "title,url_string,relative_url"),
-        ];
+        let values = [("query", query), ("select_list", "title,url_string,relative_url")];
         let (route, mut found) = self.follow(&entry, "raw_search", &values)?;
         match found["_embedded"]["contents"].take() {
             Json::Array(rows) => Ok((route, rows)),
@@ -130,9 +120,7 @@ impl SlapClient {
             title: title.to_owned(),
             software: SoftwareUrl::new(text("my_url_string")),
             software_type: text("my_source_reference"),
-            shared: root_slave
-                .as_bool()
-                .unwrap_or(root_slave.as_i64().unwrap_or(0) != 0),
+            shared: root_slave.as_bool().unwrap_or(root_slave.as_i64().unwrap_or(0) != 0),
             requested_state: text("my_slap_state"),
             parameters: parameters("my_text_content")?,
             connection: parameters("my_connection_parameter_list")?,
@@ -181,10 +169,7 @@ mod tests {
     fn templates_of_both_kinds_of_master() {
         let values = [("query", "a:\"b c\""), ("view", "v")];
         assert_eq!(
-            expand(
-                "http://m/?mode=search&query={query}&select_list={select_list}",
-                &values
-            ),
+            expand("http://m/?mode=search&query={query}&select_list={select_list}", &values),
             "http://m/?mode=search&query=a%3A%22b%20c%22&select_list="
         );
         assert_eq!(

@@ -41,9 +41,7 @@ impl SlapClient {
         token: Option<Secret>,
         timeout: Duration,
     ) -> Result<SlapClient, SlapError> {
-        Ok(SlapClient {
-            transport: Transport::new(base_url, token, timeout)?,
-        })
+        Ok(SlapClient { transport: Transport::new(base_url, token, timeout)? })
     }
 
     /// The Master's URL, with a trailing slash.
@@ -114,12 +112,7 @@ impl SlapClient {
         computer: &ComputerId,
         state: SoftwareState,
     ) -> Result<(), SlapError> {
-        self.tell_software(
-            "supplySupply",
-            software,
-            computer,
-            &[("state", state.as_str())],
-        )
+        self.tell_software("supplySupply", software, computer, &[("state", state.as_str())])
     }
 
     /// Asks for an instance, or changes one. `None` when the Master has not allocated it yet.
@@ -128,10 +121,7 @@ impl SlapClient {
     /// [`SlapError::NotFound`] when there is no room for it.
     pub fn request(&self, request: &InstanceRequest) -> Result<Option<InstanceAnswer>, SlapError> {
         let form = convert::request_to_form(request)?;
-        let form: Vec<_> = form
-            .iter()
-            .map(|(key, text)| (*key, text.as_str()))
-            .collect();
+        let form: Vec<_> = form.iter().map(|(key, text)| (*key, text.as_str())).collect();
         match self.transport.post("requestComputerPartition", &form)? {
             None => Ok(None),
             Some(reply) => self.read(&reply, convert::answer_from_value).map(Some),
@@ -175,12 +165,7 @@ impl SlapClient {
         let xml = dumps(&convert::texts_to_value(connection))?;
         let mut more = vec![("connection_xml", xml.as_str())];
         more.extend(slave.map(|reference| ("slave_reference", reference)));
-        self.tell_instance(
-            "setComputerPartitionConnectionXml",
-            computer,
-            partition,
-            &more,
-        )
+        self.tell_instance("setComputerPartitionConnectionXml", computer, partition, &more)
     }
 
     /// Reports that a Software Release is being built.
@@ -229,12 +214,7 @@ impl SlapClient {
         computer: &ComputerId,
         message: &str,
     ) -> Result<(), SlapError> {
-        self.tell_software(
-            "softwareReleaseError",
-            software,
-            computer,
-            &[("error_log", message)],
-        )
+        self.tell_software("softwareReleaseError", software, computer, &[("error_log", message)])
     }
 
     /// Reports that an instance is deployed and runs.
@@ -271,10 +251,8 @@ impl SlapClient {
         computer: &ComputerId,
         partition: &PartitionId,
     ) -> Result<Option<String>, SlapError> {
-        let form = [
-            ("computer_id", computer.as_str()),
-            ("computer_partition_id", partition.as_str()),
-        ];
+        let form =
+            [("computer_id", computer.as_str()), ("computer_partition_id", partition.as_str())];
         let reply = self.transport.post("destroyedComputerPartition", &form)?;
         let text = reply.map(|reply| reply.body).unwrap_or_default();
         // A refusal is a text with status 200.
@@ -291,12 +269,7 @@ impl SlapClient {
         partition: &PartitionId,
         message: &str,
     ) -> Result<(), SlapError> {
-        self.tell_instance(
-            "softwareInstanceError",
-            computer,
-            partition,
-            &[("error_log", message)],
-        )
+        self.tell_instance("softwareInstanceError", computer, partition, &[("error_log", message)])
     }
 
     /// Asks for the whole instance tree to be processed again.
@@ -309,12 +282,7 @@ impl SlapClient {
         partition: &PartitionId,
         message: &str,
     ) -> Result<(), SlapError> {
-        self.tell_instance(
-            "softwareInstanceBang",
-            computer,
-            partition,
-            &[("message", message)],
-        )
+        self.tell_instance("softwareInstanceBang", computer, partition, &[("message", message)])
     }
 
     /// Gives another title to the instance in a partition.
@@ -327,12 +295,7 @@ impl SlapClient {
         partition: &PartitionId,
         title: &str,
     ) -> Result<(), SlapError> {
-        self.tell_instance(
-            "softwareInstanceRename",
-            computer,
-            partition,
-            &[("new_name", title)],
-        )
+        self.tell_instance("softwareInstanceRename", computer, partition, &[("new_name", title)])
     }
 
     /// Everything that the Master knows (only our own Master has this).
@@ -351,10 +314,7 @@ impl SlapClient {
         computer: &ComputerId,
         more: &[(&str, &str)],
     ) -> Result<(), SlapError> {
-        let mut form = vec![
-            ("url", software.as_str()),
-            ("computer_id", computer.as_str()),
-        ];
+        let mut form = vec![("url", software.as_str()), ("computer_id", computer.as_str())];
         form.extend_from_slice(more);
         self.post(route, &form)
     }
@@ -366,10 +326,8 @@ impl SlapClient {
         partition: &PartitionId,
         more: &[(&str, &str)],
     ) -> Result<(), SlapError> {
-        let mut form = vec![
-            ("computer_id", computer.as_str()),
-            ("computer_partition_id", partition.as_str()),
-        ];
+        let mut form =
+            vec![("computer_id", computer.as_str()), ("computer_partition_id", partition.as_str())];
         form.extend_from_slice(more);
         self.post(route, &form)
     }

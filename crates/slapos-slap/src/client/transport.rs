@@ -46,11 +46,7 @@ impl Transport {
             // A proxy elsewhere cannot reach our own loopback.
             config = config.proxy(None);
         }
-        Ok(Transport {
-            agent: config.build().into(),
-            base,
-            token,
-        })
+        Ok(Transport { agent: config.build().into(), base, token })
     }
 
     pub(super) fn base_url(&self) -> &str {
@@ -59,9 +55,7 @@ impl Transport {
 
     /// An address below the Master's own.
     pub(super) fn url(&self, route: &str) -> Result<Url, SlapError> {
-        self.base
-            .join(route)
-            .map_err(|error| self.bad_url(route, &error.to_string()))
+        self.base.join(route).map_err(|error| self.bad_url(route, &error.to_string()))
     }
 
     /// An error about an address that the Master gave us.
@@ -112,10 +106,7 @@ impl Transport {
     }
 
     fn authorization(&self, url: &Url) -> Option<String> {
-        let token = self
-            .token
-            .as_ref()
-            .filter(|_| url.origin() == self.base.origin())?;
+        let token = self.token.as_ref().filter(|_| url.origin() == self.base.origin())?;
         Some(format!("Bearer {}", token.expose()))
     }
 
@@ -139,25 +130,17 @@ impl Transport {
     fn failure(&self, error: ureq::Error) -> SlapError {
         let url = self.base_url().to_owned();
         match error {
-            ureq::Error::Http(_) | ureq::Error::BadUri(_) => SlapError::InvalidUrl {
-                url,
-                reason: error.to_string(),
-            },
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
+                SlapError::InvalidUrl { url, reason: error.to_string() }
+            }
             ureq::Error::Protocol(_)
             | ureq::Error::TooManyRedirects
             | ureq::Error::RedirectFailed
-            | ureq::Error::BodyExceedsLimit(_) => SlapError::Protocol {
-                url,
-                reason: error.to_string(),
-            },
-            ureq::Error::Io(io) => SlapError::Unreachable {
-                url,
-                reason: io.to_string(),
-            },
-            other => SlapError::Unreachable {
-                url,
-                reason: other.to_string(),
-            },
+            | ureq::Error::BodyExceedsLimit(_) => {
+                SlapError::Protocol { url, reason: error.to_string() }
+            }
+            ureq::Error::Io(io) => SlapError::Unreachable { url, reason: io.to_string() },
+            other => SlapError::Unreachable { url, reason: other.to_string() },
         }
     }
 }
@@ -181,10 +164,8 @@ fn is_loopback(url: &Url) -> bool {
 
 /// The Master's URL with a trailing slash; a bare IPv6 host gets its brackets.
 fn parse_base(text: &str) -> Result<Url, SlapError> {
-    let invalid = |reason: &str| SlapError::InvalidUrl {
-        url: text.to_owned(),
-        reason: reason.to_owned(),
-    };
+    let invalid =
+        |reason: &str| SlapError::InvalidUrl { url: text.to_owned(), reason: reason.to_owned() };
     let mut given = text.trim().trim_end_matches('/').to_owned();
     if let Some((scheme, host)) = given.split_once("://")
         && host.parse::<std::net::Ipv6Addr>().is_ok()
@@ -225,12 +206,8 @@ mod tests {
 
     #[test]
     fn the_token_goes_to_the_masters_origin_only() {
-        let transport = Transport::new(
-            "http://m:1/",
-            Some(Secret::new("t")),
-            Duration::from_secs(1),
-        )
-        .unwrap();
+        let transport =
+            Transport::new("http://m:1/", Some(Secret::new("t")), Duration::from_secs(1)).unwrap();
         let header = |url: &str| transport.authorization(&Url::parse(url).unwrap());
         assert_eq!(header("http://m:1/x").as_deref(), Some("Bearer t"));
         assert_eq!(header("http://m:2/x"), None);
@@ -242,9 +219,7 @@ mod tests {
         // Port 1 is reserved for a service that nobody has had for decades.
         let url = "http://127.0.0.1:1";
         let transport = Transport::new(url, None, Duration::from_secs(5)).unwrap();
-        let Err(error) = transport.get("x", &[]) else {
-            panic!("somebody answered")
-        };
+        let Err(error) = transport.get("x", &[]) else { panic!("somebody answered") };
         assert!(error.is_temporary());
         insta::assert_snapshot!(error, @"the Master at http://127.0.0.1:1/ does not answer: Connection refused (os error 111); if it is the embedded one, start it with `slapos proxy start`, otherwise check `master_url` in the configuration");
     }

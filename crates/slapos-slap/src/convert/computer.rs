@@ -30,9 +30,7 @@ pub fn computer_to_value(computer: &Computer) -> Value {
     let id = Value::str(computer.id.as_str());
     let partitions = computer.partitions.iter().map(partition_to_value).collect();
     let software = computer.software.iter();
-    let software = software
-        .map(|release| software_to_value(&computer.id, release))
-        .collect();
+    let software = software.map(|release| software_to_value(&computer.id, release)).collect();
     let attributes = [
         ("_computer_id", id.clone()),
         ("_computer_partition_list", Value::List(partitions)),
@@ -53,14 +51,8 @@ pub fn computer_from_value(value: &Value) -> Result<Computer, ConvertError> {
     let software = fields.list("_software_release_list")?;
     Ok(Computer {
         id: ComputerId::new(id),
-        software: software
-            .iter()
-            .map(software_from_value)
-            .collect::<Result<_, _>>()?,
-        partitions: partitions
-            .iter()
-            .map(partition_from_value)
-            .collect::<Result<_, _>>()?,
+        software: software.iter().map(software_from_value).collect::<Result<_, _>>()?,
+        partitions: partitions.iter().map(partition_from_value).collect::<Result<_, _>>()?,
     })
 }
 
@@ -68,9 +60,7 @@ fn software_to_value(computer: &ComputerId, release: &SoftwareRelease) -> Value 
     let mut value = software_document(computer, &release.url);
     if let Value::Object(object) = &mut value {
         let state = Value::str(release.state.as_str());
-        object
-            .attributes
-            .insert("_requested_state".to_owned(), state);
+        object.attributes.insert("_requested_state".to_owned(), state);
     }
     value
 }
@@ -82,11 +72,7 @@ fn software_document(computer: &ComputerId, url: &SoftwareUrl) -> Value {
         ("_software_instance_list", Value::List(Vec::new())),
         ("_software_release", url.clone()),
     ];
-    Value::object(
-        Class::SoftwareRelease,
-        vec![url, computer],
-        named(attributes),
-    )
+    Value::object(Class::SoftwareRelease, vec![url, computer], named(attributes))
 }
 
 fn software_from_value(value: &Value) -> Result<SoftwareRelease, ConvertError> {
@@ -106,71 +92,39 @@ pub fn partition_to_value(partition: &ComputerPartition) -> Value {
     let mut attributes = named([
         ("_computer_id", computer.clone()),
         ("_instance_guid", Value::str(&partition.guid)),
-        (
-            "_need_modification",
-            Value::Int(i64::from(!partition.is_free())),
-        ),
+        ("_need_modification", Value::Int(i64::from(!partition.is_free()))),
         ("_partition_id", id.clone()),
         ("_request_dict", Value::None),
-        (
-            "_requested_state",
-            Value::str(partition.requested_state.as_str()),
-        ),
+        ("_requested_state", Value::str(partition.requested_state.as_str())),
         (
             "_software_release_document",
-            software.map_or(Value::None, |url| {
-                software_document(&partition.computer, url)
-            }),
+            software.map_or(Value::None, |url| software_document(&partition.computer, url)),
         ),
     ]);
     if !partition.is_free() {
-        attributes.insert(
-            "_connection_dict".to_owned(),
-            texts_to_value(&partition.connection),
-        );
-        attributes.insert(
-            "_parameter_dict".to_owned(),
-            Value::Dict(parameters_of(partition)),
-        );
+        attributes.insert("_connection_dict".to_owned(), texts_to_value(&partition.connection));
+        attributes.insert("_parameter_dict".to_owned(), Value::Dict(parameters_of(partition)));
     }
     if let Some(status) = &partition.access_status {
         attributes.insert("_access_status".to_owned(), Value::str(status));
     }
-    Value::object(
-        Class::ComputerPartition,
-        vec![computer, id, Value::None],
-        attributes,
-    )
+    Value::object(Class::ComputerPartition, vec![computer, id, Value::None], attributes)
 }
 
 /// The user's parameters and those that SLAP adds.
 fn parameters_of(partition: &ComputerPartition) -> IndexMap<String, Value> {
     let url = partition.software.as_ref().map(SoftwareUrl::as_str);
-    let slaves = partition
-        .slave_instance_list
-        .iter()
-        .cloned()
-        .map(Value::Dict)
-        .collect();
-    let mut parameters: IndexMap<String, Value> = partition
-        .parameters
-        .iter()
-        .map(|(key, text)| (key.clone(), Value::str(text)))
-        .collect();
+    let slaves = partition.slave_instance_list.iter().cloned().map(Value::Dict).collect();
+    let mut parameters: IndexMap<String, Value> =
+        partition.parameters.iter().map(|(key, text)| (key.clone(), Value::str(text))).collect();
     parameters.extend(named([
         ("ip_list", ip_list_to_value(&partition.ip_list)),
         ("full_address_list", Value::List(Vec::new())),
         ("slap_software_type", Value::str(&partition.software_type)),
         ("instance_title", Value::str(&partition.instance_title)),
-        (
-            "root_instance_title",
-            Value::str(&partition.root_instance_title),
-        ),
+        ("root_instance_title", Value::str(&partition.root_instance_title)),
         ("slap_computer_id", Value::str(partition.computer.as_str())),
-        (
-            "slap_computer_partition_id",
-            Value::str(partition.id.as_str()),
-        ),
+        ("slap_computer_partition_id", Value::str(partition.id.as_str())),
         ("slap_software_release_url", Value::optional(url)),
         ("slave_instance_list", Value::List(slaves)),
     ]));
@@ -239,12 +193,9 @@ fn take_parameters(
     partition.instance_title = fields.text("instance_title").unwrap_or_default();
     partition.root_instance_title = fields.text("root_instance_title").unwrap_or_default();
     partition.timestamp = fields.text("timestamp");
-    let own = parameters
-        .iter()
-        .filter(|(key, _)| !ADDED.contains(&key.as_str()));
-    partition.parameters = texts_from_value(&Value::dict(
-        own.map(|(key, value)| (key.clone(), value.clone())),
-    ))?;
+    let own = parameters.iter().filter(|(key, _)| !ADDED.contains(&key.as_str()));
+    partition.parameters =
+        texts_from_value(&Value::dict(own.map(|(key, value)| (key.clone(), value.clone()))))?;
     Ok(())
 }
 
@@ -252,21 +203,12 @@ fn take_parameters(
 fn id_of(object: &Object, attribute: &str, argument: usize) -> Result<String, ConvertError> {
     let given = Fields(&object.attributes).text(attribute);
     given
-        .or_else(|| {
-            object
-                .initargs
-                .get(argument)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        })
+        .or_else(|| object.initargs.get(argument).and_then(Value::as_str).map(str::to_owned))
         .ok_or_else(|| ConvertError(format!("a {} without {attribute:?}", object.class.as_str())))
 }
 
 fn named<const N: usize>(items: [(&str, Value); N]) -> IndexMap<String, Value> {
-    items
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect()
+    items.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
@@ -332,17 +274,11 @@ mod tests {
                 url: SoftwareUrl::new("http://a/software.cfg"),
                 state: SoftwareState::Destroyed,
             }],
-            partitions: vec![
-                ComputerPartition::free(id.clone(), "slappart0".into()),
-                busy(),
-            ],
+            partitions: vec![ComputerPartition::free(id.clone(), "slappart0".into()), busy()],
             id,
         };
         let document = dumps(&computer_to_value(&computer)).unwrap();
-        assert_eq!(
-            computer_from_value(&loads(&document).unwrap()),
-            Ok(computer)
-        );
+        assert_eq!(computer_from_value(&loads(&document).unwrap()), Ok(computer));
     }
 
     #[test]
@@ -358,20 +294,14 @@ mod tests {
         assert_eq!(partition.software, Some(SoftwareUrl::new("http://s")));
         assert_eq!(partition.requested_state, InstanceState::Started);
         assert_eq!(partition.timestamp.as_deref(), Some("17"));
-        assert_eq!(
-            partition.parameters,
-            [("n".to_owned(), "5".to_owned())].into()
-        );
+        assert_eq!(partition.parameters, [("n".to_owned(), "5".to_owned())].into());
         assert_eq!(partition.ip_list.len(), 1);
     }
 
     #[test]
     fn what_is_wrong_is_named() {
         let wrong = partition_from_value(&Value::None).unwrap_err();
-        assert_eq!(
-            wrong.to_string(),
-            "an object of class ComputerPartition is expected"
-        );
+        assert_eq!(wrong.to_string(), "an object of class ComputerPartition is expected");
         let mut value = partition_to_value(&busy());
         if let Value::Object(object) = &mut value {
             object.attributes["_requested_state"] = Value::str("asleep");

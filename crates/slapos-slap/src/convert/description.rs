@@ -15,13 +15,7 @@ pub fn description_to_value(description: &ComputerDescription) -> Value {
         ("netmask", Value::str(&description.netmask)),
         (
             "partition_list",
-            Value::List(
-                description
-                    .partitions
-                    .iter()
-                    .map(partition_to_value)
-                    .collect(),
-            ),
+            Value::List(description.partitions.iter().map(partition_to_value).collect()),
         ),
     ])
 }
@@ -59,9 +53,7 @@ pub fn description_from_value(value: &Value) -> Result<ComputerDescription, Conv
     }
     let reference = fields.require("reference")?;
     if reference.is_empty() {
-        return Err(ConvertError(
-            "the computer's \"reference\" is empty".to_owned(),
-        ));
+        return Err(ConvertError("the computer's \"reference\" is empty".to_owned()));
     }
     Ok(ComputerDescription {
         reference: ComputerId::new(reference),
@@ -84,14 +76,8 @@ fn partition_from_value(value: &Value) -> Result<PartitionDescription, ConvertEr
         });
     }
     let tap = fields.get("tap").and_then(Value::as_dict);
-    let tap = tap
-        .and_then(|tap| Fields(tap).text("name"))
-        .filter(|name| !name.is_empty());
-    Ok(PartitionDescription {
-        reference: PartitionId::new(reference),
-        addresses,
-        tap,
-    })
+    let tap = tap.and_then(|tap| Fields(tap).text("name")).filter(|name| !name.is_empty());
+    Ok(PartitionDescription { reference: PartitionId::new(reference), addresses, tap })
 }
 
 fn fields_of(value: &Value) -> Result<Fields<'_>, ConvertError> {
@@ -130,9 +116,7 @@ mod tests {
                 "<dictionary><string>reference</string><string>c</string>\
                  <string>partition_list</string><list>{partitions}</list></dictionary>"
             );
-            description_from_value(&loads(&document).unwrap())
-                .unwrap_err()
-                .to_string()
+            description_from_value(&loads(&document).unwrap()).unwrap_err().to_string()
         };
         let part = "<dictionary><string>reference</string><string>p</string></dictionary>";
         assert_eq!(refusal(&part.repeat(2)), "partition p is described twice");

@@ -24,10 +24,7 @@ pub fn request_to_form(
         ("software_type", request.software_type.clone()),
         ("partition_reference", request.title.as_str().to_owned()),
         ("shared_xml", dumps(&Value::Bool(request.shared))?),
-        (
-            "partition_parameter_xml",
-            dumps(&texts_to_value(&request.parameters))?,
-        ),
+        ("partition_parameter_xml", dumps(&texts_to_value(&request.parameters))?),
         ("filter_xml", dumps(&texts_to_value(&request.sla))?),
         ("state", dumps(&state)?),
     ];
@@ -60,9 +57,7 @@ pub fn request_from_form<'a>(
         Value::Bool(truth) => truth,
         Value::Int(number) => number != 0,
         _ => {
-            return Err(ConvertError(
-                "shared_xml: a truth value is expected".to_owned(),
-            ));
+            return Err(ConvertError("shared_xml: a truth value is expected".to_owned()));
         }
     };
     let state = match marshalled("state")? {
@@ -74,9 +69,7 @@ pub fn request_from_form<'a>(
     Ok(InstanceRequest {
         title: InstanceTitle::new(require("partition_reference")?),
         software: SoftwareUrl::new(require("software_release")?),
-        software_type: field("software_type")
-            .unwrap_or(DEFAULT_SOFTWARE_TYPE)
-            .to_owned(),
+        software_type: field("software_type").unwrap_or(DEFAULT_SOFTWARE_TYPE).to_owned(),
         parameters: parameters.map_err(|error| named("partition_parameter_xml", error))?,
         state,
         shared,
@@ -101,15 +94,9 @@ pub fn answer_to_value(answer: &InstanceAnswer) -> Result<Value, MarshalError> {
         ("_connection_dict", texts_to_value(&answer.connection)),
         ("ip_list", ip_list_to_value(&answer.ip_list)),
         ("slap_computer_id", Value::str(answer.computer.as_str())),
-        (
-            "slap_computer_partition_id",
-            Value::str(answer.partition.as_str()),
-        ),
+        ("slap_computer_partition_id", Value::str(answer.partition.as_str())),
         ("slap_server_url", Value::str("slap_server_url")),
-        (
-            "slap_software_release_url",
-            Value::str(answer.software_url.as_str()),
-        ),
+        ("slap_software_release_url", Value::str(answer.software_url.as_str())),
         ("slap_software_type", Value::str(&answer.software_type)),
     ]
     .into_iter()
@@ -122,21 +109,14 @@ pub fn answer_to_value(answer: &InstanceAnswer) -> Result<Value, MarshalError> {
             Value::str(dict2xml(&answer.connection)?)
         };
         attributes.insert("_instance_guid".to_owned(), Value::str(guid));
-        attributes.insert(
-            "_requested_state".to_owned(),
-            Value::str(answer.state.as_str()),
-        );
+        attributes.insert("_requested_state".to_owned(), Value::str(answer.state.as_str()));
         attributes.insert("connection_xml".to_owned(), raw);
         if let Some(timestamp) = &answer.timestamp {
             parameters.insert("timestamp".to_owned(), Value::str(timestamp));
         }
     }
     attributes.insert("_parameter_dict".to_owned(), Value::Dict(parameters));
-    Ok(Value::object(
-        Class::SoftwareInstance,
-        Vec::new(),
-        attributes,
-    ))
+    Ok(Value::object(Class::SoftwareInstance, Vec::new(), attributes))
 }
 
 /// The answer of an object.
@@ -155,9 +135,7 @@ pub fn answer_from_value(value: &Value) -> Result<InstanceAnswer, ConvertError> 
         connection: fields.texts("_connection_dict")?,
         parameters,
         state: state.map_or(Ok(InstanceState::Started), |word| word.parse())?,
-        ip_list: fields
-            .get("ip_list")
-            .map_or_else(|| Ok(Vec::new()), ip_list_from_value)?,
+        ip_list: fields.get("ip_list").map_or_else(|| Ok(Vec::new()), ip_list_from_value)?,
         software_type: fields.text("slap_software_type").unwrap_or_default(),
         software_url: SoftwareUrl::new(
             fields.text("slap_software_release_url").unwrap_or_default(),
@@ -173,9 +151,7 @@ mod tests {
     fn read_back(request: &InstanceRequest) -> Result<InstanceRequest, ConvertError> {
         let form = request_to_form(request).unwrap();
         request_from_form(|name| {
-            form.iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, text)| text.as_str())
+            form.iter().find(|(key, _)| *key == name).map(|(_, text)| text.as_str())
         })
     }
 
@@ -199,17 +175,10 @@ mod tests {
             "software_release" => Some("b"),
             _ => None,
         };
-        assert_eq!(
-            request_from_form(minimal),
-            Ok(InstanceRequest::new("a", "b"))
-        );
+        assert_eq!(request_from_form(minimal), Ok(InstanceRequest::new("a", "b")));
         let refusal = |name: &str, text: &'static str| {
             let field = |asked: &str| {
-                if asked == name {
-                    Some(text)
-                } else {
-                    minimal(asked)
-                }
+                if asked == name { Some(text) } else { minimal(asked) }
             };
             request_from_form(field).unwrap_err().to_string()
         };
@@ -255,9 +224,6 @@ mod tests {
             state: InstanceState::Started,
             ..answer()
         };
-        assert_eq!(
-            answer_from_value(&answer_to_value(&shared).unwrap()),
-            Ok(shared)
-        );
+        assert_eq!(answer_from_value(&answer_to_value(&shared).unwrap()), Ok(shared));
     }
 }

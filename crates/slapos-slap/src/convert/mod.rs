@@ -36,11 +36,7 @@ impl From<crate::words::UnknownWord> for ConvertError {
 
 /// A dictionary of texts.
 pub fn texts_to_value(texts: &IndexMap<String, String>) -> Value {
-    Value::dict(
-        texts
-            .iter()
-            .map(|(key, text)| (key.clone(), Value::str(text))),
-    )
+    Value::dict(texts.iter().map(|(key, text)| (key.clone(), Value::str(text))))
 }
 
 /// A dictionary whose values become text as Python's `str()` makes it; none is empty.
@@ -50,10 +46,9 @@ pub fn texts_to_value(texts: &IndexMap<String, String>) -> Value {
 pub fn texts_from_value(value: &Value) -> Result<IndexMap<String, String>, ConvertError> {
     match value {
         Value::None => Ok(IndexMap::new()),
-        Value::Dict(items) => Ok(items
-            .iter()
-            .map(|(key, item)| (key.clone(), item.to_text()))
-            .collect()),
+        Value::Dict(items) => {
+            Ok(items.iter().map(|(key, item)| (key.clone(), item.to_text())).collect())
+        }
         _ => Err(ConvertError("a dictionary is expected".to_owned())),
     }
 }
@@ -81,18 +76,14 @@ fn ip_list_from_value(value: &Value) -> Result<Vec<(String, IpAddr)>, ConvertErr
 }
 
 fn parse_ip(text: &str) -> Result<IpAddr, ConvertError> {
-    text.parse()
-        .map_err(|_| ConvertError(format!("{text:?} is not an IP address")))
+    text.parse().map_err(|_| ConvertError(format!("{text:?} is not an IP address")))
 }
 
 /// The object of that class.
 fn object(value: &Value, class: Class) -> Result<&Object, ConvertError> {
     match value {
         Value::Object(object) if object.class == class => Ok(object),
-        _ => Err(ConvertError(format!(
-            "an object of class {} is expected",
-            class.as_str()
-        ))),
+        _ => Err(ConvertError(format!("an object of class {} is expected", class.as_str()))),
     }
 }
 
@@ -111,21 +102,19 @@ impl<'a> Fields<'a> {
     }
 
     fn require(self, key: &str) -> Result<String, ConvertError> {
-        self.text(key)
-            .ok_or_else(|| ConvertError(format!("{key:?} is missing")))
+        self.text(key).ok_or_else(|| ConvertError(format!("{key:?} is missing")))
     }
 
     fn list(self, key: &str) -> Result<&'a [Value], ConvertError> {
         match self.get(key) {
             None => Ok(&[]),
-            Some(value) => value
-                .as_list()
-                .ok_or_else(|| ConvertError(format!("{key:?} must be a list"))),
+            Some(value) => {
+                value.as_list().ok_or_else(|| ConvertError(format!("{key:?} must be a list")))
+            }
         }
     }
 
     fn texts(self, key: &str) -> Result<IndexMap<String, String>, ConvertError> {
-        self.get(key)
-            .map_or_else(|| Ok(IndexMap::new()), texts_from_value)
+        self.get(key).map_or_else(|| Ok(IndexMap::new()), texts_from_value)
     }
 }

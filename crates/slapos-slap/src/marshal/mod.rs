@@ -96,9 +96,7 @@ impl Class {
             Class::SoftwareRelease,
             Class::SoftwareInstance,
         ];
-        known
-            .into_iter()
-            .find(|class| module == MODULE && class.as_str() == name)
+        known.into_iter().find(|class| module == MODULE && class.as_str() == name)
     }
 }
 
@@ -155,12 +153,7 @@ impl Value {
 
     /// A dictionary.
     pub fn dict<K: Into<String>>(items: impl IntoIterator<Item = (K, Value)>) -> Value {
-        Value::Dict(
-            items
-                .into_iter()
-                .map(|(key, value)| (key.into(), value))
-                .collect(),
-        )
+        Value::Dict(items.into_iter().map(|(key, value)| (key.into(), value)).collect())
     }
 
     /// An object.
@@ -169,11 +162,7 @@ impl Value {
         initargs: Vec<Value>,
         attributes: IndexMap<String, Value>,
     ) -> Value {
-        Value::Object(Box::new(Object {
-            class,
-            initargs,
-            attributes,
-        }))
+        Value::Object(Box::new(Object { class, initargs, attributes }))
     }
 
     /// The text, if it is one.
@@ -233,10 +222,7 @@ impl From<Value> for serde_json::Value {
 }
 
 fn to_json_object(items: IndexMap<String, Value>) -> serde_json::Value {
-    items
-        .into_iter()
-        .map(|(key, value)| (key, serde_json::Value::from(value)))
-        .collect()
+    items.into_iter().map(|(key, value)| (key, serde_json::Value::from(value))).collect()
 }
 
 impl From<serde_json::Value> for Value {
@@ -244,20 +230,16 @@ impl From<serde_json::Value> for Value {
         match json {
             serde_json::Value::Null => Value::None,
             serde_json::Value::Bool(truth) => Value::Bool(truth),
-            serde_json::Value::Number(number) => number.as_i64().map_or_else(
-                || Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-                Value::Int,
-            ),
+            serde_json::Value::Number(number) => number
+                .as_i64()
+                .map_or_else(|| Value::Float(number.as_f64().unwrap_or(f64::NAN)), Value::Int),
             serde_json::Value::String(text) => Value::Str(text),
             serde_json::Value::Array(items) => {
                 Value::List(items.into_iter().map(Value::from).collect())
             }
-            serde_json::Value::Object(items) => Value::Dict(
-                items
-                    .into_iter()
-                    .map(|(key, item)| (key, Value::from(item)))
-                    .collect(),
-            ),
+            serde_json::Value::Object(items) => {
+                Value::Dict(items.into_iter().map(|(key, item)| (key, Value::from(item))).collect())
+            }
         }
     }
 }

@@ -50,11 +50,7 @@ fn sequence(open: char, items: &[Value], close: &str, out: &mut String) {
 
 /// A Python string literal: single quotes unless only they occur inside.
 fn quote(text: &str, out: &mut String) {
-    let mark = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
+    let mark = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(mark);
     for character in text.chars() {
         match character {
@@ -89,11 +85,7 @@ pub(super) fn float(number: f64) -> String {
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..16).contains(&exponent) {
         let plain = format!("{number}");
-        return if plain.contains('.') {
-            plain
-        } else {
-            format!("{plain}.0")
-        };
+        return if plain.contains('.') { plain } else { format!("{plain}.0") };
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
@@ -127,10 +119,7 @@ mod tests {
     fn containers_as_python_prints_them() {
         let value = Value::dict([
             ("a", Value::dict([("b", Value::Int(1))])),
-            (
-                "l",
-                Value::List(vec![Value::None, Value::Bool(true), Value::str("it's")]),
-            ),
+            ("l", Value::List(vec![Value::None, Value::Bool(true), Value::str("it's")])),
             ("t", Value::Tuple(vec![Value::str("x\n\"'")])),
         ]);
         insta::assert_snapshot!(value.to_text(), @r#"{'a': {'b': 1}, 'l': [None, True, "it's"], 't': ('x\n"\'',)}"#);

@@ -37,10 +37,7 @@ pub fn loads(text: &str) -> Result<Value, MarshalError> {
 
 impl From<XmlError> for MarshalError {
     fn from(error: XmlError) -> MarshalError {
-        MarshalError::Xml {
-            at: error.at,
-            reason: error.reason,
-        }
+        MarshalError::Xml { at: error.at, reason: error.reason }
     }
 }
 
@@ -64,8 +61,7 @@ impl Reader<'_> {
     }
 
     fn require_element(&mut self, what: &str) -> Result<Tag, MarshalError> {
-        self.element()?
-            .ok_or_else(|| self.form(format!("{what} is missing")))
+        self.element()?.ok_or_else(|| self.form(format!("{what} is missing")))
     }
 
     fn require_close(&mut self, of: &str) -> Result<(), MarshalError> {
@@ -76,18 +72,13 @@ impl Reader<'_> {
     }
 
     fn form(&self, reason: impl Into<String>) -> MarshalError {
-        MarshalError::Form {
-            at: self.cursor.at(),
-            reason: reason.into(),
-        }
+        MarshalError::Form { at: self.cursor.at(), reason: reason.into() }
     }
 
     fn count(&mut self, nodes: usize) -> Result<(), MarshalError> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
-            return Err(MarshalError::TooBig(format!(
-                "more than {MAX_NODES} values"
-            )));
+            return Err(MarshalError::TooBig(format!("more than {MAX_NODES} values")));
         }
         Ok(())
     }
@@ -96,11 +87,7 @@ impl Reader<'_> {
     fn value(&mut self, tag: &Tag) -> Result<Value, MarshalError> {
         self.count(1)?;
         match tag.name.as_str() {
-            "none" => self
-                .cursor
-                .text_content()
-                .map(|_| Value::None)
-                .map_err(Into::into),
+            "none" => self.cursor.text_content().map(|_| Value::None).map_err(Into::into),
             "bool" => Ok(Value::Bool(self.number::<i64>("bool")? != 0)),
             "int" | "long" => Ok(Value::Int(self.number("int")?)),
             "float" => Ok(Value::Float(self.number("float")?)),
@@ -113,16 +100,12 @@ impl Reader<'_> {
 
     fn number<T: std::str::FromStr>(&mut self, kind: &str) -> Result<T, MarshalError> {
         let text = self.cursor.text_content()?;
-        text.trim()
-            .parse()
-            .map_err(|_| self.form(format!("{text:?} is not a <{kind}>")))
+        text.trim().parse().map_err(|_| self.form(format!("{text:?} is not a <{kind}>")))
     }
 
     fn container(&mut self, tag: &Tag) -> Result<Value, MarshalError> {
         if self.depth >= MAX_DEPTH {
-            return Err(MarshalError::TooBig(format!(
-                "nested deeper than {MAX_DEPTH}"
-            )));
+            return Err(MarshalError::TooBig(format!("nested deeper than {MAX_DEPTH}")));
         }
         self.depth += 1;
         let before = self.nodes;
@@ -169,10 +152,7 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, tag: &Tag) -> Result<Value, MarshalError> {
-        let (module, name) = (
-            tag.get("module").unwrap_or(""),
-            tag.get("class").unwrap_or(""),
-        );
+        let (module, name) = (tag.get("module").unwrap_or(""), tag.get("class").unwrap_or(""));
         let class = Class::from_wire(module, name).ok_or_else(|| MarshalError::ForbiddenClass {
             module: module.to_owned(),
             class: name.to_owned(),
@@ -209,7 +189,5 @@ fn unescape(text: &str) -> String {
     if !text.contains('&') {
         return text.to_owned();
     }
-    text.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&amp;", "&")
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }

@@ -11,23 +11,11 @@ fn text(value: &Value) -> String {
 #[test]
 fn scalars_as_the_original_writes_them() {
     assert_eq!(text(&Value::None), "<marshal><none/></marshal>");
-    assert_eq!(
-        text(&Value::Bool(true)),
-        "<marshal><bool>1</bool></marshal>"
-    );
+    assert_eq!(text(&Value::Bool(true)), "<marshal><bool>1</bool></marshal>");
     assert_eq!(text(&Value::Int(-3)), "<marshal><int>-3</int></marshal>");
-    assert_eq!(
-        text(&Value::Float(1.5)),
-        "<marshal><float>1.5</float></marshal>"
-    );
-    assert_eq!(
-        text(&Value::str("abc")),
-        "<marshal><string>abc</string></marshal>"
-    );
-    assert_eq!(
-        text(&Value::str("")),
-        "<marshal><string></string></marshal>"
-    );
+    assert_eq!(text(&Value::Float(1.5)), "<marshal><float>1.5</float></marshal>");
+    assert_eq!(text(&Value::str("abc")), "<marshal><string>abc</string></marshal>");
+    assert_eq!(text(&Value::str("")), "<marshal><string></string></marshal>");
     assert_eq!(
         text(&Value::str("é<&>\"'")),
         "<marshal><string>&#233;&amp;lt;&amp;amp;&amp;gt;\"'</string></marshal>"
@@ -49,10 +37,7 @@ fn tolerances() {
                 <long> 7 </long><string>x</string></list></dictionary>\n";
     assert_eq!(loads(bare), Ok(expected));
     assert_eq!(loads("<string>a&lt;b</string>"), Ok(Value::str("a<b")));
-    assert_eq!(
-        loads("<string>a&amp;lt;b &amp;amp;lt;</string>"),
-        Ok(Value::str("a<b &lt;"))
-    );
+    assert_eq!(loads("<string>a&amp;lt;b &amp;amp;lt;</string>"), Ok(Value::str("a<b &lt;")));
     assert_eq!(loads("<string>\n a </string>"), Ok(Value::str("\n a ")));
     let shared = "<list id=\"i2\"><list id=\"i3\"/><reference id=\"i3\"/></list>";
     let twice = Value::List(vec![Value::List(vec![]), Value::List(vec![])]);
@@ -80,10 +65,7 @@ fn refusals_say_what_is_wrong() {
 #[test]
 fn hostile_documents_stay_small() {
     let deep = "<list>".repeat(100_000);
-    assert_eq!(
-        refusal(&deep),
-        "marshalled value refused: nested deeper than 64"
-    );
+    assert_eq!(refusal(&deep), "marshalled value refused: nested deeper than 64");
     let mut doubling = "<list><list id='0'/>".to_owned();
     for step in 1..40 {
         let one = step - 1;
@@ -92,10 +74,7 @@ fn hostile_documents_stay_small() {
         ));
     }
     doubling.push_str("</list>");
-    assert_eq!(
-        refusal(&doubling),
-        "marshalled value refused: more than 1000000 values"
-    );
+    assert_eq!(refusal(&doubling), "marshalled value refused: more than 1000000 values");
 }
 
 fn any_text() -> impl Strategy<Value = String> {
@@ -117,11 +96,7 @@ fn any_value() -> impl Strategy<Value = Value> {
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Tuple),
             dict.clone().prop_map(Value::dict),
             (prop::collection::vec(inner, 0..3), dict).prop_map(|(initargs, items)| {
-                Value::object(
-                    Class::SoftwareInstance,
-                    initargs,
-                    items.into_iter().collect(),
-                )
+                Value::object(Class::SoftwareInstance, initargs, items.into_iter().collect())
             }),
         ]
     })

@@ -12,10 +12,7 @@ use crate::xml::is_xml;
 /// # Errors
 /// When a text has a character that XML cannot carry (control characters).
 pub fn dumps(value: &Value) -> Result<String, MarshalError> {
-    let mut writer = Writer {
-        out: "<marshal>".to_owned(),
-        next_id: 2,
-    };
+    let mut writer = Writer { out: "<marshal>".to_owned(), next_id: 2 };
     writer.value(value)?;
     writer.out.push_str("</marshal>");
     Ok(writer.out)
@@ -90,10 +87,7 @@ impl Writer {
 
     fn object(&mut self, object: &Object) -> Result<(), MarshalError> {
         let (id, class) = (self.id(), object.class.as_str());
-        let _ = write!(
-            self.out,
-            "<object id=\"i{id}\" module=\"{MODULE}\" class=\"{class}\">"
-        );
+        let _ = write!(self.out, "<object id=\"i{id}\" module=\"{MODULE}\" class=\"{class}\">");
         self.sequence("tuple", "", &object.initargs)?;
         self.dictionary(&object.attributes)?;
         self.out.push_str("</object>");

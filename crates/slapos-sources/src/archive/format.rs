@@ -28,10 +28,8 @@ impl Format {
             .read_to_end(&mut head)
             .and_then(|_| file.rewind())
             .map_err(failed("read", path))?;
-        Self::of_bytes(&head).map_err(|reason| ArchiveError::Format {
-            archive: path.to_owned(),
-            reason,
-        })
+        Self::of_bytes(&head)
+            .map_err(|reason| ArchiveError::Format { archive: path.to_owned(), reason })
     }
 
     fn of_bytes(head: &[u8]) -> Result<Self, String> {

@@ -18,9 +18,8 @@ pub(super) type Links = HashMap<PathBuf, PathBuf>;
 ///
 /// A link to something that is not there may stay: builds make such files later.
 pub(super) fn check(links: &Links, root: &Path, path: &Path) -> Result<(), String> {
-    let relative = path
-        .strip_prefix(root)
-        .map_err(|_| "is outside of the top directory".to_owned())?;
+    let relative =
+        path.strip_prefix(root).map_err(|_| "is outside of the top directory".to_owned())?;
     let mut todo: Vec<OsString> = Vec::new();
     push(&mut todo, relative)?;
     let mut here = root.to_owned();
@@ -52,14 +51,11 @@ fn push(todo: &mut Vec<OsString>, path: &Path) -> Result<(), String> {
     if path.as_os_str().as_bytes().starts_with(b"/") {
         return Err("is a link to an absolute path".into());
     }
-    let components = path
-        .components()
-        .rev()
-        .filter_map(|component| match component {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some("..".into()),
-            _ => None,
-        });
+    let components = path.components().rev().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    });
     todo.extend(components);
     Ok(())
 }
@@ -69,10 +65,7 @@ mod tests {
     use super::*;
 
     fn verdict(links: &[(&str, &str)], root: &str) -> Vec<bool> {
-        let map: Links = links
-            .iter()
-            .map(|(path, target)| (path.into(), target.into()))
-            .collect();
+        let map: Links = links.iter().map(|(path, target)| (path.into(), target.into())).collect();
         links
             .iter()
             .map(|(path, _)| check(&map, Path::new(root), Path::new(path)).is_ok())
@@ -96,10 +89,7 @@ mod tests {
         assert_eq!(verdict(&[("a", "/etc")], ""), [false]);
         assert_eq!(verdict(&[("d/a", "../../x")], ""), [false]);
         // `x/l` is the root, so `x/l/..` is above it, though the text looks harmless.
-        assert_eq!(
-            verdict(&[("x/l", ".."), ("m", "x/l/../etc")], ""),
-            [true, false]
-        );
+        assert_eq!(verdict(&[("x/l", ".."), ("m", "x/l/../etc")], ""), [true, false]);
         assert_eq!(verdict(&[("a", "b"), ("b", "a")], ""), [false, false]);
     }
 

@@ -37,12 +37,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            total_bytes: 8 << 30,
-            entries: 500_000,
-            path_bytes: 4096,
-            blow_up: 500,
-        }
+        Self { total_bytes: 8 << 30, entries: 500_000, path_bytes: 4096, blow_up: 500 }
     }
 }
 
@@ -170,12 +165,7 @@ pub fn extract(
     let fresh =
         slapos_sys::fs::temp_dir_in(parent, ".unpack-").map_err(failed("create in", parent))?;
     let result = unpack(opened, size, format, fresh.path(), limits, progress);
-    let job = Job {
-        archive: file,
-        into,
-        parent,
-        free,
-    };
+    let job = Job { archive: file, into, parent, free };
     let finished = result
         .map_err(|stop| job.explain(stop))
         .and_then(|tree| job.publish(tree, fresh.path(), strip));
@@ -204,10 +194,7 @@ enum Stop {
 
 impl Stop {
     fn hostile(entry: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Hostile {
-            entry: entry.into(),
-            reason: reason.into(),
-        }
+        Self::Hostile { entry: entry.into(), reason: reason.into() }
     }
 }
 
@@ -278,11 +265,7 @@ impl Job<'_> {
     fn explain(&self, stop: Stop) -> ArchiveError {
         let archive = self.archive.to_owned();
         match stop {
-            Stop::Hostile { entry, reason } => ArchiveError::Hostile {
-                archive,
-                entry,
-                reason,
-            },
+            Stop::Hostile { entry, reason } => ArchiveError::Hostile { archive, entry, reason },
             Stop::TooLarge(what) => ArchiveError::TooLarge { archive, what },
             Stop::Damaged(reason) => ArchiveError::Damaged { archive, reason },
             Stop::Full { needed } => ArchiveError::NoSpace {
@@ -302,24 +285,15 @@ fn refuse_occupied(into: &Path) -> Result<(), ArchiveError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => return Err(failed("look at", into)(error)),
         Ok(meta) if !meta.is_dir() => true,
-        Ok(_) => std::fs::read_dir(into)
-            .map_err(failed("look at", into))?
-            .next()
-            .is_some(),
+        Ok(_) => std::fs::read_dir(into).map_err(failed("look at", into))?.next().is_some(),
     };
     if occupied {
-        return Err(ArchiveError::TargetExists {
-            path: into.to_owned(),
-        });
+        return Err(ArchiveError::TargetExists { path: into.to_owned() });
     }
     Ok(())
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ArchiveError {
     let path = path.to_owned();
-    move |error| ArchiveError::Io {
-        action,
-        path,
-        error,
-    }
+    move |error| ArchiveError::Io { action, path, error }
 }

@@ -35,9 +35,7 @@ pub(super) fn unpack(
         Err(Stop::Full { .. }) => {
             // Unpack the rest to nowhere, to say how much room all of it takes.
             let _ = io::copy(&mut rest, &mut io::sink());
-            Err(Stop::Full {
-                needed: meter.unpacked(),
-            })
+            Err(Stop::Full { needed: meter.unpacked() })
         }
         Ok(()) => check_end(&mut rest, meter),
         other => other,
@@ -96,17 +94,13 @@ fn put<R: Read>(
     meter: &Meter<'_>,
 ) -> Result<(), Stop> {
     let header = entry.header().clone();
-    let name = ahead
-        .path
-        .unwrap_or_else(|| header.path_bytes().into_owned());
+    let name = ahead.path.unwrap_or_else(|| header.path_bytes().into_owned());
     let link = ahead
         .link
         .or_else(|| header.link_name_bytes().map(|link| link.into_owned()))
         .unwrap_or_default();
-    let has = Attributes {
-        mode: header.mode().unwrap_or(0o644),
-        modified: header.mtime().unwrap_or(0),
-    };
+    let has =
+        Attributes { mode: header.mode().unwrap_or(0o644), modified: header.mtime().unwrap_or(0) };
     if ahead.size.is_some_and(|size| size != entry.size()) {
         let reason = "has two different sizes (or more than 8 GiB)";
         return Err(Stop::hostile(shown(&name), reason));
@@ -163,13 +157,9 @@ fn read_short<R: Read>(entry: &mut Entry<'_, R>, meter: &Meter<'_>) -> Result<Ve
     let mut bytes = Vec::new();
     let size = entry.size();
     if size > PAX_LIMIT {
-        return Err(Stop::TooLarge(format!(
-            "one of its headers has {size} bytes"
-        )));
+        return Err(Stop::TooLarge(format!("one of its headers has {size} bytes")));
     }
-    entry
-        .read_to_end(&mut bytes)
-        .map_err(|error| meter.explain(&error))?;
+    entry.read_to_end(&mut bytes).map_err(|error| meter.explain(&error))?;
     if (bytes.len() as u64) < size {
         return Err(Stop::Damaged("it ends too early".into()));
     }

@@ -150,10 +150,8 @@ impl Tree {
             return self.add_symlink(name, &target);
         }
         if !self.files.contains(&to) {
-            let reason = format!(
-                "is a hard link to {:?}, which is no file of this archive",
-                shown(target)
-            );
+            let reason =
+                format!("is a hard link to {:?}, which is no file of this archive", shown(target));
             return Err(Stop::hostile(shown(name), reason));
         }
         if self.clean(name)? == to {
@@ -175,10 +173,7 @@ impl Tree {
         }
         for (path, modified) in self.directories.iter().rev() {
             let Some(modified) = modified else { continue };
-            let directory = self
-                .dir
-                .open(path)
-                .map_err(|error| self.write_failed(path, error))?;
+            let directory = self.dir.open(path).map_err(|error| self.write_failed(path, error))?;
             // Only a convenience, so a file system without times is no obstacle.
             let times = FileTimes::new().set_modified(time(*modified));
             let _ = directory.into_std().set_times(times);
@@ -198,9 +193,7 @@ impl Tree {
         }
         self.make_parents(&path, name)?;
         if self.files.remove(&path) | self.links.remove(&path).is_some() {
-            self.dir
-                .remove_file(&path)
-                .map_err(|error| self.write_failed(&path, error))?;
+            self.dir.remove_file(&path).map_err(|error| self.write_failed(&path, error))?;
         }
         Ok(path)
     }
@@ -246,11 +239,8 @@ impl Tree {
     }
 
     fn make_parents(&mut self, path: &Path, name: &[u8]) -> Result<(), Stop> {
-        let parents: Vec<&Path> = path
-            .ancestors()
-            .skip(1)
-            .take_while(|parent| !parent.as_os_str().is_empty())
-            .collect();
+        let parents: Vec<&Path> =
+            path.ancestors().skip(1).take_while(|parent| !parent.as_os_str().is_empty()).collect();
         for parent in parents.into_iter().rev() {
             if self.links.contains_key(parent) {
                 let reason = format!("would be written through the link {:?}", parent.display());
@@ -270,16 +260,11 @@ impl Tree {
         }
         if self.links.contains_key(path) || self.files.contains(path) {
             let shown = path.display().to_string();
-            return Err(Stop::hostile(
-                shown,
-                "is a directory and something else too",
-            ));
+            return Err(Stop::hostile(shown, "is a directory and something else too"));
         }
         let mut builder = DirBuilder::new();
         builder.mode(0o755);
-        self.dir
-            .create_dir_with(path, &builder)
-            .map_err(|error| self.write_failed(path, error))?;
+        self.dir.create_dir_with(path, &builder).map_err(|error| self.write_failed(path, error))?;
         self.directories.insert(path.to_owned(), None);
         Ok(())
     }

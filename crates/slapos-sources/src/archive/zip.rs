@@ -18,15 +18,11 @@ const TYPE_DIRECTORY: u32 = 0o040_000;
 /// Puts everything in a zip archive into `tree`.
 pub(super) fn unpack(file: File, tree: &mut Tree, meter: &Meter<'_>) -> Result<(), Stop> {
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| explain(&error))?;
-    let declared = archive
-        .decompressed_size()
-        .and_then(|size| u64::try_from(size).ok());
+    let declared = archive.decompressed_size().and_then(|size| u64::try_from(size).ok());
     for index in 0..archive.len() {
         match put(&mut archive, index, tree, meter) {
             Err(Stop::Full { .. }) => {
-                return Err(Stop::Full {
-                    needed: declared.unwrap_or_else(|| meter.unpacked()),
-                });
+                return Err(Stop::Full { needed: declared.unwrap_or_else(|| meter.unpacked()) });
             }
             result => result?,
         }
@@ -43,20 +39,14 @@ fn put(
     let entry = archive.by_index(index).map_err(|error| explain(&error))?;
     let name = entry.name_raw().to_owned();
     let hostile = |reason: String| Err(Stop::hostile(shown(&name), reason));
-    if !matches!(
-        entry.compression(),
-        CompressionMethod::Stored | CompressionMethod::Deflated
-    ) {
+    if !matches!(entry.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
         return hostile(format!(
             "is compressed with {}, which is not supported",
             entry.compression()
         ));
     }
     let mode = entry.unix_mode().unwrap_or(0o644);
-    let has = Attributes {
-        mode,
-        modified: modified(&entry),
-    };
+    let has = Attributes { mode, modified: modified(&entry) };
     let directory = name.ends_with(b"/") || entry.is_dir();
     let size = entry.size();
     let mut content = meter.metered(entry);

@@ -185,19 +185,14 @@ fn from_fields(fields: &[(String, String)]) -> Option<Repository> {
         uris: words("uris"),
         suites: words("suites"),
         components: words("components"),
-        options: fields
-            .iter()
-            .filter_map(|(name, value)| kept_option(name, value))
-            .collect(),
+        options: fields.iter().filter_map(|(name, value)| kept_option(name, value)).collect(),
     };
     let complete = !repository.uris.is_empty() && !repository.suites.is_empty();
     (complete && !disabled).then_some(repository)
 }
 
 fn kept_option(name: &str, value: &str) -> Option<(String, String)> {
-    let kept = KEPT_OPTIONS
-        .iter()
-        .find(|option| option.eq_ignore_ascii_case(name))?;
+    let kept = KEPT_OPTIONS.iter().find(|option| option.eq_ignore_ascii_case(name))?;
     Some(((*kept).to_owned(), value.to_owned()))
 }
 
@@ -218,11 +213,7 @@ fn with_mirror_lists(mut repository: Repository) -> Repository {
                 .filter(|word| !word.starts_with('#'))
                 .map(str::to_owned)
                 .collect();
-            if mirrors.is_empty() {
-                vec![uri]
-            } else {
-                mirrors
-            }
+            if mirrors.is_empty() { vec![uri] } else { mirrors }
         })
         .collect();
     repository
@@ -253,10 +244,8 @@ mod tests {
             deb http://o/node nodistro main\n\
             debug http://m/debian bookworm main\ndeb\n";
         let found = machine(list, "");
-        let stanzas: String = found
-            .iter()
-            .map(|repository| repository.stanza(&repository.suites[0]))
-            .collect();
+        let stanzas: String =
+            found.iter().map(|repository| repository.stanza(&repository.suites[0])).collect();
         insta::assert_snapshot!(stanzas, @"
         Types: deb-src
         URIs: http://m/debian
@@ -296,11 +285,7 @@ mod tests {
     fn a_mirror_list_is_replaced_by_its_mirrors() {
         let dir = tempfile::tempdir().unwrap();
         let list = dir.path().join("mirrors");
-        fs::write(
-            &list,
-            "# two\nhttp://a/debian priority:1\nhttp://b/debian\n",
-        )
-        .unwrap();
+        fs::write(&list, "# two\nhttp://a/debian priority:1\nhttp://b/debian\n").unwrap();
         let line = format!("deb mirror+file:{} bookworm main\n", list.display());
         let found = machine(&line, "");
         assert_eq!(found[0].uris, ["http://a/debian", "http://b/debian"]);

@@ -38,14 +38,8 @@ const ENVIRONMENT: [&str; 20] = [
     "RUSTUP_TOOLCHAIN",
     "APT_CONFIG",
 ];
-const ENVIRONMENT_PREFIXES: [&str; 6] = [
-    "PIP_",
-    "UV_",
-    "CARGO_",
-    "npm_config_",
-    "NPM_CONFIG_",
-    "PYENV_",
-];
+const ENVIRONMENT_PREFIXES: [&str; 6] =
+    ["PIP_", "UV_", "CARGO_", "npm_config_", "NPM_CONFIG_", "PYENV_"];
 
 /// A client that can be started in `/`, where no project's configuration interferes.
 pub(super) fn command(program: &str) -> Command {
@@ -148,16 +142,10 @@ fn join(thread: JoinHandle<Vec<u8>>) -> String {
 
 /// The lines of an error output that matter most: those that say error, else the last.
 fn last_words(stderr: &str) -> String {
-    let lines: Vec<&str> = stderr
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let is_error = |line: &&&str| {
         let start = line.to_ascii_lowercase();
-        ["error", "e:", "npm error", "npm err!"]
-            .iter()
-            .any(|word| start.starts_with(word))
+        ["error", "e:", "npm error", "npm err!"].iter().any(|word| start.starts_with(word))
     };
     let errors: Vec<&str> = lines.iter().filter(is_error).copied().collect();
     match (errors.as_slice(), lines.last()) {
@@ -180,10 +168,7 @@ mod tests {
     fn returns_output_or_the_telling_lines() {
         assert_eq!(shell("echo a; pwd").unwrap(), "a\n/\n");
         let error = shell("echo 'E: no such thing' >&2; echo bye >&2; exit 3").unwrap_err();
-        assert!(
-            error.to_string().ends_with("failed: E: no such thing"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("failed: E: no such thing"), "{error}");
     }
 
     #[test]

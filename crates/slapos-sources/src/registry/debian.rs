@@ -38,9 +38,7 @@ impl Default for DebianSettings {
     fn default() -> Self {
         Self {
             apt: "/etc/apt".into(),
-            further_suites: ["bookworm", "trixie", "forky", "sid"]
-                .map(str::to_owned)
-                .into(),
+            further_suites: ["bookworm", "trixie", "forky", "sid"].map(str::to_owned).into(),
             max_age: Duration::from_secs(24 * 3600),
         }
     }
@@ -79,10 +77,7 @@ impl Debian {
             let message = "Debian lists files by SHA-256 and MD5 only";
             return Err(Failure::Registry(message.into()));
         }
-        let wanted = Wanted {
-            digest: Some(digest),
-            name: None,
-        };
+        let wanted = Wanted { digest: Some(digest), name: None };
         let (hits, looked) = self.look_up(&wanted, progress)?;
         match places(&hits) {
             empty if empty.is_empty() => {
@@ -99,10 +94,7 @@ impl Debian {
         digest: Option<&Digest>,
         progress: &dyn Progress,
     ) -> Result<Vec<Found>, Failure> {
-        let wanted = Wanted {
-            digest,
-            name: Some(name),
-        };
+        let wanted = Wanted { digest, name: Some(name) };
         let (hits, looked) = self.look_up(&wanted, progress)?;
         let found = places(&hits);
         if !found.is_empty() {
@@ -117,10 +109,7 @@ impl Debian {
                 let got = listed.parse().map_err(|_| {
                     Failure::Registry(format!("the index is damaged at {}", other.url))
                 })?;
-                Err(Failure::WrongDigest {
-                    expected: Box::new(*expected),
-                    got: Box::new(got),
-                })
+                Err(Failure::WrongDigest { expected: Box::new(*expected), got: Box::new(got) })
             }
             _ => Err(Failure::Registry(format!(
                 "there is no such file; {looked}. Old versions leave the archive: look for a \
@@ -137,10 +126,7 @@ impl Debian {
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
         let mut helper = client::command("/usr/lib/apt/apt-helper");
-        helper
-            .args(["-o", "APT::Sandbox::User=", "download-file"])
-            .arg(url.as_str())
-            .arg(to);
+        helper.args(["-o", "APT::Sandbox::User=", "download-file"]).arg(url.as_str()).arg(to);
         client::output("apt-helper", &mut helper, progress).map(drop)
     }
 
@@ -220,10 +206,8 @@ impl Debian {
         if self.is_fresh(&index) {
             return Ok(index);
         }
-        progress.text(&format!(
-            "downloading the list of Debian's source packages ({})",
-            suite.name
-        ));
+        progress
+            .text(&format!("downloading the list of Debian's source packages ({})", suite.name));
         match self.update(suite, &index, progress) {
             Err(failure) if index.exists() && !matches!(failure, Failure::Cancelled) => {
                 tracing::warn!(suite = suite.name, %failure, "using an old list of source packages");
@@ -275,10 +259,7 @@ fn suites_of(repositories: &[Repository], further: &[String]) -> Vec<Suite> {
         match suites.iter_mut().find(|suite| suite.name == name) {
             Some(suite) if suite.stanzas.contains(&stanza) => {}
             Some(suite) => suite.stanzas.push_str(&stanza),
-            None => suites.push(Suite {
-                name: name.to_owned(),
-                stanzas: stanza,
-            }),
+            None => suites.push(Suite { name: name.to_owned(), stanzas: stanza }),
         };
     };
     let mut own = BTreeSet::new();
@@ -355,10 +336,7 @@ fn write_index(to: &Path, listed: &str) -> io::Result<usize> {
 fn places(hits: &[Hit]) -> Vec<Found> {
     let mut found = Vec::new();
     for hit in hits.iter().filter(|hit| hit.same_bytes) {
-        let path = hit
-            .url
-            .strip_prefix("file:")
-            .or_else(|| hit.url.strip_prefix("copy:"));
+        let path = hit.url.strip_prefix("file:").or_else(|| hit.url.strip_prefix("copy:"));
         let place = match (path, Url::parse(&hit.url)) {
             (Some(path), _) => {
                 Found::File(PathBuf::from(format!("/{}", path.trim_start_matches('/'))))
@@ -394,15 +372,7 @@ mod tests {
         ];
         let suites = suites_of(&repositories, &["bookworm".into(), "trixie".into()]);
         let names: Vec<&str> = suites.iter().map(|suite| suite.name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "bookworm",
-                "bookworm-updates",
-                "bookworm-security",
-                "trixie"
-            ]
-        );
+        assert_eq!(names, ["bookworm", "bookworm-updates", "bookworm-security", "trixie"]);
         assert!(suites[3].stanzas.contains("http://m/debian"));
         assert!(!suites[3].stanzas.contains("security"));
     }
@@ -412,9 +382,8 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         let mut config = FetcherConfig::new(empty.path().join("cache"));
         config.debian.apt = empty.path().to_owned();
-        let failure = Debian::new(&config)
-            .by_digest(&Digest::Md5([0; 16]), &crate::Silent)
-            .unwrap_err();
+        let failure =
+            Debian::new(&config).by_digest(&Digest::Md5([0; 16]), &crate::Silent).unwrap_err();
         assert!(failure.to_string().starts_with("no mirror of Debian"));
     }
 }

@@ -89,11 +89,7 @@ pub(super) fn search(index: impl io::Read, wanted: &Wanted<'_>) -> io::Result<Ve
             base = new_base.to_owned();
         } else if let Some((file, same_bytes)) = matching(line, wanted, hex.as_deref()) {
             let url = format!("{base}{}/{}", file.directory, file.file);
-            hits.push(Hit {
-                url,
-                file,
-                same_bytes,
-            });
+            hits.push(Hit { url, file, same_bytes });
         }
         Ok(())
     })?;
@@ -181,17 +177,9 @@ impl Paragraph {
     }
 
     fn write(self, out: &mut impl Write) -> io::Result<()> {
-        let Self {
-            package,
-            version,
-            directory,
-            ..
-        } = &self;
+        let Self { package, version, directory, .. } = &self;
         for (file, [sha256, md5]) in &self.files {
-            writeln!(
-                out,
-                "{sha256}\t{md5}\t{package}\t{version}\t{directory}\t{file}"
-            )?;
+            writeln!(out, "{sha256}\t{md5}\t{package}\t{version}\t{directory}\t{file}")?;
         }
         Ok(())
     }
@@ -240,14 +228,9 @@ Directory: pool/main/o/other
 
     fn look(digest: Option<&str>, name: Option<[&str; 3]>) -> Vec<(String, bool)> {
         let digest: Option<Digest> = digest.map(|text| text.parse().unwrap());
-        let wanted = Wanted {
-            digest: digest.as_ref(),
-            name,
-        };
+        let wanted = Wanted { digest: digest.as_ref(), name };
         let hits = search(&index()[..], &wanted).unwrap();
-        hits.into_iter()
-            .map(|hit| (hit.url, hit.same_bytes))
-            .collect()
+        hits.into_iter().map(|hit| (hit.url, hit.same_bytes)).collect()
     }
 
     #[test]
@@ -265,10 +248,7 @@ Directory: pool/main/o/other
     #[test]
     fn another_file_is_no_index() {
         let other = zstd::encode_all(&b"something else\n"[..], 1).unwrap();
-        let wanted = Wanted {
-            digest: None,
-            name: None,
-        };
+        let wanted = Wanted { digest: None, name: None };
         assert!(search(&other[..], &wanted).is_err());
     }
 

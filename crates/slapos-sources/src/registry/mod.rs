@@ -52,10 +52,7 @@ pub(crate) struct Registries {
 
 impl Registries {
     pub(crate) fn new(config: &FetcherConfig, http: Http) -> Self {
-        Self {
-            debian: debian::Debian::new(config),
-            http,
-        }
+        Self { debian: debian::Debian::new(config), http }
     }
 
     /// The places that may hold the file of a registry, best first, at least one.
@@ -68,13 +65,9 @@ impl Registries {
         match url {
             SourceUrl::Http(url) => Ok(vec![Found::Url(url.clone())]),
             SourceUrl::File(path) => Ok(vec![Found::File(path.clone())]),
-            SourceUrl::Debian {
-                package,
-                version,
-                file,
-            } => self
-                .debian
-                .by_name([package, version, file], digest, progress),
+            SourceUrl::Debian { package, version, file } => {
+                self.debian.by_name([package, version, file], digest, progress)
+            }
             SourceUrl::Pypi { name, file, .. } => pypi::resolve(&self.http, name, file, progress),
             SourceUrl::Crate { name, version } => crates::resolve(name, version, progress),
             SourceUrl::Npm { name, version } => npm::resolve(&self.http, name, version, progress),

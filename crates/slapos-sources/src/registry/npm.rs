@@ -22,10 +22,7 @@ pub(super) fn resolve(
     // A mirror may know whole packages only.
     let pages = [
         (metadata_page(&registry, &[name, version]), &[][..]),
-        (
-            metadata_page(&registry, &[name]),
-            &["versions", version][..],
-        ),
+        (metadata_page(&registry, &[name]), &["versions", version][..]),
     ];
     let mut failure = Failure::Registry(format!("{} is no registry", redacted(&registry)));
     for (page, path) in pages {
@@ -48,10 +45,8 @@ pub(super) fn resolve(
 /// What npm is configured to use for the scope of `name`, or for everything.
 fn registry_of(name: &str, progress: &dyn Progress) -> Result<Url, Failure> {
     let scope = name.split_once('/').map(|(scope, _)| scope);
-    let keys = scope
-        .map(|scope| format!("{scope}:registry"))
-        .into_iter()
-        .chain(["registry".to_owned()]);
+    let keys =
+        scope.map(|scope| format!("{scope}:registry")).into_iter().chain(["registry".to_owned()]);
     for key in keys {
         let mut npm = client::command("npm");
         let text = client::output("npm", npm.args(["config", "get", &key]), progress)?;

@@ -82,11 +82,7 @@ fn look_in(http: &Http, index: &Url, name: &str, file: &str) -> Result<Option<Ur
 
 fn project_page(index: &Url, name: &str) -> Option<Url> {
     let mut page = index.clone();
-    page.path_segments_mut()
-        .ok()?
-        .pop_if_empty()
-        .push(&normalised(name))
-        .push("");
+    page.path_segments_mut().ok()?.pop_if_empty().push(&normalised(name)).push("");
     Some(page)
 }
 
@@ -152,10 +148,7 @@ fn ask_client(progress: &dyn Progress) -> Result<Indexes, Failure> {
         .filter_map(|name| std::env::var(name).ok())
         .find_map(|text| Url::parse(&text).ok());
     match (uv, missing) {
-        (Some(index), _) => Ok(Indexes {
-            indexes: vec![index],
-            directories: vec![],
-        }),
+        (Some(index), _) => Ok(Indexes { indexes: vec![index], directories: vec![] }),
         (None, Some(failure)) => Err(Failure::Registry(format!(
             "pip cannot say which index it uses ({failure}); install Python's pip"
         ))),
@@ -170,15 +163,10 @@ fn parse_settings(text: &str) -> Result<Indexes, Failure> {
         .ok_or_else(|| Failure::Registry("pip's settings could not be read".into()))?;
     let strings = |key: &str| -> Vec<String> {
         let list = json[key].as_array().map_or(&[][..], Vec::as_slice);
-        list.iter()
-            .filter_map(|item| item.as_str().map(str::to_owned))
-            .collect()
+        list.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
     };
     Ok(Indexes {
-        indexes: strings("indexes")
-            .iter()
-            .filter_map(|text| Url::parse(text).ok())
-            .collect(),
+        indexes: strings("indexes").iter().filter_map(|text| Url::parse(text).ok()).collect(),
         directories: strings("links")
             .iter()
             .map(|text| text.strip_prefix("file://").unwrap_or(text))

@@ -2,10 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should stop there"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -106,9 +103,7 @@ impl Place {
     }
 
     pub(crate) fn message(&self, error: &ArchiveError) -> String {
-        error
-            .to_string()
-            .replace(self.dir.path().to_str().unwrap(), "")
+        error.to_string().replace(self.dir.path().to_str().unwrap(), "")
     }
 
     pub(crate) fn assert_clean(&self) {
@@ -126,13 +121,7 @@ impl Place {
 pub(crate) fn good() -> Vec<u8> {
     Tar::new()
         .directory("pkg-1.0/")
-        .entry(
-            EntryType::Regular,
-            "pkg-1.0/configure",
-            "",
-            0o4777,
-            b"#!/bin/sh",
-        )
+        .entry(EntryType::Regular, "pkg-1.0/configure", "", 0o4777, b"#!/bin/sh")
         .file("pkg-1.0/src/a.c", "int a;")
         .symlink("pkg-1.0/link", "src/a.c")
         .hard_link("pkg-1.0/hard", "pkg-1.0/src/a.c")

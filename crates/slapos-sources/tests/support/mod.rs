@@ -42,12 +42,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn new(status: &'static str, body: &[u8]) -> Self {
-        Self {
-            status,
-            headers: vec![],
-            body: body.to_vec(),
-            cut: None,
-        }
+        Self { status, headers: vec![], body: body.to_vec(), cut: None }
     }
 
     pub(crate) fn header(mut self, line: impl Into<String>) -> Self {
@@ -63,10 +58,8 @@ impl Reply {
     /// The rest of `body` from `start`, as a server with ranges answers.
     pub(crate) fn partial(body: &[u8], start: usize) -> Self {
         let last = body.len() - 1;
-        Self::new("206 Partial Content", &body[start..]).header(format!(
-            "Content-Range: bytes {start}-{last}/{}",
-            body.len()
-        ))
+        Self::new("206 Partial Content", &body[start..])
+            .header(format!("Content-Range: bytes {start}-{last}/{}", body.len()))
     }
 }
 
@@ -102,10 +95,8 @@ fn serve(
     log: &Mutex<Vec<Request>>,
     answer: &impl Fn(usize, &Request) -> Reply,
 ) {
-    let mut lines = BufReader::new(stream)
-        .lines()
-        .map_while(Result::ok)
-        .take_while(|line| !line.is_empty());
+    let mut lines =
+        BufReader::new(stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
     let Some(first) = lines.next() else { return };
     let request = Request {
         path: first.split(' ').nth(1).unwrap_or_default().to_owned(),

@@ -26,10 +26,7 @@ async fn only_the_owner_may_read_what_is_made() {
     assert_eq!(mode(&fixture.path), 0o600);
     assert_eq!(mode(fixture.path.parent().unwrap()), 0o700);
     for suffix in ["-wal", "-shm"] {
-        assert_eq!(
-            mode(Path::new(&format!("{}{suffix}", fixture.path.display()))),
-            0o600
-        );
+        assert_eq!(mode(Path::new(&format!("{}{suffix}", fixture.path.display()))), 0o600);
     }
 }
 
@@ -60,16 +57,10 @@ async fn what_is_not_ours_is_refused_and_left_as_it_is() {
         let error = reopen(path).await.err().unwrap();
         assert!(matches!(error, StoreError::NotOurs { .. }), "{error}");
         assert_eq!(std::fs::read(path).unwrap(), before);
-        error
-            .to_string()
-            .replace(&directory.path().display().to_string(), "DIR")
+        error.to_string().replace(&directory.path().display().to_string(), "DIR")
     };
     let text = directory.path().join("notes.txt");
-    std::fs::write(
-        &text,
-        "not a database, but longer than the header of one. ".repeat(9),
-    )
-    .unwrap();
+    std::fs::write(&text, "not a database, but longer than the header of one. ".repeat(9)).unwrap();
     insta::assert_snapshot!(refused(&text).await, @"DIR/notes.txt is not a slapos Master database (it is not an SQLite file); it was left as it is: set another `database_uri` in [slapproxy]");
     let short = directory.path().join("short");
     std::fs::write(&short, "x").unwrap();
@@ -84,40 +75,19 @@ async fn what_is_not_ours_is_refused_and_left_as_it_is() {
     )
     .await;
     refused(&wal).await;
-    assert_eq!(
-        std::fs::read_dir(directory.path()).unwrap().count(),
-        4,
-        "no journal was made"
-    );
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 4, "no journal was made");
     let error = reopen(directory.path()).await.err().unwrap();
-    assert!(
-        error.to_string().contains("it is not a regular file"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("it is not a regular file"), "{error}");
 }
 
 #[tokio::test]
 async fn a_newer_file_is_refused() {
     let fixture = store(0).await;
     fixture.store.close().await;
-    foreign_database(
-        &fixture.path,
-        "INSERT INTO schema_migration VALUES (99, 'later', 0)",
-    )
-    .await;
+    foreign_database(&fixture.path, "INSERT INTO schema_migration VALUES (99, 'later', 0)").await;
     let before = std::fs::read(&fixture.path).unwrap();
     let error = reopen(&fixture.path).await.err().unwrap();
-    assert!(
-        matches!(
-            error,
-            StoreError::Newer {
-                found: 99,
-                known: 1,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error}");
     assert_eq!(std::fs::read(&fixture.path).unwrap(), before);
 }
 
@@ -134,10 +104,7 @@ async fn what_was_answered_survives_a_kill() {
         std::fs::copy(from, format!("{}{suffix}", copy.display())).unwrap();
     }
     let survivor = reopen(&copy).await.unwrap();
-    assert_eq!(
-        survivor.overview().await.unwrap(),
-        fixture.store.overview().await.unwrap()
-    );
+    assert_eq!(survivor.overview().await.unwrap(), fixture.store.overview().await.unwrap());
     assert_eq!(survivor.overview().await.unwrap().instances[0].title, "a");
 }
 

@@ -39,15 +39,8 @@ pub(super) async fn store(partitions: usize) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("made/proxy.db");
     let store = reopen(&path).await.unwrap();
-    store
-        .format(&description("home", partitions))
-        .await
-        .unwrap();
-    Fixture {
-        store,
-        path,
-        _directory: directory,
-    }
+    store.format(&description("home", partitions)).await.unwrap();
+    Fixture { store, path, _directory: directory }
 }
 
 pub(super) fn description(computer: &str, partitions: usize) -> ComputerDescription {
@@ -72,10 +65,7 @@ pub(super) fn wish(title: &str) -> InstanceRequest {
 }
 
 pub(super) fn texts(items: &[(&str, &str)]) -> indexmap::IndexMap<String, String> {
-    items
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    items.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 impl Fixture {
@@ -97,10 +87,7 @@ impl Fixture {
     }
 
     pub(super) async fn partition(&self, reference: &str) -> ComputerPartition {
-        self.store
-            .partition(&"home".into(), &reference.into())
-            .await
-            .unwrap()
+        self.store.partition(&"home".into(), &reference.into()).await.unwrap()
     }
 
     pub(super) async fn timestamp(&self, reference: &str) -> String {

@@ -15,11 +15,7 @@ async fn a_new_instance_gets_the_first_free_partition_in_the_order_of_formatting
         assert_eq!(answer.state, InstanceState::Started);
         assert_eq!(answer.ip_list[0].0, format!("slappart{number}"));
     }
-    let error = fixture
-        .store
-        .request(&wish("one too many"))
-        .await
-        .unwrap_err();
+    let error = fixture.store.request(&wish("one too many")).await.unwrap_err();
     insta::assert_snapshot!(error, @"No free computer partition found for: one too many. Computer home has 11 partitions, all in use: destroy an instance or format more");
 }
 
@@ -57,11 +53,7 @@ async fn each_change_is_a_later_timestamp_even_when_the_clock_stands_still() {
     assert_eq!(changed(&request).await.state, InstanceState::Stopped);
     request.state = None;
     let kept = fixture.request(&request).await;
-    assert_eq!(
-        kept.state,
-        InstanceState::Stopped,
-        "no state keeps the state"
-    );
+    assert_eq!(kept.state, InstanceState::Stopped, "no state keeps the state");
     assert_eq!(kept.timestamp, Some(last));
 }
 
@@ -76,11 +68,7 @@ async fn an_empty_type_is_the_default_one() {
 #[tokio::test]
 async fn computer_guid_chooses_the_computer_of_a_new_instance_and_never_moves_one() {
     let fixture = store(1).await;
-    fixture
-        .store
-        .format(&description("other", 1))
-        .await
-        .unwrap();
+    fixture.store.format(&description("other", 1)).await.unwrap();
     let mut request = wish("a");
     request.sla = texts(&[("computer_guid", "other")]);
     assert_eq!(fixture.request(&request).await.computer.as_str(), "other");
@@ -154,46 +142,20 @@ async fn formatting_keeps_instances_and_forgets_partitions_that_are_gone() {
 async fn software_is_supplied_reported_and_forgotten() {
     let fixture = store(0).await;
     let (url, home) = (SOFTWARE.into(), "home".into());
-    fixture
-        .store
-        .supply(&url, &home, SoftwareState::Available)
-        .await
-        .unwrap();
-    fixture
-        .store
-        .supply(&url, &home, SoftwareState::Destroyed)
-        .await
-        .unwrap();
+    fixture.store.supply(&url, &home, SoftwareState::Available).await.unwrap();
+    fixture.store.supply(&url, &home, SoftwareState::Destroyed).await.unwrap();
     let computer = fixture.store.computer(&home).await.unwrap();
     assert_eq!(computer.software.len(), 1);
     assert_eq!(computer.software[0].state, SoftwareState::Destroyed);
-    fixture
-        .store
-        .report_software(&url, &home, "error", "no compiler")
-        .await
-        .unwrap();
+    fixture.store.report_software(&url, &home, "error", "no compiler").await.unwrap();
     let overview = fixture.store.overview().await.unwrap();
     let report = overview.software[0].reported.as_ref().unwrap();
-    assert_eq!(
-        (report.state.as_str(), report.message.as_str()),
-        ("error", "no compiler")
-    );
+    assert_eq!((report.state.as_str(), report.message.as_str()), ("error", "no compiler"));
     assert_eq!(report.at, "1970-01-12T13:46:40Z");
     fixture.store.software_destroyed(&url, &home).await.unwrap();
-    assert!(
-        fixture
-            .store
-            .computer(&home)
-            .await
-            .unwrap()
-            .software
-            .is_empty()
-    );
+    assert!(fixture.store.computer(&home).await.unwrap().software.is_empty());
     let nowhere = "nowhere".into();
-    let error = fixture
-        .store
-        .supply(&url, &nowhere, SoftwareState::Available)
-        .await;
+    let error = fixture.store.supply(&url, &nowhere, SoftwareState::Available).await;
     assert!(matches!(error, Err(StoreError::NotFound(_))));
 }
 
@@ -204,33 +166,16 @@ async fn reports_show_in_the_access_status_and_change_nothing_else() {
     let (home, partition) = ("home".into(), "slappart0".into());
     let before = fixture.partition("slappart0").await;
     assert_eq!(before.access_status, None);
-    fixture
-        .store
-        .report_instance(&home, &partition, "error", "it broke")
-        .await
-        .unwrap();
+    fixture.store.report_instance(&home, &partition, "error", "it broke").await.unwrap();
     let broken = fixture.partition("slappart0").await;
     assert_eq!(broken.access_status.as_deref(), Some("#error it broke"));
     assert!(broken.is_in_error());
-    fixture
-        .store
-        .report_instance(&home, &partition, "started", "")
-        .await
-        .unwrap();
+    fixture.store.report_instance(&home, &partition, "started", "").await.unwrap();
     let well = fixture.partition("slappart0").await;
-    assert_eq!(
-        well.access_status.as_deref(),
-        Some("#access Instance correctly started")
-    );
+    assert_eq!(well.access_status.as_deref(), Some("#access Instance correctly started"));
     assert_eq!(well.timestamp, before.timestamp);
-    let unknown = fixture
-        .store
-        .report_instance(&home, &"x".into(), "started", "")
-        .await;
-    assert_eq!(
-        unknown.unwrap_err().to_string(),
-        "computer home has no partition x"
-    );
+    let unknown = fixture.store.report_instance(&home, &"x".into(), "started", "").await;
+    assert_eq!(unknown.unwrap_err().to_string(), "computer home has no partition x");
 }
 
 #[tokio::test]
@@ -238,38 +183,15 @@ async fn profiles_move_with_their_root() {
     let fixture = store(2).await;
     let home = "home".into();
     let nothing_there = |_: &std::path::Path| false;
-    fixture
-        .store
-        .rebase("/old".as_ref(), nothing_there)
-        .await
-        .unwrap();
-    for url in [
-        "/old/software.cfg",
-        "/new/software.cfg",
-        "/old/b.cfg",
-        "http://h/s",
-    ] {
-        fixture
-            .store
-            .supply(&url.into(), &home, SoftwareState::Available)
-            .await
-            .unwrap();
+    fixture.store.rebase("/old".as_ref(), nothing_there).await.unwrap();
+    for url in ["/old/software.cfg", "/new/software.cfg", "/old/b.cfg", "http://h/s"] {
+        fixture.store.supply(&url.into(), &home, SoftwareState::Available).await.unwrap();
     }
-    fixture
-        .request(&InstanceRequest::new("a", "/old/b.cfg"))
-        .await;
+    fixture.request(&InstanceRequest::new("a", "/old/b.cfg")).await;
     let before = fixture.timestamp("slappart0").await;
-    fixture
-        .store
-        .rebase("/new".as_ref(), nothing_there)
-        .await
-        .unwrap();
+    fixture.store.rebase("/new".as_ref(), nothing_there).await.unwrap();
     let computer = fixture.store.computer(&home).await.unwrap();
-    let mut urls: Vec<&str> = computer
-        .software
-        .iter()
-        .map(|known| known.url.as_str())
-        .collect();
+    let mut urls: Vec<&str> = computer.software.iter().map(|known| known.url.as_str()).collect();
     urls.sort_unstable();
     assert_eq!(urls, ["/new/b.cfg", "/new/software.cfg", "http://h/s"]);
     assert_eq!(computer.partitions[0].software, Some("/new/b.cfg".into()));

@@ -19,10 +19,7 @@ async fn a_host_is_told_of_each_change_of_its_slaves() {
     fixture.place("host", None).await;
     let mut last = fixture.timestamp("slappart0").await;
     let answer = fixture.request(&slave("s", &[("port", "80")])).await;
-    assert_eq!(
-        (answer.guid, answer.partition.as_str()),
-        (None, "slappart0")
-    );
+    assert_eq!((answer.guid, answer.partition.as_str()), (None, "slappart0"));
     assert_eq!(answer.ip_list.len(), 1);
     let host = fixture.partition("slappart0").await;
     let listed = &host.slave_instance_list[0];
@@ -51,22 +48,12 @@ async fn the_host_publishes_for_its_slaves() {
     fixture.request(&slave("s", &[])).await;
     let url = texts(&[("url", "http://s/")]);
     let (home, host) = ("home".into(), "slappart0".into());
-    fixture
-        .store
-        .set_shared_connection(&home, &host, "_s", &url)
-        .await
-        .unwrap();
+    fixture.store.set_shared_connection(&home, &host, "_s", &url).await.unwrap();
     assert_eq!(fixture.request(&slave("s", &[])).await.connection, url);
-    assert_eq!(
-        fixture.request(&slave("s", &[("a", "b")])).await.connection,
-        url
-    );
+    assert_eq!(fixture.request(&slave("s", &[("a", "b")])).await.connection, url);
     let trees = fixture.store.instance_trees(None).await.unwrap();
     assert!(trees[1].shared && trees[1].connection == url);
-    let unknown = fixture
-        .store
-        .set_shared_connection(&home, &host, "_t", &url)
-        .await;
+    let unknown = fixture.store.set_shared_connection(&home, &host, "_t", &url).await;
     insta::assert_snapshot!(unknown.unwrap_err(), @"partition slappart0 of home hosts no shared instance _t");
 }
 
@@ -77,24 +64,10 @@ async fn instance_guid_chooses_the_host_and_a_freed_host_takes_its_slaves_along(
     fixture.place("two", None).await;
     let mut request = slave("s", &[]);
     request.sla = texts(&[("instance_guid", "home-slappart1")]);
-    assert_eq!(
-        fixture.request(&request).await.partition.as_str(),
-        "slappart1"
-    );
+    assert_eq!(fixture.request(&request).await.partition.as_str(), "slappart1");
     request.sla.clear();
-    assert_eq!(
-        fixture.request(&request).await.partition.as_str(),
-        "slappart1",
-        "it stays"
-    );
-    fixture
-        .store
-        .destroyed(&"home".into(), &"slappart1".into())
-        .await
-        .unwrap();
+    assert_eq!(fixture.request(&request).await.partition.as_str(), "slappart1", "it stays");
+    fixture.store.destroyed(&"home".into(), &"slappart1".into()).await.unwrap();
     assert!(fixture.store.overview().await.unwrap().shared.is_empty());
-    assert_eq!(
-        fixture.request(&request).await.partition.as_str(),
-        "slappart0"
-    );
+    assert_eq!(fixture.request(&request).await.partition.as_str(), "slappart0");
 }

@@ -15,25 +15,12 @@ async fn titles_belong_to_trees_and_trees_are_flat() {
     assert_ne!(first.partition, second.partition);
     // A grandchild is a child of the root.
     fixture.place("deep", Some("slappart2")).await; // slappart4
-    assert_eq!(
-        fixture.partition("slappart4").await.root_instance_title,
-        "one"
-    );
+    assert_eq!(fixture.partition("slappart4").await.root_instance_title, "one");
     assert_eq!(fixture.place("db", Some("slappart4")).await, first);
     // Who asks from a free or unknown partition asks as a user.
     fixture.place("three", Some("slappart5")).await;
-    assert_eq!(
-        fixture.partition("slappart5").await.root_instance_title,
-        "three"
-    );
-    assert_eq!(
-        fixture
-            .place("one", Some("nowhere"))
-            .await
-            .partition
-            .as_str(),
-        "slappart0"
-    );
+    assert_eq!(fixture.partition("slappart5").await.root_instance_title, "three");
+    assert_eq!(fixture.place("one", Some("nowhere")).await.partition.as_str(), "slappart0");
     let trees = fixture.store.instance_trees(None).await.unwrap();
     let titles: Vec<&str> = trees.iter().map(|tree| tree.title.as_str()).collect();
     assert_eq!(titles, ["one", "three", "two"]);
@@ -51,10 +38,7 @@ async fn a_child_is_never_more_alive_than_its_root() {
     child.state = Some(InstanceState::Started);
     assert_eq!(fixture.request(&child).await.state, InstanceState::Stopped);
     child.state = Some(InstanceState::Destroyed);
-    assert_eq!(
-        fixture.request(&child).await.state,
-        InstanceState::Destroyed
-    );
+    assert_eq!(fixture.request(&child).await.state, InstanceState::Destroyed);
     let mut late = wish("late");
     late.requester.clone_from(&child.requester);
     assert_eq!(fixture.request(&late).await.state, InstanceState::Stopped);
@@ -73,41 +57,23 @@ async fn children_go_before_their_root() {
     fixture.want("root", InstanceState::Destroyed).await;
     let before = fixture.timestamp("slappart1").await;
     let home = "home".into();
-    let destroyed = async |partition: &str| {
-        fixture
-            .store
-            .destroyed(&home, &partition.into())
-            .await
-            .unwrap()
-    };
+    let destroyed =
+        async |partition: &str| fixture.store.destroyed(&home, &partition.into()).await.unwrap();
     let children = vec!["slappart1".into(), "slappart2".into()];
     assert_eq!(destroyed("slappart0").await, Freed::ChildrenFirst(children));
     let child = fixture.partition("slappart1").await;
     assert_eq!(child.requested_state, InstanceState::Destroyed);
-    assert!(
-        child.timestamp.unwrap() > before,
-        "its node must look at it again"
-    );
+    assert!(child.timestamp.unwrap() > before, "its node must look at it again");
     assert_eq!(destroyed("slappart1").await, Freed::Yes);
-    assert_eq!(
-        destroyed("slappart0").await,
-        Freed::ChildrenFirst(vec!["slappart2".into()])
-    );
+    assert_eq!(destroyed("slappart0").await, Freed::ChildrenFirst(vec!["slappart2".into()]));
     assert_eq!(destroyed("slappart2").await, Freed::Yes);
     assert_eq!(destroyed("slappart0").await, Freed::Yes);
-    assert_eq!(
-        destroyed("slappart0").await,
-        Freed::Yes,
-        "an answer may be lost"
-    );
+    assert_eq!(destroyed("slappart0").await, Freed::Yes, "an answer may be lost");
     assert_eq!(destroyed("nowhere").await, Freed::Unknown);
     for reference in ["slappart0", "slappart1", "slappart2"] {
         assert!(fixture.partition(reference).await.is_free());
     }
-    assert_eq!(
-        fixture.partition("slappart3").await.requested_state,
-        InstanceState::Started
-    );
+    assert_eq!(fixture.partition("slappart3").await.requested_state, InstanceState::Started);
 }
 
 #[tokio::test]
@@ -118,10 +84,7 @@ async fn destruction_only_marks_until_the_node_has_done_it() {
     let partition = fixture.partition("slappart0").await;
     assert_eq!(partition.requested_state, InstanceState::Destroyed);
     assert!(!partition.is_free());
-    assert!(
-        fixture.store.request(&wish("b")).await.is_err(),
-        "it is not free yet"
-    );
+    assert!(fixture.store.request(&wish("b")).await.is_err(), "it is not free yet");
 }
 
 #[tokio::test]
@@ -134,11 +97,7 @@ async fn bang_reaches_the_whole_tree_and_nothing_else() {
     for reference in ["slappart0", "slappart1", "slappart2"] {
         before.push(fixture.timestamp(reference).await);
     }
-    fixture
-        .store
-        .bang(&"home".into(), &"slappart1".into())
-        .await
-        .unwrap();
+    fixture.store.bang(&"home".into(), &"slappart1".into()).await.unwrap();
     assert!(fixture.timestamp("slappart0").await > before[0]);
     assert!(fixture.timestamp("slappart1").await > before[1]);
     assert_eq!(fixture.timestamp("slappart2").await, before[2]);
@@ -155,14 +114,8 @@ async fn a_renamed_root_keeps_its_children() {
         fixture.store.rename(&home, &partition.into(), title).await
     };
     assert!(rename("slappart0", "new").await.unwrap());
-    assert_eq!(
-        fixture.partition("slappart1").await.root_instance_title,
-        "new"
-    );
-    assert_eq!(
-        fixture.place("child", Some("slappart0")).await.partition,
-        child.partition
-    );
+    assert_eq!(fixture.partition("slappart1").await.root_instance_title, "new");
+    assert_eq!(fixture.place("child", Some("slappart0")).await.partition, child.partition);
     let error = rename("slappart2", "new").await.unwrap_err();
     insta::assert_snapshot!(error, @"other cannot be renamed: there is another instance new");
     assert!(!rename("nowhere", "x").await.unwrap());
@@ -173,20 +126,12 @@ async fn connection_parameters_are_replaced_and_are_no_change() {
     let fixture = store(2).await;
     let first = fixture.place("a", None).await;
     let (home, partition) = ("home".into(), "slappart0".into());
-    let set = async |items| {
-        fixture
-            .store
-            .set_connection(&home, &partition, &texts(items))
-            .await
-    };
+    let set = async |items| fixture.store.set_connection(&home, &partition, &texts(items)).await;
     set(&[("url", "http://x/"), ("old", "1")]).await.unwrap();
     set(&[("url", "http://y/")]).await.unwrap();
     let answer = fixture.place("a", None).await;
     assert_eq!(answer.connection, texts(&[("url", "http://y/")]));
     assert_eq!(answer.timestamp, first.timestamp);
-    let free = fixture
-        .store
-        .set_connection(&home, &"slappart1".into(), &texts(&[]))
-        .await;
+    let free = fixture.store.set_connection(&home, &"slappart1".into(), &texts(&[])).await;
     insta::assert_snapshot!(free.unwrap_err(), @"partition slappart1 of home has no instance");
 }

@@ -1,18 +1,19 @@
-//! The files of an inner profile: those of this machine, and those that it extends from elsewhere.
+//! The files of a profile: those of this machine, and those that it extends from elsewhere.
 
 use std::io::ErrorKind;
 
-use slapos_profile::{Files, Location, ReadError};
+use slapos_profile::{Environment, Files, Location, ReadError};
 use slapos_sources::{Fetcher, Silent, Source, SourceUrl};
 
 /// Reads local files in place and brings the others through the fetcher. A profile elsewhere has
 /// no checksum (its author changes it at will), so it is taken as it comes.
-pub(super) struct ProfileFiles<'f> {
+pub struct ProfileFiles<'f> {
     fetcher: &'f Fetcher,
 }
 
 impl<'f> ProfileFiles<'f> {
-    pub(super) fn new(fetcher: &'f Fetcher) -> Self {
+    /// Reads through `fetcher`, and local files as it does.
+    pub fn new(fetcher: &'f Fetcher) -> Self {
         Self { fetcher }
     }
 
@@ -28,6 +29,11 @@ impl<'f> ProfileFiles<'f> {
 }
 
 impl Files for ProfileFiles<'_> {
+    fn environment(&self) -> Environment {
+        let home = std::env::var("HOME").ok();
+        Environment { home, ..Environment::host() }
+    }
+
     fn read(&self, at: &Location) -> Result<String, ReadError> {
         let path = match at.as_path() {
             Some(path) => path.to_owned(),
