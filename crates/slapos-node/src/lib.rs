@@ -1,6 +1,6 @@
 //! The SlapOS Node: makes this machine converge on what its Master asks.
 //!
-//! Each command observes, plans (a pure function), executes and reports: [`format`], [`software`],
+//! Each command observes, plans (a pure function), executes and reports: [`mod@format`], [`software`],
 //! [`instance`], [`report`], [`promises`]. What belongs to another user is done by a [`worker`], a
 //! child of this same program that has become that user.
 //!
