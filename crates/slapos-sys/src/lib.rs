@@ -16,3 +16,10 @@ mod secret;
 pub mod user;
 
 pub use secret::Secret;
+
+/// Says that a test is skipped, past the runner that swallows what `println!` prints.
+#[cfg(test)]
+fn skipped(name: &str, why: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
+}

@@ -553,7 +553,7 @@ mod tests {
     #[test]
     fn root_can_become_somebody_else_for_good() {
         if !crate::user::is_root() {
-            eprintln!("SKIPPED: needs root");
+            crate::skipped("root_can_become_somebody_else_for_good", "needs root");
             return;
         }
         let nobody = crate::user::by_name("nobody").unwrap().unwrap();

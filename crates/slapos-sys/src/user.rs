@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn rights_to_files_are_given_up_and_taken_back() {
         if !is_root() {
-            eprintln!("SKIPPED: needs root");
+            crate::skipped("rights_to_files_are_given_up_and_taken_back", "needs root");
             return;
         }
         let dir = tempfile::tempdir().unwrap();

@@ -34,6 +34,13 @@ pub fn wait_for<T>(what: &str, seconds: u64, mut ready: impl FnMut() -> Option<T
     }
 }
 
+/// Says that the test `name` is skipped, and why. The test runner swallows what `println!` prints
+/// in a test that passes, so this goes to standard error itself.
+pub fn skipped(name: &str, why: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
+}
+
 /// True when this process is root; tests that need it say so when they skip.
 pub fn is_root() -> bool {
     slapos_sys::user::is_root()

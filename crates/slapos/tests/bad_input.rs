@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use slapos_testkit::{Entry, Run, TestNode, is_root, tar_gz, wait_for};
+use slapos_testkit::{Entry, Run, TestNode, is_root, skipped, tar_gz, wait_for};
 
 fn node() -> TestNode {
     TestNode::new(env!("CARGO_BIN_EXE_slapos"))
@@ -183,9 +183,7 @@ fn find(node: &TestNode, name: &str) -> Option<()> {
 #[test]
 fn a_full_disk_is_told_and_leaves_nothing() {
     if !is_root() {
-        eprintln!(
-            "SKIPPED a_full_disk_is_told_and_leaves_nothing: needs root, to mount a small disk"
-        );
+        skipped("a_full_disk_is_told_and_leaves_nothing", "needs root, to mount a small disk");
         return;
     }
     let node = node();

@@ -88,7 +88,7 @@ impl Ctl {
 fn ctl(node: &Node) -> Option<Ctl> {
     let ctl = Ctl::new(node);
     if ctl.is_none() {
-        eprintln!("SKIPPED: supervisorctl cannot be installed from PyPI");
+        slapos_testkit::skipped("ctl", "supervisorctl cannot be installed from PyPI");
     }
     ctl
 }
