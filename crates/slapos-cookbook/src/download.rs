@@ -1,7 +1,8 @@
 //! `slapos.recipe.build:download`: one file.
 //!
 //! Options:
-//! - `url`, `alternate-url`, `md5sum`, `sha256sum`: see [`crate::common::source`];
+//! - `url`, `alternate-url`, `md5sum`, `sha256sum`, `allow-unverified`: see
+//!   [`crate::common::source`]; a file of this machine needs no digest;
 //! - `destination`: the file to make; default `<location>/<filename>`;
 //! - `filename`: its base name, default the name of the part;
 //! - `shared`: `true` puts it among the shared parts; needs a digest and no `destination`;
@@ -56,7 +57,7 @@ impl Recipe for Download {
             return Err(init.error("mode", "`mode` is not an option of this recipe", help));
         }
         check_shared(init)?;
-        let source = source::of_part(init)?.allow_unverified();
+        let source = source::of_part(init)?;
         source::declare_local(init, &source, &self.fetcher);
         let filename = init.get("filename").unwrap_or(init.name());
         let filename = PathBuf::from(filename).file_name().map(PathBuf::from).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! `slapos.recipe.build:download-unpacked`: the content of an archive, as a directory.
 //!
 //! Options:
-//! - `url`, `alternate-url`, `md5sum`, `sha256sum`: see [`crate::common::source`];
+//! - `url`, `alternate-url`, `md5sum`, `sha256sum`, `allow-unverified`: see
+//!   [`crate::common::source`]; a file of this machine needs no digest;
 //! - `destination`: the directory to make; default the part's location. It must not exist unless
 //!   this part made it;
 //! - `strip-top-level-dir`: `true` leaves out the first directory of all names; `false` keeps it;
@@ -67,6 +68,7 @@ impl Recipe for DownloadUnpacked {
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
         check_shared(init)?;
         let source = source::of_part(init)?;
+        source::declare_local(init, &source, &self.fetcher);
         let strip = strip(init, Strip::Auto)?;
         let shared = init.shared_location()?;
         let is_shared = shared.is_some();

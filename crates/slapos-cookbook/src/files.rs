@@ -9,12 +9,19 @@ use slapos_sources::{Fetcher, Silent, Source, SourceUrl};
 /// no checksum (its author changes it at will), so it is taken as it comes.
 pub struct ProfileFiles<'f> {
     fetcher: &'f Fetcher,
+    offline: bool,
 }
 
 impl<'f> ProfileFiles<'f> {
     /// Reads through `fetcher`, and local files as it does.
     pub fn new(fetcher: &'f Fetcher) -> Self {
-        Self { fetcher }
+        Self { fetcher, offline: false }
+    }
+
+    /// The same; with `offline`, profiles elsewhere are those that were brought before.
+    #[must_use]
+    pub fn offline(self, offline: bool) -> Self {
+        Self { offline, ..self }
     }
 
     fn download(&self, at: &Location) -> Result<std::path::PathBuf, ReadError> {
@@ -22,7 +29,7 @@ impl<'f> ProfileFiles<'f> {
         let url: Result<SourceUrl, _> = at.to_string().parse();
         let url = url.map_err(|error: slapos_sources::SpellingError| other(error.to_string()))?;
         let source = Source::new(url).allow_unverified();
-        let fetched = self.fetcher.fetch(&source, &Silent);
+        let fetched = self.fetcher.fetch_as(&source, self.offline, &Silent);
         let fetched = fetched.map_err(|error| other(error.to_string()))?;
         Ok(fetched.path)
     }
@@ -42,7 +49,14 @@ impl Files for ProfileFiles<'_> {
         let local = &self.fetcher.config().local;
         local.read_to_string(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => ReadError::NotFound,
+            ErrorKind::PermissionDenied => ReadError::Other(closed(&error)),
             _ => ReadError::Other(error.to_string()),
         })
     }
+}
+
+/// A clone made under a strict umask is readable by its owner alone.
+fn closed(error: &std::io::Error) -> String {
+    let user = slapos_sys::user::current().map_or_else(|_| "this user".to_owned(), |me| me.name);
+    format!("{error}; {user} must be able to read the profile tree: `chmod -R a+rX` it")
 }

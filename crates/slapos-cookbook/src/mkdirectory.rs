@@ -14,16 +14,6 @@ use crate::common;
 /// The recipe.
 pub(crate) struct MkDirectory;
 
-impl MkDirectory {
-    pub(crate) fn cookbook() -> Self {
-        Self
-    }
-
-    pub(crate) fn build() -> Self {
-        Self
-    }
-}
-
 impl Recipe for MkDirectory {
     fn version(&self) -> u32 {
         1

@@ -3,15 +3,13 @@
 use slapos_engine::{Part, PartInit, ProfileError, Recipe};
 
 /// Names that are known not to be native, so that the message can say more than "no such recipe".
-pub(crate) const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 6] = [
     "slapos.recipe.build",
-    "slapos.recipe.build:gitclone",
     "zc.recipe.egg",
     "zc.recipe.egg:scripts",
     "zc.recipe.egg:eggs",
     "zc.recipe.egg:custom",
     "zc.recipe.egg:develop",
-    "collective.recipe.template",
 ];
 
 /// Refuses every part.

@@ -8,9 +8,11 @@ use slapos_slap::PartitionPort;
 use slapos_sources::Fetcher;
 
 use crate::{
-    check_port_listening, check_url_available, cmmi, command, download, download_unpacked,
-    free_port, jinja, mkdirectory, promise, publish, python_only, slapconfiguration,
-    switch_softwaretype, template, wrapper,
+    check_parameter, check_port_listening, check_url_available, cmmi, collective_template, command,
+    copyfilelist, cron, download, download_unpacked, free_port, generate_mac, generate_password,
+    gitclone, jinja, jsondump, logrotate, mkdirectory, promise, publish, publish_early,
+    python_only, random, readline, shell, simplelogger, slapconfiguration, switch_softwaretype,
+    symbolic_link, template, urlparse, userinfo, wrapper,
 };
 
 /// What recipes may use of the world outside their part.
@@ -40,9 +42,9 @@ pub fn registry(ports: Ports) -> Registry {
         "slapos.recipe.build:download-unpacked",
         Arc::new(download_unpacked::DownloadUnpacked::new(fetcher.clone())),
     );
-    recipes.insert("slapos.recipe.build:mkdirectory", Arc::new(mkdirectory::MkDirectory::build()));
+    recipes.insert("slapos.recipe.build:mkdirectory", Arc::new(mkdirectory::MkDirectory));
     recipes.insert("plone.recipe.command", Arc::new(command::Command));
-    recipes.insert("slapos.cookbook:mkdirectory", Arc::new(mkdirectory::MkDirectory::cookbook()));
+    recipes.insert("slapos.cookbook:mkdirectory", Arc::new(mkdirectory::MkDirectory));
     recipes.insert("slapos.cookbook:wrapper", Arc::new(wrapper::Wrapper));
     recipes.insert("slapos.cookbook:free_port", Arc::new(free_port::FreePort::default()));
     recipes.insert("slapos.cookbook:promise.plugin", Arc::new(promise::PromisePlugin));
@@ -54,6 +56,13 @@ pub fn registry(ports: Ports) -> Registry {
         "slapos.cookbook:check_url_available",
         Arc::new(check_url_available::CheckUrlAvailable),
     );
+    recipes.insert(
+        "collective.recipe.template",
+        Arc::new(collective_template::CollectiveTemplate::new(fetcher.clone())),
+    );
+    recipes.insert("slapos.recipe.build:gitclone", Arc::new(gitclone::GitClone));
+    add_value_recipes(&mut recipes);
+    add_file_recipes(&mut recipes);
     add_slap_recipes(&mut recipes, slap.as_ref());
     for name in python_only::NAMES {
         recipes.entry(name).or_insert_with(|| Arc::new(python_only::PythonOnly));
@@ -64,6 +73,32 @@ pub fn registry(ports: Ports) -> Registry {
         Arc::new(switch_softwaretype::SwitchSoftwareType::new(fetcher, others)),
     );
     Registry { recipes }
+}
+
+/// Recipes that give options.
+fn add_value_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
+    recipes
+        .insert("slapos.cookbook:generate.password", Arc::new(generate_password::GeneratePassword));
+    recipes.insert("slapos.cookbook:generate.mac", Arc::new(generate_mac::GenerateMac));
+    recipes.insert("slapos.cookbook:random.integer", Arc::new(random::Integer));
+    recipes.insert("slapos.cookbook:random.time", Arc::new(random::Time));
+    recipes.insert("slapos.cookbook:readline", Arc::new(readline::ReadLine));
+    recipes.insert("slapos.cookbook:urlparse", Arc::new(urlparse::UrlParse));
+    recipes.insert("slapos.cookbook:userinfo", Arc::new(userinfo::UserInfo));
+}
+
+/// Recipes that write files of an instance.
+fn add_file_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
+    recipes.insert("slapos.cookbook:check_parameter", Arc::new(check_parameter::CheckParameter));
+    recipes.insert("slapos.cookbook:copyfilelist", Arc::new(copyfilelist::CopyFileList));
+    recipes.insert("slapos.cookbook:cron", Arc::new(cron::Cron));
+    recipes.insert("slapos.cookbook:cron.d", Arc::new(cron::CronEntry));
+    recipes.insert("slapos.cookbook:jsondump", Arc::new(jsondump::JsonDump));
+    recipes.insert("slapos.cookbook:logrotate", Arc::new(logrotate::Logrotate));
+    recipes.insert("slapos.cookbook:logrotate.d", Arc::new(logrotate::LogrotateEntry));
+    recipes.insert("slapos.cookbook:shell", Arc::new(shell::Shell));
+    recipes.insert("slapos.cookbook:simplelogger", Arc::new(simplelogger::SimpleLogger));
+    recipes.insert("slapos.cookbook:symbolic.link", Arc::new(symbolic_link::SymbolicLink));
 }
 
 fn add_slap_recipes(
@@ -82,6 +117,8 @@ fn add_slap_recipes(
     {
         recipes.insert(name, Arc::new(publish::Publish::new(slap.cloned(), serialised)));
     }
+    let early = publish_early::PublishEarly::new(slap.cloned());
+    recipes.insert("slapos.cookbook:publish-early", Arc::new(early));
 }
 
 impl Recipes for Registry {

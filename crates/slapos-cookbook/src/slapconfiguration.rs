@@ -18,10 +18,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
+use slapos_engine::{Part, PartInit, ProfileError, Recipe};
 use slapos_slap::{ComputerPartition, PartitionPort, Value};
 
-use crate::common::Literal;
+use crate::common::{Literal, OptionsOnly};
 
 /// The recipe.
 pub(crate) struct SlapConfiguration {
@@ -77,7 +77,7 @@ impl Recipe for SlapConfiguration {
         });
         init.set("slave-instance-list", &Literal::List(slaves.collect()).to_option());
         init.set("storage-dict", &Literal::Dict(Vec::new()).to_option());
-        Ok(Box::new(Nothing))
+        Ok(Box::new(OptionsOnly))
     }
 }
 
@@ -195,18 +195,5 @@ fn flatten(init: &mut PartInit<'_>, prefix: &str, json: &serde_json::Value) {
         }
         None if prefix.is_empty() => {}
         None => init.set(prefix, &of_json(json).to_option()),
-    }
-}
-
-/// A part that only has options.
-struct Nothing;
-
-impl Part for Nothing {
-    fn install(&self, _cx: &PartContext<'_>) -> Result<Vec<std::path::PathBuf>, PartError> {
-        Ok(Vec::new())
-    }
-
-    fn is_trivial(&self) -> bool {
-        true
     }
 }

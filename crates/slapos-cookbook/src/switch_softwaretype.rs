@@ -219,7 +219,7 @@ struct Switched {
 
 impl Switched {
     fn plan(&self) -> Result<(Buildout, Plan), BuildError> {
-        let files = ProfileFiles::new(&self.recipes.fetcher);
+        let files = ProfileFiles::new(&self.recipes.fetcher).offline(self.settings.offline);
         let profile = Profile::load(&self.profile, &files, &self.assignments)?;
         let recipes = Arc::new(self.recipes.clone());
         let mut buildout = Buildout::new(profile, recipes, self.settings.clone());

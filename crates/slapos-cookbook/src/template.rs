@@ -5,7 +5,8 @@
 //! - `output`: the file to write; its directories are created;
 //! - `mode`: octal mode of the file; default 0666, or 0777 for a script (`#!`) whose interpreter
 //!   can be executed, both less the umask;
-//! - `md5sum`, `sha256sum`: digest that the content of `url` must have.
+//! - `md5sum`, `sha256sum`: digest that the content of `url` must have; needed over the network,
+//!   unless `allow-unverified` is `true`.
 //!
 //! References are substituted when the part is initialised, so they make it depend on what they
 //! name; `$$` stands for `$`. An identical file is left alone.

@@ -3,9 +3,13 @@
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
 mod compile;
+mod git;
 mod instance;
+mod instance_files;
 mod software;
+mod sources;
 mod templates;
+mod values;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -50,11 +54,13 @@ struct Yard {
     root: tempfile::TempDir,
     partition: Option<ComputerPartition>,
     jobs: usize,
+    /// The fetcher may ask others, as far as it is concerned.
+    online: bool,
 }
 
 impl Yard {
     fn software() -> Self {
-        Self { root: tempfile::tempdir().unwrap(), partition: None, jobs: 2 }
+        Self { root: tempfile::tempdir().unwrap(), partition: None, jobs: 2, online: false }
     }
 
     fn instance() -> Self {
@@ -99,7 +105,7 @@ impl Yard {
         let profile = Profile::load_text(&name, profile, &base, &Disk, &[]).unwrap();
         let mut config = FetcherConfig::new(self.root.path().join("cache"));
         config.by_hash = false;
-        config.offline = true;
+        config.offline = !self.online;
         let slap = master.map(|master| master.clone() as Arc<dyn PartitionPort>);
         let ports = Ports { fetcher: Arc::new(Fetcher::new(config)), slap };
         let directory = std::path::absolute(directory.components().collect::<PathBuf>()).unwrap();

@@ -5,7 +5,7 @@
 //! - `command-line`: program and arguments, quoted as for a shell, which does not interpret them;
 //! - `wrapper-path`: the file to write, mode 0700;
 //! - `environment`: lines `NAME = value` set for the program;
-//! - `sig-ign`: names of signals the program is to ignore;
+//! - `sig-ign`: names of signals the program is to ignore (`HUP`);
 //! - `hash-files`: files whose content becomes part of the wrapper's name (`<path>-<md5>`), so
 //!   that a supervisor sees another service when one changes; `hash-existing-files`: the same,
 //!   for files that are there before;
@@ -14,6 +14,7 @@
 //!
 //! The result is a `/bin/sh` script that ends in `exec`, and passes its own arguments on.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use md5::{Digest as _, Md5};
@@ -66,7 +67,11 @@ impl Recipe for Wrapper {
                 init.add_input(&file.to_string_lossy(), &digest);
             }
         }
-        Ok(Box::new(Script { text: script(&words, &environment, &ignored), path, hashed }))
+        Ok(Box::new(Script {
+            text: script(&words, environment.variables(), &ignored),
+            path,
+            hashed,
+        }))
     }
 }
 
@@ -76,12 +81,19 @@ fn hashed_files(init: &PartInit<'_>) -> Vec<PathBuf> {
     files.flat_map(str::split_whitespace).map(|file| common::path(init, file)).collect()
 }
 
-fn script(words: &[String], environment: &Environment, ignored: &str) -> String {
+/// The script that starts `words` with the variables of `environment`, signals `ignored`.
+pub(crate) fn script(
+    words: &[String],
+    environment: &BTreeMap<String, String>,
+    ignored: &str,
+) -> String {
     let mut lines = vec!["#!/bin/sh -e".to_owned()];
     if !ignored.trim().is_empty() {
-        lines.push(format!("trap '' {}", ignored.split_whitespace().collect::<Vec<_>>().join(" ")));
+        // A POSIX shell knows signals by their names without `SIG` only.
+        let names = ignored.split_whitespace().map(|name| name.strip_prefix("SIG").unwrap_or(name));
+        lines.push(format!("trap '' {}", names.collect::<Vec<_>>().join(" ")));
     }
-    for (name, value) in environment.variables() {
+    for (name, value) in environment {
         lines.push(format!("export {name}={}", shell_quote(value)));
     }
     let mut line = "exec".to_owned();
@@ -151,9 +163,9 @@ mod tests {
                 .map(str::to_owned)
                 .to_vec();
         let environment = Environment::parse("B = it's\nA=1").unwrap();
-        insta::assert_snapshot!(script(&words, &environment, "SIGHUP SIGUSR1"), @r#"
+        insta::assert_snapshot!(script(&words, environment.variables(), "SIGHUP SIGUSR1"), @r#"
         #!/bin/sh -e
-        trap '' SIGHUP SIGUSR1
+        trap '' HUP USR1
         export A=1
         export B='it'"'"'s'
         exec /opt/some/where/sbin/nginx -c /srv/etc/nginx.conf \

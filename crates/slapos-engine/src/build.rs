@@ -13,12 +13,13 @@ use crate::context::RunState;
 use crate::error::BuildError;
 use crate::event::{Action, Event, Observer};
 use crate::execute;
-use crate::initialise::{Prepared, initialise};
+use crate::initialise::{Initialised, Prepared, initialise};
 use crate::jobs::Jobserver;
 use crate::ledger::{Ledger, LedgerWriter};
 use crate::nested::{self, Within};
 use crate::plan::Plan;
 use crate::recipe::Recipes;
+use crate::secret::Secrets;
 
 /// Milliseconds between looks at a lock that is taken.
 const LOCK_WAITS: [u64; 6] = [1, 5, 20, 50, 100, 0];
@@ -30,7 +31,7 @@ pub struct Settings {
     pub directory: PathBuf,
     /// How many jobs run at once, parts and the make processes in them taken together; at least 1.
     pub jobs: usize,
-    /// Nothing may be downloaded.
+    /// Nothing may be downloaded; a profile says the same by `[buildout] offline = true`.
     pub offline: bool,
     /// Directories of shared parts, in order of preference; if empty, `[buildout]
     /// shared-part-list` of the profile.
@@ -40,6 +41,8 @@ pub struct Settings {
     /// Install these parts, and what they refer to, instead of `${buildout:parts}`, and remove
     /// nothing.
     pub install: Option<Vec<String>>,
+    /// Plans do not show values of options, which may come from an instance's parameters.
+    pub hide_values: bool,
     /// How the run is told to stop.
     pub cancellation: Cancellation,
     /// Section → option → text that it has whatever the profile says, and that is never
@@ -59,6 +62,7 @@ impl Settings {
             shared_part_list: Vec::new(),
             ledger: None,
             install: None,
+            hide_values: false,
             cancellation: Cancellation::new(),
             frozen: IndexMap::new(),
             within: None,
@@ -113,6 +117,8 @@ struct Observed {
     directories: Vec<PathBuf>,
     ledger: Ledger,
     plan: Plan,
+    secrets: Secrets,
+    offline: bool,
 }
 
 /// One profile to be made true in one directory.
@@ -147,11 +153,11 @@ impl Buildout {
     /// [`BuildError::Ledger`] when the ledger cannot be read.
     pub fn plan(&mut self) -> Result<Plan, BuildError> {
         let ledger = Ledger::read(&self.settings.ledger_path())?;
-        let (parts, directories) =
+        let Initialised { parts, directories, secrets, offline } =
             initialise(&self.profile, &*self.recipes, &self.settings, &ledger)?;
-        let keep_others = self.settings.install.is_some();
-        let plan = Plan::make(&parts, &ledger, &self.settings.directory, keep_others);
-        self.observed = Some(Observed { parts, directories, ledger, plan: plan.clone() });
+        let plan = Plan::make(&parts, &ledger, &self.settings);
+        self.observed =
+            Some(Observed { parts, directories, ledger, plan: plan.clone(), secrets, offline });
         Ok(plan)
     }
 
@@ -186,11 +192,14 @@ impl Buildout {
         let run = RunState {
             directory: &self.settings.directory,
             log_directory: self.settings.log_directory(),
-            offline: self.settings.offline,
+            offline: observed.offline,
             cancellation: &self.settings.cancellation,
             observer,
+            secrets: observed.secrets,
+            recipes: &*self.recipes,
             jobserver: self.jobserver()?,
             ledger: self.ledger_writer(ledger_path, observed.ledger),
+            id: self.random_id()?,
         };
         if damaged {
             run.ledger.put_damaged_aside()?;
@@ -204,6 +213,14 @@ impl Buildout {
             None => writer,
             Some(within) => writer.below(&within.root),
         }
+    }
+
+    fn random_id(&self) -> Result<String, BuildError> {
+        slapos_sys::random::hex(8).map_err(|source| BuildError::Io {
+            what: "get a random number for",
+            path: self.settings.directory.clone(),
+            source,
+        })
     }
 
     fn jobserver(&self) -> Result<Option<Jobserver>, BuildError> {

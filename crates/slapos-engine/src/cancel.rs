@@ -37,19 +37,21 @@ impl Cancellation {
     }
 
     /// Asks the run to stop: no part is started any more, and running commands get SIGTERM, and
-    /// SIGKILL five seconds later. Returns at once; not to be called inside a signal handler.
+    /// SIGKILL five seconds later. Returns at once, and may be called from any thread and any
+    /// number of times, but not inside a signal handler.
     pub fn cancel(&self) {
-        self.0.asked.store(true, Ordering::SeqCst);
-        if self.signal(Signal::SIGTERM) {
-            let this = self.clone();
-            std::thread::spawn(move || {
-                std::thread::sleep(GRACE);
-                this.signal(Signal::SIGKILL);
-            });
+        if self.0.asked.swap(true, Ordering::SeqCst) {
+            return;
         }
+        self.signal(Signal::SIGTERM);
+        let this = self.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(GRACE);
+            this.signal(Signal::SIGKILL);
+        });
     }
 
-    /// Remembers a running command until the guard is dropped. A command that starts after the
+    /// Remembers a running command until the guard is dropped. A command that started while the
     /// request was made is told at once.
     pub(crate) fn watch(&self, pid: u32) -> Watched<'_> {
         if let Some(start) = process::start_time(pid) {
@@ -65,8 +67,8 @@ impl Cancellation {
         self.0.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Signals all groups whose leader still is who it was. Returns whether there was one.
-    fn signal(&self, signal: Signal) -> bool {
+    /// Signals all groups whose leader still is who it was.
+    fn signal(&self, signal: Signal) {
         let groups = self.groups();
         for (pid, start) in groups.iter() {
             if process::alive(*pid, *start) {
@@ -74,7 +76,6 @@ impl Cancellation {
                 let _ = process::kill_group(*pid, signal);
             }
         }
-        !groups.is_empty()
     }
 }
 
@@ -89,3 +90,9 @@ impl Drop for Watched<'_> {
         self.owner.groups().remove(&self.pid);
     }
 }
+
+// Whoever learns of the wish to stop is another thread than the one that works.
+const _: fn() = || {
+    fn handed_around<T: Clone + Send + Sync + 'static>() {}
+    handed_around::<Cancellation>();
+};

@@ -16,6 +16,9 @@ use crate::error::PartError;
 use crate::event::{Event, Observer};
 use crate::jobs::Jobserver;
 use crate::ledger::LedgerWriter;
+use crate::recipe::Recipes;
+use crate::secret::Secrets;
+use crate::stragglers::{self, Place};
 
 /// How many lines of a log an error shows.
 const TAIL_LINES: usize = 30;
@@ -29,8 +32,12 @@ pub(crate) struct RunState<'a> {
     pub(crate) offline: bool,
     pub(crate) cancellation: &'a Cancellation,
     pub(crate) observer: &'a dyn Observer,
+    pub(crate) secrets: Secrets,
+    pub(crate) recipes: &'a dyn Recipes,
     pub(crate) jobserver: Option<Jobserver>,
     pub(crate) ledger: LedgerWriter,
+    /// Random; tells the commands of this run from those of others.
+    pub(crate) id: String,
 }
 
 /// The run as one part sees it.
@@ -41,12 +48,30 @@ pub struct PartContext<'a> {
     log: Mutex<Option<File>>,
     /// Paths are recorded at once; a trivial part's are known already.
     records: bool,
+    /// What the part's commands work for.
+    place: Place,
 }
 
 impl<'a> PartContext<'a> {
     pub(crate) fn new(run: &'a RunState<'a>, part: &'a str, records: bool) -> Self {
         let log_path = log_path(&run.log_directory, part);
-        Self { run, part, log_path, log: Mutex::new(None), records }
+        let place = Place::part(run.ledger.path(), part);
+        Self { run, part, log_path, log: Mutex::new(None), records, place }
+    }
+
+    /// The same, for commands that make the shared part at `location`.
+    pub(crate) fn in_shared(self, location: &Path) -> Self {
+        Self { place: Place::shared(location), ..self }
+    }
+
+    /// Ends what an earlier run that was cut short has left running for `place`.
+    pub(crate) fn end_stragglers(&self, place: &Place) -> Result<(), PartError> {
+        match place.clear()? {
+            0 => {}
+            1 => self.progress("ended a process that an earlier run left behind"),
+            n => self.progress(&format!("ended {n} processes that an earlier run left behind")),
+        }
+        Ok(())
     }
 
     /// Name of the part.
@@ -81,18 +106,16 @@ impl<'a> PartContext<'a> {
 
     /// Tells the observer, and the log, what the part is doing now, in one short line.
     pub fn progress(&self, text: &str) {
-        self.run
-            .observer
-            .event(&Event::PartProgress { part: self.part.to_owned(), text: text.to_owned() });
+        let shown = self.run.secrets.redact(text);
+        self.run.observer.event(&Event::PartProgress { part: self.part.to_owned(), text: shown });
         // A log that cannot be written must not fail a part; commands will say so if they need it.
         let _ = self.log(text);
     }
 
     /// Tells the observer, and the log, of something suspicious that does not fail the part.
     pub fn warn(&self, text: &str) {
-        self.run
-            .observer
-            .event(&Event::Warning { part: Some(self.part.to_owned()), text: text.to_owned() });
+        let shown = self.run.secrets.redact(text);
+        self.run.observer.event(&Event::Warning { part: Some(self.part.to_owned()), text: shown });
         let _ = self.log(&format!("warning: {text}"));
     }
 
@@ -102,7 +125,7 @@ impl<'a> PartContext<'a> {
     /// When the log cannot be written.
     pub fn log(&self, text: &str) -> Result<(), PartError> {
         let mut file = self.log_file()?;
-        writeln!(file, "{text}").map_err(|error| self.log_error(&error))
+        writeln!(file, "{}", self.run.secrets.redact(text)).map_err(|error| self.log_error(&error))
     }
 
     /// Records that the part is about to make `path`, so that it is removed should the part be
@@ -132,6 +155,9 @@ impl<'a> PartContext<'a> {
                 .with_command(&shown)
         })?;
         if self.cancelled() && !status.success() {
+            // What the command had started, should its end not have ended it; best effort, as the
+            // next run looks again.
+            let _ = self.place.clear();
             return Err(PartError::cancelled().with_command(shown));
         }
         match describe(status) {
@@ -145,6 +171,7 @@ impl<'a> PartContext<'a> {
         let mut command = Command::new(&spec.program);
         command.args(&spec.args).envs(&spec.environment);
         command.current_dir(spec.directory.as_deref().unwrap_or(self.run.directory));
+        command.env(stragglers::VARIABLE, self.place.value(&self.run.id));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.process_group().die_with_parent();
         if let Some(jobserver) = self.run.jobserver.as_ref().filter(|_| spec.jobserver) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use slapos_profile::ProfileError;
 
 use crate::ledger::LedgerError;
+use crate::secret::Secrets;
 
 /// Why a part could not be installed or updated, as its recipe says it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -112,6 +113,25 @@ pub struct PartFailure {
     pub help: Option<String>,
     /// It was stopped and did not fail by itself.
     pub cancelled: bool,
+}
+
+impl PartFailure {
+    /// The same without secrets.
+    pub(crate) fn redacted(self, secrets: &Secrets) -> Self {
+        if secrets.is_empty() {
+            return self;
+        }
+        let text = |text: String| secrets.redact(&text);
+        let lines = |lines: Vec<String>| lines.iter().map(|line| secrets.redact(line)).collect();
+        Self {
+            message: text(self.message),
+            command: self.command.map(text),
+            detail: lines(self.detail),
+            tail: lines(self.tail),
+            help: self.help.map(text),
+            ..self
+        }
+    }
 }
 
 impl fmt::Display for PartFailure {

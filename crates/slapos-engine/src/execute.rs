@@ -58,7 +58,8 @@ fn tasks(plan: &Plan, parts: Vec<Prepared>) -> Vec<Task<'_>> {
         .collect()
 }
 
-/// Records, in one write for all, what trivial parts are about to make and did not make before.
+/// Records, in one write for all, that trivial parts are about to be made: should the run be killed
+/// before its last write, what they were made of is not known, whatever the record said before.
 fn begin_trivial(run: &RunState<'_>, tasks: &[Task<'_>]) -> Result<(), BuildError> {
     for task in tasks.iter().filter(|task| task.step.action == Action::Install) {
         let Some(prepared) = &task.prepared else {
@@ -67,10 +68,7 @@ fn begin_trivial(run: &RunState<'_>, tasks: &[Task<'_>]) -> Result<(), BuildErro
         let Some(part) = prepared.part.as_ref().filter(|part| part.is_trivial()) else {
             continue;
         };
-        let claims = part.claims();
-        if !run.ledger.knows(&prepared.name, &claims) {
-            run.ledger.begin(&prepared.name, &prepared.fingerprint, claims);
-        }
+        run.ledger.begin(&prepared.name, &prepared.fingerprint, part.claims());
     }
     Ok(run.ledger.save()?)
 }

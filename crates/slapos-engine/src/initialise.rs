@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use slapos_profile::{Host, Profile, ProfileError, Resolver, closest};
+use slapos_sys::Secret;
 
 use crate::build::Settings;
-use crate::identity::Fingerprint;
+use crate::identity::{BASE_LOCATION, Fingerprint, without_base};
 use crate::ledger::Ledger;
 use crate::recipe::{InitPort, Part, PartInit, Recipes};
+use crate::secret::Secrets;
 use crate::shared::{self, SharedPart};
 
 /// Options by which a section says what it makes.
@@ -50,16 +52,29 @@ pub(crate) struct Initialiser<'a> {
     extras: HashMap<String, Extras>,
     /// Identities of sections that cannot change any more.
     settled: HashMap<String, String>,
+    secrets: Secrets,
+    hints: Hints,
+    offline: bool,
 }
 
-/// Initialises all wanted parts and what they refer to, and returns them in Buildout's order.
-/// Also returns the directories of `[buildout]` to create.
+/// All that a plan is made from.
+pub(crate) struct Initialised {
+    /// Wanted parts and what they refer to, in Buildout's order.
+    pub(crate) parts: Vec<Prepared>,
+    /// Directories of `[buildout]` to create.
+    pub(crate) directories: Vec<PathBuf>,
+    pub(crate) secrets: Secrets,
+    /// Nothing may be downloaded.
+    pub(crate) offline: bool,
+}
+
+/// Initialises all wanted parts and what they refer to.
 pub(crate) fn initialise(
     profile: &Profile,
     recipes: &dyn Recipes,
     settings: &Settings,
     ledger: &Ledger,
-) -> Result<(Vec<Prepared>, Vec<PathBuf>), ProfileError> {
+) -> Result<Initialised, ProfileError> {
     let mut resolver = Resolver::new(profile);
     let mut host = Initialiser {
         profile,
@@ -70,25 +85,39 @@ pub(crate) fn initialise(
         parts: HashMap::new(),
         extras: HashMap::new(),
         settled: HashMap::new(),
+        secrets: Secrets::default(),
+        hints: Hints::default(),
+        offline: settings.offline,
     };
     for (section, options) in &settings.frozen {
         for (option, text) in options {
             resolver.set(section, option, text);
         }
     }
-    let directories = buildout_section(&mut resolver, &mut host)?;
-    for part in wanted_parts(&mut resolver, &mut host)? {
+    let directories = visit(&mut resolver, &mut host).map_err(|error| host.hints.explain(error))?;
+    let order = resolver.order().to_vec();
+    let parts = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
+    Ok(Initialised { parts, directories, secrets: host.secrets, offline: host.offline })
+}
+
+/// Initialises `[buildout]`, the wanted parts and what they refer to; returns the directories of
+/// `[buildout]`.
+fn visit(
+    resolver: &mut Resolver<'_>,
+    host: &mut Initialiser<'_>,
+) -> Result<Vec<PathBuf>, ProfileError> {
+    let directories = buildout_section(resolver, host)?;
+    let settings = host.settings;
+    for part in wanted_parts(resolver, host)? {
         match settings.install {
-            None => resolver.section_named_in(&mut host, &part, "buildout", "parts")?,
-            Some(_) => resolver.section(&mut host, &part)?,
+            None => resolver.section_named_in(host, &part, "buildout", "parts")?,
+            Some(_) => resolver.section(host, &part)?,
         }
         if !host.parts.contains_key(&part) && !settings.frozen.contains_key(&part) {
-            return Err(without_recipe(&resolver, &part));
+            return Err(without_recipe(resolver, &part));
         }
     }
-    let order = resolver.order().to_vec();
-    let prepared = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
-    Ok((prepared, directories))
+    Ok(directories)
 }
 
 /// Gives `[buildout]` its directory, makes its `*-directory` options absolute, and reads what
@@ -115,6 +144,8 @@ fn buildout_section(
             directories.push(absolute);
         }
     }
+    host.offline |=
+        value(resolver, "buildout", "offline").is_some_and(|text| text.trim() == "true");
     if host.shared_lists.is_empty() {
         let list = resolver.get("buildout").and_then(|b| b.options.get("shared-part-list"));
         let lines = list.map(|option| option.value.clone()).unwrap_or_default();
@@ -225,6 +256,10 @@ impl Initialiser<'_> {
             }
         }
         visiting.pop();
+        if !self.secrets.is_empty() {
+            let reachable = reachable(resolver, section);
+            self.secrets.conceal(section, &reachable, &mut fingerprint);
+        }
         fingerprint
     }
 
@@ -284,6 +319,18 @@ fn references(resolver: &Resolver<'_>, section: &str) -> BTreeSet<String> {
     references.remove("buildout");
     references.remove(section);
     references
+}
+
+/// `section` and all sections it refers to, directly or not.
+fn reachable(resolver: &Resolver<'_>, section: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut stack = vec![section.to_owned()];
+    while let Some(name) = stack.pop() {
+        if found.insert(name.clone()) {
+            stack.extend(references(resolver, &name));
+        }
+    }
+    found
 }
 
 /// Parts that `name` refers to, directly or through sections that are no parts. Only those before
@@ -372,6 +419,27 @@ impl InitPort for Port<'_, '_, '_> {
         self.resolver.set(section, option, value);
     }
 
+    fn set_secret(&mut self, section: &str, option: &str, value: Secret) {
+        self.resolver.set(section, option, value.expose());
+        self.host.secrets.add(section, option, value);
+    }
+
+    fn is_secret(&self, section: &str, option: &str) -> bool {
+        self.host.secrets.holds(section, option)
+    }
+
+    fn remove(&mut self, section: &str, option: &str) {
+        self.resolver.remove(section, option);
+    }
+
+    fn is_begun(&self, section: &str) -> bool {
+        self.resolver.get(section).is_some()
+    }
+
+    fn explain_missing(&mut self, section: &str, prefix: &str, help: &str) {
+        self.host.hints.add(section, prefix, help);
+    }
+
     fn substitute_file(
         &mut self,
         section: &str,
@@ -420,8 +488,12 @@ impl InitPort for Port<'_, '_, '_> {
         }
         let fingerprint = self.host.fingerprint(self.resolver, section, &mut Vec::new());
         let mut made_of = format!("{}-{}", fingerprint.recipe, fingerprint.recipe_version);
-        for (other, identity) in fingerprint.references.iter().chain(&fingerprint.inputs) {
+        for (other, identity) in &fingerprint.references {
             made_of.push_str(&format!(" {other}:{identity}"));
+        }
+        let base = fingerprint.options.get(BASE_LOCATION);
+        for (input, digest) in &fingerprint.inputs {
+            made_of.push_str(&format!(" {}:{digest}", without_base(input, base)));
         }
         let signature = shared::signature(&fingerprint.options, &made_of);
         let found = SharedPart::find(&self.host.shared_lists, section, signature);
@@ -438,7 +510,7 @@ impl InitPort for Port<'_, '_, '_> {
     }
 
     fn offline(&self) -> bool {
-        self.host.settings.offline
+        self.host.offline
     }
 
     fn exists(&self, section: &str) -> bool {
@@ -448,6 +520,7 @@ impl InitPort for Port<'_, '_, '_> {
     fn nested_settings(&self, section: &str) -> Option<Settings> {
         let mut settings = self.host.settings.nested(section)?;
         settings.shared_part_list = self.host.shared_lists.clone();
+        settings.offline = self.host.offline;
         Some(settings)
     }
 }

@@ -228,14 +228,11 @@ impl LedgerWriter {
         entry.paths.extend(claims);
     }
 
-    /// True when the entry of `part` names all of `claims`, so that nothing it makes can be lost.
-    pub(crate) fn knows(&self, part: &str, claims: &[PathBuf]) -> bool {
-        if claims.is_empty() {
-            return true;
-        }
+    /// True when `part` was begun and did not come to its end.
+    pub(crate) fn is_unfinished(&self, part: &str) -> bool {
         let unsaved = self.lock();
         let entry = unsaved.ledger.parts.get(part);
-        entry.is_some_and(|entry| claims.iter().all(|claim| entry.paths.contains(claim)))
+        entry.is_some_and(|entry| entry.state != EntryState::Installed)
     }
 
     /// Adds a path to the entry of `part`, and saves if asked to.
@@ -272,6 +269,13 @@ impl LedgerWriter {
             entry.state = EntryState::Failed;
             unsaved.changed = true;
         }
+    }
+
+    /// Recipe of `part`, and the options it was installed with.
+    pub(crate) fn made_by(&self, part: &str) -> Option<(String, IndexMap<String, String>)> {
+        let unsaved = self.lock();
+        let made_of = &unsaved.ledger.parts.get(part)?.fingerprint;
+        Some((made_of.recipe.clone(), made_of.options.clone()))
     }
 
     /// Forgets `part`. The caller saves.

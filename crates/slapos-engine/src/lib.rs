@@ -15,6 +15,7 @@ mod context;
 mod error;
 mod event;
 mod execute;
+mod hints;
 mod identity;
 mod initialise;
 mod jobs;
@@ -23,7 +24,9 @@ mod nested;
 mod part_run;
 mod plan;
 mod recipe;
+mod secret;
 mod shared;
+mod stragglers;
 #[cfg(test)]
 mod tests;
 

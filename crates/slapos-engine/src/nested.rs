@@ -84,8 +84,11 @@ pub(crate) fn remove(run: &RunState<'_>, part: &str) -> Result<(), Box<PartFailu
         offline: run.offline,
         cancellation: run.cancellation,
         observer: run.observer,
+        secrets: run.secrets.clone(),
+        recipes: run.recipes,
         jobserver: None,
         ledger: LedgerWriter::new(path.clone(), ledger).below(run.ledger.root()),
+        id: run.id.clone(),
     };
     for part in parts {
         let step = Step {

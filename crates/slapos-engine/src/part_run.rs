@@ -14,6 +14,7 @@ use crate::ledger::{Entry, EntryState};
 use crate::nested;
 use crate::plan::Step;
 use crate::recipe::Part;
+use crate::stragglers::Place;
 
 /// Installs or updates one part, with its events; the ledger says so afterwards, whatever happens.
 pub(crate) fn run_step(
@@ -27,6 +28,10 @@ pub(crate) fn run_step(
         return Ok(());
     };
     let cx = PartContext::new(run, &prepared.name, !part.is_trivial());
+    let cx = match &prepared.shared {
+        Some(shared) => cx.in_shared(&shared.location),
+        None => cx,
+    };
     let result = match step.action {
         Action::Install => install(run, &cx, &prepared, &*part),
         Action::Update => part.update(&cx),
@@ -68,7 +73,8 @@ fn report_failure(
         tail.push(unrecorded.to_string());
     }
     let log = cx.log_path().to_owned();
-    let failure = error.into_failure(&prepared.name, tail, log, prepared.at.clone());
+    let failure =
+        error.into_failure(&prepared.name, tail, log, prepared.at.clone()).redacted(&run.secrets);
     run.observer.event(&Event::PartFailed {
         part: failure.part.clone(),
         message: failure.message.clone(),
@@ -94,6 +100,7 @@ fn install(
             Some(_) => Vec::new(),
             None => part.claims(),
         };
+        end_stragglers(run, cx)?;
         run.ledger.begin(&prepared.name, &prepared.fingerprint, claims);
         run.ledger.save().map_err(|error| PartError::new(error.to_string()))?;
         for path in run.ledger.replaceable_paths(&prepared.name) {
@@ -114,6 +121,14 @@ fn install(
         remove_left_over(run, &prepared.name, &paths)?;
     }
     complete(run, prepared, paths, trivial)
+}
+
+/// Ends what a run that did not come to the end of the part has left running for it.
+fn end_stragglers(run: &RunState<'_>, cx: &PartContext<'_>) -> Result<(), PartError> {
+    if run.ledger.is_unfinished(cx.part()) {
+        cx.end_stragglers(&Place::part(run.ledger.path(), cx.part()))?;
+    }
+    Ok(())
 }
 
 fn complete(
@@ -153,20 +168,36 @@ pub(crate) fn uninstall(run: &RunState<'_>, step: &Step) -> Result<(), Box<PartF
     let started = Instant::now();
     started_event(run, step);
     nested::remove(run, &step.part)?;
-    let removed = run.ledger.own_paths(&step.part).iter().try_for_each(|path| remove(run, path));
+    let cx = PartContext::new(run, &step.part, false);
+    let removed = end_stragglers(run, &cx).and_then(|()| match is_kept(run, &step.part) {
+        true => Ok(()),
+        false => run.ledger.own_paths(&step.part).iter().try_for_each(|path| remove(run, path)),
+    });
     if let Err(error) = removed {
-        let cx = PartContext::new(run, &step.part, false);
         let log = cx.log_path().to_owned();
         let at = "the record of what is installed".to_owned();
         return Err(Box::new(error.into_failure(&step.part, Vec::new(), log, at)));
     }
     run.ledger.forget(&step.part);
-    let log = PartContext::new(run, &step.part, false).log_path().to_owned();
+    let log = cx.log_path().to_owned();
     // A log that stays is in nobody's way.
     let _ = fs::remove_tree(&log);
     let seconds = started.elapsed().as_secs_f64();
     run.observer.event(&Event::PartFinished { part: step.part.clone(), seconds });
     Ok(())
+}
+
+/// True, with a warning, when the recipe of `part` says that what it made must stay.
+fn is_kept(run: &RunState<'_>, part: &str) -> bool {
+    let why = run.ledger.made_by(part).and_then(|(recipe, options)| {
+        let recipe = run.recipes.find(&recipe)?;
+        recipe.keeps(&options)
+    });
+    if let Some(why) = &why {
+        let text = format!("what it made stays: {why}");
+        run.observer.event(&Event::Warning { part: Some(part.to_owned()), text });
+    }
+    why.is_some()
 }
 
 /// Removes a recorded path. Whatever the ledger says, never what holds the buildout itself.

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::build::Settings;
 use crate::event::Action;
 use crate::initialise::Prepared;
 use crate::ledger::{Entry, EntryState, Ledger};
 
+/// What stands for a value that is not shown.
+const HIDDEN: &str = "***";
 /// Longest value shown in a reason, in characters.
 const SHOWN: usize = 60;
 
@@ -43,9 +46,9 @@ pub enum Reason {
     OptionChanged {
         /// The option.
         option: String,
-        /// Its value before; none if it is new.
+        /// Its value before, or `***` if it must not show; none if it is new.
         old: Option<String>,
-        /// Its value now; none if it is gone.
+        /// Its value now, or `***` if it must not show; none if it is gone.
         new: Option<String>,
         /// `file:line` of the value, if it is written in a profile.
         at: Option<String>,
@@ -103,7 +106,7 @@ fn option_changed(
     old: Option<&str>,
     new: Option<&str>,
 ) -> fmt::Result {
-    if is_secret(option) {
+    if is_secret(option) || [old, new].contains(&Some(HIDDEN)) {
         return write!(f, "option `{option}` changed");
     }
     match (old, new) {
@@ -122,8 +125,8 @@ fn is_secret(option: &str) -> bool {
     ["passw", "secret", "token", "private", "credential"].iter().any(|word| option.contains(word))
 }
 
-fn unless_secret(option: &str, value: &str) -> String {
-    if is_secret(option) { "***" } else { value }.to_owned()
+fn unless_secret(option: &str, value: &str, hide: bool) -> String {
+    if hide || is_secret(option) { HIDDEN } else { value }.to_owned()
 }
 
 /// The first line in which two values differ, of each.
@@ -187,19 +190,14 @@ impl Plan {
         self.steps.iter().filter(|step| step.action == action).count()
     }
 
-    /// Compares what is wanted with what is installed. With `keep_others`, parts that are not
-    /// wanted stay.
-    pub(crate) fn make(
-        wanted: &[Prepared],
-        ledger: &Ledger,
-        directory: &Path,
-        keep_others: bool,
-    ) -> Self {
-        let mut steps: Vec<Step> =
-            wanted.iter().map(|part| step(part, ledger, directory)).collect();
+    /// Compares what is wanted with what is installed. Where only some parts are asked for, those
+    /// that are not wanted stay.
+    pub(crate) fn make(wanted: &[Prepared], ledger: &Ledger, settings: &Settings) -> Self {
+        let directory = &settings.directory;
+        let mut steps: Vec<Step> = wanted.iter().map(|part| step(part, ledger, settings)).collect();
         follow_the_outer(&mut steps, ledger);
         follow_others(&mut steps, wanted);
-        if !keep_others {
+        if settings.install.is_none() {
             let unwanted = ledger
                 .parts
                 .keys()
@@ -241,8 +239,8 @@ impl fmt::Display for Plan {
     }
 }
 
-fn step(part: &Prepared, ledger: &Ledger, directory: &Path) -> Step {
-    let mut reasons = install_reasons(part, ledger, directory);
+fn step(part: &Prepared, ledger: &Ledger, settings: &Settings) -> Step {
+    let mut reasons = install_reasons(part, ledger, settings);
     let mut action = if reasons.is_empty() { Action::Keep } else { Action::Install };
     if action == Action::Keep
         && let Some(why) = part.part.as_ref().and_then(|part| part.needs_update())
@@ -299,7 +297,7 @@ fn follow_others(steps: &mut [Step], wanted: &[Prepared]) {
     }
 }
 
-fn install_reasons(part: &Prepared, ledger: &Ledger, directory: &Path) -> Vec<Reason> {
+fn install_reasons(part: &Prepared, ledger: &Ledger, settings: &Settings) -> Vec<Reason> {
     let Some(entry) = ledger.parts.get(&part.name) else {
         return vec![if ledger.fresh { Reason::NeverInstalled } else { Reason::New }];
     };
@@ -308,16 +306,16 @@ fn install_reasons(part: &Prepared, ledger: &Ledger, directory: &Path) -> Vec<Re
         EntryState::Failed => return vec![Reason::Failed],
         EntryState::Installed => {}
     }
-    let mut reasons = differences(part, entry);
+    let mut reasons = differences(part, entry, settings.hide_values);
     if reasons.is_empty() && part.identity != entry.identity {
         reasons.push(Reason::RecipeRenewed);
     }
-    reasons.extend(missing(part, entry, directory));
+    reasons.extend(missing(part, entry, &settings.directory));
     reasons
 }
 
 /// What the hash of a part covers and is different now, most telling first.
-fn differences(part: &Prepared, entry: &Entry) -> Vec<Reason> {
+fn differences(part: &Prepared, entry: &Entry, hide_values: bool) -> Vec<Reason> {
     let (old, new) = (&entry.fingerprint, &part.fingerprint);
     if part.identity == entry.identity {
         return Vec::new();
@@ -334,7 +332,7 @@ fn differences(part: &Prepared, entry: &Entry) -> Vec<Reason> {
         .filter(|(name, id)| old.references.get(*name).is_some_and(|before| before != *id));
     reasons.extend(changed.map(|(name, _)| Reason::ReferenceChanged { section: name.clone() }));
     reasons.extend(changed_inputs(part, entry));
-    reasons.extend(changed_options(part, entry));
+    reasons.extend(changed_options(part, entry, hide_values));
     reasons
 }
 
@@ -345,7 +343,7 @@ fn changed_inputs(part: &Prepared, entry: &Entry) -> Vec<Reason> {
     changed.map(|(name, _)| Reason::InputChanged { input: name.clone() }).collect()
 }
 
-fn changed_options(part: &Prepared, entry: &Entry) -> Vec<Reason> {
+fn changed_options(part: &Prepared, entry: &Entry, hide: bool) -> Vec<Reason> {
     let (old, new) = (&entry.fingerprint.options, &part.fingerprint.options);
     let relevant = |name: &&String| {
         !name.starts_with('_') && *name != "recipe" && old.get(*name) != new.get(*name)
@@ -356,8 +354,8 @@ fn changed_options(part: &Prepared, entry: &Entry) -> Vec<Reason> {
         .filter(relevant)
         .map(|name| Reason::OptionChanged {
             option: name.clone(),
-            old: old.get(name).map(|value| unless_secret(name, value)),
-            new: new.get(name).map(|value| unless_secret(name, value)),
+            old: old.get(name).map(|value| unless_secret(name, value, hide)),
+            new: new.get(name).map(|value| unless_secret(name, value, hide)),
             at: part.option_lines.get(name).cloned(),
         })
         .collect()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use slapos_profile::ProfileError;
+use slapos_sys::Secret;
 
 use crate::build::Settings;
 use crate::context::PartContext;
@@ -30,6 +31,13 @@ pub trait Recipe: Send + Sync {
     /// # Errors
     /// When options are missing or make no sense; see [`PartInit::error`].
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError>;
+
+    /// Why what an installed part made must stay although the part is no longer wanted, if it
+    /// must: for example, somebody works there. `options` are those it was installed with.
+    fn keeps(&self, options: &IndexMap<String, String>) -> Option<String> {
+        let _ = options;
+        None
+    }
 }
 
 /// A part that can be installed. Everything it needs was read when it was initialised.
@@ -104,6 +112,11 @@ pub(crate) trait InitPort {
         help: Option<&str>,
     ) -> ProfileError;
     fn set(&mut self, section: &str, option: &str, value: &str);
+    fn set_secret(&mut self, section: &str, option: &str, value: Secret);
+    fn is_secret(&self, section: &str, option: &str) -> bool;
+    fn remove(&mut self, section: &str, option: &str);
+    fn is_begun(&self, section: &str) -> bool;
+    fn explain_missing(&mut self, section: &str, prefix: &str, help: &str);
     fn substitute_file(
         &mut self,
         section: &str,
@@ -166,6 +179,46 @@ impl<'a> PartInit<'a> {
     /// Sets an option of this section. The value is never substituted.
     pub fn set(&mut self, option: &str, value: &str) {
         self.port.set(self.name, option, value);
+    }
+
+    /// Sets an option of this section that is a secret: it is neither recorded nor compared, and
+    /// shown as `***`. Options of this section and of those that refer to it are recorded with
+    /// `***` where they hold it, and compared by a digest.
+    pub fn set_secret(&mut self, option: &str, value: Secret) {
+        self.port.set_secret(self.name, option, value);
+    }
+
+    /// Says what to tell whoever asks for an option of `section` (this one, if empty) that is not
+    /// there and whose name begins with `prefix`.
+    pub fn explain_missing(&mut self, section: &str, prefix: &str, help: &str) {
+        let section = if section.is_empty() { self.name } else { section };
+        self.port.explain_missing(section, prefix, help);
+    }
+
+    /// Sets an option of another section before that section is initialised, whatever the
+    /// profile says; false, and nothing is done, when it is too late.
+    #[must_use]
+    pub fn preset(&mut self, section: &str, option: &str, value: &str) -> bool {
+        let in_time = !self.port.is_begun(section);
+        if in_time {
+            self.port.set(section, option, value);
+        }
+        in_time
+    }
+
+    /// Whether the initialisation of a section has begun.
+    pub fn is_begun(&self, section: &str) -> bool {
+        self.port.is_begun(section)
+    }
+
+    /// Whether the recipe of a section said that its option is a secret.
+    pub fn is_secret(&self, section: &str, option: &str) -> bool {
+        self.port.is_secret(section, option)
+    }
+
+    /// Forgets an option of an initialised section, so that nothing can refer to it there.
+    pub fn remove_in(&mut self, section: &str, option: &str) {
+        self.port.remove(section, option);
     }
 
     /// Sets an option unless the section has it, and returns what it is then.

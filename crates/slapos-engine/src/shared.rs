@@ -3,8 +3,10 @@
 //! `<shared>/<part>/<hash>/` is built in place, because what is compiled knows its own path. While
 //! it is built its neighbour `<hash>.lock` is held and it holds `.building`. The last thing
 //! written is `.buildout-shared.json`, the text that the hash is of; a directory without it is
-//! rubble, and whoever holds the lock removes it. A whole one is read-only and never changes.
+//! rubble, and whoever holds the lock ends the processes that may still write in it and removes
+//! it. A whole one is read-only and never changes; its content is read-only before it is whole.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use slapos_sys::{fs, lock::FileLock};
 use crate::context::PartContext;
 use crate::error::PartError;
 use crate::identity::{BASE_LOCATION, hex, without_base};
+use crate::stragglers::Place;
 
 /// File that marks a whole shared part, and says what it was made of.
 pub(crate) const SEAL: &str = ".buildout-shared.json";
@@ -55,6 +58,7 @@ impl SharedPart {
         build: impl FnOnce() -> Result<(), PartError>,
     ) -> Result<bool, PartError> {
         if self.is_built() {
+            self.finish_seal();
             return Ok(false);
         }
         let parent = self.location.parent().unwrap_or(Path::new("/"));
@@ -62,9 +66,10 @@ impl SharedPart {
             .map_err(|error| PartError::io("create", parent, &error))?;
         let _lock = self.lock(cx)?;
         if self.is_built() {
+            self.finish_seal();
             return Ok(false);
         }
-        self.prepare()?;
+        self.prepare(cx)?;
         build()?;
         self.seal()?;
         Ok(true)
@@ -89,7 +94,8 @@ impl SharedPart {
         }
     }
 
-    fn prepare(&self) -> Result<(), PartError> {
+    fn prepare(&self, cx: &PartContext<'_>) -> Result<(), PartError> {
+        cx.end_stragglers(&Place::shared(&self.location))?;
         let io = |what, error: &std::io::Error| PartError::io(what, &self.location, error);
         fs::remove_tree(&self.location).map_err(|error| io("remove the unfinished", &error))?;
         fs::create_dir_all(&self.location, 0o755).map_err(|error| io("create", &error))?;
@@ -99,27 +105,48 @@ impl SharedPart {
             .map_err(|error| PartError::io("write", &marker, &error))
     }
 
-    fn seal(&self) -> Result<(), PartError> {
+    pub(crate) fn seal(&self) -> Result<(), PartError> {
         let marker = self.location.join(BUILDING);
         fs::remove_tree(&marker).map_err(|error| PartError::io("remove", &marker, &error))?;
+        // The top stays writable for the seal; nothing else does.
+        make_content_read_only(&self.location)
+            .map_err(|error| PartError::io("make read-only", &self.location, &error))?;
         let seal = self.location.join(SEAL);
         // The seal must not reach the disk before what it vouches for.
         fs::sync_filesystem(&self.location)
             .map_err(|error| PartError::io("bring to disk", &self.location, &error))?;
-        fs::write_atomic(&seal, self.signature.as_bytes(), 0o644)
+        fs::write_atomic(&seal, self.signature.as_bytes(), 0o444)
             .map_err(|error| PartError::io("write", &seal, &error))?;
         fs::make_read_only(&self.location)
             .map_err(|error| PartError::io("make read-only", &self.location, &error))
     }
+
+    /// Makes a whole part read-only whose builder was killed just before it did. Best effort: it
+    /// may belong to another user, whose next run does it.
+    fn finish_seal(&self) {
+        let writable = |meta: std::fs::Metadata| meta.permissions().mode() & 0o222 != 0;
+        if self.location.metadata().is_ok_and(writable) {
+            let _ = fs::make_read_only(&self.location);
+        }
+    }
+}
+
+fn make_content_read_only(directory: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        fs::make_read_only(&entry?.path())?;
+    }
+    Ok(())
 }
 
 fn is_sealed(location: &Path) -> bool {
     location.join(SEAL).is_file()
 }
 
-/// Only trying tells: permissions, read-only mounts and users all have a say.
+/// Asks, and changes nothing: a list that does not exist is made when something is built in it, if
+/// the nearest directory above it can be written.
 fn can_be_written(list: &Path) -> bool {
-    fs::create_dir_all(list, 0o755).is_ok() && fs::temp_dir_in(list, ".try-").is_ok()
+    let existing = list.ancestors().find(|path| path.symlink_metadata().is_ok());
+    existing.is_some_and(|path| path.is_dir() && fs::may_change_entries(path))
 }
 
 /// The text that a shared part's hash is of: its options as JSON with sorted keys, the place of

@@ -148,11 +148,12 @@ struct Yard {
     root: tempfile::TempDir,
     jobs: usize,
     install: Option<Vec<String>>,
+    hide_values: bool,
 }
 
 impl Yard {
     fn new() -> Self {
-        Self { root: tempfile::tempdir().unwrap(), jobs: 1, install: None }
+        Self { root: tempfile::tempdir().unwrap(), jobs: 1, install: None, hide_values: false }
     }
 
     fn with_jobs(jobs: usize) -> Self {
@@ -167,6 +168,7 @@ impl Yard {
         Settings {
             jobs: self.jobs,
             install: self.install.clone(),
+            hide_values: self.hide_values,
             ..Settings::new(self.root.path())
         }
     }

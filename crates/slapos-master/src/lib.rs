@@ -5,6 +5,7 @@
 //! may serve one database; every change is one transaction, and an answered request survives
 //! `kill -9`; every route but `GET /healthz` wants the token.
 
+mod connections;
 mod error;
 mod http;
 mod server;

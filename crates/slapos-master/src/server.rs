@@ -2,17 +2,17 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use slapos_slap::ComputerId;
 use slapos_sys::Secret;
 use slapos_sys::clock::SystemClock;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::connections::{Door, Guest, Limits};
 use crate::error::MasterError;
 use crate::http::{self, App};
 use crate::store::Store;
@@ -33,9 +33,6 @@ pub struct MasterConfig {
     pub token: Secret,
     /// The computer that requests go to when they name none.
     pub computer_id: ComputerId,
-    /// Where profiles given as plain paths live: `/` unless configured. When it changes, the
-    /// Software Releases and instances below it follow.
-    pub local_software_release_root: PathBuf,
 }
 
 /// A Master that has its database and its port, and answers once it is told to [`serve`].
@@ -44,6 +41,7 @@ pub struct MasterConfig {
 pub struct Master {
     listener: TcpListener,
     address: SocketAddr,
+    pub(crate) limits: Limits,
     pub(crate) app: Arc<App>,
 }
 
@@ -72,9 +70,8 @@ impl Master {
         }
         let clock = Arc::new(SystemClock);
         let store = Store::open(&config.database, config.computer_id, clock).await?;
-        store.rebase(&config.local_software_release_root, Path::exists).await?;
         let app = Arc::new(App::new(store, &config.token)?);
-        Ok(Master { listener, address, app })
+        Ok(Master { listener, address, limits: Limits::default(), app })
     }
 
     /// Where it listens, with the real port.
@@ -98,15 +95,13 @@ impl Master {
     ) -> Result<(), MasterError> {
         tracing::info!("Running on {}", self.url());
         let (told, stopping) = oneshot::channel::<()>();
-        let listener = self.listener.tap_io(|stream| {
-            // Answers are small, and clients wait for each before they ask again.
-            let _ = stream.set_nodelay(true);
+        let door = Door::new(self.listener, self.limits);
+        let service =
+            http::router(Arc::clone(&self.app)).into_make_service_with_connect_info::<Guest>();
+        let serving = axum::serve(door, service).with_graceful_shutdown(async move {
+            shutdown.await;
+            let _ = told.send(());
         });
-        let serving = axum::serve(listener, http::router(Arc::clone(&self.app)))
-            .with_graceful_shutdown(async move {
-                shutdown.await;
-                let _ = told.send(());
-            });
         let grace_is_over = async move {
             let _ = stopping.await;
             tokio::time::sleep(GRACE).await;

@@ -41,6 +41,9 @@ pub struct NodeConfig {
     pub download_cache: PathBuf,
     /// `[slapos] maximum_periodicity`: after how long an unchanged instance is processed again.
     pub maximum_periodicity: Duration,
+    /// `[slapos] partition_timeout`: how long the processing of one partition may take; an hour
+    /// unless set, so that one that hangs cannot hold up the others for ever.
+    pub partition_timeout: Duration,
     /// `[slapos] promise_timeout`: how long one promise may take.
     pub promise_timeout: Duration,
     /// `[slapos] software_min_free_space`, bytes.
@@ -72,8 +75,6 @@ pub struct FormatConfig {
     pub software_user: String,
     /// `alter_user`: whether users may be created (needs root).
     pub alter_user: bool,
-    /// `interface_name`, told to the Master with each address.
-    pub interface_name: String,
     /// `ipv4_local_network`: partitions get one address each out of it.
     pub ipv4_local_network: Ipv4Network,
 }
@@ -87,6 +88,9 @@ pub struct ProxyConfig {
     pub port: u16,
     /// `database_uri`: the SQLite file.
     pub database_uri: PathBuf,
+    /// `user`: whom the database's directory is given to when root makes it, and who then runs the
+    /// Master. A directory that exists keeps its owner.
+    pub user: String,
 }
 
 /// An IPv4 network such as `127.16.0.0/16`.
@@ -163,6 +167,7 @@ impl NodeConfig {
                 .optional_path("download_cache")?
                 .unwrap_or_else(|| software_root.join(".cache")),
             maximum_periodicity: r.seconds("maximum_periodicity", 86_400)?,
+            partition_timeout: r.seconds("partition_timeout", 3600)?,
             promise_timeout: r.seconds("promise_timeout", 20)?,
             software_min_free_space: r.size("software_min_free_space", 1000 * MEBI)?,
             instance_min_free_space: r.size("instance_min_free_space", 1000 * MEBI)?,
@@ -191,7 +196,6 @@ impl FormatConfig {
             user_base_name: r.name("user_base_name", "slapuser")?,
             software_user: r.name("software_user", "slapsoft")?,
             alter_user: r.boolean("alter_user", true)?,
-            interface_name: r.optional("interface_name").unwrap_or("lo").to_owned(),
             ipv4_local_network: r.parsed("ipv4_local_network", DEFAULT_NETWORK)?,
         })
     }
@@ -212,6 +216,7 @@ impl ProxyConfig {
             host: r.optional("host").unwrap_or("127.0.0.1").to_owned(),
             port: r.parsed("port", 5000)?,
             database_uri: r.absolute_path("database_uri")?,
+            user: r.name("user", "slapproxy")?,
         }))
     }
 }

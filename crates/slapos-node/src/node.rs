@@ -1,5 +1,6 @@
 //! A node at work: its configuration, its Master, its clock and who watches.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use slapos_engine::Event;
@@ -51,6 +52,19 @@ impl Node<'_> {
     /// When the Master does not answer or does not know the computer.
     pub fn computer(&self, master: &SlapClient) -> Result<Computer, NodeError> {
         Ok(master.full_computer_information(&self.config.computer_id)?)
+    }
+
+    /// Whether `slapos down` was said, which lasts until `slapos up`: cron must not undo it.
+    pub fn is_down(&self) -> bool {
+        let down = self.down_marker().exists();
+        if down {
+            self.reporter.note("node", "it is down; `slapos up` brings it back");
+        }
+        down
+    }
+
+    pub(crate) fn down_marker(&self) -> PathBuf {
+        self.config.instance_root.join("var/run/slapos.down")
     }
 
     /// The records of the partitions.

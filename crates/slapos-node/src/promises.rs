@@ -5,10 +5,10 @@ use slapos_slap::{ComputerPartition, InstanceState};
 use std::time::Duration;
 
 use crate::error::{NodeError, exit};
-use crate::instance::{ask_promises, partition_owner};
+use crate::instance::{ask_promises, check_only, partition_owner};
 use crate::node::Node;
 use crate::promise::PromiseResult;
-use crate::worker::Worker;
+use crate::worker::{Purpose, Worker};
 
 /// The promises of one partition.
 #[derive(Debug, serde::Serialize)]
@@ -26,6 +26,7 @@ pub struct PartitionPromises {
 /// here: see [`PromiseResult::failed`].
 pub fn run(node: &Node<'_>, only: &[String]) -> Result<Vec<PartitionPromises>, NodeError> {
     let computer = node.computer(&node.master()?)?;
+    check_only(only, &computer.partitions)?;
     let chosen = |partition: &&ComputerPartition| {
         partition.software.is_some()
             && partition.requested_state == InstanceState::Started
@@ -38,7 +39,7 @@ pub fn run(node: &Node<'_>, only: &[String]) -> Result<Vec<PartitionPromises>, N
 fn check(node: &Node<'_>, partition: &ComputerPartition) -> Result<PartitionPromises, NodeError> {
     let id = partition.id.as_str();
     let directory = node.config.instance_root.join(id);
-    let mut worker = Worker::start(&partition_owner(&directory)?, id, None)?;
+    let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
     let promises = ask_promises(node, &mut worker, id, &directory, None, Duration::ZERO)?;
     Ok(PartitionPromises { partition: id.to_owned(), promises })
 }

@@ -70,7 +70,7 @@ impl Records {
         let path = self.path(partition);
         match fs::read_to_string_limited(&path, MAX_RECORD) {
             Ok(text) => Ok(serde_json::from_str(&text).ok()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if is_none(error.kind()) => Ok(None),
             Err(error) => Err(error).context("read", &path),
         }
     }
@@ -99,4 +99,10 @@ impl Records {
     fn path(&self, partition: &str) -> PathBuf {
         self.directory.join(format!("{partition}.json"))
     }
+}
+
+/// What cannot be a record counts as none.
+fn is_none(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, InvalidData, NotFound};
+    matches!(kind, NotFound | FileTooLarge | InvalidData)
 }

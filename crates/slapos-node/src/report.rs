@@ -1,12 +1,13 @@
 //! `node report`: removes the instances that are to be destroyed.
 
 use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
+use slapos_sys::user;
 
 use crate::error::NodeError;
 use crate::instance::{Quiet, partition_owner};
 use crate::node::Node;
 use crate::services;
-use crate::worker::{Job, RemoveJob, Worker};
+use crate::worker::{Job, Purpose, RemoveJob, Worker};
 
 /// Destroys what the Master wants destroyed and frees its partitions.
 ///
@@ -14,6 +15,9 @@ use crate::worker::{Job, RemoveJob, Worker};
 /// When the Master does not answer, another run is under way, or a partition failed (the others
 /// are still looked at).
 pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
+    if node.is_down() {
+        return Ok(());
+    }
     let _lock = node.lock("slapos node report", &node.config.pidfile_report)?;
     // An instance must not be processed while it is taken away.
     let _instances = node.lock("slapos node instance", &node.config.pidfile_instance)?;
@@ -47,8 +51,17 @@ fn destroy(
     master.instance_stopped(&partition.computer, &partition.id)?;
     let directory = node.config.instance_root.join(id);
     let owner = partition_owner(&directory)?;
-    let job = Job::Remove(RemoveJob { directory, keep_directory: true });
-    Worker::start(&owner, id, None)?.run(&job, None, &mut Quiet)?;
+    let job = Job::Remove(RemoveJob {
+        directory,
+        keep_directory: true,
+        // Only where the partition has a user of its own.
+        end_processes: user::is_root(),
+    });
+    Worker::start(&owner, id, Purpose::Partition)?.run(
+        &job,
+        Some(node.config.partition_timeout),
+        &mut Quiet,
+    )?;
     node.records().forget(id)?;
     match master.instance_destroyed(&partition.computer, &partition.id)? {
         None => node.reporter.note(id, "destroyed"),

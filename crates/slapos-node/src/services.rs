@@ -84,13 +84,14 @@ fn program(
     user: &Identity,
     service: &Service,
 ) -> ProgramSpec {
-    let name = format!("{partition}_{}", service.name);
-    let mut program = ProgramSpec::new(&name, vec![service.path.display().to_string()]);
     // The original tells by this suffix which exits its watchdog answers.
-    program.process_name = match service.watched {
+    let process_name = match service.watched {
         true => format!("{}-on-watch", service.name),
         false => service.name.clone(),
     };
+    let name = format!("{partition}_{process_name}");
+    let mut program = ProgramSpec::new(&name, vec![service.path.display().to_string()]);
+    program.process_name = process_name;
     program.directory = Some(directory.to_owned());
     program.user = Some(user.uid.to_string());
     program.group = Some(user.gid.to_string());

@@ -5,14 +5,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use slapos_slap::{SlapClient, SoftwareRelease, SoftwareState, SoftwareUrl};
-use slapos_sys::user;
+use slapos_sys::{fs, user};
 
-use crate::error::{IoContext, NodeError, exit};
+use crate::error::{IoContext, NodeError};
 use crate::node::Node;
-use crate::worker::{Done, Job, Listener, RemoveJob, SoftwareJob, Tree, TreeAlias, Worker};
+use crate::worker::{
+    Done, Job, Listener, Purpose, RemoveJob, SoftwareJob, Tree, TreeAlias, Worker,
+};
 
-/// Marks a Software Release as whole; written last.
-const COMPLETED: &str = ".completed";
+/// Marks a Software Release as whole; written last, removed first.
+pub(crate) const COMPLETED: &str = ".completed";
+
+/// More than a stamp or a periodicity has, bytes.
+pub(crate) const SMALL: u64 = 4096;
 
 /// Which Software Releases to look at, and how.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +73,7 @@ pub fn directory(software_root: &Path, url: &SoftwareUrl) -> PathBuf {
 /// The stamp of a whole Software Release; `None` if it is not built.
 pub(crate) fn stamp(software_root: &Path, url: &SoftwareUrl) -> Option<String> {
     let path = directory(software_root, url).join(COMPLETED);
-    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+    fs::read_untrusted(&path, SMALL).ok().map(|text| text.trim().to_owned())
 }
 
 /// A short name for people: the directory of the profile, and the profile unless it is the usual.
@@ -89,6 +94,9 @@ pub fn short_name(url: &SoftwareUrl) -> String {
 /// (the others are still looked at).
 pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let config = node.config;
+    if node.is_down() {
+        return Ok(());
+    }
     if !config.software_root.is_dir() {
         return Err(NodeError::user(format!("there is no {}", config.software_root.display()))
             .hint("`slapos node format` makes it"));
@@ -110,7 +118,8 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     }
     match failed.as_slice() {
         [] => Ok(()),
-        names => Err(NodeError::user(format!("failed: {}", names.join(", "))).code(exit::FAILED)),
+        names => Err(NodeError::user(format!("failed: {}", names.join(", ")))
+            .hint("what is not wanted any more, `slapos remove SOFTWARE` takes from the list")),
     }
 }
 
@@ -215,7 +224,7 @@ fn build_in_worker(
             .map(|tree| TreeAlias { prefix: tree.prefix().to_owned(), fd: tree.fd().as_raw_fd() }),
         dry_run: options.dry_run,
     };
-    let mut worker = Worker::start(&owner, name, tree.as_ref())?;
+    let mut worker = Worker::start(&owner, name, Purpose::Build(tree.as_ref()))?;
     match worker.run(&Job::Software(job), None, &mut Watcher { node, name })? {
         Done::Software { plan } => Ok(plan),
         other => Err(NodeError::user(format!("the worker of {name} answered {other:?}"))),
@@ -231,8 +240,12 @@ fn remove(
 ) -> Result<(), NodeError> {
     let root = &node.config.software_root;
     let owner = user::owner_of(root).context("examine", root)?;
-    let job = Job::Remove(RemoveJob { directory, keep_directory: false });
-    Worker::start(&owner, name, None)?.run(&job, None, &mut Watcher { node, name })?;
+    let job = Job::Remove(RemoveJob { directory, keep_directory: false, end_processes: false });
+    Worker::start(&owner, name, Purpose::Build(None))?.run(
+        &job,
+        None,
+        &mut Watcher { node, name },
+    )?;
     master.software_destroyed(url, &node.config.computer_id)?;
     node.reporter.note(name, "removed");
     Ok(())

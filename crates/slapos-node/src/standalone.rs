@@ -6,12 +6,15 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use slapos_slap::SoftwareUrl;
 use slapos_supervisor::state::State;
 use slapos_supervisor::{AutoRestart, Client, ClientError, ProgramSpec, write_group};
-use slapos_sys::{fs, process, random, user};
+use slapos_sys::user::Identity;
+use slapos_sys::{fs, random, user};
 
 use crate::config::{DEFAULT_FILE, NodeConfig};
 use crate::error::{IoContext, NodeError};
+use crate::format;
 use crate::node::{Node, master_within};
 use crate::services;
 
@@ -90,14 +93,45 @@ pub fn ensure_config(layout: &Layout, partitions: u32, port: Option<u16>) -> Res
         return Ok(());
     }
     let port = port.map_or_else(free_port, Ok)?;
-    let text = config_text(layout, partitions, port, user::is_root());
+    let names = UserNames::choose(layout).context("look up users for", &layout.config)?;
+    let text = config_text(layout, partitions, port, user::is_root(), &names);
     if let Some(parent) = layout.config.parent() {
         fs::create_dir_all(parent, 0o755).context("create", parent)?;
     }
-    fs::write_atomic(&layout.config, text.as_bytes(), 0o644).context("write", &layout.config)
+    let written = fs::write_once(&layout.config, text.as_bytes(), 0o644);
+    written.map(drop).context("write", &layout.config)
 }
 
-fn config_text(layout: &Layout, partitions: u32, port: u16, root: bool) -> String {
+/// The users of one node. Nodes that shared them could read each other's partitions.
+struct UserNames {
+    software: String,
+    partition_base: String,
+    master: String,
+}
+
+impl UserNames {
+    /// The original's names, unless another node on this machine has them: its builder's home is
+    /// its software root. Then names that belong to this node's place.
+    fn choose(layout: &Layout) -> std::io::Result<Self> {
+        const BUILDER: &str = "slapsoft";
+        let taken = user::by_name(BUILDER)?.is_some_and(|user| user.home != layout.software_root);
+        let place = SoftwareUrl::new(layout.config.display().to_string()).md5_hex();
+        let mark = if taken { format!("-{}", &place[..6]) } else { String::new() };
+        Ok(Self {
+            software: format!("{BUILDER}{mark}"),
+            partition_base: format!("slapuser{mark}{}", if taken { "-" } else { "" }),
+            master: format!("slapproxy{mark}"),
+        })
+    }
+}
+
+fn config_text(
+    layout: &Layout,
+    partitions: u32,
+    port: u16,
+    root: bool,
+    names: &UserNames,
+) -> String {
     // The syntax takes `%` for itself.
     let path = |path: &Path| path.display().to_string().replace('%', "%%");
     format!(
@@ -115,16 +149,19 @@ computer_id = local
 [slapformat]
 partition_amount = {partitions}
 partition_base_name = slappart
-user_base_name = slapuser
-software_user = slapsoft
+user_base_name = {partition_base}
+software_user = {builder}
 alter_user = {root}
-interface_name = lo
 
 [slapproxy]
 host = 127.0.0.1
 port = {port}
 database_uri = {database}
+user = {master}
 ",
+        partition_base = names.partition_base,
+        builder = names.software,
+        master = names.master,
         software = path(&layout.software_root),
         instance = path(&layout.instance_root),
         shared = path(&layout.shared),
@@ -141,23 +178,48 @@ fn free_port() -> Result<u16, NodeError> {
         })
 }
 
-/// Makes the token of the embedded Master, unless there is one: only those who may read the file
-/// may talk to it.
+/// Makes what the embedded Master needs, unless it is there: a directory for its database, its
+/// token (only those who may read the file may talk to it) and, for root, a user of its own: what
+/// listens on the network is not root. Returns that user if this process is another.
 ///
 /// # Errors
-/// When it cannot be written.
-pub fn ensure_token(config: &NodeConfig) -> Result<(), NodeError> {
-    let Some(path) = &config.master_token_file else {
-        return Ok(());
-    };
+/// When something of it cannot be made.
+pub fn prepare_master(config: &NodeConfig) -> Result<Option<Identity>, NodeError> {
+    let Some(proxy) = &config.proxy else { return Ok(None) };
+    let directory = proxy.database_uri.parent().unwrap_or(Path::new("/"));
+    if !directory.exists() {
+        let owned = user::is_root() && config.format.alter_user;
+        let owner = owned.then(|| ensure_user(&proxy.user, directory)).transpose()?;
+        fs::create_dir_all(directory, 0o700).context("create", directory)?;
+        let made = fs::own_directory(directory, owner.as_ref(), 0o700);
+        made.context("set owner and mode of", directory)?;
+    }
+    let owner = user::owner_of(directory).context("examine", directory)?;
+    if let Some(path) = &config.master_token_file {
+        ensure_token(path, &owner)?;
+    }
+    let other = user::is_root() && owner.uid != 0;
+    Ok(other.then_some(owner))
+}
+
+fn ensure_user(name: &str, home: &Path) -> Result<Identity, NodeError> {
+    let look = || user::by_name(name).context("look up the user of", home);
+    if let Some(found) = look()? {
+        return Ok(found);
+    }
+    format::create_user(name, home, None)?;
+    look()?.ok_or_else(|| NodeError::user(format!("the user {name} was created and is not there")))
+}
+
+fn ensure_token(path: &Path, owner: &Identity) -> Result<(), NodeError> {
     if path.exists() {
         return Ok(());
     }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent, 0o700).context("create", parent)?;
-    }
     let token = random::hex(32).context("make a token for", path)?;
-    fs::write_atomic(path, token.as_bytes(), 0o600).context("write", path)
+    if fs::write_once(path, token.as_bytes(), 0o600).context("write", path)? && user::is_root() {
+        user::chown(path, owner).context("change the owner of", path)?;
+    }
+    Ok(())
 }
 
 /// Starts the supervisor and in it the embedded Master, and waits until it answers.
@@ -165,6 +227,8 @@ pub fn ensure_token(config: &NodeConfig) -> Result<(), NodeError> {
 /// # Errors
 /// When either cannot be started; the Master's own last words are shown.
 pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
+    let down = node.down_marker();
+    fs::remove_tree(&down).context("remove", &down)?;
     if node.config.proxy.is_none() {
         return Ok(node.master()?.ping()?);
     }
@@ -189,11 +253,13 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
     }
 }
 
+/// `/proc/self/exe` is this very program to the supervisor that executes it: the Master's user may
+/// be unable to reach the file by its name.
 fn master_program(node: &Node<'_>) -> Result<ProgramSpec, NodeError> {
-    let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
     let cfg = node.config.file.display().to_string();
-    let words = [exe.display().to_string(), "proxy".into(), "start".into(), "--cfg".into(), cfg];
+    let words = ["/proc/self/exe", "proxy", "start", "--cfg", &cfg].map(str::to_owned);
     let mut program = ProgramSpec::new(MASTER_PROGRAM, words.to_vec());
+    program.user = prepare_master(node.config)?.map(|user| user.uid.to_string());
     program.autorestart = AutoRestart::Always;
     program.priority = 1;
     program.stdout_logfile = Some(master_log(node));
@@ -201,8 +267,10 @@ fn master_program(node: &Node<'_>) -> Result<ProgramSpec, NodeError> {
     Ok(program)
 }
 
+/// Beside the database, where the Master's user can write.
 fn master_log(node: &Node<'_>) -> PathBuf {
-    node.config.instance_root.join("var/log/slapos-proxy.log")
+    let database = node.config.proxy.as_ref().map(|proxy| &proxy.database_uri);
+    database.unwrap_or(&node.config.instance_root).with_file_name("master.log")
 }
 
 fn master_failed(node: &Node<'_>) -> NodeError {
@@ -217,11 +285,17 @@ fn master_failed(node: &Node<'_>) -> NodeError {
         .hint(format!("its whole log is {}", log.display()))
 }
 
-/// Stops every service, the embedded Master and the supervisor. Returns whether it ran.
+/// Stops every service, the embedded Master and the supervisor, until [`start_master`]. Returns
+/// whether it ran.
 ///
 /// # Errors
 /// When the supervisor does not obey.
 pub fn shut_down(node: &Node<'_>) -> Result<bool, NodeError> {
+    let down = node.down_marker();
+    if let Some(directory) = down.parent() {
+        fs::create_dir_all(directory, 0o755).context("create", directory)?;
+    }
+    fs::write_atomic(&down, b"", 0o644).context("write", &down)?;
     match Client::connect(&node.supervisor_paths()) {
         Err(ClientError::Unreachable { .. }) => Ok(false),
         Err(error) => Err(supervisor_error(error)),
@@ -241,7 +315,12 @@ mod tests {
     #[test]
     fn the_first_configuration_is_understood() {
         let layout = Layout::under(Path::new("/r/100%"));
-        let text = config_text(&layout, 3, 5001, false);
+        let names = UserNames {
+            software: "slapsoft".into(),
+            partition_base: "slapuser-1a2b3c-".into(),
+            master: "slapproxy".into(),
+        };
+        let text = config_text(&layout, 3, 5001, false, &names);
         let config = Config::parse(&text, "slapos.cfg").unwrap();
         let config = NodeConfig::from_config(&config, &layout.config).unwrap();
         assert_eq!(config.software_root, Path::new("/r/100%/software"));
@@ -249,6 +328,7 @@ mod tests {
         assert_eq!(config.master_url, "http://127.0.0.1:5001");
         assert_eq!(config.format.partition_amount, 3);
         assert!(!config.format.alter_user);
+        assert_eq!(config.format.user_base_name, "slapuser-1a2b3c-");
         assert_eq!(config.proxy.unwrap().port, 5001);
         assert_eq!(config.master_token_file.unwrap(), Path::new("/r/100%/master/master.token"));
     }

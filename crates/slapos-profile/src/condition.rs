@@ -46,6 +46,8 @@ enum Value {
     /// A version of Python, compared number by number.
     Version(String),
     Sequence(Vec<Value>),
+    /// A file that was opened: its content.
+    File(String),
     Map(IndexMap<String, String>),
 }
 
@@ -58,6 +60,7 @@ impl Value {
             Self::Str(s) | Self::Version(s) => !s.is_empty(),
             Self::Sequence(items) => !items.is_empty(),
             Self::Map(map) => !map.is_empty(),
+            Self::File(_) => true,
         }
     }
 
@@ -134,6 +137,20 @@ impl Environment {
                 let items: Result<_, _> = items.iter().map(|item| self.evaluate(item)).collect();
                 Ok(Value::Sequence(items?))
             }
+            Node::Each(element, name, sequence) => {
+                let Value::Sequence(items) = self.evaluate(sequence)? else {
+                    return Err(unsupported(sequence, "this is not a list"));
+                };
+                let items: Result<_, _> = items
+                    .iter()
+                    .map(|item| {
+                        let mut element = (**element).clone();
+                        element.bind(name, item);
+                        self.evaluate(&element)
+                    })
+                    .collect();
+                Ok(Value::Sequence(items?))
+            }
             Node::Not(inner) => Ok(Value::Bool(!self.evaluate(inner)?.is_true())),
             Node::And(left, right) => {
                 let left = self.evaluate(left)?;
@@ -200,6 +217,11 @@ impl Environment {
                     } else {
                         Err(unsupported(expr, "this takes no arguments"))
                     };
+                }
+                if let Ok(values) = &values
+                    && let Some(result) = facts::function(self, path, values)
+                {
+                    return result.map_err(|message| unsupported(expr, &message));
                 }
                 let method = path.rsplit_once('.');
                 let Some((Some(base), name)) =

@@ -1,6 +1,9 @@
 //! What a profile may ask about the machine, in `[section:expression]` headers and in `~/`.
 //!
-//! Invariant: nothing here is looked up at run time; whoever loads a profile says what is true.
+//! Invariant: nothing here is looked up by this crate; whoever loads a profile says what is true,
+//! and how files are looked at ([`Disk`]).
+
+use std::path::Path;
 
 use indexmap::IndexMap;
 
@@ -19,9 +22,54 @@ pub struct Environment {
     pub python: (u32, u32, u32),
     /// The fields of `os-release`, for `platform.freedesktop_os_release()`; `None` if unknown.
     pub os_release: Option<IndexMap<String, String>>,
+    /// The release of the kernel, for `platform.release()`; `None` if unknown.
+    pub release: Option<String>,
+    /// How conditions look at files.
+    pub disk: Disk,
     /// What `~` stands for in `extends`; `None` if unknown.
     pub home: Option<String>,
 }
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A directory.
+    Directory,
+    /// An ordinary file.
+    File,
+    /// Something else.
+    Other,
+}
+
+/// How the conditions of sections look at files: `os.path.isdir()`, `os.access()`, `open()`.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk {
+    /// What is at a path, links followed.
+    pub kind: fn(&Path) -> Option<FileKind>,
+    /// Whether this process may use a path: 4 to read, 2 to write, 1 to execute, added up.
+    pub access: fn(&Path, u8) -> bool,
+    /// The text of a file, or why it cannot be read.
+    pub read: fn(&Path) -> Result<String, String>,
+}
+
+impl Disk {
+    /// A machine without any file.
+    pub const EMPTY: Self = Self {
+        kind: |_| None,
+        access: |_, _| false,
+        read: |path| Err(format!("there is no file {}", path.display())),
+    };
+}
+
+impl PartialEq for Disk {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.kind, other.kind)
+            && std::ptr::fn_addr_eq(self.access, other.access)
+            && std::ptr::fn_addr_eq(self.read, other.read)
+    }
+}
+
+impl Eq for Disk {}
 
 /// The Python that slapos profiles are written for, when nobody says otherwise.
 const PYTHON: (u32, u32, u32) = (3, 11, 0);
@@ -49,6 +97,8 @@ impl Environment {
             little_endian: cfg!(target_endian = "little"),
             python: PYTHON,
             os_release: None,
+            release: None,
+            disk: Disk::EMPTY,
             home: None,
         }
     }

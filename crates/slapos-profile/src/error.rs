@@ -51,6 +51,8 @@ struct Diagnostic {
     place: Option<Place>,
     /// A span that no profile has turned into a place yet.
     unplaced: Option<Span>,
+    /// The span that became the place.
+    at: Option<Span>,
     others: Vec<Place>,
     notes: Vec<String>,
     help: Option<String>,
@@ -68,6 +70,7 @@ impl ProfileError {
             label: None,
             place: None,
             unplaced: None,
+            at: None,
             others: Vec::new(),
             notes: Vec::new(),
             help: None,
@@ -100,6 +103,7 @@ impl ProfileError {
     /// Points at byte columns of a line, and says how the file came to be read.
     pub(crate) fn at(mut self, sources: &Sources, span: Span, at: std::ops::Range<usize>) -> Self {
         self.0.place = sources.place(span, at);
+        self.0.at = Some(span);
         self.0.notes.extend(sources.extends_chain(span.file));
         self
     }
@@ -165,6 +169,11 @@ impl ProfileError {
     #[must_use]
     pub fn help(&self) -> Option<&str> {
         self.0.help.as_deref()
+    }
+
+    /// The line of the mistake, if it is one of a profile's.
+    pub(crate) fn span(&self) -> Option<Span> {
+        self.0.at
     }
 
     /// `path:line` of the mistake, if known.

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use crate::error::{ErrorKind, ProfileError};
 use crate::merge::{MACRO, apply};
-use crate::model::{Operator, OptionValue, Profile, Section};
+use crate::model::{Operator, OptionValue, Pending, Profile, Section};
 use crate::suggest::did_you_mean;
 
 /// How many macros may be built on each other.
@@ -33,9 +33,28 @@ impl Profile {
             return Ok(Cow::Borrowed(raw));
         }
         let mut expansion = Expansion { profile: self, path: Vec::new(), done: HashMap::new() };
-        expansion.section(section, raw).map(Cow::Owned)
+        expansion.section(section, raw)
+    }
+
+    /// All sections as [`Profile::expand`] gives them, or what is wrong with them.
+    #[must_use]
+    pub fn expand_all(&self) -> IndexMap<&str, Result<Cow<'_, Section>, ProfileError>> {
+        let mut expansion = Expansion { profile: self, path: Vec::new(), done: HashMap::new() };
+        let each = self.sections.iter().map(|(name, raw)| {
+            // What a failed one was doing must not be taken for a cycle.
+            expansion.path.clear();
+            let section = match has_macros(name, raw) {
+                true => expansion.section(name, raw),
+                false => Ok(Cow::Borrowed(raw)),
+            };
+            (name.as_str(), section)
+        });
+        each.collect()
     }
 }
+
+/// A section without its macros: its own, or the profile's if it has none.
+type Expanded<'p> = Result<Cow<'p, Section>, ProfileError>;
 
 /// `[buildout]` cannot use macros: there `<` is an option like another.
 fn has_macros(name: &str, section: &Section) -> bool {
@@ -51,15 +70,15 @@ struct Expansion<'p> {
 }
 
 impl<'p> Expansion<'p> {
-    fn section(&mut self, name: &str, raw: &'p Section) -> Result<Section, ProfileError> {
+    fn section(&mut self, name: &str, raw: &'p Section) -> Expanded<'p> {
         let Some((name, _)) = self.profile.sections.get_key_value(name) else {
-            return Ok(raw.clone());
+            return Ok(Cow::Borrowed(raw));
         };
         if let Some(done) = self.done.get(name.as_str()) {
-            return Ok(done.clone());
+            return Ok(Cow::Owned(done.clone()));
         }
         if !has_macros(name, raw) {
-            return Ok(raw.clone());
+            return Ok(Cow::Borrowed(raw));
         }
         self.path.push(name);
         let mut options: IndexMap<String, OptionValue> = IndexMap::new();
@@ -71,27 +90,29 @@ impl<'p> Expansion<'p> {
                     let at = offset + (line.len() - line.trim_start().len());
                     let parent = self.parent(macros, at, parent)?;
                     // Replaced whole, history too: with it, diamonds would double it each time.
-                    options.extend(parent.options);
+                    match parent {
+                        Cow::Owned(parent) => options.extend(parent.options),
+                        Cow::Borrowed(parent) => {
+                            let copies = parent.options.iter().map(|(n, v)| (n.clone(), v.clone()));
+                            options.extend(copies);
+                        }
+                    }
                 }
                 offset += line.len() + 1;
             }
         }
         let mut own = as_changes(raw.options.clone());
-        own.extend(raw.pending.iter().cloned());
+        let waiting = raw.pending.iter().cloned();
+        own.extend(waiting.map(|Pending { name, op, value, .. }| (name, op, value)));
         apply(&mut options, own);
         options.shift_remove(MACRO);
         self.path.pop();
         let section = Section { options, header: raw.header, pending: Vec::new() };
         self.done.insert(name, section.clone());
-        Ok(section)
+        Ok(Cow::Owned(section))
     }
 
-    fn parent(
-        &mut self,
-        macros: &'p OptionValue,
-        offset: usize,
-        name: &'p str,
-    ) -> Result<Section, ProfileError> {
+    fn parent(&mut self, macros: &'p OptionValue, offset: usize, name: &'p str) -> Expanded<'p> {
         let sections = &self.profile.sections;
         let (span, column) = macros.origin(offset);
         let fail = |kind, message: String| {

@@ -9,12 +9,14 @@
 //!
 //! The stages, in order: [`Profile::load`] reads and merges files; [`Profile::expand`] applies the
 //! macros (`<=`) of one section; [`Resolver`] substitutes `${section:option}` on demand and asks
-//! the [`Host`] to build the recipe of each section it reaches.
+//! the [`Host`] to build the recipe of each section it reaches. [`inspect`] looks at a profile where
+//! nothing is to be built: for people, editors and other programs.
 
 mod condition;
 mod environment;
 mod error;
 mod expand;
+pub mod inspect;
 mod load;
 mod location;
 mod merge;
@@ -27,10 +29,12 @@ mod suggest;
 #[cfg(test)]
 mod testing;
 
-pub use environment::Environment;
+pub use environment::{Disk, Environment, FileKind};
 pub use error::{ErrorKind, ProfileError};
 pub use location::{Location, LocationError};
-pub use model::{Assignment, Files, Operator, OptionValue, Profile, ReadError, Section, Step};
+pub use model::{
+    Assignment, Files, Operator, OptionValue, Pending, Profile, ReadError, Section, Step,
+};
 pub use reference::{escape, unescape};
 pub use resolve::{Host, Resolved, ResolvedOption, Resolver};
 pub use source::{FileId, SourceFile, Span};

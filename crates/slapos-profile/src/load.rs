@@ -43,7 +43,6 @@ show-picked-versions = false
 socket-timeout =
 update-versions-file =
 use-dependency-links = true
-versions = versions
 dry-run = false
 check-signature = true
 ";
@@ -90,7 +89,7 @@ impl Profile {
 enum Visit {
     /// Being read: what it extends is not merged yet.
     Open,
-    Done,
+    Done(FileId),
 }
 
 struct Loader<'a> {
@@ -100,6 +99,8 @@ struct Loader<'a> {
     order: Vec<FileId>,
     sections: IndexMap<String, Section>,
     visits: HashMap<Location, Visit>,
+    /// Which file extends which.
+    extends: Vec<(FileId, FileId)>,
     /// The files being read, outermost first, each with the line that extends it.
     path: Vec<(Location, Option<Span>)>,
 }
@@ -120,6 +121,7 @@ impl<'a> Loader<'a> {
             order: Vec::new(),
             sections: IndexMap::new(),
             visits: HashMap::new(),
+            extends: Vec::new(),
             path: Vec::new(),
         };
         let mut defaults = DEFAULTS.to_owned();
@@ -134,9 +136,13 @@ impl<'a> Loader<'a> {
     }
 
     /// Reads a file unless it was read before.
-    fn visit(&mut self, at: &Location, from: Option<&Reference<'_>>) -> Result<(), ProfileError> {
+    fn visit(
+        &mut self,
+        at: &Location,
+        from: Option<&Reference<'_>>,
+    ) -> Result<FileId, ProfileError> {
         match self.visits.get(at) {
-            Some(Visit::Done) => return Ok(()),
+            Some(Visit::Done(file)) => return Ok(*file),
             Some(Visit::Open) => return Err(self.circular(at, from)),
             None => {}
         }
@@ -151,8 +157,8 @@ impl<'a> Loader<'a> {
         self.path.push((at.clone(), extended_at));
         self.text(file, &at.parent())?;
         self.path.pop();
-        self.visits.insert(at.clone(), Visit::Done);
-        Ok(())
+        self.visits.insert(at.clone(), Visit::Done(file));
+        Ok(file)
     }
 
     /// Reads what a text extends, then merges the text itself.
@@ -175,7 +181,8 @@ impl<'a> Loader<'a> {
     fn extend(&mut self, extends: &Entry, base: &Location) -> Result<(), ProfileError> {
         for reference in references(extends) {
             let target = self.target(&reference, base)?;
-            self.visit(&target, Some(&reference))?;
+            let file = self.visit(&target, Some(&reference))?;
+            self.extends.push((extends.span.file, file));
         }
         Ok(())
     }
@@ -230,7 +237,8 @@ impl<'a> Loader<'a> {
             merge(&mut self.sections, sections);
             self.order.push(file);
         }
-        Ok(Profile { sources: self.sources, order: self.order, sections: self.sections })
+        let Self { sources, order, sections, extends, .. } = self;
+        Ok(Profile { sources, order, sections, extends })
     }
 
     fn fail(&self, kind: ErrorKind, message: String, from: Option<&Reference<'_>>) -> ProfileError {
@@ -339,6 +347,7 @@ fn add_base_location(section: &mut FileSection, base: &Location) {
         value: base.base_text(),
         span,
         lines: vec![LineOrigin { span, column: 0 }],
+        replaced: Vec::new(),
     };
     section.entries.insert(BASE_LOCATION.to_owned(), entry);
 }
@@ -379,6 +388,7 @@ fn write_assignments(
             value: a.value.clone(),
             span,
             lines: lines.collect(),
+            replaced: Vec::new(),
         };
         text.push_str(&start);
         text.push_str(&a.value);

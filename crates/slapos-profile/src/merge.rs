@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use crate::model::{Operator, OptionValue, Section, Step};
+use crate::model::{Operator, OptionValue, Pending, Section, Step};
 use crate::scan::{Entry, FileSection};
 use crate::source::{LineOrigin, Span};
 
@@ -23,18 +23,27 @@ pub(crate) fn merge(
     for (name, from) in file {
         let waits = !into.contains_key(&name) && from.set(MACRO).is_some();
         let section = into.entry(name).or_insert_with(|| Section::new(from.header));
-        let changes = from.entries.into_values().map(|entry| {
-            let Entry { name, op, value, span, lines } = entry;
-            let history = vec![Step { op, span, value: value.clone() }];
-            (name, op, OptionValue { value, span, history, lines })
-        });
-        if waits {
-            let (sets, waiting) = changes.partition(|(_, op, _)| *op == Operator::Set);
-            apply(&mut section.options, sets);
-            section.pending = waiting;
-        } else {
-            apply(&mut section.options, changes.collect());
+        let mut changes = Vec::with_capacity(from.entries.len());
+        for (written, entry) in from.entries {
+            let Entry { name, op, value, span, lines, replaced } = entry;
+            let lost = replaced.into_iter().map(|(span, value)| Step {
+                op,
+                span,
+                value,
+                lost: true,
+                replaced: false,
+            });
+            let mut history = Vec::with_capacity(lost.len() + 1);
+            history.extend(lost);
+            history.push(Step { op, span, value: value.clone(), lost: false, replaced: false });
+            let value = OptionValue { value, span, history, lines };
+            if waits && op != Operator::Set {
+                section.pending.push(Pending { written, name, op, value });
+            } else {
+                changes.push((name, op, value));
+            }
         }
+        apply(&mut section.options, changes);
     }
 }
 
@@ -80,6 +89,7 @@ impl OptionValue {
 
     fn replace_with(&mut self, mut change: Self) {
         let mut history = std::mem::take(&mut self.history);
+        history.iter_mut().for_each(|step| step.replaced = true);
         history.append(&mut change.history);
         *self = Self { history, ..change };
     }

@@ -130,6 +130,10 @@ pub struct Step {
     pub span: Span,
     /// The text assigned, added or removed.
     pub value: String,
+    /// A later line of the same file, with the same name and operator, took its place.
+    pub lost: bool,
+    /// A later `=` replaced what it gave, or a section replaced what its macro gave.
+    pub replaced: bool,
 }
 
 /// The value of an option, before substitution.
@@ -166,7 +170,20 @@ pub struct Section {
     /// The header that opened it first.
     pub header: Span,
     /// `+=` and `-=` waiting for the value of a macro (`<=`).
-    pub(crate) pending: Vec<(String, Operator, OptionValue)>,
+    pub(crate) pending: Vec<Pending>,
+}
+
+/// A `+=` or `-=` that waits for macros to be expanded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The option and the operator as written, such as `a +`.
+    pub written: String,
+    /// The option.
+    pub name: String,
+    /// What is to be done to its value.
+    pub op: Operator,
+    /// With what.
+    pub value: OptionValue,
 }
 
 impl Section {
@@ -180,9 +197,10 @@ impl Section {
         self.options.get(option).map(|o| o.value.as_str())
     }
 
-    /// `+=` and `-=` that wait for macros to be expanded: option, operator, value.
-    pub fn pending(&self) -> impl Iterator<Item = (&str, Operator, &OptionValue)> {
-        self.pending.iter().map(|(name, op, value)| (name.as_str(), *op, value))
+    /// `+=` and `-=` that wait for macros to be expanded.
+    #[must_use]
+    pub fn pending(&self) -> &[Pending] {
+        &self.pending
     }
 }
 
@@ -192,6 +210,8 @@ pub struct Profile {
     pub(crate) sources: Sources,
     pub(crate) order: Vec<FileId>,
     pub(crate) sections: IndexMap<String, Section>,
+    /// Which file extends which, each `extends` in the order it was followed.
+    pub(crate) extends: Vec<(FileId, FileId)>,
 }
 
 impl Profile {
@@ -207,6 +227,12 @@ impl Profile {
         &self.order
     }
 
+    /// Which text names which in its `extends`, as (the one that extends, the one extended).
+    #[must_use]
+    pub fn extends(&self) -> &[(FileId, FileId)] {
+        &self.extends
+    }
+
     /// The merged sections, `<` not expanded. `buildout` is always there.
     #[must_use]
     pub fn sections(&self) -> &IndexMap<String, Section> {
@@ -217,6 +243,15 @@ impl Profile {
     #[must_use]
     pub fn raw(&self, section: &str, option: &str) -> Option<&str> {
         self.sections.get(section)?.get(option)
+    }
+
+    /// The section that a line belongs to, by the header above it; `None` on the command line.
+    #[must_use]
+    pub fn section_at(&self, span: Span) -> Option<&str> {
+        let text = &*self.sources.get(span.file)?.text;
+        let above = text.split('\n').take(span.line as usize);
+        let header = above.filter(|line| line.starts_with('[')).last()?;
+        header[1..].split([':', ']']).next().map(str::trim)
     }
 
     /// `path:line`.

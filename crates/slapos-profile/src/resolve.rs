@@ -140,7 +140,7 @@ impl<'p> Resolver<'p> {
         Self {
             profile,
             states: IndexMap::new(),
-            preset: IndexMap::new(),
+            preset: versions(profile),
             active: Vec::new(),
             order: Vec::new(),
             depth: 0,
@@ -315,6 +315,17 @@ impl<'p> Resolver<'p> {
     pub fn order(&self) -> &[String] {
         &self.order
     }
+}
+
+/// `versions = versions` is not a default like others: it is set when all is merged and nothing
+/// else was, so that `versions +=` finds nothing to add to.
+fn versions(profile: &Profile) -> IndexMap<String, IndexMap<String, String>> {
+    let mut preset: IndexMap<String, IndexMap<String, String>> = IndexMap::new();
+    if profile.raw("buildout", "versions").is_none() {
+        let versions = IndexMap::from([("versions".to_owned(), "versions".to_owned())]);
+        preset.insert("buildout".to_owned(), versions);
+    }
+    preset
 }
 
 /// An option as a recipe sets it: read back exactly, and never substituted.

@@ -22,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) value: String,
     pub(crate) span: Span,
     pub(crate) lines: Vec<LineOrigin>,
+    /// What the same file assigned before under the same key, to no effect.
+    pub(crate) replaced: Vec<(Span, String)>,
 }
 
 /// One section of a file. Entries are keyed by the name with its operator, as written: a second
@@ -239,7 +241,12 @@ impl<'a> Scanner<'a> {
         let text: Vec<&str> = lines.iter().map(|(text, _)| *text).collect();
         let value = text.join("\n");
         let lines = lines.into_iter().map(|(_, origin)| origin).collect();
-        section.entries.insert(key, Entry { name, op, value, span, lines });
+        let mut entry = Entry { name, op, value, span, lines, replaced: Vec::new() };
+        if let Some(old) = section.entries.get_mut(&key) {
+            entry.replaced = std::mem::take(&mut old.replaced);
+            entry.replaced.push((old.span, std::mem::take(&mut old.value)));
+        }
+        section.entries.insert(key, entry);
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Environment, Files, Host, Location, Profile, ProfileError, ReadError, Resolver, Section,
+    Environment, Files, Host, Location, Pending, Profile, ProfileError, ReadError, Resolver,
+    Section,
 };
 
 /// Files by location.
@@ -57,8 +58,8 @@ pub(crate) fn show(name: &str, section: &Section) -> String {
     for (option, value) in &section.options {
         out.push_str(&format!(" {option}={}", value.value.escape_debug()));
     }
-    for (option, op, value) in section.pending() {
-        out.push_str(&format!(" {option}{}{}", op.as_str(), value.value.escape_debug()));
+    for Pending { name, op, value, .. } in section.pending() {
+        out.push_str(&format!(" {name}{}{}", op.as_str(), value.value.escape_debug()));
     }
     out
 }

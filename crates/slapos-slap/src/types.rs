@@ -106,7 +106,8 @@ pub struct ComputerDescription {
     pub address: String,
     /// The netmask of that address, as text.
     pub netmask: String,
-    /// All its partitions: those that the Master knows and that are absent here are forgotten.
+    /// All its partitions: those that the Master knows and that are absent here are forgotten, for
+    /// which they must be free.
     pub partitions: Vec<PartitionDescription>,
 }
 

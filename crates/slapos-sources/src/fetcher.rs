@@ -98,6 +98,21 @@ impl Fetcher {
     /// [`FetchError::NoDigest`] before anything is asked, [`FetchError::Failed`] with every place
     /// that was asked, [`FetchError::Cache`] when the cache cannot be used.
     pub fn fetch(&self, source: &Source, progress: &dyn Progress) -> Result<Fetched, FetchError> {
+        self.fetch_as(source, self.config.offline, progress)
+    }
+
+    /// As [`Self::fetch`]; with `offline`, nobody is asked, as if the fetcher were
+    /// [offline](FetcherConfig::offline).
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub fn fetch_as(
+        &self,
+        source: &Source,
+        offline: bool,
+        progress: &dyn Progress,
+    ) -> Result<Fetched, FetchError> {
+        let offline = offline || self.config.offline;
         require_digests(source)?;
         let cache = Cache::open(&self.config.cache)?;
         for digest in source.digests() {
@@ -105,14 +120,14 @@ impl Fetcher {
                 return Ok(fetched(path, &measured, None));
             }
         }
-        let mut run = Run { fetcher: self, cache: &cache, progress, attempts: Vec::new() };
+        let mut run = Run { fetcher: self, cache: &cache, progress, offline, attempts: Vec::new() };
         if let Some(fetched) = run.all_places(source)? {
             return Ok(fetched);
         }
         Err(FetchError::Failed(Box::new(Attempts {
             source: shown(&source.primary),
             attempts: run.attempts,
-            offline: self.config.offline,
+            offline,
         })))
     }
 }
@@ -122,6 +137,7 @@ struct Run<'a> {
     fetcher: &'a Fetcher,
     cache: &'a Cache,
     progress: &'a dyn Progress,
+    offline: bool,
     attempts: Vec<Attempt>,
 }
 
@@ -153,7 +169,7 @@ impl Run<'_> {
 
     fn by_hash(&mut self, digest: &Digest) -> Result<Option<Fetched>, FetchError> {
         let name = format!("Debian's source archive, by {digest}");
-        if self.fetcher.config.offline {
+        if self.offline {
             return self.failed(name, Failure::Offline);
         }
         let debian = &self.fetcher.registries.debian;
@@ -166,7 +182,7 @@ impl Run<'_> {
     /// Asks one place; `None` (and an entry in `attempts`) when it does not have the bytes.
     fn place(&mut self, place: &Alternate) -> Result<Option<Fetched>, FetchError> {
         let name = shown(&place.url);
-        let offline = self.fetcher.config.offline;
+        let offline = self.offline;
         let found = match &place.url {
             SourceUrl::File(path) => Ok(vec![Found::File(path.clone())]),
             SourceUrl::Http(url) if offline && place.digest.is_none() => {

@@ -227,6 +227,10 @@ fn without_a_digest_only_what_the_caller_allows_is_fetched() {
     offline.offline = true;
     let offline = slapos_sources::Fetcher::new(offline);
     assert_eq!(content(&offline.fetch(&allowed, &Silent).unwrap()), b"profile");
+    assert_eq!(content(&fetcher.fetch_as(&allowed, true, &Silent).unwrap()), b"profile");
+    let other = source(&format!("{}/other", server.base)).allow_unverified();
+    let refused = fetcher.fetch_as(&other, true, &Silent).unwrap_err().to_string();
+    assert!(refused.contains("the fetcher is offline"), "{refused}");
     assert_eq!(server.requests().len(), 2);
 }
 

@@ -260,7 +260,7 @@ impl Client {
     /// what had to stop has stopped, at most after `limit`.
     ///
     /// # Errors
-    /// Those of any call; `CANT_REREAD` when a definition is wrong.
+    /// Those of any call; `CANT_REREAD` when a definition is wrong: any, or that of the named group.
     pub fn update(&self, group: Option<&str>, limit: Duration) -> Result<Update> {
         let names: Vec<&str> = group.into_iter().collect();
         let answer = self.call_within("slapos.update", vec![names.into()], limit)?;

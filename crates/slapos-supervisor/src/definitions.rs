@@ -29,8 +29,15 @@ pub enum DefinitionError {
         source: io::Error,
     },
     /// A file cannot be read or is wrong at a line.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    #[error("{source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The groups that it seems to be about, as far as its section headers can be read.
+        groups: Vec<String>,
+        /// What is wrong.
+        source: ConfigError,
+    },
     /// Two files define one group.
     #[error("{file}: group `{group}` is already defined in {first}; keep one of the two")]
     Duplicate {
@@ -52,11 +59,33 @@ pub struct Definitions {
     pub errors: Vec<DefinitionError>,
 }
 
+impl Definitions {
+    /// What makes it impossible to say what `group` is defined as, or that it is not: its own file
+    /// `<group>.conf` is wrong; or no file defines it, and one that is wrong seems to.
+    pub fn errors_of<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a DefinitionError> {
+        let known = self.groups.contains_key(group);
+        self.errors.iter().filter(move |error| match error {
+            DefinitionError::List { .. } => true,
+            DefinitionError::File { path, groups, .. } => {
+                is_own_file(path, group) || (!known && groups.iter().any(|name| name == group))
+            }
+            // The group's own file wins.
+            DefinitionError::Duplicate { .. } => false,
+        })
+    }
+}
+
+/// True for the file that [`write_group`] writes for `group`.
+fn is_own_file(path: &Path, group: &str) -> bool {
+    path.file_stem().is_some_and(|stem| stem == group)
+}
+
 /// Reads all definitions in `directory` (files `*.conf`, in the order of their names). A file that
 /// is wrong is reported in `errors` and does not hide the others; an absent directory is empty.
+/// Of two files that define one group, its own (`<group>.conf`) counts, else the first.
 pub fn read_dir(directory: &Path) -> Definitions {
     let mut read = Definitions::default();
-    let mut origin: IndexMap<String, String> = IndexMap::new();
+    let mut origin: IndexMap<String, PathBuf> = IndexMap::new();
     let files = match conf_files(directory) {
         Ok(files) => files,
         Err(source) => {
@@ -66,10 +95,12 @@ pub fn read_dir(directory: &Path) -> Definitions {
         }
     };
     for path in files {
-        let file = path.display().to_string();
         match Config::read(&path).and_then(|config| parse::groups(&config)) {
-            Err(error) => read.errors.push(error.into()),
-            Ok(groups) => add_groups(&mut read, &mut origin, &file, groups),
+            Err(source) => {
+                let groups = groups_named_in(&path);
+                read.errors.push(DefinitionError::File { path, groups, source });
+            }
+            Ok(groups) => add_groups(&mut read, &mut origin, &path, groups),
         }
     }
     read.groups.sort_by(|_, a, _, b| a.priority.cmp(&b.priority));
@@ -78,22 +109,39 @@ pub fn read_dir(directory: &Path) -> Definitions {
 
 fn add_groups(
     read: &mut Definitions,
-    origin: &mut IndexMap<String, String>,
-    file: &str,
+    origin: &mut IndexMap<String, PathBuf>,
+    file: &Path,
     groups: Vec<Group>,
 ) {
     for group in groups {
         if let Some(first) = origin.get(&group.name) {
+            let own = is_own_file(file, &group.name);
+            let (later, first) =
+                if own { (first.as_path(), file) } else { (file, first.as_path()) };
             read.errors.push(DefinitionError::Duplicate {
-                file: file.to_owned(),
-                group: group.name,
-                first: first.clone(),
+                file: later.display().to_string(),
+                group: group.name.clone(),
+                first: first.display().to_string(),
             });
-            continue;
+            if !own {
+                continue;
+            }
         }
         origin.insert(group.name.clone(), file.to_owned());
         read.groups.insert(group.name.clone(), group);
     }
+}
+
+/// The groups that the section headers of a wrong file name.
+fn groups_named_in(path: &Path) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let header = |line: &str| {
+        let section = line.trim().strip_prefix('[')?.split(']').next()?;
+        let name = section.strip_prefix("group:").or_else(|| section.strip_prefix("program:"))?;
+        Some(name.trim().to_owned())
+    };
+    text.lines().filter_map(header).collect()
 }
 
 /// Parses definitions; `name` is the file's name, for messages.
@@ -107,7 +155,8 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<Group>, ConfigError> {
 /// The text of a file that defines `group` with these programs; [`parse`] gives them back.
 ///
 /// # Errors
-/// `InvalidInput` for what the syntax cannot say: line breaks, and names with ` `, `,`, `:`, `/`.
+/// `InvalidInput` for what the syntax cannot say (line breaks, names with ` `, `,`, `:`, `/`) and
+/// for what [`parse`] would refuse or read differently, such as two programs of one name.
 pub fn render(group: &str, programs: &[ProgramSpec]) -> io::Result<String> {
     write::render(group, programs)
 }

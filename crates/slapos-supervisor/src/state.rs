@@ -2,8 +2,9 @@
 //!
 //! There is no clock and no I/O here. The driver (the daemon) feeds [`Machine::handle`] with what
 //! happened and when, and carries out the [`Action`]s that come back. Invariants, tested below:
-//! at most one process is ever asked for at a time; a stop request wins over everything that was
-//! under way; `STOPPING` ends in bounded time once the kernel obeys `SIGKILL`.
+//! at most one process is ever asked for at a time, and none while what its predecessor left
+//! behind is being killed; a stop request wins over everything that was under way; `STOPPING` ends
+//! in bounded time once the kernel obeys `SIGKILL`.
 
 mod vocabulary;
 
@@ -60,6 +61,19 @@ enum Phase {
         kills: u32,
         asked: bool,
     },
+    /// The leader ended by itself; what it left behind is being killed before it goes on.
+    Clearing {
+        kill_at: Moment,
+        kills: u32,
+        then: Then,
+    },
+}
+
+/// What comes after the end of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Rest(State),
+    Again { not_before: Moment },
 }
 
 /// The state of one process.
@@ -93,10 +107,13 @@ impl Machine {
             Phase::Down(state) => state,
             Phase::Spawning { stop: false } | Phase::Starting { .. } => State::Starting,
             Phase::Running { .. } => State::Running,
-            Phase::Backoff { .. } => State::Backoff,
-            Phase::Spawning { stop: true } | Phase::Stopping { .. } | Phase::Draining { .. } => {
-                State::Stopping
+            Phase::Backoff { .. } | Phase::Clearing { then: Then::Again { .. }, .. } => {
+                State::Backoff
             }
+            Phase::Spawning { stop: true }
+            | Phase::Stopping { .. }
+            | Phase::Draining { .. }
+            | Phase::Clearing { then: Then::Rest(_), .. } => State::Stopping,
         }
     }
 
@@ -112,7 +129,7 @@ impl Machine {
 
     /// True while the driver owes the answer to a sweep.
     pub fn is_draining(&self) -> bool {
-        matches!(self.phase, Phase::Draining { .. })
+        matches!(self.phase, Phase::Draining { .. } | Phase::Clearing { .. })
     }
 
     /// How it last ended, if it did.
@@ -120,7 +137,7 @@ impl Machine {
         self.exit
     }
 
-    /// Why it is in `BACKOFF` or `FATAL`; empty otherwise.
+    /// Why it is in `BACKOFF` or `FATAL`, or on the way there; empty otherwise.
     pub fn error(&self) -> &str {
         &self.error
     }
@@ -134,7 +151,9 @@ impl Machine {
     pub fn deadline(&self) -> Option<Moment> {
         match self.phase {
             Phase::Starting { until, .. } | Phase::Backoff { until } => Some(until),
-            Phase::Stopping { kill_at, .. } | Phase::Draining { kill_at, .. } => Some(kill_at),
+            Phase::Stopping { kill_at, .. }
+            | Phase::Draining { kill_at, .. }
+            | Phase::Clearing { kill_at, .. } => Some(kill_at),
             _ => None,
         }
     }
@@ -151,7 +170,7 @@ impl Machine {
             Event::Adopted { pid, age } => self.on_adopted(pid, age, now, &mut step),
             Event::Vanished(state) => self.on_vanished(state, now, &mut step),
             Event::Exited(exit) => self.on_exited(exit, now, &mut step),
-            Event::Survivors(remain) => self.on_survivors(remain, &mut step),
+            Event::Survivors(remain) => self.on_survivors(remain, now, &mut step),
             Event::Tick => self.on_tick(now, &mut step),
         }
         step
@@ -175,6 +194,10 @@ impl Machine {
             Phase::Backoff { .. } => {
                 self.enter(Phase::Down(State::Stopped), "stop requested", step);
             }
+            Phase::Clearing { kill_at, kills, then: Then::Again { .. } } => {
+                let phase = Phase::Draining { kill_at, kills, asked: true };
+                self.enter(phase, "stop requested", step);
+            }
             _ => {}
         }
     }
@@ -196,7 +219,7 @@ impl Machine {
 
     fn on_spawn_failed(&mut self, reason: String, now: Moment, step: &mut Step) {
         match self.phase {
-            Phase::Spawning { stop: false } => self.fail(reason, now, step),
+            Phase::Spawning { stop: false } => self.fail(reason, false, now, step),
             Phase::Spawning { stop: true } => {
                 self.enter(Phase::Down(State::Stopped), reason, step);
             }
@@ -226,7 +249,7 @@ impl Machine {
         self.exit = Some(Exit::Unknown);
         match state {
             State::Starting | State::Backoff => {
-                self.fail("ended while nobody watched".into(), now, step);
+                self.fail("ended while nobody watched".into(), true, now, step);
             }
             State::Running => self.ended(Exit::Unknown, Duration::ZERO, now, step),
             State::Stopping => {
@@ -240,8 +263,7 @@ impl Machine {
         match self.phase {
             Phase::Starting { .. } => {
                 self.exit = Some(exit);
-                self.kill_leftovers(step);
-                self.fail(format!("exited too quickly ({exit})"), now, step);
+                self.fail(format!("exited too quickly ({exit})"), true, now, step);
             }
             Phase::Running { since, .. } => {
                 self.exit = Some(exit);
@@ -255,7 +277,12 @@ impl Machine {
         }
     }
 
-    fn on_survivors(&mut self, remain: bool, step: &mut Step) {
+    fn on_survivors(&mut self, remain: bool, now: Moment, step: &mut Step) {
+        if let Phase::Clearing { then, .. } = self.phase
+            && !remain
+        {
+            return self.go_on(then, "what was left behind is gone", now, step);
+        }
         let Phase::Draining { kill_at, asked, .. } = self.phase else {
             return;
         };
@@ -299,6 +326,18 @@ impl Machine {
                 self.phase =
                     Phase::Draining { kill_at: now + KILL_AGAIN, kills: kills + 1, asked: true };
             }
+            Phase::Clearing { kills, then: then @ Then::Rest(_), .. }
+                if kills >= SURVIVOR_KILLS =>
+            {
+                let reason = "left processes behind that do not die of SIGKILL";
+                self.go_on(then, reason, now, step);
+            }
+            // A new start waits as long as it takes, or until somebody stops it.
+            Phase::Clearing { kills, then, .. } => {
+                step.actions.push(kill_survivors());
+                let kill_at = now + KILL_AGAIN;
+                self.phase = Phase::Clearing { kill_at, kills: kills.saturating_add(1), then };
+            }
             Phase::Down(_) | Phase::Spawning { .. } | Phase::Running { .. } => {}
         }
     }
@@ -311,38 +350,64 @@ impl Machine {
             AutoRestart::Never => false,
             AutoRestart::Unexpected => !expected,
         };
-        if !expected || restart {
-            self.kill_leftovers(step);
-        }
         let word = if expected { "expected" } else { "not expected" };
-        self.enter(Phase::Down(State::Exited), format!("{exit}; {word}"), step);
+        let words = format!("{exit}; {word}");
         if !restart {
-            return;
+            let then = Then::Rest(State::Exited);
+            return self.clear_then(then, !expected, &words, now, step);
         }
+        self.enter(Phase::Down(State::Exited), words, step);
         if lived >= HEALTHY {
             self.failures = 0;
-            return self.spawn("autorestart", step);
+            let then = Then::Again { not_before: now };
+            return self.clear_then(then, true, "autorestart", now, step);
         }
         self.failures = self.failures.saturating_add(1);
-        self.back_off(format!("ended soon after its start ({exit})"), now, step);
+        self.back_off(format!("ended soon after its start ({exit})"), true, now, step);
     }
 
-    fn fail(&mut self, reason: String, now: Moment, step: &mut Step) {
+    /// An attempt came to nothing; `ran` if there was a process.
+    fn fail(&mut self, reason: String, ran: bool, now: Moment, step: &mut Step) {
         self.failures = self.failures.saturating_add(1);
         if self.failures > self.policy.retries {
             let words = format!("{reason}; gave up after {} attempts", self.failures);
-            self.enter(Phase::Down(State::Fatal), words, step);
+            self.clear_then(Then::Rest(State::Fatal), ran, &words, now, step);
             self.error = reason;
         } else {
-            self.back_off(reason, now, step);
+            self.back_off(reason, ran, now, step);
         }
     }
 
-    fn back_off(&mut self, reason: String, now: Moment, step: &mut Step) {
+    fn back_off(&mut self, reason: String, ran: bool, now: Moment, step: &mut Step) {
         let delay = backoff(self.failures);
         let words = format!("{reason}; next attempt in {} s", delay.as_secs());
-        self.enter(Phase::Backoff { until: now + delay }, words, step);
+        let then = Then::Again { not_before: now + delay };
+        self.clear_then(then, ran, &words, now, step);
         self.error = reason;
+    }
+
+    /// Goes on with `then`; but first, if `ran` and so defined, what the process left behind is
+    /// killed, and has to be gone.
+    fn clear_then(&mut self, then: Then, ran: bool, reason: &str, now: Moment, step: &mut Step) {
+        if !(ran && self.policy.kill_as_group) {
+            return self.go_on(then, reason, now, step);
+        }
+        let phase = Phase::Clearing { kill_at: now + KILL_AGAIN, kills: 1, then };
+        self.enter(phase, reason, step);
+        step.actions.push(kill_survivors());
+        step.actions.push(Action::Sweep);
+    }
+
+    fn go_on(&mut self, then: Then, reason: &str, now: Moment, step: &mut Step) {
+        match then {
+            Then::Rest(state) => self.enter(Phase::Down(state), reason, step),
+            Then::Again { not_before } if not_before <= now => self.spawn(reason, step),
+            Then::Again { not_before } => {
+                // Already told if there was something to clear.
+                let words = if self.state() == State::Backoff { "" } else { reason };
+                self.enter(Phase::Backoff { until: not_before }, words, step);
+            }
+        }
     }
 
     fn spawn(&mut self, reason: &str, step: &mut Step) {
@@ -367,12 +432,6 @@ impl Machine {
         let phase = Phase::Draining { kill_at, kills: 0, asked: false };
         self.enter(phase, reason, step);
         step.actions.push(Action::Sweep);
-    }
-
-    fn kill_leftovers(&self, step: &mut Step) {
-        if self.policy.kill_as_group {
-            step.actions.push(kill_survivors());
-        }
     }
 
     fn enter(&mut self, phase: Phase, reason: impl Into<String>, step: &mut Step) {

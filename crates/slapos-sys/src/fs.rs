@@ -8,6 +8,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use crate::user::Identity;
+
 /// Replaces `path` by a file that holds `bytes`, with exactly `mode`, or leaves it as it was.
 ///
 /// # Errors
@@ -58,6 +60,22 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     sync_dir(parent(to))
 }
 
+/// Creates `path` with `bytes` and `mode`, whole and on disk, unless something is there already.
+/// Returns whether it did: of several callers at once, one does.
+///
+/// # Errors
+/// Any error of the file system; nothing is left behind then.
+pub fn write_once(path: &Path, bytes: &[u8], mode: u32) -> io::Result<bool> {
+    let dir = parent(path);
+    let file = whole_file(dir, bytes, mode)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => sync_dir(dir).map(|()| true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
+    }
+}
+
 /// Makes `path` and the parents it lacks, each with `mode` (less the umask). What exists is kept.
 ///
 /// # Errors
@@ -72,6 +90,31 @@ pub fn create_dir_all(path: &Path, mode: u32) -> io::Result<()> {
 /// Those of `chmod`.
 pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Gives the directory `path` to `owner` (if any) and sets its permission bits to exactly `mode`.
+/// A link in its place is refused: where others can write, it could lead anywhere.
+///
+/// # Errors
+/// Those of `open` (also when it is no directory), `fchown` and `fchmod`.
+pub fn own_directory(path: &Path, owner: Option<&Identity>, mode: u32) -> io::Result<()> {
+    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let directory = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if let Some(owner) = owner {
+        std::os::unix::fs::fchown(&directory, Some(owner.uid), Some(owner.gid))?;
+    }
+    directory.set_permissions(Permissions::from_mode(mode))
+}
+
+/// The text of a small file in a place where others can write: a link, pipe or device is refused,
+/// and so is more than `max` bytes.
+///
+/// # Errors
+/// Those of opening and reading, `InvalidData` for text that is not UTF-8, `FileTooLarge` above
+/// `max`, `InvalidInput` when it is no ordinary file.
+pub fn read_untrusted(path: &Path, max: u64) -> io::Result<String> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    read_limited(OpenOptions::new().read(true).custom_flags(flags).open(path)?, path, max)
 }
 
 /// Removes a file, link or whole tree, read-only directories included. Links are removed, never
@@ -130,6 +173,13 @@ pub fn make_read_only(path: &Path) -> io::Result<()> {
     set_mode(path, meta.permissions().mode() & 0o555)
 }
 
+/// True when this process may create and remove entries of the directory `path`, as far as its
+/// permissions, its user and its file system tell.
+pub fn may_change_entries(path: &Path) -> bool {
+    use rustix::fs::Access;
+    rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
 /// Bytes that an ordinary user may still write on the file system of `path`.
 ///
 /// # Errors
@@ -165,8 +215,18 @@ pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
 /// # Errors
 /// Those of reading, `InvalidData` for text that is not UTF-8, `FileTooLarge` above `max`.
 pub fn read_to_string_limited(path: &Path, max: u64) -> io::Result<String> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    read_limited(OpenOptions::new().read(true).custom_flags(flags).open(path)?, path, max)
+}
+
+/// A pipe under the name of a file must not make us wait for ever.
+fn read_limited(file: File, path: &Path, max: u64) -> io::Result<String> {
+    if !file.metadata()?.is_file() {
+        let message = format!("{} is no ordinary file", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     let mut text = String::new();
-    let read = File::open(path)?.take(max + 1).read_to_string(&mut text)?;
+    let read = file.take(max + 1).read_to_string(&mut text)?;
     if read as u64 > max {
         let message = format!("{} is longer than {max} bytes", path.display());
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
@@ -217,13 +277,7 @@ enum Durability {
 
 fn write_whole(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> io::Result<()> {
     let dir = parent(path);
-    let mut file = tempfile::Builder::new()
-        .prefix(".slapos-")
-        .suffix(".tmp")
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(dir)?;
-    file.write_all(bytes)?;
-    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    let file = whole_file(dir, bytes, mode)?;
     if durability == Durability::Synced {
         file.as_file().sync_all()?;
     }
@@ -232,6 +286,18 @@ fn write_whole(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> 
         Durability::Synced => sync_dir(dir),
         Durability::Replaced => Ok(()),
     }
+}
+
+/// A temporary file in `dir` that has everything but its name.
+fn whole_file(dir: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::Builder::new()
+        .prefix(".slapos-")
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    Ok(file)
 }
 
 fn holds(path: &Path, bytes: &[u8], mode: u32) -> io::Result<bool> {
@@ -318,6 +384,40 @@ mod tests {
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
         assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+    }
+
+    #[test]
+    fn what_exists_is_not_written_over_by_write_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        assert!(write_once(&path, b"first", 0o600).unwrap());
+        assert!(!write_once(&path, b"second", 0o600).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn links_and_devices_are_refused_where_others_can_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        assert!(own_directory(&link, None, 0o777).is_err());
+        assert!(read_untrusted(&link, 10).is_err());
+        assert!(read_untrusted(Path::new("/dev/zero"), 10).is_err());
+        let file = dir.path().join("file");
+        fs::write(&file, "123").unwrap();
+        assert_eq!(read_untrusted(&file, 3).unwrap(), "123");
+        assert!(read_untrusted(&file, 2).is_err());
+    }
+
+    #[test]
+    fn a_directory_tells_whether_its_entries_may_change() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(may_change_entries(dir.path()));
+        assert!(!may_change_entries(&dir.path().join("missing")));
+        set_mode(dir.path(), 0o555).unwrap();
+        // Nothing stops root.
+        assert_eq!(may_change_entries(dir.path()), crate::user::is_root());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 pub use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -30,9 +31,11 @@ pub struct Command {
 struct ChildSetup {
     new_session: bool,
     process_group: bool,
-    die_with_parent: bool,
+    parent_death: Option<libc::c_int>,
     umask: Option<u32>,
     core_limit_zero: bool,
+    no_new_privileges: bool,
+    parent: libc::pid_t,
     open_files: Option<libc::rlimit>,
     identity: Option<(u32, u32, Vec<libc::gid_t>)>,
     output: Option<CString>,
@@ -40,7 +43,7 @@ struct ChildSetup {
 }
 
 impl Command {
-    /// A command that will execute `program` (looked up in this process's `PATH` if it has no `/`).
+    /// A command that will execute `program` (looked up in the child's own `PATH` if it has no `/`).
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let mut inner = std::process::Command::new(program);
         inner.env_clear();
@@ -161,7 +164,18 @@ impl Command {
 
     /// Has the kernel kill the child when the thread that started it ends.
     pub fn die_with_parent(&mut self) -> &mut Self {
-        self.setup.die_with_parent = true;
+        self.signal_with_parent(Signal::SIGKILL)
+    }
+
+    /// Has the kernel send `signal` to the child when the thread that started it ends.
+    pub fn signal_with_parent(&mut self, signal: Signal) -> &mut Self {
+        self.setup.parent_death = Some(signal as libc::c_int);
+        self
+    }
+
+    /// Lets neither the child nor what it starts gain privileges by setuid programs.
+    pub fn no_new_privileges(&mut self) -> &mut Self {
+        self.setup.no_new_privileges = true;
         self
     }
 
@@ -224,7 +238,8 @@ impl Command {
     }
 
     fn prepare(&mut self) {
-        let setup = std::mem::take(&mut self.setup);
+        let mut setup = std::mem::take(&mut self.setup);
+        setup.parent = libc::pid_t::try_from(std::process::id()).unwrap_or(0);
         // SAFETY: `ChildSetup::apply` only makes system calls and touches memory that was
         // allocated before the fork, which is what a closure run after `fork` may do.
         unsafe { self.inner.pre_exec(move || setup.apply()) };
@@ -259,9 +274,18 @@ impl ChildSetup {
             check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const *limit) })?;
         }
         self.become_user()?;
-        if self.die_with_parent {
+        if self.no_new_privileges {
             // SAFETY: this operation of prctl takes integers only.
-            check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
+            check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+        }
+        if let Some(signal) = self.parent_death {
+            // SAFETY: this operation of prctl takes integers only.
+            check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) })?;
+            // A parent that died before that call sends no signal any more.
+            // SAFETY: getppid takes nothing.
+            if unsafe { libc::getppid() } != self.parent {
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
         }
         self.open_output()?;
         close_on_exec_from(3);
@@ -388,6 +412,14 @@ pub fn kill_group(pgid: u32, signal: Signal) -> io::Result<()> {
     gone_is_fine(nix::sys::signal::killpg(raw(pgid), signal))
 }
 
+/// Kills every other process that this process may signal: for an ordinary user, all of his.
+///
+/// # Errors
+/// When there are some and none may be killed.
+pub fn kill_all_of_this_user() -> io::Result<()> {
+    gone_is_fine(nix::sys::signal::kill(Pid::from_raw(-1), Signal::SIGKILL))
+}
+
 /// True while the process group `pgid` has a member.
 pub fn group_alive(pgid: u32) -> bool {
     !matches!(nix::sys::signal::killpg(raw(pgid), None), Err(nix::errno::Errno::ESRCH))
@@ -403,6 +435,48 @@ pub fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
 }
 
+/// Waits until `child` ends, at most for `limit`; `None` if it still runs then.
+///
+/// # Errors
+/// Those of `pidfd_open`, `poll` and `wait`.
+pub fn wait_within(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    if let Some(status) = child.try_wait()? {
+        return Ok(Some(status));
+    }
+    let ended = pidfd_open(child.id())?;
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = rustix::event::Timespec::try_from(left).unwrap_or_default();
+        let mut wait = [rustix::event::PollFd::new(&ended, rustix::event::PollFlags::IN)];
+        match rustix::event::poll(&mut wait, Some(&left)) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return child.wait().map(Some),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Calls `act` in a thread of its own when this process is asked to end (`SIGTERM`, `SIGINT`),
+/// which does not end it any more. To be called before other threads are started: they inherit
+/// that the signals wait. Children do not.
+///
+/// # Errors
+/// When the signals cannot be held back or the thread cannot be started.
+pub fn on_termination(act: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let mut signals = nix::sys::signal::SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    let wait = move || {
+        if signals.wait().is_ok() {
+            act();
+        }
+    };
+    std::thread::Builder::new().name("termination".to_owned()).spawn(wait).map(drop)
+}
+
 /// Makes this process adopt the orphans of its descendants.
 ///
 /// # Errors
@@ -410,6 +484,15 @@ pub fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
 pub fn set_child_subreaper() -> io::Result<()> {
     // SAFETY: this operation of prctl takes integers only.
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// Keeps other processes of the same user from looking into this one or steering it.
+///
+/// # Errors
+/// Those of `prctl`.
+pub fn forbid_inspection() -> io::Result<()> {
+    // SAFETY: this operation of prctl takes integers only.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
 }
 
 /// A copy of descriptor `fd`, closed on exec.

@@ -75,26 +75,31 @@ pub fn chown(path: &Path, user: &Identity) -> io::Result<()> {
     std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))
 }
 
-/// Runs `action` with the rights of `user` to files, as far as this thread is concerned: what
-/// `user` may not read or write, `action` cannot either, whatever links were planted on its way.
-/// Only root needs it; for others, and for root's own files, `action` simply runs.
+/// Runs `action` with the rights of `user` to files, those by its groups included, as far as this
+/// thread is concerned: what `user` may not read or write, `action` cannot either, whatever links
+/// were planted on its way. Only root needs it; for others, and for root's own files, `action`
+/// simply runs. Threads that `action` starts keep the rights of `user`.
 ///
 /// # Errors
 /// When this process may not take the rights of `user`; `action` is not run then.
 pub fn as_files_of<T>(user: &Identity, action: impl FnOnce() -> T) -> io::Result<T> {
     use nix::unistd::{setfsgid, setfsuid};
-    if !is_root() {
+    if !is_root() || user.uid == Uid::effective().as_raw() {
         return Ok(action());
     }
     /// Gives the thread its own rights back, also when `action` panics.
-    struct Restore;
+    struct Restore(Vec<u32>);
     impl Drop for Restore {
         fn drop(&mut self) {
             setfsuid(Uid::effective());
             setfsgid(Gid::effective());
+            // It was allowed before, and if not any more, there are only fewer rights.
+            let _ = set_thread_groups(&self.0);
         }
     }
-    let _restore = Restore;
+    let own = nix::unistd::getgroups()?.into_iter().map(Gid::as_raw).collect();
+    let _restore = Restore(own);
+    set_thread_groups(&user.groups)?;
     // The group first: without root's rights it could not be changed any more. These calls tell
     // no errors, only the value before, hence the second one of each.
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
@@ -105,6 +110,15 @@ pub fn as_files_of<T>(user: &Identity, action: impl FnOnce() -> T) -> io::Result
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
     Ok(action())
+}
+
+/// Sets the supplementary groups of this thread alone. The C library's function of that name
+/// changes those of all threads, so the kernel is called directly.
+fn set_thread_groups(groups: &[u32]) -> io::Result<()> {
+    // SAFETY: pointer and length are those of one living slice of 32-bit numbers, which is what
+    // the kernel's gid_t is; the call only reads it.
+    let result = unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn identity(user: User) -> io::Result<Identity> {
@@ -136,6 +150,47 @@ mod tests {
         let denied = as_files_of(&nobody, || std::fs::read(&secret)).unwrap();
         assert_eq!(denied.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(std::fs::read(&secret).unwrap(), b"x");
+    }
+
+    /// The supplementary groups of the calling thread, as the kernel has them.
+    fn thread_groups() -> Vec<u32> {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap();
+        line.split_whitespace().map(|number| number.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn rights_by_a_group_are_given_up_too_and_by_this_thread_alone() {
+        if !is_root() {
+            crate::skipped(
+                "rights_by_a_group_are_given_up_too_and_by_this_thread_alone",
+                "needs root",
+            );
+            return;
+        }
+        const SHARED: u32 = 4242;
+        let dir = tempfile::tempdir().unwrap();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(dir.path(), open).unwrap();
+        let secret = dir.path().join("secret");
+        crate::fs::write_atomic(&secret, b"x", 0o640).unwrap();
+        std::os::unix::fs::chown(&secret, None, Some(SHARED)).unwrap();
+        let nobody = by_name("nobody").unwrap().unwrap();
+        let mut expected = nobody.groups.clone();
+        expected.sort_unstable();
+        let others = thread_groups();
+        // A thread of its own: its groups are to be none of the other tests' business.
+        let run = std::thread::spawn(move || {
+            set_thread_groups(&[0, SHARED]).unwrap();
+            let (groups, denied) =
+                as_files_of(&nobody, || (thread_groups(), std::fs::read(&secret))).unwrap();
+            (groups, denied, thread_groups())
+        });
+        let (groups, denied, after) = run.join().unwrap();
+        assert_eq!(groups, expected);
+        assert_eq!(denied.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(after, [0, SHARED]);
+        assert_eq!(thread_groups(), others);
     }
 
     #[test]

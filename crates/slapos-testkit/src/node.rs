@@ -80,6 +80,9 @@ impl TestNode {
         command.args(args).arg("--root").arg(self.root());
         if args.first() == Some(&"up") {
             command.arg("--port").arg(self.port.to_string());
+            if !args.contains(&"--partitions") {
+                command.args(["--partitions", "3"]);
+            }
         }
         command.env_remove("SLAPOS_CONFIGURATION").env("NO_COLOR", "1").stdin(Stdio::null());
         command
@@ -179,6 +182,25 @@ impl TestNode {
     }
 }
 
+impl TestNode {
+    /// Users that root's node made for itself alone.
+    fn remove_users(&self) {
+        let config = self.root().join("etc/slapos.cfg");
+        let config = std::fs::read_to_string(config).unwrap_or_default();
+        let value = |name: &str| {
+            let line = config.lines().find_map(|line| line.strip_prefix(name))?;
+            line.strip_prefix(" = ").filter(|value| value.contains('-')).map(str::to_owned)
+        };
+        let Some(base) = value("user_base_name").filter(|_| crate::is_root()) else { return };
+        let amount = config.lines().find_map(|line| line.strip_prefix("partition_amount = "));
+        let amount: u32 = amount.and_then(|amount| amount.parse().ok()).unwrap_or(0);
+        let slots = (0..amount).map(|index| format!("{base}{index}"));
+        for user in slots.chain(value("software_user")).chain(value("user")) {
+            let _ = Command::new("userdel").arg(user).output();
+        }
+    }
+}
+
 /// A port that no other test of this process got, below those that the kernel gives out.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -195,6 +217,7 @@ impl Drop for TestNode {
     fn drop(&mut self) {
         if self.root().join("etc/slapos.cfg").exists() {
             let _ = self.run(&["down"]);
+            self.remove_users();
         }
     }
 }

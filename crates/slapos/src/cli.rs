@@ -1,9 +1,13 @@
 //! The arguments. Names are the original's where it has the command.
 
+mod profile;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_slap::InstanceState;
+
+pub(crate) use profile::{GraphFormat, Profile, Source};
 
 /// SlapOS Node and Master: builds Software Releases from source, deploys instances of them into
 /// unprivileged partitions, supervises and checks them.
@@ -64,6 +68,9 @@ pub(crate) enum Command {
     /// The instances
     #[command(subcommand)]
     Service(Service),
+    /// Look into a profile: dump, annotate, why, query, graph, lint
+    #[command(subcommand)]
+    Profile(Profile),
     /// Do another user's work for a node (started by it)
     #[command(hide = true)]
     Worker,
@@ -74,7 +81,7 @@ pub(crate) struct Up {
     /// Path or URL of the Software Release; without it, what was asked for before comes back
     pub(crate) software: Option<String>,
     /// Name of the instance [default: the profile's directory]
-    #[arg(long, requires = "software")]
+    #[arg(long, requires = "software", value_parser = instance_name)]
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) wish: Wish,
@@ -86,8 +93,8 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) port: Option<u16>,
     /// Processes that may build at once [default: the number of processors]
-    #[arg(short, long, default_value_t = 0)]
-    pub(crate) jobs: usize,
+    #[arg(short, long)]
+    pub(crate) jobs: Option<usize>,
 }
 
 /// What is wanted of an instance.
@@ -144,8 +151,8 @@ pub(crate) enum Node {
         #[arg(long, visible_alias = "only-sr", value_delimiter = ',')]
         only: Vec<String>,
         /// Processes that may build at once [default: the number of processors]
-        #[arg(short, long, default_value_t = 0)]
-        jobs: usize,
+        #[arg(short, long)]
+        jobs: Option<usize>,
     },
     /// Deploy, change, start and stop instances
     Instance {
@@ -229,6 +236,7 @@ pub(crate) struct Supply {
 #[derive(Debug, Args)]
 pub(crate) struct Request {
     /// Name of the instance
+    #[arg(value_parser = instance_name)]
     pub(crate) name: String,
     /// Path or URL of the Software Release
     pub(crate) software: String,
@@ -251,6 +259,19 @@ pub(crate) enum Service {
         /// The instance's name
         name: String,
     },
+}
+
+/// As long as the original's Master takes them.
+fn instance_name(text: &str) -> Result<String, String> {
+    const LONGEST: usize = 200;
+    match text {
+        "" => Err("an instance needs a name".to_owned()),
+        _ if text.chars().count() > LONGEST => {
+            Err(format!("it is longer than {LONGEST} characters"))
+        }
+        _ if text.contains(char::is_control) => Err("it has control characters".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -2,6 +2,7 @@
 
 mod client;
 mod node;
+mod profile;
 mod proxy;
 mod supervisor;
 mod up;
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
         Command::Supply(supply) => client::supply(global, supply),
         Command::Remove(supply) => client::remove(global, supply),
         Command::Request(request) => client::request(global, request),
+        Command::Profile(command) => profile::run(global, command),
         Command::Service(command) => client::service(global, command),
     }
 }

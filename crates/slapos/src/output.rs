@@ -62,13 +62,18 @@ pub(crate) fn describe(error: &NodeError, colour: bool) -> String {
     format!("{red}error{off}: {}", body(error, colour))
 }
 
+/// `text` without what a terminal would obey: it may come from builds and instances.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
 /// The same without the word at its start.
 fn body(error: &NodeError, colour: bool) -> String {
     let (cyan, off) = if colour { ("\x1b[36m", "\x1b[0m") } else { ("", "") };
-    let mut text = format!("{error}\n");
+    let mut text = format!("{}\n", plain(&error.to_string()));
     if let Some(detail) = error.detail_text() {
         for line in detail.lines() {
-            text.push_str(&format!("  {line}\n"));
+            text.push_str(&format!("  {}\n", plain(line)));
         }
     }
     if let Some(hint) = error.hint_text() {

@@ -7,8 +7,6 @@
     reason = "tests arrange files and processes directly"
 )]
 
-use std::path::Path;
-
 use slapos_testkit::{TestNode, wait_for};
 
 fn node_with_service() -> (TestNode, String) {
@@ -97,7 +95,7 @@ fn services_that_die_are_started_again_and_never_twice() {
         node.pids().get("sleeper-on-watch").copied().filter(|pid| *pid != 0 && *pid != first)
     });
     kill(i64::from(node.supervisor_pid()));
-    node.ok(&["node", "status"]);
+    node.ok(&["node", "instance"]);
     assert_eq!(node.pids()["sleeper-on-watch"], second, "adopted, not started again");
     kill(second);
     wait_for("an adopted service to be restarted", 30, || {
@@ -126,9 +124,11 @@ fn the_master_keeps_everything_when_killed() {
 fn without_its_master_a_node_keeps_its_services() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile]);
+    let service = node.pids()["sleeper-on-watch"];
     node.ok(&["node", "stop", "slapproxy:slapproxy"]);
     kill(i64::from(node.supervisor_pid()));
     let run = node.fails(3, &["node", "instance"]);
+    assert_eq!(node.pids()["sleeper-on-watch"], service);
     assert!(run.told().contains("does not answer"), "{}", run.err);
 }
 
@@ -139,7 +139,7 @@ fn a_killed_instance_run_is_taken_up_again() {
     // A part that takes its time, to be killed in.
     let slow = node.tree.write(
         "software/service/instance.cfg.in",
-        "[buildout]\nparts = slow\n[slow]\nrecipe = plone.recipe.command\ncommand = touch $${buildout:directory}/begun; sleep 600\n",
+        "[buildout]\nparts = slow\n[slow]\nrecipe = plone.recipe.command\ncommand = touch $${buildout:directory}/begun; while test -e $${buildout:directory}/begun; do sleep 0.1; done\n",
     );
     node.ok(&["node", "software", "--all"]);
     let mut child = node.start(&["node", "instance"]);
@@ -155,25 +155,106 @@ fn a_killed_instance_run_is_taken_up_again() {
 }
 
 #[test]
+fn a_run_killed_before_it_told_the_supervisor_is_made_good() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    let service = node.pids()["sleeper-on-watch"];
+    // What such a run leaves behind: the definition is gone, the service runs on.
+    let definition = node.root().join("instance/etc/supervisord.conf.d/slappart0.conf");
+    let text = std::fs::read(&definition).unwrap();
+    std::fs::remove_file(&definition).unwrap();
+    node.ok(&["request", "service", &profile, "--state", "stopped"]);
+    node.ok(&["node", "instance"]);
+    assert!(!running(service), "told stopped, and it runs");
+    // And the other way round: defined, and never started.
+    std::fs::write(&definition, text).unwrap();
+    node.ok(&["request", "service", &profile, "--state", "started"]);
+    node.ok(&["node", "instance"]);
+    assert!(running(node.pids()["sleeper-on-watch"]));
+}
+
+#[test]
+fn a_failed_rebuild_is_not_taken_for_whole() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    let text = std::fs::read_to_string(&profile).unwrap();
+    let broken =
+        "\n[broken]\nrecipe = plone.recipe.command\ncommand = false\nstop-on-error = true\n";
+    std::fs::write(&profile, text.replace("parts = instance", "parts = broken instance") + broken)
+        .unwrap();
+    node.fails(1, &["node", "software", "--all"]);
+    let plan = node.ok(&["node", "software", "--dry-run"]).told();
+    assert!(plan.contains("build: its build did not end"), "{plan}");
+    std::fs::write(&profile, text).unwrap();
+    node.ok(&["node", "software"]);
+    let plan = node.ok(&["node", "software", "--dry-run"]).told();
+    assert!(plan.contains("nothing: it is built and frozen"), "{plan}");
+}
+
+#[test]
+fn down_lasts_until_up() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    let before = node.pids()["sleeper-on-watch"];
+    node.ok(&["down"]);
+    assert!(!running(before));
+    // Neither cron nor looking brings anything back.
+    for command in ["software", "instance", "report"] {
+        let run = node.ok(&["node", command]);
+        assert!(run.err.contains("`slapos up` brings it back"), "{}", run.err);
+    }
+    node.fails(1, &["node", "status"]);
+    node.ok(&["up"]);
+    assert!(running(node.pids()["sleeper-on-watch"]));
+}
+
+#[test]
+fn nobody_of_a_destroyed_instance_lives_on() {
+    if !slapos_testkit::is_root() {
+        slapos_testkit::skipped("nobody_of_a_destroyed_instance_lives_on", "needs root");
+        return;
+    }
+    let (node, profile) = node_with_service();
+    let instance = node.tree.root().join("software/service/instance.cfg.in");
+    let text = std::fs::read_to_string(&instance).unwrap();
+    let runaway =
+        "setsid env -i sleep 86400 > /dev/null 2>&1 & echo $! > $${directory:srv}/runaway; test -e";
+    std::fs::write(&instance, text.replace("command = test -e", &format!("command = {runaway}")))
+        .unwrap();
+    node.ok(&["up", &profile]);
+    let runaway = std::fs::read_to_string(node.partition(0).join("srv/runaway")).unwrap();
+    let runaway: i64 = runaway.trim().parse().unwrap();
+    assert!(running(runaway));
+    node.ok(&["destroy", "service"]);
+    wait_for("the runaway to be ended", 10, || (!running(runaway)).then_some(()));
+}
+
+#[test]
 fn a_second_run_is_turned_away() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile]);
     let instance = node.tree.root().join("software/service/instance.cfg.in");
-    std::fs::write(instance, "[buildout]\nparts = slow\n[slow]\nrecipe = plone.recipe.command\ncommand = touch $${buildout:directory}/begun; sleep 600\n").unwrap();
+    std::fs::write(instance, "[buildout]\nparts = slow\n[slow]\nrecipe = plone.recipe.command\ncommand = touch $${buildout:directory}/begun; while test -e $${buildout:directory}/begun; do sleep 0.1; done\n").unwrap();
     node.ok(&["node", "software", "--all"]);
     let mut child = node.start(&["up", &profile]);
     let begun = node.partition(0).join("begun");
     wait_for("the first run to be at work", 30, || begun.exists().then_some(()));
     let second = node.fails(10, &["up", &profile]);
-    assert!(second.err.contains("another `slapos up` is running"), "{}", second.err);
+    assert!(
+        second.err.contains("another `slapos up, down or destroy` is running"),
+        "{}",
+        second.err
+    );
     let second = node.fails(10, &["node", "instance"]);
     assert!(second.err.contains("another `slapos node instance` is running"), "{}", second.err);
     kill(i64::from(child.id()));
     child.wait().unwrap();
 }
 
+/// A zombie does not run.
 fn running(pid: i64) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
 
 fn kill(pid: i64) {

@@ -1,9 +1,11 @@
 //! `slapos.recipe.cmmi`: configure, make, make install.
 //!
 //! Source (exactly one of `url` and `path`):
-//! - `url`, `alternate-url`, `md5sum`, `sha256sum`: an archive, see [`crate::common::source`];
-//!   `strip-top-level-dir`: as for `download-unpacked`, default `false`;
-//! - `path`: an existing source directory, used in place.
+//! - `url`, `alternate-url`, `md5sum`, `sha256sum`, `allow-unverified`: an archive, see
+//!   [`crate::common::source`]; one of this machine needs no digest and is made again when its
+//!   content changes; `strip-top-level-dir`: as for `download-unpacked`, default `false`;
+//! - `path`: an existing source directory, used in place; a change in it is not noticed, as the
+//!   build itself writes there.
 //!
 //! Place:
 //! - `shared`: `true` puts the part among the shared parts;
@@ -13,7 +15,7 @@
 //!
 //! Commands, all text of `/bin/sh -e`, formatted with `%(option)s` (a percent sign is `%%`):
 //! - `environment`: see [`crate::common::environment`];
-//! - `patches`: white-space list of `url[#md5]`, applied with `patch-binary` (`patch`) and
+//! - `patches`: white-space list of `url[#md5]` (digests as for `url`), applied with `patch-binary` (`patch`) and
 //!   `patch-options` (`-p0`);
 //! - `configure-command` (`./configure`), `configure-options`; `--prefix="<prefix>"` is put first
 //!   unless one of them says otherwise;
@@ -35,7 +37,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
 use slapos_sources::archive::Strip;
-use slapos_sources::{Digest, Fetcher, Source, SourceUrl};
+use slapos_sources::{Digest, Fetcher, Source};
 
 use crate::common::environment::Environment;
 use crate::common::{self, source};
@@ -85,6 +87,12 @@ impl Recipe for Cmmi {
         // A section of variables must be known before the hash of a shared part is made.
         let environment = Environment::of_part(init)?;
         let patches = patches(init)?;
+        if let Origin::Archive { source, .. } = &origin {
+            source::declare_local(init, source, &self.fetcher);
+        }
+        for patch in &patches {
+            source::declare_local(init, patch, &self.fetcher);
+        }
         let keep = common::boolean(init, "keep-compile-dir", false)?
             || init.option("buildout", "keep-compile-dir").is_ok_and(|keep| keep == "true");
         let given = init.get("location").map(str::to_owned);
@@ -115,10 +123,6 @@ fn origin(init: &PartInit<'_>) -> Result<Origin, ProfileError> {
     match (init.get("url"), init.get("path")) {
         (Some(_), None) => {
             let source = Box::new(source::of_part(init)?);
-            if source.digest.is_none() && !matches!(source.primary, SourceUrl::File(_)) {
-                let help = Some("add `sha256sum = ...`");
-                return Err(init.error("url", "what is compiled needs a digest", help));
-            }
             Ok(Origin::Archive { source, strip: download_unpacked::strip(init, Strip::Never)? })
         }
         (None, Some(path)) => Ok(Origin::Directory(common::path(init, path))),
@@ -141,13 +145,13 @@ fn patches(init: &mut PartInit<'_>) -> Result<Vec<Source>, ProfileError> {
             Some((url, digest)) => (url, Some(digest)),
             None => (patch, None),
         };
-        let mut source = source::place(init, "patches", url)?.allow_unverified();
+        let mut source = source::place(init, "patches", url)?;
         if let Some(text) = digest.filter(|text| !text.is_empty()) {
             let parsed = text.parse::<Digest>();
             let parsed = parsed.map_err(|error| init.error("patches", &error.to_string(), None))?;
             source = source.with_digest(parsed);
         }
-        patches.push(source);
+        patches.push(source::verifiable(init, "patches", source)?);
     }
     Ok(patches)
 }

@@ -1,5 +1,7 @@
 //! What several recipes do in the same way: booleans, modes, environments, files.
 
+pub(crate) mod calendar;
+pub(crate) mod draw;
 pub(crate) mod environment;
 pub(crate) mod literal;
 pub(crate) mod percent;
@@ -9,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use slapos_engine::{PartError, PartInit, ProfileError};
+use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError};
 
 pub(crate) use literal::Literal;
 
@@ -28,6 +30,60 @@ pub(crate) fn boolean(
             &format!("`{option}` must be `true` or `false`, not `{other}`"),
             None,
         )),
+    }
+}
+
+/// Whether a text says yes, as the original reads most of its booleans.
+pub(crate) fn is_true(text: &str) -> bool {
+    ["y", "yes", "1", "true"].contains(&text.to_ascii_lowercase().as_str())
+}
+
+/// The text of a file that `option` names, unless there is none.
+pub(crate) fn read_if_there(
+    init: &PartInit<'_>,
+    option: &str,
+    path: &Path,
+) -> Result<Option<String>, ProfileError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let message = format!("cannot read {}: {error}", path.display());
+            Err(init.error(option, &message, None))
+        }
+    }
+}
+
+/// A part that only has options.
+pub(crate) struct OptionsOnly;
+
+impl Part for OptionsOnly {
+    fn install(&self, _cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
+        Ok(Vec::new())
+    }
+
+    fn is_trivial(&self) -> bool {
+        true
+    }
+}
+
+/// Whole small files, each with its content and mode, that are replaced in place.
+pub(crate) struct Files(pub(crate) Vec<(PathBuf, String, u32)>);
+
+impl Part for Files {
+    fn claims(&self) -> Vec<PathBuf> {
+        self.0.iter().map(|(path, _, _)| path.clone()).collect()
+    }
+
+    fn install(&self, _cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
+        for (path, content, mode) in &self.0 {
+            write_file(path, content.as_bytes(), *mode)?;
+        }
+        Ok(self.claims())
+    }
+
+    fn is_trivial(&self) -> bool {
+        true
     }
 }
 

@@ -4,8 +4,14 @@
 //! - `url`: an absolute path, `file:`, `http(s):` or a registry scheme (`debian:`, `pypi:`,
 //!   `crate:`, `npm:`);
 //! - `md5sum`, `sha256sum`: hexadecimal digest of the bytes; if both are given, SHA-256 decides;
-//! - `alternate-url`: lines `URL` or `URL#sha256=HEX`, asked in order when `url` fails.
+//! - `alternate-url`: lines `URL` or `URL#sha256=HEX`, asked in order when `url` fails;
+//! - `allow-unverified`: `true` takes whatever `http(s)` answers where there is no digest; never
+//!   for a shared part. Otherwise what comes over the network needs a digest.
+//!
+//! When the run is offline (`[buildout] offline = true`), only the download cache and files of
+//! this machine are used.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use slapos_engine::{PartContext, PartError, PartInit, ProfileError};
@@ -13,7 +19,10 @@ use slapos_sources::{
     Alternate, Digest, FetchError, Fetched, Fetcher, Progress, Source, SourceUrl,
 };
 
-/// The source that the options of a part name; nothing is asked yet.
+use crate::common;
+
+/// The source that the options of a part name, with a digest wherever it needs one; nothing is
+/// asked yet.
 pub(crate) fn of_part(init: &PartInit<'_>) -> Result<Source, ProfileError> {
     let url = init.require("url")?;
     let mut source = place(init, "url", &url)?;
@@ -26,7 +35,44 @@ pub(crate) fn of_part(init: &PartInit<'_>) -> Result<Source, ProfileError> {
             })?;
         source.alternates.push(alternate);
     }
-    Ok(source)
+    verifiable(init, "url", source)
+}
+
+/// `source`, named by `option`, unless its bytes would come over the network with nothing to
+/// verify them by, and the part does not allow that.
+pub(crate) fn verifiable(
+    init: &PartInit<'_>,
+    option: &str,
+    source: Source,
+) -> Result<Source, ProfileError> {
+    let is_fixed = |url: &SourceUrl, digest: Option<&Digest>| {
+        digest.or(source.digest.as_ref()).is_some() || matches!(url, SourceUrl::File(_))
+    };
+    let (option, place) = if !is_fixed(&source.primary, None) {
+        (option, &source.primary)
+    } else {
+        let mut others = source.alternates.iter();
+        match others.find(|other| !is_fixed(&other.url, other.digest.as_ref())) {
+            Some(other) => ("alternate-url", &other.url),
+            None => return Ok(source),
+        }
+    };
+    let allowed = common::boolean(init, "allow-unverified", false)?;
+    let shared = init.get("shared") == Some("true");
+    if allowed && !shared && matches!(place, SourceUrl::Http(_)) {
+        return Ok(source.allow_unverified());
+    }
+    let message = "what comes over the network needs a digest, so that it can be verified";
+    let or_else = match place {
+        SourceUrl::Http(_) if shared => "; a shared part cannot do without",
+        SourceUrl::Http(_) => ", or `allow-unverified = true` to take whatever the server sends",
+        _ => "",
+    };
+    let help = match option {
+        "patches" | "alternate-url" => format!("add `#sha256=HEX` to the URL{or_else}"),
+        _ => format!("add `sha256sum = HEX` or `md5sum = HEX`{or_else}"),
+    };
+    Err(init.error_at_word(option, &place.to_string(), message, Some(&help)))
 }
 
 /// The digest that the options of a part ask for.
@@ -59,14 +105,32 @@ pub(crate) fn place(init: &PartInit<'_>, option: &str, text: &str) -> Result<Sou
     })
 }
 
-/// Declares the content of a local file that no digest fixes, so that a change of it is seen.
+/// Declares the content of local files that no digest fixes, so that a change of it is seen. To be
+/// called before [`PartInit::shared_location`], whose hash covers what was declared.
 pub(crate) fn declare_local(init: &mut PartInit<'_>, source: &Source, fetcher: &Fetcher) {
-    if let (SourceUrl::File(path), None) = (&source.primary, &source.digest)
-        && !init.is_made_by_reference(path)
-        && let Ok(bytes) = fetcher.config().local.read(path)
-    {
-        let digest = Digest::sha256_of(&bytes).to_string();
-        init.add_input(&path.to_string_lossy(), &digest);
+    let others = source.alternates.iter().map(|other| (&other.url, other.digest));
+    for (url, digest) in std::iter::once((&source.primary, None)).chain(others) {
+        if let (SourceUrl::File(path), None) = (url, digest.or(source.digest))
+            && !init.is_made_by_reference(path)
+            && let Ok(digest) = fetcher.config().local.open(path).and_then(sha256_of)
+        {
+            init.add_input(&path.to_string_lossy(), &digest.to_string());
+        }
+    }
+}
+
+/// The digest of a file that may be too large for memory.
+fn sha256_of(mut file: std::fs::File) -> std::io::Result<Digest> {
+    use sha2::Digest as _;
+    let mut hash = sha2::Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(Digest::Sha256(hash.finalize().into())),
+            Ok(read) => hash.update(&buffer[..read]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -76,7 +140,7 @@ pub(crate) fn fetch(
     source: &Source,
     cx: &PartContext<'_>,
 ) -> Result<Fetched, PartError> {
-    fetcher.fetch(source, &Relay(cx)).map_err(|error| match error {
+    fetcher.fetch_as(source, cx.offline(), &Relay(cx)).map_err(|error| match error {
         FetchError::Cancelled => PartError::cancelled(),
         other => PartError::new(other.to_string()),
     })
@@ -111,8 +175,9 @@ impl TextFile {
         fetcher: &Fetcher,
     ) -> Result<Self, ProfileError> {
         let url = init.require(option)?;
-        let mut source = place(init, option, &url)?.allow_unverified();
+        let mut source = place(init, option, &url)?;
         source.digest = digest(init)?.or(source.digest);
+        let source = verifiable(init, option, source)?;
         let name = match &source.primary {
             SourceUrl::File(path) => path.display().to_string(),
             other => other.to_string(),
@@ -122,7 +187,7 @@ impl TextFile {
         if later || source.digest.is_some() {
             return Ok(Self { name, source, text: None });
         }
-        let text = read(fetcher, &source, &slapos_sources::Silent)
+        let text = read(fetcher, &source, init.offline(), &slapos_sources::Silent)
             .map_err(|message| init.error(option, &message, None))?;
         init.add_input(&name, &Digest::sha256_of(text.as_bytes()).to_string());
         Ok(Self { name, source, text: Some(text) })
@@ -136,7 +201,7 @@ impl TextFile {
     ) -> Result<String, ProfileError> {
         match &self.text {
             Some(text) => Ok(text.clone()),
-            None => read(fetcher, &self.source, &slapos_sources::Silent)
+            None => read(fetcher, &self.source, init.offline(), &slapos_sources::Silent)
                 .map_err(|message| init.error("url", &message, None)),
         }
     }
@@ -149,13 +214,18 @@ impl TextFile {
     ) -> Result<String, PartError> {
         match &self.text {
             Some(text) => Ok(text.clone()),
-            None => read(fetcher, &self.source, &Relay(cx)).map_err(PartError::new),
+            None => read(fetcher, &self.source, cx.offline(), &Relay(cx)).map_err(PartError::new),
         }
     }
 }
 
 /// Local files are read in place: a template need not go through the cache of downloads.
-fn read(fetcher: &Fetcher, source: &Source, progress: &dyn Progress) -> Result<String, String> {
+fn read(
+    fetcher: &Fetcher,
+    source: &Source,
+    offline: bool,
+    progress: &dyn Progress,
+) -> Result<String, String> {
     let bytes = match &source.primary {
         SourceUrl::File(path) => {
             let bytes = fetcher.config().local.read(path).map_err(|error| cannot(path, &error))?;
@@ -165,7 +235,8 @@ fn read(fetcher: &Fetcher, source: &Source, progress: &dyn Progress) -> Result<S
             bytes
         }
         _ => {
-            let fetched = fetcher.fetch(source, progress).map_err(|error| error.to_string())?;
+            let fetched = fetcher.fetch_as(source, offline, progress);
+            let fetched = fetched.map_err(|error| error.to_string())?;
             std::fs::read(&fetched.path).map_err(|error| cannot(&fetched.path, &error))?
         }
     };

@@ -6,7 +6,8 @@
 //! - `output` (old name `rendered`): the file to write; its directories are created;
 //! - `mode`: octal mode of the file; default 0666, or 0777 for a script (`#!`) whose interpreter
 //!   can be executed, both less the umask;
-//! - `md5sum`, `sha256sum`: digest that the content of `url` must have;
+//! - `md5sum`, `sha256sum`: digest that the content of `url` must have; needed over the network,
+//!   unless `allow-unverified` is `true`;
 //! - `context`: lines `type name expression` that define what the template may use:
 //!   `key` (an option, `section:option`), `section` (all options of one), `raw` (the rest of the
 //!   line), `json` (the same, as JSON), `jsonkey` (the JSON in an option). `import` needs Python;

@@ -23,11 +23,11 @@ install: all
 \tcp answer $(prefix)/bin/answer
 ";
 
-const SOURCE: &str =
+pub(super) const SOURCE: &str =
     "#include <stdio.h>\nint main(void) { printf(\"%d\\n\", ANSWER); return 0; }\n";
 
 /// Packs a source tree as upstream would; returns the archive's path.
-fn archive(yard: &Yard, source: &str) -> PathBuf {
+pub(super) fn archive(yard: &Yard, source: &str) -> PathBuf {
     let tree = yard.root.path().join("answer-1.0");
     std::fs::create_dir_all(&tree).unwrap();
     for (name, content) in
@@ -56,7 +56,7 @@ fn profile(file: &Path, more: &str) -> String {
     )
 }
 
-fn answer(program: &Path) -> String {
+pub(super) fn answer(program: &Path) -> String {
     String::from_utf8(Command::new(program).output().unwrap().stdout).unwrap()
 }
 

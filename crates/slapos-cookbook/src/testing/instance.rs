@@ -208,3 +208,58 @@ fn wrappers_that_need_python_are_refused() {
     insta::assert_snapshot!(yard.error(&format!("{wrapper}pidfile = /x\n")), @"ROOT/build/test.cfg:8: `pidfile` needs the Python host, which this version does not have");
     insta::assert_snapshot!(yard.error(&wrapper.replace("b'", "b")), @"ROOT/build/test.cfg:6: `command-line` is empty or has a quote without its partner");
 }
+
+#[test]
+fn early_values_are_drawn_once_and_kept_by_the_master() {
+    let mut yard = Yard::instance();
+    let profile = "\
+[buildout]
+parts = publish conf
+
+[early]
+recipe = slapos.cookbook:publish-early
+-init =
+  passwd gen:passwd
+  number random:value
+  forced gen:bytes
+forced = z
+
+[gen]
+recipe = slapos.cookbook:generate.password
+storage-path =
+
+[random]
+recipe = slapos.cookbook:random.integer
+minimum = 1
+maximum = 1000000000
+
+[conf]
+recipe = slapos.recipe.template
+output = ${buildout:directory}/conf
+inline = ${early:passwd} ${early:number} ${early:forced}
+
+[publish]
+recipe = slapos.cookbook:publish.serialised
+-extends = early
+";
+    let published = yard.deploy(profile).unwrap();
+    let conf = yard.read("conf");
+    let words: Vec<&str> = conf.split(' ').collect();
+    assert_eq!((words[0].len(), words[2]), (16, "z"));
+    let whole = format!(r#"{{"forced": "z", "number": "{}", "passwd": "{}"}}"#, words[1], words[0]);
+    let early = whole.replace("\"forced\": \"z\", ", "");
+    let texts: Vec<&str> = published.iter().map(|connection| connection["_"].as_str()).collect();
+    assert_eq!(texts, [early.as_str(), whole.as_str()]);
+    assert!(!yard.read(".slapos/installed.json").contains(words[0]));
+
+    yard.partition.as_mut().unwrap().connection = published[1].clone();
+    let plan = yard.plan(profile).unwrap();
+    assert!(plan.is_noop(), "{plan}");
+    assert_eq!(yard.read("conf"), conf);
+
+    let direct = profile.replace("${early:passwd}", "${gen:passwd}");
+    let BuildError::Profile(error) = yard.run(&direct).unwrap_err() else { panic!() };
+    insta::assert_snapshot!(error.help().unwrap(), @"part `early` took it: refer to ${early:passwd}");
+    let before = profile.replace("parts = publish", "parts = gen publish");
+    insta::assert_snapshot!(yard.error(&before), @"ROOT/build/test.cfg:7: [gen] was initialised before its published values were known");
+}

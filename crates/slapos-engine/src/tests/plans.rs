@@ -139,3 +139,17 @@ content = ${a:output}
     yard.run(circle).unwrap();
     assert!(yard.plan(circle).unwrap().is_noop());
 }
+
+#[test]
+fn a_plan_of_an_instance_shows_no_values() {
+    let mut yard = Yard::new();
+    yard.run(TWO).unwrap();
+    yard.hide_values = true;
+    let changed = TWO.replace("= one", "= hunter2").replace("output = out", "output = out\nx = y");
+    let plan = yard.plan(&changed).unwrap();
+    insta::assert_snapshot!(plan, @r"
+    install a: refers to values, which changed; option `command` changed at software.cfg:9
+    install b: refers to a, which changed; option `x` changed at software.cfg:14
+    ");
+    assert!(!format!("{plan:?}").contains("hunter2"));
+}

@@ -235,3 +235,107 @@ fn a_stopped_run_ends_its_commands_and_goes_on_next_time() {
     install b: interrupted last time
     ");
 }
+
+/// A command that, the first time, waits beside a writer that has left its session; what it wrote
+/// to is the part's own directory. Later it refuses to work while the writer lives.
+const LEAVES_A_WRITER: &str = "
+  if test -e $ROOT/writer
+  then
+    if grep -q SLAPOS_BUILD_ID /proc/$(cat $ROOT/writer)/environ; then exit 9; fi
+    touch whole
+  else
+    setsid sh -c 'while :; do echo x >> f; sleep 0.01; done' > /dev/null 2>&1 &
+    echo $! > $ROOT/new; mv $ROOT/new $ROOT/writer
+    kill -9 $$
+  fi
+";
+
+fn is_running(pid: &str) -> bool {
+    let pid: u32 = pid.trim().parse().unwrap();
+    let start = slapos_sys::process::start_time(pid);
+    start.is_some_and(|start| slapos_sys::process::alive(pid, start))
+}
+
+#[test]
+fn what_an_interrupted_run_left_running_is_ended_before_its_place_is_cleaned() {
+    for more in ["", "shared = true\n"] {
+        let yard = Yard::new();
+        let profile = format!(
+            "[buildout]\nparts = a\nshared-part-list = ${{:directory}}/shared\n\
+             [a]\nrecipe = toys:shell\n{more}command ={LEAVES_A_WRITER}"
+        );
+        yard.run(&profile).unwrap_err();
+        let writer = read(yard.path("writer"));
+        assert!(is_running(&writer), "the test is no test");
+        let (events, result) = yard.watch(&profile);
+        result.unwrap();
+        assert!(!is_running(&writer));
+        assert!(events.iter().any(|event| event.ends_with("an earlier run left behind")));
+    }
+}
+
+#[test]
+fn what_a_part_left_running_is_ended_before_the_part_is_removed() {
+    let yard = Yard::new();
+    yard.run(&format!(
+        "[buildout]\nparts = a\n[a]\nrecipe = toys:shell\ncommand ={LEAVES_A_WRITER}"
+    ))
+    .unwrap_err();
+    let writer = read(yard.path("writer"));
+    yard.run("[buildout]\nparts =\n").unwrap();
+    assert!(!is_running(&writer) && !yard.path("parts/a").exists());
+}
+
+#[test]
+fn a_trivial_part_that_is_made_again_is_not_taken_for_whole_when_the_run_is_killed() {
+    let yard = Yard::new();
+    yard.run(FILES).unwrap();
+    let changed = FILES.replace("content = 1", "content = 2");
+    let mut buildout = yard.buildout(&changed);
+    let plan = buildout.plan().unwrap();
+    let path = yard.settings().ledger_path();
+    let seen = Mutex::new(String::new());
+    let note = |event: &Event| {
+        if matches!(event, Event::PartFinished { .. }) {
+            *seen.lock().unwrap() = read(&path);
+        }
+    };
+    buildout.execute(&plan, &note).unwrap();
+    assert_eq!(read(yard.path("a")), "2");
+    // As a run leaves it that is killed before it saves; then the profile is changed back.
+    std::fs::write(&path, seen.into_inner().unwrap()).unwrap();
+    insta::assert_snapshot!(yard.plan_text(FILES), @r"
+    install a: interrupted last time
+    1 part is kept
+    ");
+    yard.run(FILES).unwrap();
+    assert_eq!(read(yard.path("a")), "1");
+}
+
+#[test]
+fn a_stopped_run_ends_all_that_its_parts_have_started() {
+    let yard = Yard::with_jobs(2);
+    let part = |name: &str| {
+        format!(
+            "[{name}]\nrecipe = toys:shell\ncommand =\n  setsid sleep 1000 > /dev/null 2>&1 &\n  \
+             echo $! > $ROOT/new-{name}; mv $ROOT/new-{name} $ROOT/{name}; sleep 1000\n"
+        )
+    };
+    let profile = format!("[buildout]\nparts = a b c\n{}{}{}", part("a"), part("b"), part("c"));
+    let mut buildout = yard.buildout(&profile);
+    let plan = buildout.plan().unwrap();
+    let cancellation = buildout.settings().cancellation.clone();
+    let (up, started) = ([yard.path("a"), yard.path("b")], std::time::Instant::now());
+    let stopper = std::thread::spawn(move || {
+        while !up.iter().all(|path| path.exists()) && started.elapsed().as_secs() < 60 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        cancellation.cancel();
+        cancellation.cancel();
+    });
+    let error = buildout.execute(&plan, &crate::NoObserver).unwrap_err();
+    stopper.join().unwrap();
+    assert!(matches!(error, BuildError::Cancelled), "{error}");
+    assert!(!is_running(&read(yard.path("a"))) && !is_running(&read(yard.path("b"))));
+    assert!(!yard.path("c").exists());
+}

@@ -97,3 +97,44 @@ fn a_failed_shared_part_leaves_nothing_that_looks_whole() {
     let place = only_entry(&shared.path().join("lib"));
     assert!(place.join(".building").exists() && !place.join(".buildout-shared.json").exists());
 }
+
+#[test]
+fn a_whole_part_whose_builder_was_killed_before_the_end_becomes_read_only() {
+    let shared = tempfile::tempdir().unwrap();
+    let text = profile(shared.path(), "one");
+    Yard::new().run(&text).unwrap();
+    let place = only_entry(&shared.path().join("lib"));
+    slapos_sys::fs::set_mode(&place, 0o755).unwrap();
+    Yard::new().run(&text).unwrap();
+    assert_eq!(std::fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o555);
+    assert_eq!(built(shared.path()), 1);
+}
+
+#[test]
+fn the_content_is_read_only_before_the_seal_says_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let part = crate::shared::SharedPart::find(&[dir.path().into()], "x", "{}".into()).unwrap();
+    std::fs::create_dir_all(part.location.join("sub")).unwrap();
+    std::fs::write(part.location.join("sub/file"), "").unwrap();
+    // A directory in the place of the seal: sealing goes as far as it can, and fails there.
+    std::fs::create_dir_all(part.location.join(".buildout-shared.json/in-the-way")).unwrap();
+    assert!(part.seal().is_err());
+    let mode = |path: &str| {
+        let meta = std::fs::metadata(part.location.join(path)).unwrap();
+        meta.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("sub/file") & 0o222, 0);
+    assert_eq!(mode("sub") & 0o222, 0);
+    assert_ne!(mode("") & 0o200, 0);
+}
+
+#[test]
+fn a_plan_makes_no_directory_of_shared_parts() {
+    let yard = Yard::new();
+    let shared = yard.path("not/yet");
+    yard.plan(&profile(&shared, "one")).unwrap();
+    assert!(!yard.path("not").exists());
+    std::fs::create_dir_all(&shared).unwrap();
+    yard.run(&profile(&shared, "one")).unwrap();
+    assert_eq!(built(&shared), 1);
+}

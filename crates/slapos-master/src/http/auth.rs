@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 
 use super::{ApiError, App};
+use crate::connections::Guest;
 
 /// The digest of a token. Comparing digests takes the same time for every wrong token, and the
 /// token itself is not kept.
@@ -26,7 +27,7 @@ impl TokenDigest {
     }
 }
 
-/// Lets a request through if it has the token.
+/// Lets a request through if it has the token, and its connection stay.
 pub(crate) async fn require_token(
     State(app): State<Arc<App>>,
     request: Request,
@@ -40,7 +41,12 @@ pub(crate) async fn require_token(
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
     let reason = match presented {
-        Some(token) if app.token.matches(token) => return next.run(request).await,
+        Some(token) if app.token.matches(token) => {
+            if let Some(ConnectInfo(guest)) = request.extensions().get::<ConnectInfo<Guest>>() {
+                guest.welcome();
+            }
+            return next.run(request).await;
+        }
         Some(_) => "the token is not this Master's",
         None => "this Master wants its token, as the header `Authorization: Bearer TOKEN`",
     };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use axum::extract::{Form, FromRequest, Request};
 use axum::response::IntoResponse as _;
+use slapos_slap::convert::partition_id;
 use slapos_slap::marshal::is_xml;
 use slapos_slap::{ComputerId, PartitionId, SoftwareUrl};
 
@@ -69,7 +70,7 @@ impl Params {
     }
 
     pub(super) fn partition(&self) -> Result<PartitionId, ApiError> {
-        self.require("computer_partition_id").map(PartitionId::new)
+        Ok(partition_id(self.require("computer_partition_id")?)?)
     }
 
     pub(super) fn software(&self) -> Result<SoftwareUrl, ApiError> {

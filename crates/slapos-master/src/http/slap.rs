@@ -12,7 +12,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use slapos_slap::convert::{
-    answer_to_value, computer_to_value, description_from_value, partition_to_value,
+    answer_to_value, computer_to_value, description_from_value, partition_id, partition_to_value,
     request_from_form, texts_from_value,
 };
 use slapos_slap::marshal::{dumps, loads};
@@ -20,6 +20,7 @@ use slapos_slap::{PartitionId, SoftwareState, Value};
 
 use super::params::Params;
 use super::{ApiError, App, hateoas, text, xml};
+use crate::error::StoreError;
 use crate::store::Freed;
 
 type Shared = State<Arc<App>>;
@@ -67,7 +68,7 @@ async fn computer_information(State(app): Shared, params: Params) -> Answer {
 
 async fn computer_partition(State(app): Shared, params: Params) -> Answer {
     let computer = params.require("computer_reference")?.into();
-    let partition = params.require("computer_partition_reference")?.into();
+    let partition = partition_id(params.require("computer_partition_reference")?)?;
     let partition = app.store.partition(&computer, &partition).await?;
     marshalled(&partition_to_value(&partition))
 }
@@ -125,14 +126,17 @@ async fn rename(State(app): Shared, params: Params) -> Answer {
 
 async fn destroyed(State(app): Shared, params: Params) -> Answer {
     let (computer, partition) = (params.computer()?, params.partition()?);
-    Ok(text(match app.store.destroyed(&computer, &partition).await? {
-        Freed::Yes => "OK".to_owned(),
-        Freed::Unknown => unknown_partition(computer.as_str(), &partition),
-        Freed::ChildrenFirst(children) => {
+    Ok(text(match app.store.destroyed(&computer, &partition).await {
+        Ok(Freed::Yes) => "OK".to_owned(),
+        Ok(Freed::Unknown) => unknown_partition(computer.as_str(), &partition),
+        Ok(Freed::ChildrenFirst(children)) => {
             let names: Vec<&str> = children.iter().map(PartitionId::as_str).collect();
             let names = names.join(", ");
             format!("Not destroying yet because this partition has child partitions: {names}")
         }
+        // Refusals of this route are texts with status 200, which clients compare with `OK`.
+        Err(StoreError::Conflict(reason)) => reason,
+        Err(error) => return Err(error.into()),
     }))
 }
 

@@ -11,6 +11,7 @@ use slapos_slap::{
 use slapos_sys::Secret;
 use tokio::sync::oneshot;
 
+use crate::connections::Limits;
 use crate::{Master, MasterConfig, MasterError};
 
 /// A Master that serves until it is dropped.
@@ -29,12 +30,15 @@ fn config(database: PathBuf, port: u16) -> MasterConfig {
         database,
         token: Secret::new("the token"),
         computer_id: "computer".into(),
-        local_software_release_root: "/".into(),
     }
 }
 
 impl Running {
     fn new() -> Running {
+        Running::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Running {
         let directory = tempfile::tempdir().unwrap();
         let database = directory.path().join("proxy.db");
         let (ready, bound) = std::sync::mpsc::channel();
@@ -42,7 +46,8 @@ impl Running {
         let config = config(database.clone(), 0);
         let thread = std::thread::spawn(move || {
             runtime().block_on(async move {
-                let master = Master::bind(config).await.unwrap();
+                let mut master = Master::bind(config).await.unwrap();
+                master.limits = limits;
                 ready.send(master.local_addr()).unwrap();
                 master.serve(async { drop(stopped.await) }).await.unwrap();
             });
@@ -176,6 +181,9 @@ fn children_bang_rename_and_errors() {
     let mut child = InstanceRequest::new("child", "s");
     child.requester = Some((home(), part(0)));
     client.request(&child).unwrap().unwrap();
+    let mut gone = InstanceRequest::new("root", "s");
+    gone.state = Some(InstanceState::Destroyed);
+    client.request(&gone).unwrap().unwrap();
     let reason = client.instance_destroyed(&home(), &part(0)).unwrap().unwrap();
     insta::assert_snapshot!(reason, @"Not destroying yet because this partition has child partitions: slappart1");
     let before = client.computer_partition(&home(), &part(1)).unwrap().timestamp;
@@ -191,6 +199,30 @@ fn children_bang_rename_and_errors() {
     assert_eq!(overview.instances[1].root_title, "new");
     assert_eq!(overview.instances[0].reported.as_ref().unwrap().state, "error");
     assert!(overview.partitions.iter().all(|partition| partition.busy));
+}
+
+#[test]
+fn what_is_wanted_again_is_kept_and_the_reporter_is_told() {
+    let (running, client) = Running::formatted(2);
+    client.request(&InstanceRequest::new("a", "s")).unwrap();
+    client.supply(&"s".into(), &home(), SoftwareState::Available).unwrap();
+    let reason = client.instance_destroyed(&home(), &part(0)).unwrap().unwrap();
+    insta::assert_snapshot!(reason, @"Not destroying because the instance a in partition slappart0 of computer is wanted started: request it as destroyed first");
+    let conflict = |error: SlapError| match error {
+        SlapError::Server { status: 409, body, .. } => body,
+        other => panic!("{other}"),
+    };
+    let software = client.software_destroyed(&"s".into(), &home()).unwrap_err();
+    insta::assert_snapshot!(conflict(software), @"the Software Release s is wanted available on computer, so it is not forgotten: supply it as destroyed first");
+    let smaller = client.load_computer_configuration(&description(0)).unwrap_err();
+    insta::assert_snapshot!(conflict(smaller), @"computer was not formatted anew: partitions that are in use are missing from its new list: slappart0 (instance a); destroy their instances first, or format with these partitions; nothing was changed");
+    let overview = client.overview().unwrap();
+    assert_eq!((overview.partitions.len(), overview.instances.len()), (2, 1));
+    let (status, _) = running.raw(
+        "GET /registerComputerPartition?computer_reference=computer&computer_partition_reference=../x HTTP/1.1",
+        "",
+    );
+    assert_eq!(status, 400);
 }
 
 #[test]
@@ -247,6 +279,53 @@ fn nothing_but_health_without_the_token() {
     assert!(answer.starts_with("HTTP/1.1 401"), "routes are not told apart: {answer}");
 }
 
+/// True when the other side has ended the connection; waits for it.
+fn is_ended(stream: &mut TcpStream) -> bool {
+    // A connection that is closed with something unread is reset.
+    matches!(stream.read(&mut [0; 16]), Ok(0) | Err(_))
+}
+
+#[test]
+fn idle_strangers_keep_nobody_out() {
+    let patient = std::time::Duration::from_secs(600);
+    let running = Running::with(Limits { connections: 4, stranger: patient, idle: patient });
+    let mut keeper = TcpStream::connect(running.address).unwrap();
+    let mut ask = || {
+        let head = "GET /getRunId HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer the token\r\n\r\n";
+        keeper.write_all(head.as_bytes()).unwrap();
+        let mut answer = [0; 1024];
+        let length = keeper.read(&mut answer).unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+    };
+    ask();
+    let mut strangers: Vec<TcpStream> =
+        (0..40).map(|_| TcpStream::connect(running.address).unwrap()).collect();
+    running.client().ping().unwrap();
+    assert!(is_ended(&mut strangers[0]), "the oldest has to go");
+    // Whoever had the token stays: its connection is still good.
+    ask();
+}
+
+#[test]
+fn a_stranger_has_little_time_however_slowly_it_talks() {
+    let stranger = std::time::Duration::from_millis(200);
+    let running = Running::with(Limits { stranger, ..Limits::default() });
+    let client = running.client();
+    client.ping().unwrap();
+    let mut silent = TcpStream::connect(running.address).unwrap();
+    let mut slow = TcpStream::connect(running.address).unwrap();
+    write!(slow, "GET /healthz HTTP/1.1\r\nHost: m\r\n").unwrap();
+    let mut said = 0;
+    // Each write gives the Master something to read; in the end there is nobody to write to.
+    while write!(slow, "X-{said}: a\r\n").is_ok() {
+        said += 1;
+        std::thread::sleep(stranger / 20);
+        assert!(said < 10_000, "it may talk for ever");
+    }
+    assert!(is_ended(&mut slow) && is_ended(&mut silent));
+    client.ping().unwrap();
+}
+
 #[test]
 fn malformed_requests_are_refused_with_a_reason() {
     let (running, client) = Running::formatted(1);
@@ -263,6 +342,7 @@ fn malformed_requests_are_refused_with_a_reason() {
     insta::assert_snapshot!(post("loadComputerConfigurationFromXML", "xml=<!DOCTYPE a>"), @"400 not well-formed XML at byte 12: a document type is not accepted");
     insta::assert_snapshot!(post("loadComputerConfigurationFromXML", "xml=<none/>"), @"400 a dictionary is expected");
     insta::assert_snapshot!(post("softwareInstanceRename", "computer_id=computer&computer_partition_id=x&new_name=y"), @"200 Unknown partition 'x' on 'computer'");
+    insta::assert_snapshot!(post("startedComputerPartition", "computer_id=computer&computer_partition_id=../x"), @r#"400 "../x" cannot name a partition: at most 64 letters, digits, `_`, `-` and `.`, and neither `-` nor `.` at the start"#);
     insta::assert_snapshot!(post("nowhere", ""), @"404 this Master has no /nowhere");
     assert_eq!(running.raw("GET /supplySupply HTTP/1.1", "").0, 405);
     assert_eq!(running.raw("GET /hateoas/?mode=search&query=x HTTP/1.1", "").0, 400);

@@ -9,15 +9,17 @@ use super::{Store, Tx, require_computer};
 use crate::error::StoreError;
 
 impl Store {
-    /// Takes over how a computer is formatted. Partitions that are no longer described are
-    /// forgotten with whatever was in them; described ones keep their instances.
+    /// Takes over how a computer is formatted. Free partitions that are no longer described are
+    /// forgotten; described ones keep their instances.
     ///
     /// # Errors
-    /// Only failures of the database.
+    /// [`StoreError::Conflict`] when a partition that is no longer described holds an instance;
+    /// nothing is changed then.
     pub async fn format(&self, description: &ComputerDescription) -> Result<(), StoreError> {
         let now = self.now();
         let computer = &description.reference;
         let mut tx = self.write().await?;
+        refuse_to_forget_instances(&mut tx, description).await?;
         sqlx::query(
             "INSERT INTO computer (reference, address, netmask, formatted_at) \
              VALUES ($1, $2, $3, $4) ON CONFLICT (reference) DO UPDATE \
@@ -70,7 +72,40 @@ impl Store {
     }
 }
 
-/// Deletes the partitions that are not described; what hangs on them goes with them.
+/// Requires that all instances of the computer live in described partitions.
+async fn refuse_to_forget_instances(
+    tx: &mut Tx,
+    description: &ComputerDescription,
+) -> Result<(), StoreError> {
+    let computer = &description.reference;
+    let busy = sqlx::query(
+        "SELECT p.reference, i.title FROM computer_partition p JOIN instance i \
+         ON i.computer = p.computer AND i.partition_reference = p.reference \
+         WHERE p.computer = $1 ORDER BY p.position",
+    )
+    .bind(computer.as_str())
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut lost = Vec::new();
+    for row in &busy {
+        let reference: String = row.try_get("reference")?;
+        if !description.partitions.iter().any(|kept| kept.reference.as_str() == reference) {
+            let title: String = row.try_get("title")?;
+            lost.push(format!("{reference} (instance {title})"));
+        }
+    }
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Conflict(format!(
+        "{computer} was not formatted anew: partitions that are in use are missing from its new \
+         list: {}; destroy their instances first, or format with these partitions; nothing was \
+         changed",
+        lost.join(", ")
+    )))
+}
+
+/// Deletes the partitions that are not described.
 async fn forget_partitions(
     tx: &mut Tx,
     description: &ComputerDescription,

@@ -117,7 +117,7 @@ impl Store {
     /// becomes free, except that the children of a root must go first.
     ///
     /// # Errors
-    /// Only failures of the database.
+    /// [`StoreError::Conflict`] when the instance is wanted (again): it is kept.
     pub async fn destroyed(
         &self,
         computer: &ComputerId,
@@ -133,6 +133,14 @@ impl Store {
             // Reported again, after an answer that was lost.
             return Ok(Freed::Yes);
         };
+        if instance.requested_state != InstanceState::Destroyed {
+            // Wanted again while its node was removing it, or never to be removed at all.
+            return Err(StoreError::Conflict(format!(
+                "Not destroying because the instance {} in partition {partition} of {computer} \
+                 is wanted {}: request it as destroyed first",
+                instance.title, instance.requested_state
+            )));
+        }
         let mut children = Vec::new();
         if instance.root.is_empty() {
             for member in tree(&mut tx, &instance.title).await? {

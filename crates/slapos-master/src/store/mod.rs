@@ -7,7 +7,6 @@ mod computers;
 mod information;
 mod instances;
 mod overview;
-mod rebase;
 mod reports;
 mod request;
 mod rows;

@@ -1,7 +1,8 @@
 //! What nodes report. A report never changes what is wanted.
 
-use slapos_slap::{ComputerId, PartitionId, SoftwareUrl};
+use slapos_slap::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 
+use super::rows::word;
 use super::{Store, require_computer, require_partition};
 use crate::error::StoreError;
 
@@ -39,16 +40,31 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a Software Release that is removed from its computer.
+    /// Forgets a Software Release that is removed from its computer. One that is not known is
+    /// forgotten already.
     ///
     /// # Errors
-    /// Only failures of the database.
+    /// [`StoreError::Conflict`] when it is wanted (again): it is kept, and its node builds it.
     pub async fn software_destroyed(
         &self,
         url: &SoftwareUrl,
         computer: &ComputerId,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
+        let wanted =
+            sqlx::query("SELECT requested_state FROM software WHERE computer = $1 AND url = $2")
+                .bind(computer.as_str())
+                .bind(url.as_str())
+                .fetch_optional(&mut *tx)
+                .await?;
+        let state: Option<SoftwareState> =
+            wanted.map(|row| word(&row, "requested_state")).transpose()?;
+        if let Some(state) = state.filter(|state| *state != SoftwareState::Destroyed) {
+            return Err(StoreError::Conflict(format!(
+                "the Software Release {url} is wanted {state} on {computer}, so it is not \
+                 forgotten: supply it as destroyed first"
+            )));
+        }
         sqlx::query("DELETE FROM software WHERE computer = $1 AND url = $2")
             .bind(computer.as_str())
             .bind(url.as_str())

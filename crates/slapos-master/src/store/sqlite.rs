@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use slapos_sys::clock::Clock;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
+use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 
 use crate::error::StoreError;
 
@@ -49,6 +49,16 @@ fn pool(connections: u32) -> AnyPoolOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        // SQLite itself ends the transaction when the disk is full, so that the rollback which
+        // follows fails and the connection counts as being in a transaction for ever. A new one
+        // takes its place. (A dropped transaction is rolled back before its connection returns.)
+        .before_acquire(|connection, _| {
+            let usable = !connection.is_in_transaction();
+            if !usable {
+                tracing::warn!("a database connection was left in a transaction: it is replaced");
+            }
+            Box::pin(std::future::ready(Ok(usable)))
+        })
         .after_connect(|connection, _| {
             Box::pin(async move {
                 // FULL: what was answered survives a power failure, not only a kill.

@@ -2,12 +2,18 @@
 //! in the next plan.
 
 use std::path::Path;
+use std::time::Duration;
 
 use slapos_sys::process::Command;
+use slapos_sys::user::Identity;
 use slapos_sys::{fs, user};
 
 use super::plan::{FormatPlan, FormatStep};
 use crate::error::{IoContext, NodeError};
+
+/// How often, and how long apart, a password file that somebody holds is tried.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Carries out `plan`, calling `done` after each step.
 ///
@@ -22,10 +28,8 @@ pub fn execute(plan: &FormatPlan, mut done: impl FnMut(&FormatStep)) -> Result<(
             FormatStep::CreateDirectory { path, mode, owner } => {
                 create_directory(path, *mode, owner.as_deref())?;
             }
-            FormatStep::ChangeOwner { path, owner, .. } => give(path, owner)?,
-            FormatStep::ChangeMode { path, mode, .. } => {
-                fs::set_mode(path, *mode).context("set the mode of", path)?;
-            }
+            FormatStep::ChangeOwner { path, owner, mode, .. } => own(path, Some(owner), *mode)?,
+            FormatStep::ChangeMode { path, mode, .. } => own(path, None, *mode)?,
         }
         done(step);
     }
@@ -38,19 +42,25 @@ fn create_directory(path: &Path, mode: u32, owner: Option<&str>) -> Result<(), N
         fs::create_dir_all(parent, 0o755).context("create", parent)?;
     }
     fs::create_dir_all(path, 0o700).context("create", path)?;
-    if let Some(owner) = owner {
-        give(path, owner)?;
-    }
-    fs::set_mode(path, mode).context("set the mode of", path)
+    own(path, owner, mode)
 }
 
-fn give(path: &Path, owner: &str) -> Result<(), NodeError> {
-    let found = user::by_name(owner).context("look up the new owner of", path)?;
-    let identity = found.ok_or_else(|| NodeError::user(format!("there is no user {owner}")))?;
-    user::chown(path, &identity).context("change the owner of", path)
+fn own(path: &Path, owner: Option<&str>, mode: u32) -> Result<(), NodeError> {
+    let owner = owner.map(|name| find_user(name, path)).transpose()?;
+    fs::own_directory(path, owner.as_ref(), mode).context("set owner and mode of", path)
 }
 
-fn create_user(name: &str, home: &Path, member_of: Option<&str>) -> Result<(), NodeError> {
+fn find_user(name: &str, path: &Path) -> Result<Identity, NodeError> {
+    let found = user::by_name(name).context("look up the new owner of", path)?;
+    found.ok_or_else(|| NodeError::user(format!("there is no user {name}")))
+}
+
+/// Creates the system user `name` with a group of its own name.
+pub(crate) fn create_user(
+    name: &str,
+    home: &Path,
+    member_of: Option<&str>,
+) -> Result<(), NodeError> {
     let mut command = Command::new("useradd");
     command.args(["--system", "--user-group", "--no-create-home", "--shell", "/bin/sh"]);
     command.arg("--home-dir").arg(home);
@@ -59,12 +69,21 @@ fn create_user(name: &str, home: &Path, member_of: Option<&str>) -> Result<(), N
     }
     // useradd is in sbin, which the PATH of an ordinary shell may lack.
     command.arg(name).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    let output = command.output().map_err(|error| {
+    let missing = |error: std::io::Error| {
         NodeError::user(format!("cannot run useradd to create the user {name}: {error}"))
             .hint("install it (Debian: package passwd), or create the users yourself")
-    })?;
-    if output.status.success() {
-        return Ok(());
+    };
+    let mut output = command.output().map_err(missing)?;
+    for _ in 0..LOCK_TRIES {
+        // Somebody else may have been quicker, or hold the password file.
+        if output.status.success() || user::by_name(name).is_ok_and(|found| found.is_some()) {
+            return Ok(());
+        }
+        if !String::from_utf8_lossy(&output.stderr).contains("lock") {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+        output = command.output().map_err(missing)?;
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(NodeError::user(format!("useradd could not create the user {name}: {}", said.trim())))

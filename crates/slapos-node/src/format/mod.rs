@@ -16,6 +16,7 @@ use crate::config::NodeConfig;
 use crate::error::NodeError;
 use crate::node::Node;
 
+pub(crate) use execute::create_user;
 pub use execute::execute;
 pub use observe::{Observed, observe};
 pub use plan::{FormatPlan, FormatStep, plan};

@@ -34,6 +34,8 @@ pub enum FormatStep {
         path: PathBuf,
         /// To whom.
         owner: String,
+        /// Its permission bits.
+        mode: u32,
         /// User id found.
         found: u32,
     },
@@ -59,7 +61,7 @@ impl fmt::Display for FormatStep {
                 }
                 write!(f, "): it is missing")
             }
-            Self::ChangeOwner { path, owner, found } => {
+            Self::ChangeOwner { path, owner, found, .. } => {
                 write!(f, "give {} to {owner}: it belongs to uid {found}", path.display())
             }
             Self::ChangeMode { path, mode, found } => {
@@ -188,7 +190,12 @@ fn plan_directory(
     if let Some(owner) = owner {
         // A user that does not exist yet cannot own anything yet.
         if observed.users.get(&owner) != Some(&found.uid) {
-            steps.push(FormatStep::ChangeOwner { path: path.clone(), owner, found: found.uid });
+            steps.push(FormatStep::ChangeOwner {
+                path: path.clone(),
+                owner,
+                mode,
+                found: found.uid,
+            });
         }
     }
     if found.mode != mode {

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use slapos_slap::{ComputerPartition, SlapError};
+use slapos_sys::fs;
 
 use crate::error::{NodeError, exit};
 use crate::node::Node;
@@ -41,6 +42,9 @@ struct Outcome {
 /// [`exit::OFFLINE`]), another run is under way, a partition failed, or a promise did.
 pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let config = node.config;
+    if node.is_down() {
+        return Ok(());
+    }
     let _lock = node.lock("slapos node instance", &config.pidfile_instance)?;
     let master = node.master()?;
     let computer = match master.full_computer_information(&config.computer_id) {
@@ -52,9 +56,8 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         options.only.is_empty() || options.only.iter().any(|name| name == partition.id.as_str())
     };
     let steps = computer.partitions.iter().filter(chosen);
-    let steps = steps
-        .map(|partition| Ok((partition, decide_about(node, partition, options.all)?)))
-        .collect::<Result<Vec<_>, NodeError>>()?;
+    let steps: Vec<_> =
+        steps.map(|partition| (partition, decide_about(node, partition, options.all))).collect();
     if options.dry_run {
         for (partition, action) in &steps {
             node.reporter.note(partition.id.as_str(), &action.to_string());
@@ -119,19 +122,19 @@ fn conclude(outcome: &Outcome) -> Result<(), NodeError> {
     Ok(())
 }
 
-fn decide_about(
-    node: &Node<'_>,
-    partition: &ComputerPartition,
-    all: bool,
-) -> Result<Action, NodeError> {
+fn decide_about(node: &Node<'_>, partition: &ComputerPartition, all: bool) -> Action {
     let root = &node.config.software_root;
+    let record = match node.records().load(partition.id.as_str()) {
+        Ok(record) => record,
+        Err(error) => return Action::Refuse(error.to_string()),
+    };
     let observed = Observed {
-        record: node.records().load(partition.id.as_str())?,
+        record,
         software_stamp: partition.software.as_ref().and_then(|url| software::stamp(root, url)),
         periodicity: periodicity(node, partition),
         defined: services::is_defined(node, &partition.id),
     };
-    Ok(decide(node.clock.now(), partition, &observed, all))
+    decide(node.clock.now(), partition, &observed, all)
 }
 
 /// The Software Release may say how often its instances are processed, in a file `periodicity`.
@@ -141,9 +144,7 @@ fn periodicity(node: &Node<'_>, partition: &ComputerPartition) -> i64 {
         return most;
     };
     let path = software::directory(&node.config.software_root, url).join("periodicity");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        return most;
-    };
+    let Ok(text) = fs::read_untrusted(&path, software::SMALL) else { return most };
     text.trim().parse().unwrap_or_else(|_| {
         let text = format!("{} is no number of seconds and is ignored", path.display());
         node.reporter.warn(partition.id.as_str(), &text);
@@ -151,7 +152,7 @@ fn periodicity(node: &Node<'_>, partition: &ComputerPartition) -> i64 {
     })
 }
 
-fn check_only(only: &[String], known: &[ComputerPartition]) -> Result<(), NodeError> {
+pub(crate) fn check_only(only: &[String], known: &[ComputerPartition]) -> Result<(), NodeError> {
     let unknown: Vec<_> = only
         .iter()
         .filter(|name| !known.iter().any(|partition| partition.id.as_str() == **name))

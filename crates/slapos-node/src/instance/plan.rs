@@ -110,7 +110,9 @@ pub fn decide(
         return Action::Stop;
     }
     let Some(stamp) = &observed.software_stamp else {
-        return Action::Refuse(format!("its Software Release {software} is not built yet"));
+        return Action::Refuse(format!(
+            "its Software Release {software} is not built yet (`slapos node software` builds what is supplied)"
+        ));
     };
     let Some(record) = &observed.record else {
         return Action::Process(Reason::New);
@@ -249,7 +251,7 @@ mod tests {
         );
         assert_eq!(
             decided(|_, o| o.software_stamp = None),
-            "cannot be processed: its Software Release /s.cfg is not built yet"
+            "cannot be processed: its Software Release /s.cfg is not built yet (`slapos node software` builds what is supplied)"
         );
     }
 }

@@ -14,11 +14,13 @@ use crate::error::{IoContext, NodeError, exit};
 use crate::node::Node;
 use crate::promise::PromiseResult;
 use crate::record::{Outcome, PartitionRecord};
-use crate::worker::{Done, InstanceJob, Job, Listener, PromiseJob, Service, Worker};
+use crate::worker::{Done, InstanceJob, Job, Listener, PromiseJob, Purpose, Service, Worker};
 use crate::{services, software};
 
 /// For how long promises of services that were just started may fail.
 const GRACE: Duration = Duration::from_secs(20);
+/// Promises of one partition run side by side; more rounds than this are not waited for.
+const PROMISE_ROUNDS: u32 = 10;
 
 /// One run of `node instance`.
 pub(super) struct Session<'a, 'n> {
@@ -36,15 +38,11 @@ impl Session<'_, '_> {
         match action {
             Action::Nothing(_) => Ok(()),
             Action::Refuse(_) => {
-                let error = NodeError::user(action.to_string())
-                    .hint("`slapos node software` builds it, if it is supplied to this computer");
+                let error = NodeError::user(action.to_string());
                 self.tell_error(partition, &error);
                 Err(error)
             }
-            Action::Forget => {
-                services::stop(self.node, &partition.id)?;
-                self.node.records().forget(partition.id.as_str())
-            }
+            Action::Forget => self.forget(partition),
             Action::Stop => self.stop(partition),
             Action::Check => self.check(partition),
             Action::Process(reason) => {
@@ -58,9 +56,22 @@ impl Session<'_, '_> {
         }
     }
 
+    fn forget(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
+        let id = partition.id.as_str();
+        services::stop(self.node, &partition.id)?;
+        let directory = self.node.config.instance_root.join(id);
+        if std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some()) {
+            let text = format!("{} still has files of a former instance", directory.display());
+            self.node.reporter.warn(id, &text);
+        }
+        self.node.records().forget(id)
+    }
+
     fn stop(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
-        if services::is_defined(self.node, &partition.id) {
-            services::stop(self.node, &partition.id)?;
+        // Also where nothing is defined any more: a killed run may have got no further than that.
+        let defined = services::is_defined(self.node, &partition.id);
+        services::stop(self.node, &partition.id)?;
+        if defined {
             self.node.reporter.note(partition.id.as_str(), "stopped");
         }
         Ok(self.master.instance_stopped(&partition.computer, &partition.id)?)
@@ -106,15 +117,16 @@ impl Session<'_, '_> {
         record: &mut PartitionRecord,
     ) -> Result<(), NodeError> {
         let id = partition.id.as_str();
-        let mut worker = Worker::start(owner, id, None)?;
+        let mut worker = Worker::start(owner, id, Purpose::Partition)?;
         let mut watcher = Watcher { session: self, partition };
         let job = Job::Instance(Box::new(self.instance_job(partition, url, directory.to_owned())));
-        let services = match worker.run(&job, None, &mut watcher)? {
-            Done::Instance { services } => services,
-            other => {
-                return Err(NodeError::user(format!("the worker of {id} answered {other:?}")));
-            }
-        };
+        let services =
+            match worker.run(&job, Some(self.node.config.partition_timeout), &mut watcher)? {
+                Done::Instance { services } => services,
+                other => {
+                    return Err(NodeError::user(format!("the worker of {id} answered {other:?}")));
+                }
+            };
         if partition.requested_state != InstanceState::Started {
             services::stop(self.node, &partition.id)?;
             self.node.reporter.note(id, "deployed and stopped");
@@ -152,11 +164,9 @@ impl Session<'_, '_> {
         owner: &Identity,
         services: &[Service],
     ) -> Result<(), NodeError> {
-        let changed = services::define(self.node, &partition.id, directory, owner, services)?;
-        if changed {
-            services::update(&services::supervisor(self.node)?, &partition.id)?;
-        }
-        Ok(())
+        services::define(self.node, &partition.id, directory, owner, services)?;
+        // Also when the definition is as it was: a killed run may have got no further than that.
+        services::update(&services::supervisor(self.node)?, &partition.id)
     }
 
     /// Checks the promises that are due, and tells the Master when that changed anything.
@@ -173,7 +183,7 @@ impl Session<'_, '_> {
             return Ok(());
         }
         let directory = self.node.config.instance_root.join(id);
-        let mut worker = Worker::start(&partition_owner(&directory)?, id, None)?;
+        let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
         let results = self.ask_promises(&mut worker, id, &directory, Some(due), Duration::ZERO)?;
         for result in results {
             record.promises.insert(result.name.clone(), result);
@@ -239,10 +249,30 @@ pub(crate) fn ask_promises(
         timeout: node.config.promise_timeout.as_secs_f64(),
         grace: grace.as_secs_f64(),
     });
-    match worker.run(&job, None, &mut Quiet)? {
-        Done::Promises { results } => Ok(results),
+    let limit = grace + node.config.promise_timeout * PROMISE_ROUNDS;
+    match worker.run(&job, Some(limit), &mut Quiet)? {
+        Done::Promises { results } => Ok(bounded(results)),
         other => Err(NodeError::user(format!("the worker of {id} answered {other:?}"))),
     }
+}
+
+/// What a partition says is kept only so far: its record must stay small.
+fn bounded(mut results: Vec<PromiseResult>) -> Vec<PromiseResult> {
+    const MOST: usize = 200;
+    const LONGEST_NAME: usize = 255;
+    const LONGEST_MESSAGE: usize = 500;
+    let cut = |text: &mut String, most: usize| {
+        if let Some((end, _)) = text.char_indices().nth(most) {
+            text.truncate(end);
+        }
+    };
+    results.truncate(MOST);
+    for result in &mut results {
+        cut(&mut result.name, LONGEST_NAME);
+        cut(&mut result.title, LONGEST_NAME);
+        cut(&mut result.message, LONGEST_MESSAGE);
+    }
+    results
 }
 
 /// The first broken promise, as an error.

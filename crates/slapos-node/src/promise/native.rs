@@ -32,7 +32,7 @@ pub(super) fn check(header: &Header, limit: Duration) -> Result<String, String> 
 /// Seconds between two checks, as the configuration says.
 pub(super) fn periodicity(header: &Header) -> Option<f64> {
     let minutes: f64 = header.text(FREQUENCY)?.parse().ok()?;
-    (minutes > 0.0).then_some(minutes * 60.0)
+    (minutes > 0.0 && minutes.is_finite()).then_some(minutes * 60.0)
 }
 
 fn url_available(header: &Header, limit: Duration) -> Result<String, String> {

@@ -1,5 +1,6 @@
 //! Checks the promises of one partition, several at once, each within its time.
 
+use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -20,6 +21,8 @@ const AT_ONCE: usize = 8;
 const DEFAULT_PERIODICITY: f64 = 120.0;
 /// Characters kept of what a promise says.
 const LONGEST_MESSAGE: usize = 5000;
+/// Bytes read of what an executable promise prints.
+const MOST_OUTPUT: u64 = 64 << 10;
 /// Between two tries of a failing promise within the grace.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -101,12 +104,13 @@ fn check_once(promise: &Promise, directory: &Path, timeout: Duration) -> Promise
 /// over. Output goes to a file, so that a child that holds on to it cannot make us wait.
 fn execute(promise: &Promise, directory: &Path, timeout: Duration) -> Result<String, String> {
     let words = |error: std::io::Error| format!("cannot be run: {error}");
-    let output = tempfile::NamedTempFile::new_in(directory).map_err(words)?;
+    // It has no name, so that nothing is left of it whatever happens.
+    let mut output = tempfile::tempfile_in(directory).map_err(words)?;
     let mut command = Command::new(&promise.path);
     command.current_dir(directory).env("HOME", directory).env("LANG", "C.UTF-8");
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin").new_session().die_with_parent();
-    let log = fs::open_append(output.path(), 0o600).map_err(words)?;
-    command.stdin(Stdio::null()).stdout(log.try_clone().map_err(words)?).stderr(log);
+    let copy = || output.try_clone().map_err(words);
+    command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?);
     let mut child = command.spawn().map_err(words)?;
     let deadline = Instant::now() + timeout;
     let status = loop {
@@ -120,8 +124,10 @@ fn execute(promise: &Promise, directory: &Path, timeout: Duration) -> Result<Str
     };
     let _ = kill_group(child.id(), Signal::SIGKILL);
     let _ = child.wait();
-    let said = fs::read_to_string_lossy(output.path(), 64 << 10).map_err(words)?;
-    let said = said.trim().to_owned();
+    let mut said = Vec::new();
+    output.rewind().map_err(words)?;
+    output.take(MOST_OUTPUT).read_to_end(&mut said).map_err(words)?;
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
     match status {
         None => Err(format!("timed out after {} s", timeout.as_secs_f64())),
         Some(status) if status.success() => Ok(said),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use slapos_cookbook::{Ports, ProfileFiles, registry};
-use slapos_engine::{Buildout, Settings};
+use slapos_engine::{Buildout, Cancellation, Settings};
 use slapos_profile::{Assignment, Location, Profile};
 use slapos_sources::{Fetcher, FetcherConfig, LocalFiles};
 use slapos_sys::clock::{Clock, SystemClock};
@@ -14,11 +14,13 @@ use slapos_sys::{fs, process, random};
 
 use super::child::Channel;
 use super::protocol::{Done, Failure, SoftwareJob};
+use crate::software::COMPLETED;
 
-/// Marks a Software Release as whole.
-pub(crate) const COMPLETED: &str = ".completed";
-
-pub(super) fn build(job: &SoftwareJob, channel: &Arc<Channel>) -> Result<Done, Failure> {
+pub(super) fn build(
+    job: &SoftwareJob,
+    channel: &Arc<Channel>,
+    cancellation: &Cancellation,
+) -> Result<Done, Failure> {
     if !job.dry_run {
         fs::create_dir_all(&job.directory, 0o755)
             .map_err(|error| Failure::io("create", &job.directory, &error))?;
@@ -29,6 +31,7 @@ pub(super) fn build(job: &SoftwareJob, channel: &Arc<Channel>) -> Result<Done, F
     let profile = Profile::load(&url, &ProfileFiles::new(&fetcher), &assignments(job))?;
     let recipes = registry(Ports { fetcher, slap: None });
     let mut settings = Settings::new(&job.directory);
+    settings.cancellation = cancellation.clone();
     settings.jobs = job.parallel.max(1);
     settings.shared_part_list.clone_from(&job.shared_part_list);
     let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);
@@ -36,6 +39,10 @@ pub(super) fn build(job: &SoftwareJob, channel: &Arc<Channel>) -> Result<Done, F
     if job.dry_run {
         return Ok(Done::Software { plan: Some(plan.to_string()) });
     }
+    if plan.is_noop() && job.directory.join(COMPLETED).exists() {
+        return Ok(Done::Software { plan: None });
+    }
+    forget_completion(&job.directory)?;
     buildout.execute(&plan, &**channel)?;
     complete(&job.directory)?;
     Ok(Done::Software { plan: None })
@@ -82,6 +89,16 @@ pub(super) fn check_free_space(directory: &Path, wanted: u64) -> Result<(), Fail
     .hint(
         "free some space, or lower software_min_free_space / instance_min_free_space in slapos.cfg",
     ))
+}
+
+/// What is about to change is not whole any more, whatever happens in between.
+pub(super) fn forget_completion(directory: &Path) -> Result<(), Failure> {
+    let path = directory.join(COMPLETED);
+    if !path.exists() {
+        return Ok(());
+    }
+    let removed = fs::remove_tree(&path).and_then(|()| fs::sync_dir(directory));
+    removed.map_err(|error| Failure::io("remove", &path, &error))
 }
 
 /// The stamp names this build: an instance made of another one is processed again.

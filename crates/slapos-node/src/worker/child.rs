@@ -1,12 +1,13 @@
 //! The worker's end: reads jobs from standard input until there are none.
 
 use std::io::{Stdin, Stdout, Write};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use slapos_engine::{Event, Observer};
-use slapos_sys::fs;
+use slapos_engine::{Cancellation, Event, Observer};
+use slapos_sys::{fs, process};
 
 use super::protocol::{Done, Failure, Job, Message, PromiseJob, RemoveJob, Reply};
 use super::{build, deploy};
@@ -49,7 +50,11 @@ fn write_line(output: &mut Stdout, message: &Message) -> std::io::Result<()> {
 
 /// What the hidden command `slapos worker` does. Returns when the node has no more jobs.
 pub fn serve() -> std::io::Result<()> {
-    let channel = std::sync::Arc::new(Channel(Mutex::new((std::io::stdin(), std::io::stdout()))));
+    slapos_sys::process::forbid_inspection()?;
+    let cancellation = Cancellation::new();
+    let busy = Arc::new(AtomicBool::new(false));
+    end_when_asked(&cancellation, &busy)?;
+    let channel = Arc::new(Channel(Mutex::new((std::io::stdin(), std::io::stdout()))));
     loop {
         let mut line = String::new();
         let read = {
@@ -59,10 +64,15 @@ pub fn serve() -> std::io::Result<()> {
         if read == 0 {
             return Ok(());
         }
+        busy.store(true, Ordering::SeqCst);
         let result = match serde_json::from_str(&line) {
-            Ok(job) => work(job, &channel),
+            Ok(job) => work(job, &channel, &cancellation),
             Err(error) => Err(Failure::new(format!("the job is not understood: {error}"))),
         };
+        busy.store(false, Ordering::SeqCst);
+        if cancellation.is_cancelled() {
+            return Ok(());
+        }
         channel.tell(&match result {
             Ok(done) => Message::Done { done },
             Err(failure) => Message::Failed { failure },
@@ -70,10 +80,22 @@ pub fn serve() -> std::io::Result<()> {
     }
 }
 
-fn work(job: Job, channel: &std::sync::Arc<Channel>) -> Result<Done, Failure> {
+/// The node asks, or is gone: what runs is ended first, so that no command of a recipe goes on
+/// writing where the next run will build.
+fn end_when_asked(cancellation: &Cancellation, busy: &Arc<AtomicBool>) -> std::io::Result<()> {
+    let (cancellation, busy) = (cancellation.clone(), Arc::clone(busy));
+    slapos_sys::process::on_termination(move || {
+        if !busy.load(Ordering::SeqCst) {
+            std::process::exit(0);
+        }
+        cancellation.cancel();
+    })
+}
+
+fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result<Done, Failure> {
     match job {
-        Job::Software(job) => build::build(&job, channel),
-        Job::Instance(job) => deploy::deploy(*job, channel),
+        Job::Software(job) => build::build(&job, channel, cancellation),
+        Job::Instance(job) => deploy::deploy(*job, channel, cancellation),
         Job::Promises(job) => promises(&job),
         Job::Remove(job) => remove(&job),
     }
@@ -92,6 +114,12 @@ fn promises(job: &PromiseJob) -> Result<Done, Failure> {
 
 fn remove(job: &RemoveJob) -> Result<Done, Failure> {
     let words = |error: std::io::Error| Failure::io("remove", &job.directory, &error);
+    if job.end_processes {
+        // Never as root, who would end the machine; the node sees to it that no worker is.
+        let ended = process::kill_all_of_this_user();
+        ended.map_err(|error| Failure::io("end the processes of", &job.directory, &error))?;
+    }
+    build::forget_completion(&job.directory)?;
     if !job.keep_directory {
         fs::remove_tree(&job.directory).map_err(words)?;
         return Ok(Done::Removed);

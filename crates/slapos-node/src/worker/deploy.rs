@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use slapos_cookbook::{Ports, ProfileFiles, registry};
-use slapos_engine::{Buildout, Settings};
+use slapos_engine::{Buildout, Cancellation, Settings};
 use slapos_profile::{Location, Profile};
 use slapos_slap::{ComputerPartition, PartitionPort, PortError};
 use slapos_sources::LocalFiles;
@@ -24,7 +24,11 @@ type Frozen = IndexMap<String, IndexMap<String, String>>;
 /// More than any instance profile has, bytes.
 const MAX_PROFILE: u64 = 16 << 20;
 
-pub(super) fn deploy(job: InstanceJob, channel: &Arc<Channel>) -> Result<Done, Failure> {
+pub(super) fn deploy(
+    job: InstanceJob,
+    channel: &Arc<Channel>,
+    cancellation: &Cancellation,
+) -> Result<Done, Failure> {
     check_free_space(&job.directory, job.min_free_space)?;
     link_software(&job)?;
     let connection = connection(&job);
@@ -36,7 +40,12 @@ pub(super) fn deploy(job: InstanceJob, channel: &Arc<Channel>) -> Result<Done, F
     let directory = job.directory.clone();
     let port = Port { partition: job.partition, channel: Arc::clone(channel) };
     let recipes = registry(Ports { fetcher, slap: Some(Arc::new(port)) });
-    let settings = Settings { frozen: connection, ..Settings::new(&directory) };
+    let settings = Settings {
+        frozen: connection,
+        cancellation: cancellation.clone(),
+        hide_values: true,
+        ..Settings::new(&directory)
+    };
     let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);
     let plan = buildout.plan()?;
     buildout.execute(&plan, &**channel)?;

@@ -12,7 +12,7 @@ mod protocol;
 mod tree;
 
 pub use child::serve;
-pub use parent::{Listener, Worker};
+pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{
     Done, Failure, InstanceJob, Job, Message, PromiseJob, RemoveJob, Reply, Service, SoftwareJob,
     TreeAlias,

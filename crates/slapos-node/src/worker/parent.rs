@@ -1,19 +1,39 @@
 //! The node's end: starts a worker as the right user and runs jobs in it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
-use std::process::{Child, ChildStdin, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use slapos_sys::process::{Command, Signal, kill_group};
+use slapos_sys::process::{Command, Signal, kill, kill_group, wait_within};
 use slapos_sys::user::Identity;
 
 use super::protocol::{Done, Job, Message, Reply};
 use super::tree::Tree;
 use crate::error::NodeError;
 
-/// What the worker may have of this process's environment: how to reach the network, and how the
+/// Longer messages are not a worker's, bytes.
+const LONGEST_MESSAGE: u64 = 16 << 20;
+/// Messages that wait to be read; then the worker waits.
+const WAITING_MESSAGES: usize = 64;
+/// What is kept of a worker's standard error, bytes.
+const LAST_WORDS: usize = 4096;
+
+/// How long a worker may take to end what it started when it is asked to end itself.
+const LAST_DEEDS: Duration = Duration::from_secs(10);
+
+/// What a worker is for.
+#[derive(Clone, Copy)]
+pub enum Purpose<'a> {
+    /// To build: it may reach the network, and read the profile tree.
+    Build(Option<&'a Tree>),
+    /// To serve one partition.
+    Partition,
+}
+
+/// What a worker that builds may have of this process's environment: how to reach the network, and how the
 /// registries' own clients are configured. Recipes give commands an environment of their own, so
 /// nothing here steers a build.
 const PASSED_ON: &[&str] = &[
@@ -38,11 +58,12 @@ const PASSED_ON: &[&str] = &[
     "npm_config_userconfig",
 ];
 
-/// A child of this program that runs as another user. Killed, with all it started, when dropped.
+/// A child of this program that runs as another user. Ended when dropped.
 pub struct Worker {
     child: Child,
     input: ChildStdin,
     messages: Receiver<std::io::Result<Message>>,
+    last_words: Option<JoinHandle<String>>,
     name: String,
 }
 
@@ -55,41 +76,26 @@ pub trait Listener {
 }
 
 impl Worker {
-    /// Starts a worker as `user`; `name` is for messages. `tree` is what it may read of an
-    /// operator's profile tree.
+    /// Starts a worker as `user`; `name` is for messages.
     ///
     /// # Errors
     /// When `user` is root (nothing compiles or runs as root), or the child cannot be started.
-    pub fn start(user: &Identity, name: &str, tree: Option<&Tree>) -> Result<Self, NodeError> {
+    pub fn start(user: &Identity, name: &str, purpose: Purpose<'_>) -> Result<Self, NodeError> {
         if user.uid == 0 {
             return Err(NodeError::user(format!("{name} would run as root"))
                 .hint("run `slapos node format` with `alter_user = true`, or give the directory to an ordinary user"));
         }
-        let mut command = Command::current_exe();
-        command.arg0("slapos").arg("worker").user(user).umask(0o022);
-        command.env("PATH", search_path()).env("LANG", "C.UTF-8");
-        command.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
-        command.inherit_env(PASSED_ON).current_dir("/");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).new_session().die_with_parent();
-        if let Some(tree) = tree {
-            command.pass_fds(&[tree.fd().as_raw_fd()]);
-        }
-        let mut child = command.spawn().map_err(|error| {
+        let mut child = command(user, purpose).spawn().map_err(|error| {
             NodeError::user(format!("cannot start the worker of {name} as {}: {error}", user.name))
         })?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(input), Some(output), Some(errors)) = pipes else {
             return Err(NodeError::user(format!("the worker of {name} has no pipes")));
         };
-        let (sender, messages) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines() {
-                let message = line.and_then(|line| Ok(serde_json::from_str(&line)?));
-                if sender.send(message).is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Self { child, input, messages, name: name.to_owned() })
+        let (sender, messages) = sync_channel(WAITING_MESSAGES);
+        std::thread::spawn(move || listen(output, &sender));
+        let last_words = Some(std::thread::spawn(move || last_words(errors)));
+        Ok(Self { child, input, messages, last_words, name: name.to_owned() })
     }
 
     /// Has the worker do `job`; no time limit unless `limit` is given.
@@ -149,31 +155,63 @@ impl Worker {
             ))),
             Err(RecvTimeoutError::Disconnected) => Err(self.death()),
             Err(RecvTimeoutError::Timeout) => {
-                self.kill();
+                self.end();
                 Err(NodeError::user(format!("{} took too long and was stopped", self.name)))
             }
         }
     }
 
-    /// The worker is gone before its job was done: how did it end?
+    /// The worker is gone before its job was done: how did it end, and what did it say?
     fn death(&mut self) -> NodeError {
         let how = match self.child.wait() {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        NodeError::user(format!("the worker of {} died: {how}", self.name))
-            .hint("run the command again: what was finished is recorded, the rest starts over")
+        let words = self.last_words.take().and_then(|thread| thread.join().ok());
+        let error = NodeError::user(format!("the worker of {} died: {how}", self.name))
+            .hint("run the command again: what was finished is recorded, the rest starts over");
+        match words.filter(|words| !words.trim().is_empty()) {
+            Some(words) => error.detail(words),
+            None => error,
+        }
     }
 
-    fn kill(&mut self) {
-        let _ = kill_group(self.child.id(), Signal::SIGKILL);
-        let _ = self.child.wait();
+    /// Asked to end, a worker ends what it started, and then itself.
+    fn end(&mut self) {
+        let _ = kill(self.child.id(), Signal::SIGTERM);
+        if !matches!(wait_within(&mut self.child, LAST_DEEDS), Ok(Some(_))) {
+            let _ = kill_group(self.child.id(), Signal::SIGKILL);
+            let _ = self.child.wait();
+        }
     }
 }
 
+fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
+    let mut command = Command::current_exe();
+    command.arg0("slapos").arg("worker").user(user).umask(0o022).no_new_privileges();
+    command.env("LANG", "C.UTF-8").env("HOME", &user.home);
+    command.env("USER", &user.name).env("LOGNAME", &user.name);
+    command.current_dir("/").new_session().signal_with_parent(Signal::SIGTERM);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    match purpose {
+        Purpose::Partition => {
+            command.env("PATH", USUAL_PATH);
+        }
+        Purpose::Build(tree) => {
+            command.env("PATH", search_path()).inherit_env(PASSED_ON);
+            if let Some(tree) = tree {
+                command.pass_fds(&[tree.fd().as_raw_fd()]);
+            }
+        }
+    }
+    command
+}
+
+const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// This process's own, so that registry clients are found, after the usual places.
 fn search_path() -> std::ffi::OsString {
-    let mut path = std::ffi::OsString::from("/usr/local/bin:/usr/bin:/bin");
+    let mut path = std::ffi::OsString::from(USUAL_PATH);
     if let Some(own) = std::env::var_os("PATH") {
         path.push(":");
         path.push(own);
@@ -181,8 +219,42 @@ fn search_path() -> std::ffi::OsString {
     path
 }
 
+/// Reads messages until the worker is gone, or nobody listens any more. What the worker writes is
+/// not trusted: a line without end ends the conversation.
+fn listen(output: ChildStdout, sender: &SyncSender<std::io::Result<Message>>) {
+    let mut output = BufReader::new(output);
+    loop {
+        let mut line = String::new();
+        let message = match (&mut output).take(LONGEST_MESSAGE).read_line(&mut line) {
+            Ok(0) => return,
+            Ok(_) if !line.ends_with('\n') => Err(std::io::ErrorKind::InvalidData.into()),
+            Ok(_) => serde_json::from_str(&line).map_err(std::io::Error::from),
+            Err(error) => Err(error),
+        };
+        let broken = message.is_err();
+        if sender.send(message).is_err() || broken {
+            return;
+        }
+    }
+}
+
+/// The end of what a worker writes to its standard error, once it is gone.
+fn last_words(mut errors: ChildStderr) -> String {
+    let mut kept = Vec::new();
+    let mut piece = [0; LAST_WORDS];
+    while let Ok(read) = errors.read(&mut piece) {
+        if read == 0 {
+            break;
+        }
+        kept.extend_from_slice(&piece[..read]);
+        let excess = kept.len().saturating_sub(LAST_WORDS);
+        kept.drain(..excess);
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.kill();
+        self.end();
     }
 }

@@ -95,6 +95,9 @@ pub struct RemoveJob {
     pub directory: PathBuf,
     /// Whether the directory itself stays, empty.
     pub keep_directory: bool,
+    /// Whether all processes of the worker's user are ended first: for a user that exists for this
+    /// directory alone, so that nobody of the former instance lives on in the next.
+    pub end_processes: bool,
 }
 
 /// What a worker says.

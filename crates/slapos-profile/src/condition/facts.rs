@@ -1,7 +1,9 @@
 //! The names an expression may use, and what they stand for in an [`Environment`].
 
+use std::path::Path;
+
 use super::Value;
-use crate::environment::Environment;
+use crate::environment::{Environment, FileKind};
 
 /// Names to propose for a misspelt one.
 pub(super) const NAMES: &[&str] = &[
@@ -14,12 +16,17 @@ pub(super) const NAMES: &[&str] = &[
     "little_endian",
     "macosx",
     "multiarch",
+    "os.access()",
     "os.name",
+    "os.path.exists()",
+    "os.path.isdir()",
+    "os.path.isfile()",
     "os_name",
     "platform.freedesktop_os_release()",
     "platform.machine()",
     "platform.python_implementation()",
     "platform.python_version()",
+    "platform.release()",
     "platform.system()",
     "platform_machine",
     "platform_system",
@@ -74,6 +81,10 @@ pub(super) fn fact(env: &Environment, path: &str) -> Option<Value> {
         "sys.version_info.minor" => Some(Value::Int(i64::from(minor))),
         "sys.version_info.micro" => Some(Value::Int(i64::from(micro))),
         "sys.implementation.name" | "implementation_name" => text("cpython"),
+        "os.F_OK" => Some(Value::Int(0)),
+        "os.X_OK" => Some(Value::Int(1)),
+        "os.W_OK" => Some(Value::Int(2)),
+        "os.R_OK" => Some(Value::Int(4)),
         "os.name" | "os_name" => text(if env.platform == "win32" { "nt" } else { "posix" }),
         "platform_machine" => text(&env.machine),
         "platform_system" => Some(Value::Str(system(env))),
@@ -97,11 +108,58 @@ pub(super) fn call(env: &Environment, path: &str) -> Option<Value> {
     match path {
         "platform.machine" => Some(Value::Str(env.machine.clone())),
         "platform.system" => Some(Value::Str(system(env))),
+        "platform.release" => env.release.clone().map(Value::Str),
         "platform.python_version" => Some(Value::Str(format!("{major}.{minor}.{micro}"))),
         "platform.python_implementation" => Some(Value::Str("CPython".to_owned())),
         "platform.freedesktop_os_release" => env.os_release.clone().map(Value::Map),
         _ => None,
     }
+}
+
+/// The value of a function called with arguments, or why it has none; `None` if it is not known.
+pub(super) fn function(
+    env: &Environment,
+    path: &str,
+    arguments: &[Value],
+) -> Option<Result<Value, String>> {
+    let kind = |wanted: &[FileKind]| match arguments {
+        [Value::Str(path)] => {
+            let found = (env.disk.kind)(Path::new(path));
+            Ok(Value::Bool(found.is_some_and(|kind| wanted.contains(&kind))))
+        }
+        _ => Err("this takes one path".to_owned()),
+    };
+    let result = match path {
+        "os.path.isdir" => kind(&[FileKind::Directory]),
+        "os.path.isfile" => kind(&[FileKind::File]),
+        "os.path.exists" => kind(&[FileKind::Directory, FileKind::File, FileKind::Other]),
+        "os.access" => match arguments {
+            [Value::Str(path), mode]
+                if mode.as_int().is_some_and(|mode| (0..8).contains(&mode)) =>
+            {
+                let mode = mode.as_int().and_then(|mode| u8::try_from(mode).ok()).unwrap_or(0);
+                Ok(Value::Bool((env.disk.access)(Path::new(path), mode)))
+            }
+            _ => Err("this takes a path and os.R_OK, os.W_OK, os.X_OK or os.F_OK".to_owned()),
+        },
+        "open" => match arguments {
+            [Value::Str(path)] | [Value::Str(path), Value::Str(_)] => {
+                (env.disk.read)(Path::new(path)).map(Value::File)
+            }
+            _ => Err("this takes one path".to_owned()),
+        },
+        "int" => match arguments {
+            [Value::Int(number)] => Ok(Value::Int(*number)),
+            [Value::Bool(truth)] => Ok(Value::Int(i64::from(*truth))),
+            [Value::Str(text)] => match text.trim().parse() {
+                Ok(number) => Ok(Value::Int(number)),
+                Err(_) => Err(format!("`{text}` is not a number")),
+            },
+            _ => Err("this takes one text".to_owned()),
+        },
+        _ => return None,
+    };
+    Some(result)
 }
 
 /// A method of a value.
@@ -113,6 +171,9 @@ pub(super) fn method(base: &Value, name: &str, arguments: &[Value]) -> Option<Va
             _ => return None,
         };
         return Some(map.get(key.as_str()?).cloned().map_or(default, Value::Str));
+    }
+    if let (Value::File(content), "read", []) = (base, name, arguments) {
+        return Some(Value::Str(content.clone()));
     }
     let text = base.as_str()?;
     let any = |test: &dyn Fn(&str) -> bool| match arguments {

@@ -9,19 +9,21 @@ use super::{Problem, Value};
 /// How deep parentheses, `not` and operators may nest.
 const MAX_DEPTH: usize = 60;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Expr {
     pub(super) at: Range<usize>,
     pub(super) node: Node,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Node {
     Literal(Value),
     /// A name, or names joined by dots.
     Path(String),
     Attribute(Box<Expr>, String),
     Sequence(Vec<Expr>),
+    /// `[element for name in sequence]`.
+    Each(Box<Expr>, String, Box<Expr>),
     Call(Box<Expr>, Vec<Expr>),
     Index(Box<Expr>, Box<Expr>),
     Slice(Box<Expr>, Option<i64>, Option<i64>),
@@ -54,7 +56,7 @@ enum Token {
 pub(super) fn parse(text: &str) -> Result<Expr, Problem> {
     let tokens = tokenise(text)?;
     let end = text.trim_end().len();
-    let mut parser = Parser { tokens, next: 0, depth: 0, end };
+    let mut parser = Parser { tokens, next: 0, depth: 0, each: false, end };
     let expr = parser.or()?;
     match parser.tokens.get(parser.next) {
         None => Ok(expr),
@@ -72,6 +74,8 @@ struct Parser {
     tokens: Vec<(Range<usize>, Token)>,
     next: usize,
     depth: usize,
+    /// There is a `for`: a second one could make nested lists of any size.
+    each: bool,
     /// Where the expression ends.
     end: usize,
 }
@@ -273,6 +277,35 @@ impl Parser {
         Ok((items, comma))
     }
 
+    /// What follows a `[` that begins a list.
+    fn list(&mut self) -> Result<Node, Problem> {
+        if self.symbol("]") {
+            return Ok(Node::Sequence(Vec::new()));
+        }
+        let first = self.or()?;
+        let at = self.here();
+        if !self.word("for") {
+            let mut items = vec![first];
+            if self.symbol(",") {
+                items.extend(self.items("]")?.0);
+            } else {
+                self.expect("]")?;
+            }
+            return Ok(Node::Sequence(items));
+        }
+        let Some(Token::Name(name)) = self.peek().cloned().filter(|_| !self.each) else {
+            return Err(not_understood(at.start..self.end));
+        };
+        self.each = true;
+        self.next += 1;
+        if !self.word("in") {
+            return Err(not_understood(at.start..self.end));
+        }
+        let sequence = self.or()?;
+        self.expect("]")?;
+        Ok(Node::Each(Box::new(first), name, Box::new(sequence)))
+    }
+
     fn atom(&mut self) -> Result<Expr, Problem> {
         let at = self.here();
         let Some(token) = self.peek().cloned() else {
@@ -300,8 +333,10 @@ impl Parser {
                     }
                 }
             }
-            Token::Symbol("[") => Node::Sequence(self.items("]")?.0),
-            Token::Name(name) if !matches!(name.as_str(), "and" | "or" | "not" | "in" | "is") => {
+            Token::Symbol("[") => self.list()?,
+            Token::Name(name)
+                if !matches!(name.as_str(), "and" | "or" | "not" | "in" | "is" | "for") =>
+            {
                 Node::Path(name)
             }
             Token::Symbol(_) | Token::Name(_) => return Err(not_understood(at)),
@@ -381,4 +416,37 @@ fn string(text: &str, quote: char) -> Option<(usize, String)> {
         }
     }
     None
+}
+
+impl Expr {
+    /// Puts a value wherever the name is used.
+    pub(super) fn bind(&mut self, name: &str, value: &Value) {
+        match &mut self.node {
+            Node::Path(path) if path == name => self.node = Node::Literal(value.clone()),
+            Node::Path(path) => {
+                let rest = path.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+                if let Some(method) = rest.filter(|rest| !rest.contains('.')) {
+                    let base = Self { at: self.at.clone(), node: Node::Literal(value.clone()) };
+                    self.node = Node::Attribute(Box::new(base), method.to_owned());
+                }
+            }
+            Node::Literal(_) => {}
+            Node::Attribute(base, _) | Node::Slice(base, _, _) | Node::Not(base) => {
+                base.bind(name, value);
+            }
+            Node::Index(a, b) | Node::And(a, b) | Node::Or(a, b) | Node::Each(a, _, b) => {
+                a.bind(name, value);
+                b.bind(name, value);
+            }
+            Node::Sequence(items) => items.iter_mut().for_each(|item| item.bind(name, value)),
+            Node::Call(function, items) => {
+                function.bind(name, value);
+                items.iter_mut().for_each(|item| item.bind(name, value));
+            }
+            Node::Compare(first, rest) => {
+                first.bind(name, value);
+                rest.iter_mut().for_each(|(_, other)| other.bind(name, value));
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Each expression found in real profiles, and what is refused.
 
 use super::*;
+use crate::{Disk, FileKind};
 
 fn machine() -> Environment {
     Environment {
@@ -11,6 +12,12 @@ fn machine() -> Environment {
         python: (3, 11, 4),
         os_release: Some(IndexMap::from([("ID".to_owned(), "debian".to_owned())])),
         home: None,
+        release: Some("6.1.0-18-amd64".to_owned()),
+        disk: Disk {
+            kind: |path| path.starts_with("/usr").then_some(FileKind::Directory),
+            access: |path, mode| path.starts_with("/proc") && mode == 4,
+            read: |_| Ok("A20-OLinuXino".to_owned()),
+        },
     }
 }
 
@@ -26,6 +33,12 @@ fn true_ones() {
     for expression in [
         "python3",
         "python311",
+        "os.path.isdir('/usr/lib/x') and os.access('/proc/m', os.R_OK) and 'OLinuX' in open('/proc/m').read()",
+        "not os.path.isfile('/usr/lib') and not os.path.exists('/lib')",
+        "[int(q) for q in platform.release().split('.')[:2]] >= [4, 14]",
+        "not [int(q) for q in platform.release().split('.')[:2]]<[4,14]",
+        "[q.upper() for q in ('a', 'b')] == ['A', 'B']",
+        "int('12') < 13 and int(3) == 3",
         "linux and platform.machine() == \"x86_64\"",
         "linux and platform.machine() == 'x86_64'",
         " bits64 ",
@@ -90,16 +103,16 @@ fn refused_ones() {
     let expected = [
         ("linus", "linus | `linus` is not known in the condition of a section"),
         (
-            "os.path.isdir('/usr/lib')",
-            "os.path.isdir | `os.path.isdir()` is not known in the condition of a section",
+            "os.path.getsize('/usr/lib')",
+            "os.path.getsize | `os.path.getsize()` is not known in the condition of a section",
         ),
         (
-            "platform.release() == '5'",
-            "platform.release | `platform.release()` is not known in the condition of a section",
+            "platform.libc_ver() == '5'",
+            "platform.libc_ver | `platform.libc_ver()` is not known in the condition of a section",
         ),
         (
-            "[int(q) for q in x]",
-            "for q in x] | this is not understood in the condition of a section",
+            "[[p for p in q] for q in 'x'.split()]",
+            "for q in 'x'.split()] | this is not understood in the condition of a section",
         ),
         ("linux and", "linux and | this condition is incomplete"),
         ("(linux", "(linux | `)` is missing at the end"),
@@ -110,6 +123,13 @@ fn refused_ones() {
         ("platform.machine(1)", "platform.machine(1) | this takes no arguments"),
         ("linux.x", "linux.x | `linux.x` is not known in the condition of a section"),
         ("'a'.b", "'a'.b | `b` is not known in the condition of a section"),
+        ("[q for q in x]", "x | `x` is not known in the condition of a section"),
+        ("[q for q in 'x']", "'x' | this is not a list"),
+        ("int('x')", "int('x') | `x` is not a number"),
+        (
+            "os.access('/')",
+            "os.access('/') | this takes a path and os.R_OK, os.W_OK, os.X_OK or os.F_OK",
+        ),
         ("'a'[9]", "'a'[9] | this index has no value"),
     ];
     for (expression, message) in expected {

@@ -73,12 +73,12 @@ fn wrong_conditions() {
       = note: /p/a.cfg is extended at /p/main.cfg:2
       = help: did you mean `platform.machine()`?
     "#);
-    assert_snapshot!(loading("[s : os.path.isdir('/usr/lib')] # comment\n"), @r"
-    error: [s]: `os.path.isdir()` is not known in the condition of a section
+    assert_snapshot!(loading("[s : os.path.getsize('/usr/lib')] # comment\n"), @r"
+    error: [s]: `os.path.getsize()` is not known in the condition of a section
      --> /p/main.cfg:1:6
       |
-    1 | [s : os.path.isdir('/usr/lib')] # comment
-      |      ^^^^^^^^^^^^^ cannot be evaluated
+    1 | [s : os.path.getsize('/usr/lib')] # comment
+      |      ^^^^^^^^^^^^^^^ cannot be evaluated
       |
       = help: conditions know names such as linux, bits64, python3, platform.machine(), sys.version_info and sys.platform
     ");

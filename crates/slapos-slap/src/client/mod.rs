@@ -93,7 +93,7 @@ impl SlapClient {
     /// Tells the Master how a computer is formatted.
     ///
     /// # Errors
-    /// Any [`SlapError`].
+    /// [`SlapError::Server`] with status 409 when a partition in use would be forgotten.
     pub fn load_computer_configuration(
         &self,
         description: &ComputerDescription,
@@ -195,7 +195,7 @@ impl SlapClient {
     /// Reports that a Software Release is removed; the Master forgets it.
     ///
     /// # Errors
-    /// Any [`SlapError`].
+    /// [`SlapError::Server`] with status 409 when it is wanted again.
     pub fn software_destroyed(
         &self,
         software: &SoftwareUrl,
@@ -242,7 +242,8 @@ impl SlapClient {
     }
 
     /// Reports that an instance is removed, so that its partition becomes free. `Some` is the
-    /// Master's reason for not freeing it yet, such as children that must go first.
+    /// Master's reason for not freeing it yet, such as children that must go first, or that the
+    /// instance is wanted again.
     ///
     /// # Errors
     /// Any [`SlapError`].

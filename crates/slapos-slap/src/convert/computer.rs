@@ -3,12 +3,12 @@
 use indexmap::IndexMap;
 
 use super::{
-    ConvertError, Fields, ip_list_from_value, ip_list_to_value, object, texts_from_value,
-    texts_to_value,
+    ConvertError, Fields, ip_list_from_value, ip_list_to_value, object, partition_id,
+    texts_from_value, texts_to_value,
 };
 use crate::marshal::{Class, Object, Value};
 use crate::types::{Computer, ComputerPartition, SoftwareRelease};
-use crate::words::{ComputerId, InstanceState, PartitionId, SoftwareState, SoftwareUrl};
+use crate::words::{ComputerId, InstanceState, SoftwareState, SoftwareUrl};
 
 /// The parameters that SLAP adds to the user's; a user's parameter of such a name is hidden.
 const ADDED: [&str; 11] = [
@@ -147,7 +147,7 @@ pub fn partition_from_value(value: &Value) -> Result<ComputerPartition, ConvertE
     let object = object(value, Class::ComputerPartition)?;
     let fields = Fields(&object.attributes);
     let computer = ComputerId::new(id_of(object, "_computer_id", 0)?);
-    let id = PartitionId::new(id_of(object, "_partition_id", 1)?);
+    let id = partition_id(&id_of(object, "_partition_id", 1)?)?;
     let mut partition = ComputerPartition::free(computer, id);
     partition.software = software_of(fields)?;
     partition.requested_state = match fields.text("_requested_state") {
@@ -215,6 +215,7 @@ fn named<const N: usize>(items: [(&str, Value); N]) -> IndexMap<String, Value> {
 mod tests {
     use super::*;
     use crate::marshal::{dumps, loads};
+    use crate::words::PartitionId;
 
     /// An instance with everything set.
     fn busy() -> ComputerPartition {

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::{ConvertError, Fields, parse_ip};
+use super::{ConvertError, Fields, parse_ip, partition_id};
 use crate::marshal::Value;
 use crate::types::{Address, ComputerDescription, PartitionDescription};
-use crate::words::{ComputerId, PartitionId};
+use crate::words::ComputerId;
 
 /// The dictionary of a formatted computer.
 pub fn description_to_value(description: &ComputerDescription) -> Value {
@@ -65,7 +65,7 @@ pub fn description_from_value(value: &Value) -> Result<ComputerDescription, Conv
 
 fn partition_from_value(value: &Value) -> Result<PartitionDescription, ConvertError> {
     let fields = fields_of(value)?;
-    let reference = fields.require("reference")?;
+    let reference = partition_id(&fields.require("reference")?)?;
     let mut addresses = Vec::new();
     for item in fields.list("address_list")? {
         let address = fields_of(item)?;
@@ -77,7 +77,7 @@ fn partition_from_value(value: &Value) -> Result<PartitionDescription, ConvertEr
     }
     let tap = fields.get("tap").and_then(Value::as_dict);
     let tap = tap.and_then(|tap| Fields(tap).text("name")).filter(|name| !name.is_empty());
-    Ok(PartitionDescription { reference: PartitionId::new(reference), addresses, tap })
+    Ok(PartitionDescription { reference, addresses, tap })
 }
 
 fn fields_of(value: &Value) -> Result<Fields<'_>, ConvertError> {

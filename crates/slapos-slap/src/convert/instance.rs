@@ -1,15 +1,13 @@
 //! Requests for instances (form fields) and their answers (`SoftwareInstance` objects).
 
 use super::{
-    ConvertError, Fields, ip_list_from_value, ip_list_to_value, object, texts_from_value,
-    texts_to_value,
+    ConvertError, Fields, ip_list_from_value, ip_list_to_value, object, partition_id,
+    texts_from_value, texts_to_value,
 };
 use crate::instance_xml::dict2xml;
 use crate::marshal::{Class, MarshalError, Value, dumps, loads};
 use crate::types::{InstanceAnswer, InstanceRequest};
-use crate::words::{
-    ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId, SoftwareUrl,
-};
+use crate::words::{ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, SoftwareUrl};
 
 /// The form fields of `requestComputerPartition`.
 ///
@@ -66,6 +64,10 @@ pub fn request_from_form<'a>(
         Value::Str(word) => Some(word.parse()?),
         _ => return Err(ConvertError("state: a text or none is expected".to_owned())),
     };
+    let requester = match field("computer_id").zip(field("computer_partition_id")) {
+        None => None,
+        Some((computer, partition)) => Some((computer.into(), partition_id(partition)?)),
+    };
     Ok(InstanceRequest {
         title: InstanceTitle::new(require("partition_reference")?),
         software: SoftwareUrl::new(require("software_release")?),
@@ -74,9 +76,7 @@ pub fn request_from_form<'a>(
         state,
         shared,
         sla: sla.map_err(|error| named("filter_xml", error))?,
-        requester: field("computer_id")
-            .zip(field("computer_partition_id"))
-            .map(|(computer, partition)| (computer.into(), partition.into())),
+        requester,
     })
 }
 
@@ -129,7 +129,7 @@ pub fn answer_from_value(value: &Value) -> Result<InstanceAnswer, ConvertError> 
     let timestamp = parameters.shift_remove("timestamp");
     let state = fields.text("_requested_state");
     Ok(InstanceAnswer {
-        partition: PartitionId::new(fields.require("slap_computer_partition_id")?),
+        partition: partition_id(&fields.require("slap_computer_partition_id")?)?,
         computer: ComputerId::new(fields.require("slap_computer_id")?),
         guid: fields.text("_instance_guid"),
         connection: fields.texts("_connection_dict")?,

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 
 use crate::marshal::{Class, Object, Value};
+use crate::words::PartitionId;
 
 pub use computer::{
     computer_from_value, computer_to_value, partition_from_value, partition_to_value,
@@ -32,6 +33,27 @@ impl From<crate::words::UnknownWord> for ConvertError {
     fn from(error: crate::words::UnknownWord) -> ConvertError {
         ConvertError(error.to_string())
     }
+}
+
+/// The longest name of a partition, in bytes.
+const MAX_PARTITION_NAME: usize = 64;
+
+/// The partition of that name. Nodes make directories and files of these names, so that whatever
+/// comes from the wire is looked at: `..`, for one, names no partition.
+///
+/// # Errors
+/// For anything but 1 to 64 ASCII letters, digits, `_`, `-` and `.`, of which the first is neither
+/// `-` nor `.`.
+pub fn partition_id(text: &str) -> Result<PartitionId, ConvertError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    let starts_well = text.bytes().next().is_some_and(|first| !b"-.".contains(&first));
+    if starts_well && text.len() <= MAX_PARTITION_NAME && text.bytes().all(plain) {
+        return Ok(PartitionId::new(text));
+    }
+    Err(ConvertError(format!(
+        "{text:?} cannot name a partition: at most 64 letters, digits, `_`, `-` and `.`, and \
+         neither `-` nor `.` at the start"
+    )))
 }
 
 /// A dictionary of texts.
@@ -116,5 +138,51 @@ impl<'a> Fields<'a> {
 
     fn texts(self, key: &str) -> Result<IndexMap<String, String>, ConvertError> {
         self.get(key).map_or_else(|| Ok(IndexMap::new()), texts_from_value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::marshal::loads;
+
+    #[test]
+    fn only_plain_names_become_partitions() {
+        let longest = "a".repeat(64);
+        for name in ["slappart0", "a", "_", "0.b-c", longest.as_str()] {
+            assert_eq!(partition_id(name).unwrap().as_str(), name);
+        }
+        let long = "a".repeat(65);
+        for name in
+            ["", ".", "..", "../x", "/x", "a/b", "-a", ".a", "a b", "a\n", "é", "a\0", &long]
+        {
+            assert!(partition_id(name).unwrap_err().to_string().contains(&format!("{name:?}")));
+        }
+        insta::assert_snapshot!(partition_id("../x").unwrap_err(), @r#""../x" cannot name a partition: at most 64 letters, digits, `_`, `-` and `.`, and neither `-` nor `.` at the start"#);
+    }
+
+    #[test]
+    fn no_way_from_the_wire_makes_a_partition_of_a_path() {
+        let refused = |error: ConvertError| {
+            let error = error.to_string();
+            assert!(error.starts_with("\"../x\" cannot name a partition"), "{error}");
+        };
+        let object = "<object module='slapos.slap.slap' class='ComputerPartition'><tuple>\
+            <string>c</string><string>../x</string></tuple><dictionary/></object>";
+        refused(partition_from_value(&loads(object).unwrap()).unwrap_err());
+        let described = "<dictionary><string>reference</string><string>c</string>\
+            <string>partition_list</string><list><dictionary><string>reference</string>\
+            <string>../x</string></dictionary></list></dictionary>";
+        refused(description_from_value(&loads(described).unwrap()).unwrap_err());
+        let answer = "<object module='slapos.slap.slap' class='SoftwareInstance'><tuple/>\
+            <dictionary><string>slap_computer_partition_id</string><string>../x</string>\
+            </dictionary></object>";
+        refused(answer_from_value(&loads(answer).unwrap()).unwrap_err());
+        let form = |name: &str| match name {
+            "partition_reference" | "software_release" | "computer_id" => Some("c"),
+            "computer_partition_id" => Some("../x"),
+            _ => None,
+        };
+        refused(request_from_form(form).unwrap_err());
     }
 }

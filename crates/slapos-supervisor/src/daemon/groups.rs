@@ -142,14 +142,21 @@ impl Supervisor {
     /// definition is the same is left alone, and a changed one runs again if it ran.
     pub(crate) fn update(&mut self, names: &[String]) -> Result<(Vec<Item>, Shape), Fault> {
         let read = self.reread();
-        let known = |name: &String| read.groups.contains_key(name);
-        if !read.errors.is_empty() && (names.is_empty() || !names.iter().all(known)) {
-            return Err(cannot_reread(&read.errors));
+        // Whoever names groups is not to suffer from the files of others.
+        let relevant: Vec<&DefinitionError> = match names {
+            [] => read.errors.iter().collect(),
+            names => names.iter().flat_map(|name| read.errors_of(name)).collect(),
+        };
+        if !relevant.is_empty() {
+            return Err(cannot_reread(relevant));
         }
-        // A group in a file that cannot be read is not a removed one.
         if read.errors.is_empty() {
             self.defined = read.groups;
         } else {
+            // A group in a file that cannot be read is not a removed one; a named one is known to
+            // be gone if it is not there.
+            let stays = |name: &String| read.groups.contains_key(name) || !names.contains(name);
+            self.defined.retain(|name, _| stays(name));
             self.defined.extend(read.groups);
         }
         let chosen = |name: &String| names.is_empty() || names.contains(name);
@@ -340,7 +347,7 @@ impl Supervisor {
     }
 }
 
-fn cannot_reread(errors: &[DefinitionError]) -> Fault {
-    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+fn cannot_reread<'a>(errors: impl IntoIterator<Item = &'a DefinitionError>) -> Fault {
+    let errors: Vec<_> = errors.into_iter().map(ToString::to_string).collect();
     fault(fault::CANT_REREAD, errors.join("; "))
 }

@@ -60,9 +60,14 @@ impl Process {
         })
     }
 
-    /// Sends a signal to the leader or its group, provided that the leader is still itself.
+    /// Sends a signal to the leader or its group, provided that the leader is still itself. The
+    /// descriptor names the leader for sure; a group has only its number, which the kernel does
+    /// not give away while the leader is there, so that one is looked at immediately before.
     pub(crate) fn signal(&self, signal: Signal, group: bool) -> std::io::Result<()> {
         let pid = self.origin.leader;
+        if !group && let Some(leader) = &self.leader {
+            return signal_by(leader, signal);
+        }
         if slapos_sys::process::start_time(pid) != Some(self.origin.start) {
             return Ok(());
         }
@@ -95,5 +100,54 @@ impl Process {
             Some(Exit::Code(code)) => code,
             Some(Exit::Signal(_) | Exit::Unknown) => -1,
         }
+    }
+}
+
+/// Sends a signal to the process behind `pidfd`, and to nobody who has got its number since. It is
+/// no error when it is gone.
+pub(crate) fn signal_by(pidfd: &OwnedFd, signal: Signal) -> std::io::Result<()> {
+    let number = rustix::process::Signal::from_named_raw(signal as i32);
+    let number = number.ok_or(rustix::io::Errno::INVAL)?;
+    match rustix::process::pidfd_send_signal(pidfd, number) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Policy;
+
+    fn sleeper() -> (std::process::Child, Arc<OwnedFd>) {
+        let child = slapos_sys::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        let pidfd = slapos_sys::process::pidfd_open(child.id()).unwrap();
+        (child, Arc::new(pidfd))
+    }
+
+    #[test]
+    fn a_signal_goes_to_the_process_that_is_held_and_not_to_who_has_its_number() {
+        let (mut former, held) = sleeper();
+        signal_by(&held, Signal::SIGKILL).unwrap();
+        former.wait().unwrap();
+        // As if the kernel had given the number of the dead leader to somebody else just after
+        // the look at it.
+        let (mut innocent, _) = sleeper();
+        let spec = ProgramSpec::new("p", vec!["x".into()]);
+        let start = slapos_sys::process::start_time(innocent.id()).unwrap();
+        let process = Process {
+            group: "g".into(),
+            machine: Machine::new(Policy::from(&spec)),
+            spec: Arc::new(spec),
+            origin: Origin { leader: innocent.id(), start, spawn: "n".into() },
+            leader: Some(held),
+            started: 0,
+            stopped: 0,
+            next: Next::default(),
+        };
+        process.signal(Signal::SIGKILL, false).unwrap();
+        assert!(innocent.try_wait().unwrap().is_none(), "somebody else was hit");
+        innocent.kill().unwrap();
+        innocent.wait().unwrap();
     }
 }

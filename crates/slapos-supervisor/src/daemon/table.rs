@@ -122,10 +122,8 @@ pub(crate) fn signal(entry: &Entry, signal: Signal) {
         return;
     };
     // The descriptor pins the process; only now is the start time a proof.
-    if slapos_sys::process::start_time(entry.pid) == Some(entry.start)
-        && let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32)
-    {
-        let _ = rustix::process::pidfd_send_signal(&pidfd, signal);
+    if slapos_sys::process::start_time(entry.pid) == Some(entry.start) {
+        let _ = super::process::signal_by(&pidfd, signal);
     }
 }
 

@@ -89,6 +89,8 @@ fn arrival(process: Option<&Process>, item: &Item) -> Option<Result<(), Fault>> 
         Goal::Settled => (process.next.is_nothing() && state != State::Stopping).then_some(Ok(())),
         Goal::Running { runs } if process.machine.runs() > runs => Some(Ok(())),
         Goal::Running { .. } if process.next.start || state == State::Starting => None,
+        // Not yet where its end leads to, which says why.
+        Goal::Running { .. } if state == State::Stopping && process.machine.is_draining() => None,
         Goal::Running { .. } => {
             let error = process.machine.error();
             Some(Err(match error {

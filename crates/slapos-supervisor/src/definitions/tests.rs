@@ -109,6 +109,44 @@ fn what_the_syntax_cannot_say_is_refused_when_written() {
 }
 
 #[test]
+fn what_would_not_be_read_back_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let refusal = |programs: &[ProgramSpec]| {
+        let error = write_group(dir.path(), "g", programs).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "something was written");
+        error.to_string()
+    };
+    let program = |name: &str| ProgramSpec::new(name, vec!["x".into()]);
+    insta::assert_snapshot!(refusal(&[program("web"), program("db"), program("web")]), @"group `g`: two programs are named `web`");
+    let mut twin = program("db");
+    twin.process_name = "web".into();
+    insta::assert_snapshot!(refusal(&[program("web"), twin]), @"group `g` cannot be written: g.conf:2: two processes of this group have the process_name `web`");
+    let mut nameless = program("web");
+    nameless.user = Some(String::new());
+    insta::assert_snapshot!(refusal(&[nameless]), @"group `g` cannot be written: program `web` would be read back differently");
+}
+
+#[test]
+fn only_its_own_file_makes_a_group_doubtful() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = [ProgramSpec::new("p", vec!["x".into()])];
+    write_group(dir.path(), "good", &spec).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("bad.conf", "[group:bad]\nprograms=p\nnonsense=1\n");
+    write("hand.conf", "[group:written]\nnonsense=1\n[program:alone]\ncommand=x\n[group:good]\n");
+    // Comes before the group's own file, and yet does not count.
+    write("a.conf", "[group:good]\nprograms=\n");
+    let read = read_dir(dir.path());
+    let doubts = |group: &str| read.errors_of(group).count();
+    assert_eq!(["bad", "written", "alone", "good", "absent"].map(doubts), [1, 1, 1, 0, 0]);
+    assert_eq!(read.errors.len(), 3);
+    assert_eq!(read.groups["good"].programs, spec);
+    write("good.conf", "nonsense");
+    assert_eq!(read_dir(dir.path()).errors_of("good").count(), 1, "its own file is wrong");
+}
+
+#[test]
 fn a_wrong_file_is_reported_and_does_not_hide_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let spec = ProgramSpec::new("p", vec!["x".into()]);

@@ -40,6 +40,10 @@ pub(super) fn render(group: &str, programs: &[ProgramSpec]) -> io::Result<String
     for spec in programs {
         check_name("program", &spec.program)?;
         check_name("process", &spec.process_name)?;
+        if names.contains(&spec.program.as_str()) {
+            let name = &spec.program;
+            return Err(invalid(format!("group `{group}`: two programs are named `{name}`")));
+        }
         names.push(spec.program.as_str());
     }
     let mut text = format!("[group:{group}]\nprograms={}\n", escape(&names.join(",")));
@@ -58,7 +62,26 @@ pub(super) fn render(group: &str, programs: &[ProgramSpec]) -> io::Result<String
             let _ = writeln!(text, "{key}={}", escape(&value));
         }
     }
+    check_readable(group, programs, &text)?;
     Ok(text)
+}
+
+/// What is written must read back as what was meant: a file that the daemon refuses would take
+/// its group away from it, and one that says something else would run something else.
+fn check_readable(group: &str, programs: &[ProgramSpec], text: &str) -> io::Result<()> {
+    let read = super::parse(text, &format!("{group}.conf"))
+        .map_err(|error| invalid(format!("group `{group}` cannot be written: {error}")))?;
+    let mut meant: Vec<&ProgramSpec> = programs.iter().collect();
+    meant.sort_by_key(|spec| spec.priority);
+    let read: Vec<&ProgramSpec> = read.iter().flat_map(|group| &group.programs).collect();
+    let differs = meant.iter().zip(&read).find(|(meant, read)| meant != read);
+    match differs {
+        None if meant.len() == read.len() => Ok(()),
+        differs => Err(invalid(format!(
+            "group `{group}` cannot be written: program `{}` would be read back differently",
+            differs.map_or("", |(meant, _)| meant.program.as_str())
+        ))),
+    }
 }
 
 fn options(spec: &ProgramSpec) -> io::Result<Vec<(&'static str, String)>> {

@@ -67,6 +67,8 @@ struct World {
     live: Option<u32>,
     asked: bool,
     survivors: bool,
+    /// Survivors were to be killed, and nobody has seen since that they are gone.
+    condemned: bool,
     next_pid: u32,
     /// The last request was a stop.
     unwanted: bool,
@@ -81,6 +83,7 @@ impl World {
             live: None,
             asked: false,
             survivors: false,
+            condemned: false,
             next_pid: 2,
             unwanted: true,
         }
@@ -140,11 +143,19 @@ impl World {
 
     fn feed(&mut self, event: Event) {
         let before = self.machine.state();
+        if event == Event::Survivors(false) {
+            self.condemned = false;
+        }
         let step = self.machine.handle(event, self.now);
         let mut state = before;
         for transition in &step.transitions {
             assert_eq!(transition.from, state, "transitions do not follow each other");
             state = transition.to;
+            // Given up, which is only allowed on the way to rest.
+            if transition.reason.contains("do not die") {
+                assert!(state.is_down());
+                self.condemned = false;
+            }
         }
         assert_eq!(state, self.machine.state(), "a change of state was not told");
         for action in step.actions {
@@ -158,6 +169,7 @@ impl World {
             Action::Spawn => {
                 assert!(!self.unwanted, "a process was started after a stop");
                 assert!(!self.spawning && self.live.is_none(), "a second process");
+                assert!(!self.condemned, "started before what was left behind is gone");
                 self.spawning = true;
             }
             Action::Signal { pid, signal, .. } => {
@@ -170,6 +182,7 @@ impl World {
             Action::Sweep => assert!(self.live.is_none()),
             Action::SignalSurvivors { signal, .. } => {
                 if signal == Signal::SIGKILL {
+                    self.condemned = true;
                     self.survivors = false;
                 }
             }

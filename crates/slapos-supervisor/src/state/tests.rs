@@ -39,6 +39,7 @@ fn an_early_end_backs_off_ever_longer_and_then_gives_up() {
     while machine.state() != State::Fatal {
         machine.handle(Event::Spawned(PID), now);
         machine.handle(Event::Exited(Exit::Code(1)), now);
+        machine.handle(Event::Survivors(false), now);
         if let Some(deadline) = machine.deadline() {
             waits.push((deadline - now).as_secs());
             now = deadline;
@@ -61,6 +62,7 @@ fn a_process_that_ends_soon_after_its_start_is_restarted_later_and_later() {
     for _ in 0..8 {
         machine.handle(Event::Spawned(PID), now);
         machine.handle(Event::Exited(Exit::Code(0)), now);
+        machine.handle(Event::Survivors(false), now);
         let deadline = machine.deadline().unwrap();
         waits.push((deadline - now).as_secs());
         now = deadline;
@@ -71,11 +73,58 @@ fn a_process_that_ends_soon_after_its_start_is_restarted_later_and_later() {
 
 #[test]
 fn a_healthy_process_is_restarted_at_once() {
-    let mut machine = running(policy());
+    let mut alone = policy();
+    alone.kill_as_group = false;
+    let mut machine = running(alone);
     let step = machine.handle(Event::Exited(Exit::Signal(11)), secs(3600));
-    assert_eq!(step.actions.last(), Some(&Action::Spawn));
+    assert_eq!(step.actions, [Action::Spawn]);
     let path: Vec<_> = step.transitions.iter().map(|t| (t.from, t.to)).collect();
     assert_eq!(path, [(State::Running, State::Exited), (State::Exited, State::Starting)]);
+}
+
+#[test]
+fn what_a_crash_leaves_is_gone_before_the_next_start() {
+    let mut machine = running(policy());
+    let step = machine.handle(Event::Exited(Exit::Signal(11)), secs(3600));
+    assert_eq!(step.actions, [kill_survivors(), Action::Sweep]);
+    assert_eq!(machine.state(), State::Backoff);
+    assert!(machine.is_draining());
+    assert_eq!(machine.handle(Event::Survivors(true), secs(3600)).actions, []);
+    // It hangs in the kernel: it is killed again, and waited for without end.
+    for time in (3602..3700).step_by(2) {
+        assert_eq!(machine.deadline(), Some(secs(time)));
+        assert_eq!(machine.handle(Event::Tick, secs(time)).actions, [kill_survivors()]);
+    }
+    let step = machine.handle(Event::Survivors(false), secs(3700));
+    assert_eq!(step.actions, [Action::Spawn]);
+    assert_eq!(machine.state(), State::Starting);
+}
+
+#[test]
+fn the_wait_for_leftovers_counts_as_part_of_the_backoff() {
+    let mut machine = Machine::new(policy());
+    machine.handle(Event::Start, secs(0));
+    machine.handle(Event::Spawned(PID), secs(0));
+    machine.handle(Event::Exited(Exit::Code(1)), secs(0));
+    assert_eq!(machine.error(), "exited too quickly (exit status 1)");
+    assert_eq!(machine.handle(Event::Survivors(false), secs(0)).actions, []);
+    assert_eq!(machine.deadline(), Some(secs(1)));
+    assert_eq!(machine.error(), "exited too quickly (exit status 1)");
+}
+
+#[test]
+fn a_stop_while_leftovers_are_killed_wins_and_ends() {
+    let mut machine = running(policy());
+    machine.handle(Event::Exited(Exit::Code(1)), secs(2));
+    machine.handle(Event::Stop, secs(2));
+    assert_eq!((machine.state(), machine.is_draining()), (State::Stopping, true));
+    let mut again = machine.clone();
+    assert_eq!(machine.handle(Event::Survivors(false), secs(3)).actions, []);
+    assert_eq!(machine.state(), State::Stopped);
+    for _ in 0..3 {
+        again.handle(Event::Tick, again.deadline().unwrap());
+    }
+    assert_eq!(again.state(), State::Stopped, "given up");
 }
 
 #[test]
@@ -93,8 +142,24 @@ fn what_a_crash_leaves_of_its_group_is_killed() {
     never.restart = AutoRestart::Never;
     let mut machine = running(never);
     let step = machine.handle(Event::Exited(Exit::Code(1)), secs(3600));
-    assert_eq!(step.actions, [kill_survivors()]);
-    assert_eq!(machine.state(), State::Exited);
+    assert_eq!(step.actions, [kill_survivors(), Action::Sweep]);
+    // It is not at rest yet: nobody may start, change or forget it.
+    assert_eq!(machine.state(), State::Stopping);
+    assert_eq!(machine.handle(Event::Start, secs(3600)).actions, []);
+    let step = machine.handle(Event::Survivors(false), secs(3600));
+    assert_eq!((step.actions, machine.state()), (vec![], State::Exited));
+    let mut fatal = policy();
+    fatal.retries = 0;
+    let mut machine = Machine::new(fatal);
+    machine.handle(Event::Start, secs(0));
+    machine.handle(Event::Spawned(PID), secs(0));
+    machine.handle(Event::Exited(Exit::Code(1)), secs(0));
+    for _ in 0..3 {
+        assert_eq!(machine.state(), State::Stopping);
+        machine.handle(Event::Tick, machine.deadline().unwrap());
+    }
+    assert_eq!(machine.state(), State::Fatal);
+    assert_eq!(machine.error(), "exited too quickly (exit status 1)");
 }
 
 #[test]
@@ -143,12 +208,19 @@ fn what_ended_unwatched_is_treated_as_if_it_had_been_seen() {
         let mut policy = policy();
         policy.restart = restart;
         let mut machine = Machine::new(policy);
-        machine.handle(Event::Vanished(state), secs(0));
+        let step = machine.handle(Event::Vanished(state), secs(0));
+        // Whether the former daemon came to kill what was left behind is not known.
+        let ended = matches!(state, State::Starting | State::Running | State::Backoff);
+        assert_eq!(step.actions.contains(&kill_survivors()), ended);
+        if ended {
+            machine.handle(Event::Survivors(false), secs(0));
+        }
         machine.state()
     };
     assert_eq!(vanish(State::Running, AutoRestart::Always), State::Backoff);
     assert_eq!(vanish(State::Running, AutoRestart::Never), State::Exited);
     assert_eq!(vanish(State::Starting, AutoRestart::Never), State::Backoff);
+    assert_eq!(vanish(State::Backoff, AutoRestart::Never), State::Backoff);
     assert_eq!(vanish(State::Stopping, AutoRestart::Always), State::Stopping);
     assert_eq!(vanish(State::Exited, AutoRestart::Always), State::Stopped);
 }

@@ -17,9 +17,9 @@ pub enum State {
     Starting,
     /// Running.
     Running,
-    /// Ended too early; will be started again after a while.
+    /// Ended; will be started again after a while, and when what it left behind is gone.
     Backoff,
-    /// Asked to stop, not yet gone.
+    /// Asked to stop, not yet gone; or gone, and what it left behind is being killed.
     Stopping,
     /// Ended by itself and is not started again.
     Exited,

@@ -33,7 +33,10 @@ fn a_program_gets_its_user_and_environment_and_nothing_else() {
     let node = Node::new();
     let nobody = slapos_sys::user::by_name("nobody").unwrap();
     let Some(nobody) = nobody.filter(|_| slapos_sys::user::is_root()) else {
-        slapos_testkit::skipped("a_program_gets_its_user_and_environment_and_nothing_else", "needs root and a user `nobody`");
+        slapos_testkit::skipped(
+            "a_program_gets_its_user_and_environment_and_nothing_else",
+            "needs root and a user `nobody`",
+        );
         return;
     };
     let home = node.directory_of(&nobody);
@@ -72,7 +75,10 @@ fn a_link_planted_where_root_logs_leads_nowhere() {
     let node = Node::new();
     let nobody = slapos_sys::user::by_name("nobody").unwrap();
     let Some(nobody) = nobody.filter(|_| slapos_sys::user::is_root()) else {
-        slapos_testkit::skipped("a_link_planted_where_root_logs_leads_nowhere", "needs root and a user `nobody`");
+        slapos_testkit::skipped(
+            "a_link_planted_where_root_logs_leads_nowhere",
+            "needs root and a user `nobody`",
+        );
         return;
     };
     let home = node.directory_of(&nobody);

@@ -107,6 +107,30 @@ fn a_stop_reaches_grandchildren_even_those_that_ran_away_or_do_not_listen() {
 }
 
 #[test]
+fn what_a_crash_leaves_is_gone_when_the_successor_is_there() {
+    let node = Node::new();
+    let (child, runaway) = (node.file("child"), node.file("runaway"));
+    let script = format!(
+        "sleep 1001 & echo $! > {}\nsetsid sleep 1002 & echo $! > {}\nexec sleep 1003",
+        child.display(),
+        runaway.display()
+    );
+    let mut spec = service("crash", &script);
+    spec.autorestart = AutoRestart::Always;
+    node.define("p", &[spec]);
+    let client = node.client();
+    client.start("p:crash", Some(PATIENCE)).unwrap();
+    let left = [number_in(&child), number_in(&runaway)];
+    let pid = client.process_info("p:crash").unwrap().pid.unwrap();
+    node.kill(pid);
+    eventually("a new process", || {
+        let info = client.process_info("p:crash").ok()?;
+        info.pid.filter(|new| *new != pid)
+    });
+    assert!(left.iter().all(|pid| !alive(*pid)), "{left:?}");
+}
+
+#[test]
 fn sigterm_stops_everything_in_order_and_leaves_nothing() {
     let node = Node::new();
     let order = node.file("order");

@@ -1,7 +1,6 @@
 //! One daemon at a time, and what the next one finds.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use slapos_supervisor::state::State;
 use slapos_supervisor::{AutoRestart, ProcessInfo};
@@ -25,14 +24,19 @@ fn a_killed_daemon_is_succeeded_by_one_that_adopts() {
     let pid_of = |name: &str| client.process_info(name).unwrap().pid;
     let (keep, gone) = (pid_of("p:keep").unwrap(), pid_of("p:gone").unwrap());
     // The ledger is written a moment after a change.
-    std::thread::sleep(Duration::from_millis(100));
+    eventually("a ledger that knows both", || {
+        let text = std::fs::read_to_string(node.paths.state()).ok()?;
+        let running = |pid: u32| text.contains(&format!("\"pid\":{pid},"));
+        let up = text.matches("\"state\":\"RUNNING\"").count() == 2;
+        (up && running(keep) && running(gone)).then_some(())
+    });
     node.kill(daemon);
     eventually("the daemon's end", || (!alive(daemon)).then_some(()));
     node.kill(gone);
     assert!(alive(keep));
     node.client();
     assert_eq!(pid_of("p:keep"), Some(keep));
-    assert_eq!(client.process_info("p:gone").unwrap().state, State::Exited);
+    node.await_state("p:gone", State::Exited);
     assert_eq!(client.process_info("p:idle").unwrap().state, State::Stopped);
     // An adopted process is watched and stopped like any other.
     node.kill(keep);
@@ -113,7 +117,8 @@ fn a_daemon_killed_in_the_middle_of_starts_leaves_one_of_each() {
         let client = node.client();
         let daemon = client.pid().unwrap();
         client.start_group("p", None).unwrap();
-        std::thread::sleep(Duration::from_millis(round));
+        // Killed at another point each time: before the first start, ..., when most are done.
+        eventually("some starts", || (leaders_with(&mark).len() >= 3 * round).then_some(()));
         node.kill(daemon);
         eventually("the daemon's end", || (!alive(daemon)).then_some(()));
         let client = node.client();

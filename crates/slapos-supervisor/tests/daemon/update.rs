@@ -50,3 +50,25 @@ fn a_wrong_definition_is_refused_and_hides_no_other() {
     assert!(client.update(Some("p"), PATIENCE).unwrap().is_empty());
     node.await_state("p:web", State::Running);
 }
+
+#[test]
+fn a_named_group_is_removed_whatever_is_wrong_with_other_files() {
+    let node = Node::new();
+    node.define("p", &[service("web", "exec sleep 1000")]);
+    node.define("q", &[service("other", "exec sleep 1000")]);
+    let client = node.client();
+    client.start_all(Some(PATIENCE)).unwrap();
+    let pid_of = |name: &str| client.process_info(name).unwrap().pid.unwrap();
+    let (gone, stays) = (pid_of("p:web"), pid_of("q:other"));
+    std::fs::write(node.paths.conf_dir().join("q.conf"), "[group:q]\ncolour=red\n").unwrap();
+    slapos_supervisor::remove_group(&node.paths.conf_dir(), "p").unwrap();
+    assert_eq!(client.update(Some("p"), PATIENCE).unwrap().removed, ["p"]);
+    assert!(client.process_info("p:web").is_err() && !alive(gone));
+    // The wrong one is neither removed nor changed, but told.
+    let refused = client.update(Some("q"), PATIENCE).unwrap_err();
+    assert!(refused.to_string().contains("q.conf:2: unknown option `colour`"), "{refused}");
+    assert_eq!(pid_of("q:other"), stays);
+    // A new group comes whatever is wrong with others.
+    node.define("r", &[service("new", "exec sleep 1000")]);
+    assert_eq!(client.update(Some("r"), PATIENCE).unwrap().added, ["r"]);
+}

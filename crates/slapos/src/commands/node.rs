@@ -22,7 +22,7 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
                 only: only.clone(),
                 all: run.all,
                 dry_run: run.dry_run,
-                parallel: *jobs,
+                parallel: jobs.unwrap_or(0),
             };
             with_node(global, &config, |node| software::run(node, &options).map(|()| 0))
         }

@@ -1,9 +1,11 @@
 //! `slapos proxy ...`: the embedded Master.
 
 use slapos_master::{Master, MasterConfig};
-use slapos_node::standalone::ensure_token;
+use slapos_node::standalone::prepare_master;
 use slapos_node::{NodeConfig, NodeError, master, read_token};
 use slapos_slap::Overview;
+use slapos_sys::process::Command;
+use slapos_sys::user::Identity;
 
 use crate::cli::{Global, Proxy, Show};
 use crate::output::{Table, say, say_json};
@@ -12,7 +14,7 @@ use crate::place;
 pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     match command {
-        Proxy::Start => start(&config),
+        Proxy::Start => start(global, &config),
         Proxy::Show(show) => {
             let overview = master(&config)?.overview()?;
             show_overview(global, show, &overview);
@@ -21,12 +23,14 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     }
 }
 
-fn start(config: &NodeConfig) -> Result<u8, NodeError> {
+fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
     let Some(proxy) = &config.proxy else {
         return Err(NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
             .hint("add the section with host, port and database_uri"));
     };
-    ensure_token(config)?;
+    if let Some(user) = prepare_master(config)? {
+        return Err(become_user(global, config, &user));
+    }
     let token = config.master_token_file.as_deref().map(read_token).transpose()?;
     let Some(token) = token else {
         return Err(NodeError::user("the Master has no token, and it trusts nobody without"));
@@ -37,7 +41,6 @@ fn start(config: &NodeConfig) -> Result<u8, NodeError> {
         database: proxy.database_uri.clone(),
         token,
         computer_id: config.computer_id.clone(),
-        local_software_release_root: "/".into(),
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -46,6 +49,21 @@ fn start(config: &NodeConfig) -> Result<u8, NodeError> {
         .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
         .map_err(|error| NodeError::user(error.to_string()))?;
     Ok(0)
+}
+
+/// Goes on as `user`, in the same process; returns only when that failed.
+fn become_user(global: &Global, config: &NodeConfig, user: &Identity) -> NodeError {
+    let mut command = Command::current_exe();
+    command.arg0("slapos").args(["proxy", "start", "--cfg"]).arg(&config.file);
+    for _ in 0..global.verbose {
+        command.arg("-v");
+    }
+    if global.quiet {
+        command.arg("-q");
+    }
+    command.inherit_env(&["PATH", "SLAPOS_LOG", "NO_COLOR", "TERM"]).user(user);
+    let error = command.exec();
+    NodeError::user(format!("the Master cannot be started as {}: {error}", user.name))
 }
 
 /// Ends when this process is asked to.

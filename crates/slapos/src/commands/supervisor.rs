@@ -18,7 +18,12 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
     if let Node::Supervisord { nodaemon: true } = command {
         return run_daemon(&Paths::new(&config.instance_root)).map(|()| 0).map_err(words);
     }
-    let client = with_node(global, config, supervisor)?;
+    let client = match starts_something(command) {
+        true => with_node(global, config, supervisor)?,
+        false => Client::connect(&Paths::new(&config.instance_root)).map_err(|error| {
+            words(error).hint("`slapos up` or `slapos node instance` starts the supervisor")
+        })?,
+    };
     match command {
         Node::Status { names } => status(global, &client, names),
         Node::Start { names } => each(names, |name| act(&client, "start", name)),
@@ -30,6 +35,17 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
         Node::Tail { name, bytes } => tail(&client, name, *bytes),
         Node::Supervisorctl { words } => control(global, &client, words),
         _ => Ok(0),
+    }
+}
+
+/// Looking at services, or stopping them, does not start those that do not run.
+fn starts_something(command: &Node) -> bool {
+    match command {
+        Node::Start { .. } | Node::Restart { .. } | Node::Supervisord { .. } => true,
+        Node::Supervisorctl { words } => {
+            matches!(words.first().map(String::as_str), Some("start" | "restart" | "update"))
+        }
+        _ => false,
     }
 }
 

@@ -2,11 +2,13 @@
 
 use serde_json::json;
 use slapos_node::error::exit;
-use slapos_node::standalone::{ensure_config, ensure_token, shut_down, start_master};
+use slapos_node::standalone::{ensure_config, shut_down, start_master};
 use slapos_node::{
     Node, NodeConfig, NodeError, format, instance, promises, report, software, take_lock,
 };
 use slapos_slap::{InstanceRequest, InstanceState, OverviewInstance, SoftwareState, SoftwareUrl};
+
+use slapos_sys::lock::FileLock;
 
 use super::client;
 use super::node::promise_state;
@@ -17,24 +19,24 @@ use crate::place;
 
 pub(crate) fn up(global: &Global, up: &Up) -> Result<u8, NodeError> {
     let url = up.software.as_deref().map(place::software_url).transpose()?;
+    let _lock = lock(global)?;
     if global.cfg.is_none() {
         ensure_config(&place::layout(global), up.partitions, up.port)?;
     }
     let config = place::config(global)?;
-    let _lock = take_lock("slapos up", &config.file.with_extension("lock"))?;
-    ensure_token(&config)?;
+    // With an error of theirs, the others are shown before it.
     let failed = with_node(global, &config, |node| {
         format::apply(node, false)?;
         start_master(node)?;
         format::announce(node)?;
         match &url {
-            Some(url) => deploy(node, up, url),
-            None => tolerate_promises(resume(node, up)),
+            Some(url) => deploy(node, up, url).map(Ok),
+            None => Ok(resume(node, up)),
         }
     })?;
     let name = url.as_ref().map(|url| instance_name(up, url));
     let code = with_node(global, &config, |node| show(global, node, name.as_deref()))?;
-    Ok(if failed { exit::PROMISE } else { code })
+    Ok(if failed? { exit::PROMISE } else { code })
 }
 
 /// `supply`, `node software`, `request`, `node instance`. Returns whether promises failed.
@@ -42,7 +44,10 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
     let master = node.master()?;
     master.supply(url, &node.config.computer_id, SoftwareState::Available)?;
     let only = vec![url.as_str().to_owned()];
-    software::run(node, &software::Options { only, parallel: up.jobs, ..Default::default() })?;
+    software::run(
+        node,
+        &software::Options { only, parallel: up.jobs.unwrap_or(0), ..Default::default() },
+    )?;
     let name = instance_name(up, url);
     let mut wanted = InstanceRequest::new(name.as_str(), url.clone());
     wanted.state = Some(InstanceState::Started);
@@ -52,10 +57,13 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
     tolerate_promises(instance::run(node, &instance::Options { only, ..Default::default() }))
 }
 
-/// `node software` and `node instance` for all that was asked for before.
-fn resume(node: &Node<'_>, up: &Up) -> Result<(), NodeError> {
-    software::run(node, &software::Options { parallel: up.jobs, ..Default::default() })?;
-    instance::run(node, &instance::Options::default())
+/// `node software` and `node instance` for all that was asked for before. A Software Release that
+/// cannot be built keeps no instance of another from coming back.
+fn resume(node: &Node<'_>, up: &Up) -> Result<bool, NodeError> {
+    let parallel = up.jobs.unwrap_or(0);
+    let built = software::run(node, &software::Options { parallel, ..Default::default() });
+    let broken = tolerate_promises(instance::run(node, &instance::Options::default()))?;
+    built.map(|()| broken)
 }
 
 /// Broken promises are shown in the end, with the rest; whether there were any.
@@ -151,9 +159,14 @@ fn text(instance: &OverviewInstance, promises: &[slapos_node::PromiseResult]) ->
     table.to_string()
 }
 
+/// One of `up`, `down` and `destroy` at a time, from before the configuration is written.
+fn lock(global: &Global) -> Result<FileLock, NodeError> {
+    take_lock("slapos up, down or destroy", &place::config_file(global).with_extension("lock"))
+}
+
 pub(crate) fn down(global: &Global) -> Result<u8, NodeError> {
     let config = place::config(global)?;
-    let _lock = take_lock("slapos up", &config.file.with_extension("lock"))?;
+    let _lock = lock(global)?;
     let ran = with_node(global, &config, shut_down)?;
     match (global.json, ran) {
         (true, ran) => say_json(&json!({ "stopped": ran })),
@@ -165,7 +178,7 @@ pub(crate) fn down(global: &Global) -> Result<u8, NodeError> {
 
 pub(crate) fn destroy(global: &Global, name: &str) -> Result<u8, NodeError> {
     let config = place::config(global)?;
-    let _lock = take_lock("slapos up", &config.file.with_extension("lock"))?;
+    let _lock = lock(global)?;
     with_node(global, &config, |node| destroy_instance(node, &config, name))?;
     match global.json {
         true => say_json(&json!({ "destroyed": name })),

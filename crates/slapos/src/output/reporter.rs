@@ -10,7 +10,7 @@ use jiff::Zoned;
 use slapos_node::worker::Event;
 use slapos_node::{NodeError, Reporter};
 
-use super::{body, colour};
+use super::{body, colour, plain};
 
 /// Parts that take less are only worth a line with `-v`, seconds.
 const WORTH_A_LINE: f64 = 0.2;
@@ -38,6 +38,7 @@ impl Watch {
     }
 
     fn line(&self, mark: &str, paint: &str, subject: &str, text: &str) {
+        let text = &plain(text);
         let (start, dim, off) =
             if self.colour { (paint, "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
         match &self.bars {
@@ -86,7 +87,7 @@ impl Watch {
 
     fn progress(&self, subject: &str, part: &str, text: &str) {
         match self.bars {
-            Some(_) => self.with_bar(subject, part, false, |bar| bar.set_message(text.to_owned())),
+            Some(_) => self.with_bar(subject, part, false, |bar| bar.set_message(plain(text))),
             None => self.info(subject, &format!("{part}: {text}")),
         }
     }

@@ -14,12 +14,23 @@ impl Table {
 
     /// Adds a row.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(Vec::from(cells));
+        self.rows.push(cells.iter().map(|cell| shown(cell)).collect());
     }
 
     /// True when there is nothing below the header.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.len() <= 1
+    }
+}
+
+/// Cells hold what instances and users chose: it must not steer a terminal nor flood it. `--json`
+/// gives the whole.
+fn shown(cell: &str) -> String {
+    const LONGEST: usize = 200;
+    let line = super::plain(cell).replace(['\n', '\t'], " ");
+    match line.char_indices().nth(LONGEST) {
+        None => line,
+        Some((end, _)) => format!("{}…", &line[..end]),
     }
 }
 
@@ -32,7 +43,10 @@ impl std::fmt::Display for Table {
         };
         let widths: Vec<_> = (0..columns).map(width).collect();
         for (number, row) in self.rows.iter().enumerate() {
-            let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, &width)| cell.clone() + &" ".repeat(width - cell.chars().count()));
             let line = cells.collect::<Vec<_>>().join("  ");
             let end = if number + 1 == self.rows.len() { "" } else { "\n" };
             write!(f, "{}{end}", line.trim_end())?;
@@ -44,6 +58,15 @@ impl std::fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cells_neither_steer_the_terminal_nor_flood_it() {
+        let mut table = Table::new(&["a", "b"]);
+        table.row(["\u{1b}[31mred\nx".into(), "y".repeat(70_000)]);
+        let text = table.to_string();
+        assert!(text.contains("[31mred x") && !text.contains('\u{1b}'));
+        assert!(text.len() < 1000);
+    }
 
     #[test]
     fn columns_are_aligned() {

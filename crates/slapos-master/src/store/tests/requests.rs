@@ -133,9 +133,28 @@ async fn formatting_keeps_instances_and_forgets_partitions_that_are_gone() {
     assert_eq!(computer.partitions[0].instance_title, "a");
     let expected = ("tap7".to_owned(), "::7".parse().unwrap());
     assert_eq!(computer.partitions[0].ip_list, [expected]);
-    fixture.store.format(&description("home", 0)).await.unwrap();
-    let overview = fixture.store.overview().await.unwrap();
-    assert!(overview.partitions.is_empty() && overview.instances.is_empty());
+}
+
+#[tokio::test]
+async fn formatting_never_forgets_an_instance() {
+    let fixture = store(3).await;
+    fixture.place("a", None).await;
+    fixture.place("b", None).await;
+    let before = fixture.store.overview().await.unwrap();
+    let mut new = description("home", 1);
+    new.address = "10.9.9.9".to_owned();
+    new.partitions[0].reference = "slappart1".into();
+    let error = fixture.store.format(&new).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)));
+    insta::assert_snapshot!(error, @"home was not formatted anew: partitions that are in use are missing from its new list: slappart0 (instance a); destroy their instances first, or format with these partitions; nothing was changed");
+    assert_eq!(fixture.store.overview().await.unwrap(), before);
+    fixture.want("a", InstanceState::Destroyed).await;
+    assert!(fixture.store.format(&new).await.is_err(), "its node has not removed it yet");
+    fixture.store.destroyed(&"home".into(), &"slappart0".into()).await.unwrap();
+    fixture.store.format(&new).await.unwrap();
+    let computer = fixture.store.computer(&"home".into()).await.unwrap();
+    assert_eq!(computer.partitions.len(), 1);
+    assert_eq!(computer.partitions[0].instance_title, "b");
 }
 
 #[tokio::test]
@@ -152,6 +171,12 @@ async fn software_is_supplied_reported_and_forgotten() {
     let report = overview.software[0].reported.as_ref().unwrap();
     assert_eq!((report.state.as_str(), report.message.as_str()), ("error", "no compiler"));
     assert_eq!(report.at, "1970-01-12T13:46:40Z");
+    fixture.store.supply(&url, &home, SoftwareState::Available).await.unwrap();
+    let error = fixture.store.software_destroyed(&url, &home).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)));
+    insta::assert_snapshot!(error, @"the Software Release http://example.org/software.cfg is wanted available on home, so it is not forgotten: supply it as destroyed first");
+    fixture.store.supply(&url, &home, SoftwareState::Destroyed).await.unwrap();
+    fixture.store.software_destroyed(&url, &home).await.unwrap();
     fixture.store.software_destroyed(&url, &home).await.unwrap();
     assert!(fixture.store.computer(&home).await.unwrap().software.is_empty());
     let nowhere = "nowhere".into();
@@ -176,24 +201,4 @@ async fn reports_show_in_the_access_status_and_change_nothing_else() {
     assert_eq!(well.timestamp, before.timestamp);
     let unknown = fixture.store.report_instance(&home, &"x".into(), "started", "").await;
     assert_eq!(unknown.unwrap_err().to_string(), "computer home has no partition x");
-}
-
-#[tokio::test]
-async fn profiles_move_with_their_root() {
-    let fixture = store(2).await;
-    let home = "home".into();
-    let nothing_there = |_: &std::path::Path| false;
-    fixture.store.rebase("/old".as_ref(), nothing_there).await.unwrap();
-    for url in ["/old/software.cfg", "/new/software.cfg", "/old/b.cfg", "http://h/s"] {
-        fixture.store.supply(&url.into(), &home, SoftwareState::Available).await.unwrap();
-    }
-    fixture.request(&InstanceRequest::new("a", "/old/b.cfg")).await;
-    let before = fixture.timestamp("slappart0").await;
-    fixture.store.rebase("/new".as_ref(), nothing_there).await.unwrap();
-    let computer = fixture.store.computer(&home).await.unwrap();
-    let mut urls: Vec<&str> = computer.software.iter().map(|known| known.url.as_str()).collect();
-    urls.sort_unstable();
-    assert_eq!(urls, ["/new/b.cfg", "/new/software.cfg", "http://h/s"]);
-    assert_eq!(computer.partitions[0].software, Some("/new/b.cfg".into()));
-    assert!(computer.partitions[0].timestamp.as_ref() > Some(&before));
 }

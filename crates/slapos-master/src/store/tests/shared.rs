@@ -67,6 +67,7 @@ async fn instance_guid_chooses_the_host_and_a_freed_host_takes_its_slaves_along(
     assert_eq!(fixture.request(&request).await.partition.as_str(), "slappart1");
     request.sla.clear();
     assert_eq!(fixture.request(&request).await.partition.as_str(), "slappart1", "it stays");
+    fixture.want("two", InstanceState::Destroyed).await;
     fixture.store.destroyed(&"home".into(), &"slappart1".into()).await.unwrap();
     assert!(fixture.store.overview().await.unwrap().shared.is_empty());
     assert_eq!(fixture.request(&request).await.partition.as_str(), "slappart0");

@@ -77,6 +77,20 @@ async fn children_go_before_their_root() {
 }
 
 #[tokio::test]
+async fn an_instance_that_is_wanted_again_keeps_its_partition() {
+    let fixture = store(2).await;
+    fixture.place("a", None).await;
+    fixture.place("child", Some("slappart0")).await;
+    fixture.want("a", InstanceState::Destroyed).await;
+    fixture.want("a", InstanceState::Started).await;
+    let before = fixture.store.overview().await.unwrap();
+    let error = fixture.store.destroyed(&"home".into(), &"slappart0".into()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)));
+    insta::assert_snapshot!(error, @"Not destroying because the instance a in partition slappart0 of home is wanted started: request it as destroyed first");
+    assert_eq!(fixture.store.overview().await.unwrap(), before, "the child is left alone too");
+}
+
+#[tokio::test]
 async fn destruction_only_marks_until_the_node_has_done_it() {
     let fixture = store(1).await;
     fixture.place("a", None).await;

@@ -1,0 +1,208 @@
+//! The same profile deployed by the original recipes, run by zc.buildout, and by ours: files, their
+//! modes, links, and the options that recipes set (a file of the profile holds them) are the same.
+//!
+//! The originals are installed once, below the target directory; without them (no Python, no
+//! package index) the test says that it is skipped.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests arrange files and run programs directly, and fail by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use slapos_cookbook::{Ports, ProfileFiles, registry};
+use slapos_engine::{Buildout, NoObserver, Profile, Settings};
+use slapos_profile::Location;
+use slapos_sources::{Fetcher, FetcherConfig};
+use slapos_sys::lock::FileLock;
+use slapos_testkit::skipped;
+
+const NAME: &str = "recipes_make_what_the_originals_make";
+const PROFILE: &str = include_str!("peer/profile.cfg");
+
+/// What builds the originals, and the originals.
+const TOOLS: [&str; 2] = ["setuptools==67.8.0", "wheel"];
+const PEERS: [&str; 10] = [
+    "setuptools==67.8.0",
+    "zc.buildout==3.0.1",
+    "zc.recipe.egg==2.0.7",
+    "slapos.core==1.26.1",
+    "slapos.cookbook==1.0.514",
+    "slapos.libnetworkcache==0.30",
+    "slapos.recipe.build==0.66",
+    "slapos.recipe.template==5.1",
+    "collective.recipe.template==2.2",
+    // Later ones have a name of their files that this setuptools does not find.
+    "zope.interface==7.2",
+];
+
+/// How long the installation may take, in seconds.
+const PATIENCE: &str = "75";
+
+/// A Python that the originals run on.
+fn python() -> Option<&'static str> {
+    let check = "import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info < (3, 13))";
+    ["python3.11", "python3.12", "python3.10", "python3.9", "python3"].into_iter().find(|name| {
+        let output = Command::new(name).args(["-c", check]).output();
+        output.is_ok_and(|output| output.status.success())
+    })
+}
+
+/// The original's `buildout`, installed if it is not there yet.
+fn original() -> Result<PathBuf, String> {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cookbook-peer");
+    std::fs::create_dir_all(&place).unwrap();
+    let _lock = FileLock::acquire(&place.join("lock")).unwrap();
+    let venv = place.join("venv");
+    let complete = venv.join(".complete");
+    let text = PEERS.join("\n");
+    if std::fs::read_to_string(&complete).is_ok_and(|made| made == text) {
+        return Ok(venv.join("bin/buildout"));
+    }
+    let python = python().ok_or("no Python from 3.9 to 3.12")?;
+    let _ = std::fs::remove_dir_all(&venv);
+    let run = |program: &Path, arguments: &[&str]| {
+        let output = Command::new("timeout").arg(PATIENCE).arg(program).args(arguments).output();
+        match output {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => {
+                let told = String::from_utf8_lossy(&output.stderr).into_owned();
+                let last = told.lines().rev().find(|line| line.contains("ERROR"));
+                let last = last.map_or_else(|| output.status.to_string(), str::to_owned);
+                Err(format!("the originals cannot be installed: {last}"))
+            }
+            Err(error) => Err(format!("cannot run {}: {error}", program.display())),
+        }
+    };
+    run(Path::new(python), &["-m", "venv", &venv.to_string_lossy()])?;
+    let pip = venv.join("bin/pip");
+    let install = ["install", "-q", "--retries=1", "--timeout=10", "--no-build-isolation"];
+    run(&pip, &[&install[..], &TOOLS].concat())?;
+    run(&pip, &[&install[..], &PEERS].concat())?;
+    std::fs::write(complete, text).unwrap();
+    Ok(venv.join("bin/buildout"))
+}
+
+/// A directory with the inputs of the profile.
+fn arrange(directory: &Path) {
+    let input = directory.join("in");
+    std::fs::create_dir_all(&input).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(input.join(name), text).unwrap();
+    write("text.in", "word=${values:word} ${:own} $${kept} $x\n");
+    let looped = "{% for i in range(3) %}{{ i }},{% endfor %}";
+    write(
+        "text.jinja",
+        &format!("{{{{ word }}}} {{{{ path }}}} {{{{ many[1].k }}}}\n{looped}\n\n"),
+    );
+    write("collective.in", "  ${own} ${values}\n");
+    write("tool", "first\nsecond\n");
+    let executable = std::fs::Permissions::from_mode(0o750);
+    std::fs::set_permissions(input.join("tool"), executable).unwrap();
+}
+
+fn deploy_original(buildout: &Path, directory: &Path, profile: &str) {
+    std::fs::write(directory.join("peer.cfg"), profile).unwrap();
+    let output = Command::new(buildout)
+        .args(["-o", "-c", "peer.cfg"])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn deploy_ours(directory: &Path, profile: &str) {
+    let mut config = FetcherConfig::new(directory.with_extension("cache"));
+    config.offline = true;
+    let fetcher = Arc::new(Fetcher::new(config));
+    let name = directory.join("peer.cfg").display().to_string();
+    let base = Location::from_path(directory).unwrap();
+    let files = ProfileFiles::new(&fetcher);
+    let profile = Profile::load_text(&name, profile, &base, &files, &[]).unwrap();
+    let recipes = Arc::new(registry(Ports { fetcher: fetcher.clone(), slap: None }));
+    let mut buildout = Buildout::new(profile, recipes, Settings::new(directory));
+    let plan = buildout.plan().unwrap();
+    buildout.execute(&plan, &NoObserver).unwrap();
+    assert!(buildout.plan().unwrap().is_noop());
+}
+
+/// Path → mode and content, or target, of all that was made, without the directory's own path.
+fn made(directory: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![directory.join("out"), directory.join("parts")];
+    while let Some(path) = pending.pop() {
+        let name = path.strip_prefix(directory).unwrap().display().to_string();
+        let metadata = path.symlink_metadata().unwrap();
+        let mode = metadata.permissions().mode() & 0o7777;
+        let what = if metadata.is_symlink() {
+            format!("-> {}", std::fs::read_link(&path).unwrap().display())
+        } else if metadata.is_dir() {
+            pending.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            format!("{mode:o}")
+        } else {
+            format!("{mode:o}\n{}", std::fs::read_to_string(&path).unwrap())
+        };
+        found.insert(name, what.replace(&*directory.to_string_lossy(), "ROOT"));
+    }
+    found
+}
+
+/// Takes out what is different on purpose, having compared what must not be.
+fn reconcile(theirs: &mut BTreeMap<String, String>, ours: &mut BTreeMap<String, String>) {
+    // The original leaves the password readable by whom the umask lets.
+    let password = "out/etc/passwd";
+    assert_eq!(ours.remove(password).unwrap(), "600\n{\"\": \"given1\"}");
+    assert!(theirs.remove(password).unwrap().ends_with("\n{\"\": \"given1\"}"));
+    // A promise in Python there, in shell here: its status and words are the same.
+    let check = "out/bin/check";
+    assert!(theirs.remove(check).unwrap().starts_with("700\n"));
+    assert!(ours.remove(check).unwrap().starts_with("700\n#!/bin/sh\n"));
+}
+
+#[test]
+fn recipes_make_what_the_originals_make() {
+    let buildout = match original() {
+        Ok(buildout) => buildout,
+        Err(why) => return skipped(NAME, &why),
+    };
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path().canonicalize().unwrap();
+    // Paths of one length: the original folds long lines.
+    let (theirs, ours) = (root.join("peer"), root.join("ours"));
+    arrange(&theirs);
+    arrange(&ours);
+    deploy_original(&buildout, &theirs, PROFILE);
+    deploy_ours(&ours, PROFILE);
+    let run = |directory: &Path| {
+        let output = Command::new(directory.join("out/bin/check")).output().unwrap();
+        (output.status.code(), output.stdout)
+    };
+    assert_eq!(run(&theirs), run(&ours));
+    let (mut their_files, mut our_files) = (made(&theirs), made(&ours));
+    reconcile(&mut their_files, &mut our_files);
+    assert!(our_files.len() > 20, "{our_files:?}");
+    for (path, what) in &their_files {
+        assert_eq!(our_files.get(path), Some(what), "{path}");
+    }
+    assert_eq!(their_files, our_files);
+
+    // What is no longer wanted goes in the same way.
+    let less = PROFILE.replacen("parts = ", "parts = text jinja\nnot-any-more = ", 1);
+    deploy_original(&buildout, &theirs, &less);
+    deploy_ours(&ours, &less);
+    let names = |directory: &Path| made(directory).into_keys().collect::<Vec<_>>();
+    let mut left = names(&theirs);
+    // The original forgets to remove links that lead nowhere.
+    left.retain(|name| name != "out/bin/a");
+    assert_eq!(left, names(&ours));
+}

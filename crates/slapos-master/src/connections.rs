@@ -1,0 +1,239 @@
+//! Who may stay connected, and for how long: nobody exhausts the Master by connecting and saying
+//! nothing.
+//!
+//! A connection is a stranger until one of its requests had the token. A stranger has a fixed time
+//! from its arrival, however slowly it talks; when there is no more room, the oldest stranger has
+//! to go for whoever comes. A connection that had the token may stay as long as it is used.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, Sleep};
+
+/// How many may be connected, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections at a time; a process may have 1024 files open unless told otherwise.
+    pub(crate) connections: usize,
+    /// How long a connection may take to show the token.
+    pub(crate) stranger: Duration,
+    /// How long one that had the token may be idle. Longer than any answer takes.
+    pub(crate) idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 256,
+            stranger: Duration::from_secs(10),
+            idle: Duration::from_secs(120),
+        }
+    }
+}
+
+/// The strangers in the order of their arrival, each with the means to have it leave.
+#[derive(Debug, Default)]
+struct Strangers {
+    arrivals: u64,
+    waiting: BTreeMap<u64, oneshot::Sender<()>>,
+}
+
+type Shared = Arc<Mutex<Strangers>>;
+
+fn lock(strangers: &Shared) -> MutexGuard<'_, Strangers> {
+    // Nothing that can panic is done under the lock.
+    strangers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The port, with its limits.
+pub(crate) struct Door {
+    listener: TcpListener,
+    limits: Limits,
+    room: Arc<Semaphore>,
+    strangers: Shared,
+}
+
+impl Door {
+    pub(crate) fn new(listener: TcpListener, limits: Limits) -> Door {
+        let room = Arc::new(Semaphore::new(limits.connections));
+        Door { listener, limits, room, strangers: Shared::default() }
+    }
+
+    /// Room for one more, for which the oldest stranger has to go if there is none.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+            return Some(permit);
+        }
+        if let Some((_, leave)) = lock(&self.strangers).waiting.pop_first() {
+            let _ = leave.send(());
+        }
+        // Without strangers, until one with the token leaves.
+        Arc::clone(&self.room).acquire_owned().await.ok()
+    }
+}
+
+impl Listener for Door {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        // Answers are small, and clients wait for each before they ask again.
+        let _ = stream.set_nodelay(true);
+        let permit = self.room().await;
+        let (leave, told) = oneshot::channel();
+        let number = {
+            let mut strangers = lock(&self.strangers);
+            strangers.arrivals += 1;
+            let number = strangers.arrivals;
+            strangers.waiting.insert(number, leave);
+            number
+        };
+        let connection = Connection {
+            stream,
+            guest: Guest { number, strangers: Arc::clone(&self.strangers) },
+            told: Some(told),
+            timer: Box::pin(tokio::time::sleep(self.limits.stranger)),
+            idle: self.limits.idle,
+            _permit: permit,
+        };
+        (connection, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// What a request knows of its connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Guest {
+    number: u64,
+    strangers: Shared,
+}
+
+impl Guest {
+    /// It had the token.
+    pub(crate) fn welcome(&self) {
+        lock(&self.strangers).waiting.remove(&self.number);
+    }
+}
+
+impl Connected<IncomingStream<'_, Door>> for Guest {
+    fn connect_info(stream: IncomingStream<'_, Door>) -> Guest {
+        stream.io().guest.clone()
+    }
+}
+
+/// A connection that fails when its time is over.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    guest: Guest,
+    /// Answers when it has to leave, and fails when it is no stranger any more.
+    told: Option<oneshot::Receiver<()>>,
+    timer: Pin<Box<Sleep>>,
+    idle: Duration,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    /// Fails when the connection has to end; else has the task woken when it will have to.
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(told) = &mut self.told {
+            match Pin::new(told).poll(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => {
+                    self.told = None;
+                    self.timer.as_mut().reset(Instant::now());
+                }
+                Poll::Ready(Err(_)) => {
+                    self.told = None;
+                    self.used();
+                }
+            }
+        }
+        match self.timer.as_mut().poll(cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Something was read or written, which gives time to those who are no strangers.
+    fn used(&mut self) {
+        if self.told.is_none() {
+            self.timer.as_mut().reset(Instant::now() + self.idle);
+        }
+    }
+
+    fn after<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if matches!(result, Poll::Ready(Ok(_))) {
+            self.used();
+        }
+        result
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.guest.welcome();
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.check(cx)?;
+        let result = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        this.after(result)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.check(cx)?;
+        let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.after(result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.check(cx)?;
+        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.after(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

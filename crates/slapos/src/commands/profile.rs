@@ -1,0 +1,169 @@
+//! `slapos profile`: reads a profile and prints what the language makes of it.
+
+mod files;
+mod show;
+
+use std::io::Write;
+
+use serde::Serialize;
+use slapos_node::NodeError;
+use slapos_profile::inspect::{self, Finding, Level, Stage, Values};
+use slapos_profile::{Assignment, Location, Profile, ProfileError};
+
+use crate::cli::{Global, GraphFormat, Profile as Command, Source};
+use crate::output::{colour, say};
+
+use files::Reader;
+
+pub(crate) fn run(global: &Global, command: &Command) -> Result<u8, NodeError> {
+    match command {
+        Command::Dump { profile, stage } => dump(&load(profile)?, (*stage).into()),
+        Command::Annotate { profile, section } => {
+            let profile = load(profile)?;
+            let values = Values::new(&profile);
+            let sections = inspect::annotate(&values, section.as_deref()).map_err(|error| wrong(&error))?;
+            if global.json {
+                say_indented(&sections.into_iter().collect::<indexmap::IndexMap<_, _>>());
+            } else {
+                say(&show::annotated(&sections));
+            }
+            Ok(tell(values.errors().values()))
+        }
+        Command::Why { profile, option } => {
+            let profile = load(profile)?;
+            let (section, option) = split(option)?;
+            let why = inspect::why(&Values::new(&profile), section, option).map_err(|error| wrong(&error))?;
+            match global.json {
+                true => say_indented(&why),
+                false => say(&show::why(&why)),
+            }
+            Ok(0)
+        }
+        Command::Query { profile, option, stage } => {
+            query(global, &load(profile)?, option, (*stage).into())
+        }
+        Command::Graph { profile, format } => {
+            let profile = load(profile)?;
+            let graph = inspect::graph(&Values::new(&profile));
+            match global.json || *format == GraphFormat::Json {
+                true => say_indented(&graph),
+                false => say(graph.dot().trim_end()),
+            }
+            Ok(0)
+        }
+        Command::Lint { profile: source, level, own } => {
+            let profile = load(source)?;
+            let mut found = inspect::lint(&Values::new(&profile));
+            let main = location(&source.url)?.to_string();
+            let mine = |at: &str| at.rsplit_once(':').is_some_and(|(file, _)| file == main);
+            found.retain(|f| f.level >= Level::from(*level) && (!own || mine(&f.at)));
+            Ok(lint(global, &found))
+        }
+    }
+}
+
+fn dump(profile: &Profile, stage: Stage) -> Result<u8, NodeError> {
+    let dump = inspect::dump(profile, stage);
+    say_indented(&dump);
+    Ok(tell(&dump.failures))
+}
+
+fn query(global: &Global, profile: &Profile, name: &str, stage: Stage) -> Result<u8, NodeError> {
+    let (section, option) = split(name)?;
+    let raw = match stage {
+        Stage::Merged => profile.raw(section, option),
+        Stage::Expanded | Stage::Resolved => None,
+    };
+    let value = match raw {
+        Some(raw) => raw.to_owned(),
+        None => {
+            // Whatever is wrong is told in the same words at each stage.
+            let values = Values::new(profile);
+            let why = inspect::why(&values, section, option).map_err(|error| wrong(&error))?;
+            match stage {
+                Stage::Merged => {
+                    let message = format!("[{section}] has `{option}` from a macro only");
+                    return Err(NodeError::user(message).hint("use --stage expanded"));
+                }
+                Stage::Expanded => why.value,
+                Stage::Resolved => {
+                    let value = values.get(section, option).map_err(|error| wrong(&error))?;
+                    value.map_or_else(String::new, |value| value.text().into_owned())
+                }
+            }
+        }
+    };
+    match global.json {
+        true => say_indented(&value),
+        false => say(&value),
+    }
+    Ok(0)
+}
+
+fn lint(global: &Global, found: &[Finding]) -> u8 {
+    if global.json {
+        say_indented(&found);
+    } else if !(global.quiet && found.is_empty()) {
+        say(&show::findings(found, colour(&std::io::stdout())));
+    }
+    u8::from(found.iter().any(|finding| finding.level == Level::Error))
+}
+
+fn load(source: &Source) -> Result<Profile, NodeError> {
+    let assignments: Result<Vec<_>, _> =
+        source.set.iter().map(|text| Assignment::parse(text, "<command line>")).collect();
+    let main = location(&source.url)?;
+    Profile::load(&main, &Reader::default(), &assignments.map_err(|error| wrong(&error))?).map_err(wrong)
+}
+
+/// The place of a profile. Links are kept: what a profile extends is relative to where it seems to
+/// be, as in Buildout.
+fn location(url: &str) -> Result<Location, NodeError> {
+    let location = match url.contains("://") {
+        true => Location::parse(url),
+        false => {
+            let path = std::path::absolute(url)
+                .map_err(|error| NodeError::user(format!("cannot find {url}: {error}")))?;
+            Location::from_path(&path)
+        }
+    };
+    location.map_err(|error| NodeError::user(error.to_string()))
+}
+
+fn split(name: &str) -> Result<(&str, &str), NodeError> {
+    let (section, option) = name.split_once(':').unwrap_or(("buildout", name));
+    let section = if section.is_empty() { "buildout" } else { section };
+    match option.is_empty() || option.contains(':') {
+        true => Err(NodeError::user(format!("`{name}` names no option"))
+            .hint("write SECTION:OPTION, such as buildout:parts")),
+        false => Ok((section, option)),
+    }
+}
+
+fn wrong(error: &ProfileError) -> NodeError {
+    let shown = error.render(colour(&std::io::stderr()));
+    let told = NodeError::user(error.to_string());
+    // Its first line is the message again.
+    match shown.split_once('\n') {
+        Some((_, place)) => told.detail(place),
+        None => told,
+    }
+}
+
+/// Tells what is wrong beside the result; the exit code.
+fn tell<'e>(errors: impl IntoIterator<Item = &'e ProfileError>) -> u8 {
+    let mut code = 0;
+    for error in errors {
+        let _ = writeln!(std::io::stderr(), "{}", error.render(colour(&std::io::stderr())));
+        code = 1;
+    }
+    code
+}
+
+/// Prints `value` as indented JSON.
+fn say_indented(value: &impl Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => say(&text),
+        Err(error) => tracing::error!("cannot write JSON: {error}"),
+    }
+}

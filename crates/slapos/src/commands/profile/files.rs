@@ -1,0 +1,84 @@
+//! The files of a profile that somebody wants to look at.
+
+use std::cell::OnceCell;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use slapos_cookbook::ProfileFiles;
+use slapos_profile::{Disk, Environment, FileKind, Files, Location, ReadError};
+use slapos_sources::{Fetcher, FetcherConfig, LocalFiles};
+
+/// Reads files in place. What is elsewhere comes through a cache of the user's; nothing of that is
+/// set up before the first URL.
+#[derive(Default)]
+pub(super) struct Reader {
+    local: LocalFiles,
+    fetcher: OnceCell<Fetcher>,
+}
+
+impl Files for Reader {
+    fn environment(&self) -> Environment {
+        let home = std::env::var("HOME").ok();
+        let os_release = os_release(&self.local);
+        Environment { home, os_release, release: release(), disk: DISK, ..Environment::host() }
+    }
+
+    fn read(&self, at: &Location) -> Result<String, ReadError> {
+        if let Some(path) = at.as_path() {
+            return self.local.read_to_string(path).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => ReadError::NotFound,
+                _ => ReadError::Other(error.to_string()),
+            });
+        }
+        let fetcher = self.fetcher.get_or_init(|| Fetcher::new(FetcherConfig::new(cache())));
+        ProfileFiles::new(fetcher).read(at)
+    }
+}
+
+/// Where downloads are kept.
+fn cache() -> PathBuf {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let home = || absolute("HOME").map(|home| home.join(".cache"));
+    let base = absolute("XDG_CACHE_HOME").or_else(home);
+    base.unwrap_or_else(std::env::temp_dir).join("slapos")
+}
+
+/// The files of this machine, for conditions that ask.
+const DISK: Disk = Disk {
+    kind: |path| {
+        let meta = path.metadata().ok()?;
+        Some(match () {
+            () if meta.is_dir() => FileKind::Directory,
+            () if meta.is_file() => FileKind::File,
+            () => FileKind::Other,
+        })
+    },
+    access: |path, mode| {
+        let wanted = rustix::fs::Access::from_bits_truncate(mode.into());
+        rustix::fs::access(path, wanted).is_ok()
+    },
+    read: |path| LocalFiles::new().read_to_string(path).map_err(|error| error.to_string()),
+};
+
+/// What `platform.release()` answers.
+fn release() -> Option<String> {
+    let text = LocalFiles::new().read_to_string("/proc/sys/kernel/osrelease".as_ref()).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// What `platform.freedesktop_os_release()` answers.
+fn os_release(local: &LocalFiles) -> Option<IndexMap<String, String>> {
+    let places = ["/etc/os-release", "/usr/lib/os-release"];
+    let text = places.iter().find_map(|path| local.read_to_string(path.as_ref()).ok())?;
+    let defaults = [("NAME", "Linux"), ("ID", "linux"), ("PRETTY_NAME", "Linux")];
+    let mut fields: IndexMap<String, String> =
+        defaults.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        if let Some((name, value)) = line.split_once('=') {
+            let value = value.trim().trim_matches(['"', '\'']);
+            fields.insert(name.trim().to_owned(), value.to_owned());
+        }
+    }
+    Some(fields)
+}
