@@ -104,6 +104,18 @@ fn arrange(directory: &Path) {
     write("tool", "first\nsecond\n");
     let executable = std::fs::Permissions::from_mode(0o750);
     std::fs::set_permissions(input.join("tool"), executable).unwrap();
+    let git = |arguments: &[&str]| {
+        let status = Command::new("git")
+            .args(["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"])
+            .args(arguments)
+            .current_dir(&input)
+            .status();
+        assert!(status.unwrap().success(), "{arguments:?}");
+    };
+    git(&["init", "-q", "repository"]);
+    write("repository/file", "content\n");
+    git(&["-C", "repository", "add", "file"]);
+    git(&["-C", "repository", "commit", "-q", "-m", "one"]);
 }
 
 fn deploy_original(buildout: &Path, directory: &Path, profile: &str) {
@@ -147,7 +159,8 @@ fn made(directory: &Path) -> BTreeMap<String, String> {
         let what = if metadata.is_symlink() {
             format!("-> {}", std::fs::read_link(&path).unwrap().display())
         } else if metadata.is_dir() {
-            pending.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            let inside = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+            pending.extend(inside.filter(|path| !path.ends_with(".git")));
             format!("{mode:o}")
         } else {
             format!("{mode:o}\n{}", std::fs::read_to_string(&path).unwrap())

@@ -8,6 +8,7 @@ use slapos_profile::{Host, Profile, ProfileError, Resolver, closest};
 use slapos_sys::Secret;
 
 use crate::build::Settings;
+use crate::hints::Hints;
 use crate::identity::{BASE_LOCATION, Fingerprint, without_base};
 use crate::ledger::Ledger;
 use crate::recipe::{InitPort, Part, PartInit, Recipes};

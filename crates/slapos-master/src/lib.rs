@@ -3,7 +3,8 @@
 //! [`Master::bind`] opens the database and the port, [`Master::serve`] answers until told to
 //! stop. Invariants: nothing but the [`Store`] remembers anything, so that any number of processes
 //! may serve one database; every change is one transaction, and an answered request survives
-//! `kill -9`; every route but `GET /healthz` wants the token.
+//! `kill -9`; every route but `GET /healthz` and
+//! `GET /api/v1/proof` wants the token.
 
 mod connections;
 mod error;

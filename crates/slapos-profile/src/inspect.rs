@@ -12,7 +12,7 @@ mod lint;
 mod values;
 mod why;
 
-pub use dump::{Dump, Stage, dump};
+pub use dump::{Dump, Stage, Table, dump};
 pub use graph::{Edge, Graph, Node, graph};
 pub use lint::{Finding, Level, Rule, lint};
 pub use values::{Value, Values};

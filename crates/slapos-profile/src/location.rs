@@ -158,7 +158,7 @@ impl fmt::Display for Location {
 /// Removes `.` and `..` lexically, as the paths of a profile are compared before they are opened.
 fn normalise(path: &Path) -> PathBuf {
     use std::path::Component;
-    let mut out = PathBuf::new();
+    let mut out = PathBuf::with_capacity(path.as_os_str().len());
     for part in path.components() {
         match part {
             Component::CurDir => {}

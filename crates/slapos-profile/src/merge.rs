@@ -26,17 +26,13 @@ pub(crate) fn merge(
         let mut changes = Vec::with_capacity(from.entries.len());
         for (written, entry) in from.entries {
             let Entry { name, op, value, span, lines, replaced } = entry;
-            let lost = replaced.into_iter().map(|(span, value)| Step {
-                op,
-                span,
-                value,
-                lost: true,
-                replaced: false,
+            let steps = (op != Operator::Set || !replaced.is_empty()).then(|| {
+                let lost = replaced.into_iter().map(|(span, value)| (span, value, true));
+                let all = lost.chain([(span, value.clone(), false)]);
+                let step = |(span, value, lost)| Step { op, span, value, lost, replaced: false };
+                all.map(step).collect()
             });
-            let mut history = Vec::with_capacity(lost.len() + 1);
-            history.extend(lost);
-            history.push(Step { op, span, value: value.clone(), lost: false, replaced: false });
-            let value = OptionValue { value, span, history, lines };
+            let value = OptionValue { value, span, steps, lines };
             if waits && op != Operator::Set {
                 section.pending.push(Pending { written, name, op, value });
             } else {
@@ -84,25 +80,32 @@ impl OptionValue {
     /// begins with a newline, as in the fork.
     fn implicit(span: Span) -> Self {
         let lines = vec![LineOrigin { span, column: 0 }];
-        Self { value: String::new(), span, history: Vec::new(), lines }
+        Self { value: String::new(), span, steps: Some(Vec::new()), lines }
     }
 
     fn replace_with(&mut self, mut change: Self) {
-        let mut history = std::mem::take(&mut self.history);
+        let mut history = self.take_steps();
         history.iter_mut().for_each(|step| step.replaced = true);
-        history.append(&mut change.history);
-        *self = Self { history, ..change };
+        history.append(&mut change.take_steps());
+        *self = Self { steps: Some(history), ..change };
     }
 
-    fn add_lines(&mut self, change: Self) {
+    fn add_lines(&mut self, mut change: Self) {
+        self.remember(&mut change);
         self.value.push('\n');
         self.value.push_str(&change.value);
         self.lines.extend(change.lines);
-        self.history.extend(change.history);
         self.span = change.span;
     }
 
-    fn remove_lines(&mut self, change: Self) {
+    fn remember(&mut self, change: &mut Self) {
+        let mut history = self.take_steps();
+        history.append(&mut change.take_steps());
+        self.steps = Some(history);
+    }
+
+    fn remove_lines(&mut self, mut change: Self) {
+        self.remember(&mut change);
         let removed: HashSet<&str> = change.value.split('\n').collect();
         let (kept, lines): (Vec<&str>, Vec<LineOrigin>) = self
             .value
@@ -117,7 +120,6 @@ impl OptionValue {
         };
         self.value = value;
         self.lines = lines;
-        self.history.extend(change.history);
         self.span = change.span;
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a value has exactly one origin per line (`lines.len() == value.split('\n').count()`).
 
+use std::borrow::Cow;
+
 use indexmap::IndexMap;
 
 use crate::environment::Environment;
@@ -136,6 +138,12 @@ pub struct Step {
     pub replaced: bool,
 }
 
+impl Step {
+    fn set(span: Span, value: String) -> Self {
+        Self { op: Operator::Set, span, value, lost: false, replaced: false }
+    }
+}
+
 /// The value of an option, before substitution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionValue {
@@ -143,12 +151,29 @@ pub struct OptionValue {
     pub value: String,
     /// Where it was last changed.
     pub span: Span,
-    /// Everything that was assigned to it, oldest first.
-    pub history: Vec<Step>,
+    /// Everything that was assigned to it; `None` for a single `=`, by far the most frequent.
+    pub(crate) steps: Option<Vec<Step>>,
     pub(crate) lines: Vec<LineOrigin>,
 }
 
 impl OptionValue {
+    /// Everything that was assigned to it, oldest first.
+    #[must_use]
+    pub fn history(&self) -> Cow<'_, [Step]> {
+        match &self.steps {
+            Some(steps) => Cow::Borrowed(steps),
+            None => Cow::Owned(vec![Step::set(self.span, self.value.clone())]),
+        }
+    }
+
+    /// The history, to be continued.
+    pub(crate) fn take_steps(&mut self) -> Vec<Step> {
+        match self.steps.take() {
+            Some(steps) => steps,
+            None => vec![Step::set(self.span, self.value.clone())],
+        }
+    }
+
     /// Where a byte of `value` was written: its line, and the byte column in that line.
     #[must_use]
     pub fn origin(&self, offset: usize) -> (Span, usize) {

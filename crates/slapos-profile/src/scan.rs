@@ -238,8 +238,11 @@ impl<'a> Scanner<'a> {
         if block {
             lay_out_block(&mut lines);
         }
-        let text: Vec<&str> = lines.iter().map(|(text, _)| *text).collect();
-        let value = text.join("\n");
+        let mut value = String::with_capacity(lines.iter().map(|(text, _)| text.len() + 1).sum());
+        for (index, (text, _)) in lines.iter().enumerate() {
+            value.push_str(if index == 0 { "" } else { "\n" });
+            value.push_str(text);
+        }
         let lines = lines.into_iter().map(|(_, origin)| origin).collect();
         let mut entry = Entry { name, op, value, span, lines, replaced: Vec::new() };
         if let Some(old) = section.entries.get_mut(&key) {

@@ -242,7 +242,7 @@ proptest! {
         let main = format!("[buildout]\nextends = 1.cfg\n[s]\no = {}\n", second.join("\n  "));
         let profile = load(&[&main, &base]).unwrap();
         prop_assert_eq!(profile.raw("s", "o"), Some(&*second.join("\n")));
-        prop_assert_eq!(profile.sections()["s"].options["o"].history.len(), 3);
+        prop_assert_eq!(profile.sections()["s"].options["o"].history().len(), 3);
     }
 
     /// A macro says what the same options written before the section's own would say.

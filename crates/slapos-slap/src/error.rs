@@ -31,29 +31,50 @@ pub enum SlapError {
         reason: String,
     },
     /// The Master does not have what was asked for (404).
-    #[error("the Master at {url} answers: {message}")]
+    #[error("the Master at {url} answers 404 to /{route}{}", said(message))]
     NotFound {
         /// The Master's URL.
         url: String,
+        /// The path that was asked, without its first slash.
+        route: String,
         /// The Master's words.
         message: String,
     },
     /// The Master does not accept who we are (401 or 403).
     #[error(
-        "the Master at {url} refuses us: {message}; check that the token of the configuration is \
-         the one that the Master was started with"
+        "the Master at {url} refuses us: it answers {status} to /{route}{}; check that the token \
+         of the configuration is the one that the Master was started with", said(message)
     )]
     Unauthorised {
         /// The Master's URL.
         url: String,
+        /// The path that was asked, without its first slash.
+        route: String,
+        /// The HTTP status.
+        status: u16,
         /// The Master's words.
         message: String,
     },
+    /// Whoever answers does not know our token, and so did not get it.
+    #[error(
+        "something answers at {url}, but it is not our Master (it does not know the token): \
+         {reason}; the token was not sent. If another program has that address, stop it and start \
+         the Master; if it is the Master, give this configuration the token that the Master was \
+         started with; if it is another kind of Master, configure no token"
+    )]
+    Impostor {
+        /// Where our Master should be.
+        url: String,
+        /// What it did instead of proving.
+        reason: String,
+    },
     /// Any other failure that the Master reports.
-    #[error("the Master at {url} fails with HTTP status {status}: {body}")]
+    #[error("the Master at {url} answers {status} to /{route}{}", said(body))]
     Server {
         /// The Master's URL.
         url: String,
+        /// The path that was asked, without its first slash.
+        route: String,
         /// The HTTP status.
         status: u16,
         /// The beginning of its body.
@@ -86,14 +107,22 @@ impl SlapError {
     }
 
     /// The error for an HTTP status of 400 or more other than 408.
-    pub(crate) fn from_status(url: &str, status: u16, body: &str) -> SlapError {
-        let url = url.to_owned();
+    pub(crate) fn from_status(url: &str, route: &str, status: u16, body: &str) -> SlapError {
+        let (url, route) = (url.to_owned(), route.to_owned());
         let message = shorten(body);
         match status {
-            401 | 403 => SlapError::Unauthorised { url, message },
-            404 => SlapError::NotFound { url, message },
-            _ => SlapError::Server { url, status, body: message },
+            401 | 403 => SlapError::Unauthorised { url, route, status, message },
+            404 => SlapError::NotFound { url, route, message },
+            _ => SlapError::Server { url, route, status, body: message },
         }
+    }
+}
+
+/// How a message goes on after the status, for an answer of that body.
+fn said(body: &str) -> String {
+    match body {
+        "" => " without saying why".to_owned(),
+        body => format!(": {body}"),
     }
 }
 
@@ -117,12 +146,21 @@ mod tests {
             reason: "connection refused".to_owned(),
         };
         insta::assert_snapshot!(error, @"the Master at http://127.0.0.1:5000/ does not answer: connection refused; if it is the embedded one, start it with `slapos proxy start`, otherwise check `master_url` in the configuration");
-        insta::assert_snapshot!(SlapError::from_status("http://m/", 401, "no token\n"), @"the Master at http://m/ refuses us: no token; check that the token of the configuration is the one that the Master was started with");
+        insta::assert_snapshot!(SlapError::from_status("http://m/", "x", 401, "no token\n"), @"the Master at http://m/ refuses us: it answers 401 to /x: no token; check that the token of the configuration is the one that the Master was started with");
+    }
+
+    #[test]
+    fn an_empty_answer_still_says_where_it_came_from() {
+        let of = |status, body| SlapError::from_status("http://m/", "getRunId", status, body);
+        insta::assert_snapshot!(of(500, " \n"), @"the Master at http://m/ answers 500 to /getRunId without saying why");
+        insta::assert_snapshot!(of(409, "no"), @"the Master at http://m/ answers 409 to /getRunId: no");
+        insta::assert_snapshot!(of(404, ""), @"the Master at http://m/ answers 404 to /getRunId without saying why");
+        insta::assert_snapshot!(of(403, ""), @"the Master at http://m/ refuses us: it answers 403 to /getRunId without saying why; check that the token of the configuration is the one that the Master was started with");
     }
 
     #[test]
     fn long_bodies_are_cut_between_characters() {
-        let error = SlapError::from_status("http://m/", 500, &"é".repeat(900));
+        let error = SlapError::from_status("http://m/", "x", 500, &"é".repeat(900));
         let SlapError::Server { body, .. } = error else { panic!("wrong kind") };
         assert_eq!(body.chars().count(), SHOWN + 1);
     }

@@ -1,7 +1,8 @@
 //! The SLAP vocabulary: what a node, a recipe, a user and a Master say to each other.
 //!
 //! Three layers, each usable alone: the typed words ([`Computer`], [`InstanceRequest`], …), the
-//! wire forms ([`marshal`], [`instance_xml`], [`convert`]) and the blocking [`SlapClient`].
+//! wire forms ([`marshal`], [`instance_xml`], [`convert`], [`proof`]) and the blocking
+//! [`SlapClient`].
 //! The Master uses the first two, so that both ends share one vocabulary.
 //!
 //! Absent here, on purpose: any state, any retry policy, any knowledge of the file system.
@@ -13,6 +14,7 @@ pub mod instance_xml;
 pub mod marshal;
 mod overview;
 mod port;
+pub mod proof;
 mod types;
 mod words;
 mod xml;

@@ -4,8 +4,9 @@
 use std::net::IpAddr;
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::convert::partition_id;
 use crate::words::{ComputerId, InstanceState, PartitionId, SoftwareState, SoftwareUrl};
 
 /// The whole of a Master's knowledge, each list in a stable order.
@@ -42,6 +43,7 @@ pub struct OverviewPartition {
     /// Its computer.
     pub computer: ComputerId,
     /// Its reference.
+    #[serde(deserialize_with = "checked")]
     pub reference: PartitionId,
     /// Whether an instance lives in it.
     pub busy: bool,
@@ -70,6 +72,7 @@ pub struct OverviewInstance {
     /// The computer it lives on.
     pub computer: ComputerId,
     /// The partition it lives in.
+    #[serde(deserialize_with = "checked")]
     pub partition: PartitionId,
     /// Its title.
     pub title: String,
@@ -99,6 +102,7 @@ pub struct OverviewShared {
     /// The computer of its host.
     pub computer: ComputerId,
     /// The partition of its host.
+    #[serde(deserialize_with = "checked")]
     pub partition: PartitionId,
     /// Its Software Release.
     pub software: SoftwareUrl,
@@ -119,4 +123,35 @@ pub struct Report {
     pub message: String,
     /// When it arrived.
     pub at: String,
+}
+
+/// Reads the name of a partition, with the check that all names from the wire have.
+fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PartitionId, D::Error> {
+    partition_id(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_list_of_the_overview_makes_a_partition_of_a_path() {
+        let partition = r#"{"computer": "c", "reference": "NAME", "busy": true, "ip_list": []}"#;
+        let instance = r#"{"computer": "c", "partition": "NAME", "title": "t", "root_title": "t",
+            "software": "s", "software_type": "", "requested_state": "started", "parameters": {},
+            "connection": {}, "timestamp": null, "reported": null}"#;
+        let shared = r#"{"reference": "r", "computer": "c", "partition": "NAME", "software": "s",
+            "software_type": "", "parameters": {}, "connection": {}}"#;
+        let reason = |error: serde_json::Error| {
+            let error = error.to_string();
+            assert!(error.starts_with("\"../x\" cannot name a partition"), "{error}");
+        };
+        let (good, bad) = ("slappart0", "../x");
+        serde_json::from_str::<OverviewPartition>(&partition.replace("NAME", good)).unwrap();
+        serde_json::from_str::<OverviewInstance>(&instance.replace("NAME", good)).unwrap();
+        serde_json::from_str::<OverviewShared>(&shared.replace("NAME", good)).unwrap();
+        reason(serde_json::from_str::<OverviewPartition>(&partition.replace("NAME", bad)).unwrap_err());
+        reason(serde_json::from_str::<OverviewInstance>(&instance.replace("NAME", bad)).unwrap_err());
+        reason(serde_json::from_str::<OverviewShared>(&shared.replace("NAME", bad)).unwrap_err());
+    }
 }

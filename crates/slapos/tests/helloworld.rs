@@ -54,6 +54,29 @@ fn a_newcomers_first_service() {
     node.ok(&["destroy", "helloworld"]);
     assert_eq!(std::fs::read_dir(node.partition(0)).unwrap().count(), 0);
     assert_eq!(node.json(&["service", "list"]), serde_json::json!({}));
+    works_without_ipv6(&node);
+}
+
+/// On a machine that has no IPv6 at all, and no network: what is built is found in place.
+fn works_without_ipv6(node: &TestNode) {
+    if !slapos_testkit::is_root() {
+        slapos_testkit::skipped("works_without_ipv6", "needs root, to make a network of its own");
+        return;
+    }
+    node.ok(&["down"]);
+    let root = node.root().display().to_string();
+    let up =
+        [node.binary().to_str().unwrap(), "up", &helloworld(), "--json", "--root", &root].join(" ");
+    let down = [node.binary().to_str().unwrap(), "down", "--root", &root].join(" ");
+    let off = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6";
+    let script = format!("ip link set lo up && {off} && {up}; code=$?; {down} >&2; exit $code");
+    let output =
+        std::process::Command::new("unshare").args(["-n", "sh", "-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&said);
+    assert_eq!(document["reported"]["state"], "started", "{document:#}\n{said}");
+    let published = document["connection-parameters"].as_object().unwrap();
+    assert!(published.contains_key("url") && !published.contains_key("url-ipv6"), "{document:#}");
 }
 
 /// nginx uses the zlib and pcre2 that were built for it and not the machine's.

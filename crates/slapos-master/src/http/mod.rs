@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use slapos_slap::convert::ConvertError;
 use slapos_slap::marshal::MarshalError;
+use slapos_slap::proof::ProofKey;
 use slapos_sys::Secret;
 
 use crate::error::StoreError;
@@ -33,6 +34,7 @@ const MAX_BODY: usize = 16 << 20;
 pub(crate) struct App {
     pub(crate) store: Store,
     token: auth::TokenDigest,
+    proof_key: ProofKey,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
     run_id: String,
 }
@@ -42,6 +44,7 @@ impl App {
         Ok(App {
             store,
             token: auth::TokenDigest::of(token.expose()),
+            proof_key: ProofKey::new(token),
             run_id: slapos_sys::random::hex(16)?,
         })
     }
@@ -57,8 +60,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(unknown_route)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_token));
-    // Outside of the layer: it says nothing but that the process lives.
-    Router::new().route("/healthz", get(|| async { text("ok") })).merge(protected).with_state(app)
+    // Outside of the layer: that the process lives, and that it knows the token.
+    Router::new()
+        .route("/healthz", get(|| async { text("ok") }))
+        .merge(api::public_routes())
+        .merge(protected)
+        .with_state(app)
 }
 
 async fn unknown_route(uri: Uri) -> ApiError {

@@ -337,7 +337,7 @@ fn malformed_requests_are_refused_with_a_reason() {
     insta::assert_snapshot!(post("supplySupply", "url=u&computer_id=computer&state=x"), @r#"400 "x" is not a state: expected available or destroyed"#);
     insta::assert_snapshot!(post("supplySupply", "url=it's&computer_id=computer&state=available"), @r#"200 Supplied "it's" to be available"#);
     insta::assert_snapshot!(post("supplySupply", "url=%00&computer_id=computer&state=available"), @r#"400 the parameter "url" has a control character"#);
-    insta::assert_snapshot!(post("requestComputerPartition", ""), @r#"400 the field "partition_reference" is missing"#);
+    insta::assert_snapshot!(post("requestComputerPartition", ""), @r#"400 the instance needs a name ("partition_reference" is missing or empty)"#);
     insta::assert_snapshot!(post("requestComputerPartition", "partition_reference=a&software_release=b&filter_xml=<x/>"), @"400 filter_xml: not a marshalled value at byte 4: <x> is not a kind of value");
     insta::assert_snapshot!(post("loadComputerConfigurationFromXML", "xml=<!DOCTYPE a>"), @"400 not well-formed XML at byte 12: a document type is not accepted");
     insta::assert_snapshot!(post("loadComputerConfigurationFromXML", "xml=<none/>"), @"400 a dictionary is expected");

@@ -42,8 +42,8 @@ fn buildout_has_no_macros() {
 fn history_tells_where_a_value_came_from() {
     let profile = load("[m]\nx = 1\n[s]\n<= m\nx += 2\n").unwrap();
     let section = profile.expand("s").unwrap();
-    let steps: Vec<_> =
-        section.options["x"].history.iter().map(|s| (s.op, s.span.line, &*s.value)).collect();
+    let history = section.options["x"].history();
+    let steps: Vec<_> = history.iter().map(|s| (s.op, s.span.line, &*s.value)).collect();
     assert_eq!(steps, [(Operator::Set, 2, "1"), (Operator::Add, 5, "2")]);
     assert_eq!(section.header.line, 3);
 }

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::values::Values;
 use crate::error::ProfileError;
@@ -20,8 +19,56 @@ pub enum Stage {
     Resolved,
 }
 
-/// Options by section.
-type Table<'p, T> = IndexMap<&'p str, IndexMap<Cow<'p, str>, T>>;
+/// Something of each option, by section, in order; serialises as maps do. It is written once and
+/// printed, so no name is hashed.
+#[derive(Clone, Debug)]
+pub struct Table<'p, T>(Vec<(&'p str, Row<'p, T>)>);
+
+/// Something of each option of a section.
+#[derive(Clone, Debug)]
+struct Row<'p, T>(Vec<(Cow<'p, str>, T)>);
+
+impl<'p, T> Table<'p, T> {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The sections, each with its options.
+    pub fn iter(&self) -> impl Iterator<Item = (&'p str, impl Iterator<Item = (&str, &T)>)> {
+        self.0.iter().map(|(name, row)| (*name, row.0.iter().map(|(o, value)| (&**o, value))))
+    }
+
+    /// What is known of an option.
+    #[must_use]
+    pub fn get(&self, section: &str, option: &str) -> Option<&T> {
+        let (_, row) = self.0.iter().find(|(name, _)| *name == section)?;
+        row.0.iter().find(|(name, _)| name == option).map(|(_, value)| value)
+    }
+
+    fn push(&mut self, section: &'p str, options: Vec<(Cow<'p, str>, T)>) {
+        self.0.push((section, Row(options)));
+    }
+}
+
+impl<T> Default for Table<'_, T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Serialize> Serialize for Table<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, row)| (name, row)))
+    }
+}
+
+impl<T: Serialize> Serialize for Row<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
 
 /// A profile at a stage; serialises to the JSON of `slapos profile dump`.
 #[derive(Debug, Serialize)]
@@ -35,11 +82,11 @@ pub struct Dump<'p> {
     pub source: Table<'p, String>,
     /// At [`Stage::Resolved`]: the options that depend on what is not written, and on what
     /// (`section:option`): a recipe sets that, or the node, or nobody does.
-    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[serde(skip_serializing_if = "Table::is_empty")]
     pub unresolved: Table<'p, Vec<String>>,
     /// What is wrong, by section and option (`<` for macros). The sections whose macros are wrong
     /// are left out above; options whose references are wrong are there as they are written.
-    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[serde(skip_serializing_if = "Table::is_empty")]
     pub errors: Table<'p, String>,
     /// The same, to be shown to people.
     #[serde(skip)]
@@ -52,10 +99,10 @@ pub fn dump(profile: &Profile, stage: Stage) -> Dump<'_> {
     let files = profile.merge_order().iter().filter_map(|id| profile.files().get(id.0 as usize));
     let mut dump = Dump {
         files: files.filter(|f| f.location.is_some()).map(|f| f.name.as_str()).collect(),
-        sections: IndexMap::new(),
-        source: IndexMap::new(),
-        unresolved: IndexMap::new(),
-        errors: IndexMap::new(),
+        sections: Table::default(),
+        source: Table::default(),
+        unresolved: Table::default(),
+        errors: Table::default(),
         failures: Vec::new(),
     };
     match stage {
@@ -75,17 +122,17 @@ impl<'p> Dump<'p> {
             let text = |(option, value): &(&'p String, &'p OptionValue)| {
                 (Cow::Borrowed(option.as_str()), Cow::Borrowed(value.value.as_str()))
             };
-            self.sections.insert(name, all.iter().map(text).collect());
+            self.sections.push(name, all.iter().map(text).collect());
             let place = |(option, value): &(&'p String, &'p OptionValue)| {
                 (Cow::Borrowed(option.as_str()), profile.location(value.span))
             };
-            self.source.insert(name, all.iter().map(place).collect());
+            self.source.push(name, all.iter().map(place).collect());
         }
     }
 
     fn expanded(&mut self, profile: &'p Profile) {
         for (name, section) in profile.expand_all() {
-            let (mut options, mut source) = (IndexMap::new(), IndexMap::new());
+            let (mut options, mut source) = (Vec::new(), Vec::new());
             match section {
                 Err(error) => {
                     self.fail(name, Cow::Borrowed("<"), error);
@@ -94,19 +141,19 @@ impl<'p> Dump<'p> {
                 Ok(Cow::Borrowed(section)) => {
                     for (option, value) in &section.options {
                         let option = Cow::Borrowed(option.as_str());
-                        source.insert(option.clone(), profile.location(value.span));
-                        options.insert(option, Cow::Borrowed(value.value.as_str()));
+                        source.push((option.clone(), profile.location(value.span)));
+                        options.push((option, Cow::Borrowed(value.value.as_str())));
                     }
                 }
                 Ok(Cow::Owned(section)) => {
                     for (option, value) in section.options {
-                        source.insert(Cow::Owned(option.clone()), profile.location(value.span));
-                        options.insert(Cow::Owned(option), Cow::Owned(value.value));
+                        source.push((Cow::Owned(option.clone()), profile.location(value.span)));
+                        options.push((Cow::Owned(option), Cow::Owned(value.value)));
                     }
                 }
             }
-            self.sections.insert(name, options);
-            self.source.insert(name, source);
+            self.sections.push(name, options);
+            self.source.push(name, source);
         }
     }
 
@@ -116,16 +163,16 @@ impl<'p> Dump<'p> {
             self.fail(name, Cow::Borrowed("<"), error.clone());
         }
         for (name, section) in values.sections() {
-            let (mut options, mut source) = (IndexMap::new(), IndexMap::new());
-            let mut open = IndexMap::new();
+            let (mut options, mut source) = (Vec::new(), Vec::new());
+            let mut open = Vec::new();
             for (option, written) in &section.options {
                 let key: Cow<'p, str> = Cow::Owned(option.clone());
-                source.insert(key.clone(), profile.location(written.span));
+                source.push((key.clone(), profile.location(written.span)));
                 let text = match values.get(name, option) {
                     Ok(None) => continue,
                     Ok(Some(value)) => {
                         if !value.is_settled() {
-                            open.insert(key.clone(), value.open().map(str::to_owned).collect());
+                            open.push((key.clone(), value.open().map(str::to_owned).collect()));
                         }
                         value.text().into_owned()
                     }
@@ -134,18 +181,21 @@ impl<'p> Dump<'p> {
                         written.value.clone()
                     }
                 };
-                options.insert(key, Cow::Owned(text));
+                options.push((key, Cow::Owned(text)));
             }
-            self.sections.insert(name, options);
-            self.source.insert(name, source);
+            self.sections.push(name, options);
+            self.source.push(name, source);
             if !open.is_empty() {
-                self.unresolved.insert(name, open);
+                self.unresolved.push(name, open);
             }
         }
     }
 
     fn fail(&mut self, section: &'p str, option: Cow<'p, str>, error: ProfileError) {
-        self.errors.entry(section).or_default().insert(option, error.to_string());
+        match self.errors.0.last_mut().filter(|(last, _)| *last == section) {
+            Some((_, row)) => row.0.push((option, error.to_string())),
+            None => self.errors.push(section, vec![(option, error.to_string())]),
+        }
         // One mistake may be seen from many places.
         let same = |other: &ProfileError| other.to_string() == error.to_string();
         if !self.failures.iter().any(same) {

@@ -46,16 +46,18 @@ fn of(text: &str, stage: Stage) -> String {
     let profile = load(text).unwrap();
     let dump = dump(&profile, stage);
     let mut out = format!("files {:?}\n", dump.files);
-    for (section, options) in dump.sections.iter().filter(|(name, _)| **name != "buildout") {
+    for (section, options) in dump.sections.iter().filter(|(name, _)| *name != "buildout") {
         for (option, value) in options {
-            let at = &dump.source[section][option];
+            let at = dump.source.get(section, option).unwrap();
             out.push_str(&format!("{section}:{option} = {value:?} {at}\n"));
         }
     }
-    for (section, options) in &dump.unresolved {
+    for (section, options) in dump.unresolved.iter() {
+        let options: Vec<_> = options.collect();
         out.push_str(&format!("unresolved {section} {options:?}\n"));
     }
-    for (section, options) in &dump.errors {
+    for (section, options) in dump.errors.iter() {
+        let options: Vec<_> = options.collect();
         out.push_str(&format!("error {section} {options:?}\n"));
     }
     out
@@ -124,8 +126,8 @@ fn stages() {
     lib:recipe = "builder" /p/main.cfg:17
     lib:where = "@@LOCATION@@/where" /p/main.cfg:18
     lib:needs = "${lib:where} yes" /p/main.cfg:19
-    unresolved app {"home": ["lib:location"], "deep": ["lib:location"], "bad": ["nowhere:x", "settings:typo"]}
-    unresolved lib {"needs": ["lib:where"]}
+    unresolved app [("home", ["lib:location"]), ("deep", ["lib:location"]), ("bad", ["nowhere:x", "settings:typo"])]
+    unresolved lib [("needs", ["lib:where"])]
     "#);
 }
 
@@ -160,7 +162,7 @@ fn broken_sections_hide_no_others() {
     b:z = "${b}" /p/main.cfg:6
     c:x = "${b:x}" /p/main.cfg:8
     d:x = "1" /p/main.cfg:10
-    error a {"<": "/p/main.cfg:2: there is no section [nothing] to build on"}
+    error a [("<", "/p/main.cfg:2: there is no section [nothing] to build on")]
     "#);
     assert_snapshot!(of(text, Stage::Resolved), @r#"
     files ["/p/main.cfg"]
@@ -169,9 +171,9 @@ fn broken_sections_hide_no_others() {
     b:z = "${b}" /p/main.cfg:6
     c:x = "${b:x}" /p/main.cfg:8
     d:x = "1" /p/main.cfg:10
-    error a {"<": "/p/main.cfg:2: there is no section [nothing] to build on"}
-    error b {"x": "/p/main.cfg:5: these options refer to each other: b:x -> b:y -> b:x", "y": "/p/main.cfg:4: these options refer to each other: b:y -> b:x -> b:y", "z": "/p/main.cfg:6: the reference ${b} has no colon"}
-    error c {"x": "/p/main.cfg:5: these options refer to each other: b:x -> b:y -> b:x"}
+    error a [("<", "/p/main.cfg:2: there is no section [nothing] to build on")]
+    error b [("x", "/p/main.cfg:5: these options refer to each other: b:x -> b:y -> b:x"), ("y", "/p/main.cfg:4: these options refer to each other: b:y -> b:x -> b:y"), ("z", "/p/main.cfg:6: the reference ${b} has no colon")]
+    error c [("x", "/p/main.cfg:5: these options refer to each other: b:x -> b:y -> b:x")]
     "#);
 }
 

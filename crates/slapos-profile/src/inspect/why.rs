@@ -121,7 +121,7 @@ fn explain(values: &Values<'_>, section: &str, option: &str, value: &OptionValue
 }
 
 fn changes(profile: &Profile, section: &str, value: &OptionValue) -> Vec<Change> {
-    let steps = &value.history;
+    let steps = value.history();
     let change = |step: &crate::Step| Change {
         at: profile.location(step.span),
         section: profile.section_at(step.span).unwrap_or(section).to_owned(),

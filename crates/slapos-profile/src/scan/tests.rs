@@ -69,6 +69,7 @@ fn every_line_of_a_value_has_its_place() {
     assert_eq!(origin("a", "six"), ("/p/main.cfg:9".to_owned(), 5));
     assert_eq!(origin("b", "x"), ("/p/main.cfg:7".to_owned(), 6));
     assert_eq!(origin("b", "y"), ("/p/main.cfg:8".to_owned(), 8));
-    let steps: Vec<_> = section.options["a"].history.iter().map(|s| (s.op, s.span.line)).collect();
+    let steps: Vec<_> =
+        section.options["a"].history().iter().map(|s| (s.op, s.span.line)).collect();
     assert_eq!(steps, [(crate::Operator::Set, 2), (crate::Operator::Add, 9)]);
 }

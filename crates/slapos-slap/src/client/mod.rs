@@ -1,8 +1,11 @@
 //! A blocking client of a Master, over the classic SLAP routes.
 //!
 //! Invariants: one call is one request (plus the documented fallback to an older route); nothing
-//! is retried, cached or written to disk; the token is sent to the Master's own origin only.
+//! is retried, cached or written to disk; the token is sent to the Master's own origin only, and only
+//! on connections whose other end has proved that it knows the token (see [`crate::proof`]; a new
+//! connection costs one request more).
 
+mod guard;
 mod hateoas;
 mod transport;
 
@@ -32,7 +35,8 @@ pub struct SlapClient {
 
 impl SlapClient {
     /// A client of the Master at `base_url`; nothing is sent yet. `timeout` bounds each call as
-    /// a whole (usually [`DEFAULT_TIMEOUT`]).
+    /// a whole (usually [`DEFAULT_TIMEOUT`]). A `token` that is empty counts as none; with one,
+    /// every call fails with [`SlapError::Impostor`] unless the Master knows it too.
     ///
     /// # Errors
     /// [`SlapError::InvalidUrl`].

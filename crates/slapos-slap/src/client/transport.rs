@@ -1,5 +1,6 @@
 //! HTTP to one Master: addresses, the token, and which failure means what.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,13 +8,21 @@ use slapos_sys::Secret;
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, DefaultConnector};
 use ureq::{Agent, Body};
 use url::{Host, Url};
 
+use super::guard::{Guard, Refusal};
 use crate::error::SlapError;
+use crate::proof::PROOF_ROUTE;
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 256 << 20;
+
+/// How long an unused connection is kept: less than the two minutes after which our Master ends it,
+/// and long enough that its proof need not be asked again soon.
+const MAX_IDLE: Duration = Duration::from_secs(100);
 
 /// A successful answer.
 pub(super) struct Reply {
@@ -39,14 +48,25 @@ impl Transport {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(timeout))
-            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            // Another port of the same host is another program.
+            .redirect_auth_headers(RedirectAuthHeaders::Never)
+            .max_idle_age(MAX_IDLE)
             .tls_config(tls())
             .user_agent(concat!("slapos/", env!("CARGO_PKG_VERSION")));
         if is_loopback(&base) {
             // A proxy elsewhere cannot reach our own loopback.
             config = config.proxy(None);
         }
-        Ok(Transport { agent: config.build().into(), base, token })
+        let config = config.build();
+        let token = token.filter(|token| !token.expose().is_empty());
+        let agent = match &token {
+            None => config.into(),
+            Some(token) => {
+                let guarded = DefaultConnector::new().chain(Guard::new(base.clone(), token));
+                Agent::with_parts(config, guarded, DefaultResolver::default())
+            }
+        };
+        Ok(Transport { agent, base, token })
     }
 
     pub(super) fn base_url(&self) -> &str {
@@ -81,7 +101,7 @@ impl Transport {
         }
         let (status, reply) = self.receive(url, request.call())?;
         if status >= 400 {
-            return Err(SlapError::from_status(self.base_url(), status, &reply.body));
+            return Err(self.status(status, &reply));
         }
         Ok(reply)
     }
@@ -100,7 +120,7 @@ impl Transport {
         let (status, reply) = self.receive(&url, request.send_form(form.iter().copied()))?;
         match status {
             408 => Ok(None),
-            400.. => Err(SlapError::from_status(self.base_url(), status, &reply.body)),
+            400.. => Err(self.status(status, &reply)),
             _ => Ok(Some(reply)),
         }
     }
@@ -127,6 +147,10 @@ impl Transport {
         Ok((response.status().as_u16(), Reply { route, body }))
     }
 
+    fn status(&self, status: u16, reply: &Reply) -> SlapError {
+        SlapError::from_status(self.base_url(), &reply.route, status, &reply.body)
+    }
+
     fn failure(&self, error: ureq::Error) -> SlapError {
         let url = self.base_url().to_owned();
         match error {
@@ -139,8 +163,21 @@ impl Transport {
             | ureq::Error::BodyExceedsLimit(_) => {
                 SlapError::Protocol { url, reason: error.to_string() }
             }
+            ureq::Error::Other(other) => self.refusal(other),
             ureq::Error::Io(io) => SlapError::Unreachable { url, reason: io.to_string() },
             other => SlapError::Unreachable { url, reason: other.to_string() },
+        }
+    }
+
+    /// The error for a connection that the guard did not accept.
+    fn refusal(&self, error: Box<dyn Error + Send + Sync>) -> SlapError {
+        let url = self.base_url().to_owned();
+        match error.downcast::<Refusal>().map(|refusal| *refusal) {
+            Ok(Refusal::NoProof(reason)) => SlapError::Impostor { url, reason },
+            Ok(Refusal::Absent { status, body }) => {
+                SlapError::from_status(&url, PROOF_ROUTE, status, &body)
+            }
+            Err(other) => SlapError::Unreachable { url, reason: other.to_string() },
         }
     }
 }

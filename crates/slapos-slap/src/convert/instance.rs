@@ -43,6 +43,10 @@ pub fn request_from_form<'a>(
     let require = |name: &str| {
         field(name).ok_or_else(|| ConvertError(format!("the field {name:?} is missing")))
     };
+    let title = field("partition_reference").ok_or_else(|| {
+        let reason = "the instance needs a name (\"partition_reference\" is missing or empty)";
+        ConvertError(reason.to_owned())
+    })?;
     let marshalled = |name: &str| match field(name) {
         None => Ok(Value::None),
         Some(text) => loads(text).map_err(|error| ConvertError(format!("{name}: {error}"))),
@@ -69,7 +73,7 @@ pub fn request_from_form<'a>(
         Some((computer, partition)) => Some((computer.into(), partition_id(partition)?)),
     };
     Ok(InstanceRequest {
-        title: InstanceTitle::new(require("partition_reference")?),
+        title: InstanceTitle::new(title),
         software: SoftwareUrl::new(require("software_release")?),
         software_type: field("software_type").unwrap_or(DEFAULT_SOFTWARE_TYPE).to_owned(),
         parameters: parameters.map_err(|error| named("partition_parameter_xml", error))?,
@@ -182,7 +186,7 @@ mod tests {
             };
             request_from_form(field).unwrap_err().to_string()
         };
-        insta::assert_snapshot!(request_from_form(|_| None).unwrap_err(), @r#"the field "partition_reference" is missing"#);
+        insta::assert_snapshot!(request_from_form(|_| None).unwrap_err(), @r#"the instance needs a name ("partition_reference" is missing or empty)"#);
         insta::assert_snapshot!(refusal("filter_xml", "<int>1</int>"), @"filter_xml: a dictionary is expected");
         insta::assert_snapshot!(refusal("state", "<string>x</string>"), @r#""x" is not a state: expected started, stopped or destroyed"#);
         insta::assert_snapshot!(refusal("shared_xml", "<none"), @"shared_xml: not well-formed XML at byte 0: syntax error: tag not closed: `>` not found before end of input");

@@ -27,10 +27,11 @@ fn option_shadows(
     (section, option): (&str, &str),
     value: &OptionValue,
 ) {
-    let winner = value.history.iter().find(|step| !step.replaced && !step.lost);
-    for (index, step) in value.history.iter().enumerate() {
+    let history = value.history();
+    let winner = history.iter().find(|step| !step.replaced && !step.lost);
+    for (index, step) in history.iter().enumerate() {
         if step.lost {
-            let mut later = value.history[index + 1..].iter();
+            let mut later = history[index + 1..].iter();
             if let Some(other) = later.find(|s| s.span.file == step.span.file && s.op == step.op) {
                 add(report, (section, option), step, other, Level::Warning, "in the same file");
             }
