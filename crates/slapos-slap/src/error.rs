@@ -43,7 +43,8 @@ pub enum SlapError {
     /// The Master does not accept who we are (401 or 403).
     #[error(
         "the Master at {url} refuses us: it answers {status} to /{route}{}; check that the token \
-         of the configuration is the one that the Master was started with", said(message)
+         of the configuration is the one that the Master was started with",
+        said(message)
     )]
     Unauthorised {
         /// The Master's URL.

@@ -150,8 +150,12 @@ mod tests {
         serde_json::from_str::<OverviewPartition>(&partition.replace("NAME", good)).unwrap();
         serde_json::from_str::<OverviewInstance>(&instance.replace("NAME", good)).unwrap();
         serde_json::from_str::<OverviewShared>(&shared.replace("NAME", good)).unwrap();
-        reason(serde_json::from_str::<OverviewPartition>(&partition.replace("NAME", bad)).unwrap_err());
-        reason(serde_json::from_str::<OverviewInstance>(&instance.replace("NAME", bad)).unwrap_err());
+        reason(
+            serde_json::from_str::<OverviewPartition>(&partition.replace("NAME", bad)).unwrap_err(),
+        );
+        reason(
+            serde_json::from_str::<OverviewInstance>(&instance.replace("NAME", bad)).unwrap_err(),
+        );
         reason(serde_json::from_str::<OverviewShared>(&shared.replace("NAME", bad)).unwrap_err());
     }
 }

@@ -260,13 +260,21 @@ fn what_is_unknown_is_not_found() {
 #[test]
 fn nothing_but_health_without_the_token() {
     let running = Running::new();
-    for token in [None, Some("wrong"), Some("")] {
+    for token in [None, Some("")] {
         let error = running.client_with(token).full_computer_information(&home()).unwrap_err();
         assert!(matches!(error, SlapError::Unauthorised { .. }), "{error}");
-        assert!(!error.to_string().contains("the token is not the token"));
         let error = running.client_with(token).overview().unwrap_err();
         assert!(matches!(error, SlapError::Unauthorised { .. }), "{error}");
     }
+    // Our client does not even show a token that the Master does not know; others may.
+    let error = running.client_with(Some("wrong")).overview().unwrap_err();
+    assert!(matches!(error, SlapError::Impostor { .. }) && !error.is_temporary(), "{error}");
+    let mut stream = TcpStream::connect(running.address).unwrap();
+    let head = "GET /getRunId HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer wrong\r\n";
+    write!(stream, "{head}Connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401") && !answer.contains("the token is not the token"));
     let mut stream = TcpStream::connect(running.address).unwrap();
     write!(stream, "GET /healthz HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -277,6 +285,30 @@ fn nothing_but_health_without_the_token() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 401"), "routes are not told apart: {answer}");
+}
+
+#[test]
+fn the_proof_needs_no_token_but_a_nonce() {
+    let running = Running::new();
+    let ask = |query: &str| {
+        let mut stream = TcpStream::connect(running.address).unwrap();
+        let head = format!("GET /api/v1/proof{query} HTTP/1.1\r\nHost: m\r\n");
+        write!(stream, "{head}Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        format!("{} {body}", head.split(' ').nth(1).unwrap())
+    };
+    let nonce = "0123456789abcdef0123456789abcdef";
+    // As `printf slapos-master-proof:NONCE | openssl dgst -sha256 -hmac "the token"` has it.
+    insta::assert_snapshot!(ask(&format!("?nonce={nonce}")), @"200 0fd9621732c0206f472449a0b405fce476de41d6dc3f804b88ffdaebf2c2bcb8");
+    for query in ["", "?nonce=", "?nonce=0", &format!("?nonce={}", "g".repeat(32))] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(ask(query), @"400 the nonce must be 32 to 128 hex digits");
+        }
+    }
+    let twice = ask(&format!("?nonce={nonce}&nonce={nonce}"));
+    assert!(twice.starts_with("400 "), "{twice}");
 }
 
 /// True when the other side has ended the connection; waits for it.

@@ -8,7 +8,7 @@
 //! What remains: somebody at the Master's address who can also reach the real Master (elsewhere, or
 //! as a proxy) can pass on the proof and then read the token; against that helps https only.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 
 use slapos_sys::Secret;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport, TransportAdapter};

@@ -1,6 +1,6 @@
 //! Clients with a token in front of listeners that are not the Master.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -24,25 +24,31 @@ impl Listener {
         Listener::at("127.0.0.1:0".parse().unwrap(), usize::MAX, rule)
     }
 
-    /// Gives up the port after that many connections.
+    /// Gives up its connection and its port after that many requests.
     fn at(
         address: SocketAddr,
-        connections: usize,
+        most: usize,
         rule: impl Fn(&str) -> Option<String> + Send + 'static,
     ) -> Listener {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let (record, requests) = channel();
         std::thread::spawn(move || {
-            for stream in listener.incoming().take(connections) {
-                let mut stream = stream.unwrap();
-                while let Some(request) = read_head(&mut stream) {
+            let mut served = 0;
+            while served < most {
+                let mut stream = listener.accept().unwrap().0;
+                while served < most
+                    && let Some(request) = read_head(&mut stream)
+                {
+                    served += 1;
                     let answer = rule(&request);
                     let _ = record.send(request);
                     let Some(answer) = answer else { break };
                     let _ = stream.write_all(answer.as_bytes());
                 }
             }
+            drop(listener);
+            drop(record);
         });
         Listener { address, requests }
     }
@@ -104,9 +110,15 @@ fn whoever_cannot_prove_gets_nothing() {
         (answer("200 OK", "0"), "its proof is wrong"),
         (answer("200 OK", &"0".repeat(64)), "its proof is wrong"),
         (answer("200 OK", &"0".repeat(100_000)), "its answer is not a proof"),
-        (answer("401 Unauthorized", "Authorization: Bearer TOKEN, please"), "it answers 401 to /api/v1/proof"),
+        (
+            answer("401 Unauthorized", "Authorization: Bearer TOKEN, please"),
+            "it answers 401 to /api/v1/proof",
+        ),
         (answer("404 Not Found", ""), "it answers 404 to /api/v1/proof"),
-        ("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".to_owned(), "it answers 302 to /api/v1/proof"),
+        (
+            "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            "it answers 302 to /api/v1/proof",
+        ),
         ("HTTP/1.1 200 OK\r\n\r\n".to_owned(), "its answer is not a proof"),
         ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "its answer is not HTTP"),
         (format!("HTTP/1.1 200 OK\r\n{}", "X: y\r\n".repeat(9_000)), "its answer is not HTTP"),
@@ -139,7 +151,7 @@ fn the_error_says_what_to_do() {
     let rogue = Listener::new(|_| Some(answer("404 Not Found", "")));
     let error = rogue.client().ping().unwrap_err().to_string();
     let error = error.replace(&rogue.address.to_string(), "ADDRESS");
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"something answers at http://ADDRESS/, but it is not our Master (it does not know the token): it answers 404 to /api/v1/proof; the token was not sent. If another program has that address, stop it and start the Master; if it is the Master, give this configuration the token that the Master was started with; if it is another kind of Master, configure no token");
 }
 
 #[test]
@@ -171,16 +183,13 @@ fn one_proof_serves_a_client_and_its_clones() {
 
 #[test]
 fn who_takes_the_port_later_is_asked_again() {
-    // The Master goes away after one answer, with its connection.
-    let real = Listener::at("127.0.0.1:0".parse().unwrap(), 1, |request| {
-        let last = !request.contains("/proof?");
-        Some(master(request)).map(|text| match last {
-            true => text.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"),
-            false => text,
-        })
-    });
+    // The Master goes away after one proof and one answer, as if it had been killed.
+    let real = Listener::at("127.0.0.1:0".parse().unwrap(), 2, |request| Some(master(request)));
     let client = real.client();
     client.ping().unwrap();
-    assert_eq!(real.requests.iter().take(2).count(), 2);
-    drop(real);
+    // Ends when the port is free.
+    assert_eq!(real.requests.iter().count(), 2);
+    let rogue = Listener::at(real.address, usize::MAX, |_| Some(answer("200 OK", "run")));
+    assert_eq!(reason(client.ping().unwrap_err()), "its proof is wrong");
+    assert_eq!(rogue.requests_without_token().len(), 1);
 }

@@ -151,10 +151,12 @@ fn split(name: &str) -> Result<(&str, &str), NodeError> {
 fn wrong(error: &ProfileError) -> NodeError {
     let shown = error.render(colour(&std::io::stderr()));
     let told = NodeError::user(error.to_string());
-    // Its first line is the message again.
-    match shown.split_once('\n') {
-        Some((_, place)) => told.detail(place),
-        None => told,
+    // What is above the place is the message again.
+    let place: Vec<&str> = shown.lines().skip_while(|line| !line.contains("-->")).collect();
+    match (place.is_empty(), error.help()) {
+        (false, _) => told.detail(place.join("\n")),
+        (true, Some(help)) => told.hint(help),
+        (true, None) => told,
     }
 }
 

@@ -1,0 +1,21 @@
+//! Processes: starting them with nothing inherited, and naming them so that they cannot be
+//! mistaken for another.
+
+mod child;
+mod command;
+mod running;
+
+use std::io;
+
+pub use command::Command;
+pub use nix::sys::signal::Signal;
+pub use running::{
+    alive, children_cpu_seconds, duplicate, executable, forbid_inspection, group_alive,
+    inherited_fd, kill, kill_all_of_this_user, kill_group, on_termination, pidfd_open,
+    set_child_subreaper, start_time, wait_within,
+};
+
+/// The result of a system call that returns a negative number when it fails.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,215 @@
+//! Processes that run: naming, signalling and waiting for them; and this one.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use super::{Signal, check};
+
+/// When process `pid` started, in clock ticks since boot; `None` if there is no such process.
+/// `(pid, start time)` names one process for as long as the machine runs.
+pub fn start_time(pid: u32) -> Option<u64> {
+    stat_fields(pid)?.nth(19)?.parse().ok()
+}
+
+/// True while the process `pid` that started at `start_time` runs (a zombie does not).
+pub fn alive(pid: u32, start: u64) -> bool {
+    let running = stat_fields(pid)
+        .and_then(|mut fields| fields.next())
+        .is_some_and(|state| !matches!(state.as_str(), "Z" | "X" | "x"));
+    running && start_time(pid) == Some(start)
+}
+
+/// The fields of `/proc/PID/stat` from the third (state) on. The second, the command in
+/// parentheses, can hold anything, so it is cut away from its last parenthesis.
+fn stat_fields(pid: u32) -> Option<impl Iterator<Item = String>> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = String::from_utf8_lossy(&stat[end + 1..]).into_owned();
+    Some(rest.split_whitespace().map(str::to_owned).collect::<Vec<_>>().into_iter())
+}
+
+/// Sends `signal` to process `pid`. It is no error when the process is gone.
+///
+/// # Errors
+/// When this user may not signal it.
+pub fn kill(pid: u32, signal: Signal) -> io::Result<()> {
+    gone_is_fine(nix::sys::signal::kill(raw(pid), signal))
+}
+
+/// Sends `signal` to every process of the group `pgid`. It is no error when the group is gone.
+///
+/// # Errors
+/// When this user may not signal any of them.
+pub fn kill_group(pgid: u32, signal: Signal) -> io::Result<()> {
+    gone_is_fine(nix::sys::signal::killpg(raw(pgid), signal))
+}
+
+/// Kills every other process that this process may signal: for an ordinary user, all of his.
+///
+/// # Errors
+/// When there are some and none may be killed.
+pub fn kill_all_of_this_user() -> io::Result<()> {
+    gone_is_fine(nix::sys::signal::kill(Pid::from_raw(-1), Signal::SIGKILL))
+}
+
+/// True while the process group `pgid` has a member.
+pub fn group_alive(pgid: u32) -> bool {
+    !matches!(nix::sys::signal::killpg(raw(pgid), None), Err(nix::errno::Errno::ESRCH))
+}
+
+/// A descriptor that names process `pid` and becomes readable when it ends.
+///
+/// # Errors
+/// Those of `pidfd_open`, `NotFound`-like ESRCH if there is no such process.
+pub fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
+    Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
+}
+
+/// Waits until `child` ends, at most for `limit`; `None` if it still runs then.
+///
+/// # Errors
+/// Those of `pidfd_open`, `poll` and `wait`.
+pub fn wait_within(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    if let Some(status) = child.try_wait()? {
+        return Ok(Some(status));
+    }
+    let ended = pidfd_open(child.id())?;
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = rustix::event::Timespec::try_from(left).unwrap_or_default();
+        let mut wait = [rustix::event::PollFd::new(&ended, rustix::event::PollFlags::IN)];
+        match rustix::event::poll(&mut wait, Some(&left)) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return child.wait().map(Some),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Calls `act` in a thread of its own when this process is asked to end (`SIGTERM`, `SIGINT`),
+/// which does not end it any more. To be called before other threads are started: they inherit
+/// that the signals wait. Children do not.
+///
+/// # Errors
+/// When the signals cannot be held back or the thread cannot be started.
+pub fn on_termination(act: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let mut signals = nix::sys::signal::SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    let wait = move || {
+        if signals.wait().is_ok() {
+            act();
+        }
+    };
+    std::thread::Builder::new().name("termination".to_owned()).spawn(wait).map(drop)
+}
+
+/// Makes this process adopt the orphans of its descendants.
+///
+/// # Errors
+/// Those of `prctl`.
+pub fn set_child_subreaper() -> io::Result<()> {
+    // SAFETY: this operation of prctl takes integers only.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// Keeps other processes of the same user from looking into this one or steering it.
+///
+/// # Errors
+/// Those of `prctl`.
+pub fn forbid_inspection() -> io::Result<()> {
+    // SAFETY: this operation of prctl takes integers only.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
+}
+
+/// A copy of descriptor `fd`, closed on exec.
+///
+/// # Errors
+/// Those of `fcntl`.
+pub fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes integers only.
+    let copy = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: `copy` was just made by the kernel and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Takes over the descriptor `fd` that the parent passed to this process.
+///
+/// # Errors
+/// `InvalidInput` when nothing is open under that number. It is closed on exec from now on.
+pub fn inherited_fd(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_SETFD takes integers only and fails for a number that is not open.
+    if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 || fd < 3 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no descriptor {fd}")));
+    }
+    // SAFETY: it is open; the parent passed it to this process for this one taker.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The processor time that all waited-for children of this process used, in seconds.
+pub fn children_cpu_seconds() -> f64 {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN);
+    usage.map_or(0.0, |usage| seconds(usage.user_time()) + seconds(usage.system_time()))
+}
+
+fn seconds(time: nix::sys::time::TimeVal) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "2^53 seconds are enough")]
+    let whole = time.tv_sec() as f64;
+    #[allow(clippy::cast_precision_loss, reason = "below one million")]
+    let parts = time.tv_usec() as f64;
+    whole + parts / 1e6
+}
+
+/// The file of the running program, to name it in configuration. A suffix that the kernel adds
+/// when the file was replaced is taken off.
+///
+/// # Errors
+/// When `/proc` is not mounted.
+pub fn executable() -> io::Result<PathBuf> {
+    let path: OsString = std::env::current_exe()?.into();
+    let bytes = path.as_bytes();
+    let kept = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
+    Ok(PathBuf::from(OsStr::from_bytes(kept)))
+}
+
+fn raw(pid: u32) -> Pid {
+    // A pid above i32::MAX does not exist; 0 and -1 would mean "everybody", so they map to a
+    // number that no process has.
+    Pid::from_raw(i32::try_from(pid).ok().filter(|&pid| pid > 1).unwrap_or(i32::MAX))
+}
+
+fn gone_is_fine(result: nix::Result<()>) -> io::Result<()> {
+    match result {
+        Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Command;
+
+    #[test]
+    fn a_process_is_named_by_pid_and_start_time() {
+        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let start = start_time(child.id()).unwrap();
+        assert!(alive(child.id(), start));
+        assert!(!alive(child.id(), start + 1));
+        kill(child.id(), Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+        assert!(!alive(child.id(), start));
+    }
+}
