@@ -3,7 +3,7 @@
 //! Invariant: parents are taken unsubstituted, so `${:x}` in a macro means the section using it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -32,14 +32,16 @@ impl Profile {
         if !has_macros(section, raw) {
             return Ok(Cow::Borrowed(raw));
         }
-        let mut expansion = Expansion { profile: self, path: Vec::new(), done: HashMap::new() };
+        let mut expansion = Expansion::new(self, None);
         expansion.section(section, raw)
     }
 
     /// All sections as [`Profile::expand`] gives them, or what is wrong with them.
     #[must_use]
     pub fn expand_all(&self) -> IndexMap<&str, Result<Cow<'_, Section>, ProfileError>> {
-        let mut expansion = Expansion { profile: self, path: Vec::new(), done: HashMap::new() };
+        let macros = self.sections.values().filter_map(|section| section.get(MACRO));
+        let macros = macros.flat_map(|value| value.split('\n')).map(str::trim).collect();
+        let mut expansion = Expansion::new(self, Some(macros));
         let each = self.sections.iter().map(|(name, raw)| {
             // What a failed one was doing must not be taken for a cycle.
             expansion.path.clear();
@@ -67,9 +69,15 @@ struct Expansion<'p> {
     path: Vec<&'p str>,
     /// Macros expanded before, so that diamonds cost nothing.
     done: HashMap<&'p str, Section>,
+    /// The sections that others are built on, if known: only these are kept in `done`.
+    macros: Option<HashSet<&'p str>>,
 }
 
 impl<'p> Expansion<'p> {
+    fn new(profile: &'p Profile, macros: Option<HashSet<&'p str>>) -> Self {
+        Self { profile, path: Vec::new(), done: HashMap::new(), macros }
+    }
+
     fn section(&mut self, name: &str, raw: &'p Section) -> Expanded<'p> {
         let Some((name, _)) = self.profile.sections.get_key_value(name) else {
             return Ok(Cow::Borrowed(raw));
@@ -108,7 +116,9 @@ impl<'p> Expansion<'p> {
         options.shift_remove(MACRO);
         self.path.pop();
         let section = Section { options, header: raw.header, pending: Vec::new() };
-        self.done.insert(name, section.clone());
+        if self.macros.as_ref().is_none_or(|macros| macros.contains(name.as_str())) {
+            self.done.insert(name, section.clone());
+        }
         Ok(Cow::Owned(section))
     }
 

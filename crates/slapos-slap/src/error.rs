@@ -60,8 +60,8 @@ pub enum SlapError {
     #[error(
         "something answers at {url}, but it is not our Master (it does not know the token): \
          {reason}; the token was not sent. If another program has that address, stop it and start \
-         the Master; if it is the Master, give this configuration the token that the Master was \
-         started with; if it is another kind of Master, configure no token"
+         the Master; if it is the Master, restart it, and give this configuration the token that \
+         it was started with; if it is another kind of Master, configure no token"
     )]
     Impostor {
         /// Where our Master should be.

@@ -133,7 +133,7 @@ impl Session<'_, '_> {
             return Ok(self.master.instance_stopped(&partition.computer, &partition.id)?);
         }
         self.start(partition, directory, owner, &services)?;
-        let results = self.ask_promises(&mut worker, id, directory, None, GRACE)?;
+        let results = ask_promises(self.node, &mut worker, id, directory, None, GRACE)?;
         record.promises = results.into_iter().map(|result| (result.name.clone(), result)).collect();
         judge(record.promises.values())?;
         self.node.reporter.note(id, "deployed and started");
@@ -184,7 +184,8 @@ impl Session<'_, '_> {
         }
         let directory = self.node.config.instance_root.join(id);
         let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
-        let results = self.ask_promises(&mut worker, id, &directory, Some(due), Duration::ZERO)?;
+        let results =
+            ask_promises(self.node, &mut worker, id, &directory, Some(due), Duration::ZERO)?;
         for result in results {
             record.promises.insert(result.name.clone(), result);
         }
@@ -198,17 +199,6 @@ impl Session<'_, '_> {
             Ok(()) => {}
         }
         verdict
-    }
-
-    fn ask_promises(
-        &self,
-        worker: &mut Worker,
-        id: &str,
-        directory: &Path,
-        only: Option<Vec<String>>,
-        grace: Duration,
-    ) -> Result<Vec<PromiseResult>, NodeError> {
-        ask_promises(self.node, worker, id, directory, only, grace)
     }
 
     fn store(

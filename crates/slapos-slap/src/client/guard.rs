@@ -46,15 +46,20 @@ impl Guard {
         Guard { base, key: ProofKey::new(token) }
     }
 
-    /// Whether requests to that address carry the token. In doubt they do.
+    /// Whether requests to that address may carry the token: those to the Master's host, as after
+    /// a redirection the port may be another. In doubt they do.
     fn is_ours(&self, uri: &str) -> bool {
-        Url::parse(uri).map_or(true, |url| url.origin() == self.base.origin())
+        Url::parse(uri).map_or(true, |url| url.host() == self.base.host())
     }
 
     /// Asks the other end of a connection for its proof.
-    fn challenge(&self, stream: &mut (impl io::Read + io::Write)) -> Result<(), ureq::Error> {
+    fn challenge(
+        &self,
+        host: &str,
+        stream: &mut (impl io::Read + io::Write),
+    ) -> Result<(), ureq::Error> {
         let nonce = slapos_sys::random::hex(NONCE)?;
-        let (path, host) = (self.base.path(), self.base.authority());
+        let path = self.base.path();
         // Names and passwords that an URL may have before its host are not for everybody.
         let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
         let question = format!(
@@ -86,7 +91,8 @@ impl Connector<Box<dyn Transport>> for Guard {
         }
         let mut stream = TransportAdapter::new(transport, details.current_time.clone());
         stream.set_timeout(details.timeout);
-        self.challenge(&mut stream)?;
+        let host = details.uri.authority().map_or("", |authority| authority.as_str());
+        self.challenge(host, &mut stream)?;
         let mut transport = stream.into_inner();
         // It would be taken for the answer to the request that follows.
         if !transport.buffers().input().is_empty() {

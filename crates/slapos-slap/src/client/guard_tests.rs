@@ -151,7 +151,7 @@ fn the_error_says_what_to_do() {
     let rogue = Listener::new(|_| Some(answer("404 Not Found", "")));
     let error = rogue.client().ping().unwrap_err().to_string();
     let error = error.replace(&rogue.address.to_string(), "ADDRESS");
-    insta::assert_snapshot!(error, @"something answers at http://ADDRESS/, but it is not our Master (it does not know the token): it answers 404 to /api/v1/proof; the token was not sent. If another program has that address, stop it and start the Master; if it is the Master, give this configuration the token that the Master was started with; if it is another kind of Master, configure no token");
+    insta::assert_snapshot!(error, @"something answers at http://ADDRESS/, but it is not our Master (it does not know the token): it answers 404 to /api/v1/proof; the token was not sent. If another program has that address, stop it and start the Master; if it is the Master, restart it, and give this configuration the token that it was started with; if it is another kind of Master, configure no token");
 }
 
 #[test]
@@ -192,4 +192,21 @@ fn who_takes_the_port_later_is_asked_again() {
     let rogue = Listener::at(real.address, usize::MAX, |_| Some(answer("200 OK", "run")));
     assert_eq!(reason(client.ping().unwrap_err()), "its proof is wrong");
     assert_eq!(rogue.requests_without_token().len(), 1);
+}
+
+#[test]
+fn redirections_lead_the_token_to_nobody_else() {
+    let rogue = Listener::new(|_| Some(answer("200 OK", "run")));
+    let port = rogue.address.port();
+    for host in ["127.0.0.1", "127.0.0.2", "localhost"] {
+        let location = format!("Location: http://{host}:{port}/getRunId");
+        let real = Listener::new(move |request| {
+            let found = format!("HTTP/1.1 302 Found\r\n{location}\r\nContent-Length: 0\r\n\r\n");
+            Some(if request.contains("/proof?") { master(request) } else { found })
+        });
+        let _ = real.client().ping();
+        assert_eq!(real.requests.try_iter().count(), 2);
+        rogue.requests_without_token();
+    }
+    assert_eq!(reason(rogue.client().ping().unwrap_err()), "its proof is wrong");
 }

@@ -48,8 +48,8 @@ impl Transport {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(timeout))
-            // Another port of the same host is another program.
-            .redirect_auth_headers(RedirectAuthHeaders::Never)
+            // Also to another port of the host: the guard asks whoever listens there, too.
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .max_idle_age(MAX_IDLE)
             .tls_config(tls())
             .user_agent(concat!("slapos/", env!("CARGO_PKG_VERSION")));

@@ -3,7 +3,7 @@
 mod files;
 mod show;
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::mem::ManuallyDrop;
 
 use serde::Serialize;
@@ -15,6 +15,9 @@ use crate::cli::{Global, GraphFormat, Profile as Command, Source};
 use crate::output::{colour, say};
 
 use files::Reader;
+
+/// How much is printed at once, bytes.
+const PIECE: usize = 64 << 10;
 
 pub(crate) fn run(global: &Global, command: &Command) -> Result<u8, NodeError> {
     match command {
@@ -170,10 +173,13 @@ fn tell<'e>(errors: impl IntoIterator<Item = &'e ProfileError>) -> u8 {
     code
 }
 
-/// Prints `value` as indented JSON.
+/// Prints `value` as indented JSON, piece by piece. A reader that has gone is no error.
 fn say_indented(value: &impl Serialize) {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => say(&text),
-        Err(error) => tracing::error!("cannot write JSON: {error}"),
+    let mut out = BufWriter::with_capacity(PIECE, std::io::stdout().lock());
+    if let Err(error) = serde_json::to_writer_pretty(&mut out, value)
+        && !error.is_io()
+    {
+        tracing::error!("cannot write JSON: {error}");
     }
+    let _ = writeln!(out).and_then(|()| out.flush());
 }
