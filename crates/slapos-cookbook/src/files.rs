@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 use slapos_profile::{Environment, Files, Location, ReadError};
 use slapos_sources::{Fetcher, Silent, Source, SourceUrl};
 
+use crate::machine::this_machine;
+
 /// Reads local files in place and brings the others through the fetcher. A profile elsewhere has
 /// no checksum (its author changes it at will), so it is taken as it comes.
 pub struct ProfileFiles<'f> {
@@ -37,8 +39,7 @@ impl<'f> ProfileFiles<'f> {
 
 impl Files for ProfileFiles<'_> {
     fn environment(&self) -> Environment {
-        let home = std::env::var("HOME").ok();
-        Environment { home, ..Environment::host() }
+        this_machine()
     }
 
     fn read(&self, at: &Location) -> Result<String, ReadError> {

@@ -24,6 +24,7 @@ mod gitclone;
 mod jinja;
 mod jsondump;
 mod logrotate;
+mod machine;
 mod mkdirectory;
 mod promise;
 mod publish;
@@ -46,4 +47,5 @@ mod wrapper;
 
 pub use common::literal::{Literal, LiteralError};
 pub use files::ProfileFiles;
+pub use machine::this_machine;
 pub use registry::{Ports, Registry, registry};

@@ -11,6 +11,7 @@ mod info;
 mod journal;
 mod launch;
 mod ledger;
+mod likeness;
 mod logs;
 mod process;
 mod recover;
@@ -94,7 +95,7 @@ pub fn run_daemon(paths: &Paths) -> Result<(), DaemonError> {
     // A thread that hangs in somebody's directory must not keep the daemon.
     runtime.shutdown_background();
     if result.is_ok() {
-        for path in [paths.state(), paths.socket(), paths.pid()] {
+        for path in [paths.state(), paths.old_state(), paths.socket(), paths.pid()] {
             let _ = std::fs::remove_file(path);
         }
     }

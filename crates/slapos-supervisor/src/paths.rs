@@ -60,6 +60,11 @@ impl Paths {
         self.root.join("var/run/supervisord.state.json")
     }
 
+    /// The generation before [`Paths::state`], `var/run/supervisord.state.json.old`.
+    pub fn old_state(&self) -> PathBuf {
+        self.root.join("var/run/supervisord.state.json.old")
+    }
+
     /// Makes the directories that are missing.
     ///
     /// # Errors

@@ -95,6 +95,8 @@ pub(crate) struct Supervisor {
     sweeping: bool,
     ledger_due: Option<Moment>,
     ledger_failed: bool,
+    /// What is at the ledger's path is worth keeping as the generation before.
+    pub(crate) ledger_good: bool,
 }
 
 impl Supervisor {
@@ -125,6 +127,7 @@ impl Supervisor {
             sweeping: false,
             ledger_due: None,
             ledger_failed: false,
+            ledger_good: true,
         }
     }
 
@@ -395,8 +398,9 @@ impl Supervisor {
                 members.map(Process::record).collect()
             },
         });
-        match Ledger::new(groups.collect()).write(&self.paths.state()) {
-            Ok(()) => self.ledger_failed = false,
+        let old = self.ledger_good.then(|| self.paths.old_state());
+        match Ledger::new(groups.collect()).write(&self.paths.state(), old.as_deref()) {
+            Ok(()) => (self.ledger_failed, self.ledger_good) = (false, true),
             Err(error) if !self.ledger_failed => {
                 self.ledger_failed = true;
                 let path = self.paths.state();

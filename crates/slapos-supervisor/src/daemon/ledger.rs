@@ -55,9 +55,17 @@ impl Ledger {
         Self { version: VERSION, boot: boot_id(), groups }
     }
 
-    /// Replaces the ledger at `path`. It is not synced: it is only good for this boot.
-    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+    /// Replaces the ledger at `path`, and keeps the one that was there at `old`, if given. It is
+    /// not synced: it is only good for this boot.
+    pub(crate) fn write(&self, path: &Path, old: Option<&Path>) -> io::Result<()> {
         let bytes = serde_json::to_vec(self).map_err(io::Error::other)?;
+        if let Some(old) = old {
+            // A second name for the file: whatever damages one of the two under its name, by
+            // writing into it, is another file by then. Without it there is only less to fall
+            // back to.
+            let _ = std::fs::remove_file(old);
+            let _ = std::fs::hard_link(path, old);
+        }
         slapos_sys::fs::write_replace(path, &bytes, 0o600)
     }
 
@@ -106,9 +114,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.json");
         assert!(Ledger::read(&path).unwrap().is_none());
-        ledger().write(&path).unwrap();
+        ledger().write(&path, None).unwrap();
         let read = Ledger::read(&path).unwrap().unwrap();
         assert_eq!(format!("{:?}", read.groups), format!("{:?}", ledger().groups));
+    }
+
+    #[test]
+    fn the_generation_before_is_kept_and_survives_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("state.json"), dir.path().join("state.json.old"));
+        ledger().write(&path, Some(&old)).unwrap();
+        assert!(!old.exists());
+        Ledger::new(Vec::new()).write(&path, Some(&old)).unwrap();
+        std::fs::write(&path, "{").unwrap();
+        assert_eq!(Ledger::read(&old).unwrap().unwrap().groups.len(), 1);
+        // A damaged one does not take the good one's place.
+        Ledger::new(Vec::new()).write(&path, None).unwrap();
+        assert_eq!(Ledger::read(&old).unwrap().unwrap().groups.len(), 1);
     }
 
     #[test]
@@ -117,7 +139,7 @@ mod tests {
         let path = dir.path().join("state.json");
         let mut old = ledger();
         old.boot = "another".into();
-        old.write(&path).unwrap();
+        old.write(&path, None).unwrap();
         assert!(Ledger::read(&path).unwrap().is_none());
         std::fs::write(&path, "{").unwrap();
         assert!(Ledger::read(&path).is_err());

@@ -65,7 +65,8 @@ fn shift_backups(log: &Log) -> io::Result<()> {
     Ok(())
 }
 
-fn backup(path: &Path, number: u32) -> PathBuf {
+/// Where the rotated log of that number is.
+pub(crate) fn backup(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     name.into()

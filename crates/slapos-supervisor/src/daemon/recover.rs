@@ -1,21 +1,24 @@
 //! Taking over from a daemon that was killed: what still runs is adopted, what ended meanwhile is
 //! treated as if it had been seen, and nothing is started twice or left alone.
 //!
-//! The ledger is the first source. What it cannot know, a spawn that was under way, is found by
-//! the tags in the environment of processes. A process counts as ours only if it runs as the user
+//! The ledger is the first source, or the one before it if it is damaged. What it cannot know, a
+//! spawn that was under way, is found by the tags in the environment of processes, and for those
+//! that wiped their environment by `likeness`. A process counts as ours only if it runs as the user
 //! that its definition names, since anybody can put any tag into his own environment.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::background;
 use super::core::{Id, Supervisor, now_seconds};
 use super::launch;
 use super::ledger::{GroupRecord, Ledger, ProcessRecord};
+use super::likeness::{self, Missing};
 use super::table::{self, Entry, Origin, Tag};
-use crate::spec::ProgramSpec;
+use crate::spec::{Group, ProgramSpec};
 use crate::state::{Event, Machine, Policy, State};
 
 /// The unit of a start time: the kernel shows hundredths of a second to programs, whatever its
@@ -45,20 +48,19 @@ impl Found {
 impl Supervisor {
     /// Brings the daemon to where its predecessor was, or to the definitions if there was none.
     pub(crate) fn recover(&mut self) {
-        let path = self.paths.state();
-        let ledger = Ledger::read(&path).unwrap_or_else(|error| {
-            let text = format!("{} is of no use: {error}", path.display());
-            self.journal.warn(&text);
-            None
-        });
-        let found = self.tagged();
+        let (ledger, current) = self.read_ledger();
+        let mut found = self.tagged();
+        let read = self.reread();
+        let missing = missing(ledger.as_ref(), current, &read.groups, &found);
+        let records = ledger.iter().flat_map(|ledger| &ledger.groups).flat_map(|g| &g.processes);
+        let taken: Vec<u32> = records.map(|record| record.pid).collect();
+        found.extend(self.recognised(missing, taken));
         if let Some(ledger) = ledger {
             self.journal.info("the daemon before was killed: taking over");
             for group in ledger.groups {
                 self.restore_group(group, &found);
             }
         }
-        let read = self.reread();
         for group in read.groups.values() {
             if !self.groups.contains_key(&group.name) {
                 self.add_group(&group.name, group.priority);
@@ -69,6 +71,36 @@ impl Supervisor {
         }
         self.defined = read.groups;
         self.end_twins(&found);
+    }
+
+    /// The ledger, and whether it is the newest; the generation before it may be one step behind.
+    fn read_ledger(&mut self) -> (Option<Ledger>, bool) {
+        let path = self.paths.state();
+        let error = match Ledger::read(&path) {
+            Ok(ledger) => return (ledger, true),
+            Err(error) => error,
+        };
+        self.ledger_good = false;
+        self.journal.warn(&format!("{} is of no use: {error}", path.display()));
+        (Ledger::read(&self.paths.old_state()).ok().flatten(), false)
+    }
+
+    /// What looks like these programs, as if it had the tag that it lost.
+    fn recognised(&mut self, missing: Vec<Missing>, taken: Vec<u32>) -> Vec<Found> {
+        let Some(entries) = likeness::find(missing.clone(), taken) else {
+            self.journal.warn("cannot look for processes without a tag: it takes too long");
+            return Vec::new();
+        };
+        let pairs = missing.into_iter().zip(entries);
+        let recognised = pairs.filter_map(|(program, entry)| {
+            let entry = entry?;
+            let name = program.spec.process_name;
+            let (group, pid) = (program.group, entry.pid);
+            self.journal.info(&format!("{group}:{name}: recognised process {pid} without a tag"));
+            let (instance, spawn) = (self.instance.clone(), String::new());
+            Some(Found { entry, tag: Tag { instance, group, name, spawn } })
+        });
+        recognised.collect()
     }
 
     fn tagged(&self) -> Vec<Found> {
@@ -164,7 +196,9 @@ impl Supervisor {
             let doomed = match place {
                 None => true,
                 Some(process) => {
+                    // By which spawn a recognised one came is not known.
                     process.leader.is_some()
+                        && !process.origin.spawn.is_empty()
                         && stranger.leads()
                         && stranger.tag.spawn != process.origin.spawn
                         && stranger.entry.start > process.origin.start
@@ -182,6 +216,42 @@ impl Supervisor {
     }
 }
 
+/// The programs of which no living process is known, though there may be one. A current ledger
+/// names each process, but for those whose spawn was under way: what it says is at rest, or ended
+/// unseen, is not to be mistaken for something that it left behind.
+fn missing(
+    ledger: Option<&Ledger>,
+    current: bool,
+    defined: &IndexMap<String, Group>,
+    found: &[Found],
+) -> Vec<Missing> {
+    let mut missing = Vec::new();
+    let mut add = |group: &str, spec: &ProgramSpec, after: u64| {
+        if let Ok(uid) = uid_named(spec) {
+            missing.push(Missing { group: group.to_owned(), spec: spec.clone(), uid, after });
+        }
+    };
+    let recorded = ledger.map(|ledger| ledger.groups.as_slice()).unwrap_or_default();
+    for (group, record) in recorded.iter().flat_map(|g| g.processes.iter().map(|p| (&g.name, p))) {
+        let under_way = record.pid == 0 && !record.spawn.is_empty() && !record.state.is_down();
+        if (under_way || !current) && leader_of(group, record, found).is_none() {
+            add(group, &record.spec, record.start);
+        }
+    }
+    let is_recorded = |name: &String| recorded.iter().any(|group| group.name == *name);
+    for group in defined.values().filter(|group| !is_recorded(&group.name)) {
+        for spec in &group.programs {
+            let ours = |f: &&Found| {
+                f.leads() && f.is_of(&group.name, spec) && runs_as_named(spec, f.entry.pid)
+            };
+            if !found.iter().any(|f| ours(&f)) {
+                add(&group.name, spec, 0);
+            }
+        }
+    }
+    missing
+}
+
 /// The leader that a record speaks of, or that must have come of the spawn it announces.
 fn leader_of(group: &str, record: &ProcessRecord, found: &[Found]) -> Option<Origin> {
     if record.pid != 0 && slapos_sys::process::alive(record.pid, record.start) {
@@ -193,7 +263,10 @@ fn leader_of(group: &str, record: &ProcessRecord, found: &[Found]) -> Option<Ori
     }
     let leaders = found.iter().filter(|f| f.leads() && f.is_of(group, &record.spec));
     let candidates = leaders.filter(|found| {
-        if record.pid == 0 && !record.spawn.is_empty() {
+        if found.tag.spawn.is_empty() {
+            // Recognised, not tagged: it was looked for because the record knows none.
+            true
+        } else if record.pid == 0 && !record.spawn.is_empty() {
             found.tag.spawn == record.spawn
         } else {
             // The ledger is behind, its disk was full: something newer than it knows.
@@ -210,15 +283,18 @@ fn origin(found: &Found) -> Origin {
 
 /// True if the process runs as the user that the definition names.
 fn runs_as_named(spec: &ProgramSpec, pid: u32) -> bool {
-    let named = match launch::identity(spec) {
-        Ok(Some(identity)) => identity.uid,
-        Ok(None) => nix::unistd::geteuid().as_raw(),
-        Err(_) => return false,
+    let Ok(named) = uid_named(spec) else {
+        return false;
     };
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
     let real = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     real == Some(named)
+}
+
+fn uid_named(spec: &ProgramSpec) -> Result<u32, String> {
+    let identity = launch::identity(spec)?;
+    Ok(identity.map_or_else(|| nix::unistd::geteuid().as_raw(), |identity| identity.uid))
 }
 
 /// How long ago a start time was.

@@ -139,6 +139,77 @@ fn a_daemon_killed_in_the_middle_of_starts_leaves_one_of_each() {
     }
 }
 
+/// A service that runs `/bin/sleep <seconds>` without any environment, so without a tag.
+fn untagged(seconds: &str) -> slapos_supervisor::ProgramSpec {
+    let mut spec = service("bare", &format!("exec /usr/bin/env -i /bin/sleep {seconds}"));
+    spec.autostart = true;
+    spec
+}
+
+/// The living `/bin/sleep <seconds>`.
+fn sleepers(seconds: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let wanted = format!("/bin/sleep\0{seconds}\0");
+    let named = |pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == wanted.as_bytes())
+    };
+    pids.filter(|pid| named(pid) && alive(*pid)).collect()
+}
+
+/// The one sleeper there is, which the daemon knows.
+fn the_adopted(node: &Node, seconds: &str) -> u32 {
+    node.await_state("p:bare", State::Running);
+    let pid = node.client().process_info("p:bare").unwrap().pid.unwrap();
+    // It may still be about to become what it is.
+    eventually("the sleeper", || (!sleepers(seconds).is_empty()).then_some(()));
+    assert_eq!(sleepers(seconds), [pid]);
+    pid
+}
+
+#[test]
+fn a_process_without_a_tag_is_recognised_when_the_ledger_is_damaged() {
+    let seconds = format!("71{}", std::process::id());
+    let node = Node::new();
+    node.define("p", &[untagged(&seconds)]);
+    let daemon = node.client().pid().unwrap();
+    let pid = the_adopted(&node, &seconds);
+    node.kill(daemon);
+    eventually("the daemon's end", || (!alive(daemon)).then_some(()));
+    std::fs::write(node.paths.state(), "{ damaged").unwrap();
+    let daemon = node.client().pid().unwrap();
+    assert_eq!(the_adopted(&node, &seconds), pid);
+    // Nor is anything else left to know it by.
+    node.kill(daemon);
+    eventually("the daemon's end", || (!alive(daemon)).then_some(()));
+    std::fs::write(node.paths.state(), "").unwrap();
+    let _ = std::fs::remove_file(node.paths.old_state());
+    let client = node.client();
+    assert_eq!(the_adopted(&node, &seconds), pid);
+    client.stop("p:bare", Some(PATIENCE)).unwrap();
+    assert!(sleepers(&seconds).is_empty());
+}
+
+#[test]
+fn a_process_without_a_tag_survives_a_daemon_killed_just_after_its_start() {
+    let seconds = format!("72{}", std::process::id());
+    let node = Node::new();
+    node.define("p", &[untagged(&seconds)]);
+    for _ in 0..8 {
+        let client = node.client();
+        let daemon = client.pid().unwrap();
+        // The first is started with the daemon.
+        let _ = client.start("p:bare", None);
+        let pid = eventually("the sleeper", || sleepers(&seconds).first().copied());
+        node.kill(daemon);
+        eventually("the daemon's end", || (!alive(daemon)).then_some(()));
+        let client = node.client();
+        assert_eq!(the_adopted(&node, &seconds), pid);
+        client.stop("p:bare", Some(PATIENCE)).unwrap();
+        assert!(sleepers(&seconds).is_empty());
+    }
+}
+
 /// The `tail`s whose command line holds `mark`.
 fn leaders_with(mark: &str) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").unwrap();

@@ -14,7 +14,7 @@ impl Table {
 
     /// Adds a row.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.iter().map(|cell| shown(cell)).collect());
+        self.rows.push(cells.into_iter().map(|cell| shown(&cell)).collect());
     }
 
     /// True when there is nothing below the header.

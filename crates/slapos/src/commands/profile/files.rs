@@ -4,9 +4,8 @@ use std::cell::OnceCell;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
-use slapos_cookbook::ProfileFiles;
-use slapos_profile::{Disk, Environment, FileKind, Files, Location, ReadError};
+use slapos_cookbook::{ProfileFiles, this_machine};
+use slapos_profile::{Environment, Files, Location, ReadError};
 use slapos_sources::{Fetcher, FetcherConfig, LocalFiles};
 
 /// More than nearly all profiles have, bytes.
@@ -24,9 +23,7 @@ pub(super) struct Reader {
 
 impl Files for Reader {
     fn environment(&self) -> Environment {
-        let home = std::env::var("HOME").ok();
-        let os_release = os_release(&self.local);
-        Environment { home, os_release, release: release(), disk: DISK, ..Environment::host() }
+        this_machine()
     }
 
     fn read(&self, at: &Location) -> Result<String, ReadError> {
@@ -63,43 +60,4 @@ fn cache() -> PathBuf {
     let home = || absolute("HOME").map(|home| home.join(".cache"));
     let base = absolute("XDG_CACHE_HOME").or_else(home);
     base.unwrap_or_else(std::env::temp_dir).join("slapos")
-}
-
-/// The files of this machine, for conditions that ask.
-const DISK: Disk = Disk {
-    kind: |path| {
-        let meta = path.metadata().ok()?;
-        Some(match () {
-            () if meta.is_dir() => FileKind::Directory,
-            () if meta.is_file() => FileKind::File,
-            () => FileKind::Other,
-        })
-    },
-    access: |path, mode| {
-        let wanted = rustix::fs::Access::from_bits_truncate(mode.into());
-        rustix::fs::access(path, wanted).is_ok()
-    },
-    read: |path| LocalFiles::new().read_to_string(path).map_err(|error| error.to_string()),
-};
-
-/// What `platform.release()` answers.
-fn release() -> Option<String> {
-    let text = LocalFiles::new().read_to_string("/proc/sys/kernel/osrelease".as_ref()).ok()?;
-    Some(text.trim().to_owned())
-}
-
-/// What `platform.freedesktop_os_release()` answers.
-fn os_release(local: &LocalFiles) -> Option<IndexMap<String, String>> {
-    let places = ["/etc/os-release", "/usr/lib/os-release"];
-    let text = places.iter().find_map(|path| local.read_to_string(path.as_ref()).ok())?;
-    let defaults = [("NAME", "Linux"), ("ID", "linux"), ("PRETTY_NAME", "Linux")];
-    let mut fields: IndexMap<String, String> =
-        defaults.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
-        if let Some((name, value)) = line.split_once('=') {
-            let value = value.trim().trim_matches(['"', '\'']);
-            fields.insert(name.trim().to_owned(), value.to_owned());
-        }
-    }
-    Some(fields)
 }
