@@ -33,8 +33,8 @@ use self::core::{Message, Mood, Supervisor};
 use self::journal::Journal;
 use crate::{Client, Paths};
 
-/// How often the sizes of logs are looked at.
-const ROTATE_EVERY: Duration = Duration::from_secs(2);
+/// How long a thread that has nothing to do is kept.
+const IDLE_THREAD: Duration = Duration::from_secs(1);
 /// How long a new daemon waits for the lock of a dying one: it is kept by processes that are
 /// about to be executed.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -86,7 +86,7 @@ pub fn run_daemon(paths: &Paths) -> Result<(), DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(MAX_THREADS)
-        .thread_keep_alive(ROTATE_EVERY / 2)
+        .thread_keep_alive(IDLE_THREAD)
         .build()
         .map_err(setup("start"))?;
     let (outbox, inbox) = mpsc::unbounded_channel();
@@ -174,10 +174,8 @@ async fn supervise(
     let server = tokio::spawn(server::serve(listener, supervisor.outbox.clone(), async move {
         drop(ended.await);
     }));
-    let mut rotation = tokio::time::interval(ROTATE_EVERY);
-    rotation.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while supervisor.mood != Mood::Ended {
-        step(&mut supervisor, &mut inbox, &mut signals, &mut rotation).await;
+        step(&mut supervisor, &mut inbox, &mut signals).await;
         supervisor.advance();
     }
     drop(end);
@@ -191,7 +189,6 @@ async fn step(
     supervisor: &mut Supervisor,
     inbox: &mut mpsc::UnboundedReceiver<Message>,
     signals: &mut Signals,
-    rotation: &mut tokio::time::Interval,
 ) {
     let deadline = supervisor.deadline();
     let sleep = async {
@@ -209,7 +206,6 @@ async fn step(
         }
         () = sleep => {}
         _ = signals.child.recv() => {}
-        _ = rotation.tick() => supervisor.rotate_logs(),
         _ = signals.end.recv() => supervisor.stop_everything(Mood::Ending, "SIGTERM"),
         _ = signals.interrupt.recv() => supervisor.stop_everything(Mood::Ending, "SIGINT"),
         _ = signals.restart.recv() => supervisor.stop_everything(Mood::Restarting, "SIGHUP"),

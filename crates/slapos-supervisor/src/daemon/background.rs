@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::core::{Id, Message, Supervisor};
 use super::launch::{self, Job};
 use super::logs::{self, Log};
 use super::table::{self, Origin};
-use crate::state::Exit;
+use crate::state::{Exit, Moment};
 
 /// How long a leader whose descriptor cannot be waited for is left before it is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -133,27 +134,71 @@ pub(crate) fn end_strangers(entries: Vec<table::Entry>, patience: Duration) {
 }
 
 impl Supervisor {
-    /// Looks at the sizes of all logs, each user's on a thread of its own: whoever makes his
+    /// When the next log is to be looked at.
+    pub(crate) fn look_due(&self) -> Option<Moment> {
+        let own = self.own_log();
+        let programs = self.processes.values().filter_map(|process| {
+            let path = process.spec.stdout_logfile.as_ref()?;
+            Some((&process.spec.user, path, process.spec.stdout_logfile_maxbytes))
+        });
+        let all = programs.chain([(&own.user, &own.path, own.max_bytes)]);
+        let waiting = all.filter(|(user, _, limit)| *limit > 0 && !self.rotating.contains(*user));
+        let due = waiting.map(|(_, path, _)| self.looks.get(path).map_or(Moment::ZERO, |l| l.due));
+        due.min()
+    }
+
+    /// Looks at the sizes of the logs that are due, each user's on a thread of its own: whoever makes his
     /// directory hang only hangs his own.
-    pub(crate) fn rotate_logs(&mut self) {
+    pub(crate) fn rotate_logs(&mut self, now: Moment) {
+        if self.look_due().is_none_or(|due| due > now) {
+            return;
+        }
+        if self.looks.len() > 2 * self.processes.len() + 1 {
+            self.looks.clear();
+        }
         let mut by_user: HashMap<Option<String>, Vec<Log>> = HashMap::new();
         let logs = self.processes.values().filter_map(|process| process.log());
         for log in logs.chain([self.own_log()]) {
+            if log.max_bytes == 0 || self.looks.get(&log.path).is_some_and(|l| l.due > now) {
+                continue;
+            }
             by_user.entry(log.user.clone()).or_default().push(log);
         }
         for (user, logs) in by_user {
             if self.rotating.insert(user.clone()) {
                 let outbox = self.outbox.clone();
                 tokio::task::spawn_blocking(move || {
-                    let failures = rotate_all(user.as_deref(), &logs);
-                    let _ = outbox.send(Message::Rotated(user, failures));
+                    let (sizes, failures) = rotate_all(user.as_deref(), &logs);
+                    let _ = outbox.send(Message::Rotated(user, sizes, failures));
                 });
             }
         }
     }
 
-    pub(crate) fn on_rotated(&mut self, user: &Option<String>, failures: Vec<String>) {
+    pub(crate) fn on_rotated(
+        &mut self,
+        user: &Option<String>,
+        sizes: Vec<Seen>,
+        failures: Vec<String>,
+    ) {
         self.rotating.remove(user);
+        let now = self.now();
+        for seen in sizes {
+            let (soonest, latest) = logs::LOOK_AGAIN.into_inner();
+            let wait = match (self.looks.get(&seen.path), seen.failed) {
+                (_, true) => latest,
+                (None, _) => soonest,
+                (Some(last), _) => {
+                    let grown = seen.size.saturating_sub(last.size);
+                    let left = seen.limit.saturating_sub(seen.left_size());
+                    logs::next_look(grown, now.saturating_sub(last.at), left)
+                }
+            };
+            // The calm ones are looked at together.
+            let due = if wait == latest { next_multiple(now, latest) } else { now + wait };
+            let look = Look { size: seen.left_size(), at: now, due };
+            self.looks.insert(seen.path, look);
+        }
         for failure in failures {
             if self.log_failures.insert(failure.clone()) {
                 self.journal.warn(&failure);
@@ -162,16 +207,55 @@ impl Supervisor {
     }
 }
 
-fn rotate_all(user: Option<&str>, logs: &[Log]) -> Vec<String> {
-    let rotate = || {
-        let results = logs.iter().map(|log| (log, logs::rotate(log)));
-        let failed = results.filter_map(|(log, result)| Some((log, result.err()?)));
-        let text = |(log, error): (&Log, std::io::Error)| {
-            format!("cannot rotate {}: {error}", log.path.display())
-        };
-        failed.map(text).collect()
+/// When a log was looked at, its size then, and when it is to be looked at again.
+#[derive(Debug)]
+pub(crate) struct Look {
+    size: u64,
+    at: Moment,
+    due: Moment,
+}
+
+/// What was seen of a log.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    path: PathBuf,
+    limit: u64,
+    size: u64,
+    rotated: bool,
+    failed: bool,
+}
+
+impl Seen {
+    /// The size with which it goes on.
+    fn left_size(&self) -> u64 {
+        if self.rotated { 0 } else { self.size }
+    }
+}
+
+fn next_multiple(now: Moment, unit: Duration) -> Moment {
+    let count = now.as_millis() / unit.as_millis() + 1;
+    unit.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+fn rotate_all(user: Option<&str>, logs: &[Log]) -> (Vec<Seen>, Vec<String>) {
+    let rotated = with_rights_of(user, || logs.iter().map(logs::rotate).collect::<Vec<_>>());
+    let (results, mut failures) = match rotated {
+        Ok(results) => (results, Vec::new()),
+        Err(error) => (Vec::new(), vec![error]),
     };
-    with_rights_of(user, rotate).unwrap_or_else(|error| vec![error])
+    let mut results = results.into_iter();
+    let mut sizes = Vec::new();
+    for log in logs {
+        let result = results.next();
+        let seen = result.as_ref().and_then(|result| result.as_ref().ok()).copied();
+        if let Some(Err(error)) = result {
+            failures.push(format!("cannot rotate {}: {error}", log.path.display()));
+        }
+        let (size, rotated) = seen.unwrap_or_default();
+        let (path, limit) = (log.path.clone(), log.max_bytes);
+        sizes.push(Seen { path, limit, size, rotated, failed: seen.is_none() });
+    }
+    (sizes, failures)
 }
 
 /// Runs `action` with the file rights of the user that a definition names.

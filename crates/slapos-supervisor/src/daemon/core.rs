@@ -3,8 +3,9 @@
 //! Invariants: a machine is only ever touched by [`Supervisor::feed`]; the ledger names a spawn
 //! before it is begun; nothing here waits for a process, a user's file or another program.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -12,7 +13,7 @@ use slapos_sys::clock::{Clock, SystemClock};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::background;
+use super::background::{self, Look, Seen};
 use super::journal::Journal;
 use super::launch::{Job, Launched};
 use super::ledger::{GroupRecord, Ledger};
@@ -49,7 +50,7 @@ pub(crate) enum Message {
     /// Whether processes remain of these spawns.
     Swept(Vec<(Id, String, bool)>),
     /// The logs of this user were looked at, with these failures.
-    Rotated(Option<String>, Vec<String>),
+    Rotated(Option<String>, Vec<Seen>, Vec<String>),
 }
 
 /// An active group.
@@ -85,6 +86,7 @@ pub(crate) struct Supervisor {
     pub(crate) waiters: Vec<Waiter>,
     pub(crate) mood: Mood,
     pub(crate) rotating: HashSet<Option<String>>,
+    pub(crate) looks: HashMap<PathBuf, Look>,
     pub(crate) log_failures: HashSet<String>,
     pub(crate) launching: usize,
     pub(crate) open_files: (u64, u64),
@@ -117,6 +119,7 @@ impl Supervisor {
             waiters: Vec::new(),
             mood: Mood::Up,
             rotating: HashSet::new(),
+            looks: HashMap::new(),
             log_failures: HashSet::new(),
             launching: 0,
             open_files,
@@ -139,7 +142,7 @@ impl Supervisor {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let machines = self.processes.values().map(|p| p.machine.deadline());
         let sweep = self.sweep_due.filter(|_| !self.sweeping);
-        let first = machines.chain([sweep, self.ledger_due]).flatten().min()?;
+        let first = machines.chain([sweep, self.ledger_due, self.look_due()]).flatten().min()?;
         Some(self.clock_origin + first)
     }
 
@@ -153,7 +156,7 @@ impl Supervisor {
             Message::Launched(id, spawn, result) => self.on_launched(id, &spawn, result),
             Message::Ended(id, spawn) => self.on_ended(id, spawn),
             Message::Swept(found) => self.on_swept(found),
-            Message::Rotated(user, failures) => self.on_rotated(&user, failures),
+            Message::Rotated(user, seen, failures) => self.on_rotated(&user, seen, failures),
         }
     }
 
@@ -295,6 +298,7 @@ impl Supervisor {
             self.launch(id);
         }
         self.sweep(now);
+        self.rotate_logs(now);
         background::reap_strangers(self);
     }
 
@@ -334,6 +338,10 @@ impl Supervisor {
         background::watch(self.outbox.clone(), id, origin.spawn.clone(), Arc::clone(&pidfd));
         process.origin = origin;
         process.leader = Some(pidfd);
+        if let Some(log) = &process.spec.stdout_logfile {
+            // A new process may write faster than the one before.
+            self.looks.remove(log);
+        }
         process.started = started;
         self.ledger_is_old();
     }

@@ -7,14 +7,17 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::OFlag;
 
-/// A log that outgrew its limit by more than this factor between two looks is not kept whole: a
-/// program that floods its log must not fill the disk twice.
-const KEPT_FACTOR: u64 = 16;
+/// How soon a log is looked at again, at the earliest (also when nothing is known of it) and at
+/// the latest.
+pub(crate) const LOOK_AGAIN: RangeInclusive<Duration> =
+    Duration::from_millis(50)..=Duration::from_secs(2);
 /// At most so much of a log is read at once.
 const MAX_READ: u64 = 16 << 20;
 
@@ -28,30 +31,58 @@ pub(crate) struct Log {
     pub(crate) backups: u32,
 }
 
-/// Rotates `log` if it is over its size. Returns whether it was.
-pub(crate) fn rotate(log: &Log) -> io::Result<bool> {
+/// When to look at a log again: when it will reach its limit, if it grows on as it did. It grew by
+/// `grown` bytes in `elapsed`, and has `left` bytes to grow.
+pub(crate) fn next_look(grown: u64, elapsed: Duration, left: u64) -> Duration {
+    let (soonest, latest) = LOOK_AGAIN.into_inner();
+    let nanos = elapsed.as_nanos().saturating_mul(u128::from(left)).checked_div(grown.into());
+    let until = nanos.and_then(|nanos| u64::try_from(nanos).ok());
+    until.map_or(latest, |nanos| Duration::from_nanos(nanos).clamp(soonest, latest))
+}
+
+/// Rotates `log` if it is over its size. Returns the size it had, and whether it was rotated.
+///
+/// All backups together take at most the limit times their number and a half; a program that
+/// floods its log loses what is oldest.
+pub(crate) fn rotate(log: &Log) -> io::Result<(u64, bool)> {
     let Some(mut file) = open(&log.path, OpenOptions::new().read(true).write(true))? else {
-        return Ok(false);
+        return Ok((0, false));
     };
     let size = file.metadata()?.len();
     if log.max_bytes == 0 || size <= log.max_bytes {
-        return Ok(false);
+        return Ok((size, false));
     }
     if log.backups > 0 {
         shift_backups(log)?;
-        let kept = log.max_bytes.saturating_mul(KEPT_FACTOR);
+        let kept =
+            log.max_bytes.saturating_mul(log.backups.into()).saturating_add(log.max_bytes / 2);
+        drop_oldest(log, kept.saturating_sub(size));
         file.seek(SeekFrom::Start(size.saturating_sub(kept)))?;
         let first = backup(&log.path, 1);
         let mut copy = slapos_sys::fs::create_new(&first, 0o600)?;
-        // Not further than a little beyond the size seen, or a busy writer would keep us here.
-        let limit = kept.saturating_add(log.max_bytes);
+        // Not further than the size seen, or a busy writer would keep us here.
+        let limit = kept.min(size);
         if let Err(error) = io::copy(&mut file.by_ref().take(limit), &mut copy) {
             let _ = std::fs::remove_file(&first);
             return Err(error);
         }
     }
     file.set_len(0)?;
-    Ok(true)
+    Ok((size, true))
+}
+
+/// Removes the oldest backups, so that the rest takes no more than `room` bytes.
+fn drop_oldest(log: &Log, room: u64) {
+    let mut used = 0_u64;
+    for path in (2..=log.backups).map(|number| backup(&log.path, number)) {
+        let Ok(metadata) = std::fs::symlink_metadata(&path) else {
+            continue;
+        };
+        used = used.saturating_add(metadata.len());
+        if used > room {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
 }
 
 fn shift_backups(log: &Log) -> io::Result<()> {
@@ -172,13 +203,36 @@ mod tests {
     }
 
     #[test]
+    fn the_next_look_comes_when_the_limit_is_reached() {
+        let second = Duration::from_secs(1);
+        assert_eq!(next_look(0, second, 1000), Duration::from_secs(2));
+        assert_eq!(next_look(1, second, 1000), Duration::from_secs(2));
+        assert_eq!(next_look(1000, second, 500), second / 2);
+        assert_eq!(next_look(u64::MAX, second, 500), Duration::from_millis(50));
+        assert_eq!(next_look(1, Duration::MAX, u64::MAX), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn the_backups_of_a_fast_writer_are_bounded_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path(), 10, 3);
+        for size in [11, 11, 11, 30, 11, 90] {
+            std::fs::write(&log.path, "x".repeat(size)).unwrap();
+            rotate(&log).unwrap();
+            let files = std::fs::read_dir(dir.path()).unwrap();
+            let total: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+            assert!(total <= 35, "{total} after {size}");
+        }
+    }
+
+    #[test]
     fn a_flood_is_not_kept_whole() {
         let dir = tempfile::tempdir().unwrap();
         let log = log(dir.path(), 4, 1);
         std::fs::write(&log.path, "x".repeat(1000)).unwrap();
-        assert!(rotate(&log).unwrap());
+        assert_eq!(rotate(&log).unwrap(), (1000, true));
         let kept = std::fs::metadata(dir.path().join("log.1")).unwrap().len();
-        assert_eq!(kept, 64);
+        assert_eq!(kept, 6);
     }
 
     #[test]
