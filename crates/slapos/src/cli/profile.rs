@@ -25,7 +25,7 @@ pub(crate) enum Profile {
     Why {
         #[command(flatten)]
         profile: Source,
-        /// The option; of [buildout] if no section is named
+        /// The option; of `buildout` if no section is named
         #[arg(value_name = "SECTION:OPTION")]
         option: String,
     },
@@ -33,7 +33,7 @@ pub(crate) enum Profile {
     Query {
         #[command(flatten)]
         profile: Source,
-        /// The option; of [buildout] if no section is named
+        /// The option; of `buildout` if no section is named
         #[arg(value_name = "SECTION:OPTION")]
         option: String,
         /// How far to work it out
