@@ -143,7 +143,7 @@ impl Part for Rendered {
     }
 
     fn needs_update(&self) -> Option<String> {
-        let found = std::fs::read(&self.output).ok();
+        let found = slapos_sys::fs::read(&self.output).ok();
         let is_right = match found {
             Some(found) => !self.overwrite || found == self.content.as_bytes(),
             None => false,

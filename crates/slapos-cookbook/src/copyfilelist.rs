@@ -52,7 +52,7 @@ impl Copies {
 
 fn read(path: &Path) -> std::io::Result<(Vec<u8>, u32)> {
     let mode = path.metadata()?.permissions().mode() & 0o7777;
-    Ok((std::fs::read(path)?, mode))
+    Ok((slapos_sys::fs::read(path)?, mode))
 }
 
 impl Part for Copies {

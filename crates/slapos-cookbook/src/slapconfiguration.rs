@@ -169,7 +169,7 @@ fn set_addresses(init: &mut PartInit<'_>, partition: &ComputerPartition) {
 /// Sets what `slapos node format` left in the partition, nested names joined with `-`.
 fn set_resources(init: &mut PartInit<'_>) -> Result<(), ProfileError> {
     let path = init.buildout_directory().join(".slapos-resource");
-    let text = match std::fs::read_to_string(&path) {
+    let text = match slapos_sys::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => {

@@ -61,7 +61,7 @@ impl Recipe for Wrapper {
         let hashed = hashed_files(init);
         for file in &hashed {
             if !init.is_made_by_reference(file)
-                && let Ok(content) = std::fs::read(file)
+                && let Ok(content) = slapos_sys::fs::read(file)
             {
                 let digest = Digest::sha256_of(&content).to_string();
                 init.add_input(&file.to_string_lossy(), &digest);
@@ -125,7 +125,7 @@ impl Script {
         let mut hash = Md5::new();
         for file in &self.hashed {
             let content =
-                std::fs::read(file).map_err(|error| PartError::io("read", file, &error))?;
+                slapos_sys::fs::read(file).map_err(|error| PartError::io("read", file, &error))?;
             hash.update(format!("{}\n", content.len()));
             hash.update(&content);
         }

@@ -221,7 +221,7 @@ fn log_path(directory: &Path, part: &str) -> PathBuf {
 }
 
 fn read_tail(path: &Path) -> std::io::Result<Vec<String>> {
-    let mut file = File::open(path)?;
+    let mut file = slapos_sys::fs::open_ordinary(path)?;
     let length = file.metadata()?.len();
     let start = length.saturating_sub(TAIL_BYTES);
     file.seek(SeekFrom::Start(start))?;

@@ -117,7 +117,7 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be read, or is of a later version.
     pub fn read(path: &Path) -> Result<Self, LedgerError> {
-        let bytes = match std::fs::read(path) {
+        let bytes = match slapos_sys::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self { fresh: true, ..Self::default() });

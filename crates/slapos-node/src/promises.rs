@@ -25,6 +25,9 @@ pub struct PartitionPromises {
 /// When the Master does not answer or a partition cannot be checked. Broken promises are no error
 /// here: see [`PromiseResult::failed`].
 pub fn run(node: &Node<'_>, only: &[String]) -> Result<Vec<PartitionPromises>, NodeError> {
+    if node.is_down() {
+        return Ok(Vec::new());
+    }
     let computer = node.computer(&node.master()?)?;
     check_only(only, &computer.partitions)?;
     let chosen = |partition: &&ComputerPartition| {

@@ -67,7 +67,7 @@ impl Layout {
             instance_root: "/srv/slapgrid".into(),
             shared: "/opt/slapgrid/shared".into(),
             download_cache: "/var/cache/slapos".into(),
-            database: "/var/lib/slapos/master/proxy.db".into(),
+            database: "/var/opt/slapos/master/proxy.db".into(),
         }
     }
 
@@ -247,7 +247,12 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
         }
         match master.ping() {
             Ok(()) => return Ok(()),
-            Err(error) if !error.is_temporary() => return Err(error.into()),
+            Err(error) if !error.is_temporary() => {
+                return Err(NodeError::from(error).hint(format!(
+                    "if another program (perhaps another node) has the port: stop it, or set another `port` in [slapproxy] and in `master_url` of {}",
+                    node.config.file.display()
+                )));
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
     }

@@ -194,12 +194,23 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
 /// # Errors
 /// Those of `open`.
 pub fn open_append(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new()
+    // Without O_NONBLOCK a pipe under that name would make us wait for a reader for ever.
+    let file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(mode)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    ordinary(&file, path)?;
+    Ok(file)
+}
+
+fn ordinary(file: &File, path: &Path) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        return Ok(());
+    }
+    let message = format!("{} is no ordinary file", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 /// Creates `path` for writing with `mode`; it must not exist, not even as a link.
@@ -215,16 +226,11 @@ pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
 /// # Errors
 /// Those of reading, `InvalidData` for text that is not UTF-8, `FileTooLarge` above `max`.
 pub fn read_to_string_limited(path: &Path, max: u64) -> io::Result<String> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    read_limited(OpenOptions::new().read(true).custom_flags(flags).open(path)?, path, max)
+    read_limited(open_ordinary(path)?, path, max)
 }
 
-/// A pipe under the name of a file must not make us wait for ever.
 fn read_limited(file: File, path: &Path, max: u64) -> io::Result<String> {
-    if !file.metadata()?.is_file() {
-        let message = format!("{} is no ordinary file", path.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
+    ordinary(&file, path)?;
     let mut text = String::new();
     let read = file.take(max + 1).read_to_string(&mut text)?;
     if read as u64 > max {
@@ -234,13 +240,45 @@ fn read_limited(file: File, path: &Path, max: u64) -> io::Result<String> {
     Ok(text)
 }
 
+/// Opens the ordinary file `path` for reading. A pipe or device under that name is refused, and
+/// does not make us wait.
+///
+/// # Errors
+/// Those of `open`, `InvalidInput` when it is no ordinary file.
+pub fn open_ordinary(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    ordinary(&file, path)?;
+    Ok(file)
+}
+
+/// The bytes of the ordinary file `path`.
+///
+/// # Errors
+/// Those of [`open_ordinary`] and of reading.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_ordinary(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of the ordinary file `path`.
+///
+/// # Errors
+/// Those of [`read`](self::read), `InvalidData` for text that is not UTF-8.
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    open_ordinary(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// The first `max` bytes of `path` as text, whatever its bytes are.
 ///
 /// # Errors
-/// Those of reading.
+/// Those of reading, `InvalidInput` when it is no ordinary file.
 pub fn read_to_string_lossy(path: &Path, max: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(max).read_to_end(&mut bytes)?;
+    open_ordinary(path)?.take(max).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

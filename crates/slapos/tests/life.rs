@@ -199,13 +199,33 @@ fn down_lasts_until_up() {
     node.ok(&["down"]);
     assert!(!running(before));
     // Neither cron nor looking brings anything back.
-    for command in ["software", "instance", "report"] {
+    for command in ["software", "instance", "report", "format", "promise"] {
         let run = node.ok(&["node", command]);
         assert!(run.err.contains("`slapos up` brings it back"), "{}", run.err);
     }
     node.fails(1, &["node", "status"]);
     node.ok(&["up"]);
     assert!(running(node.pids()["sleeper-on-watch"]));
+}
+
+#[test]
+fn a_partition_that_plants_pipes_stops_nobody() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    let plant = |name: &str| {
+        let path = node.partition(0).join(name);
+        std::fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        path
+    };
+    for name in [".slapos/installed.json", ".slapos/log/data.log"] {
+        let pipe = plant(name);
+        // It fails for that partition, or is put right; it does not wait.
+        node.run(&["node", "instance", "--all"]);
+        let _ = std::fs::remove_file(&pipe);
+        node.ok(&["node", "instance", "--all"]);
+    }
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Scripts whose `#!` line is longer than a kernel reads: they are put behind a launcher.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -36,7 +35,7 @@ pub(super) fn shorten(location: &Path) -> Result<(), PartError> {
 
 fn repair(path: &Path) -> std::io::Result<()> {
     let mut start = Vec::new();
-    let file = File::open(path)?;
+    let file = slapos_sys::fs::open_ordinary(path)?;
     let mode = file.metadata()?.permissions().mode() & 0o7777;
     file.take(MAX_LINE as u64).read_to_end(&mut start)?;
     if !start.starts_with(b"#!") || start.iter().take(KERNEL_LIMIT).any(|byte| *byte == b'\n') {

@@ -44,7 +44,7 @@ pub(crate) fn read_if_there(
     option: &str,
     path: &Path,
 ) -> Result<Option<String>, ProfileError> {
-    match std::fs::read_to_string(path) {
+    match slapos_sys::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => {

@@ -111,7 +111,7 @@ fn executable(path: &Path) -> std::io::Result<Option<Check>> {
 /// The check that one of the first two lines names, if any.
 fn header(path: &Path) -> std::io::Result<Option<Check>> {
     const LONGEST: u64 = 64 << 10;
-    let mut start = BufReader::new(std::fs::File::open(path)?.take(LONGEST));
+    let mut start = BufReader::new(slapos_sys::fs::open_ordinary(path)?.take(LONGEST));
     for _ in 0..2 {
         let mut line = Vec::new();
         start.read_until(b'\n', &mut line)?;

@@ -13,6 +13,9 @@ use super::protocol::{Done, Failure, Job, Message, PromiseJob, RemoveJob, Reply}
 use super::{build, deploy};
 use crate::promise::{Limits, check_all};
 
+/// How long the ending of what runs may take.
+const LAST_DEEDS: Duration = Duration::from_secs(8);
+
 /// The pipes to the node. One lock for both, held from a question to its answer.
 pub(super) struct Channel(Mutex<(Stdin, Stdout)>);
 
@@ -89,6 +92,9 @@ fn end_when_asked(cancellation: &Cancellation, busy: &Arc<AtomicBool>) -> std::i
             std::process::exit(0);
         }
         cancellation.cancel();
+        // Something that cannot be ended must not keep this process either.
+        std::thread::sleep(LAST_DEEDS);
+        std::process::exit(1);
     })
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
     match command {
         Node::Format { dry_run } => with_node(global, &config, |node| {
             format::apply(node, *dry_run)?;
-            if !dry_run {
+            if !dry_run && !node.is_down() {
                 format::announce(node)?;
             }
             Ok(0)
