@@ -265,7 +265,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// The text of the ordinary file `path`.
 ///
 /// # Errors
-/// Those of [`read`](self::read), `InvalidData` for text that is not UTF-8.
+/// Those of [`fn@read`], `InvalidData` for text that is not UTF-8.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     open_ordinary(path)?.read_to_string(&mut text)?;
