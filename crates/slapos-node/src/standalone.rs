@@ -110,11 +110,14 @@ struct UserNames {
 }
 
 impl UserNames {
-    /// The original's names, unless another node on this machine has them: its builder's home is
-    /// its software root. Then names that belong to this node's place.
+    /// The original's names in the standard places, unless another node on this machine has them
+    /// (its builder's home is its software root). Elsewhere names that belong to the place.
     fn choose(layout: &Layout) -> std::io::Result<Self> {
         const BUILDER: &str = "slapsoft";
-        let taken = user::by_name(BUILDER)?.is_some_and(|user| user.home != layout.software_root);
+        let places = [Layout::system(), Layout::under(&Layout::default_root())];
+        let builder = user::by_name(BUILDER)?;
+        let taken = !places.contains(layout)
+            || builder.is_some_and(|user| user.home != layout.software_root);
         let place = SoftwareUrl::new(layout.config.display().to_string()).md5_hex();
         let mark = if taken { format!("-{}", &place[..6]) } else { String::new() };
         Ok(Self {
