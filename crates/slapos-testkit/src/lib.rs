@@ -41,6 +41,16 @@ pub fn skipped(name: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
 }
 
+/// Kills a process with SIGKILL.
+///
+/// # Panics
+/// When it may not be killed, or `pid` is no process id.
+pub fn kill(pid: i64) {
+    let pid = u32::try_from(pid).expect("a process id");
+    let killed = slapos_sys::process::kill(pid, slapos_sys::process::Signal::SIGKILL);
+    killed.expect("it may be killed");
+}
+
 /// True when this process is root; tests that need it say so when they skip.
 pub fn is_root() -> bool {
     slapos_sys::user::is_root()

@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use slapos_testkit::{Entry, Run, TestNode, is_root, skipped, tar_gz, wait_for};
+use slapos_testkit::{Entry, Run, TestNode, is_root, kill, skipped, tar_gz, wait_for};
 
 fn node() -> TestNode {
     TestNode::new(env!("CARGO_BIN_EXE_slapos"))
@@ -160,9 +160,7 @@ fn a_killed_build_resumes_where_it_stopped() {
     node.ok(&["supply", &path, "local"]);
     let mut child = node.start(&["node", "software"]);
     wait_for("the second part to be compiling", 30, || find(&node, "begun"));
-    let status =
-        std::process::Command::new("/bin/kill").args(["-KILL", &child.id().to_string()]).status();
-    assert!(status.unwrap().success());
+    kill(i64::from(child.id()));
     child.wait().unwrap();
     assert!(!completed(&node));
     std::fs::write(&flag, "").unwrap();

@@ -7,7 +7,7 @@
     reason = "tests look at files and processes directly"
 )]
 
-use slapos_testkit::{TestNode, repository, wait_for};
+use slapos_testkit::{TestNode, kill, repository, wait_for};
 
 fn helloworld() -> String {
     repository().join("software/helloworld/software.cfg").display().to_string()
@@ -63,6 +63,10 @@ fn works_without_ipv6(node: &TestNode) {
         slapos_testkit::skipped("works_without_ipv6", "needs root, to make a network of its own");
         return;
     }
+    if std::process::Command::new("ip").arg("-V").output().is_err() {
+        slapos_testkit::skipped("works_without_ipv6", "needs `ip` (Debian: iproute2)");
+        return;
+    }
     node.ok(&["down"]);
     let root = node.root().display().to_string();
     let up =
@@ -111,7 +115,10 @@ fn nothing_is_open_to_others(node: &TestNode) {
 fn survives_the_death_of_its_supervisor(node: &TestNode, url: &str) {
     let before = node.pids();
     let supervisor = node.supervisor_pid();
-    kill(supervisor);
+    kill(i64::from(supervisor));
+    wait_for("the supervisor to die", 10, || {
+        (!std::path::Path::new(&format!("/proc/{supervisor}")).exists()).then_some(())
+    });
     assert!(!fetch(url).is_empty(), "the service died with its supervisor");
     node.ok(&["node", "instance"]);
     assert_ne!(node.supervisor_pid(), supervisor);
@@ -131,12 +138,4 @@ fn comes_back_with_its_data(node: &TestNode) {
     };
     assert_eq!(url(&before), url(&after));
     assert!(fetch(&url(&after)).contains("Salut"));
-}
-
-fn kill(pid: u32) {
-    let status = std::process::Command::new("/bin/kill").args(["-KILL", &pid.to_string()]).status();
-    assert!(status.unwrap().success());
-    wait_for("the supervisor to die", 10, || {
-        (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())
-    });
 }

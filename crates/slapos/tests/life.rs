@@ -7,7 +7,7 @@
     reason = "tests arrange files and processes directly"
 )]
 
-use slapos_testkit::{TestNode, wait_for};
+use slapos_testkit::{TestNode, kill, wait_for};
 
 fn node_with_service() -> (TestNode, String) {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
@@ -275,9 +275,4 @@ fn a_second_run_is_turned_away() {
 fn running(pid: i64) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
-}
-
-fn kill(pid: i64) {
-    let status = std::process::Command::new("/bin/kill").args(["-KILL", &pid.to_string()]).status();
-    assert!(status.unwrap().success());
 }

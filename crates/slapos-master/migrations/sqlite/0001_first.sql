@@ -81,8 +81,3 @@ CREATE TABLE shared_instance (
 );
 
 CREATE INDEX shared_instance_host ON shared_instance (computer, partition_reference);
-
-CREATE TABLE setting (
-    name TEXT NOT NULL PRIMARY KEY,
-    value TEXT NOT NULL
-);

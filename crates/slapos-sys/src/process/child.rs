@@ -14,7 +14,6 @@ pub(super) struct ChildSetup {
     pub(super) process_group: bool,
     pub(super) parent_death: Option<libc::c_int>,
     pub(super) umask: Option<u32>,
-    pub(super) core_limit_zero: bool,
     pub(super) no_new_privileges: bool,
     pub(super) parent: libc::pid_t,
     pub(super) open_files: Option<libc::rlimit>,
@@ -31,11 +30,6 @@ impl ChildSetup {
         if let Some(mask) = self.umask {
             // SAFETY: umask takes and returns integers and cannot fail.
             unsafe { libc::umask(mask) };
-        }
-        if self.core_limit_zero {
-            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-            // SAFETY: `none` lives through the call, which only reads it.
-            check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) })?;
         }
         if let Some(limit) = &self.open_files {
             // SAFETY: `limit` lives through the call, which only reads it.

@@ -159,12 +159,6 @@ impl Command {
         self
     }
 
-    /// Lets the child write no core files.
-    pub fn no_core(&mut self) -> &mut Self {
-        self.setup.core_limit_zero = true;
-        self
-    }
-
     /// Limits the descriptors that the child may have open (it may raise `soft` up to `hard`).
     pub fn open_files(&mut self, soft: u64, hard: u64) -> &mut Self {
         self.setup.open_files = Some(libc::rlimit { rlim_cur: soft, rlim_max: hard });
@@ -258,7 +252,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
         for _ in 0..2 {
-            let mut command = sh("echo out; echo err >&2; ps -o sid= -p $$ | tr -d ' '; echo $$");
+            let mut command = sh("echo out; echo err >&2; cut -d' ' -f6 /proc/$$/stat; echo $$");
             command.env("PATH", "/usr/bin:/bin").new_session();
             command.append_output_to(&log).unwrap();
             assert!(command.status().unwrap().success());

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
@@ -57,11 +57,6 @@ pub fn kill_group(pgid: u32, signal: Signal) -> io::Result<()> {
 /// When there are some and none may be killed.
 pub fn kill_all_of_this_user() -> io::Result<()> {
     gone_is_fine(nix::sys::signal::kill(Pid::from_raw(-1), Signal::SIGKILL))
-}
-
-/// True while the process group `pgid` has a member.
-pub fn group_alive(pgid: u32) -> bool {
-    !matches!(nix::sys::signal::killpg(raw(pgid), None), Err(nix::errno::Errno::ESRCH))
 }
 
 /// A descriptor that names process `pid` and becomes readable when it ends.
@@ -132,17 +127,6 @@ pub fn set_child_subreaper() -> io::Result<()> {
 pub fn forbid_inspection() -> io::Result<()> {
     // SAFETY: this operation of prctl takes integers only.
     check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
-}
-
-/// A copy of descriptor `fd`, closed on exec.
-///
-/// # Errors
-/// Those of `fcntl`.
-pub fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    // SAFETY: F_DUPFD_CLOEXEC takes integers only.
-    let copy = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) })?;
-    // SAFETY: `copy` was just made by the kernel and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// Takes over the descriptor `fd` that the parent passed to this process.
