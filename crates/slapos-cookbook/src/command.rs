@@ -13,7 +13,9 @@
 
 use std::path::PathBuf;
 
-use slapos_engine::{CommandSpec, Part, PartContext, PartError, PartInit, ProfileError, Recipe};
+use slapos_engine::{
+    CommandSpec, Part, PartContext, PartError, PartInit, ProfileError, Recipe, Turn,
+};
 
 use crate::common::{self, environment};
 
@@ -48,7 +50,7 @@ impl Shell {
             return Ok(());
         }
         let directory = cx.directory();
-        let mut variables = environment::base(directory, &directory.join("tmp"));
+        let mut variables = environment::of_run(cx, directory, &directory.join("tmp"));
         variables.remove("TMPDIR");
         let spec = CommandSpec::new("/bin/sh").arg("-c").arg(command).envs(variables);
         match cx.run(&spec.shown_as(command)) {
@@ -79,7 +81,7 @@ impl Part for Shell {
         (!self.update.trim().is_empty()).then(|| "it has an `update-command`".to_owned())
     }
 
-    fn is_parallel_safe(&self) -> bool {
-        false
+    fn turn(&self) -> Turn {
+        Turn::Alone
     }
 }

@@ -33,6 +33,7 @@ mod python_only;
 mod random;
 mod readline;
 mod registry;
+mod script;
 mod shell;
 mod simplelogger;
 mod slapconfiguration;

@@ -3,8 +3,7 @@
 use slapos_engine::{Part, PartInit, ProfileError, Recipe};
 
 /// Names that are known not to be native, so that the message can say more than "no such recipe".
-pub(crate) const NAMES: [&str; 6] = [
-    "slapos.recipe.build",
+pub(crate) const NAMES: [&str; 5] = [
     "zc.recipe.egg",
     "zc.recipe.egg:scripts",
     "zc.recipe.egg:eggs",

@@ -1,18 +1,21 @@
 //! Which recipe has which name.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use slapos_engine::{Recipe, Recipes};
+use slapos_python::Host;
 use slapos_slap::PartitionPort;
 use slapos_sources::Fetcher;
 
+use crate::common::python::host_config;
 use crate::{
     check_parameter, check_port_listening, check_url_available, cmmi, collective_template, command,
     copyfilelist, cron, download, download_unpacked, free_port, generate_mac, generate_password,
     gitclone, jinja, jsondump, logrotate, mkdirectory, promise, publish, publish_early,
-    python_only, random, readline, shell, simplelogger, slapconfiguration, switch_softwaretype,
-    symbolic_link, template, urlparse, userinfo, wrapper,
+    python_only, random, readline, script, shell, simplelogger, slapconfiguration,
+    switch_softwaretype, symbolic_link, template, urlparse, userinfo, wrapper,
 };
 
 /// What recipes may use of the world outside their part.
@@ -22,6 +25,8 @@ pub struct Ports {
     pub fetcher: Arc<Fetcher>,
     /// The partition that is being deployed; `None` when a Software Release is built.
     pub slap: Option<Arc<dyn PartitionPort>>,
+    /// The Python of the host that runs other recipes; `None` for the machine's `python3`.
+    pub python: Option<PathBuf>,
 }
 
 /// All native recipes.
@@ -32,8 +37,11 @@ pub struct Registry {
 /// All native recipes, using `ports`.
 pub fn registry(ports: Ports) -> Registry {
     let mut recipes: BTreeMap<&'static str, Arc<dyn Recipe>> = BTreeMap::new();
-    let Ports { fetcher, slap } = ports;
-    recipes.insert("slapos.recipe.cmmi", Arc::new(cmmi::Cmmi::new(fetcher.clone())));
+    let Ports { fetcher, slap, python } = ports;
+    let host = Arc::new(Host::new(host_config(python)));
+    recipes.insert("slapos.recipe.cmmi", Arc::new(cmmi::Cmmi::new(fetcher.clone(), host.clone())));
+    let script = script::Script::new(fetcher.clone(), host.clone());
+    recipes.insert("slapos.recipe.build", Arc::new(script));
     recipes.insert("slapos.recipe.template", Arc::new(template::Template::new(fetcher.clone())));
     recipes.insert("slapos.recipe.template:jinja2", Arc::new(jinja::Jinja2::new(fetcher.clone())));
     recipes

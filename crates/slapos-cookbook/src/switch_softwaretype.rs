@@ -29,7 +29,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use slapos_engine::{
     Action, BuildError, Buildout, Event, Part, PartContext, PartError, PartInit, Plan,
-    ProfileError, Recipe, Recipes, Settings, closest,
+    ProfileError, Recipe, Recipes, Settings, Turn, closest,
 };
 use slapos_profile::{Assignment, Location, Profile, escape};
 use slapos_slap::DEFAULT_SOFTWARE_TYPE;
@@ -286,8 +286,8 @@ impl Part for Switched {
         true
     }
 
-    fn is_parallel_safe(&self) -> bool {
-        false
+    fn turn(&self) -> Turn {
+        Turn::Alone
     }
 }
 

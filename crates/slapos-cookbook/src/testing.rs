@@ -6,6 +6,7 @@ mod compile;
 mod git;
 mod instance;
 mod instance_files;
+mod script;
 mod software;
 mod sources;
 mod templates;
@@ -107,7 +108,7 @@ impl Yard {
         config.by_hash = false;
         config.offline = !self.online;
         let slap = master.map(|master| master.clone() as Arc<dyn PartitionPort>);
-        let ports = Ports { fetcher: Arc::new(Fetcher::new(config)), slap };
+        let ports = Ports { fetcher: Arc::new(Fetcher::new(config)), slap, python: None };
         let directory = std::path::absolute(directory.components().collect::<PathBuf>()).unwrap();
         let settings = Settings { jobs: self.jobs, ..Settings::new(directory) };
         Buildout::new(profile, Arc::new(registry(ports)), settings)
@@ -154,6 +155,18 @@ impl Yard {
             Err(error) => error,
         };
         self.clean(&error.to_string())
+    }
+
+    /// All that people see of an error.
+    fn whole(&self, error: &BuildError) -> String {
+        let text = match error {
+            BuildError::Profile(error) => error.render(false),
+            BuildError::Part(failures) => {
+                failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+            }
+            other => other.to_string(),
+        };
+        self.clean(&text)
     }
 
     /// `text` without what is different in every test run.

@@ -141,7 +141,7 @@ fn deploy_ours(directory: &Path, profile: &str) {
     let base = Location::from_path(directory).unwrap();
     let files = ProfileFiles::new(&fetcher);
     let profile = Profile::load_text(&name, profile, &base, &files, &[]).unwrap();
-    let recipes = Arc::new(registry(Ports { fetcher: fetcher.clone(), slap: None }));
+    let recipes = Arc::new(registry(Ports { fetcher: fetcher.clone(), slap: None, python: None }));
     let mut buildout = Buildout::new(profile, recipes, Settings::new(directory));
     let plan = buildout.plan().unwrap();
     buildout.execute(&plan, &NoObserver).unwrap();

@@ -16,6 +16,7 @@ use crate::execute;
 use crate::initialise::{Initialised, Prepared, initialise};
 use crate::jobs::Jobserver;
 use crate::ledger::{Ledger, LedgerWriter};
+use crate::live::Live;
 use crate::nested::{self, Within};
 use crate::plan::Plan;
 use crate::recipe::Recipes;
@@ -118,6 +119,7 @@ struct Observed {
     ledger: Ledger,
     plan: Plan,
     secrets: Secrets,
+    live: Live,
     offline: bool,
 }
 
@@ -153,11 +155,18 @@ impl Buildout {
     /// [`BuildError::Ledger`] when the ledger cannot be read.
     pub fn plan(&mut self) -> Result<Plan, BuildError> {
         let ledger = Ledger::read(&self.settings.ledger_path())?;
-        let Initialised { parts, directories, secrets, offline } =
+        let Initialised { parts, directories, secrets, live, offline } =
             initialise(&self.profile, &*self.recipes, &self.settings, &ledger)?;
         let plan = Plan::make(&parts, &ledger, &self.settings);
-        self.observed =
-            Some(Observed { parts, directories, ledger, plan: plan.clone(), secrets, offline });
+        self.observed = Some(Observed {
+            parts,
+            directories,
+            ledger,
+            plan: plan.clone(),
+            secrets,
+            live,
+            offline,
+        });
         Ok(plan)
     }
 
@@ -199,6 +208,7 @@ impl Buildout {
             recipes: &*self.recipes,
             jobserver: self.jobserver()?,
             ledger: self.ledger_writer(ledger_path, observed.ledger),
+            live: observed.live,
             id: self.random_id()?,
         };
         if damaged {

@@ -1,6 +1,7 @@
 //! What a part may do while it is installed or updated: log, run commands, and say what it
 //! writes before it writes it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use indexmap::IndexMap;
 use slapos_sys::process::Command;
 
 use crate::cancel::Cancellation;
@@ -16,6 +18,7 @@ use crate::error::PartError;
 use crate::event::{Event, Observer};
 use crate::jobs::Jobserver;
 use crate::ledger::LedgerWriter;
+use crate::live::Live;
 use crate::recipe::Recipes;
 use crate::secret::Secrets;
 use crate::stragglers::{self, Place};
@@ -36,6 +39,7 @@ pub(crate) struct RunState<'a> {
     pub(crate) recipes: &'a dyn Recipes,
     pub(crate) jobserver: Option<Jobserver>,
     pub(crate) ledger: LedgerWriter,
+    pub(crate) live: Live,
     /// Random; tells the commands of this run from those of others.
     pub(crate) id: String,
 }
@@ -138,6 +142,49 @@ impl<'a> PartContext<'a> {
             .ledger
             .record_path(self.part, path, self.records)
             .map_err(|error| PartError::new(error.to_string()))
+    }
+
+    /// All options of a section as they are now, changes by earlier parts included. `None` if it was
+    /// not initialised, or if no part of this run said that it
+    /// [needs them](crate::PartInit::keep_sections).
+    pub fn section(&self, section: &str) -> Option<IndexMap<String, String>> {
+        self.run.live.section(section)
+    }
+
+    /// Sets (or removes) an option of a section for later parts; false if there is no such
+    /// section. Only for parts whose [turn](crate::Turn) is not free.
+    #[must_use]
+    pub fn set_option(&self, section: &str, option: &str, value: Option<&str>) -> bool {
+        self.run.live.set(section, option, value)
+    }
+
+    /// Sets (or removes) a variable of the environment of later parts. Only for parts whose
+    /// [turn](crate::Turn) is not free.
+    pub fn set_variable(&self, name: &str, value: Option<&str>) {
+        self.run.live.set_variable(name, value);
+    }
+
+    /// Changes `environment` as earlier recipes have.
+    pub fn apply_variables(&self, environment: &mut BTreeMap<String, String>) {
+        self.run.live.apply_variables(environment);
+    }
+
+    /// The variable by which what this part starts is found should its run be cut short.
+    pub fn tag(&self) -> (&'static str, String) {
+        (stragglers::VARIABLE, self.place.value(&self.run.id))
+    }
+
+    /// The part's log file, opened for appending.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open_log_file(&self) -> Result<File, PartError> {
+        self.log_file()
+    }
+
+    /// How the run is told to stop, for a part that waits for something of its own.
+    pub fn cancellation(&self) -> &Cancellation {
+        self.run.cancellation
     }
 
     /// Runs `spec` to its end, its output going to the log.

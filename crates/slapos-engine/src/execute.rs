@@ -1,8 +1,8 @@
 //! The order of work: what may run at once, what waits, and what happens when something fails.
 //!
-//! A step starts when the parts it refers to are done. A part that is not parallel-safe has all
-//! earlier steps before it and all later ones after it. With one job everything happens on the
-//! calling thread, in the order of the plan.
+//! A step starts when the parts it refers to are done, and all earlier ones whose [`Turn`] is not
+//! free. A part that must be alone has all earlier steps before it. With one job everything happens
+//! on the calling thread, in the order of the plan.
 
 use std::collections::HashSet;
 use std::io;
@@ -17,12 +17,13 @@ use crate::event::Action;
 use crate::initialise::Prepared;
 use crate::part_run::{run_step, uninstall};
 use crate::plan::{Plan, Step};
+use crate::recipe::Turn;
 
 /// A step that does something, and the part it is about.
 struct Task<'p> {
     step: &'p Step,
     prepared: Option<Prepared>,
-    parallel_safe: bool,
+    turn: Turn,
 }
 
 /// Executes `plan`, then removes what is no longer wanted if all went well.
@@ -52,7 +53,7 @@ fn tasks(plan: &Plan, parts: Vec<Prepared>) -> Vec<Task<'_>> {
         .filter(|(step, _)| matches!(step.action, Action::Install | Action::Update))
         .map(|(step, prepared)| Task {
             step,
-            parallel_safe: prepared.part.as_ref().is_none_or(|part| part.is_parallel_safe()),
+            turn: prepared.part.as_ref().map_or(Turn::Free, |part| part.turn()),
             prepared: Some(prepared),
         })
         .collect()
@@ -159,11 +160,11 @@ impl<'p> Schedule<'p> {
             if !self.started[index] {
                 let referred = task.step.after.iter();
                 let blocked = referred.into_iter().any(|p| self.unfinished.contains(p.as_str()));
-                if !blocked && (task.parallel_safe || all_before_done) {
+                if !blocked && (task.turn != Turn::Alone || all_before_done) {
                     return Some(index);
                 }
             }
-            if !task.parallel_safe && !self.finished[index] {
+            if task.turn != Turn::Free && !self.finished[index] {
                 return None;
             }
         }

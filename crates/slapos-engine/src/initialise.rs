@@ -1,22 +1,25 @@
 //! From a profile to parts ready to be installed: runs recipes' `initialise` where references lead.
 
+mod dynamic;
+mod port;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use slapos_profile::{Host, Profile, ProfileError, Resolver, closest};
-use slapos_sys::Secret;
 
 use crate::build::Settings;
 use crate::hints::Hints;
-use crate::identity::{BASE_LOCATION, Fingerprint, without_base};
+use crate::identity::Fingerprint;
 use crate::ledger::Ledger;
-use crate::recipe::{InitPort, Part, PartInit, Recipes};
+use crate::live::Live;
+use crate::recipe::{Part, PartInit, Recipes};
 use crate::secret::Secrets;
-use crate::shared::{self, SharedPart};
+use crate::shared::SharedPart;
 
-/// Options by which a section says what it makes.
-const PRODUCT_OPTIONS: [&str; 4] = ["location", "target", "output", "rendered"];
+use dynamic::Dynamic;
+use port::Port;
 
 /// A part whose recipe has spoken.
 pub(crate) struct Prepared {
@@ -55,6 +58,7 @@ pub(crate) struct Initialiser<'a> {
     settled: HashMap<String, String>,
     secrets: Secrets,
     hints: Hints,
+    dynamic: Dynamic,
     offline: bool,
 }
 
@@ -65,6 +69,7 @@ pub(crate) struct Initialised {
     /// Directories of `[buildout]` to create.
     pub(crate) directories: Vec<PathBuf>,
     pub(crate) secrets: Secrets,
+    pub(crate) live: Live,
     /// Nothing may be downloaded.
     pub(crate) offline: bool,
 }
@@ -88,6 +93,7 @@ pub(crate) fn initialise(
         settled: HashMap::new(),
         secrets: Secrets::default(),
         hints: Hints::default(),
+        dynamic: Dynamic::new(),
         offline: settings.offline,
     };
     for (section, options) in &settings.frozen {
@@ -98,7 +104,8 @@ pub(crate) fn initialise(
     let directories = visit(&mut resolver, &mut host).map_err(|error| host.hints.explain(error))?;
     let order = resolver.order().to_vec();
     let parts = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
-    Ok(Initialised { parts, directories, secrets: host.secrets, offline: host.offline })
+    let live = host.dynamic.into_live(&resolver);
+    Ok(Initialised { parts, directories, secrets: host.secrets, live, offline: host.offline })
 }
 
 /// Initialises `[buildout]`, the wanted parts and what they refer to; returns the directories of
@@ -199,6 +206,7 @@ impl Host for Initialiser<'_> {
         let extras = self.extras.entry(section.to_owned()).or_default();
         extras.recipe = name.trim().to_owned();
         extras.version = recipe.version();
+        self.dynamic.depend_on_barriers(resolver, section);
         let part = {
             let mut port = Port { host: self, resolver };
             recipe.initialise(&mut PartInit::new(&mut port, section))?
@@ -355,173 +363,4 @@ fn parts_before(resolver: &Resolver<'_>, name: &str, order: &[String]) -> BTreeS
         }
     }
     found
-}
-
-/// The initialiser and the resolver as one thing that a recipe may use.
-struct Port<'l, 'h, 'r> {
-    host: &'l mut Initialiser<'h>,
-    resolver: &'l mut Resolver<'r>,
-}
-
-impl InitPort for Port<'_, '_, '_> {
-    fn get(&self, section: &str, option: &str) -> Option<&str> {
-        value(self.resolver, section, option)
-    }
-
-    fn options(&self, section: &str) -> IndexMap<String, String> {
-        options(self.resolver, section)
-    }
-
-    fn visit(&mut self, from: &str, section: &str) -> Result<(), ProfileError> {
-        self.resolver.section(self.host, section)?;
-        if section != from && section != "buildout" {
-            self.resolver.note_reference(from, section);
-        }
-        Ok(())
-    }
-
-    fn option(
-        &mut self,
-        from: &str,
-        section: &str,
-        option: &str,
-    ) -> Result<Option<String>, ProfileError> {
-        if section != from {
-            self.visit(from, section)?;
-        }
-        self.resolver.try_option(self.host, section, option)
-    }
-
-    fn required(
-        &mut self,
-        from: &str,
-        section: &str,
-        option: &str,
-    ) -> Result<String, ProfileError> {
-        if section != from {
-            self.visit(from, section)?;
-        }
-        self.resolver.option(self.host, section, option)
-    }
-
-    fn error_at_word(
-        &self,
-        section: &str,
-        option: &str,
-        word: &str,
-        message: &str,
-        help: Option<&str>,
-    ) -> ProfileError {
-        let help = help.map(str::to_owned);
-        self.resolver.error_at_word(section, option, word, message, help)
-    }
-
-    fn set(&mut self, section: &str, option: &str, value: &str) {
-        self.resolver.set(section, option, value);
-    }
-
-    fn set_secret(&mut self, section: &str, option: &str, value: Secret) {
-        self.resolver.set(section, option, value.expose());
-        self.host.secrets.add(section, option, value);
-    }
-
-    fn is_secret(&self, section: &str, option: &str) -> bool {
-        self.host.secrets.holds(section, option)
-    }
-
-    fn remove(&mut self, section: &str, option: &str) {
-        self.resolver.remove(section, option);
-    }
-
-    fn is_begun(&self, section: &str) -> bool {
-        self.resolver.get(section).is_some()
-    }
-
-    fn explain_missing(&mut self, section: &str, prefix: &str, help: &str) {
-        self.host.hints.add(section, prefix, help);
-    }
-
-    fn substitute_file(
-        &mut self,
-        section: &str,
-        text: &str,
-        name: &str,
-    ) -> Result<String, ProfileError> {
-        self.resolver.substitute_file(self.host, section, text, name)
-    }
-
-    fn error(
-        &self,
-        section: &str,
-        option: &str,
-        message: &str,
-        help: Option<&str>,
-    ) -> ProfileError {
-        self.resolver.error_at(section, option, message, help.map(str::to_owned))
-    }
-
-    fn previous(&self, section: &str, option: &str) -> Option<&str> {
-        self.host.ledger.parts.get(section)?.option(option)
-    }
-
-    fn made_by(&self, section: &str, path: &Path) -> bool {
-        references(self.resolver, section).iter().any(|other| {
-            PRODUCT_OPTIONS.iter().any(|option| {
-                let product = value(self.resolver, other, option);
-                product.is_some_and(|product| !product.is_empty() && path.starts_with(product))
-            })
-        })
-    }
-
-    fn add_input(&mut self, section: &str, name: &str, digest: &str) {
-        let extras = self.host.extras.entry(section.to_owned()).or_default();
-        extras.inputs.insert(name.to_owned(), digest.to_owned());
-    }
-
-    fn shared_location(&mut self, section: &str) -> Result<Option<PathBuf>, ProfileError> {
-        match value(self.resolver, section, "shared").unwrap_or("false") {
-            "true" => {}
-            "false" => return Ok(None),
-            other => {
-                let message = format!("`shared` must be `true` or `false`, not `{other}`");
-                return Err(self.error(section, "shared", &message, None));
-            }
-        }
-        let fingerprint = self.host.fingerprint(self.resolver, section, &mut Vec::new());
-        let mut made_of = format!("{}-{}", fingerprint.recipe, fingerprint.recipe_version);
-        for (other, identity) in &fingerprint.references {
-            made_of.push_str(&format!(" {other}:{identity}"));
-        }
-        let base = fingerprint.options.get(BASE_LOCATION);
-        for (input, digest) in &fingerprint.inputs {
-            made_of.push_str(&format!(" {}:{digest}", without_base(input, base)));
-        }
-        let signature = shared::signature(&fingerprint.options, &made_of);
-        let found = SharedPart::find(&self.host.shared_lists, section, signature);
-        let location = found.as_ref().map(|shared| shared.location.clone());
-        if let Some(location) = &location {
-            self.resolver.set(section, "location", location.to_string_lossy());
-        }
-        self.host.extras.entry(section.to_owned()).or_default().shared = found;
-        Ok(location)
-    }
-
-    fn directory(&self) -> &Path {
-        &self.host.settings.directory
-    }
-
-    fn offline(&self) -> bool {
-        self.host.offline
-    }
-
-    fn exists(&self, section: &str) -> bool {
-        self.resolver.exists(section)
-    }
-
-    fn nested_settings(&self, section: &str) -> Option<Settings> {
-        let mut settings = self.host.settings.nested(section)?;
-        settings.shared_part_list = self.host.shared_lists.clone();
-        settings.offline = self.host.offline;
-        Some(settings)
-    }
 }

@@ -13,6 +13,7 @@ use crate::context::{PartContext, RunState};
 use crate::error::{PartError, PartFailure};
 use crate::event::Action;
 use crate::ledger::{Ledger, LedgerWriter};
+use crate::live::Live;
 use crate::part_run::uninstall;
 use crate::plan::{Reason, Step};
 
@@ -88,6 +89,7 @@ pub(crate) fn remove(run: &RunState<'_>, part: &str) -> Result<(), Box<PartFailu
         recipes: run.recipes,
         jobserver: None,
         ledger: LedgerWriter::new(path.clone(), ledger).below(run.ledger.root()),
+        live: Live::default(),
         id: run.id.clone(),
     };
     for part in parts {

@@ -9,6 +9,7 @@ use slapos_sys::Secret;
 
 use crate::build::Settings;
 use crate::context::PartContext;
+use crate::dynamic::DynamicPort;
 use crate::error::PartError;
 
 /// Finds recipes by the name that profiles use (`slapos.recipe.cmmi`, `slapos.cookbook:wrapper`).
@@ -83,15 +84,26 @@ pub trait Part: Send {
         false
     }
 
-    /// False for a part that must have all earlier parts before it and all later ones after it,
-    /// because it may use what it does not refer to.
-    fn is_parallel_safe(&self) -> bool {
-        true
+    /// What may run beside the part.
+    fn turn(&self) -> Turn {
+        Turn::Free
     }
 }
 
+/// What may run beside a part, besides what its references allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Anything: it uses only what it refers to and changes nothing but its own.
+    Free,
+    /// Earlier parts, but no later one: it may change what later ones find (the environment,
+    /// options of other sections).
+    InTurn,
+    /// Nothing: it may also use what it does not refer to.
+    Alone,
+}
+
 /// What [`PartInit`] needs from the engine; object-safe, so that lifetimes stay out of recipes.
-pub(crate) trait InitPort {
+pub(crate) trait InitPort: DynamicPort {
     fn get(&self, section: &str, option: &str) -> Option<&str>;
     fn options(&self, section: &str) -> IndexMap<String, String>;
     fn visit(&mut self, from: &str, section: &str) -> Result<(), ProfileError>;
@@ -137,8 +149,8 @@ pub(crate) trait InitPort {
 
 /// A section while its recipe reads and completes it.
 pub struct PartInit<'a> {
-    port: &'a mut (dyn InitPort + 'a),
-    name: &'a str,
+    pub(crate) port: &'a mut (dyn InitPort + 'a),
+    pub(crate) name: &'a str,
 }
 
 impl<'a> PartInit<'a> {

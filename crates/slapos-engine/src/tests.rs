@@ -14,7 +14,7 @@ use slapos_profile::{Files, Location, Profile, ProfileError, ReadError};
 
 use crate::{
     BuildError, Buildout, CommandSpec, Event, Outcome, Part, PartContext, PartError, PartInit,
-    Plan, Recipe, Recipes, Settings,
+    Plan, Recipe, Recipes, Settings, Turn,
 };
 
 /// Recipe `write`: writes `content` to the path `output` (trivial). With `update-when`, it wants
@@ -68,15 +68,15 @@ impl Part for Written {
     }
 }
 
-/// Recipe `shell`: runs `command` in the new directory `location`; `barrier = true` makes it not
-/// parallel-safe; `shared = true` is understood.
+/// Recipe `shell`: runs `command` in the new directory `location`; `barrier = true` makes it run
+/// alone, `in-turn` in turn; `shared = true` is understood.
 struct Shell;
 
 struct Shelled {
     command: String,
     location: PathBuf,
     shared: bool,
-    barrier: bool,
+    turn: Turn,
 }
 
 impl Recipe for Shell {
@@ -86,12 +86,16 @@ impl Recipe for Shell {
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
         let command = init.require("command")?;
-        let barrier = init.get("barrier") == Some("true");
+        let turn = match init.get("barrier") {
+            Some("true") => Turn::Alone,
+            Some("in-turn") => Turn::InTurn,
+            _ => Turn::Free,
+        };
         let shared = init.shared_location()?;
         let is_shared = shared.is_some();
         let location = shared.unwrap_or_else(|| init.parts_location());
         init.set("location", &location.to_string_lossy());
-        Ok(Box::new(Shelled { command, location, shared: is_shared, barrier }))
+        Ok(Box::new(Shelled { command, location, shared: is_shared, turn }))
     }
 }
 
@@ -114,8 +118,8 @@ impl Part for Shelled {
         Ok(self.claims())
     }
 
-    fn is_parallel_safe(&self) -> bool {
-        !self.barrier
+    fn turn(&self) -> Turn {
+        self.turn
     }
 }
 

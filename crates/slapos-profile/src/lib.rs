@@ -16,6 +16,7 @@ mod condition;
 mod environment;
 mod error;
 mod expand;
+mod grow;
 pub mod inspect;
 mod load;
 mod location;

@@ -237,8 +237,8 @@ impl<'a> Loader<'a> {
             merge(&mut self.sections, sections);
             self.order.push(file);
         }
-        let Self { sources, order, sections, extends, .. } = self;
-        Ok(Profile { sources, order, sections, extends })
+        let Self { sources, order, sections, extends, environment, .. } = self;
+        Ok(Profile { sources, order, sections, extends, environment })
     }
 
     fn fail(&self, kind: ErrorKind, message: String, from: Option<&Reference<'_>>) -> ProfileError {

@@ -237,6 +237,8 @@ pub struct Profile {
     pub(crate) sections: IndexMap<String, Section>,
     /// Which file extends which, each `extends` in the order it was followed.
     pub(crate) extends: Vec<(FileId, FileId)>,
+    /// What the conditions of sections were evaluated with.
+    pub(crate) environment: Environment,
 }
 
 impl Profile {

@@ -8,12 +8,13 @@
 mod blame;
 mod evaluate;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::error::{ErrorKind, ProfileError};
 use crate::model::{OptionValue, Profile, Section};
@@ -123,7 +124,7 @@ const MAX_TEXT: usize = 64 << 20;
 
 /// Initialises sections on demand.
 pub struct Resolver<'p> {
-    profile: &'p Profile,
+    profile: Cow<'p, Profile>,
     states: IndexMap<String, State>,
     preset: IndexMap<String, IndexMap<String, String>>,
     active: Vec<String>,
@@ -138,7 +139,7 @@ impl<'p> Resolver<'p> {
     #[must_use]
     pub fn new(profile: &'p Profile) -> Self {
         Self {
-            profile,
+            profile: Cow::Borrowed(profile),
             states: IndexMap::new(),
             preset: versions(profile),
             active: Vec::new(),
@@ -150,8 +151,8 @@ impl<'p> Resolver<'p> {
 
     /// The profile being resolved.
     #[must_use]
-    pub fn profile(&self) -> &'p Profile {
-        self.profile
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// Initialises a section, unless it is already, or is being. If a recipe is being built, its
@@ -294,6 +295,40 @@ impl<'p> Resolver<'p> {
                 state.resolved.options.shift_remove(option).is_some()
             }
             _ => false,
+        }
+    }
+
+    /// Adds the sections of a text called `name` and initialises them; returns their names.
+    ///
+    /// # Errors
+    /// When the text is no profile, a section is there already, or one cannot be initialised.
+    pub fn parse(
+        &mut self,
+        host: &mut dyn Host,
+        name: &str,
+        text: &str,
+    ) -> Result<Vec<String>, ProfileError> {
+        let (grown, names) = self.profile.grown(name, text)?;
+        self.profile = Cow::Owned(grown);
+        for section in &names {
+            self.ensure(host, section)?;
+        }
+        Ok(names)
+    }
+
+    /// Names of all sections: those of the profile in its order, then those made by recipes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let profile = self.profile.sections.keys();
+        let others = self.preset.keys().chain(self.states.keys());
+        let others = others.filter(|name| !self.profile.sections.contains_key(*name));
+        let others: IndexSet<&String> = others.collect();
+        profile.chain(others).map(String::as_str)
+    }
+
+    /// Replaces what a section is known to depend on.
+    pub fn set_references(&mut self, section: &str, references: BTreeSet<String>) {
+        if let Some(state) = self.states.get_mut(section) {
+            state.resolved.references = references;
         }
     }
 

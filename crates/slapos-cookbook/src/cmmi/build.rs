@@ -24,8 +24,8 @@ pub(super) fn build(part: &Compiled, cx: &PartContext<'_>) -> Result<(), PartErr
     fs::create_dir_all(&temporary, 0o755)
         .map_err(|error| PartError::io("create", &temporary, &error))?;
     let (build, directory) = prepare(part, cx)?;
-    let variables = part.environment.over(&environment::base(&build, &temporary))?;
-    let steps = Steps { part, cx, directory: &directory, variables: &variables };
+    let variables = part.environment.over(cx, &environment::of_run(cx, &build, &temporary))?;
+    let mut steps = Steps { part, cx, directory: &directory, variables };
     if let Err(error) = steps.all() {
         steps.leave_environment();
         return Err(error);
@@ -83,20 +83,31 @@ struct Steps<'s> {
     part: &'s Compiled,
     cx: &'s PartContext<'s>,
     directory: &'s Path,
-    variables: &'s BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
 }
 
 impl Steps<'_> {
-    fn all(&self) -> Result<(), PartError> {
+    fn all(&mut self) -> Result<(), PartError> {
         self.patch()?;
+        self.hook("pre-configure-hook")?;
         self.option("pre-configure")?;
         self.shell("configure", &self.configure())?;
+        self.hook("pre-make-hook")?;
         self.option("pre-build")?;
         let make = self.make();
         self.shell("make", &make)?;
         self.option("pre-install")?;
         self.shell("make install", &format!("{make} {}", self.targets()))?;
+        self.hook("post-make-hook")?;
         self.option("post-install")
+    }
+
+    fn hook(&mut self, option: &str) -> Result<(), PartError> {
+        let Compiled { hooks, host, fetcher, .. } = self.part;
+        match hooks.iter().find(|hook| hook.option == option) {
+            Some(hook) => hook.call(host, fetcher, self.cx, self.directory, &mut self.variables),
+            None => Ok(()),
+        }
     }
 
     fn get(&self, option: &str) -> Option<&str> {

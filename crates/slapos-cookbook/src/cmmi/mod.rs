@@ -26,9 +26,10 @@
 //!
 //! Rest: `promises`, paths that should exist afterwards (a missing one is a warning);
 //! `keep-compile-dir` (also in `[buildout]`): `true` keeps the build directory.
-//! `pre-configure-hook`, `pre-make-hook`, `post-make-hook` are Python and refused.
+//! `pre-configure-hook`, `pre-make-hook`, `post-make-hook`: functions in Python files, see [`hook`].
 
 mod build;
+mod hook;
 mod shebang;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
+use slapos_python::Host;
 use slapos_sources::archive::Strip;
 use slapos_sources::{Digest, Fetcher, Source};
 
@@ -43,17 +45,20 @@ use crate::common::environment::Environment;
 use crate::common::{self, source};
 use crate::download_unpacked;
 
+use hook::Hook;
+
 /// Stands for the location in every option.
 const LOCATION: &str = "@@LOCATION@@";
 
 /// The recipe.
 pub(crate) struct Cmmi {
     fetcher: Arc<Fetcher>,
+    host: Arc<Host>,
 }
 
 impl Cmmi {
-    pub(crate) fn new(fetcher: Arc<Fetcher>) -> Self {
-        Self { fetcher }
+    pub(crate) fn new(fetcher: Arc<Fetcher>, host: Arc<Host>) -> Self {
+        Self { fetcher, host }
     }
 }
 
@@ -66,6 +71,8 @@ enum Origin {
 /// A part to be compiled.
 struct Compiled {
     fetcher: Arc<Fetcher>,
+    host: Arc<Host>,
+    hooks: Vec<Hook>,
     origin: Origin,
     patches: Vec<Source>,
     environment: Environment,
@@ -82,11 +89,11 @@ impl Recipe for Cmmi {
     }
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
-        common::refuse_python(init, &["pre-configure-hook", "pre-make-hook", "post-make-hook"])?;
         let origin = origin(init)?;
         // A section of variables must be known before the hash of a shared part is made.
         let environment = Environment::of_part(init)?;
         let patches = patches(init)?;
+        let hooks = hook::of_part(init, &self.fetcher)?;
         if let Origin::Archive { source, .. } = &origin {
             source::declare_local(init, source, &self.fetcher);
         }
@@ -108,6 +115,8 @@ impl Recipe for Cmmi {
         init.set("compile-directory", &compile.to_string_lossy());
         Ok(Box::new(Compiled {
             fetcher: self.fetcher.clone(),
+            host: self.host.clone(),
+            hooks,
             origin,
             patches,
             environment,
@@ -140,20 +149,25 @@ fn origin(init: &PartInit<'_>) -> Result<Origin, ProfileError> {
 fn patches(init: &mut PartInit<'_>) -> Result<Vec<Source>, ProfileError> {
     let list = init.get("patches").unwrap_or_default().to_owned();
     let mut patches = Vec::new();
-    for patch in list.split_whitespace() {
-        let (url, digest) = match patch.rsplit_once('#') {
-            Some((url, digest)) => (url, Some(digest)),
-            None => (patch, None),
-        };
-        let mut source = source::place(init, "patches", url)?;
-        if let Some(text) = digest.filter(|text| !text.is_empty()) {
-            let parsed = text.parse::<Digest>();
-            let parsed = parsed.map_err(|error| init.error("patches", &error.to_string(), None))?;
-            source = source.with_digest(parsed);
-        }
-        patches.push(source::verifiable(init, "patches", source)?);
+    for text in list.split_whitespace() {
+        patches.push(patch(init, "patches", text)?);
     }
     Ok(patches)
+}
+
+/// A small file that `option` names as `url` or `url#digest`.
+fn patch(init: &PartInit<'_>, option: &str, text: &str) -> Result<Source, ProfileError> {
+    let (url, digest) = match text.rsplit_once('#') {
+        Some((url, digest)) => (url, Some(digest)),
+        None => (text, None),
+    };
+    let mut source = source::place(init, option, url)?;
+    if let Some(text) = digest.filter(|text| !text.is_empty()) {
+        let parsed = text.parse::<Digest>();
+        let parsed = parsed.map_err(|error| init.error(option, &error.to_string(), None))?;
+        source = source.with_digest(parsed);
+    }
+    source::verifiable(init, option, source)
 }
 
 fn set_location(

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use slapos_engine::{PartError, PartInit, ProfileError};
+use indexmap::IndexMap;
+use slapos_engine::{PartContext, PartError, PartInit, ProfileError};
+use slapos_python::Variables;
 
 use super::percent;
 
@@ -16,7 +18,11 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Variables that a profile asks for, not formatted yet.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Environment(BTreeMap<String, String>);
+pub(crate) struct Environment {
+    variables: BTreeMap<String, String>,
+    /// The section that they are the options of, as they were when it was initialised.
+    section: Option<String>,
+}
 
 impl Environment {
     /// Reads the option `environment` of a part.
@@ -30,9 +36,16 @@ impl Environment {
         if text.contains('=') {
             return Self::parse(&text).map_err(|message| init.error("environment", &message, None));
         }
-        let section = init.section(&text)?;
-        let hidden = |name: &String| name == "recipe" || name.starts_with(['_', '<']);
-        Ok(Self(section.into_iter().filter(|(name, _)| !hidden(name)).collect()))
+        let options = init.section(&text)?;
+        Ok(Self { variables: of_options(options), section: Some(text) })
+    }
+
+    /// The same, as the Python host wants it.
+    pub(crate) fn for_host(self) -> Variables {
+        match self.section {
+            Some(section) => Variables::Section(section),
+            None => Variables::Given(self.variables),
+        }
     }
 
     /// Reads lines `NAME = value`.
@@ -47,16 +60,26 @@ impl Environment {
                 return Err(format!("`environment` sets `{name}` twice"));
             }
         }
-        Ok(Self(variables))
+        Ok(Self { variables, section: None })
     }
 
-    /// The whole environment of a command: `base` and the variables, formatted with `base`.
+    /// The whole environment of a command: `base` and the variables, formatted with `base`. Those
+    /// of a section are as earlier parts have left them.
     pub(crate) fn over(
         &self,
+        cx: &PartContext<'_>,
+        base: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, PartError> {
+        let live = self.section.as_ref().and_then(|section| cx.section(section)).map(of_options);
+        Self::formatted(live.as_ref().unwrap_or(&self.variables), base)
+    }
+
+    fn formatted(
+        variables: &BTreeMap<String, String>,
         base: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>, PartError> {
         let mut all = base.clone();
-        for (name, value) in &self.0 {
+        for (name, value) in variables {
             let formatted = percent::format(value, |name| base.get(name).map(String::as_str))
                 .map_err(|error| {
                     PartError::new(format!("variable `{name}` of `environment`: {error}"))
@@ -69,8 +92,26 @@ impl Environment {
 
     /// The variables as they are written.
     pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
-        &self.0
+        &self.variables
     }
+}
+
+/// The variables in the options of a section.
+fn of_options(options: IndexMap<String, String>) -> BTreeMap<String, String> {
+    let hidden = |name: &String| name == "recipe" || name.starts_with(['_', '<']);
+    options.into_iter().filter(|(name, _)| !hidden(name)).collect()
+}
+
+/// The environment that a part's commands start from: the clean one, as earlier parts of the run
+/// have changed it.
+pub(crate) fn of_run(
+    cx: &PartContext<'_>,
+    home: &Path,
+    temporary: &Path,
+) -> BTreeMap<String, String> {
+    let mut variables = base(home, temporary);
+    cx.apply_variables(&mut variables);
+    variables
 }
 
 /// The clean environment every command starts from: `HOME` and `TMPDIR` are the part's own.
@@ -92,13 +133,18 @@ mod tests {
     #[test]
     fn values_refer_to_the_base_and_lines_are_checked() {
         let environment = Environment::parse("PATH = /x/bin:%(PATH)s\nCFLAGS=-O2 -DX=1").unwrap();
-        let all = environment.over(&base(Path::new("/h"), Path::new("/t"))).unwrap();
+        let all = Environment::formatted(
+            environment.variables(),
+            &base(Path::new("/h"), Path::new("/t")),
+        );
+        let all = all.unwrap();
         assert_eq!(all["PATH"], "/x/bin:/usr/local/bin:/usr/bin:/bin");
         assert_eq!(all["CFLAGS"], "-O2 -DX=1");
         assert_eq!(all["HOME"], "/h");
         assert!(Environment::parse("A=1\nA=2").unwrap_err().contains("twice"));
         assert!(Environment::parse("A=1\nB").unwrap_err().contains("`B`"));
-        let error = Environment::parse("A=%(B)s").unwrap().over(&BTreeMap::new()).unwrap_err();
+        let wrong = Environment::parse("A=%(B)s").unwrap();
+        let error = Environment::formatted(wrong.variables(), &BTreeMap::new()).unwrap_err();
         insta::assert_snapshot!(error, @"variable `A` of `environment`: `%(B)s` has no value");
     }
 }

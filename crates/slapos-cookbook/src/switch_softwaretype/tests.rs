@@ -128,7 +128,7 @@ impl Instance {
         let profile = Profile::load(&main, &ProfileFiles::new(&fetcher), &[])?;
         let slap: Arc<dyn PartitionPort> = Arc::new(Master(self.partition.clone()));
         let slap = Some(slap);
-        let recipes = Arc::new(registry(Ports { fetcher, slap }));
+        let recipes = Arc::new(registry(Ports { fetcher, slap, python: None }));
         let settings = Settings::new(self.root.path());
         Ok(Buildout::new(profile, recipes, settings))
     }

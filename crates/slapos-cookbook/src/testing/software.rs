@@ -112,6 +112,7 @@ fn recipes_that_need_python_say_so_and_mistakes_are_guessed() {
     let recipes = registry(Ports {
         fetcher: Arc::new(Fetcher::new(FetcherConfig::new("/nowhere"))),
         slap: None,
+        python: None,
     });
     let names = slapos_engine::Recipes::names(&recipes);
     assert!(names.contains(&"slapos.recipe.cmmi") && !names.contains(&"slapos.recipe.build"));

@@ -56,7 +56,7 @@ command = cat $ROOT/b; test -d ${b:location}
 }
 
 #[test]
-fn a_part_that_is_not_parallel_safe_has_all_earlier_parts_before_it() {
+fn a_part_that_must_be_alone_has_all_earlier_parts_before_it() {
     let yard = Yard::with_jobs(4);
     let profile = "\
 [buildout]
@@ -145,4 +145,18 @@ fn the_pool_is_full_again_after_many_parts_and_makes() {
     let profile = format!("[buildout]\nparts = {}\n{sections}", names.join(" "));
     assert_eq!(yard.run(&profile).unwrap().installed.len(), 12);
     assert!(yard.plan(&profile).unwrap().is_noop());
+}
+
+#[test]
+fn a_part_in_turn_waits_for_no_earlier_part_and_every_later_one_waits_for_it() {
+    let yard = Yard::with_jobs(4);
+    let profile = format!(
+        "[buildout]\nparts = a turn z\n\
+         [a]\nrecipe = toys:shell\ncommand = {}; touch $ROOT/a\n\
+         [turn]\nrecipe = toys:shell\nbarrier = in-turn\n\
+         command = test ! -e $ROOT/a; test ! -e $ROOT/z; touch $ROOT/turn\n\
+         [z]\nrecipe = toys:shell\ncommand = test -e $ROOT/turn; touch $ROOT/z\n",
+        wait_for("$ROOT/turn"),
+    );
+    yard.run(&profile).unwrap();
 }

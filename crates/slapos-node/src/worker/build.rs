@@ -29,7 +29,7 @@ pub(super) fn build(
     let fetcher = fetcher(&job.download_cache, local_files(job)?);
     let url = Location::parse(job.url.as_str())?;
     let profile = Profile::load(&url, &ProfileFiles::new(&fetcher), &assignments(job))?;
-    let recipes = registry(Ports { fetcher, slap: None });
+    let recipes = registry(Ports { fetcher, slap: None, python: None });
     let mut settings = Settings::new(&job.directory);
     settings.cancellation = cancellation.clone();
     settings.jobs = job.parallel.max(1);

@@ -39,7 +39,7 @@ pub(super) fn deploy(
     let profile = Profile::load(&location, &ProfileFiles::new(&fetcher), &[])?;
     let directory = job.directory.clone();
     let port = Port { partition: job.partition, channel: Arc::clone(channel) };
-    let recipes = registry(Ports { fetcher, slap: Some(Arc::new(port)) });
+    let recipes = registry(Ports { fetcher, slap: Some(Arc::new(port)), python: None });
     let settings = Settings {
         frozen: connection,
         cancellation: cancellation.clone(),

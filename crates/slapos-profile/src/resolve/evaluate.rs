@@ -100,7 +100,7 @@ impl Resolver<'_> {
             self.section_named_in(host, dependency, name, PART_DEPENDENCIES)?;
         }
         if !recipe.trim().is_empty() {
-            host.initialise(self, name).map_err(|e| e.located(self.profile))?;
+            host.initialise(self, name).map_err(|e| e.located(&self.profile))?;
             self.order.push(name.to_owned());
         }
         Ok(())

@@ -1,0 +1,182 @@
+//! `slapos.recipe.build`: a part made by Python in the profile itself.
+//!
+//! Options:
+//! - `init`, `install`, `update` (at least one): Python, run in the host when the section is
+//!   initialised, when the part is installed, and at each later run. Without `install`, `update` is
+//!   run instead. They know `self` (`buildout`, `options`, `name`, `location`, `environ`, `logger`,
+//!   `download`, `extract`, `copyTree`, `pipeCommand`, `applyPatchList`, `cleanup_list`), `options`,
+//!   `location`, `call`, `guessworkdir` and `is_true`;
+//! - `location`: with `install`, what it makes; default `<parts-directory>/<name>` or the shared
+//!   place. `init` may change it, unless the part is shared; empty means that nothing is tracked.
+//!   It is removed before `install` and must exist after it;
+//! - `shared`: `true` puts the part among the shared ones; needs `install`, excludes `update`;
+//! - `environment`: see [`crate::common::environment`]; for `self.environ`;
+//! - `url`, `md5sum`: what `self.download()` brings; `allow-unverified`: see
+//!   [`crate::common::source`];
+//! - `slapos_promise`: lines `file:PATH`, `statlib:PATH`, `directory:PATH` or `dynlib:PATH
+//!   linked:A,B rpath:X,!/lib` of what must be there after `install`;
+//! - `keep-on-error`: `true` keeps temporary directories when `install` fails.
+//! `setup-eggs` is refused.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe, Turn};
+use slapos_python::{Call, Handle, Host};
+use slapos_sources::Fetcher;
+use slapos_sys::fs;
+
+use crate::common::environment::Environment;
+use crate::common::python::{ForPart, traces};
+use crate::common::{self, OptionsOnly};
+
+/// The recipe.
+pub(crate) struct Script {
+    fetcher: Arc<Fetcher>,
+    host: Arc<Host>,
+}
+
+impl Script {
+    pub(crate) fn new(fetcher: Arc<Fetcher>, host: Arc<Host>) -> Self {
+        Self { fetcher, host }
+    }
+
+    /// Has the host prepare the scripts, and run `init`.
+    fn prepare(
+        &self,
+        init: &mut PartInit<'_>,
+        outside: &ForPart<'_>,
+        location: &Path,
+        shared: bool,
+    ) -> Result<Handle, ProfileError> {
+        let environment = Environment::of_part(init)?.for_host();
+        let call = Call::Script {
+            run: init.run_number(),
+            part: init.name().to_owned(),
+            location: location.to_string_lossy().into_owned(),
+            environment,
+            shared,
+        };
+        init.keep_sections();
+        let handle = self.host.initialise(init, outside, &call);
+        let handle = handle.map_err(|error| error.at_option(init, "init"))?;
+        handle.as_u64().ok_or_else(|| init.error("init", "the Python host gave no object", None))
+    }
+}
+
+fn has(init: &PartInit<'_>, option: &str) -> bool {
+    init.get(option).is_some_and(|text| !text.is_empty())
+}
+
+fn check(init: &PartInit<'_>) -> Result<(), ProfileError> {
+    common::refuse_python(init, &["setup-eggs"])?;
+    if !["init", "install", "update"].iter().any(|option| has(init, option)) {
+        let message = format!("part `{}` has neither `init`, `install` nor `update`", init.name());
+        let help = Some("write what it does, in Python, in one of them");
+        return Err(init.error("recipe", &message, help));
+    }
+    if !common::boolean(init, "shared", false)? {
+        return Ok(());
+    }
+    if has(init, "update") {
+        let message = "a shared part never changes: it cannot have `update`";
+        return Err(init.error("update", message, None));
+    }
+    if !has(init, "install") {
+        return Err(init.error("shared", "a shared part needs `install`", None));
+    }
+    Ok(())
+}
+
+impl Recipe for Script {
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
+        check(init)?;
+        let outside = ForPart::of_part(&self.fetcher, init)?;
+        let installs = has(init, "install");
+        let updates = has(init, "update");
+        let shared = if installs { init.shared_location()? } else { None };
+        let place = shared.clone().unwrap_or_else(|| init.parts_location());
+        let handle = self.prepare(init, &outside, &place, shared.is_some())?;
+        if !installs && !updates {
+            return Ok(Box::new(OptionsOnly));
+        }
+        let location = init.get("location").filter(|text| installs && !text.is_empty());
+        let location = location.map(|text| common::path(init, text));
+        if let Some(shared) = &shared
+            && location.as_ref() != Some(shared)
+        {
+            let message = "the `location` of a shared part cannot be changed";
+            return Err(init.error("location", message, None));
+        }
+        Ok(Box::new(Scripted {
+            recipe: Self::new(self.fetcher.clone(), self.host.clone()),
+            allow_unverified: common::boolean(init, "allow-unverified", false)?,
+            handle,
+            location,
+            is_shared: shared.is_some(),
+            updates,
+        }))
+    }
+}
+
+/// A part whose scripts wait in the host.
+struct Scripted {
+    recipe: Script,
+    allow_unverified: bool,
+    handle: Handle,
+    location: Option<PathBuf>,
+    is_shared: bool,
+    updates: bool,
+}
+
+impl Scripted {
+    fn run(&self, cx: &PartContext<'_>, method: &'static str) -> Result<(), PartError> {
+        let (log, tag) = traces(cx)?;
+        let outside = ForPart::new(&self.recipe.fetcher, self.allow_unverified);
+        let call = Call::Run { handle: self.handle, method, log, tag };
+        self.recipe.host.run(cx, &outside, &call)?;
+        Ok(())
+    }
+
+    /// Nothing is where the script is going to make something.
+    fn make_room(&self) -> Result<(), PartError> {
+        let Some(location) = &self.location else {
+            return Ok(());
+        };
+        fs::remove_tree(location).map_err(|error| PartError::io("remove", location, &error))?;
+        common::create_parent(location)
+    }
+}
+
+impl Part for Scripted {
+    fn claims(&self) -> Vec<PathBuf> {
+        self.location.iter().filter(|_| !self.is_shared).cloned().collect()
+    }
+
+    fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
+        self.make_room()?;
+        self.run(cx, "install")?;
+        if let Some(location) = self.location.as_ref().filter(|location| !location.exists()) {
+            let message = format!("`install` did not make {}", location.display());
+            let help = "it must make `location`; set `location =` in `init` if it makes nothing";
+            return Err(PartError::new(message).with_help(help));
+        }
+        Ok(self.claims())
+    }
+
+    fn update(&self, cx: &PartContext<'_>) -> Result<(), PartError> {
+        self.run(cx, "update")
+    }
+
+    fn needs_update(&self) -> Option<String> {
+        self.updates.then(|| "it has an `update`, which is run each time".to_owned())
+    }
+
+    fn turn(&self) -> Turn {
+        Turn::InTurn
+    }
+}

@@ -1,0 +1,192 @@
+//! Inline scripts and hooks, run by the Python host.
+
+use super::Yard;
+
+#[test]
+fn a_script_sets_options_that_others_see_and_changes_the_environment_of_later_parts() {
+    let yard = Yard::software();
+    let profile = "\
+[buildout]
+parts = user tool command
+
+[tool]
+recipe = slapos.recipe.build
+version = 1.2
+init =
+  options['answer'] = str(int(self.buildout['numbers']['six']) * 7)
+  options['typed'] = [1, {'a': None}]
+install =
+  import os
+  os.mkdir(location)
+  with open(os.path.join(location, 'file'), 'w') as f:
+    f.write('%s %r' % (options['answer'], options['typed']))
+update =
+  import os
+  os.environ['PATH'] = location + os.pathsep + os.environ['PATH']
+
+[numbers]
+six = 6
+
+[user]
+recipe = slapos.recipe.template
+inline = ${tool:answer} in ${tool:location} ${tool:typed}
+output = ${buildout:directory}/user
+
+[command]
+recipe = plone.recipe.command
+command = echo $PATH > ${buildout:directory}/path
+update-command = ${:command}
+";
+    yard.run(profile).unwrap();
+    let location = yard.path("parts/tool").display().to_string();
+    let typed = r"!py![1, {'a': None}]";
+    assert_eq!(yard.read("user"), format!("42 in {location} {typed}"));
+    assert_eq!(yard.read("parts/tool/file"), "42 [1, {'a': None}]");
+    assert!(!yard.read("path").starts_with(&location), "update has not run yet");
+    let outcome = yard.run(profile).unwrap();
+    assert_eq!(outcome.updated, ["tool", "command"]);
+    assert!(yard.read("path").starts_with(&location));
+}
+
+#[test]
+fn a_script_reaches_sections_whose_recipes_are_python_too() {
+    let yard = Yard::software();
+    yard.run(
+        "[buildout]\nparts = a\n\
+         [a]\nrecipe = slapos.recipe.build\n\
+         init =\n  options['x'] = self.buildout['b']['x'] + '!'\n  \
+           options['all'] = ' '.join(sorted(self.buildout['b'].copy()))\n\
+         install =\n  open(location, 'w').write(options['x'] + self.buildout['b']['x'])\n\
+         [b]\nrecipe = slapos.recipe.build\n\
+         init =\n  options['x'] = self.buildout['c']['x'] * 2\n\
+         [c]\nx = ho\n",
+    )
+    .unwrap();
+    assert_eq!(yard.read("parts/a"), "hoho!hoho");
+}
+
+#[test]
+fn sections_can_be_added_and_everything_later_depends_on_a_barrier() {
+    let yard = Yard::software();
+    let profile = |version: &str| {
+        format!(
+            "[buildout]\nparts = first later made\n\
+             [first]\nrecipe = slapos.recipe.build\nversion = {version}\n\
+             init =\n  self.buildout.parse('''\n    [made]\n    recipe = slapos.recipe.template\n    \
+             inline = made ${{first:version}}\n    output = ${{buildout:directory}}/made\n    ''')\n  \
+             options.barrier()\n\
+             [later]\nrecipe = slapos.recipe.template\ninline = x\n\
+             output = ${{buildout:directory}}/later\n"
+        )
+    };
+    yard.run(&profile("1")).unwrap();
+    assert_eq!(yard.read("made"), "made 1");
+    let plan = yard.plan(&profile("2")).unwrap().to_string();
+    assert!(plan.contains("install later: refers to first, which changed"), "{plan}");
+}
+
+#[test]
+fn an_exception_shows_the_line_of_the_script_and_a_user_error_its_words_alone() {
+    let yard = Yard::software();
+    let error = yard
+        .plan(
+            "[buildout]\nparts = a\n[a]\nrecipe = slapos.recipe.build\ninit =\n  x = 1\n  \
+             print(undefined_name)\n",
+        )
+        .unwrap_err();
+    insta::assert_snapshot!(yard.whole(&error), @r#"
+    error: part `a`: NameError: name 'undefined_name' is not defined
+     --> ROOT/build/test.cfg:7:3
+      |
+    7 |   print(undefined_name)
+      |   ^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note:   File "init of part a", line 2, in <module>
+                  print(undefined_name)
+    "#);
+    let error = yard
+        .plan(
+            "[buildout]\nparts = a\n[a]\nrecipe = slapos.recipe.build\ninit =\n  \
+             from zc.buildout import UserError\n  raise UserError('no such luck')\n",
+        )
+        .unwrap_err();
+    insta::assert_snapshot!(yard.whole(&error), @r"
+    error: part `a`: no such luck
+     --> ROOT/build/test.cfg:7:3
+      |
+    7 |   raise UserError('no such luck')
+      |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    ");
+    let error = yard
+        .plan(
+            "[buildout]\nparts = a\n[a]\nrecipe = slapos.recipe.build\ninit =\n  \
+             self.buildout['b']\n[b]\nrecipe = slapos.recipe.template\ninline = x\noutput = ${c:x}\n",
+        )
+        .unwrap_err();
+    insta::assert_snapshot!(yard.whole(&error), @r"
+    error: there is no section [c]
+      --> ROOT/build/test.cfg:10:12
+       |
+    10 | output = ${c:x}
+       |            ^ no such section
+       |
+       = note: [b] is needed by [a]
+    ");
+    let error = yard
+        .run(
+            "[buildout]\nparts = a\n[a]\nrecipe = slapos.recipe.build\ninstall =\n  \
+             def deep(): return {}['x']\n  deep()\n",
+        )
+        .unwrap_err();
+    insta::assert_snapshot!(yard.whole(&error), @r#"
+    part `a` failed: KeyError: 'x'
+      defined at: ROOT/build/test.cfg:3
+          File "install of part a", line 2, in <module>
+            deep()
+          File "install of part a", line 1, in deep
+            def deep(): return {}['x']
+    "#);
+}
+
+#[test]
+fn a_host_that_dies_is_named() {
+    let yard = Yard::software();
+    let error = yard
+        .run(
+            "[buildout]\nparts = a\n[a]\nrecipe = slapos.recipe.build\ninstall =\n  \
+             import os, sys\n  sys.stderr.write('last words\\n')\n  os.kill(os.getpid(), 9)\n",
+        )
+        .unwrap_err();
+    insta::assert_snapshot!(yard.whole(&error), @r"
+    part `a` failed: the Python host was killed by signal 9 while it was working on part `a`
+      defined at: ROOT/build/test.cfg:3
+      log: ROOT/build/.slapos/log/a.log, which ends with:
+        | last words
+    ");
+}
+
+#[test]
+fn hooks_of_a_compilation_change_its_environment_and_see_its_options() {
+    let yard = Yard::software();
+    yard.write("src/configure", "#!/bin/sh\n");
+    yard.write("src/Makefile", "all:\n\ninstall:\n\techo \"$$HOOKED\" > $(prefix)/made\n");
+    yard.write(
+        "hooks.py",
+        "import os\n\ndef before(options, buildout, environ):\n    \
+         environ['HOOKED'] = buildout['other']['value']\n\n\ndef after(options, buildout):\n    \
+         with open(os.path.join(options['location'], 'after'), 'w') as f:\n        \
+         f.write(os.path.basename(os.getcwd()))\n",
+    );
+    let digest = slapos_sources::Digest::sha256_of(yard.read("hooks.py").as_bytes());
+    let profile = format!(
+        "[buildout]\nparts = a\n[other]\nvalue = from hook\n[a]\nrecipe = slapos.recipe.cmmi\n\
+         path = {0}\nconfigure-command = true ${{other:value}}\n\
+         pre-configure-hook = {1}:before\npost-make-hook = {1}#{2}:after\n",
+        yard.path("src").display(),
+        yard.path("hooks.py").display(),
+        digest,
+    );
+    yard.run(&profile).unwrap();
+    assert_eq!(yard.read("parts/a/made"), "from hook\n");
+    assert_eq!(yard.read("parts/a/after"), "src");
+}

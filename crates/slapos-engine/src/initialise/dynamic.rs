@@ -1,0 +1,94 @@
+//! Sections that change each other: barriers, added sections, and what is kept for the run.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use indexmap::IndexMap;
+use slapos_profile::{ProfileError, Resolver};
+
+use super::options;
+use super::port::Port;
+use crate::dynamic::DynamicPort;
+use crate::live::{Live, Variables};
+
+/// Numbers of runs; they only have to differ.
+static RUNS: AtomicU64 = AtomicU64::new(1);
+
+/// What recipes said that concerns more than their own section.
+pub(super) struct Dynamic {
+    /// Sections that all later parts depend on.
+    barriers: Vec<String>,
+    variables: Variables,
+    /// Some part wants to read sections while it is installed.
+    keeps_sections: bool,
+    run: u64,
+}
+
+impl Dynamic {
+    pub(super) fn new() -> Self {
+        Self {
+            barriers: Vec::new(),
+            variables: Variables::new(),
+            keeps_sections: false,
+            run: RUNS.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// Has `section`, whose recipe is asked now, depend on what said that all later ones do.
+    pub(super) fn depend_on_barriers(&self, resolver: &mut Resolver<'_>, section: &str) {
+        for barrier in &self.barriers {
+            resolver.note_reference(section, barrier);
+        }
+    }
+
+    /// What parts share while they run.
+    pub(super) fn into_live(self, resolver: &Resolver<'_>) -> Live {
+        let initialised = resolver.names().filter(|name| resolver.get(name).is_some());
+        let kept = initialised.filter(|_| self.keeps_sections);
+        let sections = kept.map(|name| (name.to_owned(), options(resolver, name))).collect();
+        Live::new(sections, self.variables)
+    }
+}
+
+impl DynamicPort for Port<'_, '_, '_> {
+    fn section_names(&self) -> Vec<String> {
+        self.resolver.names().map(str::to_owned).collect()
+    }
+
+    fn known(&self, section: &str) -> Option<IndexMap<String, String>> {
+        self.resolver.get(section).map(|_| options(self.resolver, section))
+    }
+
+    fn references(&self, section: &str) -> BTreeSet<String> {
+        self.resolver.get(section).map(|known| known.references.clone()).unwrap_or_default()
+    }
+
+    fn set_references(&mut self, section: &str, references: BTreeSet<String>) {
+        self.resolver.set_references(section, references);
+    }
+
+    fn barrier(&mut self, section: &str) {
+        self.host.dynamic.barriers.push(section.to_owned());
+    }
+
+    fn parse(&mut self, from: &str, text: &str) -> Result<Vec<String>, ProfileError> {
+        let name = format!("<part {from}>");
+        self.resolver.parse(self.host, &name, text)
+    }
+
+    fn substitute(&mut self, section: &str, text: &str) -> Result<String, ProfileError> {
+        self.resolver.substitute(self.host, section, text, None)
+    }
+
+    fn set_variable(&mut self, name: &str, value: Option<&str>) {
+        self.host.dynamic.variables.insert(name.to_owned(), value.map(str::to_owned));
+    }
+
+    fn keep_sections(&mut self) {
+        self.host.dynamic.keeps_sections = true;
+    }
+
+    fn run_number(&self) -> u64 {
+        self.host.dynamic.run
+    }
+}

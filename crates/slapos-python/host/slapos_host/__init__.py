@@ -1,0 +1,1 @@
+"""The host's own rooms: nothing here is for recipes."""

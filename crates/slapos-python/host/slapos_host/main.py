@@ -1,0 +1,204 @@
+"""Serves the engine's calls: one at a time, and those that come up while one waits."""
+import importlib.machinery
+import importlib.util
+import logging
+import os
+import sys
+import traceback
+
+from zc.buildout import UserError
+
+from . import buildout, wire
+from .wire import EngineError
+
+HOST = "<slapos host>/"
+_objects = {}
+_known_environ = dict(os.environ)
+# Marks processes of one part; nothing that later parts inherit.
+_tags = set()
+
+
+def serve(connection, stream):
+    sys.setrecursionlimit(20000)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
+    engine = wire.start(connection, stream, handle)
+    engine.send(ready={"version": sys.version_info[:3]})
+    while True:
+        handle(engine.receive()["call"])
+
+
+def handle(call):
+    """Do one call, and say how it ended."""
+    directory = os.getcwd()
+    output = redirect(call)
+    try:
+        tag(call)
+        value = CALLS[call["do"]](call)
+        answer = {"done": {"value": value}}
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        answer = {"raised": described(error)}
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        restore(output)
+        untag(call)
+        try:
+            os.chdir(directory)
+        except OSError:
+            pass
+    (ending,) = answer.values()
+    ending["environ"] = environ_changes()
+    wire.wire.send(**answer)
+
+
+def redirect(call):
+    """Have what the call and its children print go to the part's log."""
+    log = call.get("log")
+    if not log:
+        return None
+    saved = os.dup(1), os.dup(2)
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    return saved
+
+
+def restore(saved):
+    if saved is not None:
+        for number, descriptor in zip((1, 2), saved):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+
+
+def tag(call):
+    if call.get("tag"):
+        name, value = call["tag"]
+        _tags.add(name)
+        os.environ[name] = value
+
+
+def untag(call):
+    if call.get("tag"):
+        os.environ.pop(call["tag"][0], None)
+
+
+def environ_changes():
+    """Variables that changed since the last time."""
+    global _known_environ
+    now = {name: value for name, value in os.environ.items() if name not in _tags}
+    changes = {name: None for name in _known_environ if name not in now}
+    changes.update(
+        (name, value) for name, value in now.items() if _known_environ.get(name) != value
+    )
+    _known_environ = now
+    return changes
+
+
+def described(error):
+    """An exception, for people: what, and where in the recipe's own code."""
+    token = getattr(error, "token", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    shown = [frame for frame in frames if not is_host(frame.filename)]
+    lines = [line for frame in traceback.format_list(shown) for line in frame.splitlines()]
+    # Some versions mark the place in the line, others do not.
+    lines = [line for line in lines if line.strip("~^ ")]
+    line = shown[-1].line if shown else None
+    if isinstance(error, EngineError):
+        return dict(kind="engine", text=str(error), token=token, traceback=lines, line=line)
+    if isinstance(error, UserError):
+        text = " ".join(map(str, error.args)) or type(error).__name__
+        return dict(kind="user", text=text, token=None, traceback=[], line=line)
+    if isinstance(error, SyntaxError):
+        line = error.text and error.text.strip()
+    text = "".join(traceback.format_exception_only(type(error), error)).strip()
+    kind = "import" if isinstance(error, ImportError) else "other"
+    return dict(kind=kind, text=text, token=None, traceback=lines, line=line)
+
+
+def is_host(name):
+    return name.startswith((HOST, "<string>", "<frozen ")) or name == "<stdin>"
+
+
+def keep(thing):
+    number = len(_objects) + 1
+    _objects[number] = thing
+    return number
+
+
+def prepare_script(call):
+    from .script import Script
+
+    run = buildout.of_run(call["run"])
+    script = Script(run, call["part"], call["location"], call["environment"], call["shared"])
+    script.prepare()
+    return keep(script)
+
+
+def make_recipe(call):
+    from . import eggs
+
+    run = buildout.of_run(call["run"])
+    factory = eggs.entry_point(call["path"], call["distribution"], "zc.buildout", call["entry"])
+    return keep(factory(run, call["part"], run[call["part"]]))
+
+
+def run_recipe(call):
+    thing = _objects[call["handle"]]
+    method = getattr(thing, call["method"], None)
+    if method is None:
+        method = thing.install
+    paths = method()
+    if paths is None:
+        return None
+    return [paths] if isinstance(paths, str) else [str(path) for path in paths]
+
+
+def run_hook(call):
+    """Call a function of a file, with as many arguments as it takes."""
+    name = call["file"]
+    # The file is in a cache, under a name without an ending.
+    loader = importlib.machinery.SourceFileLoader("slapos_hook", name)
+    spec = importlib.util.spec_from_loader("slapos_hook", loader)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function = getattr(module, call["function"])
+    run = buildout.of_run(call["run"])
+    arguments = [run[call["part"]], run, call["environ"]]
+    os.chdir(call["directory"])
+    count = function.__code__.co_argcount if hasattr(function, "__code__") else 3
+    function(*arguments[:count])
+    return arguments[2]
+
+
+def render(call):
+    from . import eggs, jinja
+
+    eggs.add_to_path(call["path"])
+    return jinja.render(call)
+
+
+def uninstall(call):
+    from . import eggs
+
+    group = "zc.buildout.uninstall"
+    function = eggs.entry_point(call["path"], call["distribution"], group, call["entry"], None)
+    if function is None:
+        return None
+    options = dict(call["options"])
+    function(call["part"], options)
+    return options
+
+
+CALLS = {
+    "script": prepare_script,
+    "recipe": make_recipe,
+    "run": run_recipe,
+    "hook": run_hook,
+    "render": render,
+    "uninstall": uninstall,
+}

@@ -1,0 +1,1 @@
+"""What recipes import from `zc.buildout.easy_install`."""

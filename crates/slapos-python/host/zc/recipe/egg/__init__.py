@@ -1,0 +1,1 @@
+"""What recipes import as `zc.recipe.egg`."""

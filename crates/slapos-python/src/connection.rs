@@ -1,0 +1,240 @@
+//! The host process and the socket to it: starting, talking a line at a time, noticing its end.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStderr, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use slapos_engine::Cancellation;
+use slapos_sys::process::{self, Command, Signal};
+
+use crate::message::{Received, Sent};
+use crate::modules;
+
+/// How often a wait is interrupted to see whether the run was stopped.
+const POLL: Duration = Duration::from_millis(100);
+/// How long the process may take to say its first word.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long to wait for the exit status of a host whose socket is closed.
+const END_LIMIT: Duration = Duration::from_secs(5);
+/// Longest line taken from the host, bytes.
+const LONGEST_LINE: usize = 64 << 20;
+/// How many lines of what the host printed are kept.
+const LAST_LINES: usize = 20;
+/// Longest of them, bytes.
+const LONGEST_WORDS: u64 = 4096;
+
+/// Why there is no message.
+#[derive(Debug)]
+pub(crate) enum NoMessage {
+    /// The process is gone: how.
+    Ended(String),
+    /// What came is no message: what is wrong with it.
+    Nonsense(String),
+    /// Nothing came for this long.
+    Silent(Duration),
+    /// The run was asked to stop.
+    Cancelled,
+}
+
+/// How long to wait for a message.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience<'p> {
+    /// `None`: as long as it takes.
+    pub(crate) limit: Option<Duration>,
+    /// The run, if it can be stopped.
+    pub(crate) cancellation: Option<&'p Cancellation>,
+}
+
+/// A running host.
+pub(crate) struct Connection {
+    writer: Mutex<UnixStream>,
+    reader: Mutex<Reader>,
+    pid: u32,
+    ended: Mutex<mpsc::Receiver<ExitStatus>>,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+}
+
+struct Reader {
+    stream: BufReader<UnixStream>,
+    /// The beginning of a line whose end has not come.
+    partial: Vec<u8>,
+}
+
+impl Connection {
+    /// Starts `python` in `directory` and waits until it has said that it is ready; returns its
+    /// version as well.
+    pub(crate) fn start(
+        python: &Path,
+        directory: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> io::Result<(Self, (u32, u32, u32))> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(POLL))?;
+        let mut command = Command::new(python);
+        let fd = theirs.as_raw_fd();
+        // Isolated, and without what the machine has installed for itself.
+        command.args(["-I", "-S", "-B", "-c", modules::BOOT]).arg(fd.to_string());
+        command.envs(environment).current_dir(directory);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.pass_fds(&[fd]).process_group().die_with_parent();
+        let (mut child_pid, stderr, ended) = keep(command)?;
+        drop(theirs);
+        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        if let Some(stderr) = stderr {
+            let words = Arc::clone(&last_words);
+            std::thread::spawn(move || listen(stderr, &words));
+        }
+        let connection = Self {
+            writer: Mutex::new(ours.try_clone()?),
+            reader: Mutex::new(Reader { stream: BufReader::new(ours), partial: Vec::new() }),
+            pid: std::mem::take(&mut child_pid),
+            ended: Mutex::new(ended),
+            last_words,
+        };
+        let version = connection.greet().map_err(io::Error::other)?;
+        Ok((connection, version))
+    }
+
+    fn greet(&self) -> Result<(u32, u32, u32), String> {
+        let modules = modules::all();
+        self.send(&Sent::Modules(&modules)).map_err(|error| error.to_string())?;
+        let patience = Patience { limit: Some(START_LIMIT), cancellation: None };
+        match self.receive(patience) {
+            Ok(Received::Ready { version }) => Ok(version),
+            Ok(_) => Err("it did not say that it is ready".to_owned()),
+            Err(NoMessage::Ended(how)) => {
+                Err(format!("it {how}: {}", self.last_words().join("; ")))
+            }
+            Err(NoMessage::Nonsense(what)) => Err(what),
+            Err(NoMessage::Silent(_) | NoMessage::Cancelled) => Err("it says nothing".to_owned()),
+        }
+    }
+
+    pub(crate) fn send(&self, message: &Sent<'_>) -> io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        lock(&self.writer).write_all(&line)
+    }
+
+    /// The next message.
+    pub(crate) fn receive(&self, patience: Patience<'_>) -> Result<Received, NoMessage> {
+        let started = Instant::now();
+        let mut reader = lock(&self.reader);
+        loop {
+            let Reader { stream, partial } = &mut *reader;
+            match stream.read_until(b'\n', partial) {
+                Ok(0) => return Err(NoMessage::Ended(self.how_it_ended())),
+                Ok(_) if partial.ends_with(b"\n") => {
+                    let line = std::mem::take(partial);
+                    let parsed = serde_json::from_slice(&line);
+                    return parsed.map_err(|error| NoMessage::Nonsense(nonsense(&line, &error)));
+                }
+                Ok(_) => {}
+                Err(error) if is_only_late(&error) => {}
+                Err(error) => return Err(NoMessage::Ended(format!("cannot be heard: {error}"))),
+            }
+            if partial.len() > LONGEST_LINE {
+                return Err(NoMessage::Nonsense("it says too much at once".to_owned()));
+            }
+            if patience.cancellation.is_some_and(Cancellation::is_cancelled) {
+                return Err(NoMessage::Cancelled);
+            }
+            if let Some(limit) = patience.limit.filter(|limit| started.elapsed() > *limit) {
+                return Err(NoMessage::Silent(limit));
+            }
+        }
+    }
+
+    fn how_it_ended(&self) -> String {
+        match lock(&self.ended).recv_timeout(END_LIMIT) {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("ended with status {code}"),
+                (None, Some(signal)) => format!("was killed by signal {signal}"),
+                (None, None) => "ended".to_owned(),
+            },
+            Err(_) => "closed its connection".to_owned(),
+        }
+    }
+
+    /// What the host printed last outside of any part's log.
+    pub(crate) fn last_words(&self) -> Vec<String> {
+        lock(&self.last_words).iter().cloned().collect()
+    }
+
+    /// Ends the process and all it has started in its group.
+    pub(crate) fn kill(&self) {
+        // It may have ended by itself.
+        let _ = process::kill_group(self.pid, Signal::SIGKILL);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_only_late(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
+}
+
+fn nonsense(line: &[u8], error: &serde_json::Error) -> String {
+    let start = String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned();
+    format!("says `{}`, which is no message ({error})", start.trim_end())
+}
+
+type Kept = (u32, Option<ChildStderr>, mpsc::Receiver<ExitStatus>);
+
+/// Starts `command` in a thread that lives as long as the process: the kernel ends a child with
+/// the thread that started it, and the threads that run parts come and go.
+fn keep(mut command: Command) -> io::Result<Kept> {
+    let (started, starting) = mpsc::channel();
+    let (ended, ending) = mpsc::channel();
+    std::thread::Builder::new().name("python-host".to_owned()).spawn(move || {
+        let spawned = command.spawn();
+        drop(command);
+        let told = |child: &mut Child| (child.id(), child.stderr.take());
+        match spawned {
+            Ok(mut child) => {
+                let _ = started.send(Ok(told(&mut child)));
+                if let Ok(status) = child.wait() {
+                    let _ = ended.send(status);
+                }
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
+    })?;
+    let (pid, stderr) = starting.recv().map_err(io::Error::other)??;
+    Ok((pid, stderr, ending))
+}
+
+/// Keeps the last lines of what the host prints.
+fn listen(stderr: ChildStderr, words: &Mutex<VecDeque<String>>) {
+    let mut lines = BufReader::new(stderr);
+    loop {
+        let mut line = Vec::new();
+        match lines.by_ref().take(LONGEST_WORDS).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {
+                let mut words = lock(words);
+                if words.len() == LAST_LINES {
+                    words.pop_front();
+                }
+                words.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The words between engine and host. Each is one JSON object on a line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What the engine sends.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Sent<'m> {
+    /// The modules of the host, by name; the first line of all.
+    Modules(&'m BTreeMap<&'static str, &'static str>),
+    /// Do something.
+    Call(&'m Call),
+    /// The answer to an [`Ask`].
+    Reply(Value),
+    /// No answer to an [`Ask`].
+    Refused(Refusal),
+}
+
+/// Why an [`Ask`] has no answer, as Python sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Refusal {
+    /// `section`, `option`: there is no such thing; `other`.
+    pub(crate) kind: &'static str,
+    /// For people.
+    pub(crate) text: String,
+    /// Number under which the engine keeps the whole error.
+    pub(crate) token: Option<usize>,
+}
+
+/// Something that the host is to do. Objects that it keeps have numbers.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Call {
+    /// Prepare an inline script (`slapos.recipe.build`): its `init` is run.
+    Script {
+        /// The run it belongs to.
+        run: u64,
+        /// Name of the part.
+        part: String,
+        /// What `self.location` is before `init`.
+        location: String,
+        /// Variables of the option `environment`, or the section that has them.
+        environment: Variables,
+        /// The part cannot choose its place.
+        shared: bool,
+    },
+    /// Make a recipe: a class of an egg.
+    Recipe {
+        /// The run it belongs to.
+        run: u64,
+        /// Name of the part.
+        part: String,
+        /// Directories in which the class and what it imports are found.
+        path: Vec<String>,
+        /// Name of the distribution.
+        distribution: String,
+        /// Name of the entry point.
+        entry: String,
+    },
+    /// Run what was prepared.
+    Run {
+        /// The object.
+        handle: u64,
+        /// `install` or `update`.
+        method: &'static str,
+        /// Path of the part's log.
+        log: Option<String>,
+        /// Variable that marks the processes that the part starts, with its value.
+        tag: Option<(String, String)>,
+    },
+    /// Call a function of a file with `(options, buildout, environ)`.
+    Hook {
+        /// The run it belongs to.
+        run: u64,
+        /// Name of the part.
+        part: String,
+        /// Path of the file.
+        file: String,
+        /// Name of the function.
+        function: String,
+        /// The third argument.
+        environ: BTreeMap<String, String>,
+        /// The working directory.
+        directory: String,
+        /// Path of the part's log.
+        log: Option<String>,
+        /// Variable that marks the processes that the part starts, with its value.
+        tag: Option<(String, String)>,
+    },
+    /// Render a Jinja2 template.
+    Render {
+        /// Directories in which Jinja2 and what the template imports are found.
+        path: Vec<String>,
+        /// What to call the template.
+        name: String,
+        /// Its text.
+        text: String,
+        /// Name → kind (`value` or `import`) and text: an option's text, typed or not; or the name of a module.
+        context: IndexMap<String, (String, String)>,
+        /// Name → text of templates that may be imported.
+        imports: IndexMap<String, String>,
+        /// Names of folders → their place.
+        folders: IndexMap<String, String>,
+        /// What separates a folder from the name in it.
+        delimiter: String,
+        /// Import paths of extensions.
+        extensions: Vec<String>,
+    },
+    /// Run an uninstall entry point of a recipe's egg, if it has one.
+    Uninstall {
+        /// Directories in which it is found.
+        path: Vec<String>,
+        /// Name of the distribution.
+        distribution: String,
+        /// Name of the entry point.
+        entry: String,
+        /// Name of the part.
+        part: String,
+        /// The options it was installed with.
+        options: IndexMap<String, String>,
+    },
+}
+
+/// See [`Call::Script`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variables {
+    /// These, to be formatted.
+    Given(BTreeMap<String, String>),
+    /// The options of a section, as they are when they are needed.
+    Section(String),
+}
+
+/// What the host sends.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Received {
+    /// It is there.
+    Ready {
+        /// `(major, minor, micro)`.
+        version: (u32, u32, u32),
+    },
+    /// A question of a recipe.
+    Ask(Ask),
+    /// A call has ended well.
+    Done {
+        /// Its result.
+        value: Value,
+        /// Variables that changed; null for those that are gone.
+        #[serde(default)]
+        environ: BTreeMap<String, Option<String>>,
+    },
+    /// A call has raised an exception.
+    Raised {
+        /// See [`crate::RaisedKind`].
+        kind: String,
+        /// For people.
+        text: String,
+        /// Lines: where, in the recipe's own code.
+        #[serde(default)]
+        traceback: Vec<String>,
+        /// The line of code where it happened.
+        line: Option<String>,
+        /// The engine's own error that passed through.
+        token: Option<usize>,
+        /// As in `Done`.
+        #[serde(default)]
+        environ: BTreeMap<String, Option<String>>,
+    },
+}
+
+/// What a recipe asks of the engine.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub(crate) enum Ask {
+    /// Names of all sections.
+    Names,
+    /// All options of a section, which is initialised first.
+    Section { section: String },
+    /// Set or remove an option.
+    Set { section: String, option: String, value: Option<String> },
+    /// Substitute a text as an option of the part.
+    Substitute { text: String },
+    /// What the part depends on.
+    References,
+    /// Replace what the part depends on.
+    SetReferences { sections: BTreeSet<String> },
+    /// Everything later depends on the part.
+    Barrier,
+    /// Add sections.
+    Parse { text: String },
+    /// The part makes these paths.
+    Created { paths: Vec<String> },
+    /// What the part does, or a warning.
+    Log { level: String, text: String },
+    /// The bytes at a URL.
+    Download { url: String, md5sum: Option<String>, alternate: Option<String>, offline: bool },
+    /// The content of an archive, in a directory.
+    Unpack { archive: String, directory: String, strip: Option<bool> },
+    /// Python distributions.
+    Distributions { request: Value },
+}
