@@ -19,7 +19,7 @@ use tar::{Builder, Header};
 #[test]
 fn every_compression_unpacks_to_the_same() {
     let mut archives = vec![good()];
-    archives.extend(["gz", "bz2", "xz", "zst"].map(|kind| compress(kind, &good())));
+    archives.extend(["gz", "bz2", "xz", "lz", "zst"].map(|kind| compress(kind, &good())));
     for bytes in archives {
         let place = Place::new();
         let done = place.extract(&bytes, &Limits::default(), Strip::Auto).unwrap();
@@ -78,7 +78,7 @@ fn long_names_of_gnu_and_pax_are_understood() {
 
 #[test]
 fn truncated_and_damaged_archives_are_refused() {
-    for kind in ["plain", "gz", "bz2", "xz", "zst"] {
+    for kind in ["plain", "gz", "bz2", "xz", "lz", "zst"] {
         let body: String = (0..20_000).map(|n: u32| format!("{n}\n")).collect();
         let tar = Tar::new().file("a", &body).file("b", &body).bytes();
         let bytes = if kind == "plain" { tar } else { compress(kind, &tar) };
@@ -95,7 +95,7 @@ fn truncated_and_damaged_archives_are_refused() {
     insta::assert_snapshot!(place.refusal(&compress("gz", b"#!/bin/sh\nexit 1\n")), @r#""/archive" is damaged: what is compressed in it is no tar archive; remove it and fetch it again"#);
     insta::assert_snapshot!(place.refusal(&compress("gz", &[b'x'; 2000])), @r#""/archive" is damaged: what is compressed in it is no tar archive; remove it and fetch it again"#);
     insta::assert_snapshot!(place.refusal(b"<html><body>Not found"), @r#""/archive" cannot be unpacked: it is a web page: the server answered with a page in place of the file"#);
-    insta::assert_snapshot!(place.refusal(&Tar::new().bytes()), @r#""/archive" cannot be unpacked: it is no archive of a known kind; supported are zip, and tar, plain or with gzip, bzip2, xz or zstd"#);
+    insta::assert_snapshot!(place.refusal(&Tar::new().bytes()), @r#""/archive" cannot be unpacked: it is no archive of a known kind; supported are zip, and tar, plain or with gzip, bzip2, xz, lzip or zstd"#);
     insta::assert_snapshot!(place.refusal(&compress("xz", &Tar::new().bytes())), @r#""/archive" is damaged: it holds nothing; remove it and fetch it again"#);
 }
 

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
+use liblzma::stream::Stream;
+
 use super::{ArchiveError, Stop, failed};
 
-/// Most memory that unpacking xz may take: its largest preset needs 65 MiB.
+/// Most memory that unpacking xz or lzip may take: the largest preset of xz needs 65 MiB.
 const XZ_MEMORY: u64 = 512 << 20;
 
 /// The kinds of archive that can be unpacked.
@@ -16,6 +18,7 @@ pub(super) enum Format {
     TarGz,
     TarBz2,
     TarXz,
+    TarLzip,
     TarZst,
     Zip,
 }
@@ -33,18 +36,18 @@ impl Format {
     }
 
     fn of_bytes(head: &[u8]) -> Result<Self, String> {
-        const KNOWN: [(&[u8], Format); 6] = [
+        const KNOWN: [(&[u8], Format); 7] = [
             (b"\x1f\x8b", Format::TarGz),
             (b"BZh", Format::TarBz2),
             (b"\xfd7zXZ\0", Format::TarXz),
+            (b"LZIP", Format::TarLzip),
             (b"\x28\xb5\x2f\xfd", Format::TarZst),
             (b"PK\x03\x04", Format::Zip),
             (b"PK\x05\x06", Format::Zip),
         ];
-        const OTHERS: [(&[u8], &str); 6] = [
+        const OTHERS: [(&[u8], &str); 5] = [
             (b"7z\xbc\xaf", "it is a 7z archive"),
             (b"Rar!", "it is a rar archive"),
-            (b"LZIP", "it is compressed with lzip"),
             (b"\x1f\x9d", "it is compressed with compress (.Z)"),
             (b"!<arch>", "it is an ar archive (a .deb or .a file)"),
             (b"\xed\xab\xee\xdb", "it is an rpm package"),
@@ -76,10 +79,13 @@ impl Format {
             Self::Tar | Self::Zip => Box::new(file),
             Self::TarGz => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
             Self::TarBz2 => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
-            Self::TarXz => {
+            Self::TarXz | Self::TarLzip => {
                 let flags = liblzma::stream::CONCATENATED;
-                let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, flags)
-                    .map_err(|error| damaged(error.into()))?;
+                let stream = match self {
+                    Self::TarXz => Stream::new_stream_decoder(XZ_MEMORY, flags),
+                    _ => Stream::new_lzip_decoder(XZ_MEMORY, flags),
+                };
+                let stream = stream.map_err(|error| damaged(error.into()))?;
                 Box::new(liblzma::bufread::XzDecoder::new_stream(file, stream))
             }
             Self::TarZst => Box::new(zstd::Decoder::with_buffer(file).map_err(damaged)?),
@@ -87,7 +93,7 @@ impl Format {
     }
 }
 
-const SUPPORTED: &str = "supported are zip, and tar, plain or with gzip, bzip2, xz or zstd";
+const SUPPORTED: &str = "supported are zip, and tar, plain or with gzip, bzip2, xz, lzip or zstd";
 
 /// True for a block whose checksum is that of a tar header.
 pub(super) fn is_tar_header(head: &[u8]) -> bool {
@@ -113,7 +119,7 @@ mod tests {
         let reason = |bytes: &[u8]| Format::of_bytes(bytes).unwrap_err();
         assert_eq!(reason(b""), "it is empty");
         assert!(reason(b"\n<!DOCTYPE html><p>").contains("web page"));
-        assert!(reason(b"LZIP\x01").contains("lzip"));
+        assert!(reason(b"Rar!\x1a").contains("rar archive"));
         assert!(reason(b"#!/bin/sh").contains("no archive of a known kind"));
         assert!(reason(&[0; 512]).contains("no archive of a known kind"));
     }

@@ -141,7 +141,7 @@ pub enum ArchiveError {
 }
 
 /// Unpacks the archive `file` to the directory `into`, which must not exist or be empty; its
-/// parent must exist. The format (tar, plain or compressed with gzip, bzip2, xz or zstd; zip) is
+/// parent must exist. The format (tar, plain or compressed with gzip, bzip2, xz, lzip or zstd; zip) is
 /// told by the content. Permission to execute and times of change are kept.
 ///
 /// # Errors

@@ -145,8 +145,28 @@ pub(crate) fn compress(kind: &str, bytes: &[u8]) -> Vec<u8> {
             out.write_all(bytes).unwrap();
             out.finish().unwrap()
         }
+        "lz" => lzip(bytes),
         _ => zstd::encode_all(bytes, 1).unwrap(),
     }
+}
+
+/// One member of an lzip file: a header, the LZMA stream with its end marked, and a trailer.
+fn lzip(bytes: &[u8]) -> Vec<u8> {
+    let mut options = liblzma::stream::LzmaOptions::new_preset(1).unwrap();
+    options.dict_size(1 << 20);
+    let stream = liblzma::stream::Stream::new_lzma_encoder(&options).unwrap();
+    let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+    encoder.write_all(bytes).unwrap();
+    let lzma = encoder.finish().unwrap();
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    let mut out = b"LZIP\x01\x14".to_vec();
+    // What comes before the stream there is in the header here.
+    out.extend(&lzma[13..]);
+    out.extend(crc.sum().to_le_bytes());
+    out.extend((bytes.len() as u64).to_le_bytes());
+    out.extend((out.len() as u64 + 8).to_le_bytes());
+    out
 }
 
 pub(crate) fn zip_of(entries: &[(&str, u32, &[u8])]) -> Vec<u8> {
