@@ -12,18 +12,25 @@ use crate::machine::this_machine;
 pub struct ProfileFiles<'f> {
     fetcher: &'f Fetcher,
     offline: bool,
+    python: Option<(u32, u32, u32)>,
 }
 
 impl<'f> ProfileFiles<'f> {
     /// Reads through `fetcher`, and local files as it does.
     pub fn new(fetcher: &'f Fetcher) -> Self {
-        Self { fetcher, offline: false }
+        Self { fetcher, offline: false, python: None }
     }
 
     /// The same; with `offline`, profiles elsewhere are those that were brought before.
     #[must_use]
     pub fn offline(self, offline: bool) -> Self {
         Self { offline, ..self }
+    }
+
+    /// The same, for conditions that speak of this version of Python.
+    #[must_use]
+    pub(crate) fn for_python(self, version: (u32, u32, u32)) -> Self {
+        Self { python: Some(version), ..self }
     }
 
     fn download(&self, at: &Location) -> Result<std::path::PathBuf, ReadError> {
@@ -39,7 +46,8 @@ impl<'f> ProfileFiles<'f> {
 
 impl Files for ProfileFiles<'_> {
     fn environment(&self) -> Environment {
-        this_machine()
+        let machine = this_machine();
+        Environment { python: self.python.unwrap_or(machine.python), ..machine }
     }
 
     fn read(&self, at: &Location) -> Result<String, ReadError> {

@@ -23,6 +23,7 @@ mod generate_password;
 mod gitclone;
 mod jinja;
 mod jsondump;
+mod load;
 mod logrotate;
 mod machine;
 mod mkdirectory;
@@ -48,5 +49,6 @@ mod wrapper;
 
 pub use common::literal::{Literal, LiteralError};
 pub use files::ProfileFiles;
+pub use load::load_profile;
 pub use machine::this_machine;
 pub use registry::{Ports, Registry, registry};

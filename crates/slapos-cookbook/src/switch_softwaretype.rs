@@ -31,12 +31,13 @@ use slapos_engine::{
     Action, BuildError, Buildout, Event, Part, PartContext, PartError, PartInit, Plan,
     ProfileError, Recipe, Recipes, Settings, Turn, closest,
 };
-use slapos_profile::{Assignment, Location, Profile, escape};
+use slapos_profile::{Assignment, Location, escape};
 use slapos_slap::DEFAULT_SOFTWARE_TYPE;
 use slapos_sources::Fetcher;
 
 use crate::common::Literal;
 use crate::files::ProfileFiles;
+use crate::load::load_profile;
 use crate::registry::Registry;
 
 /// Name of the recipe.
@@ -220,7 +221,7 @@ struct Switched {
 impl Switched {
     fn plan(&self) -> Result<(Buildout, Plan), BuildError> {
         let files = ProfileFiles::new(&self.recipes.fetcher).offline(self.settings.offline);
-        let profile = Profile::load(&self.profile, &files, &self.assignments)?;
+        let profile = load_profile(&self.profile, files, &self.assignments)?;
         let recipes = Arc::new(self.recipes.clone());
         let mut buildout = Buildout::new(profile, recipes, self.settings.clone());
         let plan = buildout.plan()?;

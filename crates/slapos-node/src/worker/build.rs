@@ -5,15 +5,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use slapos_cookbook::{Ports, ProfileFiles, registry};
+use slapos_cookbook::{Ports, ProfileFiles, load_profile, registry};
 use slapos_engine::{Buildout, Cancellation, Settings};
-use slapos_profile::{Assignment, Location, Profile};
+use slapos_profile::{Assignment, Location};
 use slapos_sources::{Fetcher, FetcherConfig, LocalFiles};
 use slapos_sys::clock::{Clock, SystemClock};
 use slapos_sys::{fs, process, random};
 
 use super::child::Channel;
 use super::protocol::{Done, Failure, SoftwareJob};
+use super::python;
 use crate::software::COMPLETED;
 
 pub(super) fn build(
@@ -28,7 +29,7 @@ pub(super) fn build(
     }
     let fetcher = fetcher(&job.download_cache, local_files(job)?);
     let url = Location::parse(job.url.as_str())?;
-    let profile = Profile::load(&url, &ProfileFiles::new(&fetcher), &assignments(job))?;
+    let profile = load_profile(&url, ProfileFiles::new(&fetcher), &assignments(job))?;
     let recipes = registry(Ports { fetcher, slap: None, python: None });
     let mut settings = Settings::new(&job.directory);
     settings.cancellation = cancellation.clone();
@@ -44,6 +45,7 @@ pub(super) fn build(
     }
     forget_completion(&job.directory)?;
     buildout.execute(&plan, &**channel)?;
+    python::record(&job.directory, buildout.profile(), &buildout.settings().ledger_path())?;
     complete(&job.directory)?;
     Ok(Done::Software { plan: None })
 }

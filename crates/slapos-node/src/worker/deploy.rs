@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use slapos_cookbook::{Ports, ProfileFiles, registry};
+use slapos_cookbook::{Ports, ProfileFiles, load_profile, registry};
 use slapos_engine::{Buildout, Cancellation, Settings};
-use slapos_profile::{Location, Profile};
+use slapos_profile::Location;
 use slapos_slap::{ComputerPartition, PartitionPort, PortError};
 use slapos_sources::LocalFiles;
 use slapos_sys::fs;
@@ -17,6 +17,7 @@ use slapos_sys::fs;
 use super::build::{check_free_space, fetcher};
 use super::child::Channel;
 use super::protocol::{Done, Failure, InstanceJob, Service};
+use super::python;
 
 /// Options by section.
 type Frozen = IndexMap<String, IndexMap<String, String>>;
@@ -36,10 +37,14 @@ pub(super) fn deploy(
     // Its own: the node's cache belongs to the user who builds.
     let fetcher = fetcher(&job.directory.join(".slapos/cache"), LocalFiles::new());
     let location = Location::parse(&main.display().to_string())?;
-    let profile = Profile::load(&location, &ProfileFiles::new(&fetcher), &[])?;
+    let profile = load_profile(&location, ProfileFiles::new(&fetcher), &[])?;
     let directory = job.directory.clone();
     let port = Port { partition: job.partition, channel: Arc::clone(channel) };
-    let recipes = registry(Ports { fetcher, slap: Some(Arc::new(port)), python: None });
+    let recipes = registry(Ports {
+        fetcher,
+        slap: Some(Arc::new(port)),
+        python: python::recorded(&job.software_directory),
+    });
     let settings = Settings {
         frozen: connection,
         cancellation: cancellation.clone(),

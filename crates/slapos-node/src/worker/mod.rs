@@ -9,6 +9,7 @@ mod child;
 mod deploy;
 mod parent;
 mod protocol;
+mod python;
 mod tree;
 
 pub use child::serve;
