@@ -18,7 +18,7 @@ use crate::cache::Cache;
 use crate::digest::Measured;
 use crate::download::{Download, verify_file};
 use crate::http::{Http, redacted};
-use crate::registry::{DebianSettings, Found, Registries};
+use crate::registry::{DebianSettings, Found, PythonFile, PythonPlaces, Registries};
 use crate::{
     Alternate, Attempt, Attempts, Digest, Failure, FetchError, LocalFiles, Patience, Progress,
     Source, SourceUrl,
@@ -129,6 +129,26 @@ impl Fetcher {
             attempts: run.attempts,
             offline,
         })))
+    }
+}
+
+impl Fetcher {
+    /// All files of the Python project `project`, those of `places.links` first, each to be
+    /// brought by [`Self::fetch`]. An index that does not know the project has none.
+    ///
+    /// # Errors
+    /// [`Failure::Offline`] when the fetcher asks nobody and a place is not on this machine, and
+    /// whatever a place answered.
+    pub fn python_files(
+        &self,
+        project: &str,
+        places: &PythonPlaces,
+        progress: &dyn Progress,
+    ) -> Result<Vec<PythonFile>, Failure> {
+        if self.config.offline && !places.are_local() {
+            return Err(Failure::Offline);
+        }
+        self.registries.python_files(project, places, progress)
     }
 }
 

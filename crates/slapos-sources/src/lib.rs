@@ -42,6 +42,6 @@ pub use fetcher::{Fetched, Fetcher, FetcherConfig};
 pub use http::Patience;
 pub use local::LocalFiles;
 pub use progress::{Progress, Silent};
-pub use registry::DebianSettings;
+pub use registry::{DebianSettings, PythonFile, PythonPlaces};
 pub use source::{Alternate, Source};
 pub use spelling::{SourceUrl, SpellingError};

@@ -15,6 +15,7 @@ mod pypi;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use url::Url;
 
@@ -22,7 +23,7 @@ pub use debian::DebianSettings;
 
 use crate::fetcher::FetcherConfig;
 use crate::http::{Http, redacted};
-use crate::{Digest, Failure, Progress, SourceUrl};
+use crate::{Digest, Failure, Progress, Source, SourceUrl};
 
 /// Where a registry says that a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +49,53 @@ impl fmt::Display for Found {
 pub(crate) struct Registries {
     pub(crate) debian: debian::Debian,
     http: Http,
+    python: OnceLock<pypi::Indexes>,
+}
+
+/// Where to look for the files of Python projects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PythonPlaces {
+    /// The index: an address, or the path of a directory; `None` for the one that pip is
+    /// configured for on this machine, with the directories of its `find-links`.
+    pub index: Option<String>,
+    /// Pages with links to files, and directories that hold files.
+    pub links: Vec<String>,
+}
+
+impl PythonPlaces {
+    /// Whether all of them are on this machine.
+    pub fn are_local(&self) -> bool {
+        let local = |text: &String| text.starts_with('/') || text.starts_with("file://");
+        self.index.as_ref().is_some_and(local) && self.links.iter().all(local)
+    }
+}
+
+/// A file of a Python project: a source distribution, a wheel, or anything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PythonFile {
+    /// Its name, which says project, version and kind.
+    pub name: String,
+    /// Where it is, with the digest that the index gives.
+    pub source: Source,
+    /// Versions of Python it is for, as written.
+    pub requires_python: Option<String>,
+    /// Its maker has withdrawn it.
+    pub yanked: bool,
 }
 
 impl Registries {
     pub(crate) fn new(config: &FetcherConfig, http: Http) -> Self {
-        Self { debian: debian::Debian::new(config), http }
+        Self { debian: debian::Debian::new(config), http, python: OnceLock::new() }
+    }
+
+    /// All files of a Python project.
+    pub(crate) fn python_files(
+        &self,
+        project: &str,
+        places: &PythonPlaces,
+        progress: &dyn Progress,
+    ) -> Result<Vec<PythonFile>, Failure> {
+        pypi::files(&self.http, &self.python, project, places, progress)
     }
 
     /// The places that may hold the file of a registry, best first, at least one.

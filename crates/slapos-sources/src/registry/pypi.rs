@@ -3,14 +3,15 @@
 //! pip is asked for its settings only, then the project's page of the index is read: `pip download`
 //! would run the package's own build code to learn its metadata.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use url::Url;
 
-use super::{Found, client};
+use super::{Found, PythonFile, PythonPlaces, client};
 use crate::http::{Http, Page, redacted};
-use crate::{Failure, Progress};
+use crate::{Digest, Failure, Progress, Source, SourceUrl};
 
 const PAGE_LIMIT: u64 = 128 << 20;
 const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, \
@@ -26,8 +27,8 @@ print(json.dumps({'indexes': ([] if o.no_index else [o.index_url] + o.extra_inde
 ";
 
 /// Where pip would look.
-#[derive(Debug, Default, PartialEq)]
-struct Indexes {
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct Indexes {
     indexes: Vec<Url>,
     directories: Vec<PathBuf>,
 }
@@ -44,9 +45,11 @@ pub(super) fn resolve(
     let mut found: Vec<Found> = local.filter(|p| p.is_file()).map(Found::File).collect();
     let mut last = None;
     for index in &indexes.indexes {
-        match look_in(http, index, name, file) {
-            Ok(Some(url)) => found.push(Found::Url(url)),
-            Ok(None) => {}
+        match listed(http, index, name) {
+            Ok(files) => {
+                let wanted = files.into_iter().find(|listed| listed.name == file);
+                found.extend(wanted.map(|listed| Found::Url(listed.url)));
+            }
             Err(failure) => last = Some(failure),
         }
     }
@@ -59,25 +62,125 @@ pub(super) fn resolve(
     }
 }
 
-fn look_in(http: &Http, index: &Url, name: &str, file: &str) -> Result<Option<Url>, Failure> {
-    let page = project_page(index, name)
-        .ok_or_else(|| Failure::Registry(format!("{} is no index", redacted(index))))?;
-    let page = http.page(&page, ACCEPT, PAGE_LIMIT)?;
-    let mut url = if page.content_type.contains("json") {
-        find_in_json(&page, file)?
-    } else {
-        find_in_html(&page, file)
-    };
-    if let Some(url) = &mut url {
-        // The page may give the digest here; ours comes from the profile.
-        url.set_fragment(None);
-        // An index with a password has its files behind the same.
-        if url.host() == index.host() && url.username().is_empty() {
-            let _ = url.set_username(index.username());
-            let _ = url.set_password(index.password());
+/// All files of project `name`: those of `places.links`, then those of the index.
+pub(super) fn files(
+    http: &Http,
+    settings: &OnceLock<Indexes>,
+    name: &str,
+    places: &PythonPlaces,
+    progress: &dyn Progress,
+) -> Result<Vec<PythonFile>, Failure> {
+    let mut files = Vec::new();
+    for link in &places.links {
+        match Link::of(link)? {
+            Link::Directory(directory) => files.extend(files_in(&directory)),
+            Link::Page(url) => {
+                files.extend(list_page(http, &url)?.into_iter().map(Listed::into_file));
+            }
         }
     }
-    Ok(url)
+    let indexes = match &places.index {
+        Some(index) => match Link::of(index)? {
+            Link::Directory(directory) => Indexes {
+                directories: vec![directory.join(normalised(name)), directory],
+                indexes: Vec::new(),
+            },
+            Link::Page(url) => Indexes { indexes: vec![url], directories: Vec::new() },
+        },
+        None => known(settings, progress)?,
+    };
+    for directory in &indexes.directories {
+        files.extend(files_in(directory));
+    }
+    for index in &indexes.indexes {
+        match listed(http, index, name) {
+            Ok(found) => files.extend(found.into_iter().map(Listed::into_file)),
+            Err(Failure::Status { status: 404, .. }) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(files)
+}
+
+/// A place that profiles name.
+enum Link {
+    Directory(PathBuf),
+    Page(Url),
+}
+
+impl Link {
+    fn of(text: &str) -> Result<Self, Failure> {
+        let path = text.strip_prefix("file://").unwrap_or(text);
+        if path.starts_with('/') {
+            return Ok(Self::Directory(PathBuf::from(path)));
+        }
+        match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self::Page(url)),
+            _ => Err(Failure::Registry(format!(
+                "{text:?} is neither an address nor the absolute path of a directory"
+            ))),
+        }
+    }
+}
+
+/// The files in a directory, by name; none when it cannot be read.
+fn files_in(directory: &Path) -> Vec<PythonFile> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path()).filter(|path| path.is_file());
+    let mut files: Vec<PythonFile> = paths
+        .filter_map(|path| {
+            let name = path.file_name()?.to_str()?.to_owned();
+            let source = Source::new(SourceUrl::File(path));
+            Some(PythonFile { name, source, requires_python: None, yanked: false })
+        })
+        .collect();
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files
+}
+
+/// A file as an index lists it.
+#[derive(Debug, PartialEq)]
+struct Listed {
+    name: String,
+    url: Url,
+    digest: Option<Digest>,
+    requires_python: Option<String>,
+    yanked: bool,
+}
+
+impl Listed {
+    fn into_file(self) -> PythonFile {
+        let source = Source::new(SourceUrl::Http(self.url));
+        let source = match self.digest {
+            Some(digest) => source.with_digest(digest),
+            None => source.allow_unverified(),
+        };
+        PythonFile {
+            name: self.name,
+            source,
+            requires_python: self.requires_python,
+            yanked: self.yanked,
+        }
+    }
+}
+
+fn listed(http: &Http, index: &Url, name: &str) -> Result<Vec<Listed>, Failure> {
+    let page = project_page(index, name)
+        .ok_or_else(|| Failure::Registry(format!("{} is no index", redacted(index))))?;
+    let mut files = list_page(http, &page)?;
+    for file in &mut files {
+        // An index with a password has its files behind the same.
+        if file.url.host() == index.host() && file.url.username().is_empty() {
+            let _ = file.url.set_username(index.username());
+            let _ = file.url.set_password(index.password());
+        }
+    }
+    Ok(files)
+}
+
+fn list_page(http: &Http, url: &Url) -> Result<Vec<Listed>, Failure> {
+    let page = http.page(url, ACCEPT, PAGE_LIMIT)?;
+    if page.content_type.contains("json") { list_json(&page) } else { Ok(list_html(&page)) }
 }
 
 fn project_page(index: &Url, name: &str) -> Option<Url> {
@@ -95,39 +198,77 @@ fn normalised(name: &str) -> String {
         .join("-")
 }
 
-fn find_in_json(page: &Page, file: &str) -> Result<Option<Url>, Failure> {
+fn list_json(page: &Page) -> Result<Vec<Listed>, Failure> {
     let json: Value = serde_json::from_slice(&page.body).map_err(|error| {
         Failure::Registry(format!("{} is no JSON: {error}", redacted(&page.url)))
     })?;
     let files = json["files"].as_array().map_or(&[][..], Vec::as_slice);
-    Ok(files
-        .iter()
-        .find(|entry| entry["filename"] == file)
-        .and_then(|entry| page.url.join(entry["url"].as_str()?).ok()))
+    Ok(files.iter().filter_map(|entry| of_json(entry, page)).collect())
 }
 
-/// The target of the anchor whose path ends in the file's name.
-fn find_in_html(page: &Page, file: &str) -> Option<Url> {
+fn of_json(entry: &Value, page: &Page) -> Option<Listed> {
+    let sha256 = entry["hashes"]["sha256"].as_str();
+    Some(Listed {
+        name: entry["filename"].as_str()?.to_owned(),
+        url: page.url.join(entry["url"].as_str()?).ok()?,
+        digest: sha256.and_then(|hex| format!("sha256:{hex}").parse().ok()),
+        requires_python: entry["requires-python"].as_str().map(str::to_owned),
+        yanked: !matches!(entry["yanked"], Value::Null | Value::Bool(false)),
+    })
+}
+
+/// The targets of the anchors of a page; each is named by the end of its path.
+fn list_html(page: &Page) -> Vec<Listed> {
     let html = String::from_utf8_lossy(&page.body);
-    let mut rest: &str = &html;
-    while let Some(at) = rest.find("href") {
-        rest = rest[at + 4..].trim_start();
-        let Some(value) = rest.strip_prefix('=').map(str::trim_start) else {
-            continue;
+    let tags = html.split('<').filter(|tag| {
+        tag.strip_prefix(['a', 'A']).is_some_and(|rest| rest.starts_with(char::is_whitespace))
+    });
+    tags.filter_map(|tag| of_anchor(tag.split('>').next().unwrap_or(tag), page)).collect()
+}
+
+fn of_anchor(tag: &str, page: &Page) -> Option<Listed> {
+    let mut url = page.url.join(&attribute(tag, "href")?).ok()?;
+    let digest = url.fragment().and_then(|text| text.replacen('=', ":", 1).parse().ok());
+    url.set_fragment(None);
+    Some(Listed {
+        name: SourceUrl::Http(url.clone()).file_name()?,
+        url,
+        digest,
+        requires_python: attribute(tag, "data-requires-python"),
+        yanked: attribute(tag, "data-yanked").is_some(),
+    })
+}
+
+/// The value of an attribute in the text of a tag.
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let mut rest = tag.split_once(char::is_whitespace)?.1.trim_start();
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
+        let (found, after) = rest.split_at(end);
+        let (value, after) = match after.trim_start().strip_prefix('=').map(str::trim_start) {
+            None => ("", after),
+            Some(after) => match after.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+                Some(quote) => after[1..].split_once(quote).unwrap_or((&after[1..], "")),
+                None => after.split_once(char::is_whitespace).unwrap_or((after, "")),
+            },
         };
-        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let target = match quote {
-            Some(quote) => value[1..].split(quote).next(),
-            None => value.split([' ', '>']).next(),
-        };
-        let target = target.unwrap_or_default().replace("&amp;", "&");
-        if let Ok(url) = page.url.join(&target)
-            && crate::SourceUrl::Http(url.clone()).file_name().as_deref() == Some(file)
-        {
-            return Some(url);
+        if found.eq_ignore_ascii_case(name) {
+            let value = value.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+            return Some(value.replace("&#39;", "'").replace("&amp;", "&"));
         }
+        // A stray sign would otherwise be looked at for ever.
+        rest = after.trim_start_matches('=').trim_start();
     }
     None
+}
+
+/// What pip says, asked once.
+fn known(settings: &OnceLock<Indexes>, progress: &dyn Progress) -> Result<Indexes, Failure> {
+    if let Some(known) = settings.get() {
+        return Ok(known.clone());
+    }
+    let asked = ask_client(progress)?;
+    Ok(settings.get_or_init(|| asked).clone())
 }
 
 /// Asks pip, under whatever name it is installed, else uv's environment.
@@ -189,19 +330,37 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_file_in_either_form_of_page() {
-        let html = page(
-            r#"<a HREF="x"></a><a data-href = '../../f/six-1.0.tar.gz#sha256=00'>six-1.0.tar.gz</a>"#,
-        );
-        let found = find_in_html(&html, "six-1.0.tar.gz").unwrap();
-        assert_eq!(found.path(), "/f/six-1.0.tar.gz");
-        assert!(find_in_html(&html, "six-2.0.tar.gz").is_none());
-        let json =
-            page(r#"{"files":[{"filename":"six-1.0.tar.gz","url":"http://f/a/six-1.0.tar.gz"}]}"#);
-        let found = find_in_json(&json, "six-1.0.tar.gz").unwrap().unwrap();
-        assert_eq!(found.as_str(), "http://f/a/six-1.0.tar.gz");
-        assert!(find_in_json(&json, "x").unwrap().is_none());
-        assert!(find_in_json(&page("<html>"), "x").is_err());
+    fn lists_the_files_of_either_form_of_page() {
+        let zeros = "0".repeat(64);
+        let html = page(&format!(
+            "<A HREF=\"x\">x</A><a class=y data-requires-python='&gt;=3.6, &lt;4' href = \
+             '../../f/six-1.0.tar.gz#sha256={zeros}' data-yanked>six-1.0.tar.gz</a><a>none</a>"
+        ));
+        let found = list_html(&html);
+        assert_eq!(found[0].name, "x");
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[1].url.as_str(), "http://index/f/six-1.0.tar.gz");
+        assert_eq!(found[1].requires_python.as_deref(), Some(">=3.6, <4"));
+        assert!(found[1].yanked && !found[0].yanked);
+        assert_eq!(found[1].digest.map(|digest| digest.hex()), Some(zeros.clone()));
+        let json = page(&format!(
+            r#"{{"files":[{{"filename":"a.whl","url":"/f/a.whl","hashes":{{"sha256":"{zeros}"}},
+                "requires-python":">=3","yanked":false}},{{"filename":"b"}}]}}"#
+        ));
+        let found = list_json(&json).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].url.as_str(), "http://index/f/a.whl");
+        assert!(!found[0].yanked);
+        assert!(list_json(&page("<html>")).is_err());
+    }
+
+    #[test]
+    fn attributes_are_found_whatever_surrounds_them() {
+        for tag in ["a = = href=x", "a href", "a href='x", "a ==href=\"", "a b=c"] {
+            let _ = attribute(tag, "href");
+        }
+        assert_eq!(attribute("a b=c href=x", "href").as_deref(), Some("x"));
+        assert_eq!(attribute("a data-href=c", "href"), None);
     }
 
     #[test]

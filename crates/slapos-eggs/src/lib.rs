@@ -1,0 +1,53 @@
+//! Python distributions: found by name and version, built, kept once, composed to working sets.
+//!
+//! [`Eggs`] turns requirements into a [`WorkingSet`]: distributions in Buildout's order, each an
+//! unzipped egg directory with its `*.dist-info` inside. What is missing comes from the index that
+//! pip is configured for on this machine; a source distribution is built by the Python it is for,
+//! in an environment that holds what its `pyproject.toml` asks for and nothing else. Neither pip
+//! nor uv nor setuptools need to be installed in that Python.
+//!
+//! Invariants: an egg is whole or not there (made aside, renamed); one process makes an egg at a
+//! time, others wait for it; files are readable by all; nothing of a wheel is run when it is
+//! installed; the order of a working set depends on requirements and metadata only, never on what
+//! was installed first or on how many are built at once.
+//!
+//! Absent on purpose: no host name, no parts or options of a profile, and no solver. As in
+//! Buildout, a version that was chosen is never reconsidered: what contradicts it is an error.
+
+mod build;
+mod develop;
+mod eggs;
+mod error;
+mod index;
+mod install;
+mod interpreter;
+mod marker;
+mod metadata;
+mod name;
+mod pins;
+mod requirement;
+mod resolve;
+mod script;
+mod specifier;
+mod store;
+mod tags;
+mod version;
+mod wheel;
+mod work;
+
+pub use build::{BuildExt, Patches};
+pub use eggs::{Custom, Eggs, Settings};
+pub use error::EggError;
+pub use interpreter::Interpreter;
+pub use marker::{Marker, MarkerValues};
+pub use metadata::{Distribution, EntryPoint};
+pub use name::normalise;
+pub use pins::{Pin, PinError, Pins};
+pub use requirement::{Requirement, RequirementError};
+pub use resolve::WorkingSet;
+pub use script::{Script, Scripts};
+pub use slapos_sources::PythonPlaces;
+pub use specifier::Specifiers;
+pub use store::Shelves;
+pub use version::{Version, VersionError};
+pub use work::{Call, Direct, Work};

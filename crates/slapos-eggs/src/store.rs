@@ -1,0 +1,248 @@
+//! Where eggs are: on the shelves of one buildout, and in the store that all of a node share.
+//!
+//! An egg is `<name>-<version>-pyX.Y.egg`, with `-<variant>` before `.egg` where the same version
+//! was built in a particular way. In the store, `<store>/<abi>/` holds it; the shelf then has a
+//! link, so that the buildout's own directory says what belongs to it. Without a store the shelf
+//! holds it. Beside the eggs are `.locks`, and while something is made `.making-*`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use slapos_sys::fs;
+use slapos_sys::lock::FileLock;
+
+use crate::metadata::entries_of;
+use crate::name::{in_file_name, normalise};
+use crate::{Distribution, EggError, Interpreter, Specifiers, Version, Work};
+
+/// How often an egg that another one makes is looked at again.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Directories of eggs of one buildout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shelves {
+    /// Ordinary eggs, or links to them.
+    pub eggs: PathBuf,
+    /// Eggs built in a particular way, and links (`*.egg-link`) to source trees. Looked at first.
+    pub develop: Option<PathBuf>,
+    /// The store that all buildouts of the node share.
+    pub store: Option<PathBuf>,
+}
+
+/// An egg by its file name.
+struct Named<'a> {
+    name: &'a str,
+    version: Version,
+    python: &'a str,
+    rest: &'a str,
+}
+
+impl<'a> Named<'a> {
+    fn of(file_name: &'a str) -> Option<Self> {
+        let stem = file_name.strip_suffix(".egg")?;
+        let mut parts = stem.splitn(4, '-');
+        let (name, version, python) = (parts.next()?, parts.next()?, parts.next()?);
+        // An underscore in a version stands for the `-` of a local one.
+        let version = version.replace('_', "-").parse().ok()?;
+        Some(Self { name, version, python, rest: parts.next().unwrap_or_default() })
+    }
+}
+
+impl Shelves {
+    /// Where eggs are really put: the place below the store for this Python, or the shelf.
+    pub(crate) fn place(&self, python: &Interpreter) -> PathBuf {
+        match &self.store {
+            Some(store) => store.join(&python.abi),
+            None => self.eggs.clone(),
+        }
+    }
+
+    /// Shelves for what is only needed to build other distributions.
+    pub(crate) fn for_builds(&self, python: &Interpreter) -> Self {
+        Self { eggs: self.place(python).join(".build"), develop: None, store: None }
+    }
+
+    /// The best distribution of `name` that is there and satisfies `specifiers`: a source tree in
+    /// use, else one built in a particular way, else the newest; final ones first if wanted.
+    pub(crate) fn find(
+        &self,
+        python: &Interpreter,
+        name: &str,
+        specifiers: &Specifiers,
+        prefer_final: bool,
+    ) -> Result<Option<Distribution>, EggError> {
+        if let Some(found) = self.linked(name, specifiers)? {
+            return Ok(Some(found));
+        }
+        for shelf in self.develop.iter().chain([&self.eggs]) {
+            let mut eggs = eggs_in(shelf, python, name, specifiers)?;
+            // From the best to the worst.
+            eggs.sort_by(|(a, _), (b, _)| {
+                let early = |version: &Version| prefer_final && version.is_prerelease();
+                early(a).cmp(&early(b)).then_with(|| b.cmp(a))
+            });
+            for (_, path) in eggs {
+                // A link to what was removed is no egg.
+                if let Some(found) = Distribution::read(&path, Some(name))? {
+                    return Ok(Some(found));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A source tree in use.
+    fn linked(
+        &self,
+        name: &str,
+        specifiers: &Specifiers,
+    ) -> Result<Option<Distribution>, EggError> {
+        let Some(develop) = &self.develop else {
+            return Ok(None);
+        };
+        for path in entries_of(develop)? {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if path.extension().is_none_or(|extension| extension != "egg-link")
+                || normalise(&stem) != normalise(name)
+            {
+                continue;
+            }
+            let text = fs::read_to_string(&path).map_err(EggError::io("read", &path))?;
+            let location = PathBuf::from(text.lines().next().unwrap_or_default().trim());
+            let found = Distribution::read(&location, Some(name))?;
+            if let Some(found) = found.filter(|found| specifiers.contains(&found.version)) {
+                return Ok(Some(found.in_use()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An egg that is whole, in the store or on the shelf.
+    pub(crate) fn stored(
+        &self,
+        python: &Interpreter,
+        name: &str,
+        version: &Version,
+        variant: &str,
+    ) -> Result<Option<PathBuf>, EggError> {
+        let mut all = named(&self.place(python), python, name)?.into_iter();
+        let found = all.find(|(found, path)| {
+            let text = path.file_name().unwrap_or_default().to_string_lossy();
+            let rest = Named::of(&text).map_or("", |named| named.rest);
+            // What Buildout itself made names its platform there.
+            let same = rest == variant || (variant.is_empty() && rest.starts_with("linux"));
+            found == version && same
+        });
+        Ok(found.map(|(_, path)| path))
+    }
+
+    /// Makes an egg unless it is there by then, alone among all that want the same: `make` fills
+    /// the directory it gets, which appears under the egg's name when it is whole.
+    pub(crate) fn make(
+        &self,
+        python: &Interpreter,
+        (name, version, variant): (&str, &Version, &str),
+        work: &dyn Work,
+        make: impl FnOnce(&Path, &Path) -> Result<(), EggError>,
+    ) -> Result<PathBuf, EggError> {
+        let place = self.place(python);
+        let locks = place.join(".locks");
+        fs::create_dir_all(&locks, 0o755).map_err(EggError::io("create", &locks))?;
+        let stem = format!("{}-{version}-{}{variant}", normalise(name), python.egg_tag());
+        let _lock = lock(&locks.join(in_file_name(&stem)), work)?;
+        if let Some(path) = self.stored(python, name, version, variant)? {
+            return Ok(path);
+        }
+        let aside =
+            fs::temp_dir_in(&place, ".making-").map_err(EggError::io("create in", &place))?;
+        let egg = aside.path().join("egg");
+        make(&egg, aside.path())?;
+        let found = Distribution::read(&egg, Some(name))?.ok_or_else(|| {
+            EggError::build(format!("install {name} {version}"), "it is another distribution")
+        })?;
+        if found.version != *version {
+            let reason = format!("it says that it is version {}", found.version);
+            return Err(EggError::build(format!("install {name} {version}"), reason));
+        }
+        let path = place.join(file_name(&found, python, variant));
+        fs::sync_filesystem(&egg).map_err(EggError::io("bring to disk", &egg))?;
+        fs::rename(&egg, &path).map_err(EggError::io("rename", &egg))?;
+        Ok(path)
+    }
+
+    /// Puts the egg at `path` on `shelf` under its own name; returns where it is there.
+    pub(crate) fn shelve(
+        &self,
+        path: &Path,
+        shelf: &Path,
+        python: &Interpreter,
+    ) -> Result<PathBuf, EggError> {
+        if path.parent() == Some(shelf) {
+            return Ok(path.to_owned());
+        }
+        let found = Distribution::read(path, None)?.ok_or_else(|| {
+            EggError::build(format!("use {}", path.display()), "it has no metadata")
+        })?;
+        fs::create_dir_all(shelf, 0o755).map_err(EggError::io("create", shelf))?;
+        let link = shelf.join(file_name(&found, python, ""));
+        if link.is_dir() && !link.is_symlink() {
+            // An egg of an earlier time, before there was a store.
+            fs::remove_tree(&link).map_err(EggError::io("remove", &link))?;
+        }
+        fs::symlink_atomic(path, &link).map_err(EggError::io("link", &link))?;
+        Ok(link)
+    }
+}
+
+/// The name of an egg.
+pub(crate) fn file_name(dist: &Distribution, python: &Interpreter, variant: &str) -> String {
+    let variant = if variant.is_empty() { String::new() } else { format!("-{variant}") };
+    let version = in_file_name(&dist.version.to_string());
+    format!("{}-{version}-{}{variant}.egg", in_file_name(&dist.name), python.egg_tag())
+}
+
+/// Eggs of `name` in a directory that are for this Python and satisfy `specifiers`.
+fn eggs_in(
+    shelf: &Path,
+    python: &Interpreter,
+    name: &str,
+    specifiers: &Specifiers,
+) -> Result<Vec<(Version, PathBuf)>, EggError> {
+    let all = named(shelf, python, name)?;
+    Ok(all.into_iter().filter(|(version, _)| specifiers.contains(version)).collect())
+}
+
+fn named(
+    shelf: &Path,
+    python: &Interpreter,
+    name: &str,
+) -> Result<Vec<(Version, PathBuf)>, EggError> {
+    let (wanted, tag) = (normalise(name), python.egg_tag());
+    Ok(entries_of(shelf)?
+        .into_iter()
+        .filter_map(|path| {
+            let text = path.file_name()?.to_string_lossy().into_owned();
+            let egg = Named::of(&text)?;
+            let fits = normalise(egg.name) == wanted && egg.python == tag;
+            fits.then_some((egg.version, path))
+        })
+        .collect())
+}
+
+fn lock(path: &Path, work: &dyn Work) -> Result<FileLock, EggError> {
+    let mut said = false;
+    loop {
+        match FileLock::try_acquire(path) {
+            Ok(Some(lock)) => return Ok(lock),
+            Ok(None) if work.cancelled() => return Err(EggError::Cancelled),
+            Ok(None) => {
+                if !said {
+                    work.text("waiting for another build that makes the same egg");
+                    said = true;
+                }
+                std::thread::sleep(POLL);
+            }
+            Err(error) => return Err(EggError::io("lock", path)(error)),
+        }
+    }
+}
