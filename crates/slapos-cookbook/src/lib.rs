@@ -30,6 +30,7 @@ mod mkdirectory;
 mod promise;
 mod publish;
 mod publish_early;
+mod python;
 mod python_only;
 mod random;
 mod readline;

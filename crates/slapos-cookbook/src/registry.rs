@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use slapos_engine::{Recipe, Recipes};
-use slapos_python::Host;
 use slapos_slap::PartitionPort;
 use slapos_sources::Fetcher;
 
-use crate::common::python::host_config;
+use crate::python::{Foreign, Python};
 use crate::{
     check_parameter, check_port_listening, check_url_available, cmmi, collective_template, command,
     copyfilelist, cron, download, download_unpacked, free_port, generate_mac, generate_password,
@@ -29,21 +28,23 @@ pub struct Ports {
     pub python: Option<PathBuf>,
 }
 
-/// All native recipes.
+/// All native recipes; every other name stands for one of a Python distribution.
 pub struct Registry {
     recipes: BTreeMap<&'static str, Arc<dyn Recipe>>,
+    python: Python,
 }
 
-/// All native recipes, using `ports`.
+/// All recipes, using `ports`.
 pub fn registry(ports: Ports) -> Registry {
     let mut recipes: BTreeMap<&'static str, Arc<dyn Recipe>> = BTreeMap::new();
     let Ports { fetcher, slap, python } = ports;
-    let host = Arc::new(Host::new(host_config(python)));
-    recipes.insert("slapos.recipe.cmmi", Arc::new(cmmi::Cmmi::new(fetcher.clone(), host.clone())));
-    let script = script::Script::new(fetcher.clone(), host.clone());
+    let python = Python::new(python, fetcher.clone());
+    recipes
+        .insert("slapos.recipe.cmmi", Arc::new(cmmi::Cmmi::new(fetcher.clone(), python.clone())));
+    let script = script::Script::new(python.clone());
     recipes.insert("slapos.recipe.build", Arc::new(script));
     recipes.insert("slapos.recipe.template", Arc::new(template::Template::new(fetcher.clone())));
-    recipes.insert("slapos.recipe.template:jinja2", Arc::new(jinja::Jinja2::new(fetcher.clone())));
+    recipes.insert("slapos.recipe.template:jinja2", Arc::new(jinja::Jinja2::new(python.clone())));
     recipes
         .insert("slapos.recipe.build:download", Arc::new(download::Download::new(fetcher.clone())));
     recipes.insert(
@@ -75,12 +76,12 @@ pub fn registry(ports: Ports) -> Registry {
     for name in python_only::NAMES {
         recipes.entry(name).or_insert_with(|| Arc::new(python_only::PythonOnly));
     }
-    let others = Registry { recipes: recipes.clone() };
+    let others = Registry { recipes: recipes.clone(), python: python.clone() };
     recipes.insert(
         switch_softwaretype::NAME,
         Arc::new(switch_softwaretype::SwitchSoftwareType::new(fetcher, others)),
     );
-    Registry { recipes }
+    Registry { recipes, python }
 }
 
 /// Recipes that give options.
@@ -131,8 +132,15 @@ fn add_slap_recipes(
 
 impl Recipes for Registry {
     fn find(&self, name: &str) -> Option<Arc<dyn Recipe>> {
-        let name = name.strip_suffix(":default").unwrap_or(name);
-        self.recipes.get(name).cloned()
+        let plain = name.strip_suffix(":default").unwrap_or(name);
+        if let Some(native) = self.recipes.get(plain) {
+            return Some(native.clone());
+        }
+        let is_name = plain.starts_with(|c: char| c.is_ascii_alphanumeric());
+        is_name.then(|| {
+            let natives = self.recipes.keys().copied().collect();
+            Arc::new(Foreign::new(name, self.python.clone(), natives)) as Arc<dyn Recipe>
+        })
     }
 
     fn names(&self) -> Vec<&str> {

@@ -19,33 +19,30 @@
 //! `setup-eggs` is refused.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe, Turn};
-use slapos_python::{Call, Handle, Host};
-use slapos_sources::Fetcher;
+use slapos_python::{Call, Handle};
 use slapos_sys::fs;
 
 use crate::common::environment::Environment;
-use crate::common::python::{ForPart, traces};
 use crate::common::{self, OptionsOnly};
+use crate::python::{ForPart, Python, traces};
 
 /// The recipe.
 pub(crate) struct Script {
-    fetcher: Arc<Fetcher>,
-    host: Arc<Host>,
+    python: Python,
 }
 
 impl Script {
-    pub(crate) fn new(fetcher: Arc<Fetcher>, host: Arc<Host>) -> Self {
-        Self { fetcher, host }
+    pub(crate) fn new(python: Python) -> Self {
+        Self { python }
     }
 
     /// Has the host prepare the scripts, and run `init`.
     fn prepare(
         &self,
         init: &mut PartInit<'_>,
-        outside: &ForPart<'_>,
+        outside: &ForPart,
         location: &Path,
         shared: bool,
     ) -> Result<Handle, ProfileError> {
@@ -58,7 +55,7 @@ impl Script {
             shared,
         };
         init.keep_sections();
-        let handle = self.host.initialise(init, outside, &call);
+        let handle = self.python.host().initialise(init, outside, &call);
         let handle = handle.map_err(|error| error.at_option(init, "init"))?;
         handle.as_u64().ok_or_else(|| init.error("init", "the Python host gave no object", None))
     }
@@ -95,7 +92,7 @@ impl Recipe for Script {
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
         check(init)?;
-        let outside = ForPart::of_part(&self.fetcher, init)?;
+        let outside = ForPart::of_part(&self.python, init)?;
         let installs = has(init, "install");
         let updates = has(init, "update");
         let shared = if installs { init.shared_location()? } else { None };
@@ -113,8 +110,8 @@ impl Recipe for Script {
             return Err(init.error("location", message, None));
         }
         Ok(Box::new(Scripted {
-            recipe: Self::new(self.fetcher.clone(), self.host.clone()),
-            allow_unverified: common::boolean(init, "allow-unverified", false)?,
+            python: self.python.clone(),
+            outside,
             handle,
             location,
             is_shared: shared.is_some(),
@@ -125,8 +122,8 @@ impl Recipe for Script {
 
 /// A part whose scripts wait in the host.
 struct Scripted {
-    recipe: Script,
-    allow_unverified: bool,
+    python: Python,
+    outside: ForPart,
     handle: Handle,
     location: Option<PathBuf>,
     is_shared: bool,
@@ -136,9 +133,8 @@ struct Scripted {
 impl Scripted {
     fn run(&self, cx: &PartContext<'_>, method: &'static str) -> Result<(), PartError> {
         let (log, tag) = traces(cx)?;
-        let outside = ForPart::new(&self.recipe.fetcher, self.allow_unverified);
         let call = Call::Run { handle: self.handle, method, log, tag };
-        self.recipe.host.run(cx, &outside, &call)?;
+        self.python.host().run(cx, &self.outside, &call)?;
         Ok(())
     }
 

@@ -103,9 +103,8 @@ impl Steps<'_> {
     }
 
     fn hook(&mut self, option: &str) -> Result<(), PartError> {
-        let Compiled { hooks, host, fetcher, .. } = self.part;
-        match hooks.iter().find(|hook| hook.option == option) {
-            Some(hook) => hook.call(host, fetcher, self.cx, self.directory, &mut self.variables),
+        match self.part.hooks.iter().find(|hook| hook.option == option) {
+            Some(hook) => hook.call(self.cx, self.directory, &mut self.variables),
             None => Ok(()),
         }
     }

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use slapos_engine::{PartContext, PartError, PartInit, ProfileError};
-use slapos_python::{Call, Host};
-use slapos_sources::{Fetcher, Source};
+use slapos_python::Call;
+use slapos_sources::Source;
 
-use crate::common::python::{ForPart, traces};
 use crate::common::source;
+use crate::python::{ForPart, Python, traces};
 
 /// Options that name a hook.
 const OPTIONS: [&str; 3] = ["pre-configure-hook", "pre-make-hook", "post-make-hook"];
@@ -25,13 +25,12 @@ pub(super) struct Hook {
     function: String,
     /// The run whose sections the function sees.
     run: u64,
+    python: Python,
+    outside: ForPart,
 }
 
 /// The hooks that a part names; their files count among what it is made from.
-pub(super) fn of_part(
-    init: &mut PartInit<'_>,
-    fetcher: &Fetcher,
-) -> Result<Vec<Hook>, ProfileError> {
+pub(super) fn of_part(init: &mut PartInit<'_>, python: &Python) -> Result<Vec<Hook>, ProfileError> {
     let mut hooks = Vec::new();
     for option in OPTIONS {
         let text = init.get(option).map(str::trim).filter(|text| !text.is_empty());
@@ -45,9 +44,11 @@ pub(super) fn of_part(
             return Err(init.error(option, &message, help));
         };
         let source = super::patch(init, option, url.trim())?;
-        source::declare_local(init, &source, fetcher);
-        let run = init.run_number();
-        hooks.push(Hook { option, source, function: function.trim().to_owned(), run });
+        source::declare_local(init, &source, python.fetcher());
+        let function = function.trim().to_owned();
+        let outside = ForPart::of_part(python, init)?;
+        let (run, python) = (init.run_number(), python.clone());
+        hooks.push(Hook { option, source, function, run, python, outside });
     }
     if !hooks.is_empty() {
         init.keep_sections();
@@ -64,14 +65,12 @@ impl Hook {
     /// Calls the function in `directory`; `environ` is what it leaves of it.
     pub(super) fn call(
         &self,
-        host: &Host,
-        fetcher: &Fetcher,
         cx: &PartContext<'_>,
         directory: &Path,
         environ: &mut BTreeMap<String, String>,
     ) -> Result<(), PartError> {
         cx.progress(self.option);
-        let file = source::fetch(fetcher, &self.source, cx)?.path;
+        let file = source::fetch(self.python.fetcher(), &self.source, cx)?.path;
         let (log, tag) = traces(cx)?;
         let call = Call::Hook {
             run: self.run,
@@ -83,7 +82,7 @@ impl Hook {
             log,
             tag,
         };
-        let left = host.run(cx, &ForPart::new(fetcher, false), &call)?;
+        let left = self.python.host().run(cx, &self.outside, &call)?;
         *environ = serde_json::from_value(left).map_err(|error| {
             PartError::new(format!("`{}` left an environment that is none: {error}", self.option))
         })?;

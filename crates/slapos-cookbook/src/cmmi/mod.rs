@@ -37,13 +37,13 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
-use slapos_python::Host;
 use slapos_sources::archive::Strip;
 use slapos_sources::{Digest, Fetcher, Source};
 
 use crate::common::environment::Environment;
 use crate::common::{self, source};
 use crate::download_unpacked;
+use crate::python::Python;
 
 use hook::Hook;
 
@@ -53,12 +53,12 @@ const LOCATION: &str = "@@LOCATION@@";
 /// The recipe.
 pub(crate) struct Cmmi {
     fetcher: Arc<Fetcher>,
-    host: Arc<Host>,
+    python: Python,
 }
 
 impl Cmmi {
-    pub(crate) fn new(fetcher: Arc<Fetcher>, host: Arc<Host>) -> Self {
-        Self { fetcher, host }
+    pub(crate) fn new(fetcher: Arc<Fetcher>, python: Python) -> Self {
+        Self { fetcher, python }
     }
 }
 
@@ -71,7 +71,6 @@ enum Origin {
 /// A part to be compiled.
 struct Compiled {
     fetcher: Arc<Fetcher>,
-    host: Arc<Host>,
     hooks: Vec<Hook>,
     origin: Origin,
     patches: Vec<Source>,
@@ -93,7 +92,7 @@ impl Recipe for Cmmi {
         // A section of variables must be known before the hash of a shared part is made.
         let environment = Environment::of_part(init)?;
         let patches = patches(init)?;
-        let hooks = hook::of_part(init, &self.fetcher)?;
+        let hooks = hook::of_part(init, &self.python)?;
         if let Origin::Archive { source, .. } = &origin {
             source::declare_local(init, source, &self.fetcher);
         }
@@ -115,7 +114,6 @@ impl Recipe for Cmmi {
         init.set("compile-directory", &compile.to_string_lossy());
         Ok(Box::new(Compiled {
             fetcher: self.fetcher.clone(),
-            host: self.host.clone(),
             hooks,
             origin,
             patches,

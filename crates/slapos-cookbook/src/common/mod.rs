@@ -5,7 +5,6 @@ pub(crate) mod draw;
 pub(crate) mod environment;
 pub(crate) mod literal;
 pub(crate) mod percent;
-pub(crate) mod python;
 pub(crate) mod source;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -7,8 +7,17 @@ use super::builtins;
 use crate::common::{self, Literal};
 use crate::slapconfiguration::of_json;
 
-/// All names that the `context` of a part defines, with their values.
-pub(super) fn of_part(init: &mut PartInit<'_>) -> Result<IndexMap<String, Literal>, ProfileError> {
+/// What a name of the context stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Meaning {
+    /// A value.
+    Value(Literal),
+    /// A module of Python, by its name.
+    Module(String),
+}
+
+/// All names that the `context` of a part defines.
+pub(super) fn of_part(init: &mut PartInit<'_>) -> Result<IndexMap<String, Meaning>, ProfileError> {
     let mut context = IndexMap::new();
     let lines = init.get("context").unwrap_or_default().to_owned();
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -25,7 +34,7 @@ pub(super) fn of_part(init: &mut PartInit<'_>) -> Result<IndexMap<String, Litera
     Ok(context)
 }
 
-fn entry(init: &mut PartInit<'_>, line: &str) -> Result<(String, Literal), ProfileError> {
+fn entry(init: &mut PartInit<'_>, line: &str) -> Result<(String, Meaning), ProfileError> {
     let mut words = line.splitn(3, char::is_whitespace);
     let kind = words.next().unwrap_or_default();
     let rest = line[kind.len()..].trim_start();
@@ -38,40 +47,40 @@ fn entry(init: &mut PartInit<'_>, line: &str) -> Result<(String, Literal), Profi
     }
     let value = match kind {
         "raw" => Literal::from(expression),
-        "key" => option(init, line, expression)?,
+        "key" => option(init, "context", line, expression)?,
         "section" => {
-            require_section(init, line, expression)?;
+            require_section(init, "context", line, expression)?;
             let pairs = common::typed(&init.section(expression)?).into_iter();
             Literal::Dict(pairs.map(|(name, value)| (Literal::Str(name), value)).collect())
         }
         "json" => json(init, line, expression)?,
         "jsonkey" => {
-            let text = option(init, line, expression)?.to_text();
+            let text = option(init, "context", line, expression)?.to_text();
             json(init, line, &text)?
         }
-        "import" => {
-            let message = format!(
-                "`{line}` imports the Python module `{expression}`, which needs the Python host \
-                 that this version does not have"
-            );
-            return Err(init.error_at_word("context", line, &message, None));
-        }
+        "import" => return Ok((name.to_owned(), Meaning::Module(expression.to_owned()))),
         other => {
-            let help = Some("known are key, raw, section, json and jsonkey");
+            let help = Some("known are key, raw, section, json, jsonkey and import");
             let message = format!("`{other}` is no type of a line of `context`");
             return Err(init.error_at_word("context", line, &message, help));
         }
     };
-    Ok((name.to_owned(), value))
+    Ok((name.to_owned(), Meaning::Value(value)))
 }
 
-fn option(init: &mut PartInit<'_>, line: &str, reference: &str) -> Result<Literal, ProfileError> {
+/// The value of `section:option`, which is written in a line of the option `of`.
+pub(super) fn option(
+    init: &mut PartInit<'_>,
+    of: &str,
+    line: &str,
+    reference: &str,
+) -> Result<Literal, ProfileError> {
     let Some((section, option)) = reference.split_once(':') else {
-        let message = format!("`{reference}` in `context` is not of the form section:option");
-        return Err(init.error_at_word("context", line, &message, None));
+        let message = format!("`{reference}` in `{of}` is not of the form section:option");
+        return Err(init.error_at_word(of, line, &message, None));
     };
     let (section, option) = (section.trim(), option.trim());
-    require_section(init, line, section)?;
+    require_section(init, of, line, section)?;
     let own = init.name().to_owned();
     match init.try_option(section, option)? {
         Some(value) => Ok(Literal::of_option(&value)),
@@ -80,17 +89,22 @@ fn option(init: &mut PartInit<'_>, line: &str, reference: &str) -> Result<Litera
             let near = slapos_engine::closest(option, known.keys().map(String::as_str));
             let help = near.map(|near| format!("did you mean `{near}`?"));
             let message = format!("there is no option `{option}` in [{section}]");
-            Err(init.error_at_word("context", line, &message, help.as_deref()))
+            Err(init.error_at_word(of, line, &message, help.as_deref()))
         }
     }
 }
 
-fn require_section(init: &PartInit<'_>, line: &str, section: &str) -> Result<(), ProfileError> {
+fn require_section(
+    init: &PartInit<'_>,
+    of: &str,
+    line: &str,
+    section: &str,
+) -> Result<(), ProfileError> {
     if section.is_empty() || init.has_section(section) {
         return Ok(());
     }
     let message = format!("there is no section [{section}]");
-    Err(init.error_at_word("context", line, &message, None))
+    Err(init.error_at_word(of, line, &message, None))
 }
 
 fn json(init: &PartInit<'_>, line: &str, text: &str) -> Result<Literal, ProfileError> {

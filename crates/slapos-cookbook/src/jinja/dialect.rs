@@ -14,22 +14,75 @@ const STATEMENTS: [&str; 16] = [
 ];
 /// Filters, and tests that are written like functions.
 const FILTERS: [&str; 24] = [
-    "abs", "capitalize", "d", "default", "dictsort", "escape", "first", "indent", "int", "join",
-    "last", "length", "list", "lower", "map", "reject", "rejectattr", "replace", "select",
-    "selectattr", "sort", "string", "tojson", "trim",
+    "abs",
+    "capitalize",
+    "d",
+    "default",
+    "dictsort",
+    "escape",
+    "first",
+    "indent",
+    "int",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "reject",
+    "rejectattr",
+    "replace",
+    "select",
+    "selectattr",
+    "sort",
+    "string",
+    "tojson",
+    "trim",
 ];
 /// Filters that are not in the list above for room's sake only.
 const MORE_FILTERS: [&str; 2] = ["unique", "upper"];
 /// Functions.
 const FUNCTIONS: [&str; 20] = [
-    "abs", "all", "any", "assert", "bool", "dict", "dumps", "enumerate", "int", "len", "list",
-    "max", "min", "range", "repr", "sorted", "str", "sum", "tuple", "zip",
+    "abs",
+    "all",
+    "any",
+    "assert",
+    "bool",
+    "dict",
+    "dumps",
+    "enumerate",
+    "int",
+    "len",
+    "list",
+    "max",
+    "min",
+    "range",
+    "repr",
+    "sorted",
+    "str",
+    "sum",
+    "tuple",
+    "zip",
 ];
 /// Methods.
 const METHODS: [&str; 17] = [
-    "endswith", "get", "items", "join", "lower", "lstrip", "partition", "removeprefix",
-    "removesuffix", "replace", "rpartition", "rsplit", "rstrip", "split", "splitlines",
-    "startswith", "strip",
+    "endswith",
+    "get",
+    "items",
+    "join",
+    "lower",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
 ];
 const MORE_METHODS: [&str; 2] = ["upper", "zfill"];
 /// Words of the expression language.
@@ -44,7 +97,9 @@ const PYTHON_ATTRIBUTES: [&str; 8] =
 enum Token<'t> {
     Name(&'t str),
     /// A number with a point or an exponent is told from an integer.
-    Number { is_float: bool },
+    Number {
+        is_float: bool,
+    },
     Text,
     Sign(char),
 }
@@ -85,7 +140,9 @@ fn is_common_token(tokens: &[Token<'_>], at: usize, macros: &BTreeSet<&str>) -> 
         Token::Number { is_float } => !is_float,
         Token::Sign('%') => false,
         // A sign of a number, which the native engine does not know.
-        Token::Sign('+') => !matches!(before, None | Some(Token::Sign('(' | ',' | '[' | '=' | '+'))),
+        Token::Sign('+') => {
+            !matches!(before, None | Some(Token::Sign('(' | ',' | '[' | '=' | '+')))
+        }
         Token::Sign(_) | Token::Text => true,
         Token::Name(name) => match before {
             Some(Token::Sign('|')) => FILTERS.contains(&name) || MORE_FILTERS.contains(&name),
@@ -120,7 +177,11 @@ fn blocks(text: &str) -> Option<Vec<(bool, Vec<Token<'_>>)>> {
             let is_raw = tokens == [Token::Name("raw")];
             blocks.push((true, tokens));
             // What is raw is no code, up to its end.
-            if is_raw { &rest[rest.find("endraw").map(|end| rest[..end].rfind("{%"))??..] } else { rest }
+            if is_raw {
+                &rest[rest.find("endraw").map(|end| rest[..end].rfind("{%"))??..]
+            } else {
+                rest
+            }
         } else {
             &code[1..]
         };

@@ -10,31 +10,43 @@
 //!   unless `allow-unverified` is `true`;
 //! - `context`: lines `type name expression` that define what the template may use:
 //!   `key` (an option, `section:option`), `section` (all options of one), `raw` (the rest of the
-//!   line), `json` (the same, as JSON), `jsonkey` (the JSON in an option). `import` needs Python;
-//! - `extensions`: `jinja2.ext.do` and `jinja2.ext.loopcontrols` are always there, others refused;
+//!   line), `json` (the same, as JSON), `jsonkey` (the JSON in an option), `import` (a module of
+//!   Python);
+//! - `extensions`: import paths of extensions of Jinja2; `jinja2.ext.do` and
+//!   `jinja2.ext.loopcontrols` are native as well;
+//! - `import-list`, `import-delimiter`: see [`imports`];
 //! - `once`: a path; if it exists nothing is rendered, and it is created after rendering;
 //! - `update`: `true` renders at every run;
-//! - `encoding`: only `utf-8`; `import-list` needs Python.
+//! - `encoding`: only `utf-8`.
 //!
 //! Undefined names are errors, nothing is escaped, one final newline of the template is dropped.
-//! Not Jinja2 but its native likeness: lists and mappings cannot be changed, `%` does not format.
+//! What is [common](dialect) to Jinja2 and the native engine is rendered natively, everything else
+//! by Jinja2 in the Python host: found by the profile's pins while a Software Release is built, and
+//! among the eggs of the Software Release in an instance. Where there is no Jinja2 (an instance of a
+//! Software Release without the part `slapos-cookbook`), the native engine does what it can.
 
 mod builtins;
 mod context;
 mod convert;
+mod dialect;
+mod imports;
 pub(crate) mod json;
 mod methods;
+mod real;
 mod render;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
-use slapos_sources::{Digest, Fetcher};
+use slapos_sources::Digest;
 
 use crate::common::{self, Literal, source::TextFile};
+use crate::python::{ForPart, Packages, Python};
 use crate::template::{Origin, origin};
+
+use context::Meaning;
+use imports::Imports;
 
 /// Extensions that are built in.
 const EXTENSIONS: [&str; 4] =
@@ -42,12 +54,12 @@ const EXTENSIONS: [&str; 4] =
 
 /// The recipe.
 pub(crate) struct Jinja2 {
-    fetcher: Arc<Fetcher>,
+    python: Python,
 }
 
 impl Jinja2 {
-    pub(crate) fn new(fetcher: Arc<Fetcher>) -> Self {
-        Self { fetcher }
+    pub(crate) fn new(python: Python) -> Self {
+        Self { python }
     }
 
     fn template(&self, init: &mut PartInit<'_>) -> Result<Template, ProfileError> {
@@ -60,7 +72,7 @@ impl Jinja2 {
                 Ok(Template::Inline { option: "inline", text: init.require(option)? })
             }
             Origin::Url(option) => {
-                Ok(Template::File(TextFile::of_part(init, option, &self.fetcher)?))
+                Ok(Template::File(TextFile::of_part(init, option, self.python.fetcher())?))
             }
         }
     }
@@ -78,8 +90,7 @@ impl Recipe for Jinja2 {
     }
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
-        common::refuse_python(init, &["import-list"])?;
-        check_names(init)?;
+        check_encoding(init)?;
         let output = match init.get("output").or(init.get("rendered")).map(str::to_owned) {
             Some(output) => common::path(init, &output),
             None => common::path(init, &init.require("output")?),
@@ -91,25 +102,38 @@ impl Recipe for Jinja2 {
         let template = self.template(init)?;
         let context = context::of_part(init)?;
         // Another part's options may reach the context without being options of this one.
-        let known = Literal::Dict(
-            context.iter().map(|(name, value)| (name.as_str().into(), value.clone())).collect(),
-        );
-        init.add_input("its context", &Digest::sha256_of(known.to_string().as_bytes()).to_string());
-        let fetcher = self.fetcher.clone();
-        let part = init.name().to_owned();
-        Ok(Box::new(Rendered { fetcher, part, template, context, output, mode, once, always }))
+        init.add_input("its context", &digest(&context).to_string());
+        let extensions = init.get("extensions").unwrap_or_default();
+        let extensions = extensions.split_whitespace().map(str::to_owned).collect();
+        Ok(Box::new(Rendered {
+            imports: Imports::of_part(init)?,
+            outside: ForPart::of_part(&self.python, init)?,
+            packages: Packages::of_part(init)?,
+            python: self.python.clone(),
+            part: init.name().to_owned(),
+            template,
+            context,
+            extensions,
+            output,
+            mode,
+            once,
+            always,
+        }))
     }
 }
 
-fn check_names(init: &PartInit<'_>) -> Result<(), ProfileError> {
-    let extensions = init.get("extensions").unwrap_or_default();
-    if let Some(unknown) = extensions.split_whitespace().find(|name| !EXTENSIONS.contains(name)) {
-        let message = format!(
-            "the Jinja2 extension `{unknown}` needs the Python host, which this version does not \
-             have"
-        );
-        return Err(init.error("extensions", &message, None));
-    }
+/// A digest of all that the context means.
+fn digest(context: &IndexMap<String, Meaning>) -> Digest {
+    let text = |meaning: &Meaning| match meaning {
+        Meaning::Value(value) => value.to_string(),
+        Meaning::Module(name) => format!("import {name}"),
+    };
+    let pairs = context.iter().map(|(name, meaning)| (name.as_str().into(), text(meaning)));
+    let pairs = pairs.map(|(name, text)| (name, Literal::Str(text))).collect();
+    Digest::sha256_of(Literal::Dict(pairs).to_string().as_bytes())
+}
+
+fn check_encoding(init: &PartInit<'_>) -> Result<(), ProfileError> {
     match init.get("encoding").map(|name| name.trim().to_ascii_lowercase()).as_deref() {
         None | Some("" | "utf-8" | "utf8" | "ascii") => Ok(()),
         Some(other) => {
@@ -120,10 +144,14 @@ fn check_names(init: &PartInit<'_>) -> Result<(), ProfileError> {
 }
 
 struct Rendered {
-    fetcher: Arc<Fetcher>,
+    python: Python,
+    outside: ForPart,
+    packages: Packages,
     part: String,
     template: Template,
-    context: IndexMap<String, Literal>,
+    context: IndexMap<String, Meaning>,
+    extensions: Vec<String>,
+    imports: Imports,
     output: PathBuf,
     mode: Option<u32>,
     once: Option<PathBuf>,
@@ -136,19 +164,25 @@ impl Rendered {
             Template::Inline { option, text } => {
                 (format!("option `{option}` of [{}]", self.part), text.clone())
             }
-            Template::File(file) => (file.name.clone(), file.read(&self.fetcher, cx)?),
+            Template::File(file) => (file.name.clone(), file.read(self.python.fetcher(), cx)?),
         };
-        render::render(&name, &text, &self.context).map_err(|failure| {
-            // The end of the log is shown with the error.
-            for line in &failure.excerpt {
-                let _ = cx.log(line);
-            }
-            let error = PartError::new(failure.message);
-            match failure.help {
-                Some(help) => error.with_help(help),
-                None => error,
-            }
-        })
+        match self.native_context() {
+            Some(context) if dialect::is_common(&text) => native(&name, &text, &context, cx),
+            context => real::render(self, &name, &text, context, cx),
+        }
+    }
+
+    /// The context, if the native engine can have all of it, and nothing else is asked for.
+    fn native_context(&self) -> Option<IndexMap<String, Literal>> {
+        let known = |name: &String| EXTENSIONS.contains(&name.as_str());
+        if !self.imports.is_empty() || !self.extensions.iter().all(known) {
+            return None;
+        }
+        let value = |(name, meaning): (&String, &Meaning)| match meaning {
+            Meaning::Value(value) => Some((name.clone(), value.clone())),
+            Meaning::Module(_) => None,
+        };
+        self.context.iter().map(value).collect()
     }
 
     fn write(&self, cx: &PartContext<'_>) -> Result<(), PartError> {
@@ -156,6 +190,26 @@ impl Rendered {
         let mode = common::rendered_mode(self.mode, &content);
         common::write_file(&self.output, content.as_bytes(), mode).map(drop)
     }
+}
+
+/// Renders with the native engine.
+fn native(
+    name: &str,
+    text: &str,
+    context: &IndexMap<String, Literal>,
+    cx: &PartContext<'_>,
+) -> Result<String, PartError> {
+    render::render(name, text, context).map_err(|failure| {
+        // The end of the log is shown with the error.
+        for line in &failure.excerpt {
+            let _ = cx.log(line);
+        }
+        let error = PartError::new(failure.message);
+        match failure.help {
+            Some(help) => error.with_help(help),
+            None => error,
+        }
+    })
 }
 
 impl Part for Rendered {

@@ -195,7 +195,24 @@ fn options_that_make_no_sense_are_refused_at_their_line() {
     let yard = Yard::software();
     let file = archive(&yard, SOURCE);
     insta::assert_snapshot!(yard.error(&profile(&file, "path = /x\n")), @"ROOT/build/test.cfg:8: `path` and `url` exclude each other: give one of them");
-    insta::assert_snapshot!(yard.error(&profile(&file, "post-make-hook = /x.py:hook\n")), @"ROOT/build/test.cfg:8: `post-make-hook` needs the Python host, which this version does not have");
+    insta::assert_snapshot!(yard.error(&profile(&file, "post-make-hook = /x.py:hook\n")), @r#"
+    part `answer` failed: file:///x.py could not be fetched
+      file:///x.py: cannot read "/x.py": No such file or directory (os error 2)
+      help: run once with access to the network, or put the file into the download cache as sha256/HEX
+      defined at: ROOT/build/test.cfg:4
+      log: ROOT/build/.slapos/log/answer.log, which ends with:
+        | unpacking
+        | configure
+        | $ ./configure --prefix="ROOT/build/parts/answer"
+        | make
+        | $ make
+        | gcc  -DANSWER=1 -o answer answer.c
+        | make install
+        | $ make  install
+        | mkdir -p ROOT/build/parts/answer/bin
+        | cp answer ROOT/build/parts/answer/bin/answer
+        | post-make-hook
+    "#);
     insta::assert_snapshot!(yard.error(&profile(&file, "location = /opt\n")), @"ROOT/build/test.cfg:8: `location` is decided by the recipe: it is ROOT/build/parts/answer");
     insta::assert_snapshot!(yard.error(&profile(&file, "shared = yes\n")), @"ROOT/build/test.cfg:8: `shared` must be `true` or `false`, not `yes`");
     insta::assert_snapshot!(yard.error(&profile(&file, "pre-build = date +%F\n")), @r#"

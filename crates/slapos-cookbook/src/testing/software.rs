@@ -98,24 +98,40 @@ stop-on-error = true
 }
 
 #[test]
-fn recipes_that_need_python_say_so_and_mistakes_are_guessed() {
+fn recipes_that_nobody_has_are_refused_and_mistakes_are_guessed() {
     let yard = Yard::software();
-    let profile = |recipe: &str| {
-        format!("[buildout]\nparts = p\n[p]\nrecipe = {recipe}\ninit =\n  import os\n")
-    };
-    insta::assert_snapshot!(yard.error(&profile("slapos.recipe.build")), @"ROOT/build/test.cfg:4: part `p` needs the Python host, which this version does not have: its option `init` is Python");
-    insta::assert_snapshot!(yard.error(&profile("some.egg:entry")), @"ROOT/build/test.cfg:4: there is no recipe `some.egg:entry`, which part `p` needs");
-    let Err(BuildError::Profile(error)) = yard.run(&profile("slapos.recipe.cmi")) else {
-        panic!("accepted")
-    };
-    insta::assert_snapshot!(error.help().unwrap(), @"did you mean `slapos.recipe.cmmi`?");
-    let recipes = registry(Ports {
-        fetcher: Arc::new(Fetcher::new(FetcherConfig::new("/nowhere"))),
-        slap: None,
-        python: None,
-    });
-    let names = slapos_engine::Recipes::names(&recipes);
-    assert!(names.contains(&"slapos.recipe.cmmi") && !names.contains(&"slapos.recipe.build"));
+    let profile = |recipe: &str| format!("[buildout]\nparts = p\n[p]\nrecipe = {recipe}\n");
+    let error = yard.run(&profile("some.egg:entry")).unwrap_err();
+    insta::assert_snapshot!(yard.whole(&error), @r"
+    error: there is no recipe `some.egg:entry`, which part `p` needs
+     --> ROOT/build/test.cfg:4:10
+      |
+    4 | recipe = some.egg:entry
+      |          ^^^^^^^^^^^^^^
+      |
+      = note: it is not native, and no distribution of some.egg, asked for by the profile: not asked, because the fetcher is offline
+    ");
+    let error = yard.run(&profile("slapos.recipe.cmi")).unwrap_err();
+    insta::assert_snapshot!(yard.whole(&error), @r"
+    error: there is no recipe `slapos.recipe.cmi`, which part `p` needs
+     --> ROOT/build/test.cfg:4:10
+      |
+    4 | recipe = slapos.recipe.cmi
+      |          ^^^^^^^^^^^^^^^^^
+      |
+      = help: did you mean `slapos.recipe.cmmi`?
+    ");
+    let error = yard.run(&profile("slapos.cookbook:wraper")).unwrap_err();
+    insta::assert_snapshot!(yard.whole(&error), @r"
+    error: there is no recipe `slapos.cookbook:wraper`, which part `p` needs
+     --> ROOT/build/test.cfg:4:10
+      |
+    4 | recipe = slapos.cookbook:wraper
+      |          ^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: it is not native, and no distribution of slapos.cookbook, asked for by the profile: not asked, because the fetcher is offline
+      = help: did you mean `slapos.cookbook:wrapper`?
+    ");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn a_failing_template_names_template_profile_and_line_and_the_old_file_stays() {
       defined at: ROOT/build/test.cfg:8
       log: ROOT/build/.slapos/log/t.log, which ends with:
         | >    1 | {% set l = [] %}{% do l.append(1) %}
-      help: lists and mappings cannot be changed by templates of this version
+      help: Jinja2 itself may do it, but it is not there (no distribution of jinja2, asked for by the profile: not asked, because the fetcher is offline): add the part `slapos-cookbook` to the Software Release, or a `zc.recipe.egg` part with `eggs = jinja2`
     ");
     yard.write("in.jinja", "again");
     yard.run(JINJA).unwrap();
@@ -113,13 +113,21 @@ fn what_needs_python_or_makes_no_sense_is_refused_at_its_line() {
     let yard = Yard::software();
     yard.write("in.jinja", "x");
     let with = |from: &str, to: &str| yard.error(&JINJA.replace(from, to));
-    insta::assert_snapshot!(with("raw path /a b", "import json json"), @"ROOT/build/test.cfg:16: `import json json` imports the Python module `json`, which needs the Python host that this version does not have");
+    insta::assert_snapshot!(with("raw path /a b", "import json json"), @r"
+    part `t` failed: the template needs Jinja2: no distribution of jinja2, asked for by the profile: not asked, because the fetcher is offline
+      defined at: ROOT/build/test.cfg:8
+      help: Jinja2 itself may do it, but it is not there (no distribution of jinja2, asked for by the profile: not asked, because the fetcher is offline): add the part `slapos-cookbook` to the Software Release, or a `zc.recipe.egg` part with `eggs = jinja2`
+    ");
     insta::assert_snapshot!(with("raw path /a b", "kay path s:word"), @"ROOT/build/test.cfg:16: `kay` is no type of a line of `context`");
     insta::assert_snapshot!(with("raw path /a b", "raw len 3"), @"ROOT/build/test.cfg:16: `len` in `context` is the name of a built-in function");
     insta::assert_snapshot!(with("raw path /a b", "raw word 3"), @"ROOT/build/test.cfg:16: `context` defines `word` twice");
     insta::assert_snapshot!(with("key word s:word", "key word s:wort"), @"ROOT/build/test.cfg:14: there is no option `wort` in [s]");
     insta::assert_snapshot!(with("[1, {\"k\": 2}]", "[1,"), @"ROOT/build/test.cfg:18: this is no JSON: EOF while parsing a value at line 1 column 3");
-    insta::assert_snapshot!(with("jinja2.ext.do", "my.ext"), @"ROOT/build/test.cfg:12: the Jinja2 extension `my.ext` needs the Python host, which this version does not have");
+    insta::assert_snapshot!(with("jinja2.ext.do", "my.ext"), @r"
+    part `t` failed: the template needs Jinja2: no distribution of jinja2, asked for by the profile: not asked, because the fetcher is offline
+      defined at: ROOT/build/test.cfg:8
+      help: Jinja2 itself may do it, but it is not there (no distribution of jinja2, asked for by the profile: not asked, because the fetcher is offline): add the part `slapos-cookbook` to the Software Release, or a `zc.recipe.egg` part with `eggs = jinja2`
+    ");
     insta::assert_snapshot!(with("in.jinja\n", "nope.jinja\n"), @"ROOT/build/test.cfg:11: cannot read ROOT/build/nope.jinja: No such file or directory (os error 2)");
     insta::assert_snapshot!(with("url =", "inline = x\nurl ="), @"ROOT/build/test.cfg:12: part `t` has both `url` and `inline`: give one of them");
     insta::assert_snapshot!(with("url =", "mode = 9\nurl ="), @"ROOT/build/test.cfg:11: `mode` must be a file mode in octal digits, not `9`");
@@ -127,4 +135,51 @@ fn what_needs_python_or_makes_no_sense_is_refused_at_its_line() {
     part `t` failed: ROOT/build/in.jinja has the wrong checksum: it is md5:9dd4e461268c8034f5c8564e155c67a6, and md5:00000000000000000000000000000000 is wanted
       defined at: ROOT/build/test.cfg:8
     ");
+}
+
+#[test]
+fn what_only_jinja2_can_do_is_done_by_jinja2() {
+    let mut yard = Yard::software();
+    yard.online = true;
+    yard.write("lib/macros.in", "{% macro twice(x) %}{{ x }}{{ x }}{% endmacro %}");
+    yard.write(
+        "in.jinja",
+        "{% import \"lib/macros.in\" as macros %}{% set l = [] %}{% do l.append('a%s' % typed.n) %}\n\
+         {{ l }} {{ json.dumps({'k': typed}) }} {{ macros.twice('x') }} {{ 1e20 }} {{ set([2, 2]) }}\n",
+    );
+    let profile = "\
+[buildout]
+parts = t
+
+[s]
+typed = !py!{'n': 1}
+
+[t]
+recipe = slapos.recipe.template:jinja2
+output = ${buildout:directory}/out
+url = ${buildout:directory}/in.jinja
+extensions = jinja2.ext.do
+import-list = rawfolder lib ${buildout:directory}/lib
+context =
+  key typed s:typed
+  import json json
+";
+    match yard.run(profile) {
+        Err(error) if yard.whole(&error).contains("needs Jinja2") => {
+            slapos_testkit::skipped(
+                "what_only_jinja2_can_do_is_done_by_jinja2",
+                "PyPI is unreachable",
+            );
+            return;
+        }
+        result => drop(result.unwrap()),
+    }
+    assert_eq!(yard.read("out"), "\n['a1'] {\"k\": {\"n\": 1}} xx 1e+20 {2}");
+    yard.write("in.jinja", "a\n{{ typed.missing }}\n{% do [].append(1) %}");
+    insta::assert_snapshot!(yard.error(profile), @r#"
+    part `t` failed: jinja2.exceptions.UndefinedError: 'dict object' has no attribute 'missing'
+      defined at: ROOT/build/test.cfg:7
+          File "ROOT/build/in.jinja", line 2, in top-level template code
+            {{ typed.missing }}
+    "#);
 }
