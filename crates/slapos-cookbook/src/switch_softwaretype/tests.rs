@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use indexmap::IndexMap;
 use slapos_engine::{BuildError, Buildout, Event, Settings};
 use slapos_profile::{Location, Profile};
-use slapos_slap::{ComputerPartition, PartitionPort, PortError};
+use slapos_slap::{
+    ComputerPartition, InstanceAnswer, InstanceRequest, PartitionPort, PortError, RequestError,
+};
 use slapos_sources::{Fetcher, FetcherConfig};
 
 use super::ProfileFiles;
@@ -72,6 +74,10 @@ impl PartitionPort for Master {
 
     fn publish(&self, _connection: &IndexMap<String, String>) -> Result<(), PortError> {
         Err(PortError("nothing is published here".to_owned()))
+    }
+
+    fn request(&self, _: &InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {
+        Err(RequestError::Refused("nothing is asked for here".to_owned()))
     }
 }
 
