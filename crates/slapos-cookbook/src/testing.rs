@@ -6,6 +6,7 @@ mod compile;
 mod git;
 mod instance;
 mod instance_files;
+mod request;
 mod software;
 mod sources;
 mod templates;
