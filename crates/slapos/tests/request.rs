@@ -149,6 +149,15 @@ fn an_instance_gets_another_and_publishes_what_that_one_publishes() {
 }
 
 #[test]
+fn up_brings_the_whole_tree_up() {
+    let pair = Pair::new("request", "3");
+    pair.node.ok(&["up", &pair.front, "--parameters", "word=ciao"]);
+    assert_eq!(pair.published("front")["echoed"], "ciao, front");
+    let due = pair.node.ok(&["node", "instance", "--dry-run"]).told();
+    assert!(!due.contains("process:"), "{due}");
+}
+
+#[test]
 fn an_optional_instance_that_never_comes_keeps_nobody_waiting() {
     let pair = Pair::new("requestoptional", "1");
     let node = &pair.node;
