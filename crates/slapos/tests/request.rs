@@ -138,13 +138,11 @@ fn an_instance_gets_another_and_publishes_what_that_one_publishes() {
     pair.settle();
     assert_eq!(pair.published("front")["echoed"], "salve, front");
 
-    // The other one is stopped with the tree, and goes with it.
+    // The other one is stopped with the tree, and goes with it, at once.
     node.ok(&["request", "front", &pair.front, "--state", "stopped"]);
     node.ok(&["node", "instance"]);
     assert_eq!(node.json(&["proxy", "show"])["instances"][1]["requested_state"], "stopped");
     node.ok(&["destroy", "front"]);
-    node.ok(&["node", "report"]);
-    node.ok(&["node", "report"]);
     assert_eq!(node.json(&["proxy", "show"])["instances"].as_array().unwrap().len(), 0);
 }
 
