@@ -28,22 +28,22 @@
 //!
 //! **When the Master is asked.** Each time a plan is made, because other sections need the options
 //! then, and so once or twice a run. A request that is repeated changes nothing. `node instance
-//! --dry-run` makes no plan of parts, so it asks for nothing. An instance that is not asked for any
-//! more stays until `state = destroyed` is asked for, or the root of the tree goes.
+//! --dry-run` makes no plan of parts, so it asks for nothing. An instance that is not asked for
+//! any more stays until `state = destroyed` is asked for, or the root of the tree goes.
 //!
-//! **What fails.** A Master that cannot be asked fails the plan, so that nothing is made from values
-//! that are missing only because of that. A Master that says no (no free partition, say), or an
-//! instance that does not publish all of `return` yet, fails the part (`request`) or is a warning
-//! at each run (`requestoptional`). An instance that is only not allocated yet is neither, unless it
-//! is to `return` something. Nothing is awaited from an instance that is to be destroyed.
+//! **What fails.** A Master that cannot be asked fails the plan, so that nothing is made from
+//! values that are missing only because of that. A Master that says no (no free partition, say),
+//! or an instance that does not publish all of `return` yet, fails the part (`request`) or is a
+//! warning at each run (`requestoptional`). An instance that is only not allocated yet is neither,
+//! unless it is to `return` something. Nothing is awaited from an instance that is to be destroyed.
 //!
 //! **Changes.** What was published is part of what the section is, so that parts that refer to it
 //! are made again when it changes.
 //!
-//! **Secrets.** A value is treated as a secret (not recorded, shown as `***`) if its name, or a name
-//! inside it, says so (`password`, `secret`, `token`, ...), or if it is a URL with a password in it.
-//! Not all values are: URLs and ports would be blotted out of logs that people read. Its digest is
-//! recorded, so that a change of it is noticed.
+//! **Secrets.** A value is treated as a secret (not recorded, shown as `***`) if its name, or a
+//! name inside it, says so (`password`, `secret`, `token`, ...), or if it is a URL with a password
+//! in it. Not all values are: URLs and ports would be blotted out of logs that people read. Its
+//! digest is recorded, so that a change of it is noticed.
 
 mod returned;
 mod wish;

@@ -1,9 +1,9 @@
 //! What a node and its worker say to each other: one JSON object per line.
 //!
 //! The node writes a [`Job`] to the worker's standard input; the worker answers with any number of
-//! [`Message::Event`], [`Message::Publish`] and [`Message::Request`] (each of the latter two waits for
-//! its [`Reply`]) and ends the job with [`Message::Done`] or [`Message::Failed`]. Then the next job
-//! may come. End of input ends the worker.
+//! [`Message::Event`], [`Message::Publish`] and [`Message::Request`] (each of the latter two waits
+//! for its [`Reply`]) and ends the job with [`Message::Done`] or [`Message::Failed`]. Then the next
+//! job may come. End of input ends the worker.
 
 use std::path::PathBuf;
 
