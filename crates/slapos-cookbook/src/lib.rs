@@ -2,8 +2,9 @@
 //!
 //! Invariants: a recipe knows neither the node nor the Master's address, only what [`Ports`] gives
 //! it; it decides from its options and from the contents it declared; while it is initialised it
-//! changes nothing; it writes below paths that the engine recorded before. Each file says in its
-//! first comment what every option of its recipe means.
+//! changes nothing on this machine (`request` asks the Master then); it writes below paths that the
+//! engine recorded before. Each file says in its first comment what every option of its recipe
+//! means.
 
 mod check_parameter;
 mod check_port_listening;
@@ -35,6 +36,7 @@ mod python_only;
 mod random;
 mod readline;
 mod registry;
+mod request;
 mod script;
 mod shell;
 mod simplelogger;

@@ -13,7 +13,7 @@ use crate::{
     check_parameter, check_port_listening, check_url_available, cmmi, collective_template, command,
     copyfilelist, cron, download, download_unpacked, free_port, generate_mac, generate_password,
     gitclone, jinja, jsondump, logrotate, mkdirectory, promise, publish, publish_early,
-    python_only, random, readline, script, shell, simplelogger, slapconfiguration,
+    python_only, random, readline, request, script, shell, simplelogger, slapconfiguration,
     switch_softwaretype, symbolic_link, template, urlparse, userinfo, wrapper,
 };
 
@@ -125,6 +125,15 @@ fn add_slap_recipes(
         [("slapos.cookbook:publish", false), ("slapos.cookbook:publish.serialised", true)]
     {
         recipes.insert(name, Arc::new(publish::Publish::new(slap.cloned(), serialised)));
+    }
+    for (name, serialised, optional) in [
+        ("slapos.cookbook:request", false, false),
+        ("slapos.cookbook:request.serialised", true, false),
+        ("slapos.cookbook:requestoptional", false, true),
+        ("slapos.cookbook:requestoptional.serialised", true, true),
+    ] {
+        let recipe = request::Request::new(slap.cloned(), serialised, optional);
+        recipes.insert(name, Arc::new(recipe));
     }
     let early = publish_early::PublishEarly::new(slap.cloned());
     recipes.insert("slapos.cookbook:publish-early", Arc::new(early));

@@ -4,7 +4,12 @@
 //! Options: one per software type, named after it. Its value says where the profile of that type
 //! is: `section:option` of this profile (that section is then made before), an absolute path, a
 //! path below the buildout directory, or a URL. `default` and `RootSoftwareInstance` stand for
-//! each other where only one is given. `override` of the original is refused.
+//! each other where only one is given.
+//! - `override`: a typed mapping of software types to other profiles. The profile of such a type is
+//!   then the other one, and the one that the option names is what a command line would give as
+//!   `buildout:extends=`: it is read after the other, unless that one extends it itself, so where
+//!   both say something, the option's profile wins. Nothing, and types that are not in the mapping,
+//!   change nothing.
 //!
 //! The section `[slap-configuration]` (a `slapos.cookbook:slapconfiguration` part) is needed. Its
 //! options, and those of `[slap-connection]` if there is one, are in the inner profile exactly as
@@ -48,6 +53,8 @@ const ROOT_SOFTWARE_TYPE: &str = "RootSoftwareInstance";
 const CONFIGURATION: &str = "slap-configuration";
 /// The section that says how the Master is reached.
 const CONNECTION: &str = "slap-connection";
+/// The option that has other profiles for software types.
+const OVERRIDE: &str = "override";
 /// Options of `[buildout]` that are the same inside.
 const BUILDOUT_OPTIONS: [&str; 5] =
     ["directory", "offline", "eggs-directory", "develop-eggs-directory", "bin-directory"];
@@ -88,14 +95,10 @@ impl Recipe for SwitchSoftwareType {
     }
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
-        if init.get("override").is_some() {
-            let help = "name the overriding profile as that of the type";
-            let message = "`override` is not possible in this version";
-            return Err(init.error("override", message, Some(help)));
-        }
         let configuration = plain_options(configuration(init)?);
         let option = chosen_option(init, &configuration)?;
-        let profile = location(init, &option)?;
+        let named = location(init, &option)?;
+        let overriding = overriding(init, &option)?;
         let mut settings = init.nested_settings()?;
         let origin = format!("<part {}>", init.name());
         let mut assignments = Vec::new();
@@ -103,6 +106,14 @@ impl Recipe for SwitchSoftwareType {
             let value = escape(&init.option("buildout", name)?);
             assignments.push(Assignment::new("buildout", name, value, &origin));
         }
+        let profile = match overriding {
+            None => named,
+            Some(other) => {
+                let place = one_word(init, &option, &named)?;
+                assignments.push(Assignment::new("buildout", "extends", place, &origin));
+                other
+            }
+        };
         let mut frozen = IndexMap::from([(CONFIGURATION.to_owned(), configuration)]);
         if init.has_section(CONNECTION) {
             let connection = plain_options(init.section(CONNECTION)?);
@@ -177,7 +188,9 @@ fn chosen_option(
 /// A type is named by whoever requests the instance: other options must not be taken for one.
 fn software_types(init: &PartInit<'_>) -> Vec<String> {
     let options = init.options();
-    let is_type = |name: &String| name != "recipe" && !name.starts_with(['_', '<', '-']);
+    let is_type = |name: &String| {
+        !["recipe", OVERRIDE].contains(&name.as_str()) && !name.starts_with(['_', '<', '-'])
+    };
     options.into_keys().filter(is_type).collect()
 }
 
@@ -202,6 +215,46 @@ fn location(init: &mut PartInit<'_>, option: &str) -> Result<Location, ProfileEr
         let message = format!("`{option}` names no profile");
         return Err(init.error(option, &message, None));
     }
+    in_directory(init, option, &place)
+}
+
+/// The profile that `override` has for a software type.
+fn overriding(init: &PartInit<'_>, software_type: &str) -> Result<Option<Location>, ProfileError> {
+    let value = init.get(OVERRIDE).map_or(Literal::None, Literal::of_option);
+    let profiles = match value {
+        Literal::None => return Ok(None),
+        Literal::Str(text) if text.trim().is_empty() => return Ok(None),
+        Literal::Dict(profiles) => profiles,
+        other => {
+            let message = format!("`{OVERRIDE}` must be a typed mapping, not `{other}`");
+            let help = "write `!py!{'type': 'profile'}`, as `dumps` in a template does";
+            return Err(init.error(OVERRIDE, &message, Some(help)));
+        }
+    };
+    match profiles.into_iter().find(|(name, _)| name.to_text() == software_type) {
+        None => Ok(None),
+        Some((_, Literal::Str(place))) if !place.trim().is_empty() => {
+            in_directory(init, OVERRIDE, &place).map(Some)
+        }
+        Some((_, other)) => {
+            let message = format!("`{OVERRIDE}` gives `{software_type}` no profile, but `{other}`");
+            Err(init.error(OVERRIDE, &message, None))
+        }
+    }
+}
+
+/// The text of a place that is to stand in `extends`.
+fn one_word(init: &PartInit<'_>, option: &str, place: &Location) -> Result<String, ProfileError> {
+    let text = place.to_string();
+    if text.contains(char::is_whitespace) {
+        let message = format!("{place} cannot be extended, because of the white space in it");
+        return Err(init.error(option, &message, None));
+    }
+    Ok(text)
+}
+
+/// A place that is absolute, or relative to the buildout directory.
+fn in_directory(init: &PartInit<'_>, option: &str, place: &str) -> Result<Location, ProfileError> {
     let directory = Location::from_path(init.buildout_directory());
     directory
         .and_then(|directory| directory.join(place.trim()))

@@ -6,6 +6,7 @@ mod compile;
 mod git;
 mod instance;
 mod instance_files;
+mod request;
 mod script;
 mod software;
 mod sources;
@@ -19,7 +20,9 @@ use std::sync::{Arc, Mutex};
 use indexmap::IndexMap;
 use slapos_engine::{BuildError, Buildout, Event, Outcome, Plan, Profile, Settings};
 use slapos_profile::{Files, Location, ReadError};
-use slapos_slap::{ComputerPartition, PartitionPort, PortError};
+use slapos_slap::{
+    ComputerPartition, InstanceAnswer, InstanceRequest, PartitionPort, PortError, RequestError,
+};
 use slapos_sources::{Fetcher, FetcherConfig};
 
 use crate::{Ports, registry};
@@ -33,10 +36,15 @@ impl Files for Disk {
     }
 }
 
-/// A Master that remembers what was published.
+/// What a Master says to a request.
+type Answer = Result<Option<InstanceAnswer>, RequestError>;
+
+/// A Master that remembers what was published and asked for.
 struct Master {
     partition: ComputerPartition,
     published: Mutex<Vec<IndexMap<String, String>>>,
+    requested: Mutex<Vec<InstanceRequest>>,
+    answer: Answer,
 }
 
 impl PartitionPort for Master {
@@ -48,12 +56,19 @@ impl PartitionPort for Master {
         self.published.lock().unwrap().push(connection.clone());
         Ok(())
     }
+
+    fn request(&self, request: &InstanceRequest) -> Answer {
+        self.requested.lock().unwrap().push(request.clone());
+        self.answer.clone()
+    }
 }
 
 /// A buildout directory with a cache of downloads and, for instances, a partition.
 struct Yard {
     root: tempfile::TempDir,
     partition: Option<ComputerPartition>,
+    /// What the Master says to every request.
+    answer: Answer,
     jobs: usize,
     /// The fetcher may ask others, as far as it is concerned.
     online: bool,
@@ -61,7 +76,8 @@ struct Yard {
 
 impl Yard {
     fn software() -> Self {
-        Self { root: tempfile::tempdir().unwrap(), partition: None, jobs: 2, online: false }
+        let root = tempfile::tempdir().unwrap();
+        Self { root, partition: None, answer: Ok(None), jobs: 2, online: false }
     }
 
     fn instance() -> Self {
@@ -95,7 +111,12 @@ impl Yard {
 
     fn master(&self) -> Option<Arc<Master>> {
         let partition = self.partition.clone()?;
-        Some(Arc::new(Master { partition, published: Mutex::default() }))
+        Some(Arc::new(Master {
+            partition,
+            published: Mutex::default(),
+            requested: Mutex::default(),
+            answer: self.answer.clone(),
+        }))
     }
 
     fn buildout(&self, profile: &str, master: Option<&Arc<Master>>) -> Buildout {

@@ -10,6 +10,9 @@
     reason = "tests arrange files and run programs directly, and fail by panicking"
 )]
 
+#[path = "peer/request.rs"]
+mod request;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

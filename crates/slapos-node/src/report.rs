@@ -1,5 +1,7 @@
 //! `node report`: removes the instances that are to be destroyed.
 
+use std::collections::BTreeSet;
+
 use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
 use slapos_sys::user;
 
@@ -9,7 +11,12 @@ use crate::node::Node;
 use crate::services;
 use crate::worker::{Job, Purpose, RemoveJob, Worker};
 
-/// Destroys what the Master wants destroyed and frees its partitions.
+/// Rounds in which children go before their roots: one makes the Master want the children
+/// destroyed, one removes them, one the root.
+const MOST_ROUNDS: usize = 10;
+
+/// Destroys what the Master wants destroyed and frees its partitions, as far as that goes: a root
+/// whose children live on other computers stays until these have removed them.
 ///
 /// # Errors
 /// When the Master does not answer, another run is under way, or a partition failed (the others
@@ -22,10 +29,28 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     // An instance must not be processed while it is taken away.
     let _instances = node.lock("slapos node instance", &node.config.pidfile_instance)?;
     let master = node.master()?;
-    let computer = node.computer(&master)?;
+    let mut before = BTreeSet::new();
+    for _ in 0..MOST_ROUNDS {
+        let mut partitions = node.computer(&master)?.partitions;
+        partitions.retain(is_to_go);
+        let going: BTreeSet<_> = partitions.iter().map(|partition| partition.id.clone()).collect();
+        if going == before {
+            break;
+        }
+        destroy_all(node, &master, &partitions)?;
+        before = going;
+    }
+    Ok(())
+}
+
+fn destroy_all(
+    node: &Node<'_>,
+    master: &SlapClient,
+    partitions: &[ComputerPartition],
+) -> Result<(), NodeError> {
     let mut failed = Vec::new();
-    for partition in computer.partitions.iter().filter(|partition| is_to_go(partition)) {
-        if let Err(error) = destroy(node, &master, partition) {
+    for partition in partitions {
+        if let Err(error) = destroy(node, master, partition) {
             node.reporter.failed(partition.id.as_str(), &error);
             failed.push(partition.id.to_string());
         }

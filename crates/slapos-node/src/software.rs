@@ -4,7 +4,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use slapos_slap::{SlapClient, SoftwareRelease, SoftwareState, SoftwareUrl};
+use slapos_slap::{
+    InstanceAnswer, InstanceRequest, RequestError, SlapClient, SoftwareRelease, SoftwareState,
+    SoftwareUrl,
+};
 use slapos_sys::{fs, user};
 
 use crate::error::{IoContext, NodeError};
@@ -263,6 +266,10 @@ impl Listener for Watcher<'_, '_> {
 
     fn publish(&mut self, _: indexmap::IndexMap<String, String>) -> Result<(), String> {
         Err("a Software Release has nothing to publish".to_owned())
+    }
+
+    fn request(&mut self, _: InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {
+        Err(RequestError::Refused("a Software Release asks for no instance".to_owned()))
     }
 }
 

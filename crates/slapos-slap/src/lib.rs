@@ -26,7 +26,7 @@ pub use overview::{
     Overview, OverviewComputer, OverviewInstance, OverviewPartition, OverviewShared,
     OverviewSoftware, Report,
 };
-pub use port::{PartitionPort, PortError};
+pub use port::{PartitionPort, PortError, RequestError};
 pub use types::{
     Address, Computer, ComputerDescription, ComputerPartition, InstanceAnswer, InstanceInfo,
     InstanceRequest, InstanceSummary, PartitionDescription, SoftwareRelease,

@@ -194,6 +194,8 @@ pub struct InstanceAnswer {
     pub software_url: SoftwareUrl,
     /// See [`ComputerPartition::timestamp`].
     pub timestamp: Option<String>,
+    /// See [`ComputerPartition::access_status`]; `None` for a shared instance.
+    pub access_status: Option<String>,
 }
 
 /// One line of `slapos service list`.

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use indexmap::IndexMap;
 use slapos_engine::{BuildError, Buildout, Event, Settings};
 use slapos_profile::{Location, Profile};
-use slapos_slap::{ComputerPartition, PartitionPort, PortError};
+use slapos_slap::{
+    ComputerPartition, InstanceAnswer, InstanceRequest, PartitionPort, PortError, RequestError,
+};
 use slapos_sources::{Fetcher, FetcherConfig};
 
 use super::ProfileFiles;
@@ -72,6 +74,10 @@ impl PartitionPort for Master {
 
     fn publish(&self, _connection: &IndexMap<String, String>) -> Result<(), PortError> {
         Err(PortError("nothing is published here".to_owned()))
+    }
+
+    fn request(&self, _: &InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {
+        Err(RequestError::Refused("nothing is asked for here".to_owned()))
     }
 }
 
@@ -198,6 +204,43 @@ fn the_two_names_of_the_default_type_stand_for_each_other() {
     instance.write("instance.cfg", &OUTER.replace("default = ", "RootSoftwareInstance = "));
     instance.deploy().unwrap();
     assert!(instance.exists("page"));
+}
+
+#[test]
+fn a_type_may_have_another_profile_around_its_own() {
+    let overridden = |mapping: &str| {
+        let instance = Instance::new("other");
+        let line = format!("override = {mapping}\nother = ");
+        instance.write("instance.cfg", &OUTER.replace("other = ", &line));
+        instance
+    };
+    // The option's own profile has the last word about `parts` and `note`.
+    let around = "[buildout]\nparts = more\n\n[more]\nrecipe = slapos.recipe.template\n\
+                  output = ${buildout:directory}/more\ninline = more\n\n[note]\ninline = lost\n";
+    let instance = overridden("!py!{'default': 'nowhere.cfg', 'other': 'around.cfg'}");
+    instance.write("around.cfg", around);
+    instance.write("other.cfg", &OTHER.replace("parts = note", "parts += note"));
+    instance.deploy().unwrap();
+    assert_eq!(instance.read("note"), "eggs in /opt/eggs");
+    assert_eq!(instance.read("more"), "more");
+    assert_eq!(instance.plan(), "nothing to do\n");
+
+    // One that extends it itself has it.
+    let extending = around.replace("parts = more", "extends = other.cfg\nparts = more note");
+    instance.write("around.cfg", &extending);
+    instance.deploy().unwrap();
+    assert_eq!(instance.read("note"), "lost");
+
+    for nothing in ["!py!None", "", "!py!{'default': 'nowhere.cfg'}"] {
+        let instance = overridden(nothing);
+        instance.deploy().unwrap();
+        assert!(instance.exists("note"), "{nothing}");
+    }
+    let instance = overridden("!py!{'other': 'nowhere.cfg'}");
+    assert!(instance.error().contains("nowhere.cfg"), "{}", instance.error());
+    let mut instance = overridden("!py!{'override': 'around.cfg'}");
+    instance.partition.software_type = "override".to_owned();
+    assert!(instance.error().contains("there is no software type `override`"));
 }
 
 #[test]
@@ -450,6 +493,7 @@ fn what_is_missing_is_named() {
         refused("other.cfg", "made:outptu"),
         refused("other.cfg", ""),
         refused("other = ", "override = x\nother = "),
+        refused("other = ", "override = !py!{'other': None}\nother = "),
     ];
     insta::assert_snapshot!(lines.join("\n"), @r#"
     error: part `switch` needs a section [slap-configuration]
@@ -457,6 +501,7 @@ fn what_is_missing_is_named() {
     error: there is no section [mad]
     error: section [made] has no option `outptu`
     error: `other` names no profile
-    error: `override` is not possible in this version
+    error: `override` must be a typed mapping, not `'x'`
+    error: `override` gives `other` no profile, but `None`
     "#);
 }

@@ -175,7 +175,7 @@ fn fill(partition: &mut ComputerPartition, instance: InstanceRow) {
 }
 
 /// The last report in the words that nodes and users look for.
-fn access_status(report: &Report) -> String {
+pub(super) fn access_status(report: &Report) -> String {
     match report.state.as_str() {
         "error" => format!("#error {}", report.message),
         "started" => "#access Instance correctly started".to_owned(),

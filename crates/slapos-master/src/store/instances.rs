@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use slapos_slap::{ComputerId, InstanceState, PartitionId};
 
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
-use super::{Store, Tx, require_partition};
+use super::{Store, Tx, require_partition, shared};
 use crate::error::StoreError;
 
 /// What became of a partition whose instance is reported as removed.
@@ -20,7 +20,8 @@ pub enum Freed {
 }
 
 impl Store {
-    /// Replaces what the instance in a partition publishes.
+    /// Replaces what the instance in a partition publishes. If that changes anything, the root of
+    /// its tree, which asked for it, is processed again.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when no instance is there.
@@ -30,9 +31,13 @@ impl Store {
         partition: &PartitionId,
         connection: &IndexMap<String, String>,
     ) -> Result<(), StoreError> {
+        let now = self.now();
         let mut tx = self.write().await?;
         require_partition(&mut tx, computer, partition).await?;
-        require_instance(&mut tx, computer, partition).await?;
+        let instance = require_instance(&mut tx, computer, partition).await?;
+        if instance.connection != *connection {
+            touch_root(&mut tx, &instance.root, now).await?;
+        }
         sqlx::query(
             "UPDATE instance SET connection = $3 WHERE computer = $1 AND partition_reference = $2",
         )
@@ -114,7 +119,8 @@ impl Store {
     }
 
     /// Takes note that the instance in a partition is removed from its computer. The partition
-    /// becomes free, except that the children of a root must go first.
+    /// becomes free, except that the children of a root must go first. The shared instances that a
+    /// tree asked for go with its root.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the instance is wanted (again): it is kept.
@@ -154,6 +160,9 @@ impl Store {
             }
         }
         if children.is_empty() {
+            if instance.root.is_empty() {
+                shared::remove_of_root(&mut tx, &instance.title, now).await?;
+            }
             delete(&mut tx, computer, partition).await?;
         }
         tx.commit().await?;
@@ -201,6 +210,18 @@ async fn tree(tx: &mut Tx, title: &str) -> Result<Vec<InstanceRow>, StoreError> 
     ));
     let rows = sqlx::query(sql).bind(title).fetch_all(&mut **tx).await?;
     rows.iter().map(InstanceRow::read).collect()
+}
+
+/// Wants the root of that title to be looked at again, because what its tree publishes to it
+/// changed; nothing for the empty title, by which roots name their root.
+pub(super) async fn touch_root(tx: &mut Tx, root: &str, now: i64) -> Result<(), StoreError> {
+    if root.is_empty() {
+        return Ok(());
+    }
+    match instance_of(tx, "", root).await? {
+        Some(root) => touch(tx, &root, root.requested_state, now).await,
+        None => Ok(()),
+    }
 }
 
 /// Wants that state of an instance, and its node to look at it again.

@@ -11,7 +11,7 @@ use slapos_slap::{
     ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest, InstanceState, PartitionId,
 };
 
-use super::information::addresses;
+use super::information::{access_status, addresses};
 use super::instances::{instance_at, instance_of};
 use super::rows::{InstanceRow, later_than, text, to_column, wire_timestamp};
 use super::{Store, Tx, require_computer};
@@ -225,5 +225,6 @@ async fn answer(tx: &mut Tx, row: InstanceRow) -> Result<InstanceAnswer, StoreEr
         software_type: row.software_type,
         software_url: row.software,
         timestamp: Some(wire_timestamp(row.changed_at)),
+        access_status: row.reported.as_ref().map(access_status),
     })
 }

@@ -13,7 +13,7 @@ use slapos_slap::{
 use sqlx::any::AnyRow;
 
 use super::information::addresses;
-use super::instances::{instance_at, touch};
+use super::instances::{instance_at, touch, touch_root};
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, text, texts, to_column};
 use super::{Store, Tx, require_computer};
 use crate::error::StoreError;
@@ -53,7 +53,8 @@ impl SharedRow {
 }
 
 impl Store {
-    /// Replaces what a host publishes for a shared instance.
+    /// Replaces what a host publishes for a shared instance. If that changes anything, the root of
+    /// the tree that asked for it is processed again.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the partition hosts none of that reference.
@@ -64,22 +65,24 @@ impl Store {
         reference: &str,
         connection: &IndexMap<String, String>,
     ) -> Result<(), StoreError> {
+        let now = self.now();
         let mut tx = self.write().await?;
-        let done = sqlx::query(
-            "UPDATE shared_instance SET connection = $4 \
-             WHERE computer = $1 AND partition_reference = $2 AND reference = $3",
-        )
-        .bind(computer.as_str())
-        .bind(partition.as_str())
-        .bind(reference)
-        .bind(to_column(connection))
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
+        let hosted = find(&mut tx, reference)
+            .await?
+            .filter(|row| row.computer == *computer && row.partition == *partition);
+        let Some(row) = hosted else {
             return Err(StoreError::NotFound(format!(
                 "partition {partition} of {computer} hosts no shared instance {reference}"
             )));
+        };
+        if row.connection != *connection {
+            touch_root(&mut tx, &row.root, now).await?;
         }
+        sqlx::query("UPDATE shared_instance SET connection = $2 WHERE reference = $1")
+            .bind(reference)
+            .bind(to_column(connection))
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -188,6 +191,15 @@ pub(super) async fn hosted_on(
     Ok(hosted)
 }
 
+/// Removes the shared instances that the tree of that root asked for; their hosts are told.
+pub(super) async fn remove_of_root(tx: &mut Tx, root: &str, now: i64) -> Result<(), StoreError> {
+    for row in all(tx).await?.iter().filter(|row| row.root == root) {
+        remove(tx, row).await?;
+        touch_host(tx, row, now).await?;
+    }
+    Ok(())
+}
+
 async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM shared_instance WHERE reference = $1");
     let row =
@@ -265,5 +277,6 @@ async fn answer(
         software_type: row.software_type,
         software_url: row.software,
         timestamp: None,
+        access_status: None,
     })
 }

@@ -2,6 +2,7 @@
 
 mod plan;
 mod process;
+mod settle;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -16,6 +17,7 @@ use crate::{services, software};
 
 pub use plan::{Action, Observed, Reason, decide};
 pub(crate) use process::{Quiet, ask_promises, partition_owner};
+pub use settle::settle;
 
 /// Which partitions to look at, and how.
 #[derive(Clone, Debug, Default)]

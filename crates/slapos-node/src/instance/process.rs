@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use slapos_slap::{ComputerPartition, InstanceState, SlapClient, SoftwareUrl};
+use slapos_slap::{
+    ComputerPartition, InstanceAnswer, InstanceRequest, InstanceState, RequestError, SlapClient,
+    SoftwareUrl,
+};
 use slapos_sys::user::{self, Identity};
 
 use super::plan::Action;
@@ -320,6 +323,22 @@ impl Listener for Watcher<'_, '_, '_> {
         let published = self.session.master.set_connection(computer, id, &connection);
         published.map_err(|error| error.to_string())
     }
+
+    fn request(
+        &mut self,
+        request: InstanceRequest,
+    ) -> Result<Option<InstanceAnswer>, RequestError> {
+        Ok(self.session.master.request(&in_name_of(self.partition, request))?)
+    }
+}
+
+/// The request as the instance in `partition` makes it. What a worker writes must never be able to
+/// speak for another partition, nor for a user, whose instances belong to no tree.
+fn in_name_of(partition: &ComputerPartition, request: InstanceRequest) -> InstanceRequest {
+    InstanceRequest {
+        requester: Some((partition.computer.clone(), partition.id.clone())),
+        ..request
+    }
 }
 
 /// For jobs that have nothing to say.
@@ -330,5 +349,24 @@ impl Listener for Quiet {
 
     fn publish(&mut self, _: IndexMap<String, String>) -> Result<(), String> {
         Err("only the processing of an instance publishes".to_owned())
+    }
+
+    fn request(&mut self, _: InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {
+        Err(RequestError::Refused("only the processing of an instance asks for others".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_asks_for_its_own_partition_only() {
+        let partition = ComputerPartition::free("COMP-1".into(), "slappart1".into());
+        let mut request = InstanceRequest::new("db", "/s.cfg");
+        let own = Some(("COMP-1".into(), "slappart1".into()));
+        assert_eq!(in_name_of(&partition, request.clone()).requester, own);
+        request.requester = Some(("COMP-1".into(), "slappart0".into()));
+        assert_eq!(in_name_of(&partition, request).requester, own);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use slapos_engine::{Cancellation, Event, Observer};
+use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sys::{fs, process};
 
 use super::protocol::{Done, Failure, Job, Message, PromiseJob, RemoveJob, Reply};
@@ -15,6 +16,8 @@ use crate::promise::{Limits, check_all};
 
 /// How long the ending of what runs may take.
 const LAST_DEEDS: Duration = Duration::from_secs(8);
+/// What cannot be while both ends are the same program.
+const MISPLACED: &str = "the node answered another question than was asked";
 
 /// The pipes to the node. One lock for both, held from a question to its answer.
 pub(super) struct Channel(Mutex<(Stdin, Stdout)>);
@@ -28,13 +31,30 @@ impl Channel {
 
     /// Asks the node to publish connection parameters.
     pub(super) fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), String> {
+        match self.ask(&Message::Publish { connection: connection.clone() })? {
+            Reply::Publish { refused } => refused.map_or(Ok(()), Err),
+            Reply::Request { .. } => Err(MISPLACED.to_owned()),
+        }
+    }
+
+    /// Asks the node to ask the Master for an instance.
+    pub(super) fn request(
+        &self,
+        request: &InstanceRequest,
+    ) -> Result<Option<InstanceAnswer>, RequestError> {
+        let question = Message::Request { request: Box::new(request.clone()) };
+        match self.ask(&question).map_err(RequestError::Unanswered)? {
+            Reply::Request { outcome } => Ok(outcome?.map(|answer| *answer)),
+            Reply::Publish { .. } => Err(RequestError::Unanswered(MISPLACED.to_owned())),
+        }
+    }
+
+    fn ask(&self, question: &Message) -> Result<Reply, String> {
         let mut pipes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let message = Message::Publish { connection: connection.clone() };
-        write_line(&mut pipes.1, &message).map_err(|error| error.to_string())?;
+        write_line(&mut pipes.1, question).map_err(|error| error.to_string())?;
         let mut line = String::new();
         pipes.0.read_line(&mut line).map_err(|error| error.to_string())?;
-        let reply: Reply = serde_json::from_str(&line).map_err(|error| error.to_string())?;
-        reply.refused.map_or(Ok(()), Err)
+        serde_json::from_str(&line).map_err(|error| error.to_string())
     }
 }
 

@@ -10,7 +10,9 @@ use indexmap::IndexMap;
 use slapos_cookbook::{Ports, ProfileFiles, load_profile, registry};
 use slapos_engine::{Buildout, Cancellation, Settings};
 use slapos_profile::Location;
-use slapos_slap::{ComputerPartition, PartitionPort, PortError};
+use slapos_slap::{
+    ComputerPartition, InstanceAnswer, InstanceRequest, PartitionPort, PortError, RequestError,
+};
 use slapos_sources::LocalFiles;
 use slapos_sys::fs;
 
@@ -70,6 +72,10 @@ impl PartitionPort for Port {
 
     fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), PortError> {
         self.channel.publish(connection).map_err(PortError)
+    }
+
+    fn request(&self, request: &InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {
+        self.channel.request(request)
     }
 }
 

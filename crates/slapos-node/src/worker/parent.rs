@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sys::process::{Command, Signal, kill, kill_group, wait_within};
 use slapos_sys::user::Identity;
 
@@ -73,6 +74,9 @@ pub trait Listener {
     fn event(&mut self, event: slapos_engine::Event);
     /// The instance wants its connection parameters published; `Err` says why they were not.
     fn publish(&mut self, connection: indexmap::IndexMap<String, String>) -> Result<(), String>;
+    /// The instance wants another one; to be asked for in its name, whoever the request names.
+    fn request(&mut self, request: InstanceRequest)
+    -> Result<Option<InstanceAnswer>, RequestError>;
 }
 
 impl Worker {
@@ -115,7 +119,11 @@ impl Worker {
                 Message::Event { what } => listener.event(what),
                 Message::Publish { connection } => {
                     let refused = listener.publish(connection).err();
-                    self.send(&Reply { refused })?;
+                    self.send(&Reply::Publish { refused })?;
+                }
+                Message::Request { request } => {
+                    let outcome = listener.request(*request).map(|answer| answer.map(Box::new));
+                    self.send(&Reply::Request { outcome })?;
                 }
                 Message::Done { done } => return Ok(done),
                 Message::Failed { failure } => {

@@ -1,16 +1,16 @@
 //! What a node and its worker say to each other: one JSON object per line.
 //!
 //! The node writes a [`Job`] to the worker's standard input; the worker answers with any number of
-//! [`Message::Event`] and [`Message::Publish`] (each of which waits for a [`Reply`]) and ends the
-//! job with [`Message::Done`] or [`Message::Failed`]. Then the next job may come. End of input
-//! ends the worker.
+//! [`Message::Event`], [`Message::Publish`] and [`Message::Request`] (each of the latter two waits
+//! for its [`Reply`]) and ends the job with [`Message::Done`] or [`Message::Failed`]. Then the next
+//! job may come. End of input ends the worker.
 
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use slapos_engine::Event;
-use slapos_slap::{ComputerPartition, SoftwareUrl};
+use slapos_slap::{ComputerPartition, InstanceAnswer, InstanceRequest, RequestError, SoftwareUrl};
 
 use crate::promise::PromiseResult;
 
@@ -109,10 +109,16 @@ pub enum Message {
         /// What.
         what: Event,
     },
-    /// The instance publishes its connection parameters; a [`Reply`] is awaited.
+    /// The instance publishes its connection parameters; [`Reply::Publish`] is awaited.
     Publish {
         /// All of them.
         connection: IndexMap<String, String>,
+    },
+    /// The instance asks for another one; [`Reply::Request`] is awaited.
+    Request {
+        /// What it wants. The node asks in the name of the partition that it started the worker
+        /// for, whoever is named here.
+        request: Box<InstanceRequest>,
     },
     /// The job is done.
     Done {
@@ -171,9 +177,18 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
-/// The node's answer to [`Message::Publish`].
+/// The node's answer to a question of the worker.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Reply {
-    /// Why the Master did not take it; `None` if it did.
-    pub refused: Option<String>,
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// To [`Message::Publish`].
+    Publish {
+        /// Why the Master did not take it; `None` if it did.
+        refused: Option<String>,
+    },
+    /// To [`Message::Request`].
+    Request {
+        /// The Master's answer; none when the instance is not allocated yet.
+        outcome: Result<Option<Box<InstanceAnswer>>, RequestError>,
+    },
 }

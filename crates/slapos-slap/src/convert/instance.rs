@@ -118,6 +118,9 @@ pub fn answer_to_value(answer: &InstanceAnswer) -> Result<Value, MarshalError> {
         if let Some(timestamp) = &answer.timestamp {
             parameters.insert("timestamp".to_owned(), Value::str(timestamp));
         }
+        if let Some(status) = &answer.access_status {
+            attributes.insert("_access_status".to_owned(), Value::str(status));
+        }
     }
     attributes.insert("_parameter_dict".to_owned(), Value::Dict(parameters));
     Ok(Value::object(Class::SoftwareInstance, Vec::new(), attributes))
@@ -145,6 +148,7 @@ pub fn answer_from_value(value: &Value) -> Result<InstanceAnswer, ConvertError> 
             fields.text("slap_software_release_url").unwrap_or_default(),
         ),
         timestamp,
+        access_status: fields.text("_access_status"),
     })
 }
 
@@ -204,6 +208,7 @@ mod tests {
             software_type: "default".to_owned(),
             software_url: "http://s".into(),
             timestamp: Some("17.5".to_owned()),
+            access_status: None,
         }
     }
 
@@ -218,6 +223,12 @@ mod tests {
         &amp;lt;/instance&amp;gt;
         </string><string>ip_list</string><list id="i6"><tuple><string>i</string><string>10.0.0.1</string></tuple></list><string>slap_computer_id</string><string>computer</string><string>slap_computer_partition_id</string><string>slappart0</string><string>slap_server_url</string><string>slap_server_url</string><string>slap_software_release_url</string><string>http://s</string><string>slap_software_type</string><string>default</string></dictionary></object></marshal>
         "#);
+    }
+
+    #[test]
+    fn the_last_report_is_told_where_there_is_one() {
+        let reported = InstanceAnswer { access_status: Some("#error no".to_owned()), ..answer() };
+        assert_eq!(answer_from_value(&answer_to_value(&reported).unwrap()), Ok(reported));
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub(crate) fn up(global: &Global, up: &Up) -> Result<u8, NodeError> {
     Ok(if failed? { exit::PROMISE } else { code })
 }
 
-/// `supply`, `node software`, `request`, `node instance`. Returns whether promises failed.
+/// `supply`, `node software`, `request`, `node instance` for all of the tree. Returns whether
+/// promises failed.
 fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError> {
     let master = node.master()?;
     master.supply(url, &node.config.computer_id, SoftwareState::Available)?;
@@ -53,8 +54,7 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
     wanted.state = Some(InstanceState::Started);
     let answer = client::ask(node.config, &master, wanted, &up.wish)?;
     node.reporter.note(&name, &format!("is in {}", answer.partition));
-    let only = vec![answer.partition.to_string()];
-    tolerate_promises(instance::run(node, &instance::Options { only, ..Default::default() }))
+    tolerate_promises(instance::settle(node, Some(&name)))
 }
 
 /// `node software` and `node instance` for all that was asked for before. A Software Release that
@@ -62,7 +62,7 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
 fn resume(node: &Node<'_>, up: &Up) -> Result<bool, NodeError> {
     let parallel = up.jobs.unwrap_or(0);
     let built = software::run(node, &software::Options { parallel, ..Default::default() });
-    let broken = tolerate_promises(instance::run(node, &instance::Options::default()))?;
+    let broken = tolerate_promises(instance::settle(node, None))?;
     built.map(|()| broken)
 }
 

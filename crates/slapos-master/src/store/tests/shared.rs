@@ -72,3 +72,29 @@ async fn instance_guid_chooses_the_host_and_a_freed_host_takes_its_slaves_along(
     assert!(fixture.store.overview().await.unwrap().shared.is_empty());
     assert_eq!(fixture.request(&request).await.partition.as_str(), "slappart0");
 }
+
+#[tokio::test]
+async fn a_tree_hears_of_its_shared_instances_and_takes_them_along() {
+    let fixture = store(2).await;
+    fixture.place("host", None).await;
+    fixture.place("root", None).await;
+    let mut request = slave("s", &[]);
+    request.requester = Some(("home".into(), "slappart1".into()));
+    fixture.request(&request).await;
+    let before = fixture.timestamp("slappart1").await;
+    let url = texts(&[("url", "http://s/")]);
+    let (home, host) = ("home".into(), "slappart0".into());
+    fixture.store.set_shared_connection(&home, &host, "root_s", &url).await.unwrap();
+    let after = fixture.timestamp("slappart1").await;
+    assert!(after > before);
+    fixture.store.set_shared_connection(&home, &host, "root_s", &url).await.unwrap();
+    assert_eq!(fixture.timestamp("slappart1").await, after, "nothing changed");
+
+    fixture.request(&slave("kept", &[])).await;
+    let before = fixture.timestamp("slappart0").await;
+    fixture.want("root", InstanceState::Destroyed).await;
+    fixture.store.destroyed(&home, &"slappart1".into()).await.unwrap();
+    let shared = fixture.store.overview().await.unwrap().shared;
+    assert_eq!(shared.len(), 1, "that of a user stays");
+    assert!(fixture.timestamp("slappart0").await > before, "the host must serve it no more");
+}

@@ -136,6 +136,39 @@ async fn a_renamed_root_keeps_its_children() {
 }
 
 #[tokio::test]
+async fn what_a_child_publishes_has_its_root_looked_at() {
+    let fixture = store(3).await;
+    fixture.place("root", None).await;
+    let child = fixture.place("child", Some("slappart0")).await;
+    fixture.place("other", None).await;
+    let mut last = fixture.timestamp("slappart0").await;
+    let other = fixture.timestamp("slappart2").await;
+    let (home, partition) = ("home".into(), "slappart1".into());
+    for (url, changes) in [("http://a/", true), ("http://a/", false), ("http://b/", true)] {
+        let connection = texts(&[("url", url)]);
+        fixture.store.set_connection(&home, &partition, &connection).await.unwrap();
+        let now = fixture.timestamp("slappart0").await;
+        assert_eq!(now > last, changes, "{url}");
+        last = now;
+    }
+    let again = fixture.place("child", Some("slappart0")).await;
+    assert_eq!(again.timestamp, child.timestamp, "the child itself did not change");
+    assert_eq!(again.connection, texts(&[("url", "http://b/")]));
+    assert_eq!(fixture.timestamp("slappart2").await, other);
+}
+
+#[tokio::test]
+async fn whoever_asks_is_told_how_the_instance_fares() {
+    let fixture = store(2).await;
+    fixture.place("root", None).await;
+    assert_eq!(fixture.place("child", Some("slappart0")).await.access_status, None);
+    let (home, partition) = ("home".into(), "slappart1".into());
+    fixture.store.report_instance(&home, &partition, "error", "no").await.unwrap();
+    let answer = fixture.place("child", Some("slappart0")).await;
+    assert_eq!(answer.access_status.as_deref(), Some("#error no"));
+}
+
+#[tokio::test]
 async fn connection_parameters_are_replaced_and_are_no_change() {
     let fixture = store(2).await;
     let first = fixture.place("a", None).await;
