@@ -190,3 +190,28 @@ fn hooks_of_a_compilation_change_its_environment_and_see_its_options() {
     assert_eq!(yard.read("parts/a/made"), "from hook\n");
     assert_eq!(yard.read("parts/a/after"), "src");
 }
+
+#[test]
+fn a_recipe_of_a_python_distribution_is_run_by_the_host() {
+    let mut yard = Yard::software();
+    yard.online = true;
+    let profile = "\
+[buildout]
+parts = link
+[link]
+recipe = cns.recipe.symlink
+symlink = ${buildout:directory}/from = ${buildout:directory}/to
+";
+    yard.write("from", "x");
+    if let Err(error) = yard.run(profile) {
+        let error = yard.whole(&error);
+        assert!(error.contains("no distribution"), "{error}");
+        let name = "a_recipe_of_a_python_distribution_is_run_by_the_host";
+        slapos_testkit::skipped(name, "PyPI is unreachable");
+        return;
+    }
+    assert_eq!(yard.read("to"), "x");
+    assert_eq!(yard.run(profile).unwrap().updated, ["link"]);
+    yard.run("[buildout]\nparts =\n").unwrap();
+    assert!(!yard.path("to").is_symlink());
+}
