@@ -29,6 +29,15 @@ use slapos_testkit::skipped;
 const NAME: &str = "recipes_make_what_the_originals_make";
 const PROFILE: &str = include_str!("peer/profile.cfg");
 
+/// What only Jinja2 itself renders.
+const PYTHON_TEMPLATE: &str = "\
+{% set found = [] -%}
+{% for name, value in values.items() -%}{% do found.append('%s=%-5s|' % (name, value)) -%}{% endfor -%}
+{{ found }} {{ json_module.dumps({'b': [1.0, none], 'a': found}, sort_keys=true) }}
+{{ urlparse.urlparse(url).port }} {{ 'a-b'.encode() }} {{ {'x': 1}.keys() | list }} {{ 7 // 2 ** 2 }}
+{% macro m(a) %}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1, 2, b=3) }} {{ values | dictsort }}
+";
+
 /// What builds the originals, and the originals.
 const TOOLS: [&str; 2] = ["setuptools==67.8.0", "wheel"];
 const PEERS: [&str; 10] = [
@@ -103,6 +112,7 @@ fn arrange(directory: &Path) {
         "text.jinja",
         &format!("{{{{ word }}}} {{{{ path }}}} {{{{ many[1].k }}}}\n{looped}\n\n"),
     );
+    write("python.jinja", PYTHON_TEMPLATE);
     write("collective.in", "  ${own} ${values}\n");
     write("tool", "first\nsecond\n");
     let executable = std::fs::Permissions::from_mode(0o750);
@@ -137,9 +147,8 @@ fn deploy_original(buildout: &Path, directory: &Path, profile: &str) {
 }
 
 fn deploy_ours(directory: &Path, profile: &str) {
-    let mut config = FetcherConfig::new(directory.with_extension("cache"));
-    config.offline = true;
-    let fetcher = Arc::new(Fetcher::new(config));
+    let fetcher_config = FetcherConfig::new(directory.with_extension("cache"));
+    let fetcher = Arc::new(Fetcher::new(fetcher_config));
     let name = directory.join("peer.cfg").display().to_string();
     let base = Location::from_path(directory).unwrap();
     let files = ProfileFiles::new(&fetcher);

@@ -118,7 +118,7 @@ fn ours(directory: &Path, profile: &str) -> Vec<InstanceRequest> {
     partition.requested_state = InstanceState::Started;
     let heard = Heard::default();
     let slap: Option<Arc<dyn PartitionPort>> = Some(Arc::new(Door(partition, heard.clone())));
-    let recipes = Arc::new(registry(Ports { fetcher, slap }));
+    let recipes = Arc::new(registry(Ports { fetcher, slap, python: None }));
     let mut buildout = Buildout::new(profile, recipes, Settings::new(directory));
     let plan = buildout.plan().unwrap();
     buildout.execute(&plan, &NoObserver).unwrap();
