@@ -112,6 +112,10 @@ fn add_slap_recipes(
         let recipe = slapconfiguration::SlapConfiguration::new(slap.cloned(), serialised);
         recipes.insert(name, Arc::new(recipe));
     }
+    recipes.insert(
+        "slapos.cookbook:slapconfiguration.jsonschema",
+        Arc::new(slapconfiguration::Validated::new(slap.cloned())),
+    );
     for (name, serialised) in
         [("slapos.cookbook:publish", false), ("slapos.cookbook:publish.serialised", true)]
     {

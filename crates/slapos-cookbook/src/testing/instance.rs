@@ -263,3 +263,107 @@ recipe = slapos.cookbook:publish.serialised
     let before = profile.replace("parts = publish", "parts = gen publish");
     insta::assert_snapshot!(yard.error(&before), @"ROOT/build/test.cfg:7: [gen] was initialised before its published values were known");
 }
+
+const SCHEMAS: &str = r#"{
+  "serialisation": "json-in-xml",
+  "software-type": {
+    "default": {"request": "./main.json", "index": 0},
+    "for-others": {"software-type": "default", "shared": true, "request": "shared.json"},
+    "plain": {"request": "main.json", "serialisation": "xml"}
+  }
+}"#;
+
+fn with_schemas(yard: &Yard) {
+    yard.write("software.cfg.json", SCHEMAS);
+    let main = r#"{"properties": {"n": {"type": "integer"}, "d": {"default": [1]}}}"#;
+    yard.write("main.json", main);
+    yard.write("shared.json", r##"{"$ref": "main.json", "required": ["n"]}"##);
+}
+
+const VALIDATED: &str = "\
+[buildout]
+parts = f
+[slap]
+recipe = slapos.cookbook:slapconfiguration.jsonschema
+jsonschema = ${buildout:directory}/software.cfg.json
+set-default = all
+unstringify = main
+[f]
+recipe = slapos.recipe.template
+output = f
+inline =
+  ${slap:configuration} ${slap:configuration.d} ${slap:instance-title}
+  ${slap:valid-shared-instance-list}
+  ${slap:invalid-shared-instance-list}
+";
+
+#[test]
+fn parameters_are_what_their_schemas_want() {
+    use slapos_slap::Value;
+    let mut yard = Yard::instance();
+    with_schemas(&yard);
+    let partition = yard.partition.as_mut().unwrap();
+    partition.parameters.insert("_".into(), r#"{"n": "5"}"#.into());
+    for (reference, json) in [("one", r#"{"n": 1}"#), ("two", r#"{"n": "1"}"#), ("three", "{")] {
+        let text = |text: &str| Value::Str(text.to_owned());
+        partition.slave_instance_list.push(IndexMap::from([
+            ("slave_reference".to_owned(), text(reference)),
+            ("_".to_owned(), text(json)),
+        ]));
+    }
+    insta::assert_snapshot!(yard.warnings(VALIDATED).join("\n"), @r#"
+    invalid parameters of shared instance two:
+      $.n: "1" is not of type "integer"
+    invalid parameters of shared instance three:
+      $: parameter `_` is no JSON: EOF while parsing an object at line 1 column 1
+    "#);
+    insta::assert_snapshot!(yard.read("f"), @r#"
+    !py!{'d': [1], 'n': 5} !py![1] my instance
+    !py![{'parameters': {'d': [1], 'n': 1}, 'reference': 'one'}]
+    !py![{'errors': '  \x24.n: "1" is not of type "integer"', 'parameters': {'n': '1'}, 'reference': 'two'}, {'errors': '  \x24: parameter `_` is no JSON: EOF while parsing an object at line 1 column 1', 'parameters': {'_': '{'}, 'reference': 'three'}]
+    "#);
+    assert!(yard.plan(VALIDATED).unwrap().is_noop());
+
+    // Another schema is another configuration.
+    yard.write("main.json", r#"{"properties": {"d": {"default": 2}}}"#);
+    yard.run(VALIDATED).unwrap();
+    insta::assert_snapshot!(yard.read("f").lines().next().unwrap(), @"!py!{'d': 2, 'n': '5'} !py!2 my instance");
+
+    let (head, _) = VALIDATED.split_once("set-default").unwrap();
+    let inline = "inline = ${slap:configuration} ${slap:slave-instance-list}\n";
+    let as_they_are = format!(
+        "{head}validate-parameters = main\nunwrap-shared = yes\n\
+         [f]\nrecipe = slapos.recipe.template\noutput = f\n{inline}"
+    );
+    yard.partition.as_mut().unwrap().slave_instance_list.truncate(1);
+    yard.run(&as_they_are).unwrap();
+    insta::assert_snapshot!(yard.read("f"), @"!py!{'n': '5'} !py![{'n': 1, 'slave_reference': 'one'}]");
+    yard.run(&as_they_are.replace("= yes", "= no")).unwrap();
+    insta::assert_snapshot!(yard.read("f"), @r#"!py!{'n': '5'} !py![{'_': '{"n": 1}', 'slave_reference': 'one'}]"#);
+}
+
+#[test]
+fn parameters_that_no_schema_wants_are_refused() {
+    let mut yard = Yard::instance();
+    with_schemas(&yard);
+    let partition = yard.partition.as_mut().unwrap();
+    partition.parameters.insert("_".into(), r#"{"n": "five"}"#.into());
+    insta::assert_snapshot!(yard.error(VALIDATED), @r#"
+    ROOT/build/test.cfg:5: the instance has invalid parameters:
+      $.n: "five" is not of type "integer"
+    "#);
+    insta::assert_snapshot!(yard.error(&VALIDATED.replace("= all", "= some")), @"ROOT/build/test.cfg:6: `set-default` must be `all`, `main`, `shared` or `none`, not `some`");
+    insta::assert_snapshot!(yard.error(&VALIDATED.replace("software.cfg", "none")), @"ROOT/build/test.cfg:5: cannot read ROOT/build/none.json: No such file or directory (os error 2)");
+    let partition = yard.partition.as_mut().unwrap();
+    partition.software_type = "unheard-of".to_owned();
+    insta::assert_snapshot!(yard.error(VALIDATED), @"ROOT/build/test.cfg:5: ROOT/build/software.cfg.json has no schema for the software type `unheard-of`");
+    let partition = yard.partition.as_mut().unwrap();
+    partition.software_type = "plain".to_owned();
+    partition.parameters = IndexMap::from([("n".to_owned(), "7".to_owned())]);
+    yard.run(VALIDATED).unwrap();
+    insta::assert_snapshot!(yard.read("f"), @r"
+    !py!{'d': [1], 'n': 7} !py![1] my instance
+    !py![]
+    !py![]
+    ");
+}
