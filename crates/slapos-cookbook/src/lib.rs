@@ -5,6 +5,7 @@
 //! changes nothing; it writes below paths that the engine recorded before. Each file says in its
 //! first comment what every option of its recipe means.
 
+mod certificate_authority;
 mod check_parameter;
 mod check_port_listening;
 mod check_url_available;

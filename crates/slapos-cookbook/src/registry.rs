@@ -8,11 +8,11 @@ use slapos_slap::PartitionPort;
 use slapos_sources::Fetcher;
 
 use crate::{
-    check_parameter, check_port_listening, check_url_available, cmmi, collective_template, command,
-    copyfilelist, cron, download, download_unpacked, free_port, generate_mac, generate_password,
-    gitclone, jinja, jsondump, logrotate, mkdirectory, promise, publish, publish_early,
-    python_only, random, readline, shell, simplelogger, slapconfiguration, switch_softwaretype,
-    symbolic_link, template, urlparse, userinfo, wrapper,
+    certificate_authority, check_parameter, check_port_listening, check_url_available, cmmi,
+    collective_template, command, copyfilelist, cron, download, download_unpacked, free_port,
+    generate_mac, generate_password, gitclone, jinja, jsondump, logrotate, mkdirectory, promise,
+    publish, publish_early, python_only, random, readline, shell, simplelogger, slapconfiguration,
+    switch_softwaretype, symbolic_link, template, urlparse, userinfo, wrapper,
 };
 
 /// What recipes may use of the world outside their part.
@@ -90,6 +90,14 @@ fn add_value_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
 /// Recipes that write files of an instance.
 fn add_file_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
     recipes.insert("slapos.cookbook:check_parameter", Arc::new(check_parameter::CheckParameter));
+    recipes.insert(
+        "slapos.cookbook:certificate_authority",
+        Arc::new(certificate_authority::CertificateAuthority),
+    );
+    recipes.insert(
+        "slapos.cookbook:certificate_authority.request",
+        Arc::new(certificate_authority::Request),
+    );
     recipes.insert("slapos.cookbook:copyfilelist", Arc::new(copyfilelist::CopyFileList));
     recipes.insert("slapos.cookbook:cron", Arc::new(cron::Cron));
     recipes.insert("slapos.cookbook:cron.d", Arc::new(cron::CronEntry));

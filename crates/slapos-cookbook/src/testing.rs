@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
+mod certificates;
 mod compile;
 mod git;
 mod instance;

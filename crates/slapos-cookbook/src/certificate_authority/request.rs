@@ -1,0 +1,182 @@
+//! `slapos.cookbook:certificate_authority.request`: asks the partition's certificate authority for
+//! a certificate, and starts a program when it is there.
+//!
+//! Options:
+//! - `requests-directory`, `ca-private`, `ca-certs`: those of the `certificate_authority` part;
+//! - `name`: what the certificate certifies, default the part's name;
+//! - `key-file`, `cert-file`: links to make to the key and the certificate, which are in
+//!   `ca-private` and `ca-certs`, named after the SHA-512 of `name`;
+//! - `executable`: the program; `wrapper`: the script to write that waits for both files, then
+//!   becomes the program, with its own arguments;
+//! - `key-content`, `cert-content`: a key and its certificate to use instead of asking. They must
+//!   belong together, which `openssl-binary` (default `openssl` in the `PATH`) finds out. Then
+//!   there is no wrapper. The key is a secret.
+//!
+//! Sets `name`. Links and wrapper go with the part; key, certificate and request stay, so that the
+//! certificate is the same when it is wanted again.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha512};
+use slapos_engine::{CommandSpec, Part, PartContext, PartError, PartInit, ProfileError, Recipe};
+use slapos_sys::Secret;
+
+use super::place;
+use crate::common::{self, environment, shell_quote};
+use crate::symbolic_link::make_link;
+
+/// The recipe.
+pub(crate) struct Request;
+
+impl Recipe for Request {
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
+        let part = init.name().to_owned();
+        let name = init.set_default("name", &part);
+        if name.contains('\n') {
+            return Err(init.error("name", "`name` must be one line", None));
+        }
+        let hash: String = Sha512::digest(&name).iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = place(init, "ca-private")?.join(format!("{hash}.key"));
+        let certificate = place(init, "ca-certs")?.join(format!("{hash}.crt"));
+        let links = [
+            (place(init, "key-file")?, key.clone()),
+            (place(init, "cert-file")?, certificate.clone()),
+        ];
+        let origin = match given(init, "key-content").zip(given(init, "cert-content")) {
+            Some((key, certificate)) => {
+                let openssl = init.get("openssl-binary").unwrap_or("openssl").trim().to_owned();
+                init.add_input(
+                    "certificate given",
+                    &slapos_sources::Digest::sha256_of(certificate.as_bytes()).to_string(),
+                );
+                init.set_secret("key-content", Secret::new(key.clone()));
+                Origin::Profile { openssl, key: Secret::new(key), certificate }
+            }
+            None => Origin::Authority {
+                request: place(init, "requests-directory")?.join(&hash),
+                text: format!(
+                    "[certificate]\nname = {name}\nkey_file = {}\ncertificate_file = {}\n\n",
+                    key.display(),
+                    certificate.display()
+                ),
+                wrapper: place(init, "wrapper")?,
+                script: waiting(&certificate, &key, init.require("executable")?.trim()),
+            },
+        };
+        Ok(Box::new(Requested { links, key, certificate, origin }))
+    }
+}
+
+fn given(init: &PartInit<'_>, option: &str) -> Option<String> {
+    init.get(option).filter(|text| !text.trim().is_empty()).map(str::to_owned)
+}
+
+/// A script that waits for two files, then becomes `executable`.
+fn waiting(certificate: &Path, key: &Path, executable: &str) -> String {
+    let quoted = |path: &Path| shell_quote(&path.to_string_lossy());
+    format!(
+        "#!/bin/sh -e\nuntil [ -e {} ] && [ -e {} ]; do\n\tsleep 1\ndone\nexec {} \"$@\"\n",
+        quoted(certificate),
+        quoted(key),
+        shell_quote(executable)
+    )
+}
+
+/// Where key and certificate come from.
+enum Origin {
+    Authority { request: PathBuf, text: String, wrapper: PathBuf, script: String },
+    Profile { openssl: String, key: Secret, certificate: String },
+}
+
+struct Requested {
+    links: [(PathBuf, PathBuf); 2],
+    key: PathBuf,
+    certificate: PathBuf,
+    origin: Origin,
+}
+
+impl Requested {
+    fn made(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = self.links.iter().map(|(link, _)| link.clone()).collect();
+        if let Origin::Authority { wrapper, .. } = &self.origin {
+            paths.push(wrapper.clone());
+        }
+        paths
+    }
+
+    /// Checks that a key and a certificate belong together, then gives them their names.
+    fn take(
+        &self,
+        cx: &PartContext<'_>,
+        openssl: &str,
+        key: &Secret,
+        certificate: &str,
+    ) -> Result<(), PartError> {
+        let new = |path: &Path| PathBuf::from(format!("{}.new", path.display()));
+        let (new_key, new_certificate) = (new(&self.key), new(&self.certificate));
+        let check = "test \"$(\"$1\" x509 -noout -pubkey -in \"$2\")\" = \
+                     \"$(\"$1\" pkey -pubout -in \"$3\")\"";
+        common::write_file(&new_key, key.expose().as_bytes(), 0o600)?;
+        common::write_file(&new_certificate, certificate.as_bytes(), 0o600)?;
+        let spec = CommandSpec::new("/bin/sh")
+            .arg("-ec")
+            .arg(check)
+            .arg("sh")
+            .arg(openssl)
+            .arg(&new_certificate)
+            .arg(&new_key)
+            .envs(environment::base(cx.directory(), &std::env::temp_dir()))
+            .shown_as("compare the certificate with the key");
+        let help = "give a key and the certificate for it, both as PEM";
+        cx.run(&spec).map_err(|error| error.with_help(help)).inspect_err(|_| {
+            // They must not stay; a rest that stays nevertheless is overwritten the next time.
+            let _ = slapos_sys::fs::remove_tree(&new_key);
+            let _ = slapos_sys::fs::remove_tree(&new_certificate);
+        })?;
+        for (from, to) in [(&new_key, &self.key), (&new_certificate, &self.certificate)] {
+            slapos_sys::fs::rename(from, to).map_err(|error| PartError::io("write", to, &error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Part for Requested {
+    fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
+        match &self.origin {
+            Origin::Authority { request, text, wrapper, script } => {
+                common::write_file(request, text.as_bytes(), 0o600)?;
+                cx.record_path(wrapper)?;
+                common::write_file(wrapper, script.as_bytes(), 0o700)?;
+            }
+            Origin::Profile { openssl, key, certificate } => {
+                self.take(cx, openssl, key, certificate)?;
+            }
+        }
+        for (link, target) in &self.links {
+            make_link(link, target)?;
+            cx.record_path(link)?;
+        }
+        Ok(self.made())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wrapper_waits_for_both_files() {
+        let script = waiting(Path::new("/a b.crt"), Path::new("/k.key"), "/opt/server");
+        insta::assert_snapshot!(script, @r#"
+        #!/bin/sh -e
+        until [ -e '/a b.crt' ] && [ -e /k.key ]; do
+        	sleep 1
+        done
+        exec /opt/server "$@"
+        "#);
+    }
+}
