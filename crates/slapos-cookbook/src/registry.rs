@@ -10,9 +10,10 @@ use slapos_sources::Fetcher;
 use crate::{
     certificate_authority, check_parameter, check_port_listening, check_url_available, cmmi,
     collective_template, command, copyfilelist, cron, download, download_unpacked, free_port,
-    generate_mac, generate_password, gitclone, jinja, jsondump, logrotate, mkdirectory, promise,
-    publish, publish_early, python_only, random, readline, shell, simplelogger, slapconfiguration,
-    switch_softwaretype, symbolic_link, template, urlparse, userinfo, wrapper,
+    generate_mac, generate_password, gitclone, jinja, jsondump, logrotate, mkdirectory, postgres,
+    promise, publish, publish_early, python_only, random, readline, redis, shell, simplehttpserver,
+    simplelogger, slapconfiguration, switch_softwaretype, symbolic_link, template, urlparse,
+    userinfo, wrapper,
 };
 
 /// What recipes may use of the world outside their part.
@@ -104,7 +105,11 @@ fn add_file_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
     recipes.insert("slapos.cookbook:jsondump", Arc::new(jsondump::JsonDump));
     recipes.insert("slapos.cookbook:logrotate", Arc::new(logrotate::Logrotate));
     recipes.insert("slapos.cookbook:logrotate.d", Arc::new(logrotate::LogrotateEntry));
+    recipes.insert("slapos.cookbook:postgres", Arc::new(postgres::Postgres));
+    recipes.insert("slapos.cookbook:redis.server", Arc::new(redis::RedisServer));
     recipes.insert("slapos.cookbook:shell", Arc::new(shell::Shell));
+    recipes
+        .insert("slapos.cookbook:simplehttpserver", Arc::new(simplehttpserver::SimpleHttpServer));
     recipes.insert("slapos.cookbook:simplelogger", Arc::new(simplelogger::SimpleLogger));
     recipes.insert("slapos.cookbook:symbolic.link", Arc::new(symbolic_link::SymbolicLink));
 }

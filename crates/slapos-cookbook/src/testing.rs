@@ -7,6 +7,7 @@ mod compile;
 mod git;
 mod instance;
 mod instance_files;
+mod servers;
 mod software;
 mod sources;
 mod templates;
