@@ -134,6 +134,13 @@ fn add_slap_recipes(
     {
         recipes.insert(name, Arc::new(publish::Publish::new(slap.cloned(), serialised)));
     }
+    for (name, serialised) in [
+        ("slapos.cookbook:publish_failsafe", false),
+        ("slapos.cookbook:publish.serialised_failsafe", true),
+    ] {
+        let recipe = publish::Publish::new(slap.cloned(), serialised).failsafe();
+        recipes.insert(name, Arc::new(recipe));
+    }
     let early = publish_early::PublishEarly::new(slap.cloned());
     recipes.insert("slapos.cookbook:publish-early", Arc::new(early));
 }

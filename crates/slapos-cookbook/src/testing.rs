@@ -38,6 +38,8 @@ impl Files for Disk {
 struct Master {
     partition: ComputerPartition,
     published: Mutex<Vec<IndexMap<String, String>>>,
+    /// Why nothing can be published, if so.
+    refuses: Option<String>,
 }
 
 impl PartitionPort for Master {
@@ -46,6 +48,9 @@ impl PartitionPort for Master {
     }
 
     fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), PortError> {
+        if let Some(why) = &self.refuses {
+            return Err(PortError(why.clone()));
+        }
         self.published.lock().unwrap().push(connection.clone());
         Ok(())
     }
@@ -55,6 +60,8 @@ impl PartitionPort for Master {
 struct Yard {
     root: tempfile::TempDir,
     partition: Option<ComputerPartition>,
+    /// Why the Master refuses what is published, if it does.
+    refuses: Option<String>,
     jobs: usize,
     /// The fetcher may ask others, as far as it is concerned.
     online: bool,
@@ -62,7 +69,8 @@ struct Yard {
 
 impl Yard {
     fn software() -> Self {
-        Self { root: tempfile::tempdir().unwrap(), partition: None, jobs: 2, online: false }
+        let root = tempfile::tempdir().unwrap();
+        Self { root, partition: None, refuses: None, jobs: 2, online: false }
     }
 
     fn instance() -> Self {
@@ -96,7 +104,8 @@ impl Yard {
 
     fn master(&self) -> Option<Arc<Master>> {
         let partition = self.partition.clone()?;
-        Some(Arc::new(Master { partition, published: Mutex::default() }))
+        let refuses = self.refuses.clone();
+        Some(Arc::new(Master { partition, published: Mutex::default(), refuses }))
     }
 
     fn buildout(&self, profile: &str, master: Option<&Arc<Master>>) -> Buildout {

@@ -367,3 +367,35 @@ fn parameters_that_no_schema_wants_are_refused() {
     !py![]
     ");
 }
+
+#[test]
+fn a_failsafe_publication_says_in_a_file_that_it_failed() {
+    let mut yard = Yard::instance();
+    let profile = "[buildout]\nparts = p\n[p]\nrecipe = slapos.cookbook:publish_failsafe\n\
+                   -error-status-file = var/error\nurl = x\n";
+    yard.refuses = Some("the Master is on fire".to_owned());
+    let failing = profile.replace("_failsafe", "");
+    assert!(yard.run(&failing).is_err());
+    insta::assert_snapshot!(yard.warnings(profile).join("\n"), @"cannot publish the connection parameters: the Master is on fire");
+    insta::assert_snapshot!(yard.read("var/error"), @"cannot publish the connection parameters: the Master is on fire");
+    insta::assert_snapshot!(yard.plan(profile).unwrap().to_string(), @"update  p: its last publication failed");
+    let silent = profile.replace("-error-status-file = var/error\n", "");
+    yard.run(&silent).unwrap();
+    assert!(!yard.path("var/error").exists());
+    yard.run(profile).unwrap();
+
+    yard.refuses = None;
+    assert_eq!(yard.deploy(profile).unwrap()[0]["url"], "x");
+    assert!(!yard.path("var/error").exists());
+    yard.partition.as_mut().unwrap().connection.insert("url".into(), "x".into());
+    yard.run(profile).unwrap();
+    assert!(yard.plan(profile).unwrap().is_noop());
+
+    // The file goes with the part.
+    yard.refuses = Some("no".to_owned());
+    let json = profile.replace("publish_failsafe", "publish.serialised_failsafe");
+    yard.run(&json).unwrap();
+    assert!(yard.path("var/error").exists());
+    yard.run("[buildout]\nparts =\n").unwrap();
+    assert!(!yard.path("var/error").exists());
+}
