@@ -10,6 +10,9 @@
     reason = "tests arrange files and run programs directly, and fail by panicking"
 )]
 
+#[path = "peer/schema.rs"]
+mod schema;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -28,7 +31,7 @@ const PROFILE: &str = include_str!("peer/profile.cfg");
 
 /// What builds the originals, and the originals.
 const TOOLS: [&str; 2] = ["setuptools==67.8.0", "wheel"];
-const PEERS: [&str; 10] = [
+const PEERS: [&str; 11] = [
     "setuptools==67.8.0",
     "zc.buildout==3.0.1",
     "zc.recipe.egg==2.0.7",
@@ -38,6 +41,8 @@ const PEERS: [&str; 10] = [
     "slapos.recipe.build==0.66",
     "slapos.recipe.template==5.1",
     "collective.recipe.template==2.2",
+    // The last of its kind: slapos.cookbook is written for it.
+    "jsonschema==4.17.3",
     // Later ones have a name of their files that this setuptools does not find.
     "zope.interface==7.2",
 ];

@@ -1,9 +1,10 @@
-//! JSON schemas: checking parameters, and changing them as their schemas say. The only place that
-//! knows the crate `jsonschema`.
+//! JSON schemas: checking parameters, and changing them as their schemas say. With `applied`, the
+//! only place that knows the crate `jsonschema`.
 //!
 //! A schema *applies* to an object of the instance when the object was checked against it with
 //! success on a path of schemas that were all met: the branches of `oneOf` and the like that were
-//! not met do not count. Only schemas that apply give defaults and types.
+//! not met do not count, nor does what `unevaluatedProperties` has, as in the original. Only
+//! schemas that apply give defaults and types.
 //!
 //! Invariants: nothing but files is read, and `format` is not checked, as in the original.
 
@@ -18,6 +19,8 @@ use super::applied::Applied;
 const DEEPEST: usize = 32;
 /// How the path of a keyword ends that stands for another schema.
 const REFERENCES: [&str; 3] = ["/$ref", "/$dynamicRef", "/$recursiveRef"];
+/// The keyword below which the original takes no schema to apply.
+const UNEVALUATED: &str = "/unevaluatedProperties";
 
 /// A schema with all that it refers to.
 pub(crate) struct Schema {
@@ -95,7 +98,7 @@ impl Schema {
         while let Some((unit, below_keyword)) = pending.pop() {
             let path = unit.evaluation_path().as_str();
             let is_schema = below_keyword || REFERENCES.iter().any(|name| path.ends_with(name));
-            if !unit.valid() {
+            if !unit.valid() || (!is_schema && path.ends_with(UNEVALUATED)) {
                 continue;
             }
             if is_schema {
