@@ -15,6 +15,7 @@
 //! Sets `name`. Links and wrapper go with the part; key, certificate and request stay, so that the
 //! certificate is the same when it is wanted again.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha512};
@@ -22,8 +23,9 @@ use slapos_engine::{CommandSpec, Part, PartContext, PartError, PartInit, Profile
 use slapos_sys::Secret;
 
 use super::place;
-use crate::common::{self, environment, shell_quote};
+use crate::common::{self, environment};
 use crate::symbolic_link::make_link;
+use crate::wrapper;
 
 /// The recipe.
 pub(crate) struct Request;
@@ -77,13 +79,9 @@ fn given(init: &PartInit<'_>, option: &str) -> Option<String> {
 
 /// A script that waits for two files, then becomes `executable`.
 fn waiting(certificate: &Path, key: &Path, executable: &str) -> String {
-    let quoted = |path: &Path| shell_quote(&path.to_string_lossy());
-    format!(
-        "#!/bin/sh -e\nuntil [ -e {} ] && [ -e {} ]; do\n\tsleep 1\ndone\nexec {} \"$@\"\n",
-        quoted(certificate),
-        quoted(key),
-        shell_quote(executable)
-    )
+    let files = [certificate, key].map(Path::to_owned);
+    let before: Vec<String> = wrapper::wait_for(&files).into_iter().collect();
+    wrapper::script_after(&before, &[executable.to_owned()], &BTreeMap::new(), "")
 }
 
 /// Where key and certificate come from.

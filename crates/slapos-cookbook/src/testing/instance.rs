@@ -197,7 +197,7 @@ inline = ${one:port} ${two:port}
 }
 
 #[test]
-fn wrappers_that_need_python_are_refused() {
+fn wrappers_start_programs_and_refuse_what_a_shell_cannot() {
     let yard = Yard::instance();
     let wrapper = "[buildout]\nparts = w\n[w]\nrecipe = slapos.cookbook:wrapper\n\
                    wrapper-path = w\ncommand-line = /bin/echo 'a b' c\nenvironment = X=1\n";
@@ -205,8 +205,65 @@ fn wrappers_that_need_python_are_refused() {
     let output = std::process::Command::new(yard.path("w")).arg("d e").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "a b c d e\n");
     assert_eq!(yard.mode("w"), 0o700);
-    insta::assert_snapshot!(yard.error(&format!("{wrapper}pidfile = /x\n")), @"ROOT/build/test.cfg:8: `pidfile` needs the Python host, which this version does not have");
+    insta::assert_snapshot!(yard.error(&format!("{wrapper}private-tmpfs = 1m /x\n")), @"ROOT/build/test.cfg:8: `private-tmpfs` needs the Python host, which this version does not have");
     insta::assert_snapshot!(yard.error(&wrapper.replace("b'", "b")), @"ROOT/build/test.cfg:6: `command-line` is empty or has a quote without its partner");
+}
+
+#[test]
+fn wrappers_wait_for_files_and_do_not_start_a_program_twice() {
+    use slapos_testkit::wait_for;
+    let yard = Yard::instance();
+    let profile = "[buildout]\nparts = w\n[w]\nrecipe = slapos.cookbook:wrapper\n\
+                   wrapper-path = w\ncommand-line = /bin/sleep 1000 0\nsig-ign = USR1\n\
+                   environment = PATH=/none\nwait-for-files = a b/c\npidfile = it's.pid\n";
+    yard.run(profile).unwrap();
+    insta::assert_snapshot!(yard.clean(&yard.read("w")), @r#"
+    #!/bin/sh -e
+    trap '' USR1
+    pid=
+    [ ! -e 'ROOT/build/it'"'"'s.pid' ] || read -r pid < 'ROOT/build/it'"'"'s.pid' || :
+    case $pid in
+    '' | *[!0-9]*) ;;
+    *)
+    	running=$(tr '\0' '\n' 2> /dev/null < /proc/$pid/cmdline) || running=
+    	case "
+    $running
+    " in
+    	*'
+    /bin/sleep
+    1000
+    0
+    '*)
+    		echo "Already running with pid $pid." >&2
+    		exit 1
+    	esac
+    esac
+    printf %s $$ > 'ROOT/build/it'"'"'s.pid'
+    until [ -e ROOT/build/a ] && [ -e ROOT/build/b/c ]; do
+    	sleep 1
+    done
+    export PATH=/none
+    exec /bin/sleep 1000 0 "$@"
+    "#);
+    // A process of that id that is another program does not matter, nor does an unfinished file.
+    yard.write("it's.pid", &std::process::id().to_string());
+    let _service = certificates::Service::start(&yard, "w");
+    let started = |yard: &Yard| {
+        let pid = yard.read("it's.pid");
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split('\0').eq(["/bin/sleep", "1000", "0", ""])
+    };
+    wait_for("the id", 30, || {
+        (yard.read("it's.pid") != std::process::id().to_string()).then_some(())
+    });
+    assert!(!started(&yard));
+    yard.write("a", "");
+    yard.write("b/c", "");
+    wait_for("the program", 30, || started(&yard).then_some(()));
+    let again = std::process::Command::new(yard.path("w")).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).starts_with("Already running with pid "));
+    assert!(started(&yard));
 }
 
 #[test]
