@@ -24,7 +24,7 @@ use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe
 
 pub(crate) use request::Request;
 
-use crate::common::{self, shell_quote};
+use crate::common::{self, required_path, shell_quote};
 
 /// What the wrapper does, after the lines that set its variables.
 const DAEMON: &str = include_str!("certificate_authority/daemon.sh");
@@ -46,12 +46,12 @@ impl Recipe for CertificateAuthority {
     }
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
-        let directory = place(init, "ca-dir")?;
-        let private = place(init, "ca-private")?;
+        let directory = required_path(init, "ca-dir")?;
+        let private = required_path(init, "ca-private")?;
         let places = [
             ("dir", directory.clone()),
-            ("certs", place(init, "ca-certs")?),
-            ("new_certs_dir", place(init, "ca-newcerts")?),
+            ("certs", required_path(init, "ca-certs")?),
+            ("new_certs_dir", required_path(init, "ca-newcerts")?),
             ("database", directory.join("index.txt")),
             ("serial", directory.join("serial")),
             ("crlnumber", directory.join("crlnumber")),
@@ -64,20 +64,20 @@ impl Recipe for CertificateAuthority {
             ("certificate", directory.join("cacert.pem")),
             ("openssl", PathBuf::from(init.require("openssl-binary")?.trim())),
             ("config", directory.join("openssl.cnf")),
-            ("requests", place(init, "requests-directory")?),
+            ("requests", required_path(init, "requests-directory")?),
         ];
         let mut script = "#!/bin/sh\n".to_owned();
         for (name, value) in variables {
             script.push_str(&format!("{name}={}\n", shell_quote(&value.to_string_lossy())));
         }
         script.push_str(DAEMON);
-        Ok(Box::new(Authority { directory, config, wrapper: place(init, "wrapper")?, script }))
+        Ok(Box::new(Authority {
+            directory,
+            config,
+            wrapper: required_path(init, "wrapper")?,
+            script,
+        }))
     }
-}
-
-/// The path that an option must give.
-fn place(init: &PartInit<'_>, option: &str) -> Result<PathBuf, ProfileError> {
-    Ok(common::path(init, &init.require(option)?))
 }
 
 /// The text of `openssl.cnf`.

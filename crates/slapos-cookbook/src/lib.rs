@@ -5,6 +5,7 @@
 //! changes nothing; it writes below paths that the engine recorded before. Each file says in its
 //! first comment what every option of its recipe means.
 
+mod authorized_key;
 mod certificate_authority;
 mod check_parameter;
 mod check_port_listening;
@@ -17,6 +18,7 @@ mod copyfilelist;
 mod cron;
 mod download;
 mod download_unpacked;
+mod equeue;
 mod files;
 mod free_port;
 mod generate_mac;
@@ -24,6 +26,7 @@ mod generate_password;
 mod gitclone;
 mod jinja;
 mod jsondump;
+mod kumofs;
 mod logrotate;
 mod machine;
 mod mkdirectory;
@@ -39,15 +42,19 @@ mod registry;
 mod shell;
 mod simplehttpserver;
 mod simplelogger;
+mod six_tunnel;
 mod slapconfiguration;
+mod sshkeys_authority;
 mod switch_softwaretype;
 mod symbolic_link;
 mod template;
 #[cfg(test)]
 mod testing;
+mod tidstorage;
 mod urlparse;
 mod userinfo;
 mod wrapper;
+mod zero_knowledge;
 
 pub use common::literal::{Literal, LiteralError};
 pub use files::ProfileFiles;

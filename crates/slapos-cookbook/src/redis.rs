@@ -12,7 +12,7 @@
 
 use slapos_engine::{Part, PartInit, ProfileError, Recipe};
 
-use crate::common;
+use crate::common::{self, nonempty};
 use crate::wrapper::script;
 
 /// What is not as Redis has it by default, or was not in some version.
@@ -30,13 +30,13 @@ impl Recipe for RedisServer {
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
         let path = common::path(init, &init.require("config-file")?);
-        let socket = optional(init, "unixsocket");
+        let socket = nonempty(init, "unixsocket");
         let mut words = vec![required(init, "server-bin")?, path.to_string_lossy().into_owned()];
         let none = std::collections::BTreeMap::new();
         let mut files = vec![(path, configuration(init, socket.as_deref())?, 0o600)];
         let wrapper = common::path(init, &init.require("wrapper")?);
         files.push((wrapper, script(&words, &none, ""), 0o700));
-        if let Some(promise) = optional(init, "promise-wrapper") {
+        if let Some(promise) = nonempty(init, "promise-wrapper") {
             let (cli, host, port) =
                 (required(init, "cli-bin")?, required(init, "ipv6")?, required(init, "port")?);
             words = vec![cli, "-h".to_owned(), host, "-p".to_owned(), port];
@@ -46,10 +46,6 @@ impl Recipe for RedisServer {
         }
         Ok(Box::new(common::Files(files)))
     }
-}
-
-fn optional(init: &PartInit<'_>, option: &str) -> Option<String> {
-    init.get(option).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn required(init: &PartInit<'_>, option: &str) -> Result<String, ProfileError> {

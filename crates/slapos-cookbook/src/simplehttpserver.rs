@@ -17,7 +17,7 @@
 
 use slapos_engine::{Part, PartInit, ProfileError, Recipe};
 
-use crate::common::{self, Literal};
+use crate::common::{self, Literal, nonempty, required_path};
 
 /// What the wrapper does, after the lines that set its variables.
 const SERVER: &str = include_str!("simplehttpserver/server.py");
@@ -38,11 +38,8 @@ impl Recipe for SimpleHttpServer {
             nonempty(init, option)
                 .map(|text| Literal::from(&*common::path(init, &text).to_string_lossy()))
         };
-        let required = |init: &PartInit<'_>, option: &str| {
-            init.require(option).map(|text| common::path(init, &text))
-        };
-        let base_path = required(init, "base-path")?;
-        let log_file = required(init, "log-file")?;
+        let base_path = required_path(init, "base-path")?;
+        let log_file = required_path(init, "log-file")?;
         let variables = [
             ("ADDRESS", address),
             ("BASE_PATH", Literal::from(&*base_path.to_string_lossy())),
@@ -56,13 +53,9 @@ impl Recipe for SimpleHttpServer {
             script.push_str(&format!("{name} = {value}\n"));
         }
         script.push_str(SERVER);
-        let wrapper = required(init, "wrapper")?;
+        let wrapper = required_path(init, "wrapper")?;
         Ok(Box::new(common::Files(vec![(wrapper, script, 0o700)])))
     }
-}
-
-fn nonempty(init: &PartInit<'_>, option: &str) -> Option<String> {
-    init.get(option).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// Where the server listens.

@@ -8,6 +8,7 @@ mod git;
 mod instance;
 mod instance_files;
 mod servers;
+mod services;
 mod software;
 mod sources;
 mod templates;

@@ -107,6 +107,7 @@ fn arrange(directory: &Path) {
     );
     write("collective.in", "  ${own} ${values}\n");
     write("tool", "first\nsecond\n");
+    write("known", "[one]\nA = 1%%\n[two]\nb: 2\nc = x\n  y\n");
     let executable = std::fs::Permissions::from_mode(0o750);
     std::fs::set_permissions(input.join("tool"), executable).unwrap();
     let git = |arguments: &[&str]| {
@@ -181,6 +182,11 @@ fn reconcile(theirs: &mut BTreeMap<String, String>, ours: &mut BTreeMap<String, 
     let password = "out/etc/passwd";
     assert_eq!(ours.remove(password).unwrap(), "600\n{\"\": \"given1\"}");
     assert!(theirs.remove(password).unwrap().ends_with("\n{\"\": \"given1\"}"));
+    // So it does other files that may hold secrets.
+    for path in ["out/etc/knowledge", "out/etc/a/b/.ssh/authorized_keys"] {
+        let (ours, theirs) = (ours.remove(path).unwrap(), theirs.remove(path).unwrap());
+        assert_eq!(ours.strip_prefix("600\n"), theirs.split_once('\n').map(|(_, text)| text));
+    }
     // A promise in Python there, in shell here: its status and words are the same.
     let check = "out/bin/check";
     assert!(theirs.remove(check).unwrap().starts_with("700\n"));

@@ -22,8 +22,7 @@ use sha2::{Digest as _, Sha512};
 use slapos_engine::{CommandSpec, Part, PartContext, PartError, PartInit, ProfileError, Recipe};
 use slapos_sys::Secret;
 
-use super::place;
-use crate::common::{self, environment};
+use crate::common::{self, environment, nonempty, required_path};
 use crate::symbolic_link::make_link;
 use crate::wrapper;
 
@@ -42,39 +41,48 @@ impl Recipe for Request {
             return Err(init.error("name", "`name` must be one line", None));
         }
         let hash: String = Sha512::digest(&name).iter().map(|byte| format!("{byte:02x}")).collect();
-        let key = place(init, "ca-private")?.join(format!("{hash}.key"));
-        let certificate = place(init, "ca-certs")?.join(format!("{hash}.crt"));
+        let key = required_path(init, "ca-private")?.join(format!("{hash}.key"));
+        let certificate = required_path(init, "ca-certs")?.join(format!("{hash}.crt"));
         let links = [
-            (place(init, "key-file")?, key.clone()),
-            (place(init, "cert-file")?, certificate.clone()),
+            (required_path(init, "key-file")?, key.clone()),
+            (required_path(init, "cert-file")?, certificate.clone()),
         ];
-        let origin = match given(init, "key-content").zip(given(init, "cert-content")) {
-            Some((key, certificate)) => {
-                let openssl = init.get("openssl-binary").unwrap_or("openssl").trim().to_owned();
-                init.add_input(
-                    "certificate given",
-                    &slapos_sources::Digest::sha256_of(certificate.as_bytes()).to_string(),
-                );
-                init.set_secret("key-content", Secret::new(key.clone()));
-                Origin::Profile { openssl, key: Secret::new(key), certificate }
-            }
-            None => Origin::Authority {
-                request: place(init, "requests-directory")?.join(&hash),
-                text: format!(
-                    "[certificate]\nname = {name}\nkey_file = {}\ncertificate_file = {}\n\n",
-                    key.display(),
-                    certificate.display()
-                ),
-                wrapper: place(init, "wrapper")?,
-                script: waiting(&certificate, &key, init.require("executable")?.trim()),
-            },
+        let origin = match given(init) {
+            Some(given) => given,
+            None => asked(init, &name, [&key, &certificate], &hash)?,
         };
         Ok(Box::new(Requested { links, key, certificate, origin }))
     }
 }
 
-fn given(init: &PartInit<'_>, option: &str) -> Option<String> {
-    init.get(option).filter(|text| !text.trim().is_empty()).map(str::to_owned)
+/// The key and the certificate that the profile has, if it has both.
+fn given(init: &mut PartInit<'_>) -> Option<Origin> {
+    let key = nonempty(init, "key-content")?;
+    let certificate = nonempty(init, "cert-content")?;
+    let openssl = nonempty(init, "openssl-binary").unwrap_or_else(|| "openssl".to_owned());
+    // Another key has another certificate, so it is enough to compare that.
+    init.set_secret("key-content", Secret::new(key.clone()));
+    let [key, certificate] = [key, certificate].map(|text| text + "\n");
+    Some(Origin::Profile { openssl, key: Secret::new(key), certificate })
+}
+
+/// What has to be written to ask for them.
+fn asked(
+    init: &PartInit<'_>,
+    name: &str,
+    [key, certificate]: [&Path; 2],
+    hash: &str,
+) -> Result<Origin, ProfileError> {
+    Ok(Origin::Authority {
+        request: required_path(init, "requests-directory")?.join(hash),
+        text: format!(
+            "[certificate]\nname = {name}\nkey_file = {}\ncertificate_file = {}\n\n",
+            key.display(),
+            certificate.display()
+        ),
+        wrapper: required_path(init, "wrapper")?,
+        script: waiting(certificate, key, init.require("executable")?.trim()),
+    })
 }
 
 /// A script that waits for two files, then becomes `executable`.
