@@ -30,6 +30,7 @@ mod kumofs;
 mod logrotate;
 mod machine;
 mod mkdirectory;
+mod mysql_update;
 mod postgres;
 mod promise;
 mod publish;

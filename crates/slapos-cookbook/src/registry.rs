@@ -11,10 +11,10 @@ use crate::{
     authorized_key, certificate_authority, check_parameter, check_port_listening,
     check_url_available, cmmi, collective_template, command, copyfilelist, cron, download,
     download_unpacked, equeue, free_port, generate_mac, generate_password, gitclone, jinja,
-    jsondump, kumofs, logrotate, mkdirectory, postgres, promise, publish, publish_early,
-    python_only, random, readline, redis, shell, simplehttpserver, simplelogger, six_tunnel,
-    slapconfiguration, sshkeys_authority, switch_softwaretype, symbolic_link, template, tidstorage,
-    urlparse, userinfo, wrapper, zero_knowledge,
+    jsondump, kumofs, logrotate, mkdirectory, mysql_update, postgres, promise, publish,
+    publish_early, python_only, random, readline, redis, shell, simplehttpserver, simplelogger,
+    six_tunnel, slapconfiguration, sshkeys_authority, switch_softwaretype, symbolic_link, template,
+    tidstorage, urlparse, userinfo, wrapper, zero_knowledge,
 };
 
 /// What recipes may use of the world outside their part.
@@ -92,7 +92,7 @@ fn add_value_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
 
 /// Recipes that start servers.
 fn add_server_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
-    let servers: [(&'static str, Arc<dyn Recipe>); 12] = [
+    let servers: [(&'static str, Arc<dyn Recipe>); 13] = [
         (
             "slapos.cookbook:certificate_authority",
             Arc::new(certificate_authority::CertificateAuthority),
@@ -100,6 +100,7 @@ fn add_server_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
         ("slapos.cookbook:certificate_authority.request", Arc::new(certificate_authority::Request)),
         ("slapos.cookbook:equeue", Arc::new(equeue::Equeue)),
         ("slapos.cookbook:generic.kumofs", Arc::new(kumofs::Kumofs)),
+        ("slapos.cookbook:generic.mysql.wrap_update_mysql", Arc::new(mysql_update::UpdateMysql)),
         ("slapos.cookbook:ipv4toipv6", Arc::new(six_tunnel::SixTunnel { from_ipv6: false })),
         ("slapos.cookbook:ipv6toipv4", Arc::new(six_tunnel::SixTunnel { from_ipv6: true })),
         ("slapos.cookbook:postgres", Arc::new(postgres::Postgres)),

@@ -27,7 +27,7 @@ port = 54321
 services = etc/service
 ";
 
-fn program(yard: &Yard, name: &str, script: &str) {
+pub(super) fn program(yard: &Yard, name: &str, script: &str) {
     let path = yard.write(name, &format!("#!/bin/sh\n{script}"));
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use slapos_testkit::{skipped, wait_for};
 
 use super::certificates::Service;
+use super::servers::program;
 use super::*;
 
 #[test]
@@ -242,4 +243,33 @@ fn ssh_keys_are_made_for_who_asks() {
     {
         assert!(yard.run(&SSH.replace(from, to)).is_err(), "{to}");
     }
+}
+
+#[test]
+fn tables_are_brought_up_to_date_as_soon_as_the_server_is_there() {
+    let yard = Yard::software();
+    let log = yard.path("log").display().to_string();
+    // The server comes up between the first try and the second.
+    let upgrade = format!("[ -e {log} ] && exit; : > {log}; echo no server; exit 2\n");
+    program(&yard, "opt/mysql_upgrade", &upgrade);
+    program(&yard, "opt/mysql", &format!("echo \"mysql $*\" >> {log}; cat >> {log}\n"));
+    program(&yard, "opt/mysql_tzinfo_to_sql", "echo \"zones of $1\"\n");
+    yard.write("init.sql", "select 1;\n");
+    let profile = "[buildout]\nparts = u\n[u]\n\
+                   recipe = slapos.cookbook:generic.mysql.wrap_update_mysql\noutput = update\n\
+                   binary = opt/mysql_upgrade\nmysql = opt/mysql\ninit-script = init.sql\n";
+    yard.run(profile).unwrap();
+    let script =
+        yard.read("update").replace("/usr/share/zoneinfo", &yard.path("z").to_string_lossy());
+    let run = || Command::new("/bin/sh").arg("-c").arg(&script).output().unwrap();
+    let output = run();
+    assert!(output.status.success());
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told, "trying again in 1 s\n\nthe database is up to date\n");
+    assert!(String::from_utf8_lossy(&output.stderr).ends_with("failed:\nno server\n"));
+    assert_eq!(yard.read("log"), "mysql -B\nselect 1;\n");
+    std::fs::create_dir(yard.path("z")).unwrap();
+    assert!(run().status.success());
+    let zones = format!("mysql -B mysql\nzones of {}\n", yard.path("z").display());
+    assert!(yard.read("log").ends_with(&zones), "{}", yard.read("log"));
 }
