@@ -327,3 +327,35 @@ fn the_http_server_listens_at_one_place() {
     insta::assert_snapshot!(yard.error(&at("host = a\nsocketpath = b\nport = 1")), @"ROOT/build/test.cfg:4: one of `host` with `port`, `socketpath` and `abstract` is needed");
     insta::assert_snapshot!(yard.error(&at("host = a\nport = b")), @"ROOT/build/test.cfg:6: `port` must be a number up to 65535, not `b`");
 }
+
+#[test]
+fn the_http_server_speaks_tls() {
+    let has = |program: &str, option: &str| Command::new(program).arg(option).output().is_ok();
+    if !(has("python3", "-V") && has("openssl", "version")) {
+        return skipped("the_http_server_speaks_tls", "there is no python3 or no openssl");
+    }
+    let yard = Yard::software();
+    yard.write("www/a.txt", "hello");
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"])
+        .args(["-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(yard.path(""))
+        .output();
+    assert!(made.unwrap().status.success());
+    yard.run(&HTTP.replace("allow-write = true", "cert-file = cert.pem\nkey-file = key.pem"))
+        .unwrap();
+    let _server = Service::start(&yard, "server");
+    // One that says nothing keeps nobody waiting.
+    let _silent = wait_for("the server", 60, || UnixStream::connect(yard.path("s.sock")).ok());
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-quiet", "-unix", "s.sock", "-CAfile", "cert.pem"])
+        .current_dir(yard.path(""))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    client.stdin.take().unwrap().write_all(b"GET /a.txt HTTP/1.0\r\n\r\n").unwrap();
+    let output = client.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("\r\n\r\nhello"), "{output:?}");
+}
