@@ -64,10 +64,10 @@ impl Recipe for Wrapper {
             }
         }
         let mut before = Vec::new();
-        let option = |name: &str| init.get(name).unwrap_or_default().split_whitespace();
-        let file = |text: &str| common::path(init, text);
-        before.extend(option("pidfile").map(|path| only_one(&file(path), &words)));
-        let awaited: Vec<PathBuf> = option("wait-for-files").map(file).collect();
+        let pidfile = common::nonempty(init, "pidfile");
+        before.extend(pidfile.map(|path| only_one(&common::path(init, &path), &words)));
+        let awaited = init.get("wait-for-files").unwrap_or_default().split_whitespace();
+        let awaited: Vec<PathBuf> = awaited.map(|path| common::path(init, path)).collect();
         before.extend(wait_for(&awaited));
         Ok(Box::new(Script {
             text: script_after(&before, &words, environment.variables(), &ignored),
