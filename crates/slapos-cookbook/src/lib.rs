@@ -6,6 +6,8 @@
 //! engine recorded before. Each file says in its first comment what every option of its recipe
 //! means.
 
+mod authorized_key;
+mod certificate_authority;
 mod check_parameter;
 mod check_port_listening;
 mod check_url_available;
@@ -17,6 +19,7 @@ mod copyfilelist;
 mod cron;
 mod download;
 mod download_unpacked;
+mod equeue;
 mod files;
 mod free_port;
 mod generate_mac;
@@ -24,10 +27,13 @@ mod generate_password;
 mod gitclone;
 mod jinja;
 mod jsondump;
+mod kumofs;
 mod load;
 mod logrotate;
 mod machine;
 mod mkdirectory;
+mod mysql_update;
+mod postgres;
 mod promise;
 mod publish;
 mod publish_early;
@@ -35,20 +41,26 @@ mod python;
 mod python_only;
 mod random;
 mod readline;
+mod redis;
 mod registry;
 mod request;
 mod script;
 mod shell;
+mod simplehttpserver;
 mod simplelogger;
+mod six_tunnel;
 mod slapconfiguration;
+mod sshkeys_authority;
 mod switch_softwaretype;
 mod symbolic_link;
 mod template;
 #[cfg(test)]
 mod testing;
+mod tidstorage;
 mod urlparse;
 mod userinfo;
 mod wrapper;
+mod zero_knowledge;
 
 pub use common::literal::{Literal, LiteralError};
 pub use files::ProfileFiles;

@@ -1,8 +1,8 @@
 //! `slapos.cookbook:mkdirectory` and `slapos.recipe.build:mkdirectory`: directories that exist.
 //!
 //! Options: every option except `recipe`, `mode` and those that begin with `_` or `-` is a path to
-//! create, with its parents. `mode` is the octal mode of directories that are created, less the
-//! umask (default 0777). The cookbook's directories are those of an instance; both are kept when
+//! create, with its parents. `mode` is the octal mode of the directories (default 0777), less the
+//! umask; parents that are created have 0777. The cookbook's directories are those of an instance; both are kept when
 //! the part goes, because what others put into them is theirs.
 
 use std::path::PathBuf;
@@ -45,6 +45,7 @@ struct Directories {
 impl Directories {
     fn create(&self) -> Result<(), PartError> {
         for path in &self.directories {
+            common::create_parent(path)?;
             slapos_sys::fs::create_dir_all(path, self.mode)
                 .map_err(|error| PartError::io("create", path, &error))?;
         }

@@ -1,11 +1,16 @@
 //! `slapos.cookbook:publish` and `publish.serialised`: connection parameters of the instance.
+//! With `_failsafe` after their names, an instance whose parameters the Master refuses does not
+//! fail.
 //!
 //! Options: every option that does not begin with `-`, `_` or `<`, except `recipe`, is published
 //! under its name, and so are those of the sections named by `-extends` (white-space list,
 //! followed further; what is nearer wins). Special:
 //! - `-publish`: white-space list of the only options to publish, of the part and of every
 //!   extended section that has one;
-//! - `-slave-reference`: publishing for a shared instance, refused in this version.
+//! - `-slave-reference`: publishing for a shared instance, refused in this version;
+//! - `-error-status-file`, of the `_failsafe` recipes: a file, mode 0600, that says why the last
+//!   publication failed, and is absent when it did not; it goes with the part. Without the option
+//!   a failure is a warning only.
 //!
 //! Typed values are published as their text, by `.serialised` as JSON: `{"_": json}`. Whenever the
 //! Master has something else, it is published again, whether or not the part changed.
@@ -25,11 +30,17 @@ use crate::slapconfiguration::port;
 pub(crate) struct Publish {
     slap: Option<Arc<dyn PartitionPort>>,
     serialised: bool,
+    failsafe: bool,
 }
 
 impl Publish {
     pub(crate) fn new(slap: Option<Arc<dyn PartitionPort>>, serialised: bool) -> Self {
-        Self { slap, serialised }
+        Self { slap, serialised, failsafe: false }
+    }
+
+    /// The same, but a publication that fails does not fail the part.
+    pub(crate) fn failsafe(self) -> Self {
+        Self { failsafe: true, ..self }
     }
 }
 
@@ -53,7 +64,13 @@ impl Recipe for Publish {
             }
             false => values.into_iter().map(|(name, value)| (name, value.to_text())).collect(),
         };
-        Ok(Box::new(Published { port, connection }))
+        let published = Published { port, connection };
+        if !self.failsafe {
+            return Ok(Box::new(published));
+        }
+        let file = init.get("-error-status-file").map(str::trim).filter(|text| !text.is_empty());
+        let status = file.map(|text| common::path(init, text));
+        Ok(Box::new(Failsafe { published, status }))
     }
 }
 
@@ -118,6 +135,57 @@ impl Part for Published {
     fn needs_update(&self) -> Option<String> {
         let differs = self.port.partition().connection != self.connection;
         differs.then(|| "the Master has other connection parameters".to_owned())
+    }
+
+    fn is_trivial(&self) -> bool {
+        true
+    }
+}
+
+/// A publication that may fail.
+struct Failsafe {
+    published: Published,
+    /// The file that says why it did.
+    status: Option<PathBuf>,
+}
+
+impl Failsafe {
+    /// Publishes; what is made for it, if anything.
+    fn publish(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
+        let failed = self.published.publish().err().map(|error| error.to_string());
+        if let Some(why) = &failed {
+            cx.warn(why);
+        }
+        match (&self.status, failed) {
+            (Some(path), Some(why)) => {
+                cx.record_path(path)?;
+                common::write_file(path, format!("{why}\n").as_bytes(), 0o600)?;
+                Ok(vec![path.clone()])
+            }
+            (Some(path), None) if path.symlink_metadata().is_ok() => {
+                let removed = slapos_sys::fs::remove_tree(path);
+                removed.map_err(|error| PartError::io("remove", path, &error))?;
+                Ok(Vec::new())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Part for Failsafe {
+    fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
+        self.publish(cx)
+    }
+
+    fn update(&self, cx: &PartContext<'_>) -> Result<(), PartError> {
+        self.publish(cx).map(drop)
+    }
+
+    fn needs_update(&self) -> Option<String> {
+        match &self.status {
+            Some(path) if path.exists() => Some("its last publication failed".to_owned()),
+            _ => self.published.needs_update(),
+        }
     }
 
     fn is_trivial(&self) -> bool {

@@ -10,11 +10,13 @@ use slapos_sources::Fetcher;
 
 use crate::python::{Foreign, Python};
 use crate::{
-    check_parameter, check_port_listening, check_url_available, cmmi, collective_template, command,
-    copyfilelist, cron, download, download_unpacked, free_port, generate_mac, generate_password,
-    gitclone, jinja, jsondump, logrotate, mkdirectory, promise, publish, publish_early,
-    python_only, random, readline, request, script, shell, simplelogger, slapconfiguration,
-    switch_softwaretype, symbolic_link, template, urlparse, userinfo, wrapper,
+    authorized_key, certificate_authority, check_parameter, check_port_listening,
+    check_url_available, cmmi, collective_template, command, copyfilelist, cron, download,
+    download_unpacked, equeue, free_port, generate_mac, generate_password, gitclone, jinja,
+    jsondump, kumofs, logrotate, mkdirectory, mysql_update, postgres, promise, publish,
+    publish_early, python_only, random, readline, redis, request, script, shell, simplehttpserver,
+    simplelogger, six_tunnel, slapconfiguration, sshkeys_authority, switch_softwaretype,
+    symbolic_link, template, tidstorage, urlparse, userinfo, wrapper, zero_knowledge,
 };
 
 /// What recipes may use of the world outside their part.
@@ -72,6 +74,7 @@ pub fn registry(ports: Ports) -> Registry {
     recipes.insert("slapos.recipe.build:gitclone", Arc::new(gitclone::GitClone));
     add_value_recipes(&mut recipes);
     add_file_recipes(&mut recipes);
+    add_server_recipes(&mut recipes);
     add_slap_recipes(&mut recipes, slap.as_ref());
     for name in python_only::NAMES {
         recipes.entry(name).or_insert_with(|| Arc::new(python_only::PythonOnly));
@@ -96,12 +99,41 @@ fn add_value_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
     recipes.insert("slapos.cookbook:userinfo", Arc::new(userinfo::UserInfo));
 }
 
+/// Recipes that start servers.
+fn add_server_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
+    let servers: [(&'static str, Arc<dyn Recipe>); 13] = [
+        (
+            "slapos.cookbook:certificate_authority",
+            Arc::new(certificate_authority::CertificateAuthority),
+        ),
+        ("slapos.cookbook:certificate_authority.request", Arc::new(certificate_authority::Request)),
+        ("slapos.cookbook:equeue", Arc::new(equeue::Equeue)),
+        ("slapos.cookbook:generic.kumofs", Arc::new(kumofs::Kumofs)),
+        ("slapos.cookbook:generic.mysql.wrap_update_mysql", Arc::new(mysql_update::UpdateMysql)),
+        ("slapos.cookbook:ipv4toipv6", Arc::new(six_tunnel::SixTunnel { from_ipv6: false })),
+        ("slapos.cookbook:ipv6toipv4", Arc::new(six_tunnel::SixTunnel { from_ipv6: true })),
+        ("slapos.cookbook:postgres", Arc::new(postgres::Postgres)),
+        ("slapos.cookbook:redis.server", Arc::new(redis::RedisServer)),
+        ("slapos.cookbook:simplehttpserver", Arc::new(simplehttpserver::SimpleHttpServer)),
+        ("slapos.cookbook:sshkeys_authority", Arc::new(sshkeys_authority::SshKeysAuthority)),
+        ("slapos.cookbook:sshkeys_authority.request", Arc::new(sshkeys_authority::Request)),
+        ("slapos.cookbook:tidstorage", Arc::new(tidstorage::TidStorage)),
+    ];
+    recipes.extend(servers);
+}
+
 /// Recipes that write files of an instance.
 fn add_file_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>) {
     recipes.insert("slapos.cookbook:check_parameter", Arc::new(check_parameter::CheckParameter));
     recipes.insert("slapos.cookbook:copyfilelist", Arc::new(copyfilelist::CopyFileList));
     recipes.insert("slapos.cookbook:cron", Arc::new(cron::Cron));
     recipes.insert("slapos.cookbook:cron.d", Arc::new(cron::CronEntry));
+    recipes.insert(
+        "slapos.cookbook:dropbear.add_authorized_key",
+        Arc::new(authorized_key::AddAuthorizedKey),
+    );
+    recipes.insert("slapos.cookbook:zero-knowledge.read", Arc::new(zero_knowledge::Read));
+    recipes.insert("slapos.cookbook:zero-knowledge.write", Arc::new(zero_knowledge::Write));
     recipes.insert("slapos.cookbook:jsondump", Arc::new(jsondump::JsonDump));
     recipes.insert("slapos.cookbook:logrotate", Arc::new(logrotate::Logrotate));
     recipes.insert("slapos.cookbook:logrotate.d", Arc::new(logrotate::LogrotateEntry));
@@ -121,6 +153,10 @@ fn add_slap_recipes(
         let recipe = slapconfiguration::SlapConfiguration::new(slap.cloned(), serialised);
         recipes.insert(name, Arc::new(recipe));
     }
+    recipes.insert(
+        "slapos.cookbook:slapconfiguration.jsonschema",
+        Arc::new(slapconfiguration::Validated::new(slap.cloned())),
+    );
     for (name, serialised) in
         [("slapos.cookbook:publish", false), ("slapos.cookbook:publish.serialised", true)]
     {
@@ -133,6 +169,13 @@ fn add_slap_recipes(
         ("slapos.cookbook:requestoptional.serialised", true, true),
     ] {
         let recipe = request::Request::new(slap.cloned(), serialised, optional);
+        recipes.insert(name, Arc::new(recipe));
+    }
+    for (name, serialised) in [
+        ("slapos.cookbook:publish_failsafe", false),
+        ("slapos.cookbook:publish.serialised_failsafe", true),
+    ] {
+        let recipe = publish::Publish::new(slap.cloned(), serialised).failsafe();
         recipes.insert(name, Arc::new(recipe));
     }
     let early = publish_early::PublishEarly::new(slap.cloned());

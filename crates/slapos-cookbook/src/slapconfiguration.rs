@@ -12,7 +12,15 @@
 //!   `slap-computer-partition-id`, `instance-title`, `root-instance-title`,
 //!   `root-instance-short-title`, `instance-guid`, `instance-state`, `timestamp`: text;
 //! - `slave-instance-list`: list of mappings; `storage-dict`: an empty mapping;
-//! - for each key of the partition's `.slapos-resource` (JSON), joined with `-`: its value.
+//! - for each key of the partition's `.slapos-resource` (JSON), joined with `-`, and with `-` for
+//!   `_`: its value.
+
+mod applied;
+mod release;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod validated;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,6 +30,8 @@ use slapos_engine::{Part, PartInit, ProfileError, Recipe};
 use slapos_slap::{ComputerPartition, PartitionPort, Value};
 
 use crate::common::{Literal, OptionsOnly};
+
+pub(crate) use validated::Validated;
 
 /// The recipe.
 pub(crate) struct SlapConfiguration {
@@ -56,42 +66,66 @@ impl Recipe for SlapConfiguration {
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
         let partition = port(self.slap.as_ref(), init)?.partition().clone();
-        set_resources(init)?;
-        set_addresses(init, &partition);
-        set_words(init, &partition);
+        set_partition(init, &partition)?;
         let parameters = match self.serialised {
             false => plain(&partition.parameters),
             true => serialised(&partition.parameters)
                 .map_err(|message| init.error("recipe", &message, None))?,
         };
-        for (name, value) in &parameters {
+        set_configuration(init, &parameters);
+        let slaves = partition.slave_instance_list.iter().map(slave).collect();
+        init.set("slave-instance-list", &Literal::List(slaves).to_option());
+        Ok(Box::new(OptionsOnly))
+    }
+}
+
+/// Sets all but the parameters and the shared instances.
+fn set_partition(
+    init: &mut PartInit<'_>,
+    partition: &ComputerPartition,
+) -> Result<(), ProfileError> {
+    set_resources(init)?;
+    set_addresses(init, partition);
+    set_words(init, partition);
+    init.set("storage-dict", &Literal::Dict(Vec::new()).to_option());
+    Ok(())
+}
+
+/// Sets the parameters, as a whole and each of them.
+fn set_configuration(init: &mut PartInit<'_>, parameters: &Literal) {
+    if let Literal::Dict(pairs) = parameters {
+        for (name, value) in pairs {
             if let Literal::Str(name) = name
                 && !name.contains(['=', ':'])
             {
                 init.set(&format!("configuration.{name}"), &value.to_option());
             }
         }
-        init.set("configuration", &Literal::Dict(parameters).to_option());
-        let slaves = partition.slave_instance_list.iter().map(|slave| {
-            Literal::Dict(slave.iter().map(|(k, v)| (k.as_str().into(), literal(v))).collect())
-        });
-        init.set("slave-instance-list", &Literal::List(slaves.collect()).to_option());
-        init.set("storage-dict", &Literal::Dict(Vec::new()).to_option());
-        Ok(Box::new(OptionsOnly))
     }
+    init.set("configuration", &parameters.to_option());
 }
 
-fn plain(parameters: &IndexMap<String, String>) -> Vec<(Literal, Literal)> {
+/// What the Master says of a shared instance.
+fn slave(slave: &IndexMap<String, Value>) -> Literal {
+    Literal::Dict(
+        slave.iter().map(|(name, value)| (name.as_str().into(), literal(value))).collect(),
+    )
+}
+
+fn plain(parameters: &IndexMap<String, String>) -> Literal {
     let pairs = parameters.iter();
-    pairs.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect()
+    Literal::Dict(
+        pairs.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+    )
 }
 
-fn serialised(parameters: &IndexMap<String, String>) -> Result<Vec<(Literal, Literal)>, String> {
+/// The JSON of parameter `_`; the parameters as they are where there is none.
+fn serialised(parameters: &IndexMap<String, String>) -> Result<Literal, String> {
     let Some(text) = parameters.get("_").filter(|text| !text.trim().is_empty()) else {
-        return Ok(Vec::new());
+        return Ok(plain(parameters));
     };
     match serde_json::from_str(text).map(|json: serde_json::Value| of_json(&json)) {
-        Ok(Literal::Dict(pairs)) => Ok(pairs),
+        Ok(Literal::Dict(pairs)) => Ok(Literal::Dict(pairs)),
         Ok(_) => Err("the instance's parameter `_` is JSON, but no object".to_owned()),
         Err(error) => Err(format!("the instance's parameter `_` is no JSON: {error}")),
     }
@@ -188,8 +222,8 @@ fn flatten(init: &mut PartInit<'_>, prefix: &str, json: &serde_json::Value) {
     match json.as_object() {
         Some(pairs) => {
             for (name, value) in pairs {
-                let joined =
-                    if prefix.is_empty() { name.clone() } else { format!("{prefix}-{name}") };
+                let name = name.replace('_', "-");
+                let joined = if prefix.is_empty() { name } else { format!("{prefix}-{name}") };
                 flatten(init, &joined, value);
             }
         }

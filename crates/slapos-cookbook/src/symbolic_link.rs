@@ -49,7 +49,8 @@ impl Links {
     }
 }
 
-fn make_link(link: &Path, target: &Path) -> Result<(), PartError> {
+/// Makes `link` point to `target`; what is there and no link is spared, with an error.
+pub(crate) fn make_link(link: &Path, target: &Path) -> Result<(), PartError> {
     match link.symlink_metadata() {
         Ok(found) if !found.is_symlink() => {
             let message = format!("{} is already there and is not a link", link.display());

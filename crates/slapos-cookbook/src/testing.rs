@@ -2,12 +2,15 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
+mod certificates;
 mod compile;
 mod git;
 mod instance;
 mod instance_files;
 mod request;
 mod script;
+mod servers;
+mod services;
 mod software;
 mod sources;
 mod templates;
@@ -45,6 +48,8 @@ struct Master {
     published: Mutex<Vec<IndexMap<String, String>>>,
     requested: Mutex<Vec<InstanceRequest>>,
     answer: Answer,
+    /// Why nothing can be published, if so.
+    refuses: Option<String>,
 }
 
 impl PartitionPort for Master {
@@ -53,6 +58,9 @@ impl PartitionPort for Master {
     }
 
     fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), PortError> {
+        if let Some(why) = &self.refuses {
+            return Err(PortError(why.clone()));
+        }
         self.published.lock().unwrap().push(connection.clone());
         Ok(())
     }
@@ -69,6 +77,8 @@ struct Yard {
     partition: Option<ComputerPartition>,
     /// What the Master says to every request.
     answer: Answer,
+    /// Why the Master refuses what is published, if it does.
+    refuses: Option<String>,
     jobs: usize,
     /// The fetcher may ask others, as far as it is concerned.
     online: bool,
@@ -77,7 +87,7 @@ struct Yard {
 impl Yard {
     fn software() -> Self {
         let root = tempfile::tempdir().unwrap();
-        Self { root, partition: None, answer: Ok(None), jobs: 2, online: false }
+        Self { root, partition: None, answer: Ok(None), refuses: None, jobs: 2, online: false }
     }
 
     fn instance() -> Self {
@@ -116,6 +126,7 @@ impl Yard {
             published: Mutex::default(),
             requested: Mutex::default(),
             answer: self.answer.clone(),
+            refuses: self.refuses.clone(),
         }))
     }
 

@@ -9,10 +9,13 @@
 //! - `hash-files`: files whose content becomes part of the wrapper's name (`<path>-<md5>`), so
 //!   that a supervisor sees another service when one changes; `hash-existing-files`: the same,
 //!   for files that are there before;
-//! - `wait-for-files`, `pidfile`, `private-tmpfs`, `reserve-cpu`, `redirect-*` need Python and are
-//!   refused.
+//! - `wait-for-files`: white-space list of files that must be there before the program starts;
+//! - `pidfile`: gets the program's process id; when the process that it names already is this
+//!   program with these arguments, the wrapper says so and ends with status 1;
+//! - `private-tmpfs`, `reserve-cpu` and `redirect-*` are refused.
 //!
-//! The result is a `/bin/sh` script that ends in `exec`, and passes its own arguments on.
+//! The result is a `/bin/sh` script that ends in `exec`, and passes its own arguments on. It looks
+//! for files every second.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,16 +29,9 @@ use crate::common::{self, shell_quote};
 
 /// Column from which the script is folded.
 const FOLD: usize = 40;
-/// Options that the original implements in Python.
-const PYTHON_ONLY: [&str; 7] = [
-    "wait-for-files",
-    "pidfile",
-    "private-tmpfs",
-    "reserve-cpu",
-    "redirect-stdin",
-    "redirect-stdout",
-    "redirect-stderr",
-];
+/// Options of the original that need more than a shell.
+const REFUSED: [&str; 5] =
+    ["private-tmpfs", "reserve-cpu", "redirect-signal", "redirect-stdout", "redirect-stderr"];
 
 /// The recipe.
 pub(crate) struct Wrapper;
@@ -46,7 +42,7 @@ impl Recipe for Wrapper {
     }
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
-        common::refuse_python(init, &PYTHON_ONLY)?;
+        common::refuse_python(init, &REFUSED)?;
         let command_line = init.require("command-line")?;
         let words = shlex::split(&command_line).filter(|words| !words.is_empty());
         let Some(words) = words else {
@@ -67,8 +63,14 @@ impl Recipe for Wrapper {
                 init.add_input(&file.to_string_lossy(), &digest);
             }
         }
+        let mut before = Vec::new();
+        let pidfile = common::nonempty(init, "pidfile");
+        before.extend(pidfile.map(|path| only_one(&common::path(init, &path), &words)));
+        let awaited = init.get("wait-for-files").unwrap_or_default().split_whitespace();
+        let awaited: Vec<PathBuf> = awaited.map(|path| common::path(init, path)).collect();
+        before.extend(wait_for(&awaited));
         Ok(Box::new(Script {
-            text: script(&words, environment.variables(), &ignored),
+            text: script_after(&before, &words, environment.variables(), &ignored),
             path,
             hashed,
         }))
@@ -81,8 +83,46 @@ fn hashed_files(init: &PartInit<'_>) -> Vec<PathBuf> {
     files.flat_map(str::split_whitespace).map(|file| common::path(init, file)).collect()
 }
 
+/// Lines that wait until all of `files` are there; none if there are none.
+pub(crate) fn wait_for(files: &[PathBuf]) -> Option<String> {
+    let there = files.iter().map(|file| format!("[ -e {} ]", shell_quote(&file.to_string_lossy())));
+    let there: Vec<String> = there.collect();
+    let loops = || format!("until {}; do\n\tsleep 1\ndone", there.join(" && "));
+    (!there.is_empty()).then(loops)
+}
+
+/// Lines that write the process id, unless the process whose id is written there is `words`.
+fn only_one(pidfile: &Path, words: &[String]) -> String {
+    let pidfile = shell_quote(&pidfile.to_string_lossy());
+    let wanted = shell_quote(&format!("\n{}\n", words.join("\n")));
+    format!(
+        "pid=\n[ ! -e {pidfile} ] || read -r pid < {pidfile} || :\n\
+         case $pid in\n\
+         '' | *[!0-9]*) ;;\n\
+         *)\n\
+         \trunning=$(tr '\\0' '\\n' 2> /dev/null < /proc/$pid/cmdline) || running=\n\
+         \tcase \"\n$running\n\" in\n\
+         \t*{wanted}*)\n\
+         \t\techo \"Already running with pid $pid.\" >&2\n\
+         \t\texit 1\n\
+         \tesac\n\
+         esac\n\
+         printf %s $$ > {pidfile}"
+    )
+}
+
 /// The script that starts `words` with the variables of `environment`, signals `ignored`.
 pub(crate) fn script(
+    words: &[String],
+    environment: &BTreeMap<String, String>,
+    ignored: &str,
+) -> String {
+    script_after(&[], words, environment, ignored)
+}
+
+/// The same, with the lines `before` ahead of the variables and the program.
+pub(crate) fn script_after(
+    before: &[String],
     words: &[String],
     environment: &BTreeMap<String, String>,
     ignored: &str,
@@ -93,6 +133,7 @@ pub(crate) fn script(
         let names = ignored.split_whitespace().map(|name| name.strip_prefix("SIG").unwrap_or(name));
         lines.push(format!("trap '' {}", names.collect::<Vec<_>>().join(" ")));
     }
+    lines.extend_from_slice(before);
     for (name, value) in environment {
         lines.push(format!("export {name}={}", shell_quote(value)));
     }

@@ -107,6 +107,16 @@ pub(crate) fn path(init: &PartInit<'_>, text: &str) -> PathBuf {
     init.buildout_directory().join(text.trim())
 }
 
+/// The path that an option must give.
+pub(crate) fn required_path(init: &PartInit<'_>, option: &str) -> Result<PathBuf, ProfileError> {
+    Ok(path(init, &init.require(option)?))
+}
+
+/// The value of an option without blanks around it, unless nothing is left.
+pub(crate) fn nonempty(init: &PartInit<'_>, option: &str) -> Option<String> {
+    init.get(option).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 /// Refuses options that only a Python implementation of the recipe can honour.
 pub(crate) fn refuse_python(init: &PartInit<'_>, options: &[&str]) -> Result<(), ProfileError> {
     let used = options.iter().find(|option| {

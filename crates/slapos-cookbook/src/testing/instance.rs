@@ -197,7 +197,7 @@ inline = ${one:port} ${two:port}
 }
 
 #[test]
-fn wrappers_that_need_python_are_refused() {
+fn wrappers_start_programs_and_refuse_what_a_shell_cannot() {
     let yard = Yard::instance();
     let wrapper = "[buildout]\nparts = w\n[w]\nrecipe = slapos.cookbook:wrapper\n\
                    wrapper-path = w\ncommand-line = /bin/echo 'a b' c\nenvironment = X=1\n";
@@ -205,8 +205,65 @@ fn wrappers_that_need_python_are_refused() {
     let output = std::process::Command::new(yard.path("w")).arg("d e").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "a b c d e\n");
     assert_eq!(yard.mode("w"), 0o700);
-    insta::assert_snapshot!(yard.error(&format!("{wrapper}pidfile = /x\n")), @"ROOT/build/test.cfg:8: `pidfile` needs the Python host, which this version does not have");
+    insta::assert_snapshot!(yard.error(&format!("{wrapper}private-tmpfs = 1m /x\n")), @"ROOT/build/test.cfg:8: `private-tmpfs` needs the Python host, which this version does not have");
     insta::assert_snapshot!(yard.error(&wrapper.replace("b'", "b")), @"ROOT/build/test.cfg:6: `command-line` is empty or has a quote without its partner");
+}
+
+#[test]
+fn wrappers_wait_for_files_and_do_not_start_a_program_twice() {
+    use slapos_testkit::wait_for;
+    let yard = Yard::instance();
+    let profile = "[buildout]\nparts = w\n[w]\nrecipe = slapos.cookbook:wrapper\n\
+                   wrapper-path = w\ncommand-line = /bin/sleep 1000 0\nsig-ign = USR1\n\
+                   environment = PATH=/none\nwait-for-files = a b/c\npidfile = it's.pid\n";
+    yard.run(profile).unwrap();
+    insta::assert_snapshot!(yard.clean(&yard.read("w")), @r#"
+    #!/bin/sh -e
+    trap '' USR1
+    pid=
+    [ ! -e 'ROOT/build/it'"'"'s.pid' ] || read -r pid < 'ROOT/build/it'"'"'s.pid' || :
+    case $pid in
+    '' | *[!0-9]*) ;;
+    *)
+    	running=$(tr '\0' '\n' 2> /dev/null < /proc/$pid/cmdline) || running=
+    	case "
+    $running
+    " in
+    	*'
+    /bin/sleep
+    1000
+    0
+    '*)
+    		echo "Already running with pid $pid." >&2
+    		exit 1
+    	esac
+    esac
+    printf %s $$ > 'ROOT/build/it'"'"'s.pid'
+    until [ -e ROOT/build/a ] && [ -e ROOT/build/b/c ]; do
+    	sleep 1
+    done
+    export PATH=/none
+    exec /bin/sleep 1000 0 "$@"
+    "#);
+    // A process of that id that is another program does not matter, nor does an unfinished file.
+    yard.write("it's.pid", &std::process::id().to_string());
+    let _service = certificates::Service::start(&yard, "w");
+    let started = |yard: &Yard| {
+        let pid = yard.read("it's.pid");
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split('\0').eq(["/bin/sleep", "1000", "0", ""])
+    };
+    wait_for("the id", 30, || {
+        (yard.read("it's.pid") != std::process::id().to_string()).then_some(())
+    });
+    assert!(!started(&yard));
+    yard.write("a", "");
+    yard.write("b/c", "");
+    wait_for("the program", 30, || started(&yard).then_some(()));
+    let again = std::process::Command::new(yard.path("w")).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).starts_with("Already running with pid "));
+    assert!(started(&yard));
 }
 
 #[test]
@@ -262,4 +319,140 @@ recipe = slapos.cookbook:publish.serialised
     insta::assert_snapshot!(error.help().unwrap(), @"part `early` took it: refer to ${early:passwd}");
     let before = profile.replace("parts = publish", "parts = gen publish");
     insta::assert_snapshot!(yard.error(&before), @"ROOT/build/test.cfg:7: [gen] was initialised before its published values were known");
+}
+
+const SCHEMAS: &str = r#"{
+  "serialisation": "json-in-xml",
+  "software-type": {
+    "default": {"request": "./main.json", "index": 0},
+    "for-others": {"software-type": "default", "shared": true, "request": "shared.json"},
+    "plain": {"request": "main.json", "serialisation": "xml"}
+  }
+}"#;
+
+fn with_schemas(yard: &Yard) {
+    yard.write("software.cfg.json", SCHEMAS);
+    let main = r#"{"properties": {"n": {"type": "integer"}, "d": {"default": [1]}}}"#;
+    yard.write("main.json", main);
+    yard.write("shared.json", r##"{"$ref": "main.json", "required": ["n"]}"##);
+}
+
+const VALIDATED: &str = "\
+[buildout]
+parts = f
+[slap]
+recipe = slapos.cookbook:slapconfiguration.jsonschema
+jsonschema = ${buildout:directory}/software.cfg.json
+set-default = all
+unstringify = main
+[f]
+recipe = slapos.recipe.template
+output = f
+inline =
+  ${slap:configuration} ${slap:configuration.d} ${slap:instance-title}
+  ${slap:valid-shared-instance-list}
+  ${slap:invalid-shared-instance-list}
+";
+
+#[test]
+fn parameters_are_what_their_schemas_want() {
+    use slapos_slap::Value;
+    let mut yard = Yard::instance();
+    with_schemas(&yard);
+    let partition = yard.partition.as_mut().unwrap();
+    partition.parameters.insert("_".into(), r#"{"n": "5"}"#.into());
+    for (reference, json) in [("one", r#"{"n": 1}"#), ("two", r#"{"n": "1"}"#), ("three", "{")] {
+        let text = |text: &str| Value::Str(text.to_owned());
+        partition.slave_instance_list.push(IndexMap::from([
+            ("slave_reference".to_owned(), text(reference)),
+            ("_".to_owned(), text(json)),
+        ]));
+    }
+    insta::assert_snapshot!(yard.warnings(VALIDATED).join("\n"), @r#"
+    invalid parameters of shared instance two:
+      $.n: "1" is not of type "integer"
+    invalid parameters of shared instance three:
+      $: parameter `_` is no JSON: EOF while parsing an object at line 1 column 1
+    "#);
+    insta::assert_snapshot!(yard.read("f"), @r#"
+    !py!{'d': [1], 'n': 5} !py![1] my instance
+    !py![{'parameters': {'d': [1], 'n': 1}, 'reference': 'one'}]
+    !py![{'errors': '  \x24.n: "1" is not of type "integer"', 'parameters': {'n': '1'}, 'reference': 'two'}, {'errors': '  \x24: parameter `_` is no JSON: EOF while parsing an object at line 1 column 1', 'parameters': {'_': '{'}, 'reference': 'three'}]
+    "#);
+    assert!(yard.plan(VALIDATED).unwrap().is_noop());
+
+    // Another schema is another configuration.
+    yard.write("main.json", r#"{"properties": {"d": {"default": 2}}}"#);
+    yard.run(VALIDATED).unwrap();
+    insta::assert_snapshot!(yard.read("f").lines().next().unwrap(), @"!py!{'d': 2, 'n': '5'} !py!2 my instance");
+
+    let (head, _) = VALIDATED.split_once("set-default").unwrap();
+    let inline = "inline = ${slap:configuration} ${slap:slave-instance-list}\n";
+    let as_they_are = format!(
+        "{head}validate-parameters = main\nunwrap-shared = yes\n\
+         [f]\nrecipe = slapos.recipe.template\noutput = f\n{inline}"
+    );
+    yard.partition.as_mut().unwrap().slave_instance_list.truncate(1);
+    yard.run(&as_they_are).unwrap();
+    insta::assert_snapshot!(yard.read("f"), @"!py!{'n': '5'} !py![{'n': 1, 'slave_reference': 'one'}]");
+    yard.run(&as_they_are.replace("= yes", "= no")).unwrap();
+    insta::assert_snapshot!(yard.read("f"), @r#"!py!{'n': '5'} !py![{'_': '{"n": 1}', 'slave_reference': 'one'}]"#);
+}
+
+#[test]
+fn parameters_that_no_schema_wants_are_refused() {
+    let mut yard = Yard::instance();
+    with_schemas(&yard);
+    let partition = yard.partition.as_mut().unwrap();
+    partition.parameters.insert("_".into(), r#"{"n": "five"}"#.into());
+    insta::assert_snapshot!(yard.error(VALIDATED), @r#"
+    ROOT/build/test.cfg:5: the instance has invalid parameters:
+      $.n: "five" is not of type "integer"
+    "#);
+    insta::assert_snapshot!(yard.error(&VALIDATED.replace("= all", "= some")), @"ROOT/build/test.cfg:6: `set-default` must be `all`, `main`, `shared` or `none`, not `some`");
+    insta::assert_snapshot!(yard.error(&VALIDATED.replace("software.cfg", "none")), @"ROOT/build/test.cfg:5: cannot read ROOT/build/none.json: No such file or directory (os error 2)");
+    let partition = yard.partition.as_mut().unwrap();
+    partition.software_type = "unheard-of".to_owned();
+    insta::assert_snapshot!(yard.error(VALIDATED), @"ROOT/build/test.cfg:5: ROOT/build/software.cfg.json has no schema for the software type `unheard-of`");
+    let partition = yard.partition.as_mut().unwrap();
+    partition.software_type = "plain".to_owned();
+    partition.parameters = IndexMap::from([("n".to_owned(), "7".to_owned())]);
+    yard.run(VALIDATED).unwrap();
+    insta::assert_snapshot!(yard.read("f"), @r"
+    !py!{'d': [1], 'n': 7} !py![1] my instance
+    !py![]
+    !py![]
+    ");
+}
+
+#[test]
+fn a_failsafe_publication_says_in_a_file_that_it_failed() {
+    let mut yard = Yard::instance();
+    let profile = "[buildout]\nparts = p\n[p]\nrecipe = slapos.cookbook:publish_failsafe\n\
+                   -error-status-file = var/error\nurl = x\n";
+    yard.refuses = Some("the Master is on fire".to_owned());
+    let failing = profile.replace("_failsafe", "");
+    assert!(yard.run(&failing).is_err());
+    insta::assert_snapshot!(yard.warnings(profile).join("\n"), @"cannot publish the connection parameters: the Master is on fire");
+    insta::assert_snapshot!(yard.read("var/error"), @"cannot publish the connection parameters: the Master is on fire");
+    insta::assert_snapshot!(yard.plan(profile).unwrap().to_string(), @"update  p: its last publication failed");
+    let silent = profile.replace("-error-status-file = var/error\n", "");
+    yard.run(&silent).unwrap();
+    assert!(!yard.path("var/error").exists());
+    yard.run(profile).unwrap();
+
+    yard.refuses = None;
+    assert_eq!(yard.deploy(profile).unwrap()[0]["url"], "x");
+    assert!(!yard.path("var/error").exists());
+    yard.partition.as_mut().unwrap().connection.insert("url".into(), "x".into());
+    yard.run(profile).unwrap();
+    assert!(yard.plan(profile).unwrap().is_noop());
+
+    // The file goes with the part.
+    yard.refuses = Some("no".to_owned());
+    let json = profile.replace("publish_failsafe", "publish.serialised_failsafe");
+    yard.run(&json).unwrap();
+    assert!(yard.path("var/error").exists());
+    yard.run("[buildout]\nparts =\n").unwrap();
+    assert!(!yard.path("var/error").exists());
 }

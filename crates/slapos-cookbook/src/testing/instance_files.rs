@@ -246,3 +246,15 @@ fn collective_templates_see_their_own_options() {
     insta::assert_snapshot!(yard.error(&format!("{profile}url = x\n")), @"ROOT/build/test.cfg:10: `input` and `url` exclude each other");
     insta::assert_snapshot!(yard.error(&profile.replace("input = in\n", "")), @"ROOT/build/test.cfg:6: one of `input`, `inline` and `url` is needed");
 }
+
+#[test]
+fn the_mode_of_a_directory_is_not_that_of_its_parents() {
+    let yard = Yard::software();
+    yard.run(
+        "[buildout]\nparts = d\n[d]\nrecipe = slapos.cookbook:mkdirectory\nmode = 0700\n\
+         deep = a/b\n",
+    )
+    .unwrap();
+    assert_eq!(yard.mode("a/b"), 0o700);
+    assert_ne!(yard.mode("a"), 0o700);
+}
