@@ -21,6 +21,7 @@ mod load;
 mod location;
 mod merge;
 mod model;
+mod plain;
 mod reference;
 mod resolve;
 mod scan;
@@ -35,6 +36,7 @@ pub use location::{Location, LocationError};
 pub use model::{
     Assignment, Files, Operator, OptionValue, Pending, Profile, ReadError, Section, Step,
 };
+pub use plain::plain_sections;
 pub use reference::{escape, unescape};
 pub use resolve::{Host, Resolved, ResolvedOption, Resolver};
 pub use source::{FileId, SourceFile, Span};
