@@ -2,14 +2,15 @@
 //!
 //! It is replaced as a whole, atomically. A part's entry says `installing`, with the paths the
 //! part may make, before the first of them is touched, and `installed` after the last. So a part
-//! that was cut short can always be told from a whole one, and cleaned.
+//! that was cut short can always be told from a whole one, and cleaned. While a whole part is made
+//! again, its entry holds what it was and where that is ([`crate::aside`]).
 //!
 //! A ledger that cannot be read is taken as empty, with a warning: everything is then installed
 //! again, which recipes allow, and a node needs nobody to come back to work. Its text is kept
 //! beside it as `*.corrupt`. A ledger of a later version of this program is an error instead,
 //! because nothing is wrong with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::aside::{Aside, Attempt, Move, Setback};
 use crate::identity::Fingerprint;
 use crate::nested;
 
@@ -49,6 +51,12 @@ pub struct Entry {
     /// Location of a shared part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<PathBuf>,
+    /// Unless it is `installed`: what it was before. If it is: what is aside and may go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) aside: Option<Aside>,
+    /// What came of the last attempt to change it, if that did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) setback: Option<Setback>,
 }
 
 impl Entry {
@@ -61,9 +69,37 @@ impl Entry {
     pub fn option(&self, option: &str) -> Option<&str> {
         self.fingerprint.options.get(option).map(String::as_str)
     }
+
+    /// The entry as the repair at the beginning of the next run will leave it.
+    fn repaired(&self) -> Self {
+        let aside = self.aside.as_ref().filter(|_| self.state != EntryState::Installed);
+        match aside.and_then(|aside| Some((aside, aside.previous.as_ref()?))) {
+            Some((aside, previous)) => previous.after(Attempt::Install, true, &aside.wanted),
+            None => Self { aside: None, ..self.clone() },
+        }
+    }
+
+    /// The same, after an attempt that did not succeed.
+    fn after(&self, of: Attempt, interrupted: bool, identity: &str) -> Self {
+        let identity = identity.to_owned();
+        Self { setback: Some(Setback { of, interrupted, identity }), ..self.clone() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn whole_for_tests(recipe: &str, paths: &[&str]) -> Self {
+        Self {
+            state: EntryState::Installed,
+            identity: "1".to_owned(),
+            fingerprint: Fingerprint { recipe: recipe.to_owned(), ..Fingerprint::default() },
+            paths: paths.iter().map(PathBuf::from).collect(),
+            shared: None,
+            aside: None,
+            setback: None,
+        }
+    }
 }
 
-/// All entries, in the order in which the parts were first installed.
+/// All entries, in the order in which the parts are installed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     pub(crate) parts: IndexMap<String, Entry>,
@@ -146,9 +182,26 @@ impl Ledger {
         Self { corrupt: Some(error.to_string()), ..Self::default() }
     }
 
-    /// Parts and their entries, in the order in which they were first installed.
+    /// Parts and their entries, in the order in which they are installed.
     pub fn parts(&self) -> &IndexMap<String, Entry> {
         &self.parts
+    }
+
+    /// The ledger as the repair at the beginning of the next run will leave it.
+    pub(crate) fn repaired(&self) -> Self {
+        let parts = self.parts.iter().map(|(name, entry)| (name.clone(), entry.repaired()));
+        Self { parts: parts.collect(), fresh: self.fresh, corrupt: self.corrupt.clone() }
+    }
+
+    /// Parts that the last run left with something aside.
+    pub(crate) fn disturbed(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.parts.iter().filter(|(_, entry)| entry.aside.is_some())
+    }
+
+    /// Everything that is aside.
+    pub(crate) fn moves(&self) -> Vec<Move> {
+        let asides = self.parts.values().filter_map(|entry| entry.aside.as_ref());
+        asides.flat_map(|aside| aside.moved.iter().cloned()).collect()
     }
 
     /// True when `path`, or something below it, belongs to a part other than `part`.
@@ -223,6 +276,8 @@ impl LedgerWriter {
             fingerprint: fingerprint.clone(),
             paths: BTreeSet::new(),
             shared: None,
+            aside: None,
+            setback: None,
         });
         entry.state = EntryState::Installing;
         entry.paths.extend(claims);
@@ -271,6 +326,66 @@ impl LedgerWriter {
         }
     }
 
+    /// All that is known of `part`.
+    pub(crate) fn entry(&self, part: &str) -> Option<Entry> {
+        self.lock().ledger.parts.get(part).cloned()
+    }
+
+    /// The ledger as it is now, saved or not.
+    pub(crate) fn snapshot(&self) -> Ledger {
+        self.lock().ledger.clone()
+    }
+
+    /// Names of the parts that have something aside.
+    pub(crate) fn disturbed(&self) -> Vec<String> {
+        self.lock().ledger.disturbed().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn change(&self, part: &str, change: impl FnOnce(&mut Entry)) {
+        let mut unsaved = self.lock();
+        if let Some(entry) = unsaved.ledger.parts.get_mut(part) {
+            change(entry);
+            unsaved.changed = true;
+        }
+    }
+
+    /// Says what of `part` is aside. The caller saves.
+    pub(crate) fn set_aside(&self, part: &str, aside: Option<Aside>) {
+        self.change(part, |entry| entry.aside = aside);
+    }
+
+    /// Says that nothing of what `part` made is whole. The caller saves.
+    pub(crate) fn is_rubble(&self, part: &str) {
+        self.change(part, |entry| entry.identity.clear());
+    }
+
+    /// Gives `part` the entry again that it had before what `aside` is about. The caller saves.
+    pub(crate) fn restore(&self, part: &str, aside: &Aside, interrupted: bool) {
+        self.change(part, |entry| match &aside.previous {
+            Some(previous) => {
+                *entry = previous.after(Attempt::Install, interrupted, &aside.wanted);
+            }
+            None => {
+                let is_back = |path: &PathBuf| aside.moved.iter().any(|m| m.from.ends_with(path));
+                entry.paths.retain(|path| !is_back(path));
+                entry.aside = None;
+            }
+        });
+    }
+
+    /// Says whether the last update of `part`, whose identity is `identity`, failed, and if so
+    /// whether it was interrupted. The caller saves.
+    pub(crate) fn updated(&self, part: &str, identity: &str, interrupted: Option<bool>) {
+        let before = self.entry(part).and_then(|entry| entry.setback);
+        match interrupted {
+            Some(interrupted) => self.change(part, |entry| {
+                *entry = entry.after(Attempt::Update, interrupted, identity);
+            }),
+            None if before.is_some() => self.change(part, |entry| entry.setback = None),
+            None => {}
+        }
+    }
+
     /// Recipe of `part`, and the options it was installed with.
     pub(crate) fn made_by(&self, part: &str) -> Option<(String, IndexMap<String, String>)> {
         let unsaved = self.lock();
@@ -278,10 +393,32 @@ impl LedgerWriter {
         Some((made_of.recipe.clone(), made_of.options.clone()))
     }
 
+    /// Puts the entries into the order of `wanted`, followed by those of `unwanted` as they were;
+    /// does nothing if there are others. The caller saves.
+    pub(crate) fn arrange(&self, wanted: &[&str], unwanted: &[&str]) {
+        let mut unsaved = self.lock();
+        let last = unwanted.iter().map(|name| (*name, usize::MAX));
+        let rank: HashMap<&str, usize> =
+            wanted.iter().enumerate().map(|(index, name)| (*name, index)).chain(last).collect();
+        let place = |name: &String| rank.get(name.as_str()).copied();
+        let parts = &mut unsaved.ledger.parts;
+        if parts.keys().all(|name| place(name).is_some()) && !parts.keys().is_sorted_by_key(place) {
+            parts.sort_by_key(|name, _| place(name));
+            unsaved.changed = true;
+        }
+    }
+
     /// Forgets `part`. The caller saves.
     pub(crate) fn forget(&self, part: &str) {
         let mut unsaved = self.lock();
         unsaved.changed |= unsaved.ledger.parts.shift_remove(part).is_some();
+    }
+
+    /// Recorded paths of all parts but `part`, in this ledger.
+    pub(crate) fn paths_of_others(&self, part: &str) -> Vec<PathBuf> {
+        let unsaved = self.lock();
+        let others = unsaved.ledger.parts.iter().filter(|(name, _)| *name != part);
+        others.flat_map(|(_, entry)| entry.paths.iter().cloned()).collect()
     }
 
     /// Recorded paths of `part` that no other part's path is or lies below, in this ledger or in

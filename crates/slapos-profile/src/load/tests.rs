@@ -165,6 +165,9 @@ fn the_defaults_of_a_user_lie_below_the_profile() {
     let defaults = [at("/home/me/default.cfg")];
     let profile = Profile::load_over(&defaults, &at("/p/main.cfg"), &files, &[]).unwrap();
     let value = |option| buildout(&profile, option);
-    assert_eq!((value("x"), value("y"), value("z")), ("a\nmain".into(), "mine\na".into(), "more".into()));
+    assert_eq!(
+        (value("x"), value("y"), value("z")),
+        ("a\nmain".into(), "mine\na".into(), "more".into())
+    );
     assert_eq!(value("directory"), "/p");
 }
