@@ -171,6 +171,50 @@ fn a_failed_update_without_a_change_is_tried_again() {
     assert!(yard.plan(profile).unwrap().is_noop());
 }
 
+#[test]
+fn what_lies_on_another_file_system_moves_beside_itself() {
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+    let yard = Yard::new();
+    let place = elsewhere.path().join("place");
+    let profile = |command: &str| {
+        let location = place.display();
+        format!(
+            "[buildout]\nparts = a\n[a]\nrecipe = toys:shell\nlocation = {location}\n\
+             command = {command}\n"
+        )
+    };
+    yard.run(&profile("echo one > f")).unwrap();
+    let seen = "ls -a .. | grep -c slapos-aside > $ROOT/seen";
+    yard.run(&profile(&format!("{seen}; false"))).unwrap_err();
+    assert_eq!(read(place.join("f")), "one\n");
+    yard.run(&profile(&format!("{seen}; echo two > f"))).unwrap();
+    assert_eq!(read(place.join("f")), "two\n");
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+    use std::os::unix::fs::MetadataExt as _;
+    let device = |path: &Path| path.metadata().unwrap().dev();
+    if device(elsewhere.path()) != device(yard.root.path()) {
+        assert_eq!(read(yard.path("seen")), "1\n");
+    }
+}
+
+#[test]
+fn a_part_that_takes_the_place_of_another_and_fails_gives_it_back() {
+    let yard = Yard::new();
+    let profile = |name: &str, command: &str| {
+        format!(
+            "[buildout]\nparts = {name}\n[{name}]\nrecipe = toys:shell\n\
+             location = ${{buildout:directory}}/place\ncommand = {command}\n"
+        )
+    };
+    yard.run(&profile("old", "echo one > f")).unwrap();
+    yard.run(&profile("new", "echo two > f; false")).unwrap_err();
+    assert_eq!(read(yard.path("place/f")), "one\n");
+    assert!(yard.plan(&profile("old", "echo one > f")).unwrap().count(crate::Action::Keep) == 1);
+    let outcome = yard.run(&profile("new", "echo two > f")).unwrap();
+    assert_eq!((outcome.installed, outcome.removed), (vec!["new".into()], vec!["old".into()]));
+    assert_eq!(read(yard.path("place/f")), "two\n");
+}
+
 /// Where the process that is to be killed finds its directory.
 const YARD: &str = "SLAPOS_TEST_YARD";
 
