@@ -65,11 +65,12 @@ fn report_failure(
     action: Action,
     error: PartError,
 ) -> PartFailure {
+    // What was logged until it failed.
+    let mut tail = cx.tail();
     let undone = match action {
         Action::Install => undo(run, cx, &error),
         Action::Update | Action::Keep | Action::Remove => Ok(()),
     };
-    let mut tail = cx.tail();
     let saved = run.ledger.save().map_err(|error| PartError::new(error.to_string()));
     tail.extend(undone.and(saved).err().map(|error| error.to_string()));
     let log = cx.log_path().to_owned();

@@ -45,6 +45,18 @@ fn a_reference_leads_nowhere() {
         |       ^^^^ no such section
     exit 1
     ");
+    let by_macro = "[a]\n<= m\n[m]\nrecipe = x\ny = ${b:x}\n[b]\nx = ${nope:z}\n";
+    insta::assert_snapshot!(said(by_macro), @r"
+    error: /b/buildout.cfg:9: there is no section [nope]
+       --> /b/buildout.cfg:9:7
+        |
+      9 | x = ${nope:z}
+        |       ^^^^ no such section
+        |
+        = note: [b] is needed by [a] at /b/buildout.cfg:7
+        = note: [a] has `y` from its macro [m]
+    exit 1
+    ");
     // Error: Referenced option does not exist: b location
     insta::assert_snapshot!(said("[a]\nrecipe = x\ny = ${b:location}\n[b]\nplace = 1\n"), @r"
     error: /b/buildout.cfg:5: section [b] has no option `location`
