@@ -8,12 +8,14 @@ use indexmap::IndexMap;
 use slapos_profile::Profile;
 use slapos_sys::lock::FileLock;
 
+use crate::aside;
 use crate::cancel::Cancellation;
 use crate::context::RunState;
 use crate::error::BuildError;
 use crate::event::{Action, Event, Observer};
 use crate::execute;
 use crate::initialise::{Initialised, Prepared, initialise};
+use crate::installed_cfg::InstalledFile;
 use crate::jobs::Jobserver;
 use crate::ledger::{Ledger, LedgerWriter};
 use crate::live::Live;
@@ -39,6 +41,8 @@ pub struct Settings {
     pub shared_part_list: Vec<PathBuf>,
     /// The ledger; default `<directory>/.slapos/installed.json`.
     pub ledger: Option<PathBuf>,
+    /// Where `.installed.cfg` goes, whatever `[buildout] installed` says.
+    pub installed: Option<PathBuf>,
     /// Install these parts, and what they refer to, instead of `${buildout:parts}`, and remove
     /// nothing.
     pub install: Option<Vec<String>>,
@@ -62,6 +66,7 @@ impl Settings {
             offline: false,
             shared_part_list: Vec::new(),
             ledger: None,
+            installed: None,
             install: None,
             hide_values: false,
             cancellation: Cancellation::new(),
@@ -74,9 +79,11 @@ impl Settings {
     /// ledger. `None` when buildouts run inside each other too deep.
     pub(crate) fn nested(&self, part: &str) -> Option<Self> {
         let outer = self.ledger_path();
+        let ledger = nested::ledger_path(&outer, part);
         Some(Self {
             within: Some(Within::deeper(self.within.as_ref(), &outer)?),
-            ledger: Some(nested::ledger_path(&outer, part)),
+            installed: Some(nested::installed_path(&self.directory, &ledger)),
+            ledger: Some(ledger),
             install: None,
             frozen: IndexMap::new(),
             ..self.clone()
@@ -121,6 +128,8 @@ struct Observed {
     secrets: Secrets,
     live: Live,
     offline: bool,
+    /// Where `.installed.cfg` goes, if anywhere.
+    installed: Option<PathBuf>,
 }
 
 /// One profile to be made true in one directory.
@@ -155,18 +164,12 @@ impl Buildout {
     /// [`BuildError::Ledger`] when the ledger cannot be read.
     pub fn plan(&mut self) -> Result<Plan, BuildError> {
         let ledger = Ledger::read(&self.settings.ledger_path())?;
-        let Initialised { parts, directories, secrets, live, offline } =
+        let Initialised { parts, directories, secrets, live, offline, installed } =
             initialise(&self.profile, &*self.recipes, &self.settings, &ledger)?;
         let plan = Plan::make(&parts, &ledger, &self.settings);
-        self.observed = Some(Observed {
-            parts,
-            directories,
-            ledger,
-            plan: plan.clone(),
-            secrets,
-            live,
-            offline,
-        });
+        let observed =
+            Observed { parts, directories, ledger, plan, secrets, live, offline, installed };
+        let plan = self.observed.insert(observed).plan.clone();
         Ok(plan)
     }
 
@@ -182,7 +185,9 @@ impl Buildout {
             return Err(BuildError::Stale(self.settings.directory.clone()));
         };
         announce(plan, observer);
-        if plan.is_noop() && observed.ledger.corrupt.is_none() {
+        let installed =
+            InstalledFile::new(observed.installed.as_deref(), self.settings.hide_values);
+        if plan.is_noop() && is_settled(&observed.ledger, &installed) {
             return Ok(kept(plan));
         }
         // The outermost run holds the lock for those inside it.
@@ -214,7 +219,12 @@ impl Buildout {
         if damaged {
             run.ledger.put_damaged_aside()?;
         }
-        execute::execute(&run, plan, observed.parts, self.settings.jobs)
+        let repaired = aside::repair(&run).map_err(|failure| BuildError::Part(vec![*failure]));
+        let result = repaired
+            .and_then(|()| execute::execute(&run, plan, observed.parts, self.settings.jobs));
+        let told = installed.write(&run.ledger.snapshot());
+        let told = told.map_err(|(what, path, source)| BuildError::Io { what, path, source });
+        result.and_then(|outcome| told.map(|()| outcome))
     }
 
     fn ledger_writer(&self, path: PathBuf, ledger: Ledger) -> LedgerWriter {
@@ -267,6 +277,11 @@ fn create(directory: &std::path::Path) -> Result<(), BuildError> {
         path: directory.to_owned(),
         source,
     })
+}
+
+/// True when the last run came to its end and left its record for others, too.
+fn is_settled(ledger: &Ledger, installed: &InstalledFile<'_>) -> bool {
+    ledger.corrupt.is_none() && ledger.disturbed().next().is_none() && installed.is_current(ledger)
 }
 
 fn announce(plan: &Plan, observer: &dyn Observer) {

@@ -41,6 +41,8 @@ pub(crate) fn execute(
         None => one_by_one(run, tasks, &mut outcome),
     };
     let result = result.and_then(|()| remove_unwanted(run, plan, &mut outcome));
+    let (unwanted, wanted) = plan.names();
+    run.ledger.arrange(&wanted, &unwanted);
     run.ledger.save()?;
     result.map(|()| outcome)
 }

@@ -72,6 +72,8 @@ pub(crate) struct Initialised {
     pub(crate) live: Live,
     /// Nothing may be downloaded.
     pub(crate) offline: bool,
+    /// Where `.installed.cfg` goes, if anywhere.
+    pub(crate) installed: Option<PathBuf>,
 }
 
 /// Initialises all wanted parts and what they refer to.
@@ -105,7 +107,9 @@ pub(crate) fn initialise(
     let order = resolver.order().to_vec();
     let parts = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
     let live = host.dynamic.into_live(&resolver);
-    Ok(Initialised { parts, directories, secrets: host.secrets, live, offline: host.offline })
+    let installed = installed(&resolver);
+    let (secrets, offline) = (host.secrets, host.offline);
+    Ok(Initialised { parts, directories, secrets, live, offline, installed })
 }
 
 /// Initialises `[buildout]`, the wanted parts and what they refer to; returns the directories of
@@ -152,6 +156,13 @@ fn buildout_section(
             directories.push(absolute);
         }
     }
+    let installed = match &host.settings.installed {
+        Some(path) => path.clone(),
+        None => value(resolver, "buildout", "installed").map_or_else(PathBuf::new, PathBuf::from),
+    };
+    if !installed.as_os_str().is_empty() {
+        resolver.set("buildout", "installed", directory.join(installed).to_string_lossy());
+    }
     host.offline |=
         value(resolver, "buildout", "offline").is_some_and(|text| text.trim() == "true");
     if host.shared_lists.is_empty() {
@@ -165,6 +176,12 @@ fn buildout_section(
             .collect();
     }
     Ok(directories)
+}
+
+/// `[buildout] installed`, which is absolute by now, or empty.
+fn installed(resolver: &Resolver<'_>) -> Option<PathBuf> {
+    let path = value(resolver, "buildout", "installed").filter(|path| !path.is_empty())?;
+    Some(PathBuf::from(path))
 }
 
 fn wanted_parts(

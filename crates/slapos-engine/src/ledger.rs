@@ -2,7 +2,8 @@
 //!
 //! It is replaced as a whole, atomically. A part's entry says `installing`, with the paths the
 //! part may make, before the first of them is touched, and `installed` after the last. So a part
-//! that was cut short can always be told from a whole one, and cleaned.
+//! that was cut short can always be told from a whole one, and cleaned. While a whole part is made
+//! again, its entry holds what it was and where that is ([`crate::aside`]).
 //!
 //! A ledger that cannot be read is taken as empty, with a warning: everything is then installed
 //! again, which recipes allow, and a node needs nobody to come back to work. Its text is kept
@@ -12,13 +13,16 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::aside::{Aside, Attempt, Move, Setback};
 use crate::identity::Fingerprint;
-use crate::nested;
+
+mod writer;
+
+pub(crate) use writer::LedgerWriter;
 
 /// Version of the file's form that this program writes.
 const VERSION: u32 = 1;
@@ -49,6 +53,12 @@ pub struct Entry {
     /// Location of a shared part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<PathBuf>,
+    /// Unless it is `installed`: what it was before. If it is: what is aside and may go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) aside: Option<Aside>,
+    /// What came of the last attempt to change it, if that did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) setback: Option<Setback>,
 }
 
 impl Entry {
@@ -61,9 +71,37 @@ impl Entry {
     pub fn option(&self, option: &str) -> Option<&str> {
         self.fingerprint.options.get(option).map(String::as_str)
     }
+
+    /// The entry as the repair at the beginning of the next run will leave it.
+    fn repaired(&self) -> Self {
+        let aside = self.aside.as_ref().filter(|_| self.state != EntryState::Installed);
+        match aside.and_then(|aside| Some((aside, aside.previous.as_ref()?))) {
+            Some((aside, previous)) => previous.after(Attempt::Install, true, &aside.wanted),
+            None => Self { aside: None, ..self.clone() },
+        }
+    }
+
+    /// The same, after an attempt that did not succeed.
+    fn after(&self, of: Attempt, interrupted: bool, identity: &str) -> Self {
+        let identity = identity.to_owned();
+        Self { setback: Some(Setback { of, interrupted, identity }), ..self.clone() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn whole_for_tests(recipe: &str, paths: &[&str]) -> Self {
+        Self {
+            state: EntryState::Installed,
+            identity: "1".to_owned(),
+            fingerprint: Fingerprint { recipe: recipe.to_owned(), ..Fingerprint::default() },
+            paths: paths.iter().map(PathBuf::from).collect(),
+            shared: None,
+            aside: None,
+            setback: None,
+        }
+    }
 }
 
-/// All entries, in the order in which the parts were first installed.
+/// All entries, in the order in which the parts are installed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     pub(crate) parts: IndexMap<String, Entry>,
@@ -146,178 +184,32 @@ impl Ledger {
         Self { corrupt: Some(error.to_string()), ..Self::default() }
     }
 
-    /// Parts and their entries, in the order in which they were first installed.
+    /// Parts and their entries, in the order in which they are installed.
     pub fn parts(&self) -> &IndexMap<String, Entry> {
         &self.parts
+    }
+
+    /// The ledger as the repair at the beginning of the next run will leave it.
+    pub(crate) fn repaired(&self) -> Self {
+        let parts = self.parts.iter().map(|(name, entry)| (name.clone(), entry.repaired()));
+        Self { parts: parts.collect(), fresh: self.fresh, corrupt: self.corrupt.clone() }
+    }
+
+    /// Parts that the last run left with something aside.
+    pub(crate) fn disturbed(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.parts.iter().filter(|(_, entry)| entry.aside.is_some())
+    }
+
+    /// Everything that is aside.
+    pub(crate) fn moves(&self) -> Vec<Move> {
+        let asides = self.parts.values().filter_map(|entry| entry.aside.as_ref());
+        asides.flat_map(|aside| aside.moved.iter().cloned()).collect()
     }
 
     /// True when `path`, or something below it, belongs to a part other than `part`.
     fn is_needed_by_another(&self, part: &str, path: &Path) -> bool {
         let others = self.parts.iter().filter(|(name, _)| *name != part);
         others.flat_map(|(_, entry)| &entry.paths).any(|other| other.starts_with(path))
-    }
-}
-
-/// The ledger while a run changes it.
-pub(crate) struct LedgerWriter {
-    path: PathBuf,
-    /// The ledger of the outermost run in the directory; this one, unless the run is nested.
-    root: PathBuf,
-    inner: Mutex<Unsaved>,
-}
-
-struct Unsaved {
-    ledger: Ledger,
-    changed: bool,
-}
-
-impl LedgerWriter {
-    pub(crate) fn new(path: PathBuf, ledger: Ledger) -> Self {
-        Self { root: path.clone(), path, inner: Mutex::new(Unsaved { ledger, changed: false }) }
-    }
-
-    /// The same, for a run inside the one whose ledger is `root`.
-    pub(crate) fn below(self, root: &Path) -> Self {
-        Self { root: root.to_owned(), ..self }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Unsaved> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes what changed, if anything did.
-    pub(crate) fn save(&self) -> Result<(), LedgerError> {
-        self.save_locked(&mut self.lock())
-    }
-
-    fn save_locked(&self, unsaved: &mut Unsaved) -> Result<(), LedgerError> {
-        if !unsaved.changed {
-            return Ok(());
-        }
-        let document = Document { version: VERSION, parts: &unsaved.ledger.parts };
-        let error = |source| LedgerError::Io { what: "write", path: self.path.clone(), source };
-        let mut bytes = serde_json::to_vec_pretty(&document)
-            .map_err(|failure| error(io::Error::other(failure)))?;
-        bytes.push(b'\n');
-        slapos_sys::fs::write_atomic(&self.path, &bytes, 0o600).map_err(error)?;
-        unsaved.changed = false;
-        Ok(())
-    }
-
-    /// Marks `part` as begun, to be made of `fingerprint`, and able to make `claims`. The caller
-    /// saves. What the last whole installation was made of stays readable.
-    pub(crate) fn begin(&self, part: &str, fingerprint: &Fingerprint, claims: Vec<PathBuf>) {
-        let mut unsaved = self.lock();
-        unsaved.changed = true;
-        let entry = unsaved.ledger.parts.entry(part.to_owned()).or_insert_with(|| Entry {
-            state: EntryState::Installing,
-            identity: String::new(),
-            fingerprint: fingerprint.clone(),
-            paths: BTreeSet::new(),
-            shared: None,
-        });
-        entry.state = EntryState::Installing;
-        entry.paths.extend(claims);
-    }
-
-    /// True when `part` was begun and did not come to its end.
-    pub(crate) fn is_unfinished(&self, part: &str) -> bool {
-        let unsaved = self.lock();
-        let entry = unsaved.ledger.parts.get(part);
-        entry.is_some_and(|entry| entry.state != EntryState::Installed)
-    }
-
-    /// Adds a path to the entry of `part`, and saves if asked to.
-    pub(crate) fn record_path(
-        &self,
-        part: &str,
-        path: &Path,
-        save: bool,
-    ) -> Result<(), LedgerError> {
-        let mut unsaved = self.lock();
-        let Some(entry) = unsaved.ledger.parts.get_mut(part) else {
-            return Ok(());
-        };
-        if entry.paths.insert(path.to_owned()) {
-            unsaved.changed = true;
-            if save {
-                return self.save_locked(&mut unsaved);
-            }
-        }
-        Ok(())
-    }
-
-    /// Marks `part` as whole. The caller saves.
-    pub(crate) fn complete(&self, part: &str, entry: Entry) {
-        let mut unsaved = self.lock();
-        unsaved.changed = true;
-        unsaved.ledger.parts.insert(part.to_owned(), entry);
-    }
-
-    /// Marks `part` as failed; its paths stay recorded. The caller saves.
-    pub(crate) fn fail(&self, part: &str) {
-        let mut unsaved = self.lock();
-        if let Some(entry) = unsaved.ledger.parts.get_mut(part) {
-            entry.state = EntryState::Failed;
-            unsaved.changed = true;
-        }
-    }
-
-    /// Recipe of `part`, and the options it was installed with.
-    pub(crate) fn made_by(&self, part: &str) -> Option<(String, IndexMap<String, String>)> {
-        let unsaved = self.lock();
-        let made_of = &unsaved.ledger.parts.get(part)?.fingerprint;
-        Some((made_of.recipe.clone(), made_of.options.clone()))
-    }
-
-    /// Forgets `part`. The caller saves.
-    pub(crate) fn forget(&self, part: &str) {
-        let mut unsaved = self.lock();
-        unsaved.changed |= unsaved.ledger.parts.shift_remove(part).is_some();
-    }
-
-    /// Recorded paths of `part` that no other part's path is or lies below, in this ledger or in
-    /// another one of the directory.
-    pub(crate) fn own_paths(&self, part: &str) -> Vec<PathBuf> {
-        let mut paths = self.replaceable_paths(part);
-        let unsaved = self.lock();
-        paths.retain(|path| !unsaved.ledger.is_needed_by_another(part, path));
-        paths
-    }
-
-    /// Recorded paths of `part` that may go before it is made again: what other parts of this
-    /// ledger have inside them is made again, too. Other ledgers of the directory are not asked.
-    pub(crate) fn replaceable_paths(&self, part: &str) -> Vec<PathBuf> {
-        let unsaved = self.lock();
-        let Some(entry) = unsaved.ledger.parts.get(part) else {
-            return Vec::new();
-        };
-        let mut elsewhere = Vec::new();
-        if self.root == self.path {
-            nested::recorded_below(&self.path, &unsaved.ledger, &self.path, &mut elsewhere);
-        } else {
-            nested::recorded(&self.root, &self.path, &mut elsewhere);
-        }
-        let free = |path: &&PathBuf| !elsewhere.iter().any(|other| other.starts_with(path));
-        entry.paths.iter().filter(free).cloned().collect()
-    }
-
-    /// Puts a damaged file aside, for people to look at.
-    pub(crate) fn put_damaged_aside(&self) -> Result<(), LedgerError> {
-        let aside = self.path.with_extension("json.corrupt");
-        slapos_sys::fs::rename(&self.path, &aside).map_err(|source| LedgerError::Io {
-            what: "put aside",
-            path: self.path.clone(),
-            source,
-        })
     }
 }
 

@@ -8,6 +8,7 @@
 //! Absent on purpose: no recipe lives here, nothing here talks to a Master or to the network, and
 //! nothing is read from the environment.
 
+mod aside;
 mod build;
 mod cancel;
 mod command;
@@ -19,6 +20,7 @@ mod execute;
 mod hints;
 mod identity;
 mod initialise;
+mod installed_cfg;
 mod jobs;
 mod ledger;
 mod live;
@@ -38,6 +40,7 @@ pub use command::CommandSpec;
 pub use context::PartContext;
 pub use error::{BuildError, PartError, PartFailure};
 pub use event::{Action, Event, NoObserver, Observer};
+pub use installed_cfg::Installed;
 pub use ledger::{Entry, EntryState, Ledger, LedgerError};
 pub use nested::Within;
 pub use plan::{Plan, Reason, Step};

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use slapos_sys::fs;
 
+use crate::aside;
 use crate::context::{PartContext, RunState};
 use crate::error::{PartError, PartFailure};
 use crate::event::Action;
+use crate::installed_cfg;
 use crate::ledger::{Ledger, LedgerWriter};
 use crate::live::Live;
 use crate::part_run::uninstall;
@@ -45,6 +47,13 @@ pub(crate) fn ledger_path(outer: &Path, part: &str) -> PathBuf {
     let separator = if stem == "installed" { '-' } else { ':' };
     let part = part.replace('/', "::");
     outer.with_file_name(format!("{stem}{separator}{part}.json"))
+}
+
+/// Where the buildout that keeps the nested ledger `ledger` writes what is installed for the
+/// original's tools: `.installed-<part>.cfg`.
+pub(crate) fn installed_path(directory: &Path, ledger: &Path) -> PathBuf {
+    let stem = ledger.file_stem().unwrap_or_default().to_string_lossy();
+    directory.join(format!(".{stem}.cfg"))
 }
 
 /// Adds to `into` the paths recorded in the ledger at `path` and in those below it, except in
@@ -92,6 +101,7 @@ pub(crate) fn remove(run: &RunState<'_>, part: &str) -> Result<(), Box<PartFailu
         live: Live::default(),
         id: run.id.clone(),
     };
+    aside::repair(&inner)?;
     for part in parts {
         let step = Step {
             part,
@@ -103,6 +113,9 @@ pub(crate) fn remove(run: &RunState<'_>, part: &str) -> Result<(), Box<PartFailu
         let saved = inner.ledger.save();
         saved.map_err(|error| failed(PartError::new(error.to_string())))?;
     }
+    let installed = installed_path(run.directory, &path);
+    installed_cfg::remove(&installed)
+        .map_err(|error| failed(PartError::io("remove", &installed, &error)))?;
     fs::remove_tree(&path).map_err(|error| failed(PartError::io("remove", &path, &error)))
 }
 

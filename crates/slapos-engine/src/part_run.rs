@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use slapos_sys::fs;
 
+use crate::aside::{self, fault};
 use crate::context::{PartContext, RunState};
 use crate::error::{PartError, PartFailure};
 use crate::event::{Action, Event};
@@ -34,7 +35,7 @@ pub(crate) fn run_step(
     };
     let result = match step.action {
         Action::Install => install(run, &cx, &prepared, &*part),
-        Action::Update => part.update(&cx),
+        Action::Update => update(run, &cx, &prepared, &*part),
         Action::Keep | Action::Remove => Ok(()),
     };
     let failed = match result {
@@ -64,14 +65,14 @@ fn report_failure(
     action: Action,
     error: PartError,
 ) -> PartFailure {
-    // A part that was told to stop stays `installing`: it was interrupted, it did not fail.
-    if action == Action::Install && !error.is_cancelled() {
-        run.ledger.fail(&prepared.name);
-    }
+    // What was logged until it failed.
     let mut tail = cx.tail();
-    if let Err(unrecorded) = run.ledger.save() {
-        tail.push(unrecorded.to_string());
-    }
+    let undone = match action {
+        Action::Install => undo(run, cx, &error),
+        Action::Update | Action::Keep | Action::Remove => Ok(()),
+    };
+    let saved = run.ledger.save().map_err(|error| PartError::new(error.to_string()));
+    tail.extend(undone.and(saved).err().map(|error| error.to_string()));
     let log = cx.log_path().to_owned();
     let failure =
         error.into_failure(&prepared.name, tail, log, prepared.at.clone()).redacted(&run.secrets);
@@ -85,6 +86,36 @@ fn report_failure(
         help: failure.help.clone(),
     });
     failure
+}
+
+/// Puts back what the part was, if it was whole; says in the ledger that it failed.
+fn undo(run: &RunState<'_>, cx: &PartContext<'_>, error: &PartError) -> Result<(), PartError> {
+    if run.ledger.entry(cx.part()).is_some_and(|entry| entry.aside.is_some()) {
+        // It must not go on writing where the former part will be.
+        end_stragglers(run, cx)?;
+        if aside::put_back(run, cx.part(), error.is_cancelled())? {
+            cx.progress("what was there before is in its place again");
+            return Ok(());
+        }
+    }
+    // A part that was told to stop stays `installing`: it was interrupted, it did not fail.
+    if !error.is_cancelled() {
+        run.ledger.fail(cx.part());
+    }
+    Ok(())
+}
+
+/// Updates a part; the ledger says if that failed, so that it is tried again.
+fn update(
+    run: &RunState<'_>,
+    cx: &PartContext<'_>,
+    prepared: &Prepared,
+    part: &dyn Part,
+) -> Result<(), PartError> {
+    let result = part.update(cx);
+    let interrupted = result.as_ref().err().map(PartError::is_cancelled);
+    run.ledger.updated(&prepared.name, &prepared.identity, interrupted);
+    result
 }
 
 fn install(
@@ -101,11 +132,7 @@ fn install(
             None => part.claims(),
         };
         end_stragglers(run, cx)?;
-        run.ledger.begin(&prepared.name, &prepared.fingerprint, claims);
-        run.ledger.save().map_err(|error| PartError::new(error.to_string()))?;
-        for path in run.ledger.replaceable_paths(&prepared.name) {
-            remove(run, &path)?;
-        }
+        aside::begin(run, prepared, claims)?;
     }
     let mut paths = BTreeSet::new();
     match &prepared.shared {
@@ -120,11 +147,18 @@ fn install(
     if trivial {
         remove_left_over(run, &prepared.name, &paths)?;
     }
-    complete(run, prepared, paths, trivial)
+    fault::point("made");
+    complete(run, prepared, paths, trivial)?;
+    fault::point("recorded as whole");
+    // The part is there, whatever becomes of the old one; the next run tries again.
+    if let Err(error) = aside::discard(run, &prepared.name) {
+        cx.warn(&format!("what it replaces is still there: {error}"));
+    }
+    Ok(())
 }
 
 /// Ends what a run that did not come to the end of the part has left running for it.
-fn end_stragglers(run: &RunState<'_>, cx: &PartContext<'_>) -> Result<(), PartError> {
+pub(crate) fn end_stragglers(run: &RunState<'_>, cx: &PartContext<'_>) -> Result<(), PartError> {
     if run.ledger.is_unfinished(cx.part()) {
         cx.end_stragglers(&Place::part(run.ledger.path(), cx.part()))?;
     }
@@ -143,6 +177,8 @@ fn complete(
         fingerprint: prepared.fingerprint.clone(),
         paths,
         shared: prepared.shared.as_ref().map(|shared| shared.location.clone()),
+        aside: run.ledger.entry(&prepared.name).and_then(|entry| entry.aside),
+        setback: None,
     };
     run.ledger.complete(&prepared.name, entry);
     if trivial {
@@ -169,7 +205,8 @@ pub(crate) fn uninstall(run: &RunState<'_>, step: &Step) -> Result<(), Box<PartF
     started_event(run, step);
     nested::remove(run, &step.part)?;
     let cx = PartContext::new(run, &step.part, false);
-    let removed = end_stragglers(run, &cx).and_then(|()| match is_kept(run, &step.part) {
+    let ended = end_stragglers(run, &cx).and_then(|()| aside::discard(run, &step.part));
+    let removed = ended.and_then(|()| match is_kept(run, &step.part) {
         true => Ok(()),
         false => run.ledger.own_paths(&step.part).iter().try_for_each(|path| remove(run, path)),
     });
@@ -200,15 +237,22 @@ fn is_kept(run: &RunState<'_>, part: &str) -> bool {
     why.is_some()
 }
 
-/// Removes a recorded path. Whatever the ledger says, never what holds the buildout itself.
+/// Removes a recorded path, if that may be.
 fn remove(run: &RunState<'_>, path: &Path) -> Result<(), PartError> {
+    is_removable(run, path)?;
+    let absolute = run.directory.join(path);
+    fs::remove_tree(&absolute).map_err(|error| PartError::io("remove", &absolute, &error))
+}
+
+/// Whatever the ledger says, what holds the buildout itself is never removed nor moved.
+pub(crate) fn is_removable(run: &RunState<'_>, path: &Path) -> Result<(), PartError> {
     let absolute = run.directory.join(path);
     let climbs = absolute.components().any(|c| c == std::path::Component::ParentDir);
-    if climbs || run.directory.starts_with(&absolute) {
+    if climbs || aside::directory(run.directory).starts_with(&absolute) {
         return Err(PartError::new(format!(
             "refusing to remove {}: it holds the directory of the build itself",
             path.display()
         )));
     }
-    fs::remove_tree(&absolute).map_err(|error| PartError::io("remove", &absolute, &error))
+    Ok(())
 }

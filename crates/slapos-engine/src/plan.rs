@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::aside::{Attempt, Move, exists};
 use crate::build::Settings;
 use crate::event::Action;
 use crate::initialise::Prepared;
@@ -190,12 +191,22 @@ impl Plan {
         self.steps.iter().filter(|step| step.action == action).count()
     }
 
+    /// Names of the parts that are removed, and of all others.
+    pub(crate) fn names(&self) -> (Vec<&str>, Vec<&str>) {
+        let is_removed = |step: &&Step| step.action == Action::Remove;
+        let (removed, others): (Vec<&Step>, Vec<&Step>) = self.steps.iter().partition(is_removed);
+        (names(removed), names(others))
+    }
+
     /// Compares what is wanted with what is installed. Where only some parts are asked for, those
     /// that are not wanted stay.
     pub(crate) fn make(wanted: &[Prepared], ledger: &Ledger, settings: &Settings) -> Self {
         let directory = &settings.directory;
-        let mut steps: Vec<Step> = wanted.iter().map(|part| step(part, ledger, settings)).collect();
-        follow_the_outer(&mut steps, ledger);
+        let moved = ledger.moves();
+        let repaired = ledger.repaired();
+        let found = Found { ledger: &repaired, moved: &moved, settings };
+        let mut steps: Vec<Step> = wanted.iter().map(|part| step(part, &found)).collect();
+        follow_the_outer(&mut steps, &repaired);
         follow_others(&mut steps, wanted);
         if settings.install.is_none() {
             let unwanted = ledger
@@ -217,8 +228,14 @@ impl Plan {
                 directory.display()
             )
         });
-        Self { steps, warnings: warnings.collect() }
+        let mut warnings: Vec<String> = warnings.collect();
+        warnings.extend(ledger.disturbed().filter_map(|(name, entry)| disturbed(name, entry)));
+        Self { steps, warnings }
     }
+}
+
+fn names(steps: Vec<&Step>) -> Vec<&str> {
+    steps.into_iter().map(|step| step.part.as_str()).collect()
 }
 
 impl fmt::Display for Plan {
@@ -239,14 +256,28 @@ impl fmt::Display for Plan {
     }
 }
 
-fn step(part: &Prepared, ledger: &Ledger, settings: &Settings) -> Step {
-    let mut reasons = install_reasons(part, ledger, settings);
+/// What is there: the ledger as the next run's repair will leave it, and what is aside until then.
+struct Found<'f> {
+    ledger: &'f Ledger,
+    moved: &'f [Move],
+    settings: &'f Settings,
+}
+
+/// What to say of a part that the last run left aside.
+fn disturbed(part: &str, entry: &Entry) -> Option<String> {
+    (entry.state != EntryState::Installed).then(|| {
+        format!("the last run ended while it made `{part}` again: what was there is put back first")
+    })
+}
+
+fn step(part: &Prepared, found: &Found<'_>) -> Step {
+    let mut reasons = install_reasons(part, found);
     let mut action = if reasons.is_empty() { Action::Keep } else { Action::Install };
-    if action == Action::Keep
-        && let Some(why) = part.part.as_ref().and_then(|part| part.needs_update())
-    {
-        action = Action::Update;
-        reasons.push(Reason::Asked { why });
+    if action == Action::Keep {
+        reasons.extend(setback(part, found.ledger, Attempt::Update));
+        let asked = part.part.as_ref().and_then(|part| part.needs_update());
+        reasons.extend(asked.map(|why| Reason::Asked { why }));
+        action = if reasons.is_empty() { Action::Keep } else { Action::Update };
     }
     let after = part.after.iter().cloned().collect();
     Step { part: part.name.clone(), action, reasons, after }
@@ -263,6 +294,7 @@ fn follow_the_outer(steps: &mut [Step], ledger: &Ledger) {
         .flat_map(|(step, paths)| paths.iter().map(|path| (step.part.clone(), path.clone())))
         .collect();
     let order: Vec<String> = steps.iter().map(|step| step.part.clone()).collect();
+    let mut later = Vec::new();
     for (index, step) in steps.iter_mut().enumerate() {
         let is_inside = |around: &Path| {
             paths(step).is_some_and(|own| own.iter().any(|path| path.starts_with(around)))
@@ -275,9 +307,20 @@ fn follow_the_outer(steps: &mut [Step], ledger: &Ledger) {
             step.action = Action::Install;
             step.reasons = vec![Reason::InsideOf { part: part.clone() }];
         }
-        if order[..index].contains(part) && !step.after.contains(part) {
-            step.after.push(part.clone());
+        match order[..index].contains(part) {
+            true => wait_for(step, part),
+            false => later.push((part.clone(), step.part.clone())),
         }
+    }
+    // The same the other way round: what is made inside must not move while it is made.
+    for (outer, inner) in later {
+        steps.iter_mut().filter(|step| step.part == outer).for_each(|step| wait_for(step, &inner));
+    }
+}
+
+fn wait_for(step: &mut Step, part: &str) {
+    if !step.after.iter().any(|name| name == part) {
+        step.after.push(part.to_owned());
     }
 }
 
@@ -297,7 +340,15 @@ fn follow_others(steps: &mut [Step], wanted: &[Prepared]) {
     }
 }
 
-fn install_reasons(part: &Prepared, ledger: &Ledger, settings: &Settings) -> Vec<Reason> {
+/// What came of the last attempt of this kind to make the part what it is to be now.
+fn setback(part: &Prepared, ledger: &Ledger, attempt: Attempt) -> Option<Reason> {
+    let setback = ledger.parts.get(&part.name)?.setback.as_ref()?;
+    let is_this = setback.of == attempt && setback.identity == part.identity;
+    is_this.then_some(if setback.interrupted { Reason::Interrupted } else { Reason::Failed })
+}
+
+fn install_reasons(part: &Prepared, found: &Found<'_>) -> Vec<Reason> {
+    let Found { ledger, settings, .. } = *found;
     let Some(entry) = ledger.parts.get(&part.name) else {
         return vec![if ledger.fresh { Reason::NeverInstalled } else { Reason::New }];
     };
@@ -306,11 +357,12 @@ fn install_reasons(part: &Prepared, ledger: &Ledger, settings: &Settings) -> Vec
         EntryState::Failed => return vec![Reason::Failed],
         EntryState::Installed => {}
     }
-    let mut reasons = differences(part, entry, settings.hide_values);
+    let mut reasons: Vec<Reason> = setback(part, ledger, Attempt::Install).into_iter().collect();
+    reasons.extend(differences(part, entry, settings.hide_values));
     if reasons.is_empty() && part.identity != entry.identity {
         reasons.push(Reason::RecipeRenewed);
     }
-    reasons.extend(missing(part, entry, &settings.directory));
+    reasons.extend(missing(part, entry, found));
     reasons
 }
 
@@ -361,11 +413,15 @@ fn changed_options(part: &Prepared, entry: &Entry, hide: bool) -> Vec<Reason> {
         .collect()
 }
 
-fn missing(part: &Prepared, entry: &Entry, directory: &Path) -> Option<Reason> {
+fn missing(part: &Prepared, entry: &Entry, found: &Found<'_>) -> Option<Reason> {
     if let Some(shared) = part.shared.as_ref().filter(|shared| !shared.is_built()) {
         return Some(Reason::PathMissing { path: shared.location.clone() });
     }
-    let gone = |path: &&PathBuf| directory.join(path).symlink_metadata().is_err();
+    let gone = |path: &&PathBuf| {
+        let path = found.settings.directory.join(path);
+        let aside = |step: &Move| step.new_place(&path).is_some_and(|place| exists(&place));
+        !exists(&path) && !found.moved.iter().any(aside)
+    };
     entry.paths.iter().find(gone).map(|path| Reason::PathMissing { path: path.clone() })
 }
 

@@ -50,17 +50,18 @@ pub trait Part: Send {
     }
 
     /// Makes the part and returns the paths to remove when it is no longer wanted. What an
-    /// earlier installation of the part recorded is gone already, unless the part is
+    /// earlier installation of the part recorded is out of the way already, unless the part is
     /// [trivial](Self::is_trivial).
     ///
     /// # Errors
-    /// Whatever went wrong; what was made stays for inspection and is removed before the next try.
+    /// Whatever went wrong. What an earlier installation made is then put back; if there was none,
+    /// what was made stays for inspection and is removed before the next try.
     fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError>;
 
     /// Looks after a part that stays as it is. Only called when [`Self::needs_update`] says why.
     ///
     /// # Errors
-    /// Whatever went wrong; the part stays recorded as installed.
+    /// Whatever went wrong; the part stays recorded as installed, and is updated by the next run.
     fn update(&self, cx: &PartContext<'_>) -> Result<(), PartError> {
         let _ = cx;
         Ok(())

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
+mod aside;
 mod parallel;
 mod plans;
 mod runs;
@@ -68,8 +69,8 @@ impl Part for Written {
     }
 }
 
-/// Recipe `shell`: runs `command` in the new directory `location`; `barrier = true` makes it run
-/// alone, `in-turn` in turn; `shared = true` is understood.
+/// Recipe `shell`: runs `command` in the new directory `location` (default: the usual); `barrier =
+/// true` makes it run alone, `in-turn` in turn; `shared = true` is understood.
 struct Shell;
 
 struct Shelled {
@@ -93,7 +94,8 @@ impl Recipe for Shell {
         };
         let shared = init.shared_location()?;
         let is_shared = shared.is_some();
-        let location = shared.unwrap_or_else(|| init.parts_location());
+        let given = init.get("location").map(PathBuf::from);
+        let location = shared.or(given).unwrap_or_else(|| init.parts_location());
         init.set("location", &location.to_string_lossy());
         Ok(Box::new(Shelled { command, location, shared: is_shared, turn }))
     }

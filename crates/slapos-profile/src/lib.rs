@@ -22,6 +22,7 @@ mod load;
 mod location;
 mod merge;
 mod model;
+mod plain;
 mod reference;
 mod resolve;
 mod scan;
@@ -36,6 +37,7 @@ pub use location::{Location, LocationError};
 pub use model::{
     Assignment, Files, Operator, OptionValue, Pending, Profile, ReadError, Section, Step,
 };
+pub use plain::plain_sections;
 pub use reference::{escape, unescape};
 pub use resolve::{Host, Resolved, ResolvedOption, Resolver};
 pub use source::{FileId, SourceFile, Span};

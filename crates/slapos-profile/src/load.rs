@@ -61,8 +61,24 @@ impl Profile {
         files: &dyn Files,
         assignments: &[Assignment],
     ) -> Result<Self, ProfileError> {
+        Self::load_over(&[], main, files, assignments)
+    }
+
+    /// As [`Profile::load`], with files that count as if the profile extended them before
+    /// everything else: the defaults of a user, if there are any.
+    ///
+    /// # Errors
+    /// As [`Profile::load`].
+    pub fn load_over(
+        defaults: &[Location],
+        main: &Location,
+        files: &dyn Files,
+        assignments: &[Assignment],
+    ) -> Result<Self, ProfileError> {
         let mut loader = Loader::new(files, &main.parent())?;
-        loader.visit(main, None)?;
+        for location in defaults.iter().chain([main]) {
+            loader.visit(location, None)?;
+        }
         loader.finish(&main.parent(), assignments)
     }
 

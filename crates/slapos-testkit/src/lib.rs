@@ -8,10 +8,12 @@
 mod archive;
 mod node;
 mod profile;
+mod python;
 
 pub use archive::{Entry, tar_gz};
 pub use node::{Run, TestNode};
 pub use profile::{SERVICE_PROFILE, Tree};
+pub use python::python_with;
 
 /// The root of this repository, where `component`, `stack` and `software` are.
 pub fn repository() -> std::path::PathBuf {

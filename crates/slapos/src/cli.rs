@@ -1,6 +1,7 @@
 //! The arguments. Names are the original's where it has the command.
 
 mod profile;
+mod words;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_slap::InstanceState;
 
 pub(crate) use profile::{GraphFormat, Profile, Source};
+pub(crate) use words::words;
 
 /// SlapOS Node and Master: builds Software Releases from source, deploys instances of them into
 /// unprivileged partitions, supervises and checks them.
@@ -71,6 +73,14 @@ pub(crate) enum Command {
     /// Look into a profile: dump, annotate, why, query, graph, lint
     #[command(subcommand)]
     Profile(Profile),
+    /// Install the parts of a profile in its directory, without a node; `buildout --help` says
+    /// more
+    #[command(disable_help_flag = true)]
+    Buildout {
+        /// Options, assignments, and a command with its arguments, as `buildout` takes them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Do another user's work for a node (started by it)
     #[command(hide = true)]
     Worker,

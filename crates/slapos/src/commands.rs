@@ -1,5 +1,6 @@
 //! The commands, one module for each family.
 
+mod buildout;
 mod client;
 mod node;
 mod profile;
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
         Command::Supply(supply) => client::supply(global, supply),
         Command::Remove(supply) => client::remove(global, supply),
         Command::Request(request) => client::request(global, request),
+        Command::Buildout { words } => buildout::run(global, words),
         Command::Profile(command) => profile::run(global, command),
         Command::Service(command) => client::service(global, command),
     }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::parse_from(cli::words(std::env::args_os()));
     output::init_log(cli.global.verbose, cli.global.quiet);
     match commands::run(&cli) {
         Ok(code) => ExitCode::from(code),

@@ -63,7 +63,7 @@ pub(crate) fn describe(error: &NodeError, colour: bool) -> String {
 }
 
 /// `text` without what a terminal would obey: it may come from builds and instances.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 

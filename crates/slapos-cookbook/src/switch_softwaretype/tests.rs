@@ -182,6 +182,7 @@ fn the_profile_of_the_type_is_made_and_run() {
     assert_eq!(done, expected);
     assert_eq!(instance.read("page"), "Hello from http://master/${not:a-reference} (default)");
     assert!(instance.exists(".slapos/installed-switch.json"));
+    assert!(instance.exists(".installed-switch.cfg"));
 }
 
 #[test]
@@ -444,6 +445,7 @@ fn inner_parts_go_with_the_profile_or_with_the_part() {
     let done = instance.deploy().unwrap();
     assert_eq!(done, ["remove switch", "remove note", "remove slap-configuration"]);
     assert!(!instance.exists("note") && !instance.exists(".slapos/installed-switch.json"));
+    assert!(!instance.exists(".installed-switch.cfg"));
 }
 
 #[test]

@@ -318,6 +318,8 @@ fn wrong_references() {
       |
     5 | y = é ${:x} ${:zz}
       |                ^^ no such option
+      |
+      = note: [s] has `y` from its macro [m]
     ");
     assert_snapshot!(
         resolving("[buildout]\nextends = a.cfg\n[s]\nx += ${t:x}\n\

@@ -153,3 +153,21 @@ fn long_chains_are_refused() {
     }
     assert_eq!(load(&text).unwrap_err().kind(), ErrorKind::TooDeep);
 }
+
+#[test]
+fn the_defaults_of_a_user_lie_below_the_profile() {
+    let files = Memory::new(
+        "[buildout]\nextends = a.cfg\nx += main\n--- /p/a.cfg\n[buildout]\nx = a\ny += a\n\
+         --- /home/me/default.cfg\n[buildout]\nextends = more.cfg\nx = mine\ny = mine\n\
+         --- /home/me/more.cfg\n[buildout]\nz = more\n",
+    );
+    let at = |path: &str| Location::parse(path).unwrap();
+    let defaults = [at("/home/me/default.cfg")];
+    let profile = Profile::load_over(&defaults, &at("/p/main.cfg"), &files, &[]).unwrap();
+    let value = |option| buildout(&profile, option);
+    assert_eq!(
+        (value("x"), value("y"), value("z")),
+        ("a\nmain".into(), "mine\na".into(), "more".into())
+    );
+    assert_eq!(value("directory"), "/p");
+}

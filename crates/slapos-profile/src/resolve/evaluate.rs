@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::scan::PART_DEPENDENCIES;
+use crate::source::Span;
 
 /// One `${section:option}` in a text.
 struct Target<'t> {
@@ -141,7 +142,7 @@ impl Resolver<'_> {
             let origin = Origin::Value(value);
             let text = self.substituted(host, section, &value.value, &origin, chain);
             self.depth -= 1;
-            let text = text?;
+            let text = text.map_err(|error| self.inherited(error, section, option, value.span))?;
             chain.pop();
             text
         } else {
@@ -152,6 +153,24 @@ impl Resolver<'_> {
             state.resolved.options.entry(option.to_owned()).or_insert(resolved);
         }
         Ok(Some(text))
+    }
+
+    /// `error`, which arose in an option of `section`; if a macro gave it that option, this is not
+    /// the section that the line shows.
+    fn inherited(
+        &self,
+        error: ProfileError,
+        section: &str,
+        option: &str,
+        span: Span,
+    ) -> ProfileError {
+        match self.profile.section_at(span).filter(|writer| *writer != section) {
+            // A cycle names all sections by itself.
+            Some(writer) if error.kind() != ErrorKind::CircularReference => {
+                error.needed_by(|| format!("[{section}] has `{option}` from its macro [{writer}]"))
+            }
+            _ => error,
+        }
     }
 
     /// A text with its references replaced, escapes kept.

@@ -27,16 +27,7 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<u8, NodeError> {
             Ok(dump(&profile, (*stage).into()))
         }
         Command::Annotate { profile, section } => {
-            let profile = load(profile)?;
-            let values = Values::new(&profile);
-            let sections =
-                inspect::annotate(&values, section.as_deref()).map_err(|error| wrong(&error))?;
-            if global.json {
-                say_indented(&sections.into_iter().collect::<indexmap::IndexMap<_, _>>());
-            } else {
-                say(&show::annotated(&sections));
-            }
-            Ok(tell(values.errors().values()))
+            annotate(global.json, &load(profile)?, section.as_slice())
         }
         Command::Why { profile, option } => {
             let profile = load(profile)?;
@@ -50,7 +41,7 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<u8, NodeError> {
             Ok(0)
         }
         Command::Query { profile, option, stage } => {
-            query(global, &load(profile)?, option, (*stage).into())
+            query(global.json, &load(profile)?, option, (*stage).into())
         }
         Command::Graph { profile, format } => {
             let profile = load(profile)?;
@@ -78,7 +69,29 @@ fn dump(profile: &Profile, stage: Stage) -> u8 {
     tell(&dump.failures)
 }
 
-fn query(global: &Global, profile: &Profile, name: &str, stage: Stage) -> Result<u8, NodeError> {
+/// Prints the sections called `names`, or all if there are none, with where each value is from.
+pub(super) fn annotate(json: bool, profile: &Profile, names: &[String]) -> Result<u8, NodeError> {
+    let values = Values::new(profile);
+    let mut sections = Vec::new();
+    let all = names.is_empty().then_some(None);
+    for name in all.into_iter().chain(names.iter().map(|name| Some(name.as_str()))) {
+        sections.extend(inspect::annotate(&values, name).map_err(|error| wrong(&error))?);
+    }
+    if json {
+        say_indented(&sections.into_iter().collect::<indexmap::IndexMap<_, _>>());
+    } else {
+        say(&show::annotated(&sections));
+    }
+    Ok(tell(values.errors().values()))
+}
+
+/// Prints the value of the option called `name`.
+pub(super) fn query(
+    json: bool,
+    profile: &Profile,
+    name: &str,
+    stage: Stage,
+) -> Result<u8, NodeError> {
     let (section, option) = split(name)?;
     let raw = match stage {
         Stage::Merged => profile.raw(section, option),
@@ -103,7 +116,7 @@ fn query(global: &Global, profile: &Profile, name: &str, stage: Stage) -> Result
             }
         }
     };
-    match global.json {
+    match json {
         true => say_indented(&value),
         false => say(&value),
     }
@@ -151,7 +164,8 @@ fn split(name: &str) -> Result<(&str, &str), NodeError> {
     }
 }
 
-fn wrong(error: &ProfileError) -> NodeError {
+/// An error as the program's others.
+pub(super) fn wrong(error: &ProfileError) -> NodeError {
     let shown = error.render(colour(&std::io::stderr()));
     let told = NodeError::user(error.to_string());
     // What is above the place is the message again.
