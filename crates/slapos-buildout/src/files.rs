@@ -62,11 +62,14 @@ pub(crate) struct Extended<'f> {
     pub(crate) fetcher: &'f Fetcher,
     pub(crate) offline: bool,
     pub(crate) newest: bool,
+    /// The Python that conditions speak of; `None` for the usual one.
+    pub(crate) python: Option<(u32, u32, u32)>,
 }
 
 impl Files for Extended<'_> {
     fn environment(&self) -> Environment {
-        this_machine()
+        let machine = this_machine();
+        Environment { python: self.python.unwrap_or(machine.python), ..machine }
     }
 
     fn read(&self, at: &Location) -> Result<String, ReadError> {

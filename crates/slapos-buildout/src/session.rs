@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use slapos_cookbook::{Ports, registry};
+use slapos_cookbook::{Ports, own_python, registry};
 use slapos_engine::{Buildout, Cancellation, Observer, Outcome, Plan, Settings};
 use slapos_profile::inspect::Values;
 use slapos_profile::{Location, Operator, Profile, ProfileError};
@@ -57,10 +57,16 @@ impl Session {
             Ok(Arc::new(Fetcher::new(fetcher_config(cache, &early))))
         };
         let profiles = fetcher(&early.extends_cache)?;
-        let files = Extended { fetcher: &profiles, offline: early.offline, newest: early.newest };
+        let (offline, newest) = (early.offline, early.newest);
+        let files = |python| Extended { fetcher: &profiles, offline, newest, python };
         let defaults: Vec<Location> =
             defaults.iter().map(|path| location(path)).collect::<Result<_, _>>()?;
-        let profile = Profile::load_over(&defaults, &main, &files, &invocation.assignments)?;
+        let read =
+            |python| Profile::load_over(&defaults, &main, &files(python), &invocation.assignments);
+        let mut profile = read(None)?;
+        if let Some(version) = own_python(&profile) {
+            profile = read(Some(version))?;
+        }
         let options = Options::read(&profile, invocation.verbosity)?;
         Ok(Self {
             directory: directory(&profile, &invocation.profile, around)?,

@@ -30,7 +30,7 @@ pub fn load_profile(
 }
 
 /// The version of the Python that a profile builds, if it builds one and says which.
-fn own_python(profile: &Profile) -> Option<(u32, u32, u32)> {
+pub fn own_python(profile: &Profile) -> Option<(u32, u32, u32)> {
     let mut name = profile.raw("buildout", "python")?.trim().to_owned();
     for _ in 0..MOST_STEPS {
         let section = profile.expand(&name).ok()?;
