@@ -16,6 +16,7 @@ mod copyfilelist;
 mod cron;
 mod download;
 mod download_unpacked;
+mod egg;
 mod files;
 mod free_port;
 mod generate_mac;

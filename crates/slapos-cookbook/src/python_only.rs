@@ -3,14 +3,7 @@
 use slapos_engine::{Part, PartInit, ProfileError, Recipe};
 
 /// Names that are known not to be native, so that the message can say more than "no such recipe".
-pub(crate) const NAMES: [&str; 6] = [
-    "slapos.recipe.build",
-    "zc.recipe.egg",
-    "zc.recipe.egg:scripts",
-    "zc.recipe.egg:eggs",
-    "zc.recipe.egg:custom",
-    "zc.recipe.egg:develop",
-];
+pub(crate) const NAMES: [&str; 1] = ["slapos.recipe.build"];
 
 /// Refuses every part.
 pub(crate) struct PythonOnly;

@@ -9,10 +9,10 @@ use slapos_sources::Fetcher;
 
 use crate::{
     check_parameter, check_port_listening, check_url_available, cmmi, collective_template, command,
-    copyfilelist, cron, download, download_unpacked, free_port, generate_mac, generate_password,
-    gitclone, jinja, jsondump, logrotate, mkdirectory, promise, publish, publish_early,
-    python_only, random, readline, shell, simplelogger, slapconfiguration, switch_softwaretype,
-    symbolic_link, template, urlparse, userinfo, wrapper,
+    copyfilelist, cron, download, download_unpacked, egg, free_port, generate_mac,
+    generate_password, gitclone, jinja, jsondump, logrotate, mkdirectory, promise, publish,
+    publish_early, python_only, random, readline, shell, simplelogger, slapconfiguration,
+    switch_softwaretype, symbolic_link, template, urlparse, userinfo, wrapper,
 };
 
 /// What recipes may use of the world outside their part.
@@ -61,6 +61,7 @@ pub fn registry(ports: Ports) -> Registry {
         Arc::new(collective_template::CollectiveTemplate::new(fetcher.clone())),
     );
     recipes.insert("slapos.recipe.build:gitclone", Arc::new(gitclone::GitClone));
+    add_egg_recipes(&mut recipes, &fetcher);
     add_value_recipes(&mut recipes);
     add_file_recipes(&mut recipes);
     add_slap_recipes(&mut recipes, slap.as_ref());
@@ -73,6 +74,21 @@ pub fn registry(ports: Ports) -> Registry {
         Arc::new(switch_softwaretype::SwitchSoftwareType::new(fetcher, others)),
     );
     Registry { recipes }
+}
+
+/// Recipes of Python distributions.
+fn add_egg_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>, fetcher: &Arc<Fetcher>) {
+    let shop = egg::Shop::new(fetcher.clone());
+    for (name, scripts) in [
+        ("zc.recipe.egg", true),
+        ("zc.recipe.egg:scripts", true),
+        ("zc.recipe.egg:script", true),
+        ("zc.recipe.egg:eggs", false),
+    ] {
+        recipes.insert(name, Arc::new(egg::Distributions::new(shop.clone(), scripts)));
+    }
+    recipes.insert("zc.recipe.egg:custom", Arc::new(egg::Custom(shop.clone())));
+    recipes.insert("zc.recipe.egg:develop", Arc::new(egg::Develop(shop)));
 }
 
 /// Recipes that give options.

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
 mod compile;
+mod eggs;
 mod git;
 mod instance;
 mod instance_files;

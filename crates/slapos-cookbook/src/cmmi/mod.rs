@@ -37,7 +37,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
 use slapos_sources::archive::Strip;
-use slapos_sources::{Digest, Fetcher, Source};
+use slapos_sources::{Fetcher, Source};
 
 use crate::common::environment::Environment;
 use crate::common::{self, source};
@@ -86,7 +86,7 @@ impl Recipe for Cmmi {
         let origin = origin(init)?;
         // A section of variables must be known before the hash of a shared part is made.
         let environment = Environment::of_part(init)?;
-        let patches = patches(init)?;
+        let patches = source::patches(init, "patches")?;
         if let Origin::Archive { source, .. } = &origin {
             source::declare_local(init, source, &self.fetcher);
         }
@@ -134,26 +134,6 @@ fn origin(init: &PartInit<'_>) -> Result<Origin, ProfileError> {
             Err(init.error("recipe", &message, Some("say where the source is")))
         }
     }
-}
-
-/// The patches, each `url` or `url#md5` (or `url#sha256=...`).
-fn patches(init: &mut PartInit<'_>) -> Result<Vec<Source>, ProfileError> {
-    let list = init.get("patches").unwrap_or_default().to_owned();
-    let mut patches = Vec::new();
-    for patch in list.split_whitespace() {
-        let (url, digest) = match patch.rsplit_once('#') {
-            Some((url, digest)) => (url, Some(digest)),
-            None => (patch, None),
-        };
-        let mut source = source::place(init, "patches", url)?;
-        if let Some(text) = digest.filter(|text| !text.is_empty()) {
-            let parsed = text.parse::<Digest>();
-            let parsed = parsed.map_err(|error| init.error("patches", &error.to_string(), None))?;
-            source = source.with_digest(parsed);
-        }
-        patches.push(source::verifiable(init, "patches", source)?);
-    }
-    Ok(patches)
 }
 
 fn set_location(
