@@ -12,11 +12,11 @@ use crate::python::{Foreign, Python};
 use crate::{
     authorized_key, certificate_authority, check_parameter, check_port_listening,
     check_url_available, cmmi, collective_template, command, copyfilelist, cron, download,
-    download_unpacked, equeue, free_port, generate_mac, generate_password, gitclone, jinja,
+    download_unpacked, egg, equeue, free_port, generate_mac, generate_password, gitclone, jinja,
     jsondump, kumofs, logrotate, mkdirectory, mysql_update, postgres, promise, publish,
-    publish_early, python_only, random, readline, redis, request, script, shell, simplehttpserver,
-    simplelogger, six_tunnel, slapconfiguration, sshkeys_authority, switch_softwaretype,
-    symbolic_link, template, tidstorage, urlparse, userinfo, wrapper, zero_knowledge,
+    publish_early, random, readline, redis, request, script, shell, simplehttpserver, simplelogger,
+    six_tunnel, slapconfiguration, sshkeys_authority, switch_softwaretype, symbolic_link, template,
+    tidstorage, urlparse, userinfo, wrapper, zero_knowledge,
 };
 
 /// What recipes may use of the world outside their part.
@@ -72,19 +72,32 @@ pub fn registry(ports: Ports) -> Registry {
         Arc::new(collective_template::CollectiveTemplate::new(fetcher.clone())),
     );
     recipes.insert("slapos.recipe.build:gitclone", Arc::new(gitclone::GitClone));
+    add_egg_recipes(&mut recipes, &python);
     add_value_recipes(&mut recipes);
     add_file_recipes(&mut recipes);
     add_server_recipes(&mut recipes);
     add_slap_recipes(&mut recipes, slap.as_ref());
-    for name in python_only::NAMES {
-        recipes.entry(name).or_insert_with(|| Arc::new(python_only::PythonOnly));
-    }
     let others = Registry { recipes: recipes.clone(), python: python.clone() };
     recipes.insert(
         switch_softwaretype::NAME,
         Arc::new(switch_softwaretype::SwitchSoftwareType::new(fetcher, others)),
     );
     Registry { recipes, python }
+}
+
+/// Recipes of Python distributions.
+fn add_egg_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>, python: &Python) {
+    let shop = egg::Shop::new(python.fetcher().clone(), python.eggs().clone());
+    for (name, scripts) in [
+        ("zc.recipe.egg", true),
+        ("zc.recipe.egg:scripts", true),
+        ("zc.recipe.egg:script", true),
+        ("zc.recipe.egg:eggs", false),
+    ] {
+        recipes.insert(name, Arc::new(egg::Distributions::new(shop.clone(), scripts)));
+    }
+    recipes.insert("zc.recipe.egg:custom", Arc::new(egg::Custom(shop.clone())));
+    recipes.insert("zc.recipe.egg:develop", Arc::new(egg::Develop(shop)));
 }
 
 /// Recipes that give options.
@@ -196,6 +209,6 @@ impl Recipes for Registry {
     }
 
     fn names(&self) -> Vec<&str> {
-        self.recipes.keys().copied().filter(|name| !python_only::NAMES.contains(name)).collect()
+        self.recipes.keys().copied().collect()
     }
 }

@@ -4,6 +4,7 @@
 
 mod certificates;
 mod compile;
+mod eggs;
 mod git;
 mod instance;
 mod instance_files;

@@ -13,7 +13,7 @@ use crate::{EggError, Work};
 
 impl Eggs {
     /// Makes the source tree `setup` (its directory, or a file in it) usable where it is; returns
-    /// the link that leads to it. The tree is written to: compiled modules, `*.egg-info`.
+    /// the link that is to lead to it. The tree is written to: compiled modules, `*.egg-info`.
     ///
     /// # Errors
     /// See [`EggError`]; trees that setuptools does not build are refused.
@@ -24,7 +24,7 @@ impl Eggs {
         build_ext: &BuildExt,
         setup_eggs: &[String],
         work: &dyn Work,
-    ) -> Result<PathBuf, EggError> {
+    ) -> Result<EggLink, EggError> {
         let source = if setup.is_dir() { setup } else { setup.parent().unwrap_or(setup) };
         if !["setup.py", "setup.cfg", "pyproject.toml"].iter().any(|f| source.join(f).is_file()) {
             let reason = "it has neither setup.py nor pyproject.toml";
@@ -46,10 +46,29 @@ impl Eggs {
         }
         let made = tree.in_place(work)?;
         keep_scripts(&made)?;
-        let link = shelf.join(format!("{}.egg-link", in_file_name(&made.name)));
-        let text = format!("{}\n{}", made.location.display(), way_back(&made.location, source));
-        fs::write_replace(&link, text.as_bytes(), 0o644).map_err(EggError::io("write", &link))?;
-        Ok(link)
+        Ok(EggLink {
+            path: shelf.join(format!("{}.egg-link", in_file_name(&made.name))),
+            text: format!("{}\n{}", made.location.display(), way_back(&made.location, source)),
+        })
+    }
+}
+
+/// The file that leads to a source tree in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EggLink {
+    /// Where it belongs.
+    pub path: PathBuf,
+    text: String,
+}
+
+impl EggLink {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When the file system does not let it.
+    pub fn write(&self) -> Result<(), EggError> {
+        fs::write_replace(&self.path, self.text.as_bytes(), 0o644)
+            .map_err(EggError::io("write", &self.path))
     }
 }
 

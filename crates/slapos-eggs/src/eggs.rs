@@ -12,6 +12,9 @@ use crate::name::normalise;
 use crate::resolve::Resolution;
 use crate::{EggError, Interpreter, Pins, Shelves, Work, WorkingSet};
 
+/// Where programs that builds use are looked for when nobody says so.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// Distributions for all who need them in one run; shared between threads.
 pub struct Eggs {
     pub(crate) index: Index,
@@ -51,7 +54,7 @@ pub struct Settings {
 
 impl Settings {
     /// Everything as Buildout's defaults are: versions may be picked, final ones are preferred,
-    /// sources are built one at a time.
+    /// sources are built one at a time, with the programs of this machine.
     pub fn new(python: Arc<Interpreter>, shelves: Shelves) -> Self {
         Self {
             python,
@@ -64,7 +67,7 @@ impl Settings {
             prefer_wheels: false,
             offline: false,
             jobs: 1,
-            environment: BTreeMap::new(),
+            environment: BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]),
             patches: BTreeMap::new(),
             building: Vec::new(),
         }

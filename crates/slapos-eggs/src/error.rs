@@ -130,6 +130,7 @@ impl EggError {
         move |error| Self::Io { action, path, error }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over errors and texts alike")]
     pub(crate) fn build(what: impl Into<String>, reason: impl ToString) -> Self {
         Self::Build { what: what.into(), reason: reason.to_string() }
     }

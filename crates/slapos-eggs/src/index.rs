@@ -41,10 +41,13 @@ pub(crate) struct Choice<'a> {
     pub(crate) prefer_final: bool,
 }
 
+/// Normal name and places → what they offer.
+type Known = HashMap<(String, PythonPlaces), Arc<Vec<PythonFile>>>;
+
 /// Files of projects, each asked for once in a run.
 pub(crate) struct Index {
     fetcher: Arc<Fetcher>,
-    known: Mutex<HashMap<(String, PythonPlaces), Arc<Vec<PythonFile>>>>,
+    known: Mutex<Known>,
 }
 
 impl Index {
@@ -71,9 +74,7 @@ impl Index {
         Ok(files)
     }
 
-    fn known(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<(String, PythonPlaces), Arc<Vec<PythonFile>>>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -36,15 +36,14 @@ impl Resolution<'_> {
             ));
         }
         let path = job.path()?;
-        let shelf = &self.settings.shelves.eggs;
-        let path = self.settings.shelves.shelve(&path, shelf, &self.settings.python)?;
+        let path = self.settings.shelves.shelve(&path, &self.settings.python)?;
         job.read(&path)
     }
 }
 
 impl Eggs {
-    /// Builds a distribution from its source in a particular way and puts it on the shelf that is
-    /// looked at first; returns its path there. What is there already and will do stays.
+    /// Builds a distribution from its source in a particular way, unless that was done before;
+    /// returns where it is kept. [`crate::Shelves::link`] puts it where it is looked at first.
     ///
     /// # Errors
     /// See [`EggError`].
@@ -66,9 +65,7 @@ impl Eggs {
             specifiers: &specifiers,
             custom: Some(custom),
         };
-        let path = job.path()?;
-        let shelf = settings.shelves.develop.as_ref().unwrap_or(&settings.shelves.eggs);
-        settings.shelves.shelve(&path, shelf, &settings.python)
+        job.path()
     }
 }
 

@@ -6,6 +6,24 @@
 //! in an environment that holds what its `pyproject.toml` asks for and nothing else. Neither pip
 //! nor uv nor setuptools need to be installed in that Python.
 //!
+//! ```no_run
+//! use std::{path::Path, sync::Arc};
+//! use slapos_eggs::{Direct, Eggs, Pins, Settings, Shelves};
+//! use slapos_sources::{Fetcher, FetcherConfig};
+//!
+//! let eggs = Eggs::new(Arc::new(Fetcher::new(FetcherConfig::new("/srv/cache"))));
+//! let python = eggs.interpreter(Path::new("python3"))?;
+//! let shelves = Shelves { eggs: "/srv/eggs".into(), develop: None, store: None };
+//! let settings = Settings {
+//!     pins: Pins::new([("setuptools", "67.8.0"), ("Jinja2", "3.1.6")]),
+//!     prefer_wheels: true,
+//!     ..Settings::new(python, shelves)
+//! };
+//! let wanted = ["slapos.recipe.cmmi".to_owned(), "Jinja2".to_owned()];
+//! let paths = eggs.working_set(&settings, &wanted, &Direct)?.paths();
+//! # Ok::<(), slapos_eggs::EggError>(())
+//! ```
+//!
 //! Invariants: an egg is whole or not there (made aside, renamed); one process makes an egg at a
 //! time, others wait for it; files are readable by all; nothing of a wheel is run when it is
 //! installed; the order of a working set depends on requirements and metadata only, never on what
@@ -36,6 +54,7 @@ mod wheel;
 mod work;
 
 pub use build::{BuildExt, Patches};
+pub use develop::EggLink;
 pub use eggs::{Custom, Eggs, Settings};
 pub use error::EggError;
 pub use interpreter::Interpreter;

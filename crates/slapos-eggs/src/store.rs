@@ -170,28 +170,43 @@ impl Shelves {
         Ok(path)
     }
 
-    /// Puts the egg at `path` on `shelf` under its own name; returns where it is there.
-    pub(crate) fn shelve(
-        &self,
-        path: &Path,
-        shelf: &Path,
-        python: &Interpreter,
-    ) -> Result<PathBuf, EggError> {
-        if path.parent() == Some(shelf) {
+    /// Where the egg at `path` is going to be among those that are looked at first.
+    ///
+    /// # Errors
+    /// When its metadata cannot be read.
+    pub fn special_place(&self, path: &Path, python: &Interpreter) -> Result<PathBuf, EggError> {
+        let shelf = self.develop.as_ref().unwrap_or(&self.eggs);
+        Ok(shelf.join(file_name(&known(path)?, python, "")))
+    }
+
+    /// Puts the egg at `path` on the shelf of eggs under its own name; returns where it is there.
+    pub(crate) fn shelve(&self, path: &Path, python: &Interpreter) -> Result<PathBuf, EggError> {
+        if path.parent() == Some(&self.eggs) {
             return Ok(path.to_owned());
         }
-        let found = Distribution::read(path, None)?.ok_or_else(|| {
-            EggError::build(format!("use {}", path.display()), "it has no metadata")
-        })?;
-        fs::create_dir_all(shelf, 0o755).map_err(EggError::io("create", shelf))?;
-        let link = shelf.join(file_name(&found, python, ""));
-        if link.is_dir() && !link.is_symlink() {
-            // An egg of an earlier time, before there was a store.
-            fs::remove_tree(&link).map_err(EggError::io("remove", &link))?;
-        }
-        fs::symlink_atomic(path, &link).map_err(EggError::io("link", &link))?;
+        let link = self.eggs.join(file_name(&known(path)?, python, ""));
+        Self::link(path, &link)?;
         Ok(link)
     }
+
+    /// Has `link` lead to the egg at `path`, whatever was there.
+    ///
+    /// # Errors
+    /// When the file system does not let it.
+    pub fn link(path: &Path, link: &Path) -> Result<(), EggError> {
+        let shelf = link.parent().unwrap_or(link);
+        fs::create_dir_all(shelf, 0o755).map_err(EggError::io("create", shelf))?;
+        if link.is_dir() && !link.is_symlink() {
+            // An egg of an earlier time, before there was a store.
+            fs::remove_tree(link).map_err(EggError::io("remove", link))?;
+        }
+        fs::symlink_atomic(path, link).map_err(EggError::io("link", link))
+    }
+}
+
+fn known(path: &Path) -> Result<Distribution, EggError> {
+    let found = Distribution::read(path, None)?;
+    found.ok_or_else(|| EggError::build(format!("use {}", path.display()), "it has no metadata"))
 }
 
 /// The name of an egg.
@@ -208,8 +223,12 @@ fn eggs_in(
     name: &str,
     specifiers: &Specifiers,
 ) -> Result<Vec<(Version, PathBuf)>, EggError> {
-    let all = named(shelf, python, name)?;
-    Ok(all.into_iter().filter(|(version, _)| specifiers.contains(version)).collect())
+    let ordinary = |path: &Path| {
+        let text = path.file_name().unwrap_or_default().to_string_lossy();
+        Named::of(&text).is_some_and(|egg| egg.rest.is_empty() || egg.rest.starts_with("linux"))
+    };
+    let all = named(shelf, python, name)?.into_iter();
+    Ok(all.filter(|(version, path)| specifiers.contains(version) && ordinary(path)).collect())
 }
 
 fn named(

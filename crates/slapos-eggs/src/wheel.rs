@@ -89,7 +89,7 @@ fn merge(from: &Path, into: &Path) -> Result<(), EggError> {
         if entry.is_dir() && !entry.is_symlink() && target.is_dir() {
             merge(&entry, &target)?;
         } else {
-            std::fs::rename(&entry, &target).map_err(EggError::io("move", &entry))?;
+            fs::rename(&entry, &target).map_err(EggError::io("move", &entry))?;
         }
     }
     Ok(())
@@ -129,7 +129,7 @@ pub(crate) fn set_version(egg: &Path, version: &Version) -> Result<(), EggError>
     let name = crate::name::in_file_name(&found.name);
     let new: PathBuf = egg.join(format!("{name}-{version}.dist-info"));
     rename_in_record(&found.info, &new)?;
-    std::fs::rename(&found.info, &new).map_err(EggError::io("rename", &found.info))
+    fs::rename(&found.info, &new).map_err(EggError::io("rename", &found.info))
 }
 
 /// The list of files follows the new name of the metadata.

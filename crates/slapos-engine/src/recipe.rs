@@ -142,6 +142,9 @@ pub(crate) trait InitPort: DynamicPort {
     fn made_by(&self, section: &str, path: &Path) -> bool;
     fn add_input(&mut self, section: &str, name: &str, digest: &str);
     fn shared_location(&mut self, section: &str) -> Result<Option<PathBuf>, ProfileError>;
+    fn look(&mut self, section: &str) -> Result<IndexMap<String, String>, ProfileError>;
+    fn shared_lists(&self) -> &[PathBuf];
+    fn jobs(&self) -> usize;
     fn directory(&self) -> &Path;
     fn offline(&self) -> bool;
     fn exists(&self, section: &str) -> bool;
@@ -273,6 +276,25 @@ impl<'a> PartInit<'a> {
     pub fn section(&mut self, section: &str) -> Result<IndexMap<String, String>, ProfileError> {
         self.port.visit(self.name, section)?;
         Ok(self.port.options(section))
+    }
+
+    /// As [`Self::section`], but this part does not depend on all of it: what it uses must be
+    /// declared with [`Self::add_input`].
+    ///
+    /// # Errors
+    /// When there is no such section, or it cannot be initialised.
+    pub fn look(&mut self, section: &str) -> Result<IndexMap<String, String>, ProfileError> {
+        self.port.look(section)
+    }
+
+    /// Directories of shared parts, in order of preference.
+    pub fn shared_lists(&self) -> &[PathBuf] {
+        self.port.shared_lists()
+    }
+
+    /// How many jobs run at once, at least 1.
+    pub fn jobs(&self) -> usize {
+        self.port.jobs()
     }
 
     /// Whether there is a section of this name.

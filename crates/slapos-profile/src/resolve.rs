@@ -164,6 +164,14 @@ impl<'p> Resolver<'p> {
         if let Some(asking) = self.active.last().cloned() {
             self.note_reference(&asking, section);
         }
+        self.look(host, section)
+    }
+
+    /// As [`Resolver::section`], without recording a dependency.
+    ///
+    /// # Errors
+    /// As [`Resolver::section`].
+    pub fn look(&mut self, host: &mut dyn Host, section: &str) -> Result<(), ProfileError> {
         if !self.exists(section) {
             let error = self.unknown_section(section, self.asking_place());
             return Err(error.label("asks for it"));

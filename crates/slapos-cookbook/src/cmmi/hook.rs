@@ -43,7 +43,7 @@ pub(super) fn of_part(init: &mut PartInit<'_>, python: &Python) -> Result<Vec<Ho
             let help = Some("write `PATH[#md5]:FUNCTION`");
             return Err(init.error(option, &message, help));
         };
-        let source = super::patch(init, option, url.trim())?;
+        let source = source::file(init, option, url.trim())?;
         source::declare_local(init, &source, python.fetcher());
         let function = function.trim().to_owned();
         let outside = ForPart::of_part(python, init)?;

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
 use slapos_sources::archive::Strip;
-use slapos_sources::{Digest, Fetcher, Source};
+use slapos_sources::{Fetcher, Source};
 
 use crate::common::environment::Environment;
 use crate::common::{self, source};
@@ -91,7 +91,7 @@ impl Recipe for Cmmi {
         let origin = origin(init)?;
         // A section of variables must be known before the hash of a shared part is made.
         let environment = Environment::of_part(init)?;
-        let patches = patches(init)?;
+        let patches = source::patches(init, "patches")?;
         let hooks = hook::of_part(init, &self.python)?;
         if let Origin::Archive { source, .. } = &origin {
             source::declare_local(init, source, &self.fetcher);
@@ -141,31 +141,6 @@ fn origin(init: &PartInit<'_>) -> Result<Origin, ProfileError> {
             Err(init.error("recipe", &message, Some("say where the source is")))
         }
     }
-}
-
-/// The patches, each `url` or `url#md5` (or `url#sha256=...`).
-fn patches(init: &mut PartInit<'_>) -> Result<Vec<Source>, ProfileError> {
-    let list = init.get("patches").unwrap_or_default().to_owned();
-    let mut patches = Vec::new();
-    for text in list.split_whitespace() {
-        patches.push(patch(init, "patches", text)?);
-    }
-    Ok(patches)
-}
-
-/// A small file that `option` names as `url` or `url#digest`.
-fn patch(init: &PartInit<'_>, option: &str, text: &str) -> Result<Source, ProfileError> {
-    let (url, digest) = match text.rsplit_once('#') {
-        Some((url, digest)) => (url, Some(digest)),
-        None => (text, None),
-    };
-    let mut source = source::place(init, option, url)?;
-    if let Some(text) = digest.filter(|text| !text.is_empty()) {
-        let parsed = text.parse::<Digest>();
-        let parsed = parsed.map_err(|error| init.error(option, &error.to_string(), None))?;
-        source = source.with_digest(parsed);
-    }
-    source::verifiable(init, option, source)
 }
 
 fn set_location(

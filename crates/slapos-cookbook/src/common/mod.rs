@@ -169,7 +169,7 @@ fn is_runnable(content: &str) -> bool {
 }
 
 /// The umask of this process; the kernel only tells it without changing it in `/proc`.
-fn umask() -> u32 {
+pub(crate) fn umask() -> u32 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).unwrap_or(0o022)

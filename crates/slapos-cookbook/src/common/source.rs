@@ -38,6 +38,32 @@ pub(crate) fn of_part(init: &PartInit<'_>) -> Result<Source, ProfileError> {
     verifiable(init, "url", source)
 }
 
+/// The patches that an option names, separated by white space: each `url`, `url#md5` or
+/// `url#sha256=...`.
+pub(crate) fn patches(init: &mut PartInit<'_>, option: &str) -> Result<Vec<Source>, ProfileError> {
+    let list = init.get(option).unwrap_or_default().to_owned();
+    let mut patches = Vec::new();
+    for text in list.split_whitespace() {
+        patches.push(file(init, option, text)?);
+    }
+    Ok(patches)
+}
+
+/// A file that `option` names as `url` or `url#digest`.
+pub(crate) fn file(init: &PartInit<'_>, option: &str, text: &str) -> Result<Source, ProfileError> {
+    let (url, digest) = match text.rsplit_once('#') {
+        Some((url, digest)) => (url, Some(digest)),
+        None => (text, None),
+    };
+    let mut source = place(init, option, url)?;
+    if let Some(text) = digest.filter(|text| !text.is_empty()) {
+        let parsed = text.parse::<Digest>();
+        let parsed = parsed.map_err(|error| init.error(option, &error.to_string(), None))?;
+        source = source.with_digest(parsed);
+    }
+    verifiable(init, option, source)
+}
+
 /// `source`, named by `option`, unless its bytes would come over the network with nothing to
 /// verify them by, and the part does not allow that.
 pub(crate) fn verifiable(
@@ -69,7 +95,9 @@ pub(crate) fn verifiable(
         _ => "",
     };
     let help = match option {
-        "patches" | "alternate-url" => format!("add `#sha256=HEX` to the URL{or_else}"),
+        option if option.ends_with("patches") || option == "alternate-url" => {
+            format!("add `#sha256=HEX` to the URL{or_else}")
+        }
         _ => format!("add `sha256sum = HEX` or `md5sum = HEX`{or_else}"),
     };
     Err(init.error_at_word(option, &place.to_string(), message, Some(&help)))

@@ -38,7 +38,7 @@ pub(crate) struct Python(Arc<Inner>);
 
 struct Inner {
     host: Host,
-    eggs: Eggs,
+    eggs: Arc<Eggs>,
     fetcher: Arc<Fetcher>,
 }
 
@@ -46,7 +46,7 @@ impl Python {
     /// With the interpreter at `python`, or the machine's. Nothing is started yet.
     pub(crate) fn new(python: Option<PathBuf>, fetcher: Arc<Fetcher>) -> Self {
         let host = Host::new(HostConfig { python, environment: host_environment });
-        Self(Arc::new(Inner { host, eggs: Eggs::new(fetcher.clone()), fetcher }))
+        Self(Arc::new(Inner { host, eggs: Arc::new(Eggs::new(fetcher.clone())), fetcher }))
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -57,7 +57,7 @@ impl Python {
         &self.0.fetcher
     }
 
-    fn eggs(&self) -> &Eggs {
+    pub(crate) fn eggs(&self) -> &Arc<Eggs> {
         &self.0.eggs
     }
 }

@@ -4,16 +4,15 @@
 //! there are any, and kept in the store of the node, apart from the eggs of the Software Release. In an
 //! instance (`[buildout] offline = true`) they are those of the Software Release.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use slapos_eggs::{Direct, EggError, Pins, Settings, Shelves, WorkingSet};
 use slapos_engine::{PartInit, ProfileError};
 use slapos_sources::PythonPlaces;
 
 use super::{Python, host_environment};
+use crate::egg;
 
-/// The directory of the store, below that of shared parts.
-const STORE: &str = "python";
 /// Where the host's own distributions are, below the buildout directory.
 const SHELF: &str = ".slapos/python-packages";
 
@@ -25,7 +24,7 @@ pub(crate) struct Packages {
     shelves: Shelves,
     allow_picked_versions: bool,
     offline: bool,
-    directory: std::path::PathBuf,
+    directory: PathBuf,
 }
 
 impl Packages {
@@ -33,34 +32,24 @@ impl Packages {
     pub(crate) fn of_part(init: &mut PartInit<'_>) -> Result<Self, ProfileError> {
         let directory = init.buildout_directory().to_owned();
         let offline = init.offline();
+        let store = egg::store(init);
+        let pins = egg::pins(init)?;
         let mut option =
             |name: &str| init.try_option("buildout", name).map(Option::unwrap_or_default);
         let place = |text: &str| directory.join(text.trim());
-        let shelves = if offline {
-            Shelves {
+        let shelves = match offline {
+            true => Shelves {
                 eggs: place(&option("eggs-directory")?),
                 develop: Some(place(&option("develop-eggs-directory")?)),
                 store: None,
-            }
-        } else {
-            let shared = option("shared-part-list")?;
-            let store = shared.lines().map(str::trim).find(|line| !line.is_empty());
-            Shelves {
-                eggs: directory.join(SHELF),
-                develop: None,
-                store: store.map(|store| Path::new(store).join(STORE)),
-            }
+            },
+            false => Shelves { eggs: directory.join(SHELF), develop: None, store },
         };
         let places = PythonPlaces {
             index: Some(option("index")?).filter(|index| !index.trim().is_empty()),
             links: option("find-links")?.split_whitespace().map(str::to_owned).collect(),
         };
         let allow_picked_versions = option("allow-picked-versions")? != "false";
-        let versions = option("versions")?;
-        let pins = match init.has_section(versions.trim()) {
-            true => Pins::new(init.section(versions.trim())?),
-            false => Pins::default(),
-        };
         Ok(Self { pins, places, shelves, allow_picked_versions, offline, directory })
     }
 

@@ -164,6 +164,19 @@ impl InitPort for Port<'_, '_, '_> {
         Ok(location)
     }
 
+    fn look(&mut self, section: &str) -> Result<IndexMap<String, String>, ProfileError> {
+        self.resolver.look(self.host, section)?;
+        Ok(options(self.resolver, section))
+    }
+
+    fn shared_lists(&self) -> &[PathBuf] {
+        &self.host.shared_lists
+    }
+
+    fn jobs(&self) -> usize {
+        self.host.settings.jobs
+    }
+
     fn directory(&self) -> &Path {
         &self.host.settings.directory
     }

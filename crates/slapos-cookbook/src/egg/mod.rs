@@ -1,0 +1,338 @@
+//! `zc.recipe.egg`: Python distributions, scripts that use them, and special builds of them.
+//!
+//! | recipe | makes |
+//! | --- | --- |
+//! | `zc.recipe.egg`, `:scripts`, `:script` | eggs, and scripts in the bin directory: [`scripts`] |
+//! | `zc.recipe.egg:eggs` | eggs: [`scripts`] |
+//! | `zc.recipe.egg:custom` | an egg built from its source with options: [`custom`] |
+//! | `zc.recipe.egg:develop` | a source tree used where it is: [`custom`] |
+//!
+//! Options of all:
+//! - `find-links`, `index` (also in `[buildout]`): pages, and directories of files; where the index
+//!   is. Default: what pip is configured for on this machine;
+//! - `<egg>-patches`: white-space list of `url[#md5]` (digests as for `url`) that make a version
+//!   `X+SlapOSPatchedNNN` of X; `<egg>-patch-options` or `patch-options` (`-p0`);
+//!   `<egg>-patch-binary` or `patch-binary` (`patch`); a `patch-revision` must be the NNN;
+//! - set: `eggs-directory`, `_e`, `develop-eggs-directory`, `_d`, and `find-links`, `index` if
+//!   there are any.
+//!
+//! Of `[buildout]`: `versions` (default `versions`) names the section of pins; `python` the section
+//! whose option `executable` is the Python, else `executable`, else the machine's `python3`;
+//! `allow-picked-versions`, `allow-unknown-extras`, `prefer-final` as usual. A version that was
+//! picked stays until the part is made again, whatever `newest` says. `install-from-cache` is
+//! refused. When the run is offline nothing is fetched or built: eggs are found in the eggs
+//! directory and the develop-eggs directory.
+//!
+//! A pin changes the identity of a part that lists its distribution. The pins of what those need
+//! are known once it is installed, and looked at then: a part whose distributions are not those
+//! that the pins want any more, or are gone, is updated.
+
+mod custom;
+mod home;
+mod record;
+mod scripts;
+mod work;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use slapos_eggs::{EggError, Eggs, Patches, Pins, PythonPlaces, Requirement, Settings, Shelves};
+use slapos_engine::{PartContext, PartError, PartInit, ProfileError};
+use slapos_sources::{Fetcher, Source};
+
+pub(crate) use custom::{Custom, Develop};
+use home::Home;
+pub(crate) use scripts::Distributions;
+
+use crate::common::{self, environment, source};
+
+/// What all recipes of this kind share in a run.
+pub(crate) struct Shop {
+    fetcher: Arc<Fetcher>,
+    eggs: Arc<Eggs>,
+    /// Directory of special eggs and normal name → the section that makes it.
+    makers: Mutex<BTreeMap<(PathBuf, String), String>>,
+}
+
+impl Shop {
+    pub(crate) fn new(fetcher: Arc<Fetcher>, eggs: Arc<Eggs>) -> Arc<Self> {
+        Arc::new(Self { eggs, fetcher, makers: Mutex::default() })
+    }
+
+    fn makers(&self) -> std::sync::MutexGuard<'_, BTreeMap<(PathBuf, String), String>> {
+        self.makers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Patches of one distribution, not fetched yet.
+struct PatchList {
+    name: String,
+    sources: Vec<Source>,
+    options: Vec<String>,
+    binary: String,
+}
+
+/// What every part of this kind is made from.
+struct Base {
+    shop: Arc<Shop>,
+    python: PathBuf,
+    pins: Pins,
+    shelves: Shelves,
+    places: PythonPlaces,
+    patches: Vec<PatchList>,
+    allow_picked_versions: bool,
+    allow_unknown_extras: bool,
+    prefer_final: bool,
+    jobs: usize,
+}
+
+impl Base {
+    /// Reads the options of all; `names` are the distributions that the part itself lists.
+    fn read(shop: &Arc<Shop>, init: &mut PartInit<'_>) -> Result<Self, ProfileError> {
+        if of_buildout(init, "install-from-cache")?.is_some_and(|text| text == "true") {
+            let message = "`install-from-cache = true` of [buildout] is not known here";
+            let help = "everything that was fetched once is in the cache: remove the option";
+            return Err(init.error("recipe", message, Some(help)));
+        }
+        let places = places(init)?;
+        let shelves = shelves(init)?;
+        let patches = patches(init, &shop.fetcher)?;
+        let yes = |init: &mut PartInit<'_>, option: &str, default: bool| {
+            let text = of_buildout(init, option)?;
+            Ok::<_, ProfileError>(text.map_or(default, |text| text == "true"))
+        };
+        Ok(Self {
+            shop: shop.clone(),
+            python: python(init)?,
+            pins: pins(init)?,
+            shelves,
+            places,
+            patches,
+            allow_picked_versions: yes(init, "allow-picked-versions", true)?,
+            allow_unknown_extras: yes(init, "allow-unknown-extras", false)?,
+            prefer_final: yes(init, "prefer-final", true)?,
+            jobs: init.jobs(),
+        })
+    }
+
+    /// Reads lines of requirements, has what they are pinned to decide what the part is, and has
+    /// the sections before that make some of them come first.
+    fn requirements(
+        &self,
+        init: &mut PartInit<'_>,
+        option: &str,
+        text: &str,
+    ) -> Result<Vec<String>, ProfileError> {
+        let mut found = Vec::new();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let requirement: Requirement = line
+                .parse()
+                .map_err(|error| init.error_at_word(option, line, &format!("{error}"), None))?;
+            let key = requirement.key();
+            let pin = self.pins.get(&key);
+            pin.map_err(|error| init.error_at_word(option, line, &error.to_string(), None))?;
+            init.add_input(&format!("version of {key}"), self.pins.text(&key).unwrap_or("any"));
+            let place = self.shelves.develop.clone().unwrap_or_default();
+            let maker = self.shop.makers().get(&(place, key)).cloned();
+            if let Some(maker) = maker.filter(|maker| *maker != init.name())
+                && init.has_section(&maker)
+                && init.is_begun(&maker)
+            {
+                init.section(&maker)?;
+            }
+            found.push(line.to_owned());
+        }
+        Ok(found)
+    }
+
+    /// Tells that this part makes distribution `name` in a way of its own.
+    fn makes(&self, init: &PartInit<'_>, name: &str) {
+        let place = self.shelves.develop.clone().unwrap_or_default();
+        let key = (place, slapos_eggs::normalise(name));
+        self.shop.makers().insert(key, init.name().to_owned());
+    }
+
+    /// All that is needed when the part is installed; `home` is for what builds leave behind.
+    fn settings(
+        &self,
+        cx: &PartContext<'_>,
+        variables: &environment::Environment,
+        home: &Path,
+    ) -> Result<Settings, PartError> {
+        let python = self.shop.eggs.interpreter(&self.python).map_err(part_error)?;
+        let mut base = environment::base(home, home);
+        // Build systems read files that are not ASCII.
+        for name in ["LANG", "LC_ALL"] {
+            base.insert(name.to_owned(), "C.UTF-8".to_owned());
+        }
+        cx.apply_variables(&mut base);
+        let mut patches = BTreeMap::new();
+        for list in self.patches.iter().filter(|_| !cx.offline()) {
+            let files = list.sources.iter();
+            let files = files.map(|one| Ok(source::fetch(&self.shop.fetcher, one, cx)?.path));
+            let made = Patches {
+                files: files.collect::<Result<_, PartError>>()?,
+                binary: list.binary.clone(),
+                options: list.options.clone(),
+            };
+            patches.insert(slapos_eggs::normalise(&list.name), made);
+        }
+        Ok(Settings {
+            pins: self.pins.clone(),
+            places: self.places.clone(),
+            allow_picked_versions: self.allow_picked_versions,
+            allow_unknown_extras: self.allow_unknown_extras,
+            prefer_final: self.prefer_final,
+            offline: cx.offline(),
+            jobs: self.jobs,
+            environment: variables.over(cx, &base)?,
+            patches,
+            ..Settings::new(python, self.shelves.clone())
+        })
+    }
+
+    /// A directory for what builds leave behind, gone when dropped.
+    fn home(&self) -> Result<Option<Home>, PartError> {
+        Home::in_directory(&self.shelves.eggs)
+    }
+}
+
+/// An option of `[buildout]`; empty is absent.
+fn of_buildout(init: &mut PartInit<'_>, option: &str) -> Result<Option<String>, ProfileError> {
+    let text = init.try_option("buildout", option)?;
+    Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+fn python(init: &mut PartInit<'_>) -> Result<PathBuf, ProfileError> {
+    let section = of_buildout(init, "python")?.filter(|name| name != "buildout");
+    let mut executable = None;
+    if let Some(section) = section.filter(|name| init.has_section(name)) {
+        executable = init.try_option(&section, "executable")?;
+    }
+    if executable.is_none() {
+        executable = of_buildout(init, "executable")?;
+    }
+    let text = executable.unwrap_or_else(|| "python3".to_owned());
+    init.set("executable", text.trim());
+    let has_directory = text.contains('/');
+    Ok(if has_directory { common::path(init, &text) } else { PathBuf::from(text.trim()) })
+}
+
+/// The versions that the profile fixes; whoever asks does not depend on them.
+pub(crate) fn pins(init: &mut PartInit<'_>) -> Result<Pins, ProfileError> {
+    let section = of_buildout(init, "versions")?.unwrap_or_else(|| "versions".to_owned());
+    if !init.has_section(&section) {
+        return Ok(Pins::default());
+    }
+    let hidden = |name: &str| name == "recipe" || name.starts_with(['_', '<']);
+    Ok(Pins::new(init.look(&section)?.into_iter().filter(|(name, _)| !hidden(name))))
+}
+
+/// Directories of eggs; the node's store is below the first list of shared parts that can be
+/// written.
+fn shelves(init: &mut PartInit<'_>) -> Result<Shelves, ProfileError> {
+    let directory = |init: &mut PartInit<'_>, option: &str, short: &str, default: &str| {
+        let text = of_buildout(init, option)?.unwrap_or_else(|| default.to_owned());
+        let path = common::path(init, &text);
+        init.set(option, &path.to_string_lossy());
+        init.set(short, &path.to_string_lossy());
+        Ok::<_, ProfileError>(path)
+    };
+    let eggs = directory(init, "eggs-directory", "_e", "eggs")?;
+    let develop = directory(init, "develop-eggs-directory", "_d", "develop-eggs")?;
+    Ok(Shelves { eggs, develop: Some(develop), store: store(init) })
+}
+
+/// The node's store of eggs.
+pub(crate) fn store(init: &PartInit<'_>) -> Option<PathBuf> {
+    let lists = init.shared_lists().iter();
+    lists.map(|list| list.join("python")).find(|place| can_be_made(place))
+}
+
+/// Asks, and changes nothing.
+fn can_be_made(place: &Path) -> bool {
+    let existing = place.ancestors().find(|path| path.symlink_metadata().is_ok());
+    existing.is_some_and(|path| path.is_dir() && slapos_sys::fs::may_change_entries(path))
+}
+
+fn places(init: &mut PartInit<'_>) -> Result<PythonPlaces, ProfileError> {
+    let own = |init: &PartInit<'_>, option: &str| init.get(option).map(str::to_owned);
+    let links = match own(init, "find-links") {
+        Some(links) => Some(links),
+        None => of_buildout(init, "find-links")?,
+    };
+    let index = match own(init, "index") {
+        Some(index) => Some(index),
+        None => of_buildout(init, "index")?,
+    };
+    let absolute = |init: &PartInit<'_>, text: &str| match text.contains("://") {
+        true => text.to_owned(),
+        false => common::path(init, text).to_string_lossy().into_owned(),
+    };
+    let words: Vec<String> =
+        links.iter().flat_map(|links| links.split_whitespace()).map(str::to_owned).collect();
+    if !words.is_empty() {
+        init.set("find-links", &words.join("\n"));
+    }
+    if let Some(index) = &index {
+        init.set("index", index);
+    }
+    Ok(PythonPlaces {
+        index: index.filter(|index| !index.trim().is_empty()).map(|i| absolute(init, i.trim())),
+        links: words.iter().map(|link| absolute(init, link)).collect(),
+    })
+}
+
+/// All `<egg>-patches`, and `patches` for the `egg` of the part.
+fn patches(init: &mut PartInit<'_>, fetcher: &Fetcher) -> Result<Vec<PatchList>, ProfileError> {
+    let mut found = Vec::new();
+    for (option, _) in init.options() {
+        let name = match option.strip_suffix("-patches") {
+            Some(name) => name.to_owned(),
+            None if option == "patches" => match init.get("egg") {
+                Some(egg) => requirement_name(egg),
+                None => init.name().to_owned(),
+            },
+            None => continue,
+        };
+        let sources = source::patches(init, &option)?;
+        if sources.is_empty() {
+            continue;
+        }
+        for one in &sources {
+            source::declare_local(init, one, fetcher);
+        }
+        let either = |what: &str| {
+            let own = init.get(&format!("{name}-{what}")).or_else(|| init.get(what));
+            own.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let words = either("patch-options").unwrap_or_else(|| "-p0".to_owned());
+        let options = shlex::split(&words).unwrap_or_else(|| vec![words.clone()]);
+        let binary = either("patch-binary").unwrap_or_else(|| "patch".to_owned());
+        found.push(PatchList { name, sources, options, binary });
+    }
+    Ok(found)
+}
+
+/// The name alone of a requirement, as well as it can be told.
+fn requirement_name(text: &str) -> String {
+    match text.trim().parse::<Requirement>() {
+        Ok(requirement) => requirement.name,
+        Err(_) => text.trim().to_owned(),
+    }
+}
+
+/// An error of a part, with what to do about it.
+#[expect(clippy::needless_pass_by_value, reason = "it is for `map_err`, which gives it away")]
+fn part_error(error: EggError) -> PartError {
+    if matches!(error, EggError::Cancelled) {
+        return PartError::cancelled();
+    }
+    let help = error.help();
+    let error = PartError::new(error.to_string());
+    match help {
+        Some(help) => error.with_help(help),
+        None => error,
+    }
+}
