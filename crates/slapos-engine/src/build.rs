@@ -13,6 +13,7 @@ use crate::context::RunState;
 use crate::error::BuildError;
 use crate::event::{Action, Event, Observer};
 use crate::execute;
+use crate::hold::Holds;
 use crate::initialise::{Initialised, Prepared, initialise};
 use crate::jobs::Jobserver;
 use crate::ledger::{Ledger, LedgerWriter};
@@ -119,6 +120,7 @@ struct Observed {
     plan: Plan,
     secrets: Secrets,
     offline: bool,
+    holds: Arc<Holds>,
 }
 
 /// One profile to be made true in one directory.
@@ -153,11 +155,18 @@ impl Buildout {
     /// [`BuildError::Ledger`] when the ledger cannot be read.
     pub fn plan(&mut self) -> Result<Plan, BuildError> {
         let ledger = Ledger::read(&self.settings.ledger_path())?;
-        let Initialised { parts, directories, secrets, offline } =
+        let Initialised { parts, directories, secrets, offline, holds } =
             initialise(&self.profile, &*self.recipes, &self.settings, &ledger)?;
         let plan = Plan::make(&parts, &ledger, &self.settings);
-        self.observed =
-            Some(Observed { parts, directories, ledger, plan: plan.clone(), secrets, offline });
+        self.observed = Some(Observed {
+            parts,
+            directories,
+            ledger,
+            plan: plan.clone(),
+            secrets,
+            offline,
+            holds,
+        });
         Ok(plan)
     }
 
@@ -196,6 +205,7 @@ impl Buildout {
             cancellation: &self.settings.cancellation,
             observer,
             secrets: observed.secrets,
+            holds: observed.holds,
             recipes: &*self.recipes,
             jobserver: self.jobserver()?,
             ledger: self.ledger_writer(ledger_path, observed.ledger),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use slapos_profile::{Host, Profile, ProfileError, Resolver, closest};
@@ -9,6 +10,7 @@ use slapos_sys::Secret;
 
 use crate::build::Settings;
 use crate::hints::Hints;
+use crate::hold::Holds;
 use crate::identity::{BASE_LOCATION, Fingerprint, without_base};
 use crate::ledger::Ledger;
 use crate::recipe::{InitPort, Part, PartInit, Recipes};
@@ -49,6 +51,7 @@ pub(crate) struct Initialiser<'a> {
     settings: &'a Settings,
     ledger: &'a Ledger,
     shared_lists: Vec<PathBuf>,
+    holds: Arc<Holds>,
     parts: HashMap<String, Box<dyn Part>>,
     extras: HashMap<String, Extras>,
     /// Identities of sections that cannot change any more.
@@ -67,6 +70,8 @@ pub(crate) struct Initialised {
     pub(crate) secrets: Secrets,
     /// Nothing may be downloaded.
     pub(crate) offline: bool,
+    /// The lists of shared parts that were looked at.
+    pub(crate) holds: Arc<Holds>,
 }
 
 /// Initialises all wanted parts and what they refer to.
@@ -83,6 +88,7 @@ pub(crate) fn initialise(
         settings,
         ledger,
         shared_lists: settings.shared_part_list.clone(),
+        holds: Arc::default(),
         parts: HashMap::new(),
         extras: HashMap::new(),
         settled: HashMap::new(),
@@ -98,7 +104,8 @@ pub(crate) fn initialise(
     let directories = visit(&mut resolver, &mut host).map_err(|error| host.hints.explain(error))?;
     let order = resolver.order().to_vec();
     let parts = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
-    Ok(Initialised { parts, directories, secrets: host.secrets, offline: host.offline })
+    let Initialiser { secrets, offline, holds, .. } = host;
+    Ok(Initialised { parts, directories, secrets, offline, holds })
 }
 
 /// Initialises `[buildout]`, the wanted parts and what they refer to; returns the directories of
@@ -497,6 +504,7 @@ impl InitPort for Port<'_, '_, '_> {
             made_of.push_str(&format!(" {}:{digest}", without_base(input, base)));
         }
         let signature = shared::signature(&fingerprint.options, &made_of);
+        self.host.holds.take(&self.host.shared_lists, &self.host.settings.cancellation);
         let found = SharedPart::find(&self.host.shared_lists, section, signature);
         let location = found.as_ref().map(|shared| shared.location.clone());
         if let Some(location) = &location {
