@@ -144,7 +144,8 @@ impl Ours {
         let base = Location::from_path(&self.directory).unwrap();
         let files = ProfileFiles::new(&fetcher);
         let profile = Profile::load_text(&name, profile, &base, &files, &[]).unwrap();
-        let recipes = Arc::new(registry(Ports { fetcher: fetcher.clone(), slap: None, python: None }));
+        let recipes =
+            Arc::new(registry(Ports { fetcher: fetcher.clone(), slap: None, python: None }));
         let settings = Settings {
             jobs: 2,
             shared_part_list: vec![self.shared.clone()],

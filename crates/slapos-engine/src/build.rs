@@ -14,15 +14,13 @@ use crate::context::RunState;
 use crate::error::BuildError;
 use crate::event::{Action, Event, Observer};
 use crate::execute;
-use crate::initialise::{Initialised, Prepared, initialise};
+use crate::initialise::{Initialised, initialise};
 use crate::installed_cfg::InstalledFile;
 use crate::jobs::Jobserver;
 use crate::ledger::{Ledger, LedgerWriter};
-use crate::live::Live;
 use crate::nested::{self, Within};
 use crate::plan::Plan;
 use crate::recipe::Recipes;
-use crate::secret::Secrets;
 
 /// Milliseconds between looks at a lock that is taken.
 const LOCK_WAITS: [u64; 6] = [1, 5, 20, 50, 100, 0];
@@ -121,15 +119,9 @@ pub struct Outcome {
 
 /// What [`Buildout::plan`] found, kept for [`Buildout::execute`].
 struct Observed {
-    parts: Vec<Prepared>,
-    directories: Vec<PathBuf>,
+    initialised: Initialised,
     ledger: Ledger,
     plan: Plan,
-    secrets: Secrets,
-    live: Live,
-    offline: bool,
-    /// Where `.installed.cfg` goes, if anywhere.
-    installed: Option<PathBuf>,
 }
 
 /// One profile to be made true in one directory.
@@ -164,13 +156,10 @@ impl Buildout {
     /// [`BuildError::Ledger`] when the ledger cannot be read.
     pub fn plan(&mut self) -> Result<Plan, BuildError> {
         let ledger = Ledger::read(&self.settings.ledger_path())?;
-        let Initialised { parts, directories, secrets, live, offline, installed } =
-            initialise(&self.profile, &*self.recipes, &self.settings, &ledger)?;
-        let plan = Plan::make(&parts, &ledger, &self.settings);
-        let observed =
-            Observed { parts, directories, ledger, plan, secrets, live, offline, installed };
-        let plan = self.observed.insert(observed).plan.clone();
-        Ok(plan)
+        let initialised = initialise(&self.profile, &*self.recipes, &self.settings, &ledger)?;
+        let plan = Plan::make(&initialised.parts, &ledger, &self.settings);
+        let observed = Observed { initialised, ledger, plan };
+        Ok(self.observed.insert(observed).plan.clone())
     }
 
     /// Does what `plan` says. What is finished stays recorded whatever happens afterwards.
@@ -185,9 +174,10 @@ impl Buildout {
             return Err(BuildError::Stale(self.settings.directory.clone()));
         };
         announce(plan, observer);
+        let Observed { initialised, ledger, .. } = observed;
         let installed =
-            InstalledFile::new(observed.installed.as_deref(), self.settings.hide_values);
-        if plan.is_noop() && is_settled(&observed.ledger, &installed) {
+            InstalledFile::new(initialised.installed.as_deref(), self.settings.hide_values);
+        if plan.is_noop() && is_settled(&ledger, &installed) {
             return Ok(kept(plan));
         }
         // The outermost run holds the lock for those inside it.
@@ -196,24 +186,25 @@ impl Buildout {
             Some(_) => None,
         };
         let ledger_path = self.settings.ledger_path();
-        if Ledger::read(&ledger_path)? != observed.ledger {
+        if Ledger::read(&ledger_path)? != ledger {
             return Err(BuildError::Stale(self.settings.directory.clone()));
         }
-        for directory in &observed.directories {
+        for directory in &initialised.directories {
             create(directory)?;
         }
-        let damaged = observed.ledger.corrupt.is_some();
+        let damaged = ledger.corrupt.is_some();
         let run = RunState {
             directory: &self.settings.directory,
             log_directory: self.settings.log_directory(),
-            offline: observed.offline,
+            offline: initialised.offline,
             cancellation: &self.settings.cancellation,
             observer,
-            secrets: observed.secrets,
+            secrets: initialised.secrets,
+            holds: initialised.holds,
             recipes: &*self.recipes,
             jobserver: self.jobserver()?,
-            ledger: self.ledger_writer(ledger_path, observed.ledger),
-            live: observed.live,
+            ledger: self.ledger_writer(ledger_path, ledger),
+            live: initialised.live,
             id: self.random_id()?,
         };
         if damaged {
@@ -221,7 +212,7 @@ impl Buildout {
         }
         let repaired = aside::repair(&run).map_err(|failure| BuildError::Part(vec![*failure]));
         let result = repaired
-            .and_then(|()| execute::execute(&run, plan, observed.parts, self.settings.jobs));
+            .and_then(|()| execute::execute(&run, plan, initialised.parts, self.settings.jobs));
         let told = installed.write(&run.ledger.snapshot());
         let told = told.map_err(|(what, path, source)| BuildError::Io { what, path, source });
         result.and_then(|outcome| told.map(|()| outcome))

@@ -7,7 +7,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 use slapos_sys::process::Command;
@@ -16,6 +16,7 @@ use crate::cancel::Cancellation;
 use crate::command::CommandSpec;
 use crate::error::PartError;
 use crate::event::{Event, Observer};
+use crate::hold::Holds;
 use crate::jobs::Jobserver;
 use crate::ledger::LedgerWriter;
 use crate::live::Live;
@@ -36,6 +37,7 @@ pub(crate) struct RunState<'a> {
     pub(crate) cancellation: &'a Cancellation,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) secrets: Secrets,
+    pub(crate) holds: Arc<Holds>,
     pub(crate) recipes: &'a dyn Recipes,
     pub(crate) jobserver: Option<Jobserver>,
     pub(crate) ledger: LedgerWriter,
@@ -76,6 +78,11 @@ impl<'a> PartContext<'a> {
             n => self.progress(&format!("ended {n} processes that an earlier run left behind")),
         }
         Ok(())
+    }
+
+    /// Keeps the shared parts of `list` where they are until the run ends.
+    pub(crate) fn hold(&self, list: &Path) {
+        self.run.holds.take(&[list.to_owned()], self.run.cancellation);
     }
 
     /// Name of the part.

@@ -5,12 +5,14 @@ mod port;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use slapos_profile::{Host, Profile, ProfileError, Resolver, closest};
 
 use crate::build::Settings;
 use crate::hints::Hints;
+use crate::hold::Holds;
 use crate::identity::Fingerprint;
 use crate::ledger::Ledger;
 use crate::live::Live;
@@ -52,6 +54,7 @@ pub(crate) struct Initialiser<'a> {
     settings: &'a Settings,
     ledger: &'a Ledger,
     shared_lists: Vec<PathBuf>,
+    holds: Arc<Holds>,
     parts: HashMap<String, Box<dyn Part>>,
     extras: HashMap<String, Extras>,
     /// Identities of sections that cannot change any more.
@@ -74,6 +77,8 @@ pub(crate) struct Initialised {
     pub(crate) offline: bool,
     /// Where `.installed.cfg` goes, if anywhere.
     pub(crate) installed: Option<PathBuf>,
+    /// The lists of shared parts that were looked at.
+    pub(crate) holds: Arc<Holds>,
 }
 
 /// Initialises all wanted parts and what they refer to.
@@ -90,6 +95,7 @@ pub(crate) fn initialise(
         settings,
         ledger,
         shared_lists: settings.shared_part_list.clone(),
+        holds: Arc::default(),
         parts: HashMap::new(),
         extras: HashMap::new(),
         settled: HashMap::new(),
@@ -108,8 +114,8 @@ pub(crate) fn initialise(
     let parts = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
     let live = host.dynamic.into_live(&resolver);
     let installed = installed(&resolver);
-    let (secrets, offline) = (host.secrets, host.offline);
-    Ok(Initialised { parts, directories, secrets, live, offline, installed })
+    let (secrets, offline, holds) = (host.secrets, host.offline, host.holds);
+    Ok(Initialised { parts, directories, secrets, live, offline, installed, holds })
 }
 
 /// Initialises `[buildout]`, the wanted parts and what they refer to; returns the directories of

@@ -6,6 +6,7 @@
 //! buildout goes, all that this one installed goes with it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use slapos_sys::fs;
 
@@ -95,6 +96,7 @@ pub(crate) fn remove(run: &RunState<'_>, part: &str) -> Result<(), Box<PartFailu
         cancellation: run.cancellation,
         observer: run.observer,
         secrets: run.secrets.clone(),
+        holds: Arc::clone(&run.holds),
         recipes: run.recipes,
         jobserver: None,
         ledger: LedgerWriter::new(path.clone(), ledger).below(run.ledger.root()),

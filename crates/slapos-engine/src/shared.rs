@@ -61,9 +61,7 @@ impl SharedPart {
             self.finish_seal();
             return Ok(false);
         }
-        let parent = self.location.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(parent, 0o755)
-            .map_err(|error| PartError::io("create", parent, &error))?;
+        self.make_room(cx)?;
         let _lock = self.lock(cx)?;
         if self.is_built() {
             self.finish_seal();
@@ -75,8 +73,20 @@ impl SharedPart {
         Ok(true)
     }
 
+    /// Makes the directories that the place lies in. The list is held before anything is in it.
+    fn make_room(&self, cx: &PartContext<'_>) -> Result<(), PartError> {
+        let parent = self.location.parent().unwrap_or(Path::new("/"));
+        let list = parent.parent().unwrap_or(parent);
+        for directory in [list, parent] {
+            fs::create_dir_all(directory, 0o755)
+                .map_err(|error| PartError::io("create", directory, &error))?;
+            cx.hold(list);
+        }
+        Ok(())
+    }
+
     fn lock(&self, cx: &PartContext<'_>) -> Result<FileLock, PartError> {
-        let path = self.location.with_extension("lock");
+        let path = lock_path(&self.location);
         let mut said = false;
         loop {
             match FileLock::try_acquire(&path) {
@@ -138,13 +148,18 @@ fn make_content_read_only(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What a build of the part at `location` holds.
+pub(crate) fn lock_path(location: &Path) -> PathBuf {
+    location.with_extension("lock")
+}
+
 fn is_sealed(location: &Path) -> bool {
     location.join(SEAL).is_file()
 }
 
 /// Asks, and changes nothing: a list that does not exist is made when something is built in it, if
 /// the nearest directory above it can be written.
-fn can_be_written(list: &Path) -> bool {
+pub(crate) fn can_be_written(list: &Path) -> bool {
     let existing = list.ancestors().find(|path| path.symlink_metadata().is_ok());
     existing.is_some_and(|path| path.is_dir() && fs::may_change_entries(path))
 }

@@ -9,11 +9,18 @@ use indexmap::IndexMap;
 
 use crate::error::{ErrorKind, ProfileError};
 use crate::merge::{MACRO, apply};
-use crate::model::{Operator, OptionValue, Pending, Profile, Section};
+use crate::model::{Map, Operator, OptionValue, Pending, Profile, Section};
 use crate::suggest::did_you_mean;
 
 /// How many macros may be built on each other.
 const MAX_DEPTH: usize = 100;
+/// How much macros may copy, in bytes of names and values, each option taken as at least
+/// [`OPTION_BYTES`]: far more than any profile needs, and little enough for any machine.
+const MAX_COPIED: usize = 64 << 20;
+/// What an option without any text takes, about.
+pub(crate) const OPTION_BYTES: usize = 64;
+/// How many unknown names are compared with the known ones: each takes a look at all of them.
+const MAX_GUESSES: usize = 16;
 
 impl Profile {
     /// A section with its macros applied and `<` gone, references not substituted.
@@ -71,11 +78,14 @@ struct Expansion<'p> {
     done: HashMap<&'p str, Section>,
     /// The sections that others are built on, if known: only these are kept in `done`.
     macros: Option<HashSet<&'p str>>,
+    /// Bytes copied so far; see [`MAX_COPIED`].
+    copied: usize,
+    guesses: usize,
 }
 
 impl<'p> Expansion<'p> {
     fn new(profile: &'p Profile, macros: Option<HashSet<&'p str>>) -> Self {
-        Self { profile, path: Vec::new(), done: HashMap::new(), macros }
+        Self { profile, path: Vec::new(), done: HashMap::new(), macros, copied: 0, guesses: 0 }
     }
 
     fn section(&mut self, name: &str, raw: &'p Section) -> Expanded<'p> {
@@ -89,7 +99,7 @@ impl<'p> Expansion<'p> {
             return Ok(Cow::Borrowed(raw));
         }
         self.path.push(name);
-        let mut options: IndexMap<String, OptionValue> = IndexMap::new();
+        let mut options: Map<String, OptionValue> = Map::default();
         if let Some(macros) = raw.options.get(MACRO) {
             let mut offset = 0;
             for line in macros.value.split('\n') {
@@ -97,6 +107,7 @@ impl<'p> Expansion<'p> {
                 if !parent.is_empty() {
                     let at = offset + (line.len() - line.trim_start().len());
                     let parent = self.parent(macros, at, parent)?;
+                    self.count(&parent, macros, at)?;
                     // Replaced whole, history too: with it, diamonds would double it each time.
                     match parent {
                         Cow::Owned(parent) => options.extend(parent.options),
@@ -122,6 +133,25 @@ impl<'p> Expansion<'p> {
         Ok(Cow::Owned(section))
     }
 
+    /// Takes note of what a macro at byte `offset` of `macros` copies.
+    fn count(
+        &mut self,
+        parent: &Section,
+        macros: &OptionValue,
+        offset: usize,
+    ) -> Result<(), ProfileError> {
+        let bytes = |(name, value): (&String, &OptionValue)| name.len() + value.value.len();
+        let sizes = parent.options.iter().map(|option| bytes(option) + OPTION_BYTES);
+        self.copied = self.copied.saturating_add(sizes.sum());
+        if self.copied <= MAX_COPIED {
+            return Ok(());
+        }
+        let (span, column) = macros.origin(offset);
+        let message = format!("macros make more than {MAX_COPIED} bytes of options");
+        let error = ProfileError::new(ErrorKind::TooLarge, message);
+        Err(error.at(&self.profile.sources, span, column..column))
+    }
+
     fn parent(&mut self, macros: &'p OptionValue, offset: usize, name: &'p str) -> Expanded<'p> {
         let sections = &self.profile.sections;
         let (span, column) = macros.origin(offset);
@@ -130,7 +160,10 @@ impl<'p> Expansion<'p> {
             ProfileError::new(kind, message).at(&self.profile.sources, span, at)
         };
         let Some(raw) = sections.get(name) else {
-            let help = did_you_mean(name, sections.keys().map(String::as_str));
+            let wanted = self.guesses < MAX_GUESSES;
+            self.guesses += 1;
+            let known = sections.keys().map(String::as_str).filter(|_| wanted);
+            let help = did_you_mean(name, known);
             return Err(fail(
                 ErrorKind::UnknownSection,
                 format!("there is no section [{name}] to build on"),
@@ -157,7 +190,7 @@ impl<'p> Expansion<'p> {
 }
 
 /// The options of a section as plain assignments.
-fn as_changes(options: IndexMap<String, OptionValue>) -> Vec<(String, Operator, OptionValue)> {
+fn as_changes(options: Map<String, OptionValue>) -> Vec<(String, Operator, OptionValue)> {
     options.into_iter().map(|(name, value)| (name, Operator::Set, value)).collect()
 }
 

@@ -1,10 +1,8 @@
 //! Sections that a recipe adds to a profile while it is resolved.
 
-use indexmap::IndexMap;
-
 use crate::error::{ErrorKind, ProfileError};
 use crate::merge::merge;
-use crate::model::{Profile, Section};
+use crate::model::{Map, Profile, Section};
 use crate::scan::scan;
 
 impl Profile {
@@ -20,8 +18,9 @@ impl Profile {
     ) -> Result<(Self, Vec<String>), ProfileError> {
         let mut grown = self.clone();
         let file = grown.sources.add(name.to_owned(), None, text, None);
-        let scanned = scan(&grown.sources, file, &grown.environment)?;
-        let mut added: IndexMap<String, Section> = IndexMap::new();
+        let text = grown.sources.text(file);
+        let scanned = scan(&grown.sources, file, &text, &grown.environment)?;
+        let mut added: Map<String, Section> = Map::default();
         merge(&mut added, scanned);
         for (section, content) in &added {
             if self.sections.contains_key(section) {

@@ -8,6 +8,7 @@
 
 mod dump;
 mod graph;
+mod json;
 mod lint;
 mod values;
 mod why;

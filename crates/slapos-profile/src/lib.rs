@@ -35,10 +35,10 @@ pub use environment::{Disk, Environment, FileKind};
 pub use error::{ErrorKind, ProfileError};
 pub use location::{Location, LocationError};
 pub use model::{
-    Assignment, Files, Operator, OptionValue, Pending, Profile, ReadError, Section, Step,
+    Assignment, Files, Map, Operator, OptionValue, Pending, Profile, ReadError, Section, Step,
 };
 pub use plain::plain_sections;
 pub use reference::{escape, unescape};
 pub use resolve::{Host, Resolved, ResolvedOption, Resolver};
-pub use source::{FileId, SourceFile, Span};
+pub use source::{FileId, SourceFile, Span, WrittenAt};
 pub use suggest::closest;

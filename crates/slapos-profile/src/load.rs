@@ -4,17 +4,16 @@
 //! file reached twice keeps its first position; the defaults of `[buildout]` come first, the
 //! assignments of the caller last.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-
-use indexmap::IndexMap;
 
 use crate::environment::Environment;
 use crate::error::{ErrorKind, ProfileError};
 use crate::location::Location;
 use crate::merge::merge;
-use crate::model::{Assignment, Files, Operator, Profile, ReadError, Section};
-use crate::scan::{Entry, FileSection, scan};
-use crate::source::{FileId, LineOrigin, Sources, Span};
+use crate::model::{Assignment, Files, Map, Operator, Profile, ReadError, Section};
+use crate::scan::{Entry, FileSection, FileSections, scan};
+use crate::source::{FileId, LineOrigin, Lines, Sources, Span};
 use crate::suggest::did_you_mean;
 
 /// How deep files may extend each other.
@@ -113,8 +112,8 @@ struct Loader<'a> {
     environment: Environment,
     sources: Sources,
     order: Vec<FileId>,
-    sections: IndexMap<String, Section>,
-    visits: HashMap<Location, Visit>,
+    sections: Map<String, Section>,
+    visits: HashMap<Location, Visit, foldhash::fast::RandomState>,
     /// Which file extends which.
     extends: Vec<(FileId, FileId)>,
     /// The files being read, outermost first, each with the line that extends it.
@@ -135,8 +134,8 @@ impl<'a> Loader<'a> {
             environment: files.environment(),
             sources: Sources::default(),
             order: Vec::new(),
-            sections: IndexMap::new(),
-            visits: HashMap::new(),
+            sections: Map::default(),
+            visits: HashMap::default(),
             extends: Vec::new(),
             path: Vec::new(),
         };
@@ -145,7 +144,7 @@ impl<'a> Loader<'a> {
             defaults.push_str(&format!("directory = {}\n", path.display()));
         }
         let file = loader.sources.add("<defaults>".to_owned(), None, &defaults, None);
-        let scanned = scan(&loader.sources, file, &loader.environment)?;
+        let scanned = scan(&loader.sources, file, &defaults, &loader.environment)?;
         merge(&mut loader.sections, scanned);
         loader.order.push(file);
         Ok(loader)
@@ -179,7 +178,8 @@ impl<'a> Loader<'a> {
 
     /// Reads what a text extends, then merges the text itself.
     fn text(&mut self, file: FileId, base: &Location) -> Result<(), ProfileError> {
-        let mut scanned = scan(&self.sources, file, &self.environment)?;
+        let text = self.sources.text(file);
+        let mut scanned = scan(&self.sources, file, &text, &self.environment)?;
         if let Some(buildout) = scanned.get_mut("buildout") {
             self.refuse_obsolete(buildout)?;
             if let Some(extends) = buildout.entries.shift_remove("extends") {
@@ -194,7 +194,7 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    fn extend(&mut self, extends: &Entry, base: &Location) -> Result<(), ProfileError> {
+    fn extend(&mut self, extends: &Entry<'_>, base: &Location) -> Result<(), ProfileError> {
         for reference in references(extends) {
             let target = self.target(&reference, base)?;
             let file = self.visit(&target, Some(&reference))?;
@@ -219,8 +219,8 @@ impl<'a> Loader<'a> {
         })
     }
 
-    fn refuse_obsolete(&self, buildout: &FileSection) -> Result<(), ProfileError> {
-        let refused = buildout.entries.values().find_map(|entry| match entry.name.as_str() {
+    fn refuse_obsolete(&self, buildout: &FileSection<'_>) -> Result<(), ProfileError> {
+        let refused = buildout.entries.values().find_map(|entry| match entry.name {
             "extended-by" => Some((entry, "`extended-by` is no longer supported")),
             "extends" if entry.op != Operator::Set => {
                 Some((entry, "`extends` can only be set: each file names what it extends itself"))
@@ -336,9 +336,9 @@ impl<'a> Loader<'a> {
 }
 
 /// The white-space separated words of an `extends`, with their places.
-fn references(extends: &Entry) -> Vec<Reference<'_>> {
+fn references<'e>(extends: &'e Entry<'_>) -> Vec<Reference<'e>> {
     let mut found = Vec::new();
-    for (line, origin) in extends.value.split('\n').zip(&extends.lines) {
+    for (line, origin) in extends.value.split('\n').zip(extends.lines.iter()) {
         let mut rest = line;
         while let Some(start) = rest.find(|c: char| !c.is_whitespace()) {
             let word = &rest[start..];
@@ -352,20 +352,20 @@ fn references(extends: &Entry) -> Vec<Reference<'_>> {
 }
 
 /// Gives a section that asks for it the directory of its file.
-fn add_base_location(section: &mut FileSection, base: &Location) {
+fn add_base_location(section: &mut FileSection<'_>, base: &Location) {
     let user = section.entries.values().find(|e| e.value.contains(BASE_LOCATION_REFERENCE));
     let Some(span) = user.map(|entry| entry.span) else {
         return;
     };
     let entry = Entry {
-        name: BASE_LOCATION.to_owned(),
+        name: BASE_LOCATION,
         op: Operator::Set,
         value: base.base_text(),
         span,
-        lines: vec![LineOrigin { span, column: 0 }],
+        lines: Lines::one(LineOrigin { span, column: 0 }),
         replaced: Vec::new(),
     };
-    section.entries.insert(BASE_LOCATION.to_owned(), entry);
+    section.entries.insert(Cow::Borrowed(BASE_LOCATION), entry);
 }
 
 /// Assignments in runs of one origin, order kept.
@@ -381,13 +381,10 @@ fn by_origin(assignments: &[Assignment]) -> Vec<(&str, Vec<&Assignment>)> {
 }
 
 /// Assignments as a text to show in errors, one after another, and as sections.
-fn write_assignments(
-    group: &[&Assignment],
-    file: usize,
-) -> (String, IndexMap<String, FileSection>) {
+fn write_assignments<'a>(group: &[&'a Assignment], file: usize) -> (String, FileSections<'a>) {
     let file = FileId(u32::try_from(file).unwrap_or(u32::MAX));
     let mut text = String::new();
-    let mut sections: IndexMap<String, FileSection> = IndexMap::new();
+    let mut sections = FileSections::default();
     let mut line = 1;
     for a in group {
         let span = Span { file, line };
@@ -399,24 +396,22 @@ fn write_assignments(
             column: if n == 0 { first } else { 0 },
         });
         let entry = Entry {
-            name: a.option.clone(),
+            name: &a.option,
             op: a.op,
             value: a.value.clone(),
             span,
-            lines: lines.collect(),
+            lines: Lines::of(lines, LineOrigin { span, column: first }),
             replaced: Vec::new(),
         };
         text.push_str(&start);
         text.push_str(&a.value);
         text.push('\n');
         line = line.saturating_add(count);
-        let section = sections
-            .entry(a.section.clone())
-            .or_insert_with(|| FileSection { header: span, entries: IndexMap::new() });
+        let section = sections.entry(&*a.section).or_insert_with(|| FileSection::new(span));
         let key = match a.op {
-            Operator::Set => a.option.clone(),
+            Operator::Set => Cow::Borrowed(&*a.option),
             // Each one applies: the number keeps a second `+=` from replacing the first.
-            Operator::Add | Operator::Remove => format!("{} {}", a.option, span.line),
+            Operator::Add | Operator::Remove => format!("{} {}", a.option, span.line).into(),
         };
         section.entries.insert(key, entry);
     }

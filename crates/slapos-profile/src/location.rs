@@ -2,7 +2,9 @@
 //!
 //! Invariant: a [`Location`] never holds `.` or `..` steps, and a `file://` URL is held as its path.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use url::Url;
@@ -155,20 +157,23 @@ impl fmt::Display for Location {
     }
 }
 
-/// Removes `.` and `..` lexically, as the paths of a profile are compared before they are opened.
+/// Removes `.` and `..` of an absolute path lexically, as the paths of a profile are compared before they are opened.
 fn normalise(path: &Path) -> PathBuf {
-    use std::path::Component;
-    let mut out = PathBuf::with_capacity(path.as_os_str().len());
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
+    let mut out = Vec::with_capacity(path.as_os_str().len());
+    for step in path.as_os_str().as_bytes().split(|byte| *byte == b'/') {
+        match step {
+            b"" | b"." => {}
+            b".." => out.truncate(out.iter().rposition(|byte| *byte == b'/').unwrap_or(0)),
+            _ => {
+                out.push(b'/');
+                out.extend_from_slice(step);
             }
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => out.push(part),
         }
     }
-    out
+    if out.is_empty() {
+        out.push(b'/');
+    }
+    PathBuf::from(OsString::from_vec(out))
 }
 
 #[cfg(test)]

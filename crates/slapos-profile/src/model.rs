@@ -9,7 +9,10 @@ use indexmap::IndexMap;
 use crate::environment::Environment;
 use crate::error::ProfileError;
 use crate::location::Location;
-use crate::source::{FileId, LineOrigin, SourceFile, Sources, Span};
+use crate::source::{FileId, Lines, SourceFile, Sources, Span, WrittenAt};
+
+/// A map that keeps the order of insertion. Its hash is fast, and seeded against crafted names.
+pub type Map<K, V> = IndexMap<K, V, foldhash::fast::RandomState>;
 
 /// Gives a profile the outside it needs: the texts it extends and the facts it asks.
 pub trait Files {
@@ -153,7 +156,7 @@ pub struct OptionValue {
     pub span: Span,
     /// Everything that was assigned to it; `None` for a single `=`, by far the most frequent.
     pub(crate) steps: Option<Vec<Step>>,
-    pub(crate) lines: Vec<LineOrigin>,
+    pub(crate) lines: Lines,
 }
 
 impl OptionValue {
@@ -191,7 +194,7 @@ impl OptionValue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     /// Its options, in order of first appearance.
-    pub options: IndexMap<String, OptionValue>,
+    pub options: Map<String, OptionValue>,
     /// The header that opened it first.
     pub header: Span,
     /// `+=` and `-=` waiting for the value of a macro (`<=`).
@@ -213,7 +216,7 @@ pub struct Pending {
 
 impl Section {
     pub(crate) fn new(header: Span) -> Self {
-        Self { options: IndexMap::new(), header, pending: Vec::new() }
+        Self { options: Map::default(), header, pending: Vec::new() }
     }
 
     /// The text of an option.
@@ -234,7 +237,7 @@ impl Section {
 pub struct Profile {
     pub(crate) sources: Sources,
     pub(crate) order: Vec<FileId>,
-    pub(crate) sections: IndexMap<String, Section>,
+    pub(crate) sections: Map<String, Section>,
     /// Which file extends which, each `extends` in the order it was followed.
     pub(crate) extends: Vec<(FileId, FileId)>,
     /// What the conditions of sections were evaluated with.
@@ -262,7 +265,7 @@ impl Profile {
 
     /// The merged sections, `<` not expanded. `buildout` is always there.
     #[must_use]
-    pub fn sections(&self) -> &IndexMap<String, Section> {
+    pub fn sections(&self) -> &Map<String, Section> {
         &self.sections
     }
 
@@ -279,6 +282,12 @@ impl Profile {
         let above = text.split('\n').take(span.line as usize);
         let header = above.filter(|line| line.starts_with('[')).last()?;
         header[1..].split([':', ']']).next().map(str::trim)
+    }
+
+    /// A line and the name of its file.
+    #[must_use]
+    pub fn written_at(&self, span: Span) -> WrittenAt<'_> {
+        self.sources.written_at(span)
     }
 
     /// `path:line`.

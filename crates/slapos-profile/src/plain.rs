@@ -20,10 +20,12 @@ pub fn plain_sections(
 ) -> Result<IndexMap<String, IndexMap<String, String>>, ProfileError> {
     let mut sources = Sources::default();
     let file = sources.add(name.to_owned(), None, text, None);
-    let scanned = scan(&sources, file, &Environment::host())?;
+    let text = sources.text(file);
+    let scanned = scan(&sources, file, &text, &Environment::host())?;
     let plain = scanned.into_iter().map(|(name, section)| {
-        let options = section.entries.into_iter().map(|(key, entry)| (key, entry.value));
-        (name, options.collect())
+        let options = section.entries.into_iter();
+        let options = options.map(|(key, entry)| (key.into_owned(), entry.value.into()));
+        (name.to_owned(), options.collect())
     });
     Ok(plain.collect())
 }

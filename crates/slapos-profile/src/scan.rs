@@ -3,25 +3,25 @@
 //! Invariants: one pass over the lines, no look-ahead, no recursion; a section whose condition is
 //! false leaves no trace.
 
-use indexmap::IndexMap;
+use std::borrow::Cow;
 
 use crate::condition;
 use crate::environment::Environment;
 use crate::error::{ErrorKind, ProfileError};
-use crate::model::Operator;
-use crate::source::{FileId, LineOrigin, Sources, Span};
+use crate::model::{Map, Operator};
+use crate::source::{FileId, LineOrigin, Lines, Sources, Span};
 
 /// The option a line starting with `=>` stands for.
 pub(crate) const PART_DEPENDENCIES: &str = "<part-dependencies>";
 
-/// One `name op= value` of a file.
+/// One `name op= value` of a text.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) name: String,
+pub(crate) struct Entry<'t> {
+    pub(crate) name: &'t str,
     pub(crate) op: Operator,
     pub(crate) value: String,
     pub(crate) span: Span,
-    pub(crate) lines: Vec<LineOrigin>,
+    pub(crate) lines: Lines,
     /// What the same file assigned before under the same key, to no effect.
     pub(crate) replaced: Vec<(Span, String)>,
 }
@@ -29,40 +29,50 @@ pub(crate) struct Entry {
 /// One section of a file. Entries are keyed by the name with its operator, as written: a second
 /// `a +=` of one file replaces the first one, as in Buildout 3.0.1.
 #[derive(Clone, Debug)]
-pub(crate) struct FileSection {
+pub(crate) struct FileSection<'t> {
     pub(crate) header: Span,
-    pub(crate) entries: IndexMap<String, Entry>,
+    pub(crate) entries: Map<Cow<'t, str>, Entry<'t>>,
 }
 
-impl FileSection {
+/// The sections of a text by name, in order.
+pub(crate) type FileSections<'t> = Map<&'t str, FileSection<'t>>;
+
+impl<'t> FileSection<'t> {
+    /// A section without options.
+    pub(crate) fn new(header: Span) -> Self {
+        Self { header, entries: Map::default() }
+    }
+
     /// The value of a plain assignment.
-    pub(crate) fn set(&self, option: &str) -> Option<&Entry> {
+    pub(crate) fn set(&self, option: &str) -> Option<&Entry<'t>> {
         self.entries.get(option).filter(|entry| entry.op == Operator::Set)
     }
 }
 
-/// Reads a text into its sections.
+/// Reads the text of `file` into its sections.
 ///
 /// # Errors
 /// At the first wrong line, the others shown with it; at once for a condition.
-pub(crate) fn scan(
+pub(crate) fn scan<'t>(
     sources: &Sources,
     file: FileId,
+    text: &'t str,
     environment: &Environment,
-) -> Result<IndexMap<String, FileSection>, ProfileError> {
-    let Some(source) = sources.get(file) else {
-        return Ok(IndexMap::new());
-    };
+) -> Result<FileSections<'t>, ProfileError> {
     let mut scanner = Scanner {
         sources,
         environment,
-        sections: IndexMap::new(),
+        sections: Map::default(),
         place: Nesting::Outside,
         draft: None,
+        lines: Vec::new(),
         mistakes: Vec::new(),
     };
-    for (number, line) in (1..).zip(source.text.split('\n')) {
-        scanner.line(Span { file, line: number }, line)?;
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
+    for (number, end) in (1..).zip(ends) {
+        scanner.line(Span { file, line: number }, &text[start..end])?;
+        start = end + 1;
     }
     scanner.close_option();
     match scanner.mistakes.is_empty() {
@@ -81,25 +91,26 @@ enum Nesting {
     Section(usize),
 }
 
-struct Scanner<'a> {
+struct Scanner<'a, 't> {
     sources: &'a Sources,
     environment: &'a Environment,
-    sections: IndexMap<String, FileSection>,
+    sections: FileSections<'t>,
     place: Nesting,
-    draft: Option<Draft<'a>>,
+    draft: Option<Draft<'t>>,
+    /// The lines of the draft's value, and where they are.
+    lines: Vec<(&'t str, LineOrigin)>,
     mistakes: Vec<Mistake>,
 }
 
 /// An option whose value may still be continued.
-struct Draft<'a> {
+struct Draft<'t> {
     section: usize,
-    key: String,
-    name: String,
+    key: &'t str,
+    name: &'t str,
     op: Operator,
     span: Span,
     /// Nothing on the first line: indentation and blank lines count.
     block: bool,
-    lines: Vec<(&'a str, LineOrigin)>,
 }
 
 struct Mistake {
@@ -108,8 +119,8 @@ struct Mistake {
     help: &'static str,
 }
 
-impl<'a> Scanner<'a> {
-    fn line(&mut self, span: Span, line: &'a str) -> Result<(), ProfileError> {
+impl<'t> Scanner<'_, 't> {
+    fn line(&mut self, span: Span, line: &'t str) -> Result<(), ProfileError> {
         if line.starts_with(['#', ';']) {
             return Ok(());
         }
@@ -143,7 +154,7 @@ impl<'a> Scanner<'a> {
         self.mistakes.push(Mistake { span, message, help });
     }
 
-    fn header(&mut self, span: Span, line: &'a str) -> Result<(), ProfileError> {
+    fn header(&mut self, span: Span, line: &'t str) -> Result<(), ProfileError> {
         self.close_option();
         let Some((name, expression)) = split_header(line) else {
             self.place = Nesting::Skipped;
@@ -167,18 +178,18 @@ impl<'a> Scanner<'a> {
                 return Ok(());
             }
         }
-        let entry = self.sections.entry(name.to_owned());
+        let entry = self.sections.entry(name);
         let index = entry.index();
-        entry.or_insert_with(|| FileSection { header: span, entries: IndexMap::new() });
+        entry.or_insert_with(|| FileSection::new(span));
         self.place = Nesting::Section(index);
         Ok(())
     }
 
-    fn option(&mut self, span: Span, section: usize, line: &'a str) {
+    fn option(&mut self, span: Span, section: usize, line: &'t str) {
         self.close_option();
         if let Some(value) = line.strip_prefix("=>") {
-            let name = PART_DEPENDENCIES.to_owned();
-            self.open_option(span, section, (name.clone(), name, Operator::Set), line, value);
+            let name = (PART_DEPENDENCIES, PART_DEPENDENCIES, Operator::Set);
+            self.open_option(span, section, name, line, value);
             return;
         }
         let Some((left, value)) = line.split_once('=') else {
@@ -204,26 +215,26 @@ impl<'a> Scanner<'a> {
         &mut self,
         span: Span,
         section: usize,
-        (key, name, op): (String, String, Operator),
-        line: &'a str,
-        value: &'a str,
+        (key, name, op): (&'t str, &'t str, Operator),
+        line: &'t str,
+        value: &'t str,
     ) {
         let column = line.len() - value.trim_start().len();
         let value = value.trim();
-        let lines = vec![(value, LineOrigin { span, column: narrow(column) })];
-        self.draft = Some(Draft { section, key, name, op, span, block: value.is_empty(), lines });
+        self.lines.clear();
+        self.lines.push((value, LineOrigin { span, column: narrow(column) }));
+        self.draft = Some(Draft { section, key, name, op, span, block: value.is_empty() });
     }
 
-    fn continue_option(&mut self, span: Span, line: &'a str) {
-        let Some(draft) = &mut self.draft else { return };
-        if draft.block {
-            draft.lines.push((line.trim_end(), LineOrigin { span, column: 0 }));
+    fn continue_option(&mut self, span: Span, line: &'t str) {
+        if self.draft.as_ref().is_some_and(|draft| draft.block) {
+            self.lines.push((line.trim_end(), LineOrigin { span, column: 0 }));
             return;
         }
         let text = line.trim();
         if !text.is_empty() {
             let column = narrow(line.len() - line.trim_start().len());
-            draft.lines.push((text, LineOrigin { span, column }));
+            self.lines.push((text, LineOrigin { span, column }));
         }
     }
 
@@ -234,22 +245,24 @@ impl<'a> Scanner<'a> {
         let Some((_, section)) = self.sections.get_index_mut(draft.section) else {
             return;
         };
-        let Draft { key, name, op, span, block, mut lines, .. } = draft;
+        let Draft { key, name, op, span, block, .. } = draft;
+        let lines = &mut self.lines;
         if block {
-            lay_out_block(&mut lines);
+            lay_out_block(lines);
         }
         let mut value = String::with_capacity(lines.iter().map(|(text, _)| text.len() + 1).sum());
         for (index, (text, _)) in lines.iter().enumerate() {
             value.push_str(if index == 0 { "" } else { "\n" });
             value.push_str(text);
         }
-        let lines = lines.into_iter().map(|(_, origin)| origin).collect();
+        let origins = lines.iter().map(|(_, origin)| *origin);
+        let lines = Lines::of(origins, LineOrigin { span, column: 0 });
         let mut entry = Entry { name, op, value, span, lines, replaced: Vec::new() };
-        if let Some(old) = section.entries.get_mut(&key) {
+        if let Some(old) = section.entries.get_mut(key) {
             entry.replaced = std::mem::take(&mut old.replaced);
             entry.replaced.push((old.span, std::mem::take(&mut old.value)));
         }
-        section.entries.insert(key, entry);
+        section.entries.insert(Cow::Borrowed(key), entry);
     }
 }
 
@@ -301,7 +314,7 @@ fn split_header(line: &str) -> Option<(&str, Option<(usize, &str)>)> {
 }
 
 /// The key as written, the name and the operator, of what is left of the `=`.
-fn split_name(left: &str) -> Option<(String, String, Operator)> {
+fn split_name(left: &str) -> Option<(&str, &str, Operator)> {
     let key = left.trim_end();
     let (operator, stem) = match key.chars().next_back()? {
         '+' => (Operator::Add, key[..key.len() - 1].trim_end()),
@@ -318,7 +331,7 @@ fn split_name(left: &str) -> Option<(String, String, Operator)> {
         Operator::Add => stem.trim_end_matches('+'),
         Operator::Remove => stem.trim_end_matches('-'),
     };
-    (!name.is_empty()).then(|| (key.to_owned(), name.to_owned(), operator))
+    (!name.is_empty()).then_some((key, name, operator))
 }
 
 fn narrow(column: usize) -> u32 {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: line endings are normalised to `\n` when a text enters, so byte columns hold.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::location::Location;
@@ -17,6 +18,21 @@ pub struct Span {
     pub file: FileId,
     /// The line, counted from 1.
     pub line: u32,
+}
+
+/// A line of a file, shown as `path:line`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrittenAt<'p> {
+    /// What people call the file.
+    pub file: &'p str,
+    /// The line, counted from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for WrittenAt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
 }
 
 /// One text a profile was made of.
@@ -38,6 +54,43 @@ pub(crate) struct LineOrigin {
     pub(crate) span: Span,
     /// Bytes before the value's text in that source line.
     pub(crate) column: u32,
+}
+
+/// Where each line of a value was written; most have one. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lines {
+    first: LineOrigin,
+    rest: Vec<LineOrigin>,
+}
+
+impl Lines {
+    /// Of a value of one line.
+    pub(crate) fn one(first: LineOrigin) -> Self {
+        Self { first, rest: Vec::new() }
+    }
+
+    /// Of a value of several lines; `or` if there are none.
+    pub(crate) fn of(lines: impl IntoIterator<Item = LineOrigin>, or: LineOrigin) -> Self {
+        let mut lines = lines.into_iter();
+        Self { first: lines.next().unwrap_or(or), rest: lines.collect() }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LineOrigin> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&LineOrigin> {
+        match index.checked_sub(1) {
+            None => Some(&self.first),
+            Some(index) => self.rest.get(index),
+        }
+    }
+
+    /// Adds those of the lines that were put below.
+    pub(crate) fn append(&mut self, below: Self) {
+        self.rest.push(below.first);
+        self.rest.extend(below.rest);
+    }
 }
 
 /// A stretch of one source line, with all that is needed to show it.
@@ -112,10 +165,20 @@ impl Sources {
         self.files.get(id.0 as usize)
     }
 
+    /// A line and the name of its file.
+    pub(crate) fn written_at(&self, span: Span) -> WrittenAt<'_> {
+        let file = self.get(span.file).map_or("?", |file| &file.name);
+        WrittenAt { file, line: span.line }
+    }
+
     /// `path:line`.
     pub(crate) fn describe(&self, span: Span) -> String {
-        let name = self.get(span.file).map_or("?", |file| &file.name);
-        format!("{name}:{}", span.line)
+        self.written_at(span).to_string()
+    }
+
+    /// The text of a file that was taken in; empty for any other.
+    pub(crate) fn text(&self, file: FileId) -> Arc<str> {
+        self.get(file).map_or_else(|| Arc::from(""), |source| Arc::clone(&source.text))
     }
 
     /// The byte range `columns` of a line, ready to be shown.

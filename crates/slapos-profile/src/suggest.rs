@@ -1,13 +1,19 @@
 //! "Did you mean": the known name nearest to one that is not known.
 
+/// Longer words are not compared, which takes the square of their length, bytes.
+const LONGEST: usize = 100;
+
 /// The candidate most like `word`, if one is near enough to be a slip of the fingers: at most one
 /// edit in three letters, not counting case. Of equally near ones, the alphabetically first.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
     let allowed = (word.chars().count() / 3).min(4);
     let lower = word.to_lowercase();
     candidates
         .into_iter()
-        .filter(|candidate| *candidate != word)
+        .filter(|candidate| *candidate != word && candidate.len() <= LONGEST)
         .filter_map(|candidate| {
             Some((distance(&lower, &candidate.to_lowercase(), allowed)?, candidate))
         })
@@ -61,5 +67,12 @@ mod tests {
         assert_eq!(closest("x", ["y", "z"]), None);
         assert_eq!(closest("A", ["a", "b"]), Some("a"));
         assert_eq!(closest("opensst", known), Some("openssh"));
+    }
+
+    #[test]
+    fn monsters_are_not_compared() {
+        let (a, b) = ("a".repeat(1 << 20), "a".repeat((1 << 20) - 1));
+        assert_eq!(closest(&a, [&*b]), None);
+        assert_eq!(closest("aaaaaaa", [&*b, "aaaaaab"]), Some("aaaaaab"));
     }
 }

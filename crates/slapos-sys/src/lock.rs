@@ -1,4 +1,5 @@
-//! Locks between processes: a file held with `flock`, released by the kernel when its holder dies.
+//! Locks between processes: a file or directory held with `flock`, released by the kernel when its
+//! holder dies.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -31,10 +32,9 @@ impl FileLock {
     /// When the file cannot be opened or created (mode 0600).
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
         let file = open(path)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Self::held(path, file).map(Some),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+        match try_flock(&file, FlockOperation::NonBlockingLockExclusive)? {
+            true => Self::held(path, file).map(Some),
+            false => Ok(None),
         }
     }
 
@@ -53,6 +53,20 @@ impl FileLock {
         }
     }
 
+    /// Whether a process holds the lock at `path` at this moment; nothing is made or changed.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be opened or asked.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW;
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        Ok(!try_flock(&file, FlockOperation::NonBlockingLockShared)?)
+    }
+
     /// The process id written by the last holder of the lock at `path`, if it can be read.
     pub fn holder(path: &Path) -> Option<u32> {
         std::fs::read_to_string(path).ok()?.trim().parse().ok()
@@ -68,6 +82,52 @@ impl FileLock {
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
         Ok(Self { path: path.to_owned(), file })
+    }
+}
+
+/// A directory held by this process, with others or alone, until it is dropped or the process ends.
+///
+/// The directory itself is locked: whoever may read it may hold it, and nothing is written.
+#[derive(Debug)]
+pub struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    /// As for [`FileLock`].
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+impl DirectoryLock {
+    /// Holds `directory` together with others, or returns `None` when a process holds it alone.
+    ///
+    /// # Errors
+    /// When the directory cannot be opened or its file system knows no locks.
+    pub fn try_share(directory: &Path) -> io::Result<Option<Self>> {
+        Self::try_hold(directory, FlockOperation::NonBlockingLockShared)
+    }
+
+    /// Holds `directory` alone, or returns `None` when any other process holds it.
+    ///
+    /// # Errors
+    /// As [`try_share`](Self::try_share).
+    pub fn try_alone(directory: &Path) -> io::Result<Option<Self>> {
+        Self::try_hold(directory, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn try_hold(directory: &Path, how: FlockOperation) -> io::Result<Option<Self>> {
+        let flags = libc::O_CLOEXEC | libc::O_DIRECTORY;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(directory)?;
+        Ok(try_flock(&file, how)?.then_some(Self(file)))
+    }
+}
+
+/// Whether the lock was to be had at once.
+fn try_flock(file: &File, how: FlockOperation) -> io::Result<bool> {
+    match rustix::fs::flock(file, how) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -96,5 +156,30 @@ mod tests {
         assert_eq!(FileLock::holder(&path), Some(std::process::id()));
         drop(first);
         assert!(FileLock::try_acquire(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn looking_at_a_lock_neither_makes_nor_takes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert!(!FileLock::is_held(&path).unwrap());
+        assert!(!path.exists());
+        let held = FileLock::try_acquire(&path).unwrap();
+        assert!(FileLock::is_held(&path).unwrap());
+        drop(held);
+        assert!(!FileLock::is_held(&path).unwrap());
+    }
+
+    #[test]
+    fn a_directory_is_held_by_many_or_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DirectoryLock::try_share(dir.path()).unwrap().unwrap();
+        let second = DirectoryLock::try_share(dir.path()).unwrap().unwrap();
+        assert!(DirectoryLock::try_alone(dir.path()).unwrap().is_none());
+        drop((first, second));
+        let alone = DirectoryLock::try_alone(dir.path()).unwrap();
+        assert!(alone.is_some());
+        assert!(DirectoryLock::try_share(dir.path()).unwrap().is_none());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

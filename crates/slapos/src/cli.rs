@@ -174,6 +174,16 @@ pub(crate) enum Node {
     },
     /// Remove instances that are to be destroyed
     Report,
+    /// Remove shared parts that no Software Release and no instance needs
+    Prune {
+        /// Show what would be removed, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+        /// Another directory whose builds use shared parts, such as one that `slapos node` does not
+        /// know; may be given several times
+        #[arg(long, value_name = "DIR")]
+        additional_software_directory: Vec<PathBuf>,
+    },
     /// Check all promises now
     Promise {
         /// Only these partitions

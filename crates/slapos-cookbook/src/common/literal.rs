@@ -86,39 +86,78 @@ impl Literal {
     }
 
     fn printed(&self, escaped: bool) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.print(&mut text, escaped);
-        text
+        let printed = self.print();
+        if escaped { printed.escaped } else { printed.plain }
     }
 
-    fn print(&self, out: &mut dyn fmt::Write, escaped: bool) -> fmt::Result {
+    fn print(&self) -> Printed {
+        let mut out = Printed::default();
         match self {
-            Self::None => out.write_str("None"),
-            Self::Bool(true) => out.write_str("True"),
-            Self::Bool(false) => out.write_str("False"),
-            Self::Int(number) => write!(out, "{number}"),
-            Self::Float(number) => out.write_str(&float(*number)),
-            Self::Str(text) => print_str(out, text, escaped),
-            Self::Bytes(bytes) => print_bytes(out, bytes, escaped),
-            Self::List(items) => print_items(out, "[", items, "]", escaped),
-            Self::Tuple(items) if items.len() == 1 => print_items(out, "(", items, ",)", escaped),
-            Self::Tuple(items) => print_items(out, "(", items, ")", escaped),
-            Self::Set(items) if items.is_empty() => out.write_str("set()"),
-            Self::Set(items) => {
-                let mut sorted = items.clone();
-                sorted.sort_by_key(|item| item.printed(false));
-                print_items(out, "{", &sorted, "}", escaped)
+            Self::None => out.push("None"),
+            Self::Bool(true) => out.push("True"),
+            Self::Bool(false) => out.push("False"),
+            Self::Int(number) => out.push(&number.to_string()),
+            Self::Float(number) => out.push(&float(*number)),
+            Self::Str(text) => out.print(|out, escaped| print_str(out, text, escaped)),
+            Self::Bytes(bytes) => out.print(|out, escaped| print_bytes(out, bytes, escaped)),
+            Self::List(items) => out.items("[", items.iter().map(Self::print), "]"),
+            Self::Tuple(items) if items.len() == 1 => {
+                out.items("(", items.iter().map(Self::print), ",)");
             }
-            Self::Dict(pairs) => print_dict(out, pairs, escaped),
+            Self::Tuple(items) => out.items("(", items.iter().map(Self::print), ")"),
+            Self::Set(items) if items.is_empty() => out.push("set()"),
+            Self::Set(items) => {
+                let mut sorted: Vec<Printed> = items.iter().map(Self::print).collect();
+                sorted.sort_by(|a, b| a.plain.cmp(&b.plain));
+                out.items("{", sorted, "}");
+            }
+            Self::Dict(pairs) => print_dict(&mut out, pairs),
         }
+        out
+    }
+}
+
+/// A value as Python prints it, and the same as an option holds it. Both are made at once, and
+/// each value once: what sorts by the one and prints the other would double with each level.
+#[derive(Default)]
+struct Printed {
+    plain: String,
+    escaped: String,
+}
+
+impl Printed {
+    /// Adds what reads the same in both.
+    fn push(&mut self, text: &str) {
+        self.plain.push_str(text);
+        self.escaped.push_str(text);
+    }
+
+    fn append(&mut self, other: &Self) {
+        self.plain.push_str(&other.plain);
+        self.escaped.push_str(&other.escaped);
+    }
+
+    /// Adds what `print` writes, plainly and escaped.
+    fn print(&mut self, print: impl Fn(&mut dyn fmt::Write, bool) -> fmt::Result) {
+        // Writing to a string cannot fail.
+        let _ = print(&mut self.plain, false);
+        let _ = print(&mut self.escaped, true);
+    }
+
+    fn items(&mut self, open: &str, items: impl IntoIterator<Item = Self>, close: &str) {
+        self.push(open);
+        for (index, item) in items.into_iter().enumerate() {
+            self.push(if index > 0 { ", " } else { "" });
+            self.append(&item);
+        }
+        self.push(close);
     }
 }
 
 impl fmt::Display for Literal {
     /// As Python's `repr`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.print(f, false)
+        f.write_str(&self.print().plain)
     }
 }
 
@@ -128,43 +167,23 @@ impl From<&str> for Literal {
     }
 }
 
-fn print_items(
-    out: &mut dyn fmt::Write,
-    open: &str,
-    items: &[Literal],
-    close: &str,
-    escaped: bool,
-) -> fmt::Result {
-    out.write_str(open)?;
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.write_str(", ")?;
-        }
-        item.print(out, escaped)?;
-    }
-    out.write_str(close)
-}
-
-fn print_dict(
-    out: &mut dyn fmt::Write,
-    pairs: &[(Literal, Literal)],
-    escaped: bool,
-) -> fmt::Result {
-    let mut sorted: Vec<&(Literal, Literal)> = pairs.iter().collect();
-    sorted.sort_by_key(|(key, _)| match key {
-        Literal::Str(text) => text.clone(),
-        other => other.printed(false),
+fn print_dict(out: &mut Printed, pairs: &[(Literal, Literal)]) {
+    let printed = pairs.iter().map(|(key, value)| {
+        let text = key.print();
+        let order = match key {
+            Literal::Str(text) => text.clone(),
+            _ => text.plain.clone(),
+        };
+        (order, text, value)
     });
-    out.write_str("{")?;
-    for (index, (key, value)) in sorted.into_iter().enumerate() {
-        if index > 0 {
-            out.write_str(", ")?;
-        }
-        key.print(out, escaped)?;
-        out.write_str(": ")?;
-        value.print(out, escaped)?;
-    }
-    out.write_str("}")
+    let mut sorted: Vec<_> = printed.collect();
+    sorted.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    let items = sorted.into_iter().map(|(_, mut text, value)| {
+        text.push(": ");
+        text.append(&value.print());
+        text
+    });
+    out.items("{", items, "}");
 }
 
 /// The quote that Python's `repr` takes.
@@ -270,6 +289,15 @@ mod tests {
         assert_eq!(Literal::of_option("!py!{1, 2}").to_text(), "{1, 2}");
         assert_eq!(Literal::of_option("!py!oops("), Literal::from("!py!oops("));
         assert_eq!(Literal::of_option("plain"), Literal::from("plain"));
+    }
+
+    #[test]
+    fn nested_sets_and_keys_do_not_double_the_work() {
+        let open = "{0, ".repeat(90);
+        let text = format!("{open}1{}", "}".repeat(90));
+        assert_eq!(Literal::parse(&text).unwrap().to_text(), text);
+        let keys = format!("{}1{}", "{(".repeat(45), ",): 1, 2: 3}".repeat(45));
+        assert!(Literal::parse(&keys).unwrap().dumps().len() < 2000);
     }
 
     fn literals() -> impl proptest::strategy::Strategy<Value = Literal> {

@@ -155,6 +155,7 @@ impl InitPort for Port<'_, '_, '_> {
             made_of.push_str(&format!(" {}:{digest}", without_base(input, base)));
         }
         let signature = shared::signature(&fingerprint.options, &made_of);
+        self.host.holds.take(&self.host.shared_lists, &self.host.settings.cancellation);
         let found = SharedPart::find(&self.host.shared_lists, section, signature);
         let location = found.as_ref().map(|shared| shared.location.clone());
         if let Some(location) = &location {

@@ -13,6 +13,7 @@ use slapos_sys::{fs, process};
 use super::protocol::{Done, Failure, Job, Message, PromiseJob, RemoveJob, Reply};
 use super::{build, deploy};
 use crate::promise::{Limits, check_all};
+use crate::prune;
 
 /// How long the ending of what runs may take.
 const LAST_DEEDS: Duration = Duration::from_secs(8);
@@ -124,6 +125,8 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
         Job::Instance(job) => deploy::deploy(*job, channel, cancellation),
         Job::Promises(job) => promises(&job),
         Job::Remove(job) => remove(&job),
+        Job::Mentions(job) => prune::mentions(&job),
+        Job::Prune(job) => prune::prune(job),
     }
 }
 
@@ -163,17 +166,17 @@ fn remove(job: &RemoveJob) -> Result<Done, Failure> {
 
 impl Failure {
     /// A failure that reads `message`.
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), detail: None, hint: None }
     }
 
     /// The operating system refused to `what` (a verb) `path`.
-    pub(super) fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+    pub(crate) fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::new(format!("cannot {what} {}: {error}", path.display()))
     }
 
     /// Says what to do about it.
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }

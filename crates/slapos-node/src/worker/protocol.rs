@@ -5,6 +5,7 @@
 //! for its [`Reply`]) and ends the job with [`Message::Done`] or [`Message::Failed`]. Then the next
 //! job may come. End of input ends the worker.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -13,6 +14,7 @@ use slapos_engine::Event;
 use slapos_slap::{ComputerPartition, InstanceAnswer, InstanceRequest, RequestError, SoftwareUrl};
 
 use crate::promise::PromiseResult;
+use crate::prune;
 
 /// A piece of work that must be done as another user.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,6 +28,10 @@ pub enum Job {
     Promises(PromiseJob),
     /// Remove a directory, or only what is in it.
     Remove(RemoveJob),
+    /// Say which shared parts a partition refers to; as the partition's user.
+    Mentions(MentionsJob),
+    /// Remove shared parts that nothing needs; as the owner of the software root.
+    Prune(PruneJob),
 }
 
 /// See [`Job::Software`].
@@ -100,6 +106,33 @@ pub struct RemoveJob {
     pub end_processes: bool,
 }
 
+/// See [`Job::Mentions`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MentionsJob {
+    /// The partition's directory.
+    pub directory: PathBuf,
+    /// The hashes that are asked for.
+    pub hashes: Vec<String>,
+}
+
+/// See [`Job::Prune`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PruneJob {
+    /// The lists of shared parts, in order of preference.
+    pub shared_part_list: Vec<PathBuf>,
+    /// Holds one directory for each Software Release.
+    pub software_root: PathBuf,
+    /// Is not looked into.
+    pub download_cache: PathBuf,
+    /// More directories that shared parts are used from.
+    pub additional: Vec<PathBuf>,
+    /// Hash of a part that nothing seems to need → the partition that refers to it, if one does.
+    /// Only these may go. `None`: the partitions were not asked yet.
+    pub asked: Option<BTreeMap<String, Option<String>>>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
 /// What a worker says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "kebab-case")]
@@ -153,6 +186,16 @@ pub enum Done {
     },
     /// Of [`Job::Remove`].
     Removed,
+    /// Of [`Job::Mentions`].
+    Mentions {
+        /// Those of the hashes that occur.
+        hashes: Vec<String>,
+    },
+    /// Of [`Job::Prune`].
+    Pruned {
+        /// What was done, or would be; `None` if nothing was because a build uses shared parts.
+        report: Option<prune::Report>,
+    },
 }
 
 /// A program that a partition wants supervised.

@@ -1,12 +1,14 @@
 //! A profile as data, at one of three stages.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::io;
 
-use serde::{Serialize, Serializer};
-
+use super::json::Json;
 use super::values::Values;
 use crate::error::ProfileError;
 use crate::model::{OptionValue, Profile};
+use crate::source::WrittenAt;
 
 /// How far a profile is worked out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +21,8 @@ pub enum Stage {
     Resolved,
 }
 
-/// Something of each option, by section, in order; serialises as maps do. It is written once and
-/// printed, so no name is hashed.
+/// Something of each option, by section, in order. It is written once and printed, so no name
+/// is hashed.
 #[derive(Clone, Debug)]
 pub struct Table<'p, T>(Vec<(&'p str, Row<'p, T>)>);
 
@@ -47,6 +49,24 @@ impl<'p, T> Table<'p, T> {
         row.0.iter().find(|(name, _)| name == option).map(|(_, value)| value)
     }
 
+    fn write(
+        &self,
+        json: &mut Json<'_>,
+        value: impl Fn(&mut Json<'_>, &T) -> io::Result<()>,
+    ) -> io::Result<()> {
+        json.map(|json| {
+            self.0.iter().try_for_each(|(name, row)| {
+                json.key(name)?;
+                json.map(|json| {
+                    row.0.iter().try_for_each(|(option, of)| {
+                        json.key(option)?;
+                        value(json, of)
+                    })
+                })
+            })
+        })
+    }
+
     fn push(&mut self, section: &'p str, options: Vec<(Cow<'p, str>, T)>) {
         self.0.push((section, Row(options)));
     }
@@ -58,20 +78,8 @@ impl<T> Default for Table<'_, T> {
     }
 }
 
-impl<T: Serialize> Serialize for Table<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, row)| (name, row)))
-    }
-}
-
-impl<T: Serialize> Serialize for Row<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-/// A profile at a stage; serialises to the JSON of `slapos profile dump`.
-#[derive(Debug, Serialize)]
+/// A profile at a stage.
+#[derive(Debug)]
 pub struct Dump<'p> {
     /// The files in the order they were merged: their paths or URLs.
     pub files: Vec<&'p str>,
@@ -79,18 +87,17 @@ pub struct Dump<'p> {
     /// open references as `${section:option}`, and `$$` protects what is none.
     pub sections: Table<'p, Cow<'p, str>>,
     /// `file:line` of the last change of each option.
-    pub source: Table<'p, String>,
+    pub source: Table<'p, WrittenAt<'p>>,
     /// At [`Stage::Resolved`]: the options that depend on what is not written, and on what
     /// (`section:option`): a recipe sets that, or the node, or nobody does.
-    #[serde(skip_serializing_if = "Table::is_empty")]
     pub unresolved: Table<'p, Vec<String>>,
     /// What is wrong, by section and option (`<` for macros). The sections whose macros are wrong
     /// are left out above; options whose references are wrong are there as they are written.
-    #[serde(skip_serializing_if = "Table::is_empty")]
     pub errors: Table<'p, String>,
     /// The same, to be shown to people.
-    #[serde(skip)]
     pub failures: Vec<ProfileError>,
+    /// The messages of `failures`.
+    told: HashSet<String>,
 }
 
 /// What a profile says at a stage.
@@ -104,6 +111,7 @@ pub fn dump(profile: &Profile, stage: Stage) -> Dump<'_> {
         unresolved: Table::default(),
         errors: Table::default(),
         failures: Vec::new(),
+        told: HashSet::new(),
     };
     match stage {
         Stage::Merged => dump.merged(profile),
@@ -111,6 +119,36 @@ pub fn dump(profile: &Profile, stage: Stage) -> Dump<'_> {
         Stage::Resolved => dump.resolved(profile),
     }
     dump
+}
+
+impl Dump<'_> {
+    /// Writes the JSON of `slapos profile dump`, indented; `unresolved` and `errors` only if there
+    /// are any.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_json(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let mut json = Json::new(out);
+        json.map(|json| {
+            json.key("files")?;
+            json.list(self.files.iter().copied())?;
+            json.key("sections")?;
+            self.sections.write(json, |json, text| json.text(text))?;
+            json.key("source")?;
+            self.source.write(json, |json, at| json.text_and_number(at.file, at.line))?;
+            if !self.unresolved.is_empty() {
+                json.key("unresolved")?;
+                self.unresolved
+                    .write(json, |json, open| json.list(open.iter().map(String::as_str)))?;
+            }
+            if !self.errors.is_empty() {
+                json.key("errors")?;
+                self.errors.write(json, |json, error| json.text(error))?;
+            }
+            Ok(())
+        })?;
+        json.finish()
+    }
 }
 
 impl<'p> Dump<'p> {
@@ -124,7 +162,7 @@ impl<'p> Dump<'p> {
             };
             self.sections.push(name, all.iter().map(text).collect());
             let place = |(option, value): &(&'p String, &'p OptionValue)| {
-                (Cow::Borrowed(option.as_str()), profile.location(value.span))
+                (Cow::Borrowed(option.as_str()), profile.written_at(value.span))
             };
             self.source.push(name, all.iter().map(place).collect());
         }
@@ -132,7 +170,9 @@ impl<'p> Dump<'p> {
 
     fn expanded(&mut self, profile: &'p Profile) {
         for (name, section) in profile.expand_all() {
-            let (mut options, mut source) = (Vec::new(), Vec::new());
+            let amount = section.as_ref().map_or(0, |section| section.options.len());
+            let (mut options, mut source) =
+                (Vec::with_capacity(amount), Vec::with_capacity(amount));
             match section {
                 Err(error) => {
                     self.fail(name, Cow::Borrowed("<"), error);
@@ -141,13 +181,13 @@ impl<'p> Dump<'p> {
                 Ok(Cow::Borrowed(section)) => {
                     for (option, value) in &section.options {
                         let option = Cow::Borrowed(option.as_str());
-                        source.push((option.clone(), profile.location(value.span)));
+                        source.push((option.clone(), profile.written_at(value.span)));
                         options.push((option, Cow::Borrowed(value.value.as_str())));
                     }
                 }
                 Ok(Cow::Owned(section)) => {
                     for (option, value) in section.options {
-                        source.push((Cow::Owned(option.clone()), profile.location(value.span)));
+                        source.push((Cow::Owned(option.clone()), profile.written_at(value.span)));
                         options.push((Cow::Owned(option), Cow::Owned(value.value)));
                     }
                 }
@@ -167,7 +207,7 @@ impl<'p> Dump<'p> {
             let mut open = Vec::new();
             for (option, written) in &section.options {
                 let key: Cow<'p, str> = Cow::Owned(option.clone());
-                source.push((key.clone(), profile.location(written.span)));
+                source.push((key.clone(), profile.written_at(written.span)));
                 let text = match values.get(name, option) {
                     Ok(None) => continue,
                     Ok(Some(value)) => {
@@ -197,8 +237,7 @@ impl<'p> Dump<'p> {
             None => self.errors.push(section, vec![(option, error.to_string())]),
         }
         // One mistake may be seen from many places.
-        let same = |other: &ProfileError| other.to_string() == error.to_string();
-        if !self.failures.iter().any(same) {
+        if self.told.insert(error.to_string()) {
             self.failures.push(error);
         }
     }

@@ -3,6 +3,7 @@
 //! Invariant: the depth is bounded, so a hostile profile gives an error and not a stack overflow.
 
 use super::*;
+use crate::expand::OPTION_BYTES;
 use crate::scan::PART_DEPENDENCIES;
 use crate::source::Span;
 
@@ -40,7 +41,7 @@ impl Resolver<'_> {
             Some(_) => Rc::new(self.profile.expand(name)?.into_owned()),
             None => Rc::new(Section::new(Span { file: FileId(0), line: 1 })),
         };
-        self.count(raw.options.values().map(|option| option.value.len()).sum())?;
+        self.count(raw.options.values().map(|option| option.value.len() + OPTION_BYTES).sum())?;
         let mut resolved = Resolved::default();
         for (option, value) in self.preset.get(name).into_iter().flatten() {
             resolved.options.insert(option.clone(), set_option(value.clone()));

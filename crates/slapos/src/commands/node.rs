@@ -1,6 +1,6 @@
 //! `slapos node ...`: what cron runs.
 
-use slapos_node::{NodeError, format, instance, promises, report, software};
+use slapos_node::{NodeError, format, instance, promises, prune, report, software};
 
 use super::{supervisor, with_node};
 use crate::cli::{Global, Node};
@@ -32,6 +32,13 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             with_node(global, &config, |node| instance::run(node, &options).map(|()| 0))
         }
         Node::Report => with_node(global, &config, |node| report::run(node).map(|()| 0)),
+        Node::Prune { dry_run, additional_software_directory } => {
+            let additional = additional_software_directory.clone();
+            let options = prune::Options { dry_run: *dry_run, additional };
+            let report = with_node(global, &config, |node| prune::run(node, &options))?;
+            show_pruned(global, &report);
+            Ok(0)
+        }
         Node::Promise { only } => {
             let results = with_node(global, &config, |node| promises::run(node, only))?;
             show_promises(global, &results);
@@ -39,6 +46,56 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
         }
         other => supervisor::run(global, &config, other),
     }
+}
+
+fn show_pruned(global: &Global, report: &prune::Report) {
+    if global.json {
+        return say_json(&pruned_as_json(report));
+    }
+    let mut table = Table::new(&["shared part", "size", "reason"]);
+    for removal in &report.removed {
+        table.row([
+            removal.location.display().to_string(),
+            human_bytes(removal.bytes),
+            removal.reason.to_string(),
+        ]);
+    }
+    if !table.is_empty() && !global.quiet {
+        say(&table.to_string());
+    }
+    if global.verbose > 0 {
+        for kept in &report.kept {
+            say(&format!("{} stays: {}", kept.location.display(), kept.reason));
+        }
+    }
+    let (removed, all) = (report.removed.len(), report.removed.len() + report.kept.len());
+    let size = human_bytes(report.bytes());
+    say(&match report.dry_run {
+        true => format!("{removed} of {all} shared parts would go, and free {size}"),
+        false => format!("{removed} of {all} shared parts removed, {size} freed"),
+    });
+}
+
+fn pruned_as_json(report: &prune::Report) -> serde_json::Value {
+    let removed = report.removed.iter().map(|removal| {
+        serde_json::json!({
+            "location": removal.location, "reason": removal.reason.to_string(), "bytes": removal.bytes,
+        })
+    });
+    let kept = report.kept.iter().map(
+        |kept| serde_json::json!({ "location": kept.location, "reason": kept.reason.to_string() }),
+    );
+    serde_json::json!({
+        "directory": report.directory,
+        "dry-run": report.dry_run,
+        "removed": removed.collect::<Vec<_>>(),
+        "kept": kept.collect::<Vec<_>>(),
+        "bytes": report.bytes(),
+    })
+}
+
+fn human_bytes(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
 }
 
 fn show_promises(global: &Global, results: &[promises::PartitionPromises]) {

@@ -16,6 +16,8 @@ use crate::output::{colour, say};
 
 use files::Reader;
 
+/// How many errors are shown.
+const MOST_TOLD: usize = 50;
 /// How much is printed at once, bytes.
 const PIECE: usize = 64 << 10;
 
@@ -65,7 +67,9 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<u8, NodeError> {
 
 fn dump(profile: &Profile, stage: Stage) -> u8 {
     let dump = ManuallyDrop::new(inspect::dump(profile, stage));
-    say_indented(&*dump);
+    let mut out = std::io::stdout().lock();
+    // A reader that has gone is no error.
+    let _ = dump.write_json(&mut out).and_then(|()| writeln!(out));
     tell(&dump.failures)
 }
 
@@ -177,12 +181,17 @@ pub(super) fn wrong(error: &ProfileError) -> NodeError {
     }
 }
 
-/// Tells what is wrong beside the result; the exit code.
+/// Tells what is wrong beside the result, as much as people read; the exit code.
 fn tell<'e>(errors: impl IntoIterator<Item = &'e ProfileError>) -> u8 {
+    let mut errors = errors.into_iter();
     let mut code = 0;
-    for error in errors {
+    for error in errors.by_ref().take(MOST_TOLD) {
         let _ = writeln!(std::io::stderr(), "{}", error.render(colour(&std::io::stderr())));
         code = 1;
+    }
+    match errors.count() {
+        0 => {}
+        more => drop(writeln!(std::io::stderr(), "error: {more} more are not shown")),
     }
     code
 }
