@@ -72,8 +72,8 @@ pub fn profile(data: &[u8]) {
         dump.failures.iter().take(5).for_each(|error| drop(error.render(false)));
     }
     let values = Values::new(&profile);
-    inspect::lint(&values);
-    inspect::graph(&values).dot();
+    let _ = inspect::lint(&values);
+    let _ = inspect::graph(&values).dot();
     resolve(&profile);
 }
 
@@ -81,7 +81,7 @@ fn resolve(profile: &Profile) {
     let mut resolver = Resolver::new(profile);
     for section in profile.sections().keys() {
         if let Err(error) = resolver.section(&mut NoRecipes, section) {
-            error.render(false);
+            let _ = error.render(false);
         }
     }
 }

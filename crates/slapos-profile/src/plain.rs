@@ -24,7 +24,7 @@ pub fn plain_sections(
     let scanned = scan(&sources, file, &text, &Environment::host())?;
     let plain = scanned.into_iter().map(|(name, section)| {
         let options = section.entries.into_iter();
-        let options = options.map(|(key, entry)| (key.into_owned(), entry.value.into()));
+        let options = options.map(|(key, entry)| (key.into_owned(), entry.value));
         (name.to_owned(), options.collect())
     });
     Ok(plain.collect())

@@ -236,6 +236,8 @@ impl Reader {
             ("None", Literal::None),
             ("True", Literal::Bool(true)),
             ("False", Literal::Bool(false)),
+            // What a number too large for a float is printed as.
+            ("inf", Literal::Float(f64::INFINITY)),
         ] {
             if self.take_text(word) {
                 return Ok(literal);
@@ -291,6 +293,8 @@ mod tests {
             ("(1)", "1"),
             ("-7", "-7"),
             ("1e+20", "1e+20"),
+            ("[1e999, -1e999]", "[inf, -inf]"),
+            ("[inf, -inf]", "[inf, -inf]"),
             (r"bytearray(b'\x00')", r"b'\x00'"),
         ] {
             assert_eq!(parse(text).unwrap().to_string(), printed, "{text}");
