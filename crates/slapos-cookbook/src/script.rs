@@ -16,6 +16,7 @@
 //! - `slapos_promise`: lines `file:PATH`, `statlib:PATH`, `directory:PATH` or `dynlib:PATH
 //!   linked:A,B rpath:X,!/lib` of what must be there after `install`;
 //! - `keep-on-error`: `true` keeps temporary directories when `install` fails.
+//!
 //! `setup-eggs` is refused.
 
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use slapos_sys::fs;
 
 use crate::common::environment::Environment;
 use crate::common::{self, OptionsOnly};
-use crate::python::{ForPart, Python, traces};
+use crate::python::{ForPart, Python};
 
 /// The recipe.
 pub(crate) struct Script {
@@ -66,7 +67,10 @@ fn has(init: &PartInit<'_>, option: &str) -> bool {
 }
 
 fn check(init: &PartInit<'_>) -> Result<(), ProfileError> {
-    common::refuse_python(init, &["setup-eggs"])?;
+    if has(init, "setup-eggs") {
+        let help = Some("have a part with `recipe = zc.recipe.egg` install them, and refer to it");
+        return Err(init.error("setup-eggs", "`setup-eggs` is not possible in this version", help));
+    }
     if !["init", "install", "update"].iter().any(|option| has(init, option)) {
         let message = format!("part `{}` has neither `init`, `install` nor `update`", init.name());
         let help = Some("write what it does, in Python, in one of them");
@@ -132,8 +136,7 @@ struct Scripted {
 
 impl Scripted {
     fn run(&self, cx: &PartContext<'_>, method: &'static str) -> Result<(), PartError> {
-        let (log, tag) = traces(cx)?;
-        let call = Call::Run { handle: self.handle, method, log, tag };
+        let call = Call::Run { handle: self.handle, method };
         self.python.host().run(cx, &self.outside, &call)?;
         Ok(())
     }

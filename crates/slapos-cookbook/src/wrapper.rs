@@ -42,7 +42,11 @@ impl Recipe for Wrapper {
     }
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
-        common::refuse_python(init, &REFUSED)?;
+        let set = |option: &&&str| init.get(option).is_some_and(|text| !text.trim().is_empty());
+        if let Some(option) = REFUSED.iter().find(set) {
+            let message = format!("`{option}` is not possible in this version");
+            return Err(init.error(option, &message, None));
+        }
         let command_line = init.require("command-line")?;
         let words = shlex::split(&command_line).filter(|words| !words.is_empty());
         let Some(words) = words else {

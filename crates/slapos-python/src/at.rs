@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use slapos_engine::{Cancellation, PartContext, PartInit, ProfileError};
 
-use crate::message::{Ask, Refusal, Sent};
+use crate::error::HostError;
+use crate::message::{Ask, Refusal, Sent, Traces};
 
 /// A file that a recipe wants.
 #[derive(Debug, Clone)]
@@ -54,6 +55,7 @@ pub(crate) trait At {
     /// Whether this should not take long.
     fn is_quick(&self) -> bool;
     fn cancellation(&self) -> Option<&Cancellation>;
+    fn traces(&self) -> Result<Traces, HostError>;
     fn answer(&mut self, ask: Ask) -> Sent<'static>;
     fn changed_variables(&mut self, changes: &BTreeMap<String, Option<String>>);
     fn take_error(&mut self, token: usize) -> Option<ProfileError>;
@@ -157,6 +159,10 @@ impl At for AtInit<'_, '_> {
         None
     }
 
+    fn traces(&self) -> Result<Traces, HostError> {
+        Ok(Traces::default())
+    }
+
     fn answer(&mut self, ask: Ask) -> Sent<'static> {
         match ask {
             Ask::Names => Sent::Reply(json!(self.init.section_names())),
@@ -251,6 +257,16 @@ impl At for AtRun<'_> {
 
     fn cancellation(&self) -> Option<&Cancellation> {
         Some(self.cx.cancellation())
+    }
+
+    fn traces(&self) -> Result<Traces, HostError> {
+        // What the last run left of the log is gone before the host writes there.
+        self.cx.open_log_file().map_err(|error| HostError::Io {
+            what: "keep the log of",
+            source: std::io::Error::other(error.to_string()),
+        })?;
+        let log = self.cx.log_path().to_string_lossy().into_owned();
+        Ok(Traces { log: Some(log), tag: Some(self.cx.tag()) })
     }
 
     fn answer(&mut self, ask: Ask) -> Sent<'static> {

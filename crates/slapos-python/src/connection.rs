@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use slapos_engine::Cancellation;
 use slapos_sys::process::{self, Command, Signal};
 
-use crate::message::{Received, Sent};
+use crate::message::{Received, Sent, Version};
 use crate::modules;
 
 /// How often a wait is interrupted to see whether the run was stopped.
@@ -73,7 +73,7 @@ impl Connection {
         python: &Path,
         directory: &Path,
         environment: &BTreeMap<String, String>,
-    ) -> io::Result<(Self, (u32, u32, u32))> {
+    ) -> io::Result<(Self, Version)> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(POLL))?;
         let mut command = Command::new(python);
@@ -101,7 +101,7 @@ impl Connection {
         Ok((connection, version))
     }
 
-    fn greet(&self) -> Result<(u32, u32, u32), String> {
+    fn greet(&self) -> Result<Version, String> {
         let modules = modules::all();
         self.send(&Sent::Modules(&modules)).map_err(|error| error.to_string())?;
         let patience = Patience { limit: Some(START_LIMIT), cancellation: None };

@@ -12,10 +12,10 @@ use slapos_engine::{PartContext, PartInit};
 use crate::at::{At, AtInit, AtRun, Outside};
 use crate::connection::{Connection, NoMessage, Patience};
 use crate::error::{HostError, Raised, RaisedKind};
-use crate::message::{Call, Received, Sent};
+use crate::message::{Call, Framed, Received, Sent, Version};
 
 /// Oldest Python that can be the host.
-const OLDEST: (u32, u32, u32) = (3, 8, 0);
+const OLDEST: Version = (3, 8, 0);
 /// How long a recipe may think, without a word, while nothing is installed yet.
 const SILENCE: Duration = Duration::from_secs(600);
 
@@ -42,7 +42,7 @@ pub struct Host {
 
 enum State {
     Idle,
-    Running { connection: Arc<Connection>, version: (u32, u32, u32) },
+    Running { connection: Arc<Connection>, version: Version },
     Lost(String),
 }
 
@@ -83,7 +83,7 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn version(&self, directory: &Path) -> Result<(u32, u32, u32), HostError> {
+    pub fn version(&self, directory: &Path) -> Result<Version, HostError> {
         self.connect(directory).map(|(_, version)| version)
     }
 
@@ -104,7 +104,8 @@ impl Host {
 
     fn call(&self, call: &Call, at: &mut dyn At) -> Result<Value, HostError> {
         let (connection, _) = self.connect(&at.directory())?;
-        self.say(&connection, &Sent::Call(call), at)?;
+        let traces = at.traces()?;
+        self.say(&connection, &Sent::Call(Framed { call, traces }), at)?;
         loop {
             let patience = Patience {
                 limit: at.is_quick().then_some(SILENCE),
@@ -178,7 +179,7 @@ impl Host {
         HostError::Lost { how, doing: at.doing(), last_words: connection.last_words() }
     }
 
-    fn connect(&self, directory: &Path) -> Result<(Arc<Connection>, (u32, u32, u32)), HostError> {
+    fn connect(&self, directory: &Path) -> Result<(Arc<Connection>, Version), HostError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &*state {
             State::Running { connection, version } => {

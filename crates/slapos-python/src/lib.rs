@@ -26,4 +26,4 @@ mod tests;
 pub use at::{Outside, Wanted};
 pub use error::{HostError, Raised, RaisedKind};
 pub use host::{Handle, Host, HostConfig};
-pub use message::{Call, Variables};
+pub use message::{Call, Rendering, Variables, Version};

@@ -6,6 +6,9 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Version of a Python: major, minor, micro.
+pub type Version = (u32, u32, u32);
+
 /// What the engine sends.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -13,11 +16,29 @@ pub(crate) enum Sent<'m> {
     /// The modules of the host, by name; the first line of all.
     Modules(&'m BTreeMap<&'static str, &'static str>),
     /// Do something.
-    Call(&'m Call),
+    Call(Framed<'m>),
     /// The answer to an [`Ask`].
     Reply(Value),
     /// No answer to an [`Ask`].
     Refused(Refusal),
+}
+
+/// A call and where its traces go.
+#[derive(Debug, Serialize)]
+pub(crate) struct Framed<'m> {
+    #[serde(flatten)]
+    pub(crate) call: &'m Call,
+    #[serde(flatten)]
+    pub(crate) traces: Traces,
+}
+
+/// What is left of a call besides its result.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Traces {
+    /// Path of the part's log, which gets what the call prints.
+    pub(crate) log: Option<String>,
+    /// Variable that marks the processes that the call starts, with its value.
+    pub(crate) tag: Option<(&'static str, String)>,
 }
 
 /// Why an [`Ask`] has no answer, as Python sees it.
@@ -67,10 +88,6 @@ pub enum Call {
         handle: u64,
         /// `install` or `update`.
         method: &'static str,
-        /// Path of the part's log.
-        log: Option<String>,
-        /// Variable that marks the processes that the part starts, with its value.
-        tag: Option<(String, String)>,
     },
     /// Call a function of a file with `(options, buildout, environ)`.
     Hook {
@@ -86,43 +103,30 @@ pub enum Call {
         environ: BTreeMap<String, String>,
         /// The working directory.
         directory: String,
-        /// Path of the part's log.
-        log: Option<String>,
-        /// Variable that marks the processes that the part starts, with its value.
-        tag: Option<(String, String)>,
     },
     /// Render a Jinja2 template.
-    Render {
-        /// Directories in which Jinja2 and what the template imports are found.
-        path: Vec<String>,
-        /// What to call the template.
-        name: String,
-        /// Its text.
-        text: String,
-        /// Name → kind (`value` or `import`) and text: an option's text, typed or not; or the name of a module.
-        context: IndexMap<String, (String, String)>,
-        /// Name → text of templates that may be imported.
-        imports: IndexMap<String, String>,
-        /// Names of folders → their place.
-        folders: IndexMap<String, String>,
-        /// What separates a folder from the name in it.
-        delimiter: String,
-        /// Import paths of extensions.
-        extensions: Vec<String>,
-    },
-    /// Run an uninstall entry point of a recipe's egg, if it has one.
-    Uninstall {
-        /// Directories in which it is found.
-        path: Vec<String>,
-        /// Name of the distribution.
-        distribution: String,
-        /// Name of the entry point.
-        entry: String,
-        /// Name of the part.
-        part: String,
-        /// The options it was installed with.
-        options: IndexMap<String, String>,
-    },
+    Render(Box<Rendering>),
+}
+
+/// See [`Call::Render`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Rendering {
+    /// Directories in which Jinja2 and what the template imports are found.
+    pub path: Vec<String>,
+    /// What to call the template.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// Name → kind (`value` or `import`) and text: an option's text, typed or not; or the name of a module.
+    pub context: IndexMap<String, (String, String)>,
+    /// Name → text of templates that may be imported.
+    pub imports: IndexMap<String, String>,
+    /// Names of folders → their place.
+    pub folders: IndexMap<String, String>,
+    /// What separates a folder from the name in it.
+    pub delimiter: String,
+    /// Import paths of extensions.
+    pub extensions: Vec<String>,
 }
 
 /// See [`Call::Script`].
@@ -141,8 +145,8 @@ pub enum Variables {
 pub(crate) enum Received {
     /// It is there.
     Ready {
-        /// `(major, minor, micro)`.
-        version: (u32, u32, u32),
+        /// The interpreter.
+        version: Version,
     },
     /// A question of a recipe.
     Ask(Ask),

@@ -13,7 +13,7 @@ use slapos_python::Call;
 use slapos_sources::Source;
 
 use crate::common::source;
-use crate::python::{ForPart, Python, traces};
+use crate::python::{ForPart, Python};
 
 /// Options that name a hook.
 const OPTIONS: [&str; 3] = ["pre-configure-hook", "pre-make-hook", "post-make-hook"];
@@ -71,7 +71,6 @@ impl Hook {
     ) -> Result<(), PartError> {
         cx.progress(self.option);
         let file = source::fetch(self.python.fetcher(), &self.source, cx)?.path;
-        let (log, tag) = traces(cx)?;
         let call = Call::Hook {
             run: self.run,
             part: cx.part().to_owned(),
@@ -79,8 +78,6 @@ impl Hook {
             function: self.function.clone(),
             environ: environ.clone(),
             directory: directory.to_string_lossy().into_owned(),
-            log,
-            tag,
         };
         let left = self.python.host().run(cx, &self.outside, &call)?;
         *environ = serde_json::from_value(left).map_err(|error| {

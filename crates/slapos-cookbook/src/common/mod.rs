@@ -117,22 +117,6 @@ pub(crate) fn nonempty(init: &PartInit<'_>, option: &str) -> Option<String> {
     init.get(option).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// Refuses options that only a Python implementation of the recipe can honour.
-pub(crate) fn refuse_python(init: &PartInit<'_>, options: &[&str]) -> Result<(), ProfileError> {
-    let used = options.iter().find(|option| {
-        let value = init.get(option).map(str::trim);
-        value.is_some_and(|value| !value.is_empty() && value != "false")
-    });
-    match used {
-        None => Ok(()),
-        Some(option) => Err(init.error(
-            option,
-            &format!("`{option}` needs the Python host, which this version does not have"),
-            None,
-        )),
-    }
-}
-
 /// Writes a whole file that an instance uses, creating its directory, unless it is there already
 /// with this content and mode.
 pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<bool, PartError> {

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use slapos_eggs::EggError;
 use slapos_engine::{PartContext, PartError};
-use slapos_python::{Call, HostError, RaisedKind};
+use slapos_python::{Call, HostError, RaisedKind, Rendering};
 
 use super::context::Meaning;
 use super::{Rendered, native};
@@ -33,7 +33,7 @@ pub(super) fn render(
             };
         }
     };
-    let call = Call::Render {
+    let rendering = Rendering {
         path,
         name: name.to_owned(),
         text: text.to_owned(),
@@ -43,6 +43,7 @@ pub(super) fn render(
         delimiter: part.imports.delimiter.clone(),
         extensions: part.extensions.clone(),
     };
+    let call = Call::Render(Box::new(rendering));
     let rendered = part.python.host().run(cx, &part.outside, &call).map_err(explain)?;
     let rendered = rendered.as_str().map(str::to_owned);
     rendered.ok_or_else(|| PartError::new("the Python host rendered no text"))

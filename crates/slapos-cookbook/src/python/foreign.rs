@@ -12,7 +12,7 @@ use slapos_eggs::{EggError, WorkingSet};
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe, Turn, closest};
 use slapos_python::{Call, Handle};
 
-use super::{ForPart, Packages, Python, traces};
+use super::{ForPart, Packages, Python};
 
 /// A recipe by its name.
 pub(crate) struct Foreign {
@@ -45,13 +45,13 @@ impl Foreign {
         let is_native = |name: &&str| name.split(':').next() == Some(distribution);
         let is_known = self.natives.iter().any(is_native) || packages.is_pinned(distribution);
         if near.is_some() && !is_known {
-            return Err(self.unknown(init, near));
+            return Err(self.unknown(init, near.as_deref()));
         }
         let found = packages.working_set(&self.python, &[distribution.to_owned()]);
         found.map_err(|error| match error {
-            EggError::NotFound { .. } => {
-                self.unknown(init, near).with_note(format!("it is not native, and {error}"))
-            }
+            EggError::NotFound { .. } => self
+                .unknown(init, near.as_deref())
+                .with_note(format!("it is not native, and {error}")),
             error => {
                 let message = format!("recipe `{}` cannot be had: {error}", self.name);
                 init.error("recipe", &message, error.help().as_deref())
@@ -59,10 +59,10 @@ impl Foreign {
         })
     }
 
-    fn unknown(&self, init: &PartInit<'_>, help: Option<String>) -> ProfileError {
+    fn unknown(&self, init: &PartInit<'_>, help: Option<&str>) -> ProfileError {
         let message =
             format!("there is no recipe `{}`, which part `{}` needs", self.name, init.name());
-        init.error("recipe", &message, help.as_deref())
+        init.error("recipe", &message, help)
     }
 }
 
@@ -106,8 +106,7 @@ struct Made {
 impl Made {
     /// Calls a method; returns the paths that it names.
     fn call(&self, cx: &PartContext<'_>, method: &'static str) -> Result<Vec<PathBuf>, PartError> {
-        let (log, tag) = traces(cx)?;
-        let call = Call::Run { handle: self.handle, method, log, tag };
+        let call = Call::Run { handle: self.handle, method };
         let paths = self.python.host().run(cx, &self.outside, &call)?;
         let paths: Option<Vec<String>> = serde_json::from_value(paths).map_err(|error| {
             PartError::new(format!("`{method}` of its recipe returned no paths: {error}"))

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use slapos_eggs::Eggs;
-use slapos_engine::{PartContext, PartError};
 use slapos_python::{Host, HostConfig};
 use slapos_sources::Fetcher;
 
@@ -74,14 +73,4 @@ fn host_environment(directory: &Path) -> BTreeMap<String, String> {
         }
     }
     variables
-}
-
-/// Path of the part's log, emptied, and the tag of its processes, as a call carries them.
-pub(crate) fn traces(
-    cx: &PartContext<'_>,
-) -> Result<(Option<String>, Option<(String, String)>), PartError> {
-    cx.open_log_file()?;
-    let (name, value) = cx.tag();
-    let log = cx.log_path().to_string_lossy().into_owned();
-    Ok((Some(log), Some((name.to_owned(), value))))
 }

@@ -4,8 +4,6 @@ import sys
 
 from zc.buildout import UserError
 
-_MISSING = object()
-
 
 def add_to_path(directories):
     """Make distributions importable; what is there already keeps its place."""
@@ -28,7 +26,7 @@ def extend_namespace(package):
         module.__path__ = extend_path(module.__path__, package)
 
 
-def entry_point(directories, distribution, group, name, default=_MISSING):
+def entry_point(directories, distribution, group, name):
     """The object that a distribution has under a name."""
     add_to_path(directories)
     wanted = normal(distribution)
@@ -38,8 +36,6 @@ def entry_point(directories, distribution, group, name, default=_MISSING):
         for point in found.entry_points:
             if point.group == group and point.name == name:
                 return point.load()
-    if default is not _MISSING:
-        return default
     raise UserError("%s has no recipe called %s" % (distribution, name))
 
 

@@ -184,23 +184,10 @@ def render(call):
     return jinja.render(call)
 
 
-def uninstall(call):
-    from . import eggs
-
-    group = "zc.buildout.uninstall"
-    function = eggs.entry_point(call["path"], call["distribution"], group, call["entry"], None)
-    if function is None:
-        return None
-    options = dict(call["options"])
-    function(call["part"], options)
-    return options
-
-
 CALLS = {
     "script": prepare_script,
     "recipe": make_recipe,
     "run": run_recipe,
     "hook": run_hook,
     "render": render,
-    "uninstall": uninstall,
 }
