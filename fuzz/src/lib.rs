@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use slapos_cookbook::Literal;
+use slapos_engine::Installed;
 use slapos_profile::inspect::{self, Stage, Values};
 use slapos_profile::{Environment, Files, Host, Location, Profile, ProfileError, ReadError, Resolver};
 use slapos_sources::Silent;
@@ -99,6 +100,20 @@ pub fn literal(data: &[u8]) {
     let option = literal.to_option();
     let again = Literal::of_option(&option);
     assert_eq!(again.to_text(), literal.to_text(), "from {option}");
+}
+
+/// `.installed.cfg`: what is read is written, and reads as the same again.
+pub fn installed(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let read = match Installed::parse("fuzz", &text) {
+        Ok(read) => read,
+        Err(error) => return drop(error.render(false)),
+    };
+    let written = read.to_text();
+    // What no writer writes may not survive, but it must become something that does.
+    if let Ok(again) = Installed::parse("fuzz", &written) {
+        let _ = Installed::parse("fuzz", &again.to_text());
+    }
 }
 
 /// Archives: nothing comes out beside the directory that one is unpacked to, and no more than the

@@ -127,14 +127,23 @@ impl Steps<'_> {
         }
     }
 
-    fn make(&self) -> String {
-        format!("{} {}", self.get("make-binary").unwrap_or("make"), self.words("make-options"))
+    /// Empty is not the same as absent: such a part has nothing made.
+    fn make_binary(&self) -> &str {
+        self.part.options.get("make-binary").map_or("make", |text| text.trim())
     }
 
+    fn make(&self) -> String {
+        format!("{} {}", self.make_binary(), self.words("make-options"))
+    }
+
+    /// As for the binary, empty targets are none.
     fn targets(&self) -> String {
-        let targets = self.get("make-targets").unwrap_or("install").to_owned();
-        let plain_make = self.get("make-binary").unwrap_or("make") == "make";
-        if self.get("configure-command").is_some() && plain_make && targets == "install" {
+        let targets = match self.part.options.get("make-targets") {
+            Some(_) => self.words("make-targets"),
+            None => "install".to_owned(),
+        };
+        let plain = self.make_binary() == "make" && targets == "install";
+        if self.get("configure-command").is_some() && plain {
             return format!("{targets} prefix=\"%(prefix)s\"");
         }
         targets

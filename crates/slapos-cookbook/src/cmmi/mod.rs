@@ -11,7 +11,7 @@
 //! - `shared`: `true` puts the part among the shared parts;
 //! - `prefix`: what `--prefix` is, default the location; inside it for a shared part;
 //! - `location` is set: `<parts-directory>/<name>` or the shared place. It may only be given equal
-//!   to that; `@@LOCATION@@` in any option stands for it. `compile-directory` is set as well.
+//!   to that (as `@@LOCATION@@`); `@@LOCATION@@` in any option stands for it. `compile-directory` is set as well.
 //!
 //! Commands, all text of `/bin/sh -e`, formatted with `%(option)s` (a percent sign is `%%`):
 //! - `environment`: see [`crate::common::environment`];
@@ -20,7 +20,7 @@
 //! - `configure-command` (`./configure`), `configure-options`; `--prefix="<prefix>"` is put first
 //!   unless one of them says otherwise;
 //! - `make-binary` (`make`), `make-options`, `make-targets` (`install`; with a configure command
-//!   of one's own and plain make, `prefix="<prefix>"` is added). Jobs are shared with everything
+//!   of one's own and plain make, `prefix="<prefix>"` is added; empty: none). Jobs are shared with everything
 //!   that runs, so `-j` is not to be given;
 //! - `pre-configure`, `pre-build`, `pre-install`, `post-install`: run before and after.
 //!
@@ -89,8 +89,9 @@ impl Recipe for Cmmi {
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
         let origin = origin(init)?;
-        // A section of variables must be known before the hash of a shared part is made.
-        let environment = Environment::of_part(init)?;
+        // A section of variables must be known before the hash of a shared part is made, and lines
+        // of variables may name the location, which follows from the hash.
+        Environment::of_part(init)?;
         let patches = source::patches(init, "patches")?;
         let hooks = hook::of_part(init, &self.python)?;
         if let Origin::Archive { source, .. } = &origin {
@@ -106,6 +107,7 @@ impl Recipe for Cmmi {
         let is_shared = shared.is_some();
         let location = shared.unwrap_or_else(|| init.parts_location());
         set_location(init, given.as_deref(), &location)?;
+        let environment = Environment::of_part(init)?;
         check_prefix(init, &location, is_shared)?;
         let compile = match &origin {
             Origin::Archive { .. } => location.join(".build"),
@@ -149,6 +151,7 @@ fn set_location(
     location: &Path,
 ) -> Result<(), ProfileError> {
     let text = location.to_string_lossy().into_owned();
+    let given = given.map(|given| given.replace(LOCATION, &text));
     if given.is_some_and(|given| !given.is_empty() && given != text) {
         let message = format!("`location` is decided by the recipe: it is {text}");
         return Err(init.error("location", &message, Some("remove the option")));

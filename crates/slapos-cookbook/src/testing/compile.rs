@@ -225,3 +225,27 @@ fn options_that_make_no_sense_are_refused_at_their_line() {
         | $ ./configure --prefix="ROOT/build/parts/answer"
     "#);
 }
+
+#[test]
+fn the_location_may_be_named_everywhere_and_empty_targets_are_none() {
+    let yard = Yard::software();
+    let text = profile(
+        &archive(&yard, SOURCE),
+        "shared = true\nlocation = @@LOCATION@@\nenvironment =\n  CFLAGS=-DANSWER=7\n  \
+         WHERE=@@LOCATION@@\nconfigure-command = ./configure --prefix=${:location}\n\
+         make-targets =\n  all\n  install\npost-install = echo $WHERE > %(location)s/where\n",
+    );
+    let shared = yard.path("shared").display().to_string();
+    let text = text.replacen("[buildout]", &format!("[buildout]\nshared-part-list = {shared}"), 1);
+    yard.run(&text).unwrap();
+    let made = std::fs::read_dir(yard.path("shared/answer")).unwrap();
+    let made = made.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    assert_eq!(answer(&made.join("bin/answer")), "7\n");
+    let place = std::fs::read_to_string(made.join("where")).unwrap();
+    assert_eq!(place.trim(), made.display().to_string());
+
+    let yard = Yard::software();
+    let text = profile(&archive(&yard, SOURCE), "make-targets =\nmake-binary = :\n");
+    yard.run(&text).unwrap();
+    assert!(!yard.path("parts/answer/bin").exists());
+}

@@ -205,7 +205,7 @@ fn wrappers_start_programs_and_refuse_what_a_shell_cannot() {
     let output = std::process::Command::new(yard.path("w")).arg("d e").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "a b c d e\n");
     assert_eq!(yard.mode("w"), 0o700);
-    insta::assert_snapshot!(yard.error(&format!("{wrapper}private-tmpfs = 1m /x\n")), @"ROOT/build/test.cfg:8: `private-tmpfs` needs the Python host, which this version does not have");
+    insta::assert_snapshot!(yard.error(&format!("{wrapper}private-tmpfs = 1m /x\n")), @"ROOT/build/test.cfg:8: `private-tmpfs` is not possible in this version");
     insta::assert_snapshot!(yard.error(&wrapper.replace("b'", "b")), @"ROOT/build/test.cfg:6: `command-line` is empty or has a quote without its partner");
 }
 
