@@ -157,7 +157,8 @@ impl Buildout {
     pub fn plan(&mut self) -> Result<Plan, BuildError> {
         let ledger = Ledger::read(&self.settings.ledger_path())?;
         let initialised = initialise(&self.profile, &*self.recipes, &self.settings, &ledger)?;
-        let plan = Plan::make(&initialised.parts, &ledger, &self.settings);
+        let mut plan = Plan::make(&initialised.parts, &ledger, &self.settings);
+        plan.warnings.extend(initialised.notices.iter().cloned());
         let observed = Observed { initialised, ledger, plan };
         Ok(self.observed.insert(observed).plan.clone())
     }

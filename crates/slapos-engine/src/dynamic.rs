@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use slapos_profile::ProfileError;
 
+use crate::cancel::Cancellation;
 use crate::recipe::PartInit;
 
 /// What [`PartInit`] needs from the engine for this room.
@@ -21,6 +22,7 @@ pub(crate) trait DynamicPort {
     fn set_variable(&mut self, name: &str, value: Option<&str>);
     fn keep_sections(&mut self);
     fn run_number(&self) -> u64;
+    fn cancellation(&self) -> &Cancellation;
 }
 
 impl PartInit<'_> {
@@ -82,6 +84,11 @@ impl PartInit<'_> {
     /// [`crate::PartContext::section`] then has them.
     pub fn keep_sections(&mut self) {
         self.port.keep_sections();
+    }
+
+    /// How the run is told to stop, for a recipe that waits for something of its own.
+    pub fn cancellation(&self) -> &Cancellation {
+        self.port.cancellation()
     }
 
     /// A number that is the same for all parts of one plan, and for no others in this process.

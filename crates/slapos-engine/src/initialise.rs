@@ -1,6 +1,7 @@
 //! From a profile to parts ready to be installed: runs recipes' `initialise` where references lead.
 
 mod dynamic;
+mod extensions;
 mod port;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -79,6 +80,8 @@ pub(crate) struct Initialised {
     pub(crate) installed: Option<PathBuf>,
     /// The lists of shared parts that were looked at.
     pub(crate) holds: Arc<Holds>,
+    /// What people should know of the profile.
+    pub(crate) notices: Vec<String>,
 }
 
 /// Initialises all wanted parts and what they refer to.
@@ -112,10 +115,11 @@ pub(crate) fn initialise(
     let directories = visit(&mut resolver, &mut host).map_err(|error| host.hints.explain(error))?;
     let order = resolver.order().to_vec();
     let parts = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
+    let notices = extensions::check(&resolver)?;
     let live = host.dynamic.into_live(&resolver);
     let installed = installed(&resolver);
     let (secrets, offline, holds) = (host.secrets, host.offline, host.holds);
-    Ok(Initialised { parts, directories, secrets, live, offline, installed, holds })
+    Ok(Initialised { parts, directories, secrets, live, offline, installed, holds, notices })
 }
 
 /// Initialises `[buildout]`, the wanted parts and what they refer to; returns the directories of

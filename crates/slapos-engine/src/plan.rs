@@ -176,7 +176,7 @@ impl Step {
 pub struct Plan {
     /// In the order in which Buildout would work: dependencies first; removals last.
     pub steps: Vec<Step>,
-    /// Oddities of the ledger that a person should know.
+    /// Oddities of the ledger and of the profile that a person should know.
     pub warnings: Vec<String>,
 }
 

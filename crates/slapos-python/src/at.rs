@@ -54,7 +54,7 @@ pub(crate) trait At {
     fn doing(&self) -> String;
     /// Whether this should not take long.
     fn is_quick(&self) -> bool;
-    fn cancellation(&self) -> Option<&Cancellation>;
+    fn cancellation(&self) -> &Cancellation;
     fn traces(&self) -> Result<Traces, HostError>;
     fn answer(&mut self, ask: Ask) -> Sent<'static>;
     fn changed_variables(&mut self, changes: &BTreeMap<String, Option<String>>);
@@ -155,8 +155,8 @@ impl At for AtInit<'_, '_> {
         true
     }
 
-    fn cancellation(&self) -> Option<&Cancellation> {
-        None
+    fn cancellation(&self) -> &Cancellation {
+        self.init.cancellation()
     }
 
     fn traces(&self) -> Result<Traces, HostError> {
@@ -255,8 +255,8 @@ impl At for AtRun<'_> {
         false
     }
 
-    fn cancellation(&self) -> Option<&Cancellation> {
-        Some(self.cx.cancellation())
+    fn cancellation(&self) -> &Cancellation {
+        self.cx.cancellation()
     }
 
     fn traces(&self) -> Result<Traces, HostError> {

@@ -107,10 +107,9 @@ impl Host {
         let traces = at.traces()?;
         self.say(&connection, &Sent::Call(Framed { call, traces }), at)?;
         loop {
-            let patience = Patience {
-                limit: at.is_quick().then_some(SILENCE),
-                cancellation: at.cancellation(),
-            };
+            let cancellation = Some(at.cancellation());
+            let limit = at.is_quick().then_some(SILENCE);
+            let patience = Patience { limit, cancellation };
             match connection.receive(patience) {
                 Ok(Received::Ask(ask)) => {
                     let answer = at.answer(ask);

@@ -8,6 +8,7 @@ use slapos_profile::{ProfileError, Resolver};
 
 use super::options;
 use super::port::Port;
+use crate::cancel::Cancellation;
 use crate::dynamic::DynamicPort;
 use crate::live::{Live, Variables};
 
@@ -90,5 +91,9 @@ impl DynamicPort for Port<'_, '_, '_> {
 
     fn run_number(&self) -> u64 {
         self.host.dynamic.run
+    }
+
+    fn cancellation(&self) -> &Cancellation {
+        &self.host.settings.cancellation
     }
 }

@@ -153,3 +153,19 @@ fn a_plan_of_an_instance_shows_no_values() {
     ");
     assert!(!format!("{plan:?}").contains("hunter2"));
 }
+
+#[test]
+fn extensions_of_slapos_are_built_in_and_others_are_refused() {
+    let yard = Yard::new();
+    let profile = |names: &str| format!("[buildout]\nparts =\nextensions = {names}\n");
+    let names = "slapos.rebootstrap slapos.extension.shared slapos.extension.strip";
+    insta::assert_snapshot!(yard.plan_text(&profile(names)), @r"
+    warning: slapos.extension.strip is not known here: programs keep their symbols
+    nothing to do
+    ");
+    let Err(BuildError::Profile(error)) = yard.run(&profile("slapos.rebootstrap mr.developer"))
+    else {
+        panic!("accepted")
+    };
+    insta::assert_snapshot!(error.message(), @"the extension `mr.developer` of Buildout cannot be loaded");
+}
