@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use slapos_cookbook::{Ports, own_python, registry};
+use slapos_cookbook::{Ports, machine_python, own_python, registry};
 use slapos_engine::{Buildout, Cancellation, Observer, Outcome, Plan, Settings};
 use slapos_profile::inspect::Values;
 use slapos_profile::{Location, Operator, Profile, ProfileError};
@@ -106,6 +106,7 @@ impl Session {
     ) -> Result<Done, Error> {
         let settings = Settings {
             jobs: self.jobs,
+            executable: machine_python(),
             install: (!parts.is_empty()).then(|| parts.to_vec()),
             cancellation: cancellation.clone(),
             ..Settings::new(&self.directory)

@@ -65,7 +65,9 @@ impl Shell {
 
 impl Part for Shell {
     fn claims(&self) -> Vec<PathBuf> {
-        self.paths.clone()
+        // What is there before the command was first run is not its work, and not to be cleaned
+        // away should it be cut short.
+        self.paths.iter().filter(|path| path.symlink_metadata().is_err()).cloned().collect()
     }
 
     fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {

@@ -65,5 +65,5 @@ mod zero_knowledge;
 pub use common::literal::{Literal, LiteralError};
 pub use files::ProfileFiles;
 pub use load::{load_profile, own_python};
-pub use machine::this_machine;
+pub use machine::{machine_python, this_machine};
 pub use registry::{Ports, Registry, registry};

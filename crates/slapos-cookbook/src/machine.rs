@@ -1,8 +1,12 @@
 //! What profiles may ask about the machine that they are read on.
 
+use std::path::{Path, PathBuf};
+
 use indexmap::IndexMap;
 use slapos_profile::{Disk, Environment, FileKind};
 use slapos_sources::LocalFiles;
+
+use crate::common::environment::PATH;
 
 /// This machine as conditions of sections and `~/` see it.
 pub fn this_machine() -> Environment {
@@ -13,6 +17,12 @@ pub fn this_machine() -> Environment {
         disk: DISK,
         ..Environment::host()
     }
+}
+
+/// The machine's own Python, where there is one: what `${buildout:executable}` is by default.
+pub fn machine_python() -> Option<PathBuf> {
+    let mut directories = PATH.split(':').map(|directory| Path::new(directory).join("python3"));
+    directories.find(|python| python.is_file())
 }
 
 /// The files of this machine, for conditions that ask.

@@ -143,7 +143,8 @@ impl Yard {
         let slap = master.map(|master| master.clone() as Arc<dyn PartitionPort>);
         let ports = Ports { fetcher: Arc::new(Fetcher::new(config)), slap, python: None };
         let directory = std::path::absolute(directory.components().collect::<PathBuf>()).unwrap();
-        let settings = Settings { jobs: self.jobs, ..Settings::new(directory) };
+        let executable = crate::machine_python();
+        let settings = Settings { jobs: self.jobs, executable, ..Settings::new(directory) };
         Buildout::new(profile, Arc::new(registry(ports)), settings)
     }
 

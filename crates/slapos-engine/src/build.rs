@@ -41,6 +41,8 @@ pub struct Settings {
     pub ledger: Option<PathBuf>,
     /// Where `.installed.cfg` goes, whatever `[buildout] installed` says.
     pub installed: Option<PathBuf>,
+    /// `${buildout:executable}` where the profile says nothing: the machine's Python.
+    pub executable: Option<PathBuf>,
     /// Install these parts, and what they refer to, instead of `${buildout:parts}`, and remove
     /// nothing.
     pub install: Option<Vec<String>>,
@@ -65,6 +67,7 @@ impl Settings {
             shared_part_list: Vec::new(),
             ledger: None,
             installed: None,
+            executable: None,
             install: None,
             hide_values: false,
             cancellation: Cancellation::new(),

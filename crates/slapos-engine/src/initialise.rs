@@ -1,5 +1,6 @@
 //! From a profile to parts ready to be installed: runs recipes' `initialise` where references lead.
 
+mod buildout_section;
 mod dynamic;
 mod extensions;
 mod port;
@@ -21,6 +22,7 @@ use crate::recipe::{Part, PartInit, Recipes};
 use crate::secret::Secrets;
 use crate::shared::SharedPart;
 
+use buildout_section::{buildout_section, own_python};
 use dynamic::Dynamic;
 use port::Port;
 
@@ -129,6 +131,7 @@ fn visit(
     host: &mut Initialiser<'_>,
 ) -> Result<Vec<PathBuf>, ProfileError> {
     let directories = buildout_section(resolver, host)?;
+    own_python(resolver, host)?;
     let settings = host.settings;
     for part in wanted_parts(resolver, host)? {
         match settings.install {
@@ -138,52 +141,6 @@ fn visit(
         if !host.parts.contains_key(&part) && !settings.frozen.contains_key(&part) {
             return Err(without_recipe(resolver, &part));
         }
-    }
-    Ok(directories)
-}
-
-/// Gives `[buildout]` its directory, makes its `*-directory` options absolute, and reads what
-/// concerns the engine.
-fn buildout_section(
-    resolver: &mut Resolver<'_>,
-    host: &mut Initialiser<'_>,
-) -> Result<Vec<PathBuf>, ProfileError> {
-    let directory = host.settings.directory.clone();
-    resolver.set("buildout", "directory", directory.to_string_lossy());
-    resolver.section(host, "buildout")?;
-    let mut directories = Vec::new();
-    for (option, default) in [
-        ("bin-directory", "bin"),
-        ("parts-directory", "parts"),
-        ("eggs-directory", "eggs"),
-        ("develop-eggs-directory", "develop-eggs"),
-    ] {
-        let value = resolver.get("buildout").and_then(|b| b.options.get(option));
-        let relative = value.map_or(default, |option| option.value.as_str());
-        let absolute = directory.join(relative);
-        resolver.set("buildout", option, absolute.to_string_lossy());
-        if !option.contains("eggs") {
-            directories.push(absolute);
-        }
-    }
-    let installed = match &host.settings.installed {
-        Some(path) => path.clone(),
-        None => value(resolver, "buildout", "installed").map_or_else(PathBuf::new, PathBuf::from),
-    };
-    if !installed.as_os_str().is_empty() {
-        resolver.set("buildout", "installed", directory.join(installed).to_string_lossy());
-    }
-    host.offline |=
-        value(resolver, "buildout", "offline").is_some_and(|text| text.trim() == "true");
-    if host.shared_lists.is_empty() {
-        let list = resolver.get("buildout").and_then(|b| b.options.get("shared-part-list"));
-        let lines = list.map(|option| option.value.clone()).unwrap_or_default();
-        host.shared_lists = lines
-            .lines()
-            .map(|line| line.trim().trim_end_matches('/'))
-            .filter(|line| !line.is_empty())
-            .map(|line| directory.join(line))
-            .collect();
     }
     Ok(directories)
 }

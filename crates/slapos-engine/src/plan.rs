@@ -11,6 +11,7 @@ use crate::build::Settings;
 use crate::event::Action;
 use crate::initialise::Prepared;
 use crate::ledger::{Entry, EntryState, Ledger};
+use crate::shared::SharedPart;
 
 /// What stands for a value that is not shown.
 const HIDDEN: &str = "***";
@@ -25,6 +26,8 @@ pub enum Reason {
     NeverInstalled,
     /// Other parts are installed, this one is not.
     New,
+    /// The shared part is there; it was not used in this directory.
+    SharedElsewhere,
     /// The last run ended while it was at this part.
     Interrupted,
     /// Its last installation failed.
@@ -83,6 +86,7 @@ impl fmt::Display for Reason {
         match self {
             Self::NeverInstalled => f.write_str("never installed"),
             Self::New => f.write_str("new part"),
+            Self::SharedElsewhere => f.write_str("new here, and built already"),
             Self::Interrupted => f.write_str("interrupted last time"),
             Self::Failed => f.write_str("failed last time"),
             Self::RecipeChanged { old, new } => write!(f, "recipe changed: `{old}` → `{new}`"),
@@ -115,7 +119,7 @@ fn option_changed(
         (Some(_), None) => write!(f, "option `{option}` is gone"),
         (Some(old), Some(new)) => {
             let (old, new) = first_difference(old, new);
-            write!(f, "option `{option}` changed: `{old}` → `{new}`")
+            write!(f, "option `{option}` changed: `{}` → `{}`", shorten(old), shorten(new))
         }
     }
 }
@@ -130,16 +134,24 @@ fn unless_secret(option: &str, value: &str, hide: bool) -> String {
     if hide || is_secret(option) { HIDDEN } else { value }.to_owned()
 }
 
-/// The first line in which two values differ, of each.
-fn first_difference(old: &str, new: &str) -> (String, String) {
+/// The first line in which two values differ, of each; long ones from a little before the place.
+fn first_difference<'v>(old: &'v str, new: &'v str) -> (&'v str, &'v str) {
     let mut old_lines = old.lines();
     let mut new_lines = new.lines();
-    loop {
+    let (old, new) = loop {
         match (old_lines.next(), new_lines.next()) {
             (Some(a), Some(b)) if a == b => {}
-            (a, b) => return (shorten(a.unwrap_or("")), shorten(b.unwrap_or(""))),
+            (a, b) => break (a.unwrap_or("").trim(), b.unwrap_or("").trim()),
         }
+    };
+    let same = old.char_indices().zip(new.chars()).find(|((_, a), b)| a != b);
+    let at = same.map_or(old.len().min(new.len()), |((at, _), _)| at);
+    if old.chars().count().max(new.chars().count()) <= SHOWN {
+        return (old, new);
     }
+    // The word in which they differ, or what is before it, tells where it is.
+    let start = old[..at].rfind([' ', ':', '=', ',']).map_or(0, |start| start + 1);
+    (&old[start..], &new[start..])
 }
 
 fn shorten(text: &str) -> String {
@@ -350,7 +362,12 @@ fn setback(part: &Prepared, ledger: &Ledger, attempt: Attempt) -> Option<Reason>
 fn install_reasons(part: &Prepared, found: &Found<'_>) -> Vec<Reason> {
     let Found { ledger, settings, .. } = *found;
     let Some(entry) = ledger.parts.get(&part.name) else {
-        return vec![if ledger.fresh { Reason::NeverInstalled } else { Reason::New }];
+        let is_built = part.shared.as_ref().is_some_and(SharedPart::is_built);
+        return vec![match ledger.fresh {
+            _ if is_built => Reason::SharedElsewhere,
+            true => Reason::NeverInstalled,
+            false => Reason::New,
+        }];
     };
     match entry.state {
         EntryState::Installing => return vec![Reason::Interrupted],
@@ -363,7 +380,22 @@ fn install_reasons(part: &Prepared, found: &Found<'_>) -> Vec<Reason> {
         reasons.push(Reason::RecipeRenewed);
     }
     reasons.extend(missing(part, entry, found));
+    drop_consequences(&mut reasons, part);
     reasons
+}
+
+/// Takes out what follows from the rest: options that the recipe itself sets (its location, say), and
+/// that a shared part with another hash is not built.
+fn drop_consequences(reasons: &mut Vec<Reason>, part: &Prepared) {
+    let location = part.shared.as_ref().map(|shared| &shared.location);
+    let follows = |reason: &Reason| match reason {
+        Reason::OptionChanged { at, .. } => at.is_none(),
+        Reason::PathMissing { path } => location == Some(path),
+        _ => false,
+    };
+    if !reasons.iter().all(follows) {
+        reasons.retain(|reason| !follows(reason));
+    }
 }
 
 /// What the hash of a part covers and is different now, most telling first.
@@ -446,6 +478,11 @@ mod tests {
             @"option `admin-password` changed at a.cfg:3"
         );
         assert!(changed("x", "", &"y".repeat(100)).contains("yyy…`"));
+        let long = |last: &str| format!("{} PATH=/a/b:/c/{last}:/d", "-Wl,-rpath=/x/y ".repeat(9));
+        insta::assert_snapshot!(
+            changed("environment", &long("one"), &long("two")),
+            @"option `environment` changed: `/c/one:/d` → `/c/two:/d` at a.cfg:3"
+        );
     }
 
     #[test]

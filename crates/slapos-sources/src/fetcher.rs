@@ -212,6 +212,9 @@ impl Run<'_> {
                 Err(Failure::Offline)
             }
             _ if offline => Err(Failure::Offline),
+            SourceUrl::Http(url) if url.scheme() == "ftp" => {
+                Err(Failure::Transport("FTP is not spoken here".to_owned()))
+            }
             SourceUrl::Http(url) => Ok(vec![Found::Url(url.clone())]),
             registry => {
                 self.fetcher.registries.resolve(registry, place.digest.as_ref(), self.progress)

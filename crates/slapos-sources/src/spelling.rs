@@ -3,6 +3,7 @@
 //! | spelling | place |
 //! | --- | --- |
 //! | `https://...`, `http://...` | a web server |
+//! | `ftp://...` | a server that is not asked: its bytes are looked for elsewhere, by their hash |
 //! | `file:///path`, `/path` | this machine |
 //! | `debian:PACKAGE=VERSION/FILE` | a file of a source package in Debian's archive |
 //! | `pypi:NAME=VERSION/FILE` | a file of a release in the Python package index |
@@ -24,7 +25,7 @@ use url::Url;
 /// A place that bytes come from. The spellings are in the documentation of the crate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SourceUrl {
-    /// A web server, `http` or `https`.
+    /// A web server, `http` or `https`; or `ftp`, which is only a name here.
     Http(Url),
     /// An absolute path of this machine.
     File(PathBuf),
@@ -118,14 +119,14 @@ impl FromStr for SourceUrl {
             ));
         };
         match scheme.to_ascii_lowercase().as_str() {
-            "http" | "https" => parse_http(text),
+            "http" | "https" | "ftp" => parse_http(text),
             "file" => parse_file(rest),
             "debian" => parse_debian(rest),
             "pypi" => parse_pypi(rest),
             "crate" => parse_crate(rest),
             "npm" => parse_npm(rest),
             other => Err(format!(
-                "the scheme {other:?} is not known; known are https, http, file, debian, pypi, \
+                "the scheme {other:?} is not known; known are https, http, ftp, file, debian, pypi, \
                  crate and npm"
             )),
         }
@@ -351,7 +352,7 @@ mod tests {
     fn refusals_say_what_to_write() {
         let error = |text: &str| text.parse::<SourceUrl>().unwrap_err().to_string();
         insta::assert_snapshot!(error("a/b"), @r#""a/b" is not a source: it is neither an absolute path nor begins with a scheme (https:, http:, file:, debian:, pypi:, crate:, npm:)"#);
-        insta::assert_snapshot!(error("ftp://h/x"), @r#""ftp://h/x" is not a source: the scheme "ftp" is not known; known are https, http, file, debian, pypi, crate and npm"#);
+        insta::assert_snapshot!(error("gopher://h/x"), @r#""gopher://h/x" is not a source: the scheme "gopher" is not known; known are https, http, ftp, file, debian, pypi, crate and npm"#);
         insta::assert_snapshot!(error("debian:nginx/x"), @r#""debian:nginx/x" is not a source: it names no version; write debian:PACKAGE=VERSION/FILE"#);
         insta::assert_snapshot!(error("pypi:six=1.16.0"), @r#""pypi:six=1.16.0" is not a source: it names no file of the release; write pypi:NAME=VERSION/FILE"#);
         insta::assert_snapshot!(error("crate:--config=1"), @r#""crate:--config=1" is not a source: the name "--config" does not begin with a letter or digit"#);

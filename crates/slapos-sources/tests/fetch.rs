@@ -5,10 +5,13 @@
 
 mod support;
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use slapos_sources::{Alternate, Digest, FetchError, Fetched, Progress, Silent, Source};
+use slapos_sources::{
+    Alternate, Digest, FetchError, Fetched, Fetcher, Progress, PythonPlaces, Silent, Source,
+};
 use support::{Reply, Server, config, fetcher, source};
 
 fn body() -> Vec<u8> {
@@ -293,4 +296,41 @@ fn a_dead_server_is_given_up_after_the_retries() {
     let text = error.to_string();
     assert!(text.contains("the connection failed"), "{text}");
     assert!(text.contains("help: check the network"), "{text}");
+}
+
+#[test]
+fn a_page_of_links_that_is_silent_does_not_hide_what_the_index_has() {
+    let room = tempfile::tempdir().unwrap();
+    let index = room.path().join("index");
+    fs::create_dir_all(&index).unwrap();
+    fs::write(index.join("demo-1.0.tar.gz"), "x").unwrap();
+    let fetcher = Fetcher::new(support::config(&room.path().join("cache")));
+    // Nothing listens on the first port.
+    let links = vec!["http://127.0.0.1:1/links".to_owned()];
+    let places = |index: &Path| PythonPlaces {
+        index: Some(index.display().to_string()),
+        links: links.clone(),
+    };
+    let found = fetcher.python_files("demo", &places(&index), &Silent).unwrap();
+    assert_eq!(found.len(), 1);
+    let nowhere = room.path().join("nowhere");
+    let error = fetcher.python_files("demo", &places(&nowhere), &Silent).unwrap_err();
+    assert!(error.to_string().starts_with("http://127.0.0.1:1/links: "), "{error}");
+}
+
+#[test]
+fn what_an_ftp_server_had_is_found_elsewhere_by_its_hash() {
+    let room = tempfile::tempdir().unwrap();
+    let copy = room.path().join("copy");
+    fs::write(&copy, "bytes").unwrap();
+    let fetcher = Fetcher::new(support::config(&room.path().join("cache")));
+    let digest = Digest::sha256_of(b"bytes");
+    let alternate = format!("file://{}", copy.display()).parse().unwrap();
+    let mut wanted = support::source("ftp://h/x.tar.gz").with_digest(digest);
+    wanted.alternates.push(alternate);
+    assert_eq!(fs::read(fetcher.fetch(&wanted, &Silent).unwrap().path).unwrap(), b"bytes");
+    wanted.alternates.clear();
+    let other = Fetcher::new(support::config(&room.path().join("other")));
+    let error = other.fetch(&wanted, &Silent).unwrap_err().to_string();
+    assert!(error.contains("FTP is not spoken here"), "{error}");
 }

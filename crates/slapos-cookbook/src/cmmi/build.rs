@@ -38,7 +38,19 @@ pub(super) fn build(part: &Compiled, cx: &PartContext<'_>) -> Result<(), PartErr
         fs::remove_tree(&path).map_err(|error| PartError::io("remove", &path, &error))?;
     }
     warn_of_promises(part, cx);
+    warn_of_nothing(part, cx);
     Ok(())
+}
+
+/// Tells when nothing was installed where the part is: most often a prefix that went elsewhere.
+fn warn_of_nothing(part: &Compiled, cx: &PartContext<'_>) {
+    // The engine's own marker of a shared part that is being built does not count.
+    let is_own = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('.');
+    let entries = std::fs::read_dir(&part.location).into_iter().flatten().flatten();
+    let made = entries.filter(|entry| !is_own(&entry.file_name())).count();
+    if made == 0 {
+        cx.warn(&format!("it installed nothing in {}", part.location.display()));
+    }
 }
 
 /// Brings the source; returns the directory of the build and the one in it where commands run.

@@ -14,7 +14,7 @@ use slapos_python::Variables;
 use super::percent;
 
 /// Where programs are looked for when a profile says nothing.
-const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(crate) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Variables that a profile asks for, not formatted yet.
 #[derive(Debug, Clone, Default)]

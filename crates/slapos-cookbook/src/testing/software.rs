@@ -148,3 +148,37 @@ fn directories_are_made_with_their_mode_and_again_when_they_vanish() {
     yard.run(profile).unwrap();
     assert!(yard.path("one/two/three").is_dir());
 }
+
+#[test]
+fn a_command_never_loses_what_was_there_before_it() {
+    let yard = Yard::software();
+    yard.write("mine/file", "precious");
+    let profile = "[buildout]\nparts = c\n[c]\nrecipe = plone.recipe.command\n\
+                   command = test -e mine/file; exit 1\nstop-on-error = true\n\
+                   location = ${buildout:directory}/mine\n";
+    assert!(yard.run(profile).is_err());
+    assert!(yard.run(profile).is_err());
+    assert_eq!(yard.read("mine/file"), "precious");
+    yard.run(&profile.replace("exit 1", "exit 0")).unwrap();
+    assert_eq!(yard.read("mine/file"), "precious");
+}
+
+#[test]
+fn the_python_of_buildout_is_the_machines_or_the_one_that_the_profile_builds() {
+    let yard = Yard::software();
+    let profile = |buildout: &str| {
+        format!(
+            "[buildout]\nparts = t\n{buildout}\n[t]\nrecipe = slapos.recipe.template\n\
+             inline = ${{buildout:executable}}\noutput = ${{buildout:directory}}/t\n\
+             [python]\nrecipe = slapos.recipe.build\ninit =\n  options['executable'] = '/own'\n"
+        )
+    };
+    yard.run(&profile("")).unwrap();
+    assert!(yard.read("t").ends_with("/bin/python3"));
+    yard.run(&profile("python = python")).unwrap();
+    assert!(yard.read("t").ends_with("/bin/python3"));
+    yard.run(&profile("python = python\nextensions = slapos.rebootstrap")).unwrap();
+    assert_eq!(yard.read("t"), "/own");
+    yard.run(&profile("executable = /said")).unwrap();
+    assert_eq!(yard.read("t"), "/said");
+}

@@ -59,7 +59,7 @@ fn every_change_has_its_reason() {
         .replace("output = out\n", "output = out\ncommand = true\n")
         .replace("[b]\nrecipe = toys:write", "[b]\nrecipe = toys:shell");
     insta::assert_snapshot!(yard.plan_text(&other), @r"
-    install b: recipe changed: `toys:write` → `toys:shell`; option `command` is new: `true` at software.cfg:14; option `location` is new: `ROOT/parts/b`
+    install b: recipe changed: `toys:write` → `toys:shell`; option `command` is new: `true` at software.cfg:14
     1 part is kept
     ");
     std::fs::remove_file(yard.path("out")).unwrap();

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use slapos_cookbook::{Ports, ProfileFiles, load_profile, registry};
+use slapos_cookbook::{Ports, ProfileFiles, load_profile, machine_python, registry};
 use slapos_engine::{Buildout, Cancellation, Settings};
 use slapos_profile::{Assignment, Location};
 use slapos_sources::{Fetcher, FetcherConfig, LocalFiles};
@@ -33,6 +33,7 @@ pub(super) fn build(
     let recipes = registry(Ports { fetcher, slap: None, python: None });
     let mut settings = Settings::new(&job.directory);
     settings.cancellation = cancellation.clone();
+    settings.executable = machine_python();
     settings.jobs = job.parallel.max(1);
     settings.shared_part_list.clone_from(&job.shared_part_list);
     let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);

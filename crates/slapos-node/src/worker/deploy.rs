@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use slapos_cookbook::{Ports, ProfileFiles, load_profile, registry};
+use slapos_cookbook::{Ports, ProfileFiles, load_profile, machine_python, registry};
 use slapos_engine::{Buildout, Cancellation, Settings};
 use slapos_profile::Location;
 use slapos_slap::{
@@ -42,6 +42,7 @@ pub(super) fn deploy(
     let profile = load_profile(&location, ProfileFiles::new(&fetcher), &[])?;
     let directory = job.directory.clone();
     let port = Port { partition: job.partition, channel: Arc::clone(channel) };
+    let own_python = python::recorded(&job.software_directory);
     let recipes = registry(Ports {
         fetcher,
         slap: Some(Arc::new(port)),
@@ -49,6 +50,7 @@ pub(super) fn deploy(
     });
     let settings = Settings {
         frozen: connection,
+        executable: own_python.or_else(machine_python),
         cancellation: cancellation.clone(),
         hide_values: true,
         ..Settings::new(&directory)

@@ -71,12 +71,18 @@ pub(super) fn files(
     progress: &dyn Progress,
 ) -> Result<Vec<PythonFile>, Failure> {
     let mut files = Vec::new();
+    let mut unreachable = None;
     for link in &places.links {
         match Link::of(link)? {
             Link::Directory(directory) => files.extend(files_in(&directory)),
-            Link::Page(url) => {
-                files.extend(list_page(http, &url)?.into_iter().map(Listed::into_file));
-            }
+            Link::Page(url) => match list_page(http, &url) {
+                Ok(found) => files.extend(found.into_iter().map(Listed::into_file)),
+                // What it may have had is perhaps in the index as well.
+                Err(failure) => {
+                    progress.text(&format!("{url} is passed over: {failure}"));
+                    unreachable = Some(Failure::Registry(format!("{url}: {failure}")));
+                }
+            },
         }
     }
     let indexes = match &places.index {
@@ -96,10 +102,13 @@ pub(super) fn files(
         match listed(http, index, name) {
             Ok(found) => files.extend(found.into_iter().map(Listed::into_file)),
             Err(Failure::Status { status: 404, .. }) => {}
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(Failure::Registry(format!("{index}: {failure}"))),
         }
     }
-    Ok(files)
+    match unreachable.filter(|_| files.is_empty()) {
+        Some(failure) => Err(failure),
+        None => Ok(files),
+    }
 }
 
 /// A place that profiles name.

@@ -7,23 +7,17 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark runs programs directly")]
 
+#[path = "../cost.rs"]
+mod cost;
 mod ours;
 mod peer;
 mod profile;
 
-use std::process::Command;
-use std::time::Instant;
+use cost::{Cost, median};
 
 /// Runs of a no-op pass; one that does work is run fewer times.
 const NOOP_RUNS: usize = 7;
 const FORCED_RUNS: usize = 3;
-
-/// Seconds.
-#[derive(Clone, Copy, Debug)]
-struct Cost {
-    wall: f64,
-    cpu: f64,
-}
 
 /// The costs of one implementation with one number of partitions.
 #[derive(Clone, Copy, Debug)]
@@ -57,27 +51,4 @@ fn print_row(count: u32, pass: &str, ours: Cost, theirs: Option<Cost>) {
         }
         None => println!(),
     }
-}
-
-/// Runs the command `runs` times and returns the medians.
-fn median(runs: usize, mut command: impl FnMut() -> Command) -> Cost {
-    let costs: Vec<_> = (0..runs).map(|_| cost(&mut command())).collect();
-    let middle = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    Cost {
-        wall: middle(costs.iter().map(|cost| cost.wall).collect()),
-        cpu: middle(costs.iter().map(|cost| cost.cpu).collect()),
-    }
-}
-
-fn cost(command: &mut Command) -> Cost {
-    let before = slapos_sys::process::children_cpu_seconds();
-    let started = Instant::now();
-    let output = command.output().expect("the command can be executed");
-    let wall = started.elapsed().as_secs_f64();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
-    Cost { wall, cpu: slapos_sys::process::children_cpu_seconds() - before }
 }

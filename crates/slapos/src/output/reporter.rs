@@ -128,10 +128,11 @@ impl Reporter for Watch {
                     self.info(subject, &format!("{part} done in {seconds:.1} s"));
                 }
             }
-            // The whole story comes with the error that ends the run.
-            Event::PartFailed { part, .. } => {
+            // The whole story comes with the error that ends the run, when others are done.
+            Event::PartFailed { part, message, log, .. } => {
                 self.with_bar(subject, part, true, ProgressBar::finish_and_clear);
-                self.line("ERROR", "\x1b[31m", subject, &format!("{part} failed"));
+                let text = format!("{part} failed: {message} (log: {})", log.display());
+                self.line("ERROR", "\x1b[31m", subject, &text);
             }
             Event::Warning { part, text } => match part {
                 Some(part) => self.warn(subject, &format!("{part}: {text}")),
