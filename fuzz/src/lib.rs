@@ -10,7 +10,9 @@ use std::path::Path;
 use slapos_cookbook::Literal;
 use slapos_engine::Installed;
 use slapos_profile::inspect::{self, Stage, Values};
-use slapos_profile::{Environment, Files, Host, Location, Profile, ProfileError, ReadError, Resolver};
+use slapos_profile::{
+    Environment, Files, Host, Location, Profile, ProfileError, ReadError, Resolver,
+};
 use slapos_sources::Silent;
 use slapos_sources::archive::{Limits, Strip, extract};
 
@@ -102,18 +104,19 @@ pub fn literal(data: &[u8]) {
     assert_eq!(again.to_text(), literal.to_text(), "from {option}");
 }
 
-/// `.installed.cfg`: what is read is written, and reads as the same again.
+/// `.installed.cfg`: what was written once is written the same again.
 pub fn installed(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let read = match Installed::parse("fuzz", &text) {
         Ok(read) => read,
         Err(error) => return drop(error.render(false)),
     };
-    let written = read.to_text();
     // What no writer writes may not survive, but it must become something that does.
-    if let Ok(again) = Installed::parse("fuzz", &written) {
-        let _ = Installed::parse("fuzz", &again.to_text());
-    }
+    let written = read.to_text();
+    let Ok(again) = Installed::parse("fuzz", &written) else { return };
+    let twice = again.to_text();
+    let thrice = Installed::parse("fuzz", &twice).map(|last| last.to_text());
+    assert_eq!(thrice.ok().as_deref(), Some(twice.as_str()), "from {written}");
 }
 
 /// Archives: nothing comes out beside the directory that one is unpacked to, and no more than the

@@ -131,7 +131,8 @@ impl EggError {
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "callers hand over errors and texts alike")]
-    pub(crate) fn build(what: impl Into<String>, reason: impl ToString) -> Self {
+    /// A failure of what was to be done, and why.
+    pub fn build(what: impl Into<String>, reason: impl ToString) -> Self {
         Self::Build { what: what.into(), reason: reason.to_string() }
     }
 

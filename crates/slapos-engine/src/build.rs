@@ -156,10 +156,16 @@ impl Buildout {
     ///
     /// # Errors
     /// [`BuildError::Profile`] for whatever is wrong in the profile or refused by a recipe,
-    /// [`BuildError::Ledger`] when the ledger cannot be read.
+    /// [`BuildError::Ledger`] when the ledger cannot be read. [`BuildError::Cancelled`].
     pub fn plan(&mut self) -> Result<Plan, BuildError> {
         let ledger = Ledger::read(&self.settings.ledger_path())?;
-        let initialised = initialise(&self.profile, &*self.recipes, &self.settings, &ledger)?;
+        let initialised = initialise(&self.profile, &*self.recipes, &self.settings, &ledger);
+        let initialised = match initialised {
+            Err(_) if self.settings.cancellation.is_cancelled() => {
+                return Err(BuildError::Cancelled);
+            }
+            other => other?,
+        };
         let mut plan = Plan::make(&initialised.parts, &ledger, &self.settings);
         plan.warnings.extend(initialised.notices.iter().cloned());
         let observed = Observed { initialised, ledger, plan };

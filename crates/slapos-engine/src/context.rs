@@ -19,7 +19,7 @@ use crate::event::{Event, Observer};
 use crate::hold::Holds;
 use crate::jobs::Jobserver;
 use crate::ledger::LedgerWriter;
-use crate::live::Live;
+use crate::live::{Live, Snapshot};
 use crate::recipe::Recipes;
 use crate::secret::Secrets;
 use crate::stragglers::{self, Place};
@@ -56,13 +56,24 @@ pub struct PartContext<'a> {
     records: bool,
     /// What the part's commands work for.
     place: Place,
+    /// What parts share, as this one sees it.
+    seen: Mutex<Snapshot>,
 }
 
 impl<'a> PartContext<'a> {
+    /// A part whose turn has come: `seen` is what it finds of what others changed.
+    pub(crate) fn seeing(self, seen: Snapshot) -> Self {
+        Self { seen: Mutex::new(seen), ..self }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Snapshot> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn new(run: &'a RunState<'a>, part: &'a str, records: bool) -> Self {
         let log_path = log_path(&run.log_directory, part);
         let place = Place::part(run.ledger.path(), part);
-        Self { run, part, log_path, log: Mutex::new(None), records, place }
+        Self { run, part, log_path, log: Mutex::new(None), records, place, seen: Mutex::default() }
     }
 
     /// The same, for commands that make the shared part at `location`.
@@ -151,29 +162,32 @@ impl<'a> PartContext<'a> {
             .map_err(|error| PartError::new(error.to_string()))
     }
 
-    /// All options of a section as they are now, changes by earlier parts included. `None` if it was
+    /// All options of a section, changes by earlier parts included. `None` if it was
     /// not initialised, or if no part of this run said that it
     /// [needs them](crate::PartInit::keep_sections).
     pub fn section(&self, section: &str) -> Option<IndexMap<String, String>> {
-        self.run.live.section(section)
+        self.seen().section(section)
     }
 
     /// Sets (or removes) an option of a section for later parts; false if there is no such
     /// section. Only for parts whose [turn](crate::Turn) is not free.
     #[must_use]
     pub fn set_option(&self, section: &str, option: &str, value: Option<&str>) -> bool {
-        self.run.live.set(section, option, value)
+        let found = self.run.live.set(section, option, value);
+        *self.seen() = self.run.live.snapshot();
+        found
     }
 
     /// Sets (or removes) a variable of the environment of later parts. Only for parts whose
     /// [turn](crate::Turn) is not free.
     pub fn set_variable(&self, name: &str, value: Option<&str>) {
         self.run.live.set_variable(name, value);
+        *self.seen() = self.run.live.snapshot();
     }
 
     /// Changes `environment` as earlier recipes have.
     pub fn apply_variables(&self, environment: &mut BTreeMap<String, String>) {
-        self.run.live.apply_variables(environment);
+        self.seen().apply_variables(environment);
     }
 
     /// The variable by which what this part starts is found should its run be cut short.

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use indexmap::IndexMap;
 use slapos_profile::ProfileError;
 
 use crate::cancel::Cancellation;
@@ -13,7 +12,6 @@ use crate::recipe::PartInit;
 /// What [`PartInit`] needs from the engine for this room.
 pub(crate) trait DynamicPort {
     fn section_names(&self) -> Vec<String>;
-    fn known(&self, section: &str) -> Option<IndexMap<String, String>>;
     fn references(&self, section: &str) -> BTreeSet<String>;
     fn set_references(&mut self, section: &str, references: BTreeSet<String>);
     fn barrier(&mut self, section: &str);
@@ -23,18 +21,13 @@ pub(crate) trait DynamicPort {
     fn keep_sections(&mut self);
     fn run_number(&self) -> u64;
     fn cancellation(&self) -> &Cancellation;
+    fn tag(&self, section: &str) -> (&'static str, String);
 }
 
 impl PartInit<'_> {
     /// Names of all sections, in the order of the profile.
     pub fn section_names(&self) -> Vec<String> {
         self.port.section_names()
-    }
-
-    /// The options of a section as far as they are known, without initialising it; `None` before
-    /// its initialisation begins.
-    pub fn known(&self, section: &str) -> Option<IndexMap<String, String>> {
-        self.port.known(section)
     }
 
     /// Sets an option of any section to exactly this text. Before the initialisation of the section
@@ -89,6 +82,11 @@ impl PartInit<'_> {
     /// How the run is told to stop, for a recipe that waits for something of its own.
     pub fn cancellation(&self) -> &Cancellation {
         self.port.cancellation()
+    }
+
+    /// The variable by which what this part starts is found should its run be cut short.
+    pub fn tag(&self) -> (&'static str, String) {
+        self.port.tag(self.name)
     }
 
     /// A number that is the same for all parts of one plan, and for no others in this process.

@@ -97,7 +97,8 @@ fn one_by_one(
         let Some(prepared) = task.prepared else {
             continue;
         };
-        run_step(run, task.step, prepared).map_err(|failure| failures(vec![*failure]))?;
+        run_step(run, task.step, prepared, run.live.snapshot())
+            .map_err(|failure| failures(vec![*failure]))?;
         record(outcome, task.step);
     }
     Ok(())
@@ -259,10 +260,10 @@ fn start<'scope, 'env: 'scope>(
     schedule.running += 1;
     let step = schedule.tasks[index].step;
     let prepared = schedule.tasks[index].prepared.take();
-    let sender = sender.clone();
+    let (sender, seen) = (sender.clone(), run.live.snapshot());
     scope.spawn(move || {
         let result = match prepared {
-            Some(prepared) => run_step(run, step, prepared),
+            Some(prepared) => run_step(run, step, prepared, seen),
             None => Ok(()),
         };
         // The receiver lives as long as any part runs.

@@ -13,7 +13,7 @@ use slapos_sys::lock::DirectoryLock;
 
 use crate::cancel::Cancellation;
 
-/// How often a list that is being pruned is looked at again: parts are only renamed meanwhile.
+/// How often a list that is being pruned is looked at again.
 const POLL: Duration = Duration::from_millis(50);
 
 /// The lists that one run holds; let go when dropped.
@@ -21,8 +21,8 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) struct Holds(Mutex<HashMap<PathBuf, DirectoryLock>>);
 
 impl Holds {
-    /// Holds `lists`, those that exist, waiting while one is pruned. One that cannot be held (it
-    /// may not be read, or its file system knows no locks) cannot be pruned either.
+    /// Holds `lists`, those that exist, waiting while one is pruned. A list of somebody else cannot
+    /// be held: its owner, who prunes it, has to know who uses it.
     pub(crate) fn take(&self, lists: &[PathBuf], cancellation: &Cancellation) {
         lists.iter().for_each(|list| self.take_one(list, cancellation));
     }

@@ -114,7 +114,10 @@ pub(crate) fn initialise(
             resolver.set(section, option, text);
         }
     }
-    let directories = visit(&mut resolver, &mut host).map_err(|error| host.hints.explain(error))?;
+    let directories = visit(&mut resolver, &mut host).map_err(|error| {
+        // A recipe may have put into words what another one called secret.
+        host.hints.explain(error).redacted(|text| host.secrets.redact(text))
+    })?;
     let order = resolver.order().to_vec();
     let parts = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
     let notices = extensions::check(&resolver)?;
@@ -211,8 +214,7 @@ impl Initialiser<'_> {
         let help = match closest(name, self.recipes.names()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
-                "recipes written in Python cannot be used by this version, only the native ones \
-                 that come with it"
+                "the name of a recipe is that of a distribution, and perhaps `:` and an entry point"
                     .to_owned()
             }
         };

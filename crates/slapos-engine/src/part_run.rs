@@ -12,6 +12,7 @@ use crate::error::{PartError, PartFailure};
 use crate::event::{Action, Event};
 use crate::initialise::Prepared;
 use crate::ledger::{Entry, EntryState};
+use crate::live::Snapshot;
 use crate::nested;
 use crate::plan::Step;
 use crate::recipe::Part;
@@ -22,13 +23,14 @@ pub(crate) fn run_step(
     run: &RunState<'_>,
     step: &Step,
     mut prepared: Prepared,
+    seen: Snapshot,
 ) -> Result<(), Box<PartFailure>> {
     let started = Instant::now();
     started_event(run, step);
     let Some(part) = prepared.part.take() else {
         return Ok(());
     };
-    let cx = PartContext::new(run, &prepared.name, !part.is_trivial());
+    let cx = PartContext::new(run, &prepared.name, !part.is_trivial()).seeing(seen);
     let cx = match &prepared.shared {
         Some(shared) => cx.in_shared(&shared.location),
         None => cx,

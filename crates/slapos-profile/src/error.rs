@@ -139,6 +139,15 @@ impl ProfileError {
         self
     }
 
+    /// The same with all its sentences as `redact` gives them; lines of profiles stay.
+    #[must_use]
+    pub fn redacted(mut self, redact: impl Fn(&str) -> String) -> Self {
+        self.0.message = redact(&self.0.message);
+        self.0.notes.iter_mut().for_each(|note| *note = redact(note));
+        self.0.help = self.0.help.as_deref().map(&redact);
+        self
+    }
+
     pub(crate) fn without_notes(mut self) -> Self {
         self.0.notes.clear();
         self

@@ -82,12 +82,7 @@ fn from_outside(outside: &dyn Outside, ask: Ask, part: &str, no_network: bool) -
             let (archive, directory) = (PathBuf::from(archive), PathBuf::from(directory));
             outside.unpack(&archive, &directory, strip).map(|()| Value::Null)
         }
-        Ask::Distributions { mut request } => {
-            if let Some(request) = request.as_object_mut() {
-                request.insert("offline".to_owned(), json!(no_network));
-            }
-            outside.distributions(&request)
-        }
+        Ask::Distributions { request } => outside.distributions(&request),
         _ => Err("this cannot be asked now".to_owned()),
     };
     match result {
@@ -160,7 +155,7 @@ impl At for AtInit<'_, '_> {
     }
 
     fn traces(&self) -> Result<Traces, HostError> {
-        Ok(Traces::default())
+        Ok(Traces { log: None, tag: self.init.tag(), directory: self.directory() })
     }
 
     fn answer(&mut self, ask: Ask) -> Sent<'static> {
@@ -185,8 +180,10 @@ impl At for AtInit<'_, '_> {
                 Ok(names) => Sent::Reply(json!(names)),
                 Err(error) => self.refuse(error),
             },
-            // Nothing is recorded, and nobody listens, before there is a plan.
-            Ask::Created { .. } | Ask::Log { .. } => done(),
+            Ask::Created { .. } => refused(
+                "other",
+                "paths can only be recorded while a part is installed: nothing may be made before",
+            ),
             other => {
                 let offline = self.init.offline();
                 from_outside(self.outside, other, self.init.name(), offline)
@@ -228,18 +225,6 @@ impl<'r> AtRun<'r> {
             ),
         }
     }
-
-    fn log(&self, level: &str, text: &str) -> Sent<'static> {
-        for line in text.lines() {
-            match level {
-                "warning" => self.cx.warn(line),
-                "progress" => self.cx.progress(line),
-                // A log that cannot be written must not fail a part.
-                _ => drop(self.cx.log(line)),
-            }
-        }
-        done()
-    }
 }
 
 impl At for AtRun<'_> {
@@ -266,7 +251,7 @@ impl At for AtRun<'_> {
             source: std::io::Error::other(error.to_string()),
         })?;
         let log = self.cx.log_path().to_string_lossy().into_owned();
-        Ok(Traces { log: Some(log), tag: Some(self.cx.tag()) })
+        Ok(Traces { log: Some(log), tag: self.cx.tag(), directory: self.directory() })
     }
 
     fn answer(&mut self, ask: Ask) -> Sent<'static> {
@@ -286,7 +271,6 @@ impl At for AtRun<'_> {
                     Err(error) => refused("other", error.to_string()),
                 }
             }
-            Ask::Log { level, text } => self.log(&level, &text),
             Ask::References => Sent::Reply(json!(Vec::<String>::new())),
             Ask::SetReferences { .. }
             | Ask::Barrier

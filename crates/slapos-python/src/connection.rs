@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ use crate::modules;
 
 /// How often a wait is interrupted to see whether the run was stopped.
 const POLL: Duration = Duration::from_millis(100);
+/// How long the host may leave a message unread.
+const DEAFNESS: Duration = Duration::from_secs(60);
 /// How long the process may take to say its first word.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long to wait for the exit status of a host whose socket is closed.
@@ -56,6 +59,8 @@ pub(crate) struct Connection {
     writer: Mutex<UnixStream>,
     reader: Mutex<Reader>,
     pid: u32,
+    /// The process was waited for: its number may be somebody else's by now.
+    reaped: Arc<AtomicBool>,
     ended: Mutex<mpsc::Receiver<ExitStatus>>,
     last_words: Arc<Mutex<VecDeque<String>>>,
 }
@@ -76,6 +81,7 @@ impl Connection {
     ) -> io::Result<(Self, Version)> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(POLL))?;
+        ours.set_write_timeout(Some(DEAFNESS))?;
         let mut command = Command::new(python);
         let fd = theirs.as_raw_fd();
         // Isolated, and without what the machine has installed for itself.
@@ -83,7 +89,7 @@ impl Connection {
         command.envs(environment).current_dir(directory);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.pass_fds(&[fd]).process_group().die_with_parent();
-        let (mut child_pid, stderr, ended) = keep(command)?;
+        let Kept { pid, stderr, ended, reaped } = keep(command)?;
         drop(theirs);
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
         if let Some(stderr) = stderr {
@@ -93,7 +99,8 @@ impl Connection {
         let connection = Self {
             writer: Mutex::new(ours.try_clone()?),
             reader: Mutex::new(Reader { stream: BufReader::new(ours), partial: Vec::new() }),
-            pid: std::mem::take(&mut child_pid),
+            pid,
+            reaped,
             ended: Mutex::new(ended),
             last_words,
         };
@@ -109,7 +116,9 @@ impl Connection {
             Ok(Received::Ready { version }) => Ok(version),
             Ok(_) => Err("it did not say that it is ready".to_owned()),
             Err(NoMessage::Ended(how)) => {
-                Err(format!("it {how}: {}", self.last_words().join("; ")))
+                let words = self.last_words();
+                let words: String = words.iter().map(|line| format!("\n{line}")).collect();
+                Err(format!("it {how}{words}"))
             }
             Err(NoMessage::Nonsense(what)) => Err(what),
             Err(NoMessage::Silent(_) | NoMessage::Cancelled) => Err("it says nothing".to_owned()),
@@ -128,7 +137,8 @@ impl Connection {
         let mut reader = lock(&self.reader);
         loop {
             let Reader { stream, partial } = &mut *reader;
-            match stream.read_until(b'\n', partial) {
+            let room = (LONGEST_LINE + 1 - partial.len()) as u64;
+            match stream.by_ref().take(room).read_until(b'\n', partial) {
                 Ok(0) => return Err(NoMessage::Ended(self.how_it_ended())),
                 Ok(_) if partial.ends_with(b"\n") => {
                     let line = std::mem::take(partial);
@@ -140,7 +150,7 @@ impl Connection {
                 Err(error) => return Err(NoMessage::Ended(format!("cannot be heard: {error}"))),
             }
             if partial.len() > LONGEST_LINE {
-                return Err(NoMessage::Nonsense("it says too much at once".to_owned()));
+                return Err(NoMessage::Nonsense("says too much at once".to_owned()));
             }
             if patience.cancellation.is_some_and(Cancellation::is_cancelled) {
                 return Err(NoMessage::Cancelled);
@@ -169,8 +179,10 @@ impl Connection {
 
     /// Ends the process and all it has started in its group.
     pub(crate) fn kill(&self) {
-        // It may have ended by itself.
-        let _ = process::kill_group(self.pid, Signal::SIGKILL);
+        if !self.reaped.load(Ordering::SeqCst) {
+            // It may have ended by itself.
+            let _ = process::kill_group(self.pid, Signal::SIGKILL);
+        }
     }
 }
 
@@ -196,13 +208,21 @@ fn nonsense(line: &[u8], error: &serde_json::Error) -> String {
     format!("says `{}`, which is no message ({error})", start.trim_end())
 }
 
-type Kept = (u32, Option<ChildStderr>, mpsc::Receiver<ExitStatus>);
+/// A process that a thread waits for.
+struct Kept {
+    pid: u32,
+    stderr: Option<ChildStderr>,
+    ended: mpsc::Receiver<ExitStatus>,
+    reaped: Arc<AtomicBool>,
+}
 
 /// Starts `command` in a thread that lives as long as the process: the kernel ends a child with
 /// the thread that started it, and the threads that run parts come and go.
 fn keep(mut command: Command) -> io::Result<Kept> {
     let (started, starting) = mpsc::channel();
-    let (ended, ending) = mpsc::channel();
+    let (tell_end, ended) = mpsc::channel();
+    let reaped = Arc::new(AtomicBool::new(false));
+    let is_reaped = Arc::clone(&reaped);
     std::thread::Builder::new().name("python-host".to_owned()).spawn(move || {
         let spawned = command.spawn();
         drop(command);
@@ -211,14 +231,15 @@ fn keep(mut command: Command) -> io::Result<Kept> {
             Ok(mut child) => {
                 let _ = started.send(Ok(told(&mut child)));
                 if let Ok(status) = child.wait() {
-                    let _ = ended.send(status);
+                    is_reaped.store(true, Ordering::SeqCst);
+                    let _ = tell_end.send(status);
                 }
             }
             Err(error) => drop(started.send(Err(error))),
         }
     })?;
     let (pid, stderr) = starting.recv().map_err(io::Error::other)??;
-    Ok((pid, stderr, ending))
+    Ok(Kept { pid, stderr, ended, reaped })
 }
 
 /// Keeps the last lines of what the host prints.

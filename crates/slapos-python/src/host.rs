@@ -42,7 +42,7 @@ pub struct Host {
 
 enum State {
     Idle,
-    Running { connection: Arc<Connection>, version: Version },
+    Running(Arc<Connection>),
     Lost(String),
 }
 
@@ -76,15 +76,11 @@ impl Host {
         call: &Call,
     ) -> Result<Value, HostError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if cx.cancelled() {
+            // Whoever had the turn may have taken the host along.
+            return Err(HostError::Cancelled);
+        }
         self.call(call, &mut AtRun::new(cx, outside))
-    }
-
-    /// The version of the interpreter, which is started for it.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn version(&self, directory: &Path) -> Result<Version, HostError> {
-        self.connect(directory).map(|(_, version)| version)
     }
 
     /// Path of the interpreter.
@@ -102,8 +98,8 @@ impl Host {
             .ok_or_else(|| HostError::NoPython { why: format!("there is no python3 in {path}") })
     }
 
-    fn call(&self, call: &Call, at: &mut dyn At) -> Result<Value, HostError> {
-        let (connection, _) = self.connect(&at.directory())?;
+    pub(crate) fn call(&self, call: &Call, at: &mut dyn At) -> Result<Value, HostError> {
+        let connection = self.connect(&at.directory())?;
         let traces = at.traces()?;
         self.say(&connection, &Sent::Call(Framed { call, traces }), at)?;
         loop {
@@ -178,15 +174,15 @@ impl Host {
         HostError::Lost { how, doing: at.doing(), last_words: connection.last_words() }
     }
 
-    fn connect(&self, directory: &Path) -> Result<(Arc<Connection>, Version), HostError> {
+    /// The running host, started if need be: by one thread, as the first to need it either plans
+    /// alone or has the turn.
+    fn connect(&self, directory: &Path) -> Result<Arc<Connection>, HostError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &*state {
-            State::Running { connection, version } => {
-                return Ok((Arc::clone(connection), *version));
-            }
+            State::Running(connection) => return Ok(Arc::clone(connection)),
             State::Lost(how) => {
-                let how = format!("was lost before ({how})");
-                let doing = "to work on this part".to_owned();
+                let how = format!("is not there any more (it {how})");
+                let doing = "wanted again".to_owned();
                 return Err(HostError::Lost { how, doing, last_words: Vec::new() });
             }
             State::Idle => {}
@@ -204,7 +200,7 @@ impl Host {
             return Err(HostError::NoPython { why });
         }
         let connection = Arc::new(connection);
-        *state = State::Running { connection: Arc::clone(&connection), version };
-        Ok((connection, version))
+        *state = State::Running(Arc::clone(&connection));
+        Ok(connection)
     }
 }

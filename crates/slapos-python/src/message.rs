@@ -1,6 +1,7 @@
 //! The words between engine and host. Each is one JSON object on a line.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -33,18 +34,21 @@ pub(crate) struct Framed<'m> {
 }
 
 /// What is left of a call besides its result.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Traces {
     /// Path of the part's log, which gets what the call prints.
     pub(crate) log: Option<String>,
     /// Variable that marks the processes that the call starts, with its value.
-    pub(crate) tag: Option<(&'static str, String)>,
+    pub(crate) tag: (&'static str, String),
+    /// The directory in which the call is done, if it exists by then.
+    #[serde(rename = "home")]
+    pub(crate) directory: PathBuf,
 }
 
 /// Why an [`Ask`] has no answer, as Python sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Refusal {
-    /// `section`, `option`: there is no such thing; `other`.
+    /// `section`: there is no such thing; `other`.
     pub(crate) kind: &'static str,
     /// For people.
     pub(crate) text: String,
@@ -199,8 +203,6 @@ pub(crate) enum Ask {
     Parse { text: String },
     /// The part makes these paths.
     Created { paths: Vec<String> },
-    /// What the part does, or a warning.
-    Log { level: String, text: String },
     /// The bytes at a URL.
     Download { url: String, md5sum: Option<String>, alternate: Option<String>, offline: bool },
     /// The content of an archive, in a directory.

@@ -85,9 +85,13 @@ impl FileLock {
     }
 }
 
+/// The file that is locked in a directory.
+const DIRECTORY_LOCK: &str = ".lock";
+
 /// A directory held by this process, with others or alone, until it is dropped or the process ends.
 ///
-/// The directory itself is locked: whoever may read it may hold it, and nothing is written.
+/// What is locked is the file `.lock` in it, which its owner alone may open: whoever else reads the
+/// directory cannot keep anybody out.
 #[derive(Debug)]
 pub struct DirectoryLock(File);
 
@@ -102,7 +106,7 @@ impl DirectoryLock {
     /// Holds `directory` together with others, or returns `None` when a process holds it alone.
     ///
     /// # Errors
-    /// When the directory cannot be opened or its file system knows no locks.
+    /// When the file in it cannot be made or opened, or its file system knows no locks.
     pub fn try_share(directory: &Path) -> io::Result<Option<Self>> {
         Self::try_hold(directory, FlockOperation::NonBlockingLockShared)
     }
@@ -116,8 +120,10 @@ impl DirectoryLock {
     }
 
     fn try_hold(directory: &Path, how: FlockOperation) -> io::Result<Option<Self>> {
-        let flags = libc::O_CLOEXEC | libc::O_DIRECTORY;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(directory)?;
+        let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.custom_flags(flags).open(directory.join(DIRECTORY_LOCK))?;
         Ok(try_flock(&file, how)?.then_some(Self(file)))
     }
 }

@@ -118,7 +118,7 @@ fn check_revision(init: &PartInit<'_>, base: &Base, egg: &str) -> Result<(), Pro
         return Ok(());
     };
     let name = requirement_name(egg);
-    let version = base.pins.text(&name).unwrap_or(egg).to_ascii_lowercase();
+    let version = base.choice.pins.text(&name).unwrap_or(egg).to_ascii_lowercase();
     let number = version.rsplit_once("slapospatched").and_then(|(_, n)| n.parse::<u32>().ok());
     if number.is_some() && revision.parse().ok() == number {
         return Ok(());

@@ -27,6 +27,7 @@
 //! are known once it is installed, and looked at then: a part whose distributions are not those
 //! that the pins want any more, or are gone, is updated.
 
+mod choice;
 mod custom;
 mod home;
 mod record;
@@ -37,10 +38,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use slapos_eggs::{EggError, Eggs, Patches, Pins, PythonPlaces, Requirement, Settings, Shelves};
+use slapos_eggs::{EggError, Eggs, Patches, Requirement, Settings, Shelves};
 use slapos_engine::{PartContext, PartError, PartInit, ProfileError};
 use slapos_sources::{Fetcher, Source};
 
+use choice::of_buildout;
+pub(crate) use choice::{Choice, store};
 pub(crate) use custom::{Custom, Develop};
 use home::Home;
 pub(crate) use scripts::Distributions;
@@ -77,13 +80,9 @@ struct PatchList {
 struct Base {
     shop: Arc<Shop>,
     python: PathBuf,
-    pins: Pins,
+    choice: Choice,
     shelves: Shelves,
-    places: PythonPlaces,
     patches: Vec<PatchList>,
-    allow_picked_versions: bool,
-    allow_unknown_extras: bool,
-    prefer_final: bool,
     jobs: usize,
 }
 
@@ -95,23 +94,16 @@ impl Base {
             let help = "everything that was fetched once is in the cache: remove the option";
             return Err(init.error("recipe", message, Some(help)));
         }
-        let places = places(init)?;
+        let choice = Choice::read(init)?;
+        tell_places(init, &choice);
         let shelves = shelves(init)?;
         let patches = patches(init, &shop.fetcher)?;
-        let yes = |init: &mut PartInit<'_>, option: &str, default: bool| {
-            let text = of_buildout(init, option)?;
-            Ok::<_, ProfileError>(text.map_or(default, |text| text == "true"))
-        };
         Ok(Self {
             shop: shop.clone(),
             python: python(init)?,
-            pins: pins(init)?,
+            choice,
             shelves,
-            places,
             patches,
-            allow_picked_versions: yes(init, "allow-picked-versions", true)?,
-            allow_unknown_extras: yes(init, "allow-unknown-extras", false)?,
-            prefer_final: yes(init, "prefer-final", true)?,
             jobs: init.jobs(),
         })
     }
@@ -130,9 +122,12 @@ impl Base {
                 .parse()
                 .map_err(|error| init.error_at_word(option, line, &format!("{error}"), None))?;
             let key = requirement.key();
-            let pin = self.pins.get(&key);
+            let pin = self.choice.pins.get(&key);
             pin.map_err(|error| init.error_at_word(option, line, &error.to_string(), None))?;
-            init.add_input(&format!("version of {key}"), self.pins.text(&key).unwrap_or("any"));
+            init.add_input(
+                &format!("version of {key}"),
+                self.choice.pins.text(&key).unwrap_or("any"),
+            );
             let place = self.shelves.develop.clone().unwrap_or_default();
             let maker = self.shop.makers().get(&(place, key)).cloned();
             if let Some(maker) = maker.filter(|maker| *maker != init.name())
@@ -179,16 +174,11 @@ impl Base {
             patches.insert(slapos_eggs::normalise(&list.name), made);
         }
         Ok(Settings {
-            pins: self.pins.clone(),
-            places: self.places.clone(),
-            allow_picked_versions: self.allow_picked_versions,
-            allow_unknown_extras: self.allow_unknown_extras,
-            prefer_final: self.prefer_final,
             offline: cx.offline(),
             jobs: self.jobs,
             environment: variables.over(cx, &base)?,
             patches,
-            ..Settings::new(python, self.shelves.clone())
+            ..self.choice.settings(python, self.shelves.clone())
         })
     }
 
@@ -196,12 +186,6 @@ impl Base {
     fn home(&self) -> Result<Option<Home>, PartError> {
         Home::in_directory(&self.shelves.eggs)
     }
-}
-
-/// An option of `[buildout]`; empty is absent.
-fn of_buildout(init: &mut PartInit<'_>, option: &str) -> Result<Option<String>, ProfileError> {
-    let text = init.try_option("buildout", option)?;
-    Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
 }
 
 fn python(init: &mut PartInit<'_>) -> Result<PathBuf, ProfileError> {
@@ -219,16 +203,6 @@ fn python(init: &mut PartInit<'_>) -> Result<PathBuf, ProfileError> {
     Ok(if has_directory { common::path(init, &text) } else { PathBuf::from(text.trim()) })
 }
 
-/// The versions that the profile fixes; whoever asks does not depend on them.
-pub(crate) fn pins(init: &mut PartInit<'_>) -> Result<Pins, ProfileError> {
-    let section = of_buildout(init, "versions")?.unwrap_or_else(|| "versions".to_owned());
-    if !init.has_section(&section) {
-        return Ok(Pins::default());
-    }
-    let hidden = |name: &str| name == "recipe" || name.starts_with(['_', '<']);
-    Ok(Pins::new(init.look(&section)?.into_iter().filter(|(name, _)| !hidden(name))))
-}
-
 /// Directories of eggs; the node's store is below the first list of shared parts that can be
 /// written.
 fn shelves(init: &mut PartInit<'_>) -> Result<Shelves, ProfileError> {
@@ -244,44 +218,14 @@ fn shelves(init: &mut PartInit<'_>) -> Result<Shelves, ProfileError> {
     Ok(Shelves { eggs, develop: Some(develop), store: store(init) })
 }
 
-/// The node's store of eggs.
-pub(crate) fn store(init: &PartInit<'_>) -> Option<PathBuf> {
-    let lists = init.shared_lists().iter();
-    lists.map(|list| list.join("python")).find(|place| can_be_made(place))
-}
-
-/// Asks, and changes nothing.
-fn can_be_made(place: &Path) -> bool {
-    let existing = place.ancestors().find(|path| path.symlink_metadata().is_ok());
-    existing.is_some_and(|path| path.is_dir() && slapos_sys::fs::may_change_entries(path))
-}
-
-fn places(init: &mut PartInit<'_>) -> Result<PythonPlaces, ProfileError> {
-    let own = |init: &PartInit<'_>, option: &str| init.get(option).map(str::to_owned);
-    let links = match own(init, "find-links") {
-        Some(links) => Some(links),
-        None => of_buildout(init, "find-links")?,
-    };
-    let index = match own(init, "index") {
-        Some(index) => Some(index),
-        None => of_buildout(init, "index")?,
-    };
-    let absolute = |init: &PartInit<'_>, text: &str| match text.contains("://") {
-        true => text.to_owned(),
-        false => common::path(init, text).to_string_lossy().into_owned(),
-    };
-    let words: Vec<String> =
-        links.iter().flat_map(|links| links.split_whitespace()).map(str::to_owned).collect();
-    if !words.is_empty() {
-        init.set("find-links", &words.join("\n"));
+/// Sets the options that say where distributions were looked for.
+fn tell_places(init: &mut PartInit<'_>, choice: &Choice) {
+    if !choice.links.is_empty() {
+        init.set("find-links", &choice.links.join("\n"));
     }
-    if let Some(index) = &index {
+    if let Some(index) = &choice.index {
         init.set("index", index);
     }
-    Ok(PythonPlaces {
-        index: index.filter(|index| !index.trim().is_empty()).map(|i| absolute(init, i.trim())),
-        links: words.iter().map(|link| absolute(init, link)).collect(),
-    })
 }
 
 /// All `<egg>-patches`, and `patches` for the `egg` of the part.

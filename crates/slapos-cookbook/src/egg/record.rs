@@ -29,9 +29,12 @@ struct Used {
     pin: Option<String>,
 }
 
-/// Where the record of a part is.
+/// Where the record of a part is: under a name that no other part of the directory has, be it of a
+/// buildout inside this one.
 pub(super) fn place(init: &PartInit<'_>) -> PathBuf {
-    let name = format!("{}.json", init.name().replace('/', "_"));
+    let (_, tag) = init.tag();
+    let place: String = tag.chars().take(8).collect();
+    let name = format!("{}-{place}.json", init.name().replace('/', "_"));
     init.buildout_directory().join(".slapos/eggs").join(name)
 }
 

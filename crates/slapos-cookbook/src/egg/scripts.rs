@@ -172,7 +172,7 @@ impl Installed {
                 written.push(script.path);
             }
         }
-        let record = Record::new(&set, &self.base.pins, written);
+        let record = Record::new(&set, &self.base.choice.pins, written);
         record.write(&self.record)?;
         Ok(record)
     }
@@ -200,7 +200,7 @@ impl Part for Installed {
 
     fn needs_update(&self) -> Option<String> {
         match Record::read(&self.record) {
-            Some(record) => record.objection(&self.base.pins),
+            Some(record) => record.objection(&self.base.choice.pins),
             None => Some(format!("{} is gone", self.record.display())),
         }
     }

@@ -7,10 +7,16 @@
 
 use std::collections::BTreeSet;
 
+/// Statements that an extension brings.
+const OF_EXTENSIONS: [(&str, &str); 3] = [
+    ("do", "jinja2.ext.do"),
+    ("break", "jinja2.ext.loopcontrols"),
+    ("continue", "jinja2.ext.loopcontrols"),
+];
 /// Statements.
-const STATEMENTS: [&str; 16] = [
-    "if", "elif", "else", "endif", "for", "endfor", "set", "endset", "macro", "endmacro", "do",
-    "break", "continue", "raw", "endraw", "endcall",
+const STATEMENTS: [&str; 13] = [
+    "if", "elif", "else", "endif", "for", "endfor", "set", "endset", "macro", "endmacro", "raw",
+    "endraw", "endcall",
 ];
 /// Filters, and tests that are written like functions.
 const FILTERS: [&str; 24] = [
@@ -104,8 +110,8 @@ enum Token<'t> {
     Sign(char),
 }
 
-/// True if the native engine renders `text` as Jinja2 does.
-pub(super) fn is_common(text: &str) -> bool {
+/// True if the native engine renders `text` as Jinja2 does with these extensions.
+pub(super) fn is_common(text: &str, extensions: &[String]) -> bool {
     let Some(blocks) = blocks(text) else {
         return false;
     };
@@ -114,15 +120,22 @@ pub(super) fn is_common(text: &str) -> bool {
         if let [Token::Name("macro"), Token::Name(name), ..] = tokens.as_slice() {
             macros.insert(*name);
         }
-        is_common_block(*is_statement, tokens, &macros)
+        is_common_block(*is_statement, tokens, &macros, extensions)
     })
 }
 
-fn is_common_block(is_statement: bool, tokens: &[Token<'_>], macros: &BTreeSet<&str>) -> bool {
+fn is_common_block(
+    is_statement: bool,
+    tokens: &[Token<'_>],
+    macros: &BTreeSet<&str>,
+    extensions: &[String],
+) -> bool {
     let mut rest = tokens;
     if is_statement {
         match tokens.first() {
-            Some(Token::Name(keyword)) if STATEMENTS.contains(keyword) => rest = &tokens[1..],
+            Some(Token::Name(keyword)) if is_statement_of(keyword, extensions) => {
+                rest = &tokens[1..];
+            }
             _ => return false,
         }
         if tokens.first() == Some(&Token::Name("macro")) {
@@ -133,12 +146,21 @@ fn is_common_block(is_statement: bool, tokens: &[Token<'_>], macros: &BTreeSet<&
     (0..rest.len()).all(|at| is_common_token(rest, at, macros))
 }
 
+fn is_statement_of(keyword: &str, extensions: &[String]) -> bool {
+    let brought = OF_EXTENSIONS.iter().find(|(statement, _)| *statement == keyword);
+    match brought {
+        Some((_, extension)) => extensions.iter().any(|known| known == extension),
+        None => STATEMENTS.contains(&keyword),
+    }
+}
+
 fn is_common_token(tokens: &[Token<'_>], at: usize, macros: &BTreeSet<&str>) -> bool {
     let before = at.checked_sub(1).map(|before| tokens[before]);
     let called = tokens.get(at + 1) == Some(&Token::Sign('('));
     match tokens[at] {
         Token::Number { is_float } => !is_float,
-        Token::Sign('%') => false,
+        // Numbers that are no integers are printed otherwise, and `%` formats text.
+        Token::Sign('%' | '/') => false,
         // A sign of a number, which the native engine does not know.
         Token::Sign('+') => {
             !matches!(before, None | Some(Token::Sign('(' | ',' | '[' | '=' | '+')))
@@ -260,6 +282,10 @@ fn number(text: &str) -> (usize, bool) {
 mod tests {
     use super::*;
 
+    fn extensions() -> Vec<String> {
+        vec!["jinja2.ext.do".to_owned()]
+    }
+
     #[test]
     fn what_was_compared_is_common() {
         for text in [
@@ -271,7 +297,7 @@ mod tests {
             "{% raw %}{{ x % y }}{% endraw %}{{ a }}",
             "{% do assert(x not in (1, 2), \"no\") %}{% set x = 'a' if b else none %}",
         ] {
-            assert!(is_common(text), "{text}");
+            assert!(is_common(text, &extensions()), "{text}");
         }
     }
 
@@ -280,6 +306,8 @@ mod tests {
         for text in [
             "{{ '%s' % a }}",
             "{% do l.append(1) %}",
+            "{% for i in a %}{% break %}{% endfor %}",
+            "{{ 7 / 2 }}",
             "{% import 'x' as y %}",
             "{% set x = [] %}{% do x.update({}) %}",
             "{{ unknown(1) }}",
@@ -294,14 +322,14 @@ mod tests {
             "{{ x.__class__ }}",
             "{% raw %} never ends",
         ] {
-            assert!(!is_common(text), "{text}");
+            assert!(!is_common(text, &extensions()), "{text}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_has_an_answer(text in "[{}%#'\"a-z.|(+ 0-9é-]{0,60}") {
-            let _ = is_common(&text);
+            let _ = is_common(&text, &[]);
         }
     }
 }

@@ -42,7 +42,7 @@ use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe
 use slapos_sources::Digest;
 
 use crate::common::{self, Literal, source::TextFile};
-use crate::python::{ForPart, Packages, Python};
+use crate::python::{ForPart, Python};
 use crate::template::{Origin, origin};
 
 use context::Meaning;
@@ -108,7 +108,6 @@ impl Recipe for Jinja2 {
         Ok(Box::new(Rendered {
             imports: Imports::of_part(init)?,
             outside: ForPart::of_part(&self.python, init)?,
-            packages: Packages::of_part(init)?,
             python: self.python.clone(),
             part: init.name().to_owned(),
             template,
@@ -146,7 +145,6 @@ fn check_encoding(init: &PartInit<'_>) -> Result<(), ProfileError> {
 struct Rendered {
     python: Python,
     outside: ForPart,
-    packages: Packages,
     part: String,
     template: Template,
     context: IndexMap<String, Meaning>,
@@ -167,7 +165,9 @@ impl Rendered {
             Template::File(file) => (file.name.clone(), file.read(self.python.fetcher(), cx)?),
         };
         match self.native_context() {
-            Some(context) if dialect::is_common(&text) => native(&name, &text, &context, cx),
+            Some(context) if dialect::is_common(&text, &self.extensions) => {
+                native(&name, &text, &context, cx)
+            }
             context => real::render(self, &name, &text, context, cx),
         }
     }

@@ -63,9 +63,9 @@ fn distributions(part: &Rendered, cx: &PartContext<'_>) -> Result<Vec<String>, E
     if cx.offline() {
         wanted.insert(0, COOKBOOK.to_owned());
     }
-    let set = match part.packages.own_working_set(&part.python, &wanted) {
+    let set = match part.outside.packages().own_working_set(&part.python, &wanted) {
         Err(EggError::NotFound { .. }) if wanted.len() > own.len() => {
-            part.packages.own_working_set(&part.python, &own)?
+            part.outside.packages().own_working_set(&part.python, &own)?
         }
         found => found?,
     };

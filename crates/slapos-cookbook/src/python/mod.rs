@@ -4,6 +4,7 @@
 mod foreign;
 mod outside;
 mod packages;
+mod work;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

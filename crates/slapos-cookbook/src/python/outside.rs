@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use slapos_engine::{PartInit, ProfileError};
 use slapos_python::{Outside, Wanted};
 use slapos_sources::archive::{self, Limits, Strip};
-use slapos_sources::{Digest, Silent, Source, SourceUrl};
+use slapos_sources::{Digest, Source, SourceUrl};
 
 use super::{Packages, Python};
 use crate::common::boolean;
@@ -21,6 +21,11 @@ pub(crate) struct ForPart {
 }
 
 impl ForPart {
+    /// The distributions of the part's profile.
+    pub(crate) fn packages(&self) -> &Packages {
+        &self.packages
+    }
+
     /// For a part that may say `allow-unverified = true`.
     pub(crate) fn of_part(python: &Python, init: &mut PartInit<'_>) -> Result<Self, ProfileError> {
         let packages = Packages::of_part(init)?;
@@ -59,7 +64,7 @@ impl ForPart {
 impl Outside for ForPart {
     fn download(&self, wanted: &Wanted) -> Result<PathBuf, String> {
         let source = self.source(wanted)?;
-        let fetched = self.python.fetcher().fetch_as(&source, wanted.offline, &Silent);
+        let fetched = self.python.fetcher().fetch_as(&source, wanted.offline, self.packages.work());
         fetched.map(|fetched| fetched.path).map_err(|error| error.to_string())
     }
 
@@ -69,7 +74,7 @@ impl Outside for ForPart {
             Some(true) => Strip::Always,
             Some(false) => Strip::Never,
         };
-        archive::extract(file, into, &Limits::default(), strip, &Silent)
+        archive::extract(file, into, &Limits::default(), strip, self.packages.work())
             .map(drop)
             .map_err(|error| error.to_string())
     }

@@ -5,57 +5,59 @@
 //! instance (`[buildout] offline = true`) they are those of the Software Release.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use slapos_eggs::{Direct, EggError, Pins, Settings, Shelves, WorkingSet};
+use slapos_eggs::{EggError, Settings, Shelves, WorkingSet};
 use slapos_engine::{PartInit, ProfileError};
-use slapos_sources::PythonPlaces;
 
+use super::work::Stoppable;
 use super::{Python, host_environment};
-use crate::egg;
+use crate::common;
+use crate::egg::{self, Choice};
 
 /// Where the host's own distributions are, below the buildout directory.
 const SHELF: &str = ".slapos/python-packages";
 
-/// How distributions for the host are found, for one profile.
+/// How distributions for the host are found, for one part; clones are the same.
 #[derive(Clone)]
-pub(crate) struct Packages {
-    pins: Pins,
-    places: PythonPlaces,
+pub(crate) struct Packages(Arc<Inner>);
+
+struct Inner {
+    choice: Choice,
     shelves: Shelves,
-    allow_picked_versions: bool,
     offline: bool,
     directory: PathBuf,
+    work: Stoppable,
 }
 
 impl Packages {
-    /// As `[buildout]` of the profile says. Nothing is looked for yet.
+    /// As the profile says. Nothing is looked for yet.
     pub(crate) fn of_part(init: &mut PartInit<'_>) -> Result<Self, ProfileError> {
         let directory = init.buildout_directory().to_owned();
+        let choice = Choice::read(init)?;
         let offline = init.offline();
-        let store = egg::store(init);
-        let pins = egg::pins(init)?;
-        let mut option =
-            |name: &str| init.try_option("buildout", name).map(Option::unwrap_or_default);
-        let place = |text: &str| directory.join(text.trim());
         let shelves = match offline {
             true => Shelves {
-                eggs: place(&option("eggs-directory")?),
-                develop: Some(place(&option("develop-eggs-directory")?)),
+                eggs: place(init, "eggs-directory")?,
+                develop: Some(place(init, "develop-eggs-directory")?),
                 store: None,
             },
-            false => Shelves { eggs: directory.join(SHELF), develop: None, store },
+            false => {
+                Shelves { eggs: directory.join(SHELF), develop: None, store: egg::store(init) }
+            }
         };
-        let places = PythonPlaces {
-            index: Some(option("index")?).filter(|index| !index.trim().is_empty()),
-            links: option("find-links")?.split_whitespace().map(str::to_owned).collect(),
-        };
-        let allow_picked_versions = option("allow-picked-versions")? != "false";
-        Ok(Self { pins, places, shelves, allow_picked_versions, offline, directory })
+        let work = Stoppable { cancellation: init.cancellation().clone(), tag: init.tag() };
+        Ok(Self(Arc::new(Inner { choice, shelves, offline, directory, work })))
+    }
+
+    /// What can be stopped, for other work of the part.
+    pub(super) fn work(&self) -> &Stoppable {
+        &self.0.work
     }
 
     /// Whether the profile fixes the version of `name`.
     pub(crate) fn is_pinned(&self, name: &str) -> bool {
-        self.pins.text(name).is_some()
+        self.0.choice.pins.text(name).is_some()
     }
 
     /// The distributions that `requirements` need, made if they are missing.
@@ -64,7 +66,7 @@ impl Packages {
         python: &Python,
         requirements: &[String],
     ) -> Result<WorkingSet, EggError> {
-        self.find(python, requirements, self.allow_picked_versions)
+        self.find(python, requirements, self.0.choice.allow_picked_versions)
     }
 
     /// The same for what this program itself wants of Python: what is not pinned is picked.
@@ -82,20 +84,26 @@ impl Packages {
         requirements: &[String],
         allow_picked_versions: bool,
     ) -> Result<WorkingSet, EggError> {
+        let Inner { choice, shelves, offline, directory, work } = &*self.0;
         let unusable = |error: slapos_python::HostError| EggError::Interpreter {
             executable: "python3".into(),
             reason: error.to_string(),
         };
         let executable = python.host().python().map_err(unusable)?;
+        let interpreter = python.eggs().interpreter(&executable)?;
         let settings = Settings {
-            pins: self.pins.clone(),
-            places: self.places.clone(),
             allow_picked_versions,
             prefer_wheels: true,
-            offline: self.offline,
-            environment: host_environment(&self.directory),
-            ..Settings::new(python.eggs().interpreter(&executable)?, self.shelves.clone())
+            offline: *offline,
+            environment: host_environment(directory),
+            ..choice.settings(interpreter, shelves.clone())
         };
-        python.eggs().working_set(&settings, requirements, &Direct)
+        python.eggs().working_set(&settings, requirements, work)
     }
+}
+
+/// A directory that `[buildout]` names.
+fn place(init: &mut PartInit<'_>, option: &str) -> Result<PathBuf, ProfileError> {
+    let text = init.option("buildout", option)?;
+    Ok(common::path(init, &text))
 }

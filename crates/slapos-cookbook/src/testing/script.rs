@@ -191,27 +191,69 @@ fn hooks_of_a_compilation_change_its_environment_and_see_its_options() {
     assert_eq!(yard.read("parts/a/after"), "src");
 }
 
+/// A distribution with a recipe, in a directory that serves as an index.
+fn distribution(yard: &Yard) {
+    yard.write(
+        "wheel/demo_recipe.py",
+        "import os\n\n\nclass Recipe:\n    def __init__(self, buildout, name, options):\n        \
+         self.options = options\n        options['made'] = os.path.join(buildout['buildout']['directory'], name)\n\n    \
+         def install(self):\n        \
+         with open(self.options.created(self.options['made'])[0], 'w') as file:\n            \
+         file.write(self.options['text'])\n        return [self.options['made']]\n\n    \
+         def update(self):\n        open(self.options['made'], 'a').write('+')\n",
+    );
+    let info = "wheel/demo.recipe-1.0.dist-info";
+    yard.write(
+        &format!("{info}/METADATA"),
+        "Metadata-Version: 2.1\nName: demo.recipe\nVersion: 1.0\n",
+    );
+    let wheel = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+    yard.write(&format!("{info}/WHEEL"), wheel);
+    yard.write(
+        &format!("{info}/entry_points.txt"),
+        "[zc.buildout]\ndefault = demo_recipe:Recipe\n",
+    );
+    yard.write(&format!("{info}/RECORD"), "");
+    std::fs::create_dir_all(yard.path("index")).unwrap();
+    let status = std::process::Command::new("python3")
+        .args(["-m", "zipfile", "-c", "../index/demo.recipe-1.0-py3-none-any.whl"])
+        .args(["demo_recipe.py", "demo.recipe-1.0.dist-info"])
+        .current_dir(yard.path("wheel"))
+        .status();
+    assert!(status.unwrap().success());
+}
+
 #[test]
 fn a_recipe_of_a_python_distribution_is_run_by_the_host() {
-    let mut yard = Yard::software();
-    yard.online = true;
+    let yard = Yard::software();
+    distribution(&yard);
     let profile = "\
 [buildout]
-parts = link
-[link]
-recipe = cns.recipe.symlink
-symlink = ${buildout:directory}/from = ${buildout:directory}/to
+parts = made seen
+index = ${:directory}/index
+[made]
+recipe = demo.recipe
+text = one
+[seen]
+recipe = slapos.recipe.template
+inline = ${made:made}
+output = ${buildout:directory}/seen
 ";
-    yard.write("from", "x");
-    if let Err(error) = yard.run(profile) {
-        let error = yard.whole(&error);
-        assert!(error.contains("no distribution"), "{error}");
-        let name = "a_recipe_of_a_python_distribution_is_run_by_the_host";
-        slapos_testkit::skipped(name, "PyPI is unreachable");
-        return;
-    }
-    assert_eq!(yard.read("to"), "x");
-    assert_eq!(yard.run(profile).unwrap().updated, ["link"]);
+    yard.run(profile).unwrap();
+    assert_eq!(yard.read("made"), "one");
+    assert_eq!(yard.read("seen"), yard.path("made").display().to_string());
+    assert_eq!(yard.run(profile).unwrap().updated, ["made"]);
+    assert_eq!(yard.read("made"), "one+");
+    yard.run(&profile.replace("= one", "= two")).unwrap();
+    assert_eq!(yard.read("made"), "two");
+    let error = yard.run(&profile.replace("demo.recipe", "demo.recipe:other")).unwrap_err();
+    insta::assert_snapshot!(yard.whole(&error), @r"
+    error: part `made`: demo.recipe has no recipe called other
+     --> ROOT/build/test.cfg:5:10
+      |
+    5 | recipe = demo.recipe:other
+      |          ^^^^^^^^^^^^^^^^^
+    ");
     yard.run("[buildout]\nparts =\n").unwrap();
-    assert!(!yard.path("to").is_symlink());
+    assert!(!yard.path("made").exists());
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use indexmap::IndexMap;
 use slapos_profile::{ProfileError, Resolver};
 
 use super::options;
@@ -11,6 +10,7 @@ use super::port::Port;
 use crate::cancel::Cancellation;
 use crate::dynamic::DynamicPort;
 use crate::live::{Live, Variables};
+use crate::stragglers::{Place, VARIABLE};
 
 /// Numbers of runs; they only have to differ.
 static RUNS: AtomicU64 = AtomicU64::new(1);
@@ -56,10 +56,6 @@ impl DynamicPort for Port<'_, '_, '_> {
         self.resolver.names().map(str::to_owned).collect()
     }
 
-    fn known(&self, section: &str) -> Option<IndexMap<String, String>> {
-        self.resolver.get(section).map(|_| options(self.resolver, section))
-    }
-
     fn references(&self, section: &str) -> BTreeSet<String> {
         self.resolver.get(section).map(|known| known.references.clone()).unwrap_or_default()
     }
@@ -91,6 +87,11 @@ impl DynamicPort for Port<'_, '_, '_> {
 
     fn run_number(&self) -> u64 {
         self.host.dynamic.run
+    }
+
+    fn tag(&self, section: &str) -> (&'static str, String) {
+        let place = Place::part(&self.host.settings.ledger_path(), section);
+        (VARIABLE, place.value(&self.host.dynamic.run.to_string()))
     }
 
     fn cancellation(&self) -> &Cancellation {

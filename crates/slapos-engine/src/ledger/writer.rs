@@ -167,7 +167,13 @@ impl LedgerWriter {
                 *entry = previous.after(Attempt::Install, interrupted, &aside.wanted);
             }
             None => {
-                let is_back = |path: &PathBuf| aside.moved.iter().any(|m| m.from.ends_with(path));
+                let is_back = |path: &PathBuf| {
+                    let is = |from: &Path| match path.is_absolute() {
+                        true => from == path,
+                        false => from.ends_with(path),
+                    };
+                    aside.moved.iter().any(|moved| is(&moved.from))
+                };
                 entry.paths.retain(|path| !is_back(path));
                 entry.aside = None;
             }

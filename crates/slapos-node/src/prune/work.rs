@@ -10,7 +10,7 @@ use slapos_engine::{SharedStore, StoredPart, StoredState};
 use slapos_sys::user;
 
 use super::mentions::{Search, Unreadable};
-use super::plan::{Observation, Observed, Removal, Report, Verdict, decide};
+use super::plan::{Observation, Observed, Reason, Removal, Report, Verdict, decide};
 use crate::worker::{Done, Failure, MentionsJob, PruneJob};
 
 /// Which of the hashes occur in a partition.
@@ -44,7 +44,7 @@ pub(crate) fn prune(job: PruneJob) -> Result<Done, Failure> {
     };
     let (go, kept) = decide(observe(job, &report.directory)?);
     report.kept = kept;
-    execute(store, go, &mut report)?;
+    execute(store, go, &mut report);
     Ok(Done::Pruned { report: Some(report) })
 }
 
@@ -153,21 +153,22 @@ fn software(root: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// First all that goes is put aside, while no build looks; then it is removed, while they may.
-fn execute(store: SharedStore, go: Vec<Verdict>, report: &mut Report) -> Result<(), Failure> {
+fn execute(store: SharedStore, go: Vec<Verdict>, report: &mut Report) {
     let directory = report.directory.clone();
     let mut aside = Vec::new();
-    for verdict in go {
-        let removal = removal(&verdict)?;
-        let (mut part, _) = verdict;
+    for (mut part, reason) in go {
+        let location = part.location.clone();
         match store.put_aside(&mut part) {
-            Ok(true) => aside.push((part, removal)),
-            Ok(false) => report.failed.push((removal.location, "a build began it".to_owned())),
-            Err(error) => report.failed.push((removal.location, error.to_string())),
+            Ok(true) => aside.push((part, reason, location)),
+            Ok(false) => report.failed.push((location, "a build began it".to_owned())),
+            Err(error) => report.failed.push((location, error.to_string())),
         }
     }
     drop(store);
     let mut gone = Vec::new();
-    for (part, removal) in aside {
+    for (part, reason, location) in aside {
+        // What cannot be measured goes all the same.
+        let removal = removal_of(&part, reason, location, part.bytes().unwrap_or(0));
         match SharedStore::discard(&part) {
             Ok(()) => {
                 gone.push(part);
@@ -180,18 +181,15 @@ fn execute(store: SharedStore, go: Vec<Verdict>, report: &mut Report) -> Result<
     if let Ok(Some(store)) = SharedStore::try_alone(&directory) {
         gone.iter().for_each(|part| store.drop_empty_parent(part));
     }
-    Ok(())
 }
 
 fn removal((part, reason): &Verdict) -> Result<Removal, Failure> {
     let bytes = part.bytes().map_err(|error| Failure::io("measure", &part.location, &error))?;
-    Ok(Removal {
-        location: part.location.clone(),
-        name: part.name.clone(),
-        hash: part.hash.clone(),
-        reason: reason.clone(),
-        bytes,
-    })
+    Ok(removal_of(part, reason.clone(), part.location.clone(), bytes))
+}
+
+fn removal_of(part: &StoredPart, reason: Reason, location: PathBuf, bytes: u64) -> Removal {
+    Removal { location, name: part.name.clone(), hash: part.hash.clone(), reason, bytes }
 }
 
 fn unreadable((path, error): Unreadable) -> Failure {

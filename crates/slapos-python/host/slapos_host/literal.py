@@ -20,9 +20,13 @@ def loads(text):
     typed = _TYPED.fullmatch(text)
     if typed is None:
         return text
-    if typed.group(1):
-        raise ValueError("unknown form of a typed value: %r" % text)
-    return _value(ast.parse(typed.group(2).strip(), mode="eval").body)
+    try:
+        if typed.group(1):
+            return text
+        return _value(ast.parse(typed.group(2).strip(), mode="eval").body)
+    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError):
+        # Text that only looks typed is text, as for native recipes.
+        return text
 
 
 def _value(node):

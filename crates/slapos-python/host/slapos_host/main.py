@@ -29,9 +29,11 @@ def serve(connection, stream):
 
 def handle(call):
     """Do one call, and say how it ended."""
-    directory = os.getcwd()
+    directory, environ = os.getcwd(), dict(os.environ)
     output = redirect(call)
     try:
+        if os.path.isdir(call["home"]):
+            os.chdir(call["home"])
         tag(call)
         value = CALLS[call["do"]](call)
         answer = {"done": {"value": value}}
@@ -44,6 +46,8 @@ def handle(call):
             stream.flush()
         restore(output)
         untag(call)
+        if call["do"] in APART:
+            restore_environ(environ)
         try:
             os.chdir(directory)
         except OSError:
@@ -76,15 +80,25 @@ def restore(saved):
 
 
 def tag(call):
-    if call.get("tag"):
-        name, value = call["tag"]
-        _tags.add(name)
-        os.environ[name] = value
+    """Mark what the call starts; the mark of a call around it comes back afterwards."""
+    name, value = call["tag"]
+    _tags.add(name)
+    call["outer"] = os.environ.get(name)
+    os.environ[name] = value
 
 
 def untag(call):
-    if call.get("tag"):
-        os.environ.pop(call["tag"][0], None)
+    name = call["tag"][0]
+    os.environ.pop(name, None)
+    if call.get("outer") is not None:
+        os.environ[name] = call["outer"]
+
+
+def restore_environ(environ):
+    """Undo what a call did that is done beside other parts."""
+    for name in set(os.environ) - set(environ):
+        del os.environ[name]
+    os.environ.update(environ)
 
 
 def environ_changes():
@@ -184,6 +198,8 @@ def render(call):
     return jinja.render(call)
 
 
+# Calls whose parts run beside others, which must not see what they change.
+APART = ("hook", "render")
 CALLS = {
     "script": prepare_script,
     "recipe": make_recipe,

@@ -1,9 +1,7 @@
 """The socket to the engine: one JSON object a line, questions within answers."""
 import json
 import os
-import socket
-import subprocess
-import sys
+import threading
 
 from zc.buildout import UserError
 
@@ -21,9 +19,13 @@ class Wire:
         self.connection = connection
         self.stream = stream
         self.handle = handle
+        # Recipes may have threads; what is served within a question comes to the same one.
+        self.lock = threading.RLock()
 
     def send(self, **message):
-        self.connection.sendall(json.dumps(message).encode() + b"\n")
+        # What is no text (a file name, say) is shown as well as it can be.
+        text = json.dumps(message, ensure_ascii=False)
+        self.connection.sendall(text.encode("utf-8", "replace") + b"\n")
 
     def receive(self):
         line = self.stream.readline()
@@ -34,14 +36,15 @@ class Wire:
 
     def ask(self, what, **fields):
         """Ask the engine; serve what it wants done before it can answer."""
-        self.send(ask=dict(fields, what=what))
-        while True:
-            message = self.receive()
-            if "reply" in message:
-                return message["reply"]
-            if "refused" in message:
-                raise refusal(message["refused"])
-            self.handle(message["call"])
+        with self.lock:
+            self.send(ask=dict(fields, what=what))
+            while True:
+                message = self.receive()
+                if "reply" in message:
+                    return message["reply"]
+                if "refused" in message:
+                    raise refusal(message["refused"])
+                self.handle(message["call"])
 
 
 def refusal(refused):

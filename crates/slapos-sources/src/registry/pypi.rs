@@ -162,7 +162,7 @@ impl Listed {
         let source = Source::new(SourceUrl::Http(self.url));
         let source = match self.digest {
             Some(digest) => source.with_digest(digest),
-            None => source.allow_unverified(),
+            None => source,
         };
         PythonFile {
             name: self.name,
