@@ -186,6 +186,7 @@ mod tests {
         let alone = DirectoryLock::try_alone(dir.path()).unwrap();
         assert!(alone.is_some());
         assert!(DirectoryLock::try_share(dir.path()).unwrap().is_none());
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        let lock = dir.path().join(DIRECTORY_LOCK).metadata().unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&lock.permissions()) & 0o777, 0o600);
     }
 }

@@ -27,8 +27,8 @@ fn there_is_no_profile() {
     help: `slapos buildout --help` lists the options
     exit 1
     ");
-    insta::assert_snapshot!(yard.said(&["-c", "ftp://h/x"]), @r#"
-    error: cannot read ftp://h/x: "ftp://h/x" is not a source: the scheme "ftp" is not known; known are https, http, file, debian, pypi, crate and npm
+    insta::assert_snapshot!(yard.said(&["-c", "gopher://h/x"]), @r#"
+    error: cannot read gopher://h/x: "gopher://h/x" is not a source: the scheme "gopher" is not known; known are https, http, ftp, file, debian, pypi, crate and npm
     exit 1
     "#);
 }
