@@ -1,11 +1,30 @@
 //! The files of a profile: those of this machine, and those that it extends from elsewhere.
 
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use slapos_profile::{Environment, Files, Location, ReadError};
-use slapos_sources::{Fetcher, Silent, Source, SourceUrl};
+use slapos_sources::{Fetcher, Progress, Source, SourceUrl};
 
 use crate::machine::this_machine;
+
+/// Most bytes that are taken for a profile.
+const LARGEST: u64 = 16 << 20;
+
+/// Stops a download that is too large for a profile.
+struct Bound(AtomicBool);
+
+impl Progress for Bound {
+    fn bytes(&self, done: u64, _total: Option<u64>) {
+        if done > LARGEST {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Reads local files in place and brings the others through the fetcher. A profile elsewhere has
 /// no checksum (its author changes it at will), so it is taken as it comes.
@@ -38,7 +57,11 @@ impl<'f> ProfileFiles<'f> {
         let url: Result<SourceUrl, _> = at.to_string().parse();
         let url = url.map_err(|error: slapos_sources::SpellingError| other(error.to_string()))?;
         let source = Source::new(url).allow_unverified();
-        let fetched = self.fetcher.fetch_as(&source, self.offline, &Silent);
+        let bound = Bound(AtomicBool::new(false));
+        let fetched = self.fetcher.fetch_as(&source, self.offline, &bound);
+        if bound.0.load(Ordering::Relaxed) {
+            return Err(other(format!("it has more than {} MiB: no profile does", LARGEST >> 20)));
+        }
         let fetched = fetched.map_err(|error| other(error.to_string()))?;
         Ok(fetched.path)
     }

@@ -15,7 +15,7 @@ use crate::error::BuildError;
 use crate::event::{Action, Event, Observer};
 use crate::execute;
 use crate::initialise::{Initialised, initialise};
-use crate::installed_cfg::InstalledFile;
+use crate::installed_cfg::{Installed, InstalledFile};
 use crate::jobs::Jobserver;
 use crate::ledger::{Ledger, LedgerWriter};
 use crate::nested::{self, Within};
@@ -158,7 +158,7 @@ impl Buildout {
     /// [`BuildError::Profile`] for whatever is wrong in the profile or refused by a recipe,
     /// [`BuildError::Ledger`] when the ledger cannot be read. [`BuildError::Cancelled`].
     pub fn plan(&mut self) -> Result<Plan, BuildError> {
-        let ledger = Ledger::read(&self.settings.ledger_path())?;
+        let ledger = self.ledger()?;
         let initialised = initialise(&self.profile, &*self.recipes, &self.settings, &ledger);
         let initialised = match initialised {
             Err(_) if self.settings.cancellation.is_cancelled() => {
@@ -196,7 +196,7 @@ impl Buildout {
             Some(_) => None,
         };
         let ledger_path = self.settings.ledger_path();
-        if Ledger::read(&ledger_path)? != ledger {
+        if self.ledger()? != ledger {
             return Err(BuildError::Stale(self.settings.directory.clone()));
         }
         for directory in &initialised.directories {
@@ -226,6 +226,24 @@ impl Buildout {
         let told = installed.write(&run.ledger.snapshot());
         let told = told.map_err(|(what, path, source)| BuildError::Io { what, path, source });
         result.and_then(|outcome| told.map(|()| outcome))
+    }
+
+    /// The ledger; where there is none and Buildout itself has worked in the directory, what its own
+    /// record says.
+    fn ledger(&self) -> Result<Ledger, BuildError> {
+        let ledger = Ledger::read(&self.settings.ledger_path())?;
+        if !ledger.fresh || self.settings.within.is_some() {
+            return Ok(ledger);
+        }
+        let written = self.profile.raw("buildout", "installed").unwrap_or(".installed.cfg");
+        let path = match &self.settings.installed {
+            Some(path) => path.clone(),
+            None => self.settings.directory.join(written),
+        };
+        match slapos_sys::fs::read_to_string(&path) {
+            Ok(text) => Ok(Installed::parse(&path.to_string_lossy(), &text)?.into_ledger()),
+            Err(_) => Ok(ledger),
+        }
     }
 
     fn ledger_writer(&self, path: PathBuf, ledger: Ledger) -> LedgerWriter {

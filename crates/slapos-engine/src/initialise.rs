@@ -109,19 +109,19 @@ pub(crate) fn initialise(
         dynamic: Dynamic::new(),
         offline: settings.offline,
     };
+    let mut notices = Vec::new();
     for (section, options) in &settings.frozen {
         for (option, text) in options {
             resolver.set(section, option, text);
         }
     }
-    let directories = visit(&mut resolver, &mut host).map_err(|error| {
+    let directories = visit(&mut resolver, &mut host, &mut notices).map_err(|error| {
         // A recipe may have put into words what another one called secret.
         host.hints.explain(error).redacted(|text| host.secrets.redact(text))
     })?;
     let order = resolver.order().to_vec();
     let parts = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
-    let notices = extensions::check(&resolver)?;
-    let live = host.dynamic.into_live(&resolver);
+    let live = host.dynamic.into_live(&resolver, profile);
     let installed = installed(&resolver);
     let (secrets, offline, holds) = (host.secrets, host.offline, host.holds);
     Ok(Initialised { parts, directories, secrets, live, offline, installed, holds, notices })
@@ -132,8 +132,10 @@ pub(crate) fn initialise(
 fn visit(
     resolver: &mut Resolver<'_>,
     host: &mut Initialiser<'_>,
+    notices: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>, ProfileError> {
     let directories = buildout_section(resolver, host)?;
+    *notices = extensions::check(resolver)?;
     own_python(resolver, host)?;
     let settings = host.settings;
     for part in wanted_parts(resolver, host)? {
@@ -270,6 +272,13 @@ impl Initialiser<'_> {
         }
     }
 
+    /// Parts that must be there before `name`.
+    fn before(&self, resolver: &Resolver<'_>, name: &str, order: &[String]) -> BTreeSet<String> {
+        let mut before = parts_before(resolver, name, order);
+        before.extend(spelled_out(resolver, name, order));
+        before
+    }
+
     fn finish(
         &mut self,
         resolver: &Resolver<'_>,
@@ -293,12 +302,25 @@ impl Initialiser<'_> {
             part: Some(part),
             identity: fingerprint.identity(),
             fingerprint,
-            after: parts_before(resolver, name, order),
+            after: self.before(resolver, name, order),
             shared: self.extras.get_mut(name).and_then(|extras| extras.shared.take()),
             at,
             option_lines: lines.unwrap_or_default(),
         })
     }
+}
+
+/// Parts whose place below the directory of parts the options of `name` spell out: as Buildout works
+/// on them in their order, profiles get away without a reference. Only those before it in `order`.
+fn spelled_out(resolver: &Resolver<'_>, name: &str, order: &[String]) -> BTreeSet<String> {
+    let position = order.iter().position(|part| part == name).unwrap_or(order.len());
+    let parts = value(resolver, "buildout", "parts-directory").unwrap_or_default();
+    let options = resolver.get(name).into_iter().flat_map(|section| section.options.values());
+    let places = options.flat_map(|option| option.value.split(parts).skip(1));
+    let places = places.filter(|_| !parts.is_empty()).filter_map(|rest| rest.strip_prefix('/'));
+    let names = places.map(|rest| rest.split(['/', ' ', '\n', ':', '"', '\'']).next());
+    let named: BTreeSet<&str> = names.flatten().collect();
+    order[..position].iter().filter(|part| named.contains(part.as_str())).cloned().collect()
 }
 
 fn options(resolver: &Resolver<'_>, section: &str) -> IndexMap<String, String> {

@@ -1,7 +1,8 @@
 //! `.installed.cfg`: what is installed, in the form that Buildout's own tools read.
 //!
 //! It is written for them only. The [ledger](crate::Ledger) is the truth: nothing of this file
-//! comes back into a plan. The form is that of zc.buildout, sorted, with one `[buildout]` section:
+//! comes back into a plan, except where there is no ledger yet because Buildout itself has worked in
+//! the directory. The form is that of zc.buildout, sorted, with one `[buildout]` section:
 //!
 //! - an option per line, `$${` where the value has `${`;
 //! - white space around a line break, at the start and at the end of a value is spelled
@@ -21,11 +22,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use slapos_profile::{ProfileError, escape, plain_sections};
+use slapos_profile::{ProfileError, escape, plain_sections, unescape};
 use slapos_sys::fs;
 
+use crate::identity::Fingerprint;
 use crate::ledger::{Entry, EntryState, Ledger};
 
+/// Identity of what Buildout itself made.
+pub(crate) const BY_BUILDOUT: &str = "made by Buildout";
 /// Option that holds the paths of a part, one a line.
 const PATHS: &str = "__buildout_installed__";
 /// Option that holds what a part was made by and from.
@@ -52,6 +56,30 @@ impl Installed {
             Some((name.clone(), options(there)))
         });
         Self { parts: parts.collect(), develop_eggs: Vec::new() }
+    }
+
+    /// The same as a ledger, for a directory in which Buildout itself has worked: what its parts made
+    /// is then replaced, or removed, as if it had been made here.
+    pub(crate) fn into_ledger(self) -> Ledger {
+        let entry = |mut options: BTreeMap<String, String>| {
+            let paths = options.remove(PATHS).unwrap_or_default();
+            options.remove(SIGNATURE);
+            let recipe = options.get("recipe").cloned().unwrap_or_default();
+            let options = options.into_iter().map(|(name, text)| (name, unescape(&text)));
+            let fingerprint =
+                Fingerprint { recipe, options: options.collect(), ..Fingerprint::default() };
+            Entry {
+                state: EntryState::Installed,
+                identity: BY_BUILDOUT.to_owned(),
+                fingerprint,
+                paths: paths.lines().filter(|path| !path.is_empty()).map(PathBuf::from).collect(),
+                shared: None,
+                aside: None,
+                setback: None,
+            }
+        };
+        let parts = self.parts.into_iter().map(|(name, options)| (name, entry(options)));
+        Ledger { parts: parts.collect(), ..Ledger::default() }
     }
 
     /// Reads the text of a file called `name`, also one that zc.buildout wrote.

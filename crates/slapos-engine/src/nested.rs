@@ -71,9 +71,25 @@ pub(crate) fn recorded(path: &Path, own: &Path, into: &mut Vec<PathBuf>) {
 
 /// As [`recorded`], for the ledgers below the one at `path`, which holds `ledger`.
 pub(crate) fn recorded_below(path: &Path, ledger: &Ledger, own: &Path, into: &mut Vec<PathBuf>) {
+    if !has_nested(path) {
+        return;
+    }
     for part in ledger.parts.keys() {
         recorded(&ledger_path(path, part), own, into);
     }
+}
+
+/// Whether there is any ledger of a nested buildout beside the one at `path`: most have none, and
+/// have many parts.
+fn has_nested(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let Some(Ok(entries)) = path.parent().map(std::fs::read_dir) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.strip_prefix(&stem).is_some_and(|rest| rest.starts_with(['-', ':']))
+    })
 }
 
 /// Removes all that the buildout run by `part` installed, and its ledger, if there is one.

@@ -250,7 +250,12 @@ fn remove(run: &RunState<'_>, path: &Path) -> Result<(), PartError> {
 pub(crate) fn is_removable(run: &RunState<'_>, path: &Path) -> Result<(), PartError> {
     let absolute = run.directory.join(path);
     let climbs = absolute.components().any(|c| c == std::path::Component::ParentDir);
-    if climbs || aside::directory(run.directory).starts_with(&absolute) {
+    if climbs {
+        let message = format!("refusing to remove {}: what `..` leads to", path.display());
+        let help = "a recipe must name what it makes without `..`";
+        return Err(PartError::new(message + " cannot be told").with_help(help));
+    }
+    if aside::directory(run.directory).starts_with(&absolute) {
         return Err(PartError::new(format!(
             "refusing to remove {}: it holds the directory of the build itself",
             path.display()

@@ -12,6 +12,7 @@ use crate::aside::{Attempt, Move, exists};
 use crate::build::Settings;
 use crate::event::Action;
 use crate::initialise::Prepared;
+use crate::installed_cfg::BY_BUILDOUT;
 use crate::ledger::{Entry, EntryState, Ledger};
 use crate::shared::SharedPart;
 
@@ -258,6 +259,9 @@ fn differences(part: &Prepared, entry: &Entry, hide_values: bool) -> Vec<Reason>
     let (old, new) = (&entry.fingerprint, &part.fingerprint);
     if part.identity == entry.identity {
         return Vec::new();
+    }
+    if entry.identity == BY_BUILDOUT {
+        return vec![Reason::ByBuildout];
     }
     let mut reasons = Vec::new();
     if old.recipe != new.recipe {

@@ -35,7 +35,19 @@ pub(crate) fn colour(stream: &impl IsTerminal) -> bool {
 
 /// Prints `text` as a line of the command's result. A reader that has gone is no error.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    written(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// Ends the program where its result cannot be written: half of it must not pass for all. A reader
+/// that has gone is no error.
+pub(crate) fn written(result: std::io::Result<()>) {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(std::io::stderr(), "error: cannot write the result: {error}");
+            std::process::exit(1);
+        }
+        _ => {}
+    }
 }
 
 /// Prints `value` as the command's result.

@@ -193,6 +193,8 @@ pub(crate) struct TextFile {
     pub(crate) name: String,
     source: Source,
     text: Option<String>,
+    /// It is not there yet, and nothing says who makes it.
+    pub(crate) is_awaited: bool,
 }
 
 impl TextFile {
@@ -210,15 +212,18 @@ impl TextFile {
             SourceUrl::File(path) => path.display().to_string(),
             other => other.to_string(),
         };
-        let later = matches!(&source.primary, SourceUrl::File(path)
+        let is_made = matches!(&source.primary, SourceUrl::File(path)
             if init.is_made_by_reference(path));
-        if later || source.digest.is_some() {
-            return Ok(Self { name, source, text: None });
+        // A part before this one may make it, and Buildout's order is all that says so.
+        let is_awaited = matches!(&source.primary, SourceUrl::File(path)
+            if !is_made && path.starts_with(init.buildout_directory()) && !path.exists());
+        if is_made || is_awaited || source.digest.is_some() {
+            return Ok(Self { name, source, text: None, is_awaited });
         }
         let text = read(fetcher, &source, init.offline(), &slapos_sources::Silent)
             .map_err(|message| init.error(option, &message, None))?;
         init.add_input(&name, &Digest::sha256_of(text.as_bytes()).to_string());
-        Ok(Self { name, source, text: Some(text) })
+        Ok(Self { name, source, text: Some(text), is_awaited: false })
     }
 
     /// The text, read before anything is installed.

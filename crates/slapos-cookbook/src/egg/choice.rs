@@ -8,6 +8,9 @@ use slapos_engine::{PartInit, ProfileError};
 
 use crate::common;
 
+/// The section of pins where `[buildout]` says nothing.
+const DEFAULT_PINS: &str = "versions";
+
 /// What is the same for all distributions of a part.
 #[derive(Clone)]
 pub(crate) struct Choice {
@@ -84,9 +87,14 @@ pub(super) fn of_buildout(
 
 /// The versions that the profile fixes; whoever asks does not depend on them.
 fn pins(init: &mut PartInit<'_>) -> Result<Pins, ProfileError> {
-    let section = of_buildout(init, "versions")?.unwrap_or_else(|| "versions".to_owned());
+    let section = of_buildout(init, "versions")?.unwrap_or_else(|| DEFAULT_PINS.to_owned());
     if !init.has_section(&section) {
-        return Ok(Pins::default());
+        if section == DEFAULT_PINS {
+            return Ok(Pins::default());
+        }
+        let message =
+            format!("there is no section [{section}], which `versions` of [buildout] names");
+        return Err(init.error("recipe", &message, Some("no version would be fixed without it")));
     }
     let hidden = |name: &str| name == "recipe" || name.starts_with(['_', '<']);
     Ok(Pins::new(init.look(&section)?.into_iter().filter(|(name, _)| !hidden(name))))

@@ -128,17 +128,26 @@ impl Base {
                 &format!("version of {key}"),
                 self.choice.pins.text(&key).unwrap_or("any"),
             );
-            let place = self.shelves.develop.clone().unwrap_or_default();
-            let maker = self.shop.makers().get(&(place, key)).cloned();
-            if let Some(maker) = maker.filter(|maker| *maker != init.name())
-                && init.has_section(&maker)
-                && init.is_begun(&maker)
-            {
-                init.section(&maker)?;
-            }
             found.push(line.to_owned());
         }
+        self.follow_makers(init)?;
         Ok(found)
+    }
+
+    /// Has the sections come first that make distributions in a way of their own: what this part
+    /// lists may need one of them without saying so.
+    fn follow_makers(&self, init: &mut PartInit<'_>) -> Result<(), ProfileError> {
+        let place = self.shelves.develop.clone().unwrap_or_default();
+        let makers = self.shop.makers();
+        let here = makers.iter().filter(|((directory, _), _)| *directory == place);
+        let here: Vec<String> = here.map(|(_, maker)| maker.clone()).collect();
+        drop(makers);
+        for maker in &here {
+            if maker != init.name() && init.has_section(maker) && init.is_begun(maker) {
+                init.section(maker)?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells that this part makes distribution `name` in a way of its own.

@@ -38,7 +38,7 @@ mod render;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
-use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
+use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe, Turn};
 use slapos_sources::Digest;
 
 use crate::common::{self, Literal, source::TextFile};
@@ -238,5 +238,12 @@ impl Part for Rendered {
 
     fn is_trivial(&self) -> bool {
         true
+    }
+
+    fn turn(&self) -> Turn {
+        match &self.template {
+            Template::File(file) if file.is_awaited => Turn::Alone,
+            _ => Turn::Free,
+        }
     }
 }

@@ -66,6 +66,17 @@ fn a_script_reaches_sections_whose_recipes_are_python_too() {
 }
 
 #[test]
+fn a_section_without_a_recipe_can_be_read_at_any_time() {
+    let yard = Yard::software();
+    yard.run(
+        "[buildout]\nparts = a\n[plain]\nk = v\n[a]\nrecipe = slapos.recipe.build\n\
+         install =\n  open(location, 'w').write(self.buildout['plain']['k'])\n",
+    )
+    .unwrap();
+    assert_eq!(yard.read("parts/a"), "v");
+}
+
+#[test]
 fn sections_can_be_added_and_everything_later_depends_on_a_barrier() {
     let yard = Yard::software();
     let profile = |version: &str| {

@@ -128,13 +128,29 @@ fn what_needs_python_or_makes_no_sense_is_refused_at_its_line() {
       defined at: ROOT/build/test.cfg:8
       help: Jinja2 itself may do it, but it is not there (no distribution of jinja2, asked for by the profile: not asked, because the fetcher is offline): add the part `slapos-cookbook` to the Software Release, or a `zc.recipe.egg` part with `eggs = jinja2`
     ");
-    insta::assert_snapshot!(with("in.jinja\n", "nope.jinja\n"), @"ROOT/build/test.cfg:11: cannot read ROOT/build/nope.jinja: No such file or directory (os error 2)");
+    insta::assert_snapshot!(with("in.jinja\n", "nope.jinja\n"), @r"
+    part `t` failed: cannot read ROOT/build/nope.jinja: No such file or directory (os error 2)
+      defined at: ROOT/build/test.cfg:8
+    ");
     insta::assert_snapshot!(with("url =", "inline = x\nurl ="), @"ROOT/build/test.cfg:12: part `t` has both `url` and `inline`: give one of them");
     insta::assert_snapshot!(with("url =", "mode = 9\nurl ="), @"ROOT/build/test.cfg:11: `mode` must be a file mode in octal digits, not `9`");
     insta::assert_snapshot!(with("url =", &format!("md5sum = {}\nurl =", "0".repeat(32))), @r"
     part `t` failed: ROOT/build/in.jinja has the wrong checksum: it is md5:9dd4e461268c8034f5c8564e155c67a6, and md5:00000000000000000000000000000000 is wanted
       defined at: ROOT/build/test.cfg:8
     ");
+}
+
+#[test]
+fn a_template_that_an_earlier_part_makes_is_read_when_it_is_there() {
+    let yard = Yard::software();
+    yard.run(
+        "[buildout]\nparts = command t\n[command]\nrecipe = plone.recipe.command\n\
+         command = sleep 0.1; echo '{{ 1 + 1 }}' > made.in\n[t]\n\
+         recipe = slapos.recipe.template:jinja2\nurl = ${buildout:directory}/made.in\n\
+         output = ${buildout:directory}/out\n",
+    )
+    .unwrap();
+    assert_eq!(yard.read("out"), "2");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use slapos_profile::{ProfileError, Resolver};
+use indexmap::IndexMap;
+use slapos_profile::{Profile, ProfileError, Resolver};
 
 use super::options;
 use super::port::Port;
@@ -43,12 +44,25 @@ impl Dynamic {
     }
 
     /// What parts share while they run.
-    pub(super) fn into_live(self, resolver: &Resolver<'_>) -> Live {
-        let initialised = resolver.names().filter(|name| resolver.get(name).is_some());
-        let kept = initialised.filter(|_| self.keeps_sections);
-        let sections = kept.map(|name| (name.to_owned(), options(resolver, name))).collect();
-        Live::new(sections, self.variables)
+    pub(super) fn into_live(self, resolver: &Resolver<'_>, profile: &Profile) -> Live {
+        let names: Vec<&str> = resolver.names().filter(|_| self.keeps_sections).collect();
+        let kept = names.into_iter().filter_map(|name| match resolver.get(name) {
+            Some(_) => Some((name.to_owned(), options(resolver, name))),
+            None => Some((name.to_owned(), plain(profile, name)?)),
+        });
+        Live::new(kept.collect(), self.variables)
     }
+}
+
+/// The options of a section that nobody has asked for, if there is nothing to substitute and no
+/// recipe: it can be read at any time.
+fn plain(profile: &Profile, name: &str) -> Option<IndexMap<String, String>> {
+    let section = profile.expand(name).ok()?;
+    let is_plain = section.get("recipe").is_none()
+        && section.options.values().all(|option| !option.value.contains("${"));
+    let options = section.options.iter().filter(|_| is_plain);
+    let options = options.map(|(option, value)| (option.clone(), value.value.to_string()));
+    is_plain.then(|| options.collect())
 }
 
 impl DynamicPort for Port<'_, '_, '_> {

@@ -11,8 +11,14 @@ const BUILT_IN: [&str; 2] = ["slapos.rebootstrap", "slapos.extension.shared"];
 /// What only makes programs smaller.
 const STRIP: &str = "slapos.extension.strip";
 
-/// Looks at the extensions that the profile asks for; returns what people should know.
+/// Looks at the extensions that the profile asks for, and at what only Buildout does before its parts;
+/// returns what people should know.
 pub(super) fn check(resolver: &Resolver<'_>) -> Result<Vec<String>, ProfileError> {
+    if value(resolver, "buildout", "develop").is_some_and(|trees| !trees.trim().is_empty()) {
+        let message = "`develop` of [buildout] is not known here";
+        let help = "write a part with `recipe = zc.recipe.egg:develop` and `setup = ...` instead";
+        return Err(resolver.error_at("buildout", "develop", message, Some(help.to_owned())));
+    }
     let names = value(resolver, "buildout", "extensions").unwrap_or_default();
     let mut notices = Vec::new();
     for name in names.split_whitespace().filter(|name| !BUILT_IN.contains(name)) {

@@ -18,6 +18,8 @@ pub enum Reason {
     NeverInstalled,
     /// Other parts are installed, this one is not.
     New,
+    /// Buildout itself made it.
+    ByBuildout,
     /// The shared part is there; it was not used in this directory.
     SharedElsewhere,
     /// The last run ended while it was at this part.
@@ -78,6 +80,7 @@ impl fmt::Display for Reason {
         match self {
             Self::NeverInstalled => f.write_str("never installed"),
             Self::New => f.write_str("new part"),
+            Self::ByBuildout => f.write_str("made by Buildout itself"),
             Self::SharedElsewhere => f.write_str("new here, and built already"),
             Self::Interrupted => f.write_str("interrupted last time"),
             Self::Failed => f.write_str("failed last time"),

@@ -160,3 +160,28 @@ fn a_part_in_turn_waits_for_no_earlier_part_and_every_later_one_waits_for_it() {
     );
     yard.run(&profile).unwrap();
 }
+
+#[test]
+fn a_part_whose_place_is_spelled_out_comes_first() {
+    let yard = Yard::with_jobs(4);
+    let profile = "\
+[buildout]
+parts = a b
+[a]
+recipe = toys:shell
+command = sleep 0.1; touch made
+[b]
+recipe = toys:shell
+command = test -e ${buildout:parts-directory}/a/made
+";
+    yard.run(profile).unwrap();
+}
+
+#[test]
+fn develop_of_buildout_is_refused() {
+    let yard = Yard::new();
+    let Err(BuildError::Profile(error)) = yard.run("[buildout]\nparts =\ndevelop = src\n") else {
+        panic!("accepted")
+    };
+    insta::assert_snapshot!(error.message(), @"`develop` of [buildout] is not known here");
+}

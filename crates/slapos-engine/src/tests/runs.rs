@@ -339,3 +339,28 @@ fn a_stopped_run_ends_all_that_its_parts_have_started() {
     assert!(!is_running(&read(yard.path("a"))) && !is_running(&read(yard.path("b"))));
     assert!(!yard.path("c").exists());
 }
+
+#[test]
+fn a_directory_of_buildout_itself_is_taken_over() {
+    let yard = Yard::new();
+    let there = yard.path("old");
+    std::fs::create_dir_all(yard.path("parts/a")).unwrap();
+    std::fs::write(&there, "x").unwrap();
+    std::fs::write(yard.path("parts/a/stale"), "x").unwrap();
+    let text = format!(
+        "[buildout]\ninstalled_develop_eggs = \nparts = gone a\n\n[gone]\n__buildout_installed__ = {}\n\
+         recipe = some.egg\n\n[a]\n__buildout_installed__ = {}\nrecipe = toys:shell\n",
+        there.display(),
+        yard.path("parts/a").display()
+    );
+    std::fs::write(yard.path(".installed.cfg"), text).unwrap();
+    let profile = "[buildout]\nparts = a\n[a]\nrecipe = toys:shell\ncommand = touch new\n";
+    insta::assert_snapshot!(yard.plan_text(profile), @r"
+    install a: made by Buildout itself
+    remove  gone: no longer wanted
+    ");
+    yard.run(profile).unwrap();
+    assert!(!there.exists() && !yard.path("parts/a/stale").exists());
+    assert!(yard.path("parts/a/new").exists());
+    insta::assert_snapshot!(yard.plan_text(profile), @"nothing to do");
+}

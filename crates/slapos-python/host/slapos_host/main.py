@@ -38,8 +38,6 @@ def handle(call):
         value = CALLS[call["do"]](call)
         answer = {"done": {"value": value}}
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
         answer = {"raised": described(error)}
     finally:
         for stream in (sys.stdout, sys.stderr):

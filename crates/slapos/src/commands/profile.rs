@@ -12,7 +12,7 @@ use slapos_profile::inspect::{self, Finding, Level, Stage, Values};
 use slapos_profile::{Assignment, Location, Profile, ProfileError};
 
 use crate::cli::{Global, GraphFormat, Profile as Command, Source};
-use crate::output::{colour, say};
+use crate::output::{colour, say, written};
 
 use files::Reader;
 
@@ -68,8 +68,7 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<u8, NodeError> {
 fn dump(profile: &Profile, stage: Stage) -> u8 {
     let dump = ManuallyDrop::new(inspect::dump(profile, stage));
     let mut out = std::io::stdout().lock();
-    // A reader that has gone is no error.
-    let _ = dump.write_json(&mut out).and_then(|()| writeln!(out));
+    written(dump.write_json(&mut out).and_then(|()| writeln!(out)).and_then(|()| out.flush()));
     tell(&dump.failures)
 }
 
@@ -204,5 +203,5 @@ fn say_indented(value: &impl Serialize) {
     {
         tracing::error!("cannot write JSON: {error}");
     }
-    let _ = writeln!(out).and_then(|()| out.flush());
+    written(writeln!(out).and_then(|()| out.flush()));
 }

@@ -1,4 +1,5 @@
 """What recipes import from `zc.buildout.easy_install`: distributions, found by the engine."""
+import os
 import sys
 
 from slapos_host.wire import ask
@@ -129,6 +130,62 @@ def _missing(name):
     return function
 
 
-scripts = _missing("scripts")
+def scripts(reqs, working_set, executable=None, dest=None, scripts=None, extra_paths=(),
+            arguments="", interpreter=None, initialization="", relative_paths=False):
+    """Write scripts that call entry points with the distributions of a working set; their paths."""
+    if relative_paths:
+        raise UserError("scripts with relative paths cannot be written for a recipe here")
+    paths = [path for path in working_set.entries if path not in extra_paths] + list(extra_paths)
+    head = "#!%s\n\nimport sys\nsys.path[0:0] = [\n%s  ]\n" % (
+        executable or sys.executable,
+        "".join("  %r,\n" % path for path in paths),
+    )
+    if initialization:
+        head += "\n%s\n" % initialization
+    made = []
+    for name, module, attrs in _entry_points(reqs, paths):
+        if scripts is None or name in scripts:
+            target = os.path.join(dest, scripts[name] if scripts else name)
+            call = "if __name__ == '__main__':\n    sys.exit(%s.%s(%s))\n" % (module, attrs, arguments)
+            made.append(_write_script(target, "%s\nimport %s\n\n%s" % (head, module, call)))
+    if interpreter:
+        run = "import code, runpy\nif len(sys.argv) > 1:\n    sys.argv[:] = sys.argv[1:]\n" \
+              "    runpy.run_path(sys.argv[0], run_name='__main__')\nelse:\n    code.interact()\n"
+        made.append(_write_script(os.path.join(dest, interpreter), "%s\n%s" % (head, run)))
+    return made
+
+
+def _entry_points(reqs, paths):
+    """Name, module and attribute of each script that the requirements bring."""
+    import importlib.metadata
+    import re
+
+    wanted = set()
+    for req in reqs:
+        if isinstance(req, str):
+            wanted.add(_normal(re.split(r"[\s\[<>=!~;]", req.strip(), maxsplit=1)[0]))
+        else:
+            yield req
+    for found in importlib.metadata.distributions(path=paths):
+        if _normal(found.metadata["Name"] or "") in wanted:
+            for point in found.entry_points:
+                if point.group == "console_scripts":
+                    module, _, attrs = point.value.split("[")[0].strip().partition(":")
+                    yield point.name, module, attrs
+
+
+def _normal(name):
+    return name.lower().replace("-", "_").replace(".", "_")
+
+
+def _write_script(path, text):
+    temporary = path + ".tmp"
+    with open(temporary, "w") as file:
+        file.write(text)
+    os.chmod(temporary, 0o755)
+    os.replace(temporary, path)
+    return path
+
+
 build = _missing("build")
 develop = _missing("develop")

@@ -1,4 +1,6 @@
 """What recipes import as `zc.recipe.egg`: the distributions that the options of a part name."""
+import sys
+
 from zc.buildout import easy_install
 
 
@@ -14,6 +16,7 @@ class Eggs:
         options.setdefault("develop-eggs-directory", section["develop-eggs-directory"])
         options["_d"] = options["develop-eggs-directory"]
         options["_e"] = options["eggs-directory"]
+        options.setdefault("executable", sys.executable)
 
     def working_set(self, extra=()):
         """The requirements, and the distributions that they and `extra` need."""
@@ -36,6 +39,7 @@ class Scripts(Eggs):
         options.setdefault("bin-directory", buildout["buildout"]["bin-directory"])
         options["_b"] = options["bin-directory"]
         self.extra_paths = options.get("extra-paths", "").split()
+        self._relative_paths = ""
 
 
 Egg = Scripts
