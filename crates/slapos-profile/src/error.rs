@@ -1,6 +1,9 @@
 //! What is told to a person when a profile is wrong: what, where, and what to do.
 //!
-//! Invariant: an error owns all it shows, so it outlives the profile and crosses threads.
+//! Invariants: an error owns all it shows, so it outlives the profile and crosses threads; what it
+//! shows has no password of a URL in it.
+
+mod veil;
 
 use std::fmt;
 
@@ -207,7 +210,7 @@ impl ProfileError {
         group = group.elements(notes.iter().map(|n| Element::from(Level::NOTE.message(n))));
         group = group.elements(d.help.iter().map(|h| Element::from(Level::HELP.message(h))));
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        renderer.render(&[group])
+        veil::without_passwords(&renderer.render(&[group])).into_owned()
     }
 
     fn snippet<'a>(&'a self, place: &'a Place) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
@@ -220,9 +223,9 @@ impl ProfileError {
 impl fmt::Display for ProfileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(location) = self.location() {
-            write!(f, "{location}: ")?;
+            write!(f, "{}: ", veil::without_passwords(&location))?;
         }
-        f.write_str(&self.0.message)
+        f.write_str(&veil::without_passwords(&self.0.message))
     }
 }
 
