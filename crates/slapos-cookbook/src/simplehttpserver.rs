@@ -4,7 +4,7 @@
 //! - `host` and `port`, or `socketpath`, or `abstract`: where it listens: an address, a Unix
 //!   socket, or a Unix socket with an abstract name;
 //! - `base-path`: the directory it serves;
-//! - `log-file`: where it logs each request, with its headers;
+//! - `log-file`: where it logs each request, with its headers (not those that prove who asks);
 //! - `wrapper`: the executable to write, mode 0700; in `etc/service` or `etc/run` it is a service;
 //! - `cert-file`, `key-file`: for TLS; without `key-file`, the key is in `cert-file`;
 //! - `allow-write`: `true` lets a POST with the fields `path`, `content` and `clear` (`1`: do not

@@ -3,7 +3,8 @@
 //! An egg is `<name>-<version>-pyX.Y.egg`, with `-<variant>` before `.egg` where the same version
 //! was built in a particular way. In the store, `<store>/<abi>/` holds it; the shelf then has a
 //! link, so that the buildout's own directory says what belongs to it. Without a store the shelf
-//! holds it. Beside the eggs are `.locks`, and while something is made `.making-*`.
+//! holds it. Beside the eggs are `.locks`, and while something is made
+//! `.making-*`, which whoever makes the same next takes away should a run have been killed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -149,12 +150,13 @@ impl Shelves {
         let locks = place.join(".locks");
         fs::create_dir_all(&locks, 0o755).map_err(EggError::io("create", &locks))?;
         let stem = format!("{}-{version}-{}{variant}", normalise(name), python.egg_tag());
-        let _lock = lock(&locks.join(in_file_name(&stem)), work)?;
+        let stem = in_file_name(&stem);
+        let _lock = lock(&locks.join(&stem), work)?;
         if let Some(path) = self.stored(python, name, version, variant)? {
             return Ok(path);
         }
-        let aside =
-            fs::temp_dir_in(&place, ".making-").map_err(EggError::io("create in", &place))?;
+        let aside = fs::temp_dir_named(&place, &format!(".making-{stem}"))
+            .map_err(EggError::io("create in", &place))?;
         let egg = aside.path().join("egg");
         make(&egg, aside.path())?;
         let found = Distribution::read(&egg, Some(name))?.ok_or_else(|| {

@@ -290,6 +290,16 @@ pub fn temp_dir_in(parent: &Path, prefix: &str) -> io::Result<tempfile::TempDir>
     tempfile::Builder::new().prefix(prefix).tempdir_in(parent)
 }
 
+/// The directory `parent/name`, empty, that is removed when dropped. What is there, left by one that
+/// was killed, goes first: the caller holds a lock that says that nobody is in it.
+///
+/// # Errors
+/// Those of `mkdir` and of removing.
+pub fn temp_dir_named(parent: &Path, name: &str) -> io::Result<tempfile::TempDir> {
+    remove_tree(&parent.join(name))?;
+    tempfile::Builder::new().prefix(name).rand_bytes(0).tempdir_in(parent)
+}
+
 /// Waits until the entries of `dir` are on disk.
 ///
 /// # Errors
@@ -406,6 +416,18 @@ mod tests {
         let path = dir.path().join("missing/a");
         assert!(write_atomic(&path, b"x", 0o600).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_named_temporary_directory_takes_the_place_of_what_was_left_there() {
+        let room = tempfile::tempdir().unwrap();
+        let left = room.path().join(".making-a");
+        create_dir_all(&left.join("half"), 0o755).unwrap();
+        let made = temp_dir_named(room.path(), ".making-a").unwrap();
+        assert_eq!(made.path(), left);
+        assert_eq!(std::fs::read_dir(&left).unwrap().count(), 0);
+        drop(made);
+        assert!(!left.exists());
     }
 
     #[test]

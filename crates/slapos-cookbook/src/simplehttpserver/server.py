@@ -12,6 +12,9 @@ from email.policy import HTTP
 
 LARGEST = 1 << 30  # bytes of a request that is written
 
+# Headers that prove who asks: a log is read by more people than them.
+SECRET = ('authorization', 'cookie', 'proxy-authorization')
+
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     def address_string(self):
@@ -27,9 +30,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         logging.error('%s - - ' + text, self.address_string(), *arguments)
 
     def log_request(self, code='-', size='-'):
-        lines = str(getattr(self, 'headers', None) or '').splitlines()
+        headers = getattr(self, 'headers', None) or {}
         status = getattr(code, 'value', code)
-        text = ''.join('\n  ' + line for line in lines if line)
+        text = ''.join('\n  %s: %s' % (name, '***' if name.lower() in SECRET else value)
+                       for name, value in headers.items())
         self.log_message('"%s" %s %s%s', self.requestline, status, size, text)
 
     def answer(self, code, text, kind='text/plain'):
