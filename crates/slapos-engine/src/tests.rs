@@ -166,6 +166,23 @@ impl Yard {
         Self { jobs, ..Self::new() }
     }
 
+    /// Runs a profile that makes `up` and then takes long, cancelled when it is there.
+    fn cancelled_when_up(&self, profile: &str) -> BuildError {
+        let mut buildout = self.buildout(profile);
+        let plan = buildout.plan().unwrap();
+        let cancellation = buildout.settings().cancellation.clone();
+        let (up, started) = (self.path("up"), std::time::Instant::now());
+        let stopper = std::thread::spawn(move || {
+            while !up.exists() && started.elapsed().as_secs() < 60 {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            cancellation.cancel();
+        });
+        let error = buildout.execute(&plan, &crate::NoObserver).unwrap_err();
+        stopper.join().unwrap();
+        error
+    }
+
     fn path(&self, relative: &str) -> PathBuf {
         self.root.path().join(relative)
     }

@@ -36,6 +36,20 @@ mod registry;
 mod source;
 mod spelling;
 
+/// Variables by which the user of a machine says how networks are reached: proxies, certificates.
+pub const NETWORK_VARIABLES: [&str; 10] = [
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
 pub use digest::{Digest, DigestError};
 pub use error::{Attempt, Attempts, Failure, FetchError};
 pub use fetcher::{Fetched, Fetcher, FetcherConfig};

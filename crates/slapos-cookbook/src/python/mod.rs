@@ -12,25 +12,13 @@ use std::sync::Arc;
 
 use slapos_eggs::Eggs;
 use slapos_python::{Host, HostConfig};
-use slapos_sources::Fetcher;
+use slapos_sources::{Fetcher, NETWORK_VARIABLES};
 
 use crate::common::environment;
 
 pub(crate) use foreign::Foreign;
 pub(crate) use outside::ForPart;
 pub(crate) use packages::Packages;
-
-/// Variables by which a node's user says how networks are reached; Python's own clients read them.
-const NETWORK: [&str; 8] = [
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-];
 
 /// All that recipes in Python need; clones are the same.
 #[derive(Clone)]
@@ -68,7 +56,7 @@ fn host_environment(directory: &Path) -> BTreeMap<String, String> {
     variables.remove("TMPDIR");
     // Python takes text for what the locale says; profiles and recipes are written in UTF-8.
     variables.insert("LC_ALL".to_owned(), "C.UTF-8".to_owned());
-    for name in NETWORK {
+    for name in NETWORK_VARIABLES {
         if let Ok(value) = std::env::var(name) {
             variables.insert(name.to_owned(), value);
         }

@@ -126,18 +126,7 @@ fn a_stopped_update_is_undone() {
     yard.run(FIRST).unwrap();
     let before = made(yard.root.path());
     let slow = FIRST.replace("echo one > f; mkdir deep", "touch $ROOT/up; sleep 1000");
-    let mut buildout = yard.buildout(&slow);
-    let plan = buildout.plan().unwrap();
-    let cancellation = buildout.settings().cancellation.clone();
-    let (up, started) = (yard.path("up"), std::time::Instant::now());
-    let stopper = std::thread::spawn(move || {
-        while !up.exists() && started.elapsed().as_secs() < 60 {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        cancellation.cancel();
-    });
-    let error = buildout.execute(&plan, &crate::NoObserver).unwrap_err();
-    stopper.join().unwrap();
+    let error = yard.cancelled_when_up(&slow);
     assert!(matches!(error, BuildError::Cancelled), "{error}");
     std::fs::remove_file(yard.path("up")).unwrap();
     assert_eq!(made(yard.root.path()), before);

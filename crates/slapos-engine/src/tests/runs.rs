@@ -217,18 +217,7 @@ output = parts/outer/inner
 fn a_stopped_run_ends_its_commands_and_goes_on_next_time() {
     let yard = Yard::new();
     let profile = "[buildout]\nparts = a b\n[a]\nrecipe = toys:shell\ncommand = touch $ROOT/up; sleep 1000\n[b]\nrecipe = toys:write\noutput = b\n";
-    let mut buildout = yard.buildout(profile);
-    let plan = buildout.plan().unwrap();
-    let cancellation = buildout.settings().cancellation.clone();
-    let (up, started) = (yard.path("up"), std::time::Instant::now());
-    let stopper = std::thread::spawn(move || {
-        while !up.exists() && started.elapsed().as_secs() < 60 {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        cancellation.cancel();
-    });
-    let error = buildout.execute(&plan, &crate::NoObserver).unwrap_err();
-    stopper.join().unwrap();
+    let error = yard.cancelled_when_up(profile);
     assert!(matches!(error, BuildError::Cancelled), "{error}");
     insta::assert_snapshot!(yard.plan_text(profile), @r"
     install a: interrupted last time

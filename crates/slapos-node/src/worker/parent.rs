@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
+use slapos_sources::NETWORK_VARIABLES;
 use slapos_sys::process::{Command, Signal, kill, kill_group, wait_within};
 use slapos_sys::user::Identity;
 
@@ -34,20 +35,10 @@ pub enum Purpose<'a> {
     Partition,
 }
 
-/// What a worker that builds may have of this process's environment: how to reach the network, and how the
-/// registries' own clients are configured. Recipes give commands an environment of their own, so
+/// What a worker that builds may have of this process's environment: beside the
+/// [`NETWORK_VARIABLES`], how the registries' own clients are configured. Recipes give commands an environment of their own, so
 /// nothing here steers a build.
 const PASSED_ON: &[&str] = &[
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
     "PIP_CONFIG_FILE",
     "PIP_INDEX_URL",
     "PIP_CERT",
@@ -206,7 +197,10 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
             command.env("PATH", USUAL_PATH);
         }
         Purpose::Build(tree) => {
-            command.env("PATH", search_path()).inherit_env(PASSED_ON);
+            command
+                .env("PATH", search_path())
+                .inherit_env(&NETWORK_VARIABLES)
+                .inherit_env(PASSED_ON);
             if let Some(tree) = tree {
                 command.pass_fds(&[tree.fd().as_raw_fd()]);
             }

@@ -15,21 +15,11 @@ const STEP: Duration = Duration::from_millis(20);
 /// How much of a client's output is kept; the rest is read and dropped.
 const OUTPUT_LIMIT: u64 = 16 << 20;
 
-/// What clients need to find their own configuration, their proxies and certificates.
-const ENVIRONMENT: [&str; 20] = [
+/// What clients need to find their own configuration, beside the [`crate::NETWORK_VARIABLES`].
+const ENVIRONMENT: [&str; 10] = [
     "PATH",
     "LANG",
     "TMPDIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
     "XDG_CONFIG_HOME",
     "XDG_CONFIG_DIRS",
     "XDG_CACHE_HOME",
@@ -46,6 +36,7 @@ pub(super) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command
         .inherit_env(&ENVIRONMENT)
+        .inherit_env(&crate::NETWORK_VARIABLES)
         .current_dir("/")
         .new_session()
         .stdin(Stdio::null())
