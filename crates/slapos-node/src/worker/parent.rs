@@ -36,8 +36,8 @@ pub enum Purpose<'a> {
 }
 
 /// What a worker that builds may have of this process's environment: beside the
-/// [`NETWORK_VARIABLES`], how the registries' own clients are configured. Recipes give commands an environment of their own, so
-/// nothing here steers a build.
+/// [`NETWORK_VARIABLES`], how the registries' own clients are configured. Recipes give commands an
+/// environment of their own, so nothing here steers a build.
 const PASSED_ON: &[&str] = &[
     "PIP_CONFIG_FILE",
     "PIP_INDEX_URL",
