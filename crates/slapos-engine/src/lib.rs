@@ -43,7 +43,7 @@ pub use command::CommandSpec;
 pub use context::PartContext;
 pub use error::{BuildError, PartError, PartFailure};
 pub use event::{Action, Event, NoObserver, Observer};
-pub use holdings::Holdings;
+pub use holdings::{Holdings, remove_unnamed};
 pub use installed_cfg::Installed;
 pub use ledger::{Entry, EntryState, Ledger, LedgerError};
 pub use nested::Within;

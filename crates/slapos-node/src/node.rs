@@ -94,12 +94,19 @@ impl Node<'_> {
         Paths::new(&self.config.instance_root)
     }
 
-    /// Holds `lock` for the time of the command `what`.
+    /// Holds `lock` for the time of the command `what`, and tidies up after a command that was
+    /// killed.
     ///
     /// # Errors
     /// [`NodeError::busy`] when another process holds it.
     pub fn lock(&self, what: &str, lock: &std::path::Path) -> Result<FileLock, NodeError> {
-        take_lock(what, lock)
+        let held = take_lock(what, lock)?;
+        let records = self.config.instance_root.join("var/slapgrid");
+        let rooms = [records.join("generations"), records, self.supervisor_paths().conf_dir()];
+        for room in rooms {
+            fs::remove_unnamed(&room).context("tidy up", &room)?;
+        }
+        Ok(held)
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) fn build(
     if !job.dry_run {
         fs::create_dir_all(&job.directory, 0o755)
             .map_err(|error| Failure::io("create", &job.directory, &error))?;
+        slapos_engine::remove_unnamed(&job.directory)
+            .map_err(|error| Failure::new(error.to_string()))?;
         check_free_space(&job.directory, job.min_free_space)?;
     }
     let fetcher = fetcher(&job.download_cache, local_files(job)?);

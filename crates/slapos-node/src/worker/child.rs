@@ -25,10 +25,10 @@ const MISPLACED: &str = "the node answered another question than was asked";
 pub(super) struct Channel(Mutex<(Stdin, Stdout)>);
 
 impl Channel {
-    /// Says something that needs no answer. A node that is gone kills this process anyway.
-    fn tell(&self, message: &Message) {
+    /// Says something that needs no answer.
+    fn tell(&self, message: &Message) -> std::io::Result<()> {
         let mut pipes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let _ = write_line(&mut pipes.1, message);
+        write_line(&mut pipes.1, message)
     }
 
     /// Asks the node to publish connection parameters.
@@ -62,7 +62,8 @@ impl Channel {
 
 impl Observer for Channel {
     fn event(&self, event: &Event) {
-        self.tell(&Message::Event { what: event.clone() });
+        // What cannot be told is not missed; the result that cannot be ends this process.
+        let _ = self.tell(&Message::Event { what: event.clone() });
     }
 }
 
@@ -101,7 +102,7 @@ pub fn serve() -> std::io::Result<()> {
         channel.tell(&match result {
             Ok(done) => Message::Done { done },
             Err(failure) => Message::Failed { failure },
-        });
+        })?;
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn deploy(
     channel: &Arc<Channel>,
     cancellation: &Cancellation,
 ) -> Result<Done, Failure> {
+    tidy(&job.directory)?;
     check_free_space(&job.directory, job.min_free_space)?;
     link_software(&job)?;
     let connection = connection(&job);
@@ -60,6 +61,16 @@ pub(super) fn deploy(
     buildout.execute(&plan, &**channel)?;
     let services = services(&directory)?;
     Ok(Done::Instance { services })
+}
+
+/// Away with what a worker left that was killed.
+fn tidy(directory: &Path) -> Result<(), Failure> {
+    slapos_engine::remove_unnamed(directory).map_err(|error| Failure::new(error.to_string()))?;
+    for folder in ["log", "promise/result", "promise/cache", "promise/log"] {
+        let folder = directory.join(".slapgrid").join(folder);
+        fs::remove_unnamed(&folder).map_err(|error| Failure::io("tidy up", &folder, &error))?;
+    }
+    Ok(())
 }
 
 struct Port {

@@ -23,6 +23,8 @@ const WAITING_MESSAGES: usize = 64;
 /// What is kept of a worker's standard error, bytes.
 const LAST_WORDS: usize = 4096;
 
+/// How long the end of a worker that is gone, or cannot be spoken to, is waited for.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 /// How long a worker may take to end what it started when it is asked to end itself.
 const LAST_DEEDS: Duration = Duration::from_secs(10);
 
@@ -162,6 +164,10 @@ impl Worker {
 
     /// The worker is gone before its job was done: how did it end, and what did it say?
     fn death(&mut self) -> NodeError {
+        // One that cannot be spoken to any more would wait for ever to be told something.
+        if !matches!(wait_within(&mut self.child, LAST_WORDS_WAIT), Ok(Some(_))) {
+            self.end();
+        }
         let how = match self.child.wait() {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
