@@ -85,6 +85,23 @@ pub(crate) fn start_anew(
     update(&supervisor(node)?, partition)
 }
 
+/// Has the supervisor follow the definition of `partition` and starts what does not run of it: what
+/// was stopped by hand, was given up, or came to its end, as the original does.
+///
+/// # Errors
+/// When it does not answer, or a service cannot be stopped.
+pub(crate) fn start(node: &Node<'_>, partition: &PartitionId) -> Result<(), NodeError> {
+    let client = supervisor(node)?;
+    update(&client, partition)?;
+    match client.start_group(partition.as_str(), None) {
+        // The outcome of each is seen by its promises. No service is no group.
+        Ok(_) | Err(ClientError::Fault { .. }) => Ok(()),
+        Err(error) => {
+            Err(NodeError::user(format!("the supervisor cannot start {partition}: {error}")))
+        }
+    }
+}
+
 /// Waits until all services of `partition` are up, or have come to their end as they may; at most
 /// `limit`. Returns those that are not.
 ///
