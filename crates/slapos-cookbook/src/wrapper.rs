@@ -12,7 +12,11 @@
 //! - `wait-for-files`: white-space list of files that must be there before the program starts;
 //! - `pidfile`: gets the program's process id; when the process that it names already is this
 //!   program with these arguments, the wrapper says so and ends with status 1;
-//! - `private-tmpfs`, `reserve-cpu` and `redirect-*` are refused.
+//! - `private-tmpfs`: lines `SIZE PATH`, directories in memory that only the program and its children
+//!   see; needs `unshare` and `mount` of util-linux, and a kernel that lets users have namespaces;
+//! - `reserve-cpu`: `true` (`yes`, `1`) asks for a processor of its own by writing the process id to
+//!   `~/.slapos-cpu-exclusive`, where the node looks;
+//! - `redirect-*` are refused.
 //!
 //! The result is a `/bin/sh` script that ends in `exec`, and passes its own arguments on. It looks
 //! for files every second.
@@ -30,8 +34,7 @@ use crate::common::{self, shell_quote};
 /// Column from which the script is folded.
 const FOLD: usize = 40;
 /// Options of the original that need more than a shell.
-const REFUSED: [&str; 5] =
-    ["private-tmpfs", "reserve-cpu", "redirect-signal", "redirect-stdout", "redirect-stderr"];
+const REFUSED: [&str; 3] = ["redirect-signal", "redirect-stdout", "redirect-stderr"];
 
 /// The recipe.
 pub(crate) struct Wrapper;
@@ -72,9 +75,16 @@ impl Recipe for Wrapper {
         before.extend(pidfile.map(|path| only_one(&common::path(init, &path), &words)));
         let awaited = init.get("wait-for-files").unwrap_or_default().split_whitespace();
         let awaited: Vec<PathBuf> = awaited.map(|path| common::path(init, path)).collect();
+        if init.get("reserve-cpu").is_some_and(common::is_true) {
+            before.push(reserve_cpu(init.buildout_directory()));
+        }
         before.extend(wait_for(&awaited));
+        let tmpfs = private_tmpfs(init)?;
+        before.extend(tmpfs.as_ref().map(Tmpfs::preparation));
+        let through = tmpfs.map(|tmpfs| tmpfs.launcher()).unwrap_or_default();
+        let variables = environment.variables();
         Ok(Box::new(Script {
-            text: script_after(&before, &words, environment.variables(), &ignored),
+            text: script_through(&before, &through, &words, variables, &ignored),
             path,
             hashed,
         }))
@@ -115,6 +125,67 @@ fn only_one(pidfile: &Path, words: &[String]) -> String {
     )
 }
 
+/// A line that asks for a processor; services have the partition as their home.
+fn reserve_cpu(home: &Path) -> String {
+    let home = shell_quote(&home.to_string_lossy());
+    format!("home=${{HOME:-{home}}}\necho $$ >> \"$home/.slapos-cpu-exclusive\"")
+}
+
+/// Directories in memory: size, as `mount` takes it, and path.
+struct Tmpfs(Vec<(String, PathBuf)>);
+
+fn private_tmpfs(init: &PartInit<'_>) -> Result<Option<Tmpfs>, ProfileError> {
+    let text = init.get("private-tmpfs").unwrap_or_default();
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let pair = line.split_once(char::is_whitespace);
+        let is_size = |size: &str| {
+            let number = size.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G', '%']);
+            number.len() + 1 >= size.len() && number.parse::<u64>().is_ok()
+        };
+        let Some((size, path)) = pair.filter(|(size, _)| is_size(size)) else {
+            let message = format!("`{line}` is not a size and a path");
+            let help = Some("write, for example, `64m /dev/shm`");
+            return Err(init.error_at_word("private-tmpfs", line, &message, help));
+        };
+        found.push((size.to_owned(), common::path(init, path)));
+    }
+    Ok((!found.is_empty()).then_some(Tmpfs(found)))
+}
+
+impl Tmpfs {
+    /// Lines that come before the program.
+    fn preparation(&self) -> String {
+        let paths = self.0.iter().map(|(_, path)| shell_quote(&path.to_string_lossy()));
+        let made = paths.map(|path| format!("[ -d {path} ] || mkdir {path}\n")).collect::<String>();
+        // The program's own `PATH` may lead elsewhere.
+        format!(
+            "{made}user=$(id -u) group=$(id -g)\n\
+             unshare=$(command -v unshare) && mount=$(command -v mount) || {{\n\
+             \techo 'private-tmpfs needs unshare and mount, of util-linux' >&2\n\texit 1\n}}"
+        )
+    }
+
+    /// What the program is started through: only root may mount, so the user is root in one
+    /// namespace, and itself again in another one within. No process is added: each becomes the next.
+    fn launcher(&self) -> String {
+        let mounts = self.0.iter().map(|(size, path)| {
+            let path = shell_quote(&path.to_string_lossy());
+            format!("\"$mount\" -t tmpfs -o size={size} tmpfs {path}\n")
+        });
+        let inner = format!(
+            "user=$1 group=$2 unshare=$3 mount=$4\nshift 4\n{}\
+             exec \"$unshare\" --user --map-user=\"$user\" --map-group=\"$group\" \"$@\"",
+            mounts.collect::<String>()
+        );
+        let inner = shell_quote(&inner);
+        format!(
+            "\"$unshare\" --user --mount --map-root-user /bin/sh -ec {inner} \
+             private-tmpfs \"$user\" \"$group\" \"$unshare\" \"$mount\""
+        )
+    }
+}
+
 /// The script that starts `words` with the variables of `environment`, signals `ignored`.
 pub(crate) fn script(
     words: &[String],
@@ -131,6 +202,17 @@ pub(crate) fn script_after(
     environment: &BTreeMap<String, String>,
     ignored: &str,
 ) -> String {
+    script_through(before, "", words, environment, ignored)
+}
+
+/// The same, with the program started through another one: `through`, as a shell reads it.
+fn script_through(
+    before: &[String],
+    through: &str,
+    words: &[String],
+    environment: &BTreeMap<String, String>,
+    ignored: &str,
+) -> String {
     let mut lines = vec!["#!/bin/sh -e".to_owned()];
     if !ignored.trim().is_empty() {
         // A POSIX shell knows signals by their names without `SIG` only.
@@ -141,7 +223,7 @@ pub(crate) fn script_after(
     for (name, value) in environment {
         lines.push(format!("export {name}={}", shell_quote(value)));
     }
-    let mut line = "exec".to_owned();
+    let mut line = ["exec", through].join(" ").trim_end().to_owned();
     let words = words.iter().map(|word| shell_quote(word)).chain(["\"$@\"".to_owned()]);
     for word in words {
         if line.chars().count() < FOLD {
