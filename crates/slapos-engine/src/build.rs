@@ -176,6 +176,7 @@ impl Buildout {
         let finishing = std::mem::take(&mut initialised.finishing);
         let due = finishing.due(&self.settings, &initialised.parts, &plan);
         plan.finish = due.lines();
+        plan.said = std::mem::take(&mut initialised.said);
         let observed = Observed { initialised, ledger, plan, due };
         Ok(self.observed.insert(observed).plan.clone())
     }
@@ -318,6 +319,9 @@ fn is_settled(ledger: &Ledger, installed: &InstalledFile<'_>) -> bool {
 fn announce(plan: &Plan, observer: &dyn Observer) {
     for text in &plan.warnings {
         observer.event(&Event::Warning { part: None, text: text.clone() });
+    }
+    for (part, text) in &plan.said {
+        observer.event(&Event::PartProgress { part: part.clone(), text: text.clone() });
     }
     observer.event(&Event::PlanMade {
         install: plan.count(Action::Install),

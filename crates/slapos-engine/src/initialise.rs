@@ -88,6 +88,8 @@ pub(crate) struct Initialised {
     pub(crate) notices: Vec<String>,
     /// What is done after the parts.
     pub(crate) finishing: Finishing,
+    /// Parts, and lines that their recipes said.
+    pub(crate) said: Vec<(String, String)>,
 }
 
 /// Initialises all wanted parts and what they refer to.
@@ -126,6 +128,8 @@ pub(crate) fn initialise(
     })?;
     let order = resolver.order().to_vec();
     let parts = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
+    let said = host.dynamic.said.drain(..);
+    let said = said.map(|(part, text)| (part, host.secrets.redact(&text))).collect();
     let live = host.dynamic.into_live(&resolver, profile);
     let installed = installed(&resolver);
     let (secrets, offline, holds) = (host.secrets, host.offline, host.holds);
@@ -139,6 +143,7 @@ pub(crate) fn initialise(
         holds,
         notices,
         finishing,
+        said,
     };
     Ok(found)
 }

@@ -46,6 +46,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Oddities of the ledger and of the profile that a person should know.
     pub warnings: Vec<String>,
+    /// What recipes said while they were asked: parts and lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<(String, String)>,
     /// What is done after the parts, a line each, because an extension of the profile asks for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finish: Vec<String>,
@@ -101,7 +104,7 @@ impl Plan {
         });
         let mut warnings: Vec<String> = warnings.collect();
         warnings.extend(ledger.disturbed().filter_map(|(name, entry)| disturbed(name, entry)));
-        Self { steps, warnings, finish: Vec::new() }
+        Self { steps, warnings, said: Vec::new(), finish: Vec::new() }
     }
 }
 
@@ -113,6 +116,9 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
+        }
+        for (part, text) in &self.said {
+            writeln!(f, "{part}: {text}")?;
         }
         let moving = self.steps.iter().filter(|step| step.action != Action::Keep);
         for step in moving {
@@ -343,6 +349,7 @@ mod tests {
                 step("old", Action::Remove, vec![Reason::NoLongerWanted]),
             ],
             warnings: vec![],
+            said: vec![],
             finish: vec![],
         };
         insta::assert_snapshot!(plan, @r"

@@ -39,6 +39,22 @@ pub trait Recipe: Send + Sync {
         let _ = options;
         None
     }
+
+    /// Undoes what a part did besides making its paths, before these are removed, or moved aside
+    /// because the part is made again. `options` are those it was installed with, `made` its paths.
+    /// Returns those of them that must stay.
+    ///
+    /// # Errors
+    /// Whatever went wrong; the part then stays as it is.
+    fn uninstall(
+        &self,
+        cx: &PartContext<'_>,
+        options: &IndexMap<String, String>,
+        made: &[PathBuf],
+    ) -> Result<Vec<PathBuf>, PartError> {
+        let _ = (cx, options, made);
+        Ok(Vec::new())
+    }
 }
 
 /// A part that can be installed. Everything it needs was read when it was initialised.
