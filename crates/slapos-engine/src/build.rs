@@ -237,6 +237,9 @@ impl Buildout {
         let told = installed.write(&run.ledger.snapshot());
         let told = told.map_err(|(what, path, source)| BuildError::Io { what, path, source });
         let outcome = result.and_then(|outcome| told.map(|()| outcome))?;
+        for text in self.recipes.conclude() {
+            observer.event(&Event::Warning { part: None, text });
+        }
         due.end(&run)?;
         Ok(outcome)
     }

@@ -18,6 +18,11 @@ pub trait Recipes: Send + Sync {
     fn find(&self, name: &str) -> Option<Arc<dyn Recipe>>;
     /// All names, for "did you mean".
     fn names(&self) -> Vec<&str>;
+    /// Called when all parts of a run are as they should be: does what recipes have left for then, and
+    /// tells people what they should know, a line each.
+    fn conclude(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Turns the options of a section into a part.

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use slapos_profile::{ProfileError, Resolver};
+use slapos_sys::pattern::fits;
 
 use super::{Initialiser, value};
 
@@ -69,55 +70,10 @@ fn matching(directory: &Path, pattern: &str) -> Vec<PathBuf> {
     shown.filter(|name| fits(name, pattern)).map(|name| directory.join(name)).collect()
 }
 
-/// Whether a name fits a pattern of `*` and `?`; in time of their lengths multiplied.
-fn fits(name: &str, pattern: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    // Which beginnings of the pattern fit what was read of the name.
-    let mut fit = vec![false; pattern.len() + 1];
-    fit[0] = true;
-    let skip_stars = |fit: &mut Vec<bool>| {
-        for (at, sign) in pattern.iter().enumerate() {
-            if *sign == '*' && fit[at] {
-                fit[at + 1] = true;
-            }
-        }
-    };
-    skip_stars(&mut fit);
-    for letter in name.chars() {
-        let mut next = vec![false; fit.len()];
-        for (at, sign) in pattern.iter().enumerate().filter(|(at, _)| fit[*at]) {
-            match sign {
-                '*' => next[at] = true,
-                '?' => next[at + 1] = true,
-                sign if *sign == letter => next[at + 1] = true,
-                _ => {}
-            }
-        }
-        fit = next;
-        skip_stars(&mut fit);
-    }
-    fit.last().is_some_and(|whole| *whole)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
     use super::*;
-
-    #[test]
-    fn patterns_are_those_of_a_shell() {
-        for (name, pattern, expected) in [
-            ("src", "*", true),
-            ("src", "s?c", true),
-            ("src", "s?", false),
-            ("my.egg", "*.egg", true),
-            ("aaab", "*a*b", true),
-            ("aaab", "a*a*a*a*b", false),
-            ("", "*", true),
-        ] {
-            assert_eq!(fits(name, pattern), expected, "{name} {pattern}");
-        }
-    }
 
     #[test]
     fn words_are_paths_and_patterns_below_the_directory() {
