@@ -19,6 +19,7 @@ pub(crate) trait DynamicPort {
     fn substitute(&mut self, section: &str, text: &str) -> Result<String, ProfileError>;
     fn set_variable(&mut self, name: &str, value: Option<&str>);
     fn keep_sections(&mut self);
+    fn hold_shared(&self);
     fn lines(&self, section: &str, option: &str) -> Option<(String, u32)>;
     fn say(&mut self, section: &str, text: &str);
     fn run_number(&self) -> u64;
@@ -79,6 +80,12 @@ impl PartInit<'_> {
     /// [`crate::PartContext::section`] then has them.
     pub fn keep_sections(&mut self) {
         self.port.keep_sections();
+    }
+
+    /// Keeps what is in the lists of shared parts where it is until the run ends, for a part that uses
+    /// something there that is no shared part.
+    pub fn hold_shared(&self) {
+        self.port.hold_shared();
     }
 
     /// Where the text of an option of this section stands: a file, and the number of its first line

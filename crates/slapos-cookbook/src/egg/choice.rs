@@ -136,10 +136,12 @@ fn pins(init: &mut PartInit<'_>) -> Result<Pins, ProfileError> {
     Ok(Pins::new(init.look(&section)?.into_iter().filter(|(name, _)| !hidden(name))))
 }
 
-/// The node's store of eggs.
+/// The node's store of eggs, where nothing goes until the run ends.
 pub(crate) fn store(init: &PartInit<'_>) -> Option<PathBuf> {
     let lists = init.shared_lists().iter();
-    lists.map(|list| list.join("python")).find(|place| can_be_made(place))
+    let store = lists.map(|list| list.join("python")).find(|place| can_be_made(place))?;
+    init.hold_shared();
+    Some(store)
 }
 
 /// Asks, and changes nothing.

@@ -105,6 +105,10 @@ impl DynamicPort for Port<'_, '_, '_> {
         self.host.dynamic.keeps_sections = true;
     }
 
+    fn hold_shared(&self) {
+        self.host.holds.take(&self.host.shared_lists, &self.host.settings.cancellation);
+    }
+
     fn lines(&self, section: &str, option: &str) -> Option<(String, u32)> {
         self.resolver.lines(section, option)
     }
