@@ -16,10 +16,15 @@
 //!   see; needs `unshare` and `mount` of util-linux, and a kernel that lets users have namespaces;
 //! - `reserve-cpu`: `true` (`yes`, `1`) asks for a processor of its own by writing the process id to
 //!   `~/.slapos-cpu-exclusive`, where the node looks;
-//! - `redirect-*` are refused.
+//! - `redirect-stdout`, `redirect-stderr`: files that get what the program prints, perhaps the same;
+//!   upon the signal `sig-ign` (`USR1`) to the wrapper they are opened anew, and then the program gets
+//!   `redirect-signal`, if there is one. This takes a process that stays: Python, of the standard
+//!   library only, by the `python3` in the `PATH` when the service starts.
 //!
 //! The result is a `/bin/sh` script that ends in `exec`, and passes its own arguments on. It looks
 //! for files every second.
+
+mod through;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,13 +33,13 @@ use md5::{Digest as _, Md5};
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
 use slapos_sources::Digest;
 
+use through::{Redirect, Tmpfs};
+
 use crate::common::environment::Environment;
 use crate::common::{self, shell_quote};
 
 /// Column from which the script is folded.
 const FOLD: usize = 40;
-/// Options of the original that need more than a shell.
-const REFUSED: [&str; 3] = ["redirect-signal", "redirect-stdout", "redirect-stderr"];
 
 /// The recipe.
 pub(crate) struct Wrapper;
@@ -45,11 +50,6 @@ impl Recipe for Wrapper {
     }
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
-        let set = |option: &&&str| init.get(option).is_some_and(|text| !text.trim().is_empty());
-        if let Some(option) = REFUSED.iter().find(set) {
-            let message = format!("`{option}` is not possible in this version");
-            return Err(init.error(option, &message, None));
-        }
         let command_line = init.require("command-line")?;
         let words = shlex::split(&command_line).filter(|words| !words.is_empty());
         let Some(words) = words else {
@@ -60,7 +60,9 @@ impl Recipe for Wrapper {
         let environment = Environment::parse(&environment)
             .map_err(|message| init.error("environment", &message, None))?;
         let path = common::path(init, &init.require("wrapper-path")?);
+        let redirect = Redirect::read(init)?;
         let ignored = init.get("sig-ign").unwrap_or_default().to_owned();
+        let ignored = redirect.as_ref().map_or(ignored, |redirect| redirect.reopen.clone());
         let hashed = hashed_files(init);
         for file in &hashed {
             if !init.is_made_by_reference(file)
@@ -79,9 +81,11 @@ impl Recipe for Wrapper {
             before.push(reserve_cpu(init.buildout_directory()));
         }
         before.extend(wait_for(&awaited));
-        let tmpfs = private_tmpfs(init)?;
+        let tmpfs = Tmpfs::read(init)?;
+        before.extend(redirect.as_ref().map(|_| Redirect::preparation()));
         before.extend(tmpfs.as_ref().map(Tmpfs::preparation));
-        let through = tmpfs.map(|tmpfs| tmpfs.launcher()).unwrap_or_default();
+        let launchers = [redirect.map(|r| r.launcher()), tmpfs.map(|tmpfs| tmpfs.launcher())];
+        let through = launchers.into_iter().flatten().collect::<Vec<_>>().join(" ");
         let variables = environment.variables();
         Ok(Box::new(Script {
             text: script_through(&before, &through, &words, variables, &ignored),
@@ -129,61 +133,6 @@ fn only_one(pidfile: &Path, words: &[String]) -> String {
 fn reserve_cpu(home: &Path) -> String {
     let home = shell_quote(&home.to_string_lossy());
     format!("home=${{HOME:-{home}}}\necho $$ >> \"$home/.slapos-cpu-exclusive\"")
-}
-
-/// Directories in memory: size, as `mount` takes it, and path.
-struct Tmpfs(Vec<(String, PathBuf)>);
-
-fn private_tmpfs(init: &PartInit<'_>) -> Result<Option<Tmpfs>, ProfileError> {
-    let text = init.get("private-tmpfs").unwrap_or_default();
-    let mut found = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let pair = line.split_once(char::is_whitespace);
-        let is_size = |size: &str| {
-            let number = size.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G', '%']);
-            number.len() + 1 >= size.len() && number.parse::<u64>().is_ok()
-        };
-        let Some((size, path)) = pair.filter(|(size, _)| is_size(size)) else {
-            let message = format!("`{line}` is not a size and a path");
-            let help = Some("write, for example, `64m /dev/shm`");
-            return Err(init.error_at_word("private-tmpfs", line, &message, help));
-        };
-        found.push((size.to_owned(), common::path(init, path)));
-    }
-    Ok((!found.is_empty()).then_some(Tmpfs(found)))
-}
-
-impl Tmpfs {
-    /// Lines that come before the program.
-    fn preparation(&self) -> String {
-        let paths = self.0.iter().map(|(_, path)| shell_quote(&path.to_string_lossy()));
-        let made = paths.map(|path| format!("[ -d {path} ] || mkdir {path}\n")).collect::<String>();
-        // The program's own `PATH` may lead elsewhere.
-        format!(
-            "{made}user=$(id -u) group=$(id -g)\n\
-             unshare=$(command -v unshare) && mount=$(command -v mount) || {{\n\
-             \techo 'private-tmpfs needs unshare and mount, of util-linux' >&2\n\texit 1\n}}"
-        )
-    }
-
-    /// What the program is started through: only root may mount, so the user is root in one
-    /// namespace, and itself again in another one within. No process is added: each becomes the next.
-    fn launcher(&self) -> String {
-        let mounts = self.0.iter().map(|(size, path)| {
-            let path = shell_quote(&path.to_string_lossy());
-            format!("\"$mount\" -t tmpfs -o size={size} tmpfs {path}\n")
-        });
-        let inner = format!(
-            "user=$1 group=$2 unshare=$3 mount=$4\nshift 4\n{}\
-             exec \"$unshare\" --user --map-user=\"$user\" --map-group=\"$group\" \"$@\"",
-            mounts.collect::<String>()
-        );
-        let inner = shell_quote(&inner);
-        format!(
-            "\"$unshare\" --user --mount --map-root-user /bin/sh -ec {inner} \
-             private-tmpfs \"$user\" \"$group\" \"$unshare\" \"$mount\""
-        )
-    }
 }
 
 /// The script that starts `words` with the variables of `environment`, signals `ignored`.

@@ -205,7 +205,8 @@ fn wrappers_start_programs_and_refuse_what_a_shell_cannot() {
     let output = std::process::Command::new(yard.path("w")).arg("d e").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "a b c d e\n");
     assert_eq!(yard.mode("w"), 0o700);
-    insta::assert_snapshot!(yard.error(&format!("{wrapper}redirect-stdout = x\n")), @"ROOT/build/test.cfg:8: `redirect-stdout` is not possible in this version");
+    insta::assert_snapshot!(yard.error(&format!("{wrapper}redirect-signal = USR2\n")), @"ROOT/build/test.cfg:8: `redirect-signal` makes no sense where no output is redirected");
+    insta::assert_snapshot!(yard.error(&format!("{wrapper}redirect-stdout = x\nsig-ign = usr\n")), @"ROOT/build/test.cfg:9: `sig-ign` must name a signal, not `usr`");
     insta::assert_snapshot!(yard.error(&format!("{wrapper}private-tmpfs = much /x\n")), @"ROOT/build/test.cfg:8: `much /x` is not a size and a path");
     insta::assert_snapshot!(yard.error(&wrapper.replace("b'", "b")), @"ROOT/build/test.cfg:6: `command-line` is empty or has a quote without its partner");
 }
@@ -251,6 +252,36 @@ fn wrappers_give_programs_directories_in_memory_and_ask_for_processors() {
     let id = yard.read(".slapos-cpu-exclusive");
     assert_eq!(lines[2], format!("{} a b", id.trim()), "it is the process that was started");
     assert!(yard.path("it's").is_dir() && !yard.path("it's/x").exists(), "nobody else sees it");
+}
+
+#[test]
+fn wrappers_put_output_into_files_that_can_be_rotated() {
+    use slapos_testkit::wait_for;
+    let yard = Yard::instance();
+    yard.write(
+        "program.py",
+        "import signal, sys, time\ndef told(*_):\n    print('two', flush=True)\n    sys.exit(7)\n\
+         signal.signal(signal.SIGUSR2, told)\nprint('one', flush=True)\n\
+         sys.stderr.write('error\\n')\nsys.stderr.flush()\nwhile True: time.sleep(0.01)\n",
+    );
+    let profile = "[buildout]\nparts = w\n[w]\nrecipe = slapos.cookbook:wrapper\nwrapper-path = w\n\
+                   command-line = python3 ${buildout:directory}/program.py\npidfile = pid\n\
+                   redirect-signal = USR2\nredirect-stdout = it's.log\n\
+                   redirect-stderr = ${:redirect-stdout}\n";
+    yard.run(profile).unwrap();
+    let mut command = std::process::Command::new(yard.path("w"));
+    let mut child = command.current_dir(yard.path("")).spawn().unwrap();
+    let says = |file: &str, text: &str| {
+        std::fs::read_to_string(yard.path(file)).is_ok_and(|log| log == text).then_some(())
+    };
+    wait_for("the first lines", 30, || says("it's.log", "one\nerror\n"));
+    assert_eq!(yard.read("pid"), child.id().to_string(), "signals go to what stays");
+    std::fs::rename(yard.path("it's.log"), yard.path("old.log")).unwrap();
+    let sent = std::process::Command::new("kill").args(["-USR1", &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    wait_for("a new file", 30, || says("it's.log", "two\n"));
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+    assert_eq!(yard.read("old.log"), "one\nerror\n");
 }
 
 #[test]
