@@ -17,6 +17,7 @@ mod dynamic;
 mod error;
 mod event;
 mod execute;
+mod finish;
 mod hints;
 mod hold;
 mod holdings;
@@ -34,6 +35,7 @@ mod secret;
 mod shared;
 mod store;
 mod stragglers;
+mod strip;
 #[cfg(test)]
 mod tests;
 

@@ -34,6 +34,8 @@ pub struct Options {
     pub dry_run: bool,
     /// How many processes may build at once; 0 for as many as there are processors.
     pub parallel: usize,
+    /// After a part failed, others that do not need it are still built.
+    pub keep_going: bool,
 }
 
 /// What is to be done with one Software Release.
@@ -236,6 +238,7 @@ fn build_in_worker(
             .as_ref()
             .map(|tree| TreeAlias { prefix: tree.prefix().to_owned(), fd: tree.fd().as_raw_fd() }),
         dry_run: options.dry_run,
+        keep_going: options.keep_going,
     };
     let mut worker = Worker::start(&owner, name, Purpose::Build(tree.as_ref()))?;
     match worker.run(
@@ -281,7 +284,11 @@ impl Listener for Watcher<'_, '_> {
         self.node.journal().event(&self.subject, self.node.clock.now(), &event);
     }
 
-    fn publish(&mut self, _: indexmap::IndexMap<String, String>) -> Result<(), String> {
+    fn publish(
+        &mut self,
+        _: Option<&str>,
+        _: indexmap::IndexMap<String, String>,
+    ) -> Result<(), String> {
         Err("a Software Release has nothing to publish".to_owned())
     }
 

@@ -170,6 +170,9 @@ pub(crate) enum Node {
         /// Processes that may build at once [default: the number of processors]
         #[arg(short, long)]
         jobs: Option<usize>,
+        /// After a part failed, still build those that do not need it
+        #[arg(short, long)]
+        keep_going: bool,
     },
     /// Deploy, change, start and stop instances
     Instance {

@@ -389,9 +389,17 @@ impl Listener for Watcher<'_, '_, '_> {
         node.journal().event(self.partition.id.as_str(), node.clock.now(), &event);
     }
 
-    fn publish(&mut self, connection: IndexMap<String, String>) -> Result<(), String> {
+    fn publish(
+        &mut self,
+        shared: Option<&str>,
+        connection: IndexMap<String, String>,
+    ) -> Result<(), String> {
         let ComputerPartition { computer, id, .. } = self.partition;
-        let published = self.session.master.set_connection(computer, id, &connection);
+        let master = &self.session.master;
+        let published = match shared {
+            None => master.set_connection(computer, id, &connection),
+            Some(reference) => master.set_shared_connection(computer, id, reference, &connection),
+        };
         published.map_err(|error| error.to_string())
     }
 
@@ -418,7 +426,7 @@ pub(crate) struct Quiet;
 impl Listener for Quiet {
     fn event(&mut self, _: slapos_engine::Event) {}
 
-    fn publish(&mut self, _: IndexMap<String, String>) -> Result<(), String> {
+    fn publish(&mut self, _: Option<&str>, _: IndexMap<String, String>) -> Result<(), String> {
         Err("only the processing of an instance publishes".to_owned())
     }
 

@@ -37,6 +37,7 @@ pub(super) fn build(
     settings.cancellation = cancellation.clone();
     settings.executable = machine_python();
     settings.jobs = job.parallel.max(1);
+    settings.keep_going = job.keep_going;
     settings.shared_part_list.clone_from(&job.shared_part_list);
     let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);
     let plan = buildout.plan()?;

@@ -31,9 +31,14 @@ impl Channel {
         write_line(&mut pipes.1, message)
     }
 
-    /// Asks the node to publish connection parameters.
-    pub(super) fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), String> {
-        match self.ask(&Message::Publish { connection: connection.clone() })? {
+    /// Asks the node to publish connection parameters, perhaps those of a shared instance.
+    pub(super) fn publish(
+        &self,
+        shared: Option<&str>,
+        connection: &IndexMap<String, String>,
+    ) -> Result<(), String> {
+        let (shared, connection) = (shared.map(str::to_owned), connection.clone());
+        match self.ask(&Message::Publish { connection, shared })? {
             Reply::Publish { refused } => refused.map_or(Ok(()), Err),
             Reply::Request { .. } => Err(MISPLACED.to_owned()),
         }

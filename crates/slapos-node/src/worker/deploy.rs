@@ -84,7 +84,15 @@ impl PartitionPort for Port {
     }
 
     fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), PortError> {
-        self.channel.publish(connection).map_err(PortError)
+        self.channel.publish(None, connection).map_err(PortError)
+    }
+
+    fn publish_shared(
+        &self,
+        reference: &str,
+        connection: &IndexMap<String, String>,
+    ) -> Result<(), PortError> {
+        self.channel.publish(Some(reference), connection).map_err(PortError)
     }
 
     fn request(&self, request: &InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {

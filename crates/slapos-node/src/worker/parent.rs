@@ -65,8 +65,13 @@ pub struct Worker {
 pub trait Listener {
     /// Something happened.
     fn event(&mut self, event: slapos_engine::Event);
-    /// The instance wants its connection parameters published; `Err` says why they were not.
-    fn publish(&mut self, connection: indexmap::IndexMap<String, String>) -> Result<(), String>;
+    /// The instance wants its connection parameters published, or those of a shared instance that it
+    /// hosts; `Err` says why they were not.
+    fn publish(
+        &mut self,
+        shared: Option<&str>,
+        connection: indexmap::IndexMap<String, String>,
+    ) -> Result<(), String>;
     /// The instance wants another one; to be asked for in its name, whoever the request names.
     fn request(&mut self, request: InstanceRequest)
     -> Result<Option<InstanceAnswer>, RequestError>;
@@ -110,8 +115,8 @@ impl Worker {
         loop {
             match self.receive(deadline)? {
                 Message::Event { what } => listener.event(what),
-                Message::Publish { connection } => {
-                    let refused = listener.publish(connection).err();
+                Message::Publish { connection, shared } => {
+                    let refused = listener.publish(shared.as_deref(), connection).err();
                     self.send(&Reply::Publish { refused })?;
                 }
                 Message::Request { request } => {

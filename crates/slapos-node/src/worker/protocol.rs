@@ -55,6 +55,9 @@ pub struct SoftwareJob {
     pub tree: Option<TreeAlias>,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// After a part failed, others that do not need it are still built.
+    #[serde(default)]
+    pub keep_going: bool,
 }
 
 /// A directory that the node opened for the worker.
@@ -181,6 +184,9 @@ pub enum Message {
     Publish {
         /// All of them.
         connection: IndexMap<String, String>,
+        /// The shared instance of this partition that they are of; `None` for its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shared: Option<String>,
     },
     /// The instance asks for another one; [`Reply::Request`] is awaited.
     Request {

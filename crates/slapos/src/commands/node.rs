@@ -17,12 +17,13 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             }
             Ok(0)
         }),
-        Node::Software { run, only, jobs } => {
+        Node::Software { run, only, jobs, keep_going } => {
             let options = software::Options {
                 only: only.clone(),
                 all: run.all,
                 dry_run: run.dry_run,
                 parallel: jobs.unwrap_or(0),
+                keep_going: *keep_going,
             };
             with_node(global, &config, |node| software::run(node, &options).map(|()| 0))
         }
