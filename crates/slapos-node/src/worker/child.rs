@@ -16,7 +16,9 @@ use crate::promise::{Limits, check_all};
 use crate::prune;
 
 /// How long the ending of what runs may take.
-const LAST_DEEDS: Duration = Duration::from_secs(8);
+const LAST_DEEDS: Duration = Duration::from_secs(7);
+/// How long what was killed may take to be gone.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 /// What cannot be while both ends are the same program.
 const MISPLACED: &str = "the node answered another question than was asked";
 
@@ -75,6 +77,8 @@ fn write_line(output: &mut Stdout, message: &Message) -> std::io::Result<()> {
 /// What the hidden command `slapos worker` does. Returns when the node has no more jobs.
 pub fn serve() -> std::io::Result<()> {
     slapos_sys::process::forbid_inspection()?;
+    // What changes its session or loses its parent stays ours, and can be ended.
+    slapos_sys::process::set_child_subreaper()?;
     let cancellation = Cancellation::new();
     let busy = Arc::new(AtomicBool::new(false));
     end_when_asked(&cancellation, &busy)?;
@@ -95,6 +99,7 @@ pub fn serve() -> std::io::Result<()> {
         };
         busy.store(false, Ordering::SeqCst);
         if cancellation.is_cancelled() {
+            end_what_is_left();
             return Ok(());
         }
         channel.tell(&match result {
@@ -115,8 +120,15 @@ fn end_when_asked(cancellation: &Cancellation, busy: &Arc<AtomicBool>) -> std::i
         cancellation.cancel();
         // Something that cannot be ended must not keep this process either.
         std::thread::sleep(LAST_DEEDS);
+        end_what_is_left();
         std::process::exit(1);
     })
+}
+
+/// Also what has left the process groups that were told. What survives even this is found by its
+/// tag before the next run builds there.
+fn end_what_is_left() {
+    let _ = process::kill_descendants(std::process::id(), LAST_LOOK);
 }
 
 fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result<Done, Failure> {

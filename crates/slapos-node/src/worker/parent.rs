@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sources::NETWORK_VARIABLES;
-use slapos_sys::process::{Command, Signal, kill, kill_group, wait_within};
+use slapos_sys::process::{Command, Signal, kill, kill_descendants, kill_group, wait_within};
 use slapos_sys::user::Identity;
 
 use super::protocol::{Done, Job, Message, Reply};
@@ -25,6 +25,8 @@ const LAST_WORDS: usize = 4096;
 
 /// How long a worker may take to end what it started when it is asked to end itself.
 const LAST_DEEDS: Duration = Duration::from_secs(10);
+/// How long what one that does not end has started may take to be gone.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// What a worker is for.
 #[derive(Clone, Copy)]
@@ -179,6 +181,8 @@ impl Worker {
     fn end(&mut self) {
         let _ = kill(self.child.id(), Signal::SIGTERM);
         if !matches!(wait_within(&mut self.child, LAST_DEEDS), Ok(Some(_))) {
+            // Its partition may have stopped it. What it started goes while it is the ancestor.
+            let _ = kill_descendants(self.child.id(), LAST_LOOK);
             let _ = kill_group(self.child.id(), Signal::SIGKILL);
             let _ = self.child.wait();
         }
