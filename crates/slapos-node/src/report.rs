@@ -6,10 +6,12 @@ use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
 use slapos_sys::user;
 
 use crate::error::NodeError;
-use crate::instance::{Quiet, partition_owner};
+use crate::instance::{Quiet, certificate, partition_owner};
 use crate::node::Node;
+use crate::retire::{self, Verdict};
 use crate::services;
-use crate::worker::{Job, Purpose, RemoveJob, Worker};
+use crate::told;
+use crate::worker::{DestroyJob, Job, Purpose, RemoveJob, Worker};
 
 /// Rounds in which children go before their roots: one makes the Master want the children
 /// destroyed, one removes them, one the root.
@@ -52,6 +54,9 @@ fn destroy_all(
     for partition in partitions {
         if let Err(error) = destroy(node, master, partition) {
             node.reporter.failed(partition.id.as_str(), &error);
+            let text = told::for_master(&error, Some(partition));
+            // The error itself matters more than a Master that does not hear of it.
+            let _ = master.instance_error(&partition.computer, &partition.id, &text);
             failed.push(partition.id.to_string());
         }
     }
@@ -75,18 +80,27 @@ fn destroy(
     services::stop(node, &partition.id)?;
     master.instance_stopped(&partition.computer, &partition.id)?;
     let directory = node.config.instance_root.join(id);
-    let owner = partition_owner(&directory)?;
+    let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
+    let verdict = retire::verdict(node, &mut worker, &partition.id)?;
+    if verdict != Verdict::Go {
+        node.reporter.note(id, &verdict.to_string());
+        return Ok(());
+    }
+    let limit = Some(node.config.partition_timeout);
+    let job = Job::Destroy(DestroyJob {
+        directory: directory.clone(),
+        partition: partition.id.clone(),
+        storage_home: node.config.grid.instance_storage_home.clone(),
+    });
+    worker.run(&job, limit, &mut Quiet)?;
     let job = Job::Remove(RemoveJob {
         directory,
         keep_directory: true,
         // Only where the partition has a user of its own.
         end_processes: user::is_root(),
     });
-    Worker::start(&owner, id, Purpose::Partition)?.run(
-        &job,
-        Some(node.config.partition_timeout),
-        &mut Quiet,
-    )?;
+    worker.run(&job, limit, &mut Quiet)?;
+    certificate::forget(node.config, id)?;
     node.records().forget(id)?;
     match master.instance_destroyed(&partition.computer, &partition.id)? {
         None => node.reporter.note(id, "destroyed"),

@@ -30,11 +30,22 @@ fn openssl(dir: &Path, words: &str) -> bool {
 fn make_certificates(dir: &Path) -> bool {
     std::fs::write(dir.join("ext"), "subjectAltName = IP:127.0.0.1\n").unwrap();
     let request = |name: &str| {
-        openssl(dir, &format!("req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"))
-            && openssl(dir, &format!("x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out {name}.crt"))
+        openssl(
+            dir,
+            &format!(
+                "req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
+            ),
+        ) && openssl(
+            dir,
+            &format!(
+                "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out {name}.crt"
+            ),
+        )
     };
-    openssl(dir, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=authority -days 2")
-        && request("master")
+    openssl(
+        dir,
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=authority -days 2",
+    ) && request("master")
         && request("node")
 }
 
@@ -86,12 +97,10 @@ fn a_master_that_asks_who_we_are_is_shown_the_certificate() {
     }
     let url = format!("https://127.0.0.1:{}", master(dir.path()));
     let file = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
-    let client = |identity: &TlsIdentity| {
-        SlapClient::with_identity(&url, None, LIMIT, identity).unwrap()
-    };
+    let client =
+        |identity: &TlsIdentity| SlapClient::with_identity(&url, None, LIMIT, identity).unwrap();
     let trusting = TlsIdentity::default().with_authorities(&file("ca.crt")).unwrap();
-    let known =
-        trusting.clone().with_certificate(&file("node.crt"), &file("node.key")).unwrap();
+    let known = trusting.clone().with_certificate(&file("node.crt"), &file("node.key")).unwrap();
     client(&known).ping().unwrap();
     // Without a certificate of ours the Master says no.
     assert!(matches!(client(&trusting).ping(), Err(SlapError::Unreachable { .. })));

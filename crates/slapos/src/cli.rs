@@ -1,5 +1,6 @@
 //! The arguments. Names are the original's where it has the command.
 
+mod grid;
 mod profile;
 mod words;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_slap::InstanceState;
 
+pub(crate) use grid::{Grid, Instance, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
 pub(crate) use words::words;
 
@@ -154,26 +156,11 @@ pub(crate) enum Node {
         dry_run: bool,
     },
     /// Build and remove Software Releases
-    Software {
-        #[command(flatten)]
-        run: Run,
-        /// Only these Software Releases (URL or MD5 of it)
-        #[arg(long, visible_alias = "only-sr", value_delimiter = ',')]
-        only: Vec<String>,
-        /// Processes that may build at once [default: the number of processors]
-        #[arg(short, long)]
-        jobs: Option<usize>,
-    },
+    Software(Box<Software>),
     /// Deploy, change, start and stop instances
-    Instance {
-        #[command(flatten)]
-        run: Run,
-        /// Only these partitions
-        #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
-        only: Vec<String>,
-    },
+    Instance(Box<Instance>),
     /// Remove instances that are to be destroyed
-    Report,
+    Report(Box<Grid>),
     /// Remove shared parts that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why
@@ -189,12 +176,17 @@ pub(crate) enum Node {
         /// Only these partitions
         #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
         only: Vec<String>,
+        #[command(flatten)]
+        grid: Box<Grid>,
     },
     /// Run the supervisor
     Supervisord {
         /// Stay in the foreground
         #[arg(short, long)]
         nodaemon: bool,
+        /// In place of the option of slapos.cfg
+        #[arg(long, value_name = "DIR")]
+        instance_root: Option<String>,
     },
     /// Speak to the supervisor: status, start, stop, restart, tail, update, pid, shutdown
     Supervisorctl {
@@ -238,7 +230,7 @@ pub(crate) enum Node {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// Also what is up to date
-    #[arg(long, visible_alias = "force")]
+    #[arg(long, visible_alias = "force", overrides_with = "all")]
     pub(crate) all: bool,
     /// Show what would be done, and why
     #[arg(short = 'n', long)]
@@ -315,7 +307,11 @@ mod tests {
     fn the_originals_spellings_are_understood() {
         for words in [
             &["slapos", "node", "instance", "--only-cp", "slappart0,slappart1", "--cfg", "x"][..],
-            &["slapos", "--cfg", "x", "node", "software", "--only-sr", "abc", "--force"],
+            &["slapos", "--cfg", "x", "node", "software", "--only-sr", "abc", "--all", "--force"],
+            &["slapos", "node", "software", "--key_file", "/k", "--cert_file", "/c", "--now"],
+            &["slapos", "node", "instance", "--maximum-periodicity", "-1", "--force-stop"],
+            &["slapos", "node", "report", "--maximal_delay", "3", "--pidfile", "/p"],
+            &["slapos", "node", "promise", "--only", "slappart0", "--promise-timeout", "5"],
             &["slapos", "request", "a", "b", "--parameters", "x=1", "y=2", "--state", "stopped"],
             &["slapos", "node", "supervisorctl", "status", "all"],
         ] {

@@ -2,6 +2,7 @@
 
 mod buildout;
 mod client;
+mod grid;
 mod node;
 mod profile;
 mod proxy;

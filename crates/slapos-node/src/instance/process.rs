@@ -12,23 +12,31 @@ use slapos_slap::{
 };
 use slapos_sys::user::{self, Identity};
 
+use super::certificate;
+use super::offline::told;
 use super::plan::Action;
 use crate::error::{IoContext, NodeError, exit};
 use crate::node::Node;
 use crate::promise::PromiseResult;
 use crate::record::{Outcome, PartitionRecord};
-use crate::worker::{Done, InstanceJob, Job, Listener, PromiseJob, Purpose, Service, Worker};
+use crate::worker::{
+    Done, InstanceJob, Job, Listener, Mark, MarkJob, PromiseJob, Purpose, Service, TidyJob, Worker,
+};
 use crate::{services, software};
 
 /// For how long promises of services that were just started may fail.
 const GRACE: Duration = Duration::from_secs(20);
 /// Promises of one partition run side by side; more rounds than this are not waited for.
 const PROMISE_ROUNDS: u32 = 10;
+/// How long it may take to leave an error in a partition.
+const LAST_WORDS: Duration = Duration::from_secs(20);
 
 /// One run of `node instance`.
 pub(super) struct Session<'a, 'n> {
     pub(super) node: &'a Node<'n>,
     pub(super) master: &'a SlapClient,
+    /// Instances are deployed and kept stopped, whatever is wanted.
+    pub(super) force_stop: bool,
 }
 
 impl Session<'_, '_> {
@@ -62,12 +70,25 @@ impl Session<'_, '_> {
     fn forget(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
         let id = partition.id.as_str();
         services::stop(self.node, &partition.id)?;
-        let directory = self.node.config.instance_root.join(id);
-        if std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some()) {
-            let text = format!("{} still has files of a former instance", directory.display());
-            self.node.reporter.warn(id, &text);
+        if let Err(error) = self.tidy(id) {
+            self.node.reporter.warn(id, &format!("it is free, but: {error}"));
         }
         self.node.records().forget(id)
+    }
+
+    /// Takes what the node kept of a former instance out of its partition.
+    fn tidy(&self, id: &str) -> Result<(), NodeError> {
+        let directory = self.node.config.instance_root.join(id);
+        let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
+        let job = Job::Tidy(TidyJob { directory: directory.clone() });
+        match worker.run(&job, Some(self.node.config.partition_timeout), &mut Quiet)? {
+            Done::Tidied { left: 0 } => {}
+            _ => {
+                let text = format!("{} still has files of a former instance", directory.display());
+                self.node.reporter.warn(id, &text);
+            }
+        }
+        Ok(())
     }
 
     fn stop(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
@@ -77,7 +98,7 @@ impl Session<'_, '_> {
         if defined {
             self.node.reporter.note(partition.id.as_str(), "stopped");
         }
-        Ok(self.master.instance_stopped(&partition.computer, &partition.id)?)
+        self.master.instance_stopped(&partition.computer, &partition.id).map_err(told)
     }
 
     fn process(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
@@ -89,6 +110,9 @@ impl Session<'_, '_> {
         let mut record = self.new_record(partition, &url);
         self.store(partition, &record)?;
         let result = self.deploy(partition, &url, &directory, &owner, &mut record);
+        if let Err(error) = &result {
+            self.mark_failure(partition, &directory, &owner, error);
+        }
         record.at = self.node.clock.now();
         record.outcome = match &result {
             Ok(()) => Outcome::Done,
@@ -104,9 +128,14 @@ impl Session<'_, '_> {
             software_stamp: software::stamp(&self.node.config.software_root, url)
                 .unwrap_or_default(),
             timestamp: partition.timestamp.clone(),
-            state: partition.requested_state,
+            state: if self.runs(partition) {
+                partition.requested_state
+            } else {
+                InstanceState::Stopped
+            },
             at: self.node.clock.now(),
             outcome: Outcome::Processing,
+            marked: false,
             promises: BTreeMap::new(),
         }
     }
@@ -120,8 +149,9 @@ impl Session<'_, '_> {
         record: &mut PartitionRecord,
     ) -> Result<(), NodeError> {
         let id = partition.id.as_str();
+        certificate::update(self.node.config, self.master, partition, owner)?;
         let mut worker = Worker::start(owner, id, Purpose::Partition)?;
-        let mut watcher = Watcher { session: self, partition };
+        let mut watcher = Watcher { session: self, partition, asked: Vec::new() };
         let job = Job::Instance(Box::new(self.instance_job(partition, url, directory.to_owned())));
         let services =
             match worker.run(&job, Some(self.node.config.partition_timeout), &mut watcher)? {
@@ -130,17 +160,84 @@ impl Session<'_, '_> {
                     return Err(NodeError::user(format!("the worker of {id} answered {other:?}")));
                 }
             };
-        if partition.requested_state != InstanceState::Started {
+        let Watcher { asked, .. } = watcher;
+        if self.runs(partition) {
+            self.start(partition, directory, owner, &services)?;
+            let results = ask_promises(self.node, &mut worker, id, directory, None, GRACE)?;
+            record.promises =
+                results.into_iter().map(|result| (result.name.clone(), result)).collect();
+            judge(record.promises.values())?;
+            self.node.reporter.note(id, "deployed and started");
+            self.master.instance_started(&partition.computer, &partition.id).map_err(told)?;
+        } else {
             services::stop(self.node, &partition.id)?;
             self.node.reporter.note(id, "deployed and stopped");
-            return Ok(self.master.instance_stopped(&partition.computer, &partition.id)?);
+            if partition.requested_state != InstanceState::Started {
+                self.master.instance_stopped(&partition.computer, &partition.id).map_err(told)?;
+            }
         }
-        self.start(partition, directory, owner, &services)?;
-        let results = ask_promises(self.node, &mut worker, id, directory, None, GRACE)?;
-        record.promises = results.into_iter().map(|result| (result.name.clone(), result)).collect();
-        judge(record.promises.values())?;
-        self.node.reporter.note(id, "deployed and started");
-        Ok(self.master.instance_started(&partition.computer, &partition.id)?)
+        self.tell_asked(partition, asked);
+        self.mark_success(partition, directory, &mut worker, record)
+    }
+
+    /// Whether the instance is to run now.
+    fn runs(&self, partition: &ComputerPartition) -> bool {
+        partition.requested_state == InstanceState::Started && !self.force_stop
+    }
+
+    fn mark_success(
+        &self,
+        partition: &ComputerPartition,
+        directory: &Path,
+        worker: &mut Worker,
+        record: &mut PartitionRecord,
+    ) -> Result<(), NodeError> {
+        // What was stopped against the Master's will is to be processed again.
+        let whole = self.runs(partition) || partition.requested_state != InstanceState::Started;
+        let timestamp = partition.timestamp.clone().filter(|_| whole);
+        record.marked = timestamp.is_some();
+        let job = mark_job(partition, directory, Mark::Done { timestamp });
+        worker.run(&job, Some(self.node.config.partition_timeout), &mut Quiet).map(drop)
+    }
+
+    /// Leaves the error in the partition. Its worker may be gone, so another one does it; the error
+    /// itself matters more than that it is left there.
+    fn mark_failure(
+        &self,
+        partition: &ComputerPartition,
+        directory: &Path,
+        owner: &Identity,
+        error: &NodeError,
+    ) {
+        if error.exit_code() == exit::PROMISE {
+            return;
+        }
+        let text = crate::told::for_master(error, Some(partition));
+        let job = mark_job(partition, directory, Mark::Failed { text });
+        let marked = Worker::start(owner, partition.id.as_str(), Purpose::Partition)
+            .and_then(|mut worker| worker.run(&job, Some(LAST_WORDS), &mut Quiet));
+        if let Err(error) = marked {
+            let text = format!("the error was not left in the partition: {error}");
+            self.node.reporter.warn(partition.id.as_str(), &text);
+        }
+    }
+
+    /// Which instances were asked for, for Masters that take such lists. (The original keeps them
+    /// in a file of the partition; here requests go through the node, which remembers them.)
+    fn tell_asked(&self, partition: &ComputerPartition, mut asked: Vec<String>) {
+        if asked.is_empty() {
+            return;
+        }
+        asked.sort();
+        asked.dedup();
+        let ComputerPartition { computer, id, .. } = partition;
+        match self.master.related_instances(computer, id, &asked) {
+            Ok(()) | Err(slapos_slap::SlapError::NotFound { .. }) => {}
+            Err(error) => {
+                let text = format!("the Master was not told what it asked for: {error}");
+                self.node.reporter.warn(id.as_str(), &text);
+            }
+        }
     }
 
     fn instance_job(
@@ -156,6 +253,11 @@ impl Session<'_, '_> {
             software_directory: software::directory(&config.software_root, url),
             master_url: config.master_url.clone(),
             shared_part_list: config.shared_part_list.clone(),
+            build_time_part_list: config.grid.build_time_part_list.clone(),
+            certificate: certificate::files(config, partition.id.as_str()),
+            storage_home: config.grid.instance_storage_home.clone().unwrap_or_default(),
+            global_ipv4_network: config.grid.ipv4_global_network.clone(),
+            verbose: config.grid.buildout_debug,
             min_free_space: config.instance_min_free_space,
         }
     }
@@ -197,7 +299,7 @@ impl Session<'_, '_> {
         match &verdict {
             Err(error) => self.tell_error(partition, error),
             Ok(()) if partition.is_in_error() => {
-                self.master.instance_started(&partition.computer, &partition.id)?;
+                self.master.instance_started(&partition.computer, &partition.id).map_err(told)?;
             }
             Ok(()) => {}
         }
@@ -215,16 +317,17 @@ impl Session<'_, '_> {
     /// The error itself is returned elsewhere; a Master that does not hear of it is no reason to
     /// lose it.
     fn tell_error(&self, partition: &ComputerPartition, error: &NodeError) {
-        let text = match error.detail_text() {
-            Some(detail) => format!("{error}\n{detail}"),
-            None => error.to_string(),
-        };
+        let text = crate::told::for_master(error, Some(partition));
         if let Err(unheard) = self.master.instance_error(&partition.computer, &partition.id, &text)
         {
             let text = format!("the Master was not told: {unheard}");
             self.node.reporter.warn(partition.id.as_str(), &text);
         }
     }
+}
+
+fn mark_job(partition: &ComputerPartition, directory: &Path, mark: Mark) -> Job {
+    Job::Mark(MarkJob { directory: directory.to_owned(), partition: partition.id.clone(), mark })
 }
 
 /// Has the partition's worker check its promises.
@@ -311,6 +414,8 @@ pub(crate) fn partition_owner(directory: &Path) -> Result<Identity, NodeError> {
 struct Watcher<'a, 's, 'n> {
     session: &'a Session<'s, 'n>,
     partition: &'a ComputerPartition,
+    /// The titles of the instances that were asked for.
+    asked: Vec<String>,
 }
 
 impl Listener for Watcher<'_, '_, '_> {
@@ -328,7 +433,10 @@ impl Listener for Watcher<'_, '_, '_> {
         &mut self,
         request: InstanceRequest,
     ) -> Result<Option<InstanceAnswer>, RequestError> {
-        Ok(self.session.master.request(&in_name_of(self.partition, request))?)
+        let title = request.title.to_string();
+        let answer = self.session.master.request(&in_name_of(self.partition, request))?;
+        self.asked.push(title);
+        Ok(answer)
     }
 }
 

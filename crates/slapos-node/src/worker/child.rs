@@ -11,7 +11,7 @@ use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sys::{fs, process};
 
 use super::protocol::{Done, Failure, Job, Message, PromiseJob, RemoveJob, Reply};
-use super::{build, deploy};
+use super::{build, deploy, farewell, marks};
 use crate::promise::{Limits, check_all};
 use crate::prune;
 
@@ -136,6 +136,10 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
         Job::Software(job) => build::build(&job, channel, cancellation),
         Job::Instance(job) => deploy::deploy(*job, channel, cancellation),
         Job::Promises(job) => promises(&job),
+        Job::Mark(job) => marks::mark(&job),
+        Job::Inspect(job) => farewell::inspect(&job),
+        Job::Destroy(job) => farewell::destroy(&job),
+        Job::Tidy(job) => farewell::tidy(&job),
         Job::Remove(job) => remove(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),

@@ -7,16 +7,21 @@
 mod build;
 mod child;
 mod deploy;
+mod farewell;
+mod keeper;
+mod log;
+mod marks;
 mod parent;
 mod protocol;
 mod python;
 mod tree;
 
 pub use child::serve;
+pub(crate) use marks::TIMESTAMP;
 pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{
-    Done, Failure, InstanceJob, Job, MentionsJob, Message, PromiseJob, PruneJob, RemoveJob, Reply,
-    Service, SoftwareJob, TreeAlias,
+    DestroyJob, Done, Failure, InspectJob, InstanceJob, Job, Mark, MarkJob, MentionsJob, Message,
+    PromiseJob, PruneJob, RemoveJob, Reply, Service, SoftwareJob, TidyJob, TreeAlias,
 };
 pub use slapos_engine::Event;
 pub use tree::Tree;

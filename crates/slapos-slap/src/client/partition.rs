@@ -26,10 +26,8 @@ impl SlapClient {
         computer: &ComputerId,
         partition: &PartitionId,
     ) -> Result<PartitionCertificate, SlapError> {
-        let query = [
-            ("computer_id", computer.as_str()),
-            ("computer_partition_id", partition.as_str()),
-        ];
+        let query =
+            [("computer_id", computer.as_str()), ("computer_partition_id", partition.as_str())];
         let reply = self.transport.get("getComputerPartitionCertificate", &query)?;
         let value =
             loads(&reply.body).map_err(|error| self.protocol(&reply, &error.to_string()))?;

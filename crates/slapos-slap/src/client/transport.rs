@@ -239,8 +239,7 @@ mod tests {
 
     #[test]
     fn the_token_goes_to_the_masters_origin_only() {
-        let transport =
-            transport("http://m:1/", Some(Secret::new("t")), Duration::from_secs(1));
+        let transport = transport("http://m:1/", Some(Secret::new("t")), Duration::from_secs(1));
         let header = |url: &str| transport.authorization(&Url::parse(url).unwrap());
         assert_eq!(header("http://m:1/x").as_deref(), Some("Bearer t"));
         assert_eq!(header("http://m:2/x"), None);

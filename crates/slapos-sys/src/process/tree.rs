@@ -92,8 +92,7 @@ mod tests {
     fn a_tree_is_ended_whatever_sessions_it_has() {
         let script = "setsid sleep 600 & setsid sh -c 'sleep 600 & sleep 600' & sleep 600";
         let mut command = Command::new("/bin/sh");
-        let mut child =
-            command.args(["-c", script]).env("PATH", "/usr/bin:/bin").spawn().unwrap();
+        let mut child = command.args(["-c", script]).env("PATH", "/usr/bin:/bin").spawn().unwrap();
         let end = Instant::now() + Duration::from_secs(20);
         while descendants(child.id()).len() < 5 {
             assert!(Instant::now() < end, "{:?}", descendants(child.id()));
