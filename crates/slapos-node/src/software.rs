@@ -114,7 +114,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let computer = node.computer(&master)?;
     check_only(&options.only, &computer.software)?;
     for text in &config.grid.without_effect {
-        node.reporter.warn("node", text);
+        node.reporter.note("node", text);
     }
     let mut failed = Vec::new();
     for release in &computer.software {

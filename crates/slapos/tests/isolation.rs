@@ -65,6 +65,19 @@ fn one_that_hangs_is_ended_with_all_that_it_started() {
 }
 
 #[test]
+fn one_that_goes_on_forking_has_a_limit() {
+    if !is_root() {
+        skipped("one_that_goes_on_forking_has_a_limit", "needs root, and so users of partitions");
+        return;
+    }
+    let node =
+        with_bad_neighbour("grep '^Max processes' /proc/self/limits > $${buildout:directory}/most");
+    node.ok(&["node", "instance"]);
+    let most = std::fs::read_to_string(node.partition(0).join("most")).unwrap();
+    assert_eq!(most.split_whitespace().nth(2), Some("8192"), "{most}");
+}
+
+#[test]
 fn one_that_never_stops_printing_does_not_fill_the_disk() {
     let log = "$${buildout:directory}/.slapos/log/bad.log";
     let node = with_bad_neighbour(&format!(

@@ -249,6 +249,31 @@ fn a_master_of_another_kind_is_told_what_it_expects() {
 }
 
 #[test]
+fn the_instances_that_one_asked_for_are_listed() {
+    let fooled = Fooled::new();
+    let asking = |name: &str| {
+        format!(
+            "[{name}]\n<= slap-connection\nrecipe = slapos.cookbook:requestoptional\nname = {name}\nsoftware-url = x\n"
+        )
+    };
+    let profile = format!("[buildout]\nparts = b a\n{}{}", asking("b"), asking("a"));
+    fooled.node.tree.write("software/service/instance.cfg.in", profile);
+    fooled.master.tell(&fooled.computer("6.0"));
+    // Not allocated yet.
+    fooled.master.answer("requestComputerPartition", 408, "");
+    fooled.ok(&["node", "software", "--all"]);
+    let _ = fooled.master.heard(&[]);
+    fooled.ok(&["node", "instance"]);
+    let route = "updateComputerPartitionRelatedInstanceList";
+    let heard = fooled.master.heard(&[route]);
+    let list = dumps(&Value::List(["a", "b"].map(Value::str).into())).unwrap();
+    let list = list.replace('<', "%3C").replace('>', "%3E").replace('/', "%2F");
+    let list = list.replace('"', "%22").replace('=', "%3D").replace(' ', "+");
+    let form = "computer_id=local&computer_partition_id=slappart0&instance_reference_xml";
+    assert_eq!(heard, [format!("{route} {form}={list}")]);
+}
+
+#[test]
 fn the_master_hears_why_and_no_secrets() {
     let fooled = Fooled::new();
     let instance = fooled.node.tree.root().join("software/service/instance.cfg.in");

@@ -10,6 +10,12 @@ use slapos_testkit::TestNode;
 
 /// A node with an instance of the service, to be kept for that many days after it is destroyed.
 fn served(days: &str) -> (TestNode, String) {
+    let (node, profile) = deployed(days);
+    node.ok(&["request", "one", &profile, "--state", "destroyed"]);
+    (node, profile)
+}
+
+fn deployed(days: &str) -> (TestNode, String) {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
     let profile = node.tree.add_service().display().to_string();
     node.ok(&["up"]);
@@ -18,7 +24,6 @@ fn served(days: &str) -> (TestNode, String) {
     let delay = format!("retention_delay={days}");
     node.ok(&["request", "one", &profile, "--node", &delay]);
     node.ok(&["node", "instance"]);
-    node.ok(&["request", "one", &profile, "--state", "destroyed"]);
     (node, profile)
 }
 
@@ -59,6 +64,16 @@ fn a_retention_lock_keeps_a_stopped_instance_until_its_date() {
     assert!(born(&node));
     std::fs::write(file(".slapos-retention-lock-date"), "1000000000.0").unwrap();
     gone(&node);
+}
+
+#[test]
+fn destroy_says_whether_it_is_gone() {
+    let (node, _) = deployed("3");
+    let said = node.ok(&["destroy", "one"]).out;
+    assert!(said.contains("one is stopped; `slapos node report` removes it"), "{said}");
+    std::fs::write(node.partition(0).join(".slapos-retention-lock-date"), "1").unwrap();
+    assert_eq!(node.json(&["destroy", "one"])["gone"], true);
+    assert!(!born(&node));
 }
 
 #[test]

@@ -47,6 +47,10 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
     }
+    if !config.instance_root.is_dir() {
+        return Err(NodeError::user(format!("there is no {}", config.instance_root.display()))
+            .hint("`slapos node format` makes it"));
+    }
     let _lock = node.lock("slapos node instance", &config.pidfile_instance)?;
     let master = node.master()?;
     let computer = match master.full_computer_information(&config.computer_id) {

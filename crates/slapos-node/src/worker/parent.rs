@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sources::NETWORK_VARIABLES;
 use slapos_sys::process::{Command, Signal, kill, kill_descendants, kill_group, wait_within};
-use slapos_sys::user::Identity;
+use slapos_sys::user::{self, Identity};
 
 use super::protocol::{Done, Job, Message, Reply};
 use super::tree::Tree;
@@ -22,6 +22,10 @@ const LONGEST_MESSAGE: u64 = 16 << 20;
 const WAITING_MESSAGES: usize = 64;
 /// What is kept of a worker's standard error, bytes.
 const LAST_WORDS: usize = 4096;
+
+/// A partition that goes on forking stops here, and the machine does not, threads included. Its
+/// services are counted, and not limited.
+const MOST_PROCESSES: u64 = 8192;
 
 /// How long a worker may take to end what it started when it is asked to end itself.
 const LAST_DEEDS: Duration = Duration::from_secs(10);
@@ -199,6 +203,10 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
     match purpose {
         Purpose::Partition => {
             command.env("PATH", USUAL_PATH);
+            if user::is_root() {
+                // The partition has a user of its own, whose processes are all its own.
+                command.processes(MOST_PROCESSES);
+            }
         }
         Purpose::Build(tree) => {
             command

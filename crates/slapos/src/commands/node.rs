@@ -37,6 +37,8 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
         Node::Promise { only, grid } => {
             let results = with_node(global, &config, |node| {
                 begin(node, grid.now)?;
+                // As the original: not while instances are made.
+                let _lock = node.lock("slapos node instance", &config.pidfile_instance)?;
                 promises::run(node, only)
             })?;
             show_promises(global, &results);
