@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slapos_engine::Event;
-use slapos_slap::{Computer, DEFAULT_TIMEOUT, SlapClient, TlsIdentity};
+use slapos_slap::{Computer, SlapClient, TlsIdentity};
 use slapos_supervisor::Paths;
 use slapos_sys::clock::Clock;
 use slapos_sys::lock::FileLock;
@@ -103,7 +103,7 @@ pub fn take_lock(what: &str, lock: &std::path::Path) -> Result<FileLock, NodeErr
 /// # Errors
 /// When the token's file cannot be read, or the URL is none.
 pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
-    master_within(config, DEFAULT_TIMEOUT)
+    master_within(config, config.grid.master_timeout)
 }
 
 /// The same; each call takes at most `limit`.

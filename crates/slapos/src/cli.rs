@@ -230,7 +230,7 @@ pub(crate) enum Node {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// Also what is up to date
-    #[arg(long, visible_alias = "force", overrides_with = "all")]
+    #[arg(long, visible_alias = "force", alias = "develop", overrides_with = "all")]
     pub(crate) all: bool,
     /// Show what would be done, and why
     #[arg(short = 'n', long)]

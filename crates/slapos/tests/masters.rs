@@ -18,7 +18,7 @@ use slapos_slap::marshal::{Value, dumps};
 use slapos_slap::{
     Computer, ComputerPartition, InstanceState, SoftwareRelease, SoftwareState, SoftwareUrl,
 };
-use slapos_testkit::{TestNode, kill};
+use slapos_testkit::{Certificates, TestNode, kill, skipped};
 
 /// What a route is answered with, and what was posted, in order.
 #[derive(Default)]
@@ -180,6 +180,53 @@ fn services_run_on_whatever_the_master_says() {
     kill(i64::from(fooled.node.supervisor_pid()));
     fooled.fails(3, &["node", "instance"]);
     assert_ne!(fooled.node.pids()["sleeper-on-watch"], 0);
+}
+
+#[test]
+fn a_master_that_takes_for_ever_is_not_waited_for() {
+    let fooled = Fooled::new();
+    let service = fooled.node.pids()["sleeper-on-watch"];
+    // It listens, and that is all.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let text = std::fs::read_to_string(&fooled.cfg).unwrap();
+    std::fs::write(&fooled.cfg, text.replace("[slapos]", "[slapos]\nmaster_timeout = 1")).unwrap();
+    let told = fooled.fails(3, &["node", "instance", "--master-url", &url]);
+    assert!(told.contains("does not answer") && told.contains("timeout"), "{told}");
+    assert_eq!(fooled.node.pids()["sleeper-on-watch"], service);
+}
+
+#[test]
+fn a_master_by_https_sees_the_nodes_certificate() {
+    let fooled = Fooled::new();
+    let directory = fooled.node.path("tls");
+    std::fs::create_dir(&directory).unwrap();
+    let Some(certificates) = Certificates::make(&directory) else {
+        skipped("a_master_by_https_sees_the_nodes_certificate", "needs openssl");
+        return;
+    };
+    let mut computer = fooled.computer("7.0");
+    computer.partitions[0].requested_state = InstanceState::Stopped;
+    let known = dumps(&computer_to_value(&computer)).unwrap();
+    let port = certificates.serve(move |target| {
+        match target.starts_with("/getFullComputerInformation?computer_id=local") {
+            true => known.clone(),
+            false => "Ignored".to_owned(),
+        }
+    });
+    let url = format!("https://127.0.0.1:{port}");
+    let file = |name: &str| certificates.path(name).display().to_string();
+    let (key, certificate, authority) = (file("node.key"), file("node.crt"), file("ca.crt"));
+    let words = ["node", "instance", "--master-url", &url, "--master_ca_file", &authority];
+    let told = fooled.fails(3, &words);
+    assert!(told.contains("does not answer"), "{told}");
+    let own = ["--key_file", &key, "--cert_file", &certificate];
+    let told = fooled.ok(&[&words[..], &own].concat());
+    assert!(told.contains("slappart0: deployed and stopped"), "{told}");
+    let told = fooled.fails(1, &[&words[..], &own[..2]].concat());
+    assert!(told.contains("`key_file` needs `cert_file`"), "{told}");
+    let told = fooled.fails(1, &[&words[..], &own[..3], &[&authority, "--now"]].concat());
+    assert!(told.contains("(`key_file`) cannot be used: it is not that of `cert_file`"), "{told}");
 }
 
 #[test]

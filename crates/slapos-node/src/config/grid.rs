@@ -1,6 +1,6 @@
 //! The options of `slapos.cfg` that only `node software`, `instance`, `report` and `promise` read.
 //!
-//! They are the original's; ours among them is `instance_jobs`. Three have another default here:
+//! They are the original's; ours among them are `instance_jobs` and `master_timeout`. Three have another default here:
 //! `root_check` (false: a node without root works, too), the pidfiles (below the instance root) and
 //! `partition_timeout` (an hour). What the original reads and this program cannot do is kept in
 //! [`GridConfig::without_effect`], to be said.
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slapos_config::{Config, ConfigError};
+use slapos_slap::DEFAULT_TIMEOUT;
 
 use super::Reader;
 
@@ -23,6 +24,8 @@ pub struct GridConfig {
     /// `certificate_repository_path`: where certificates of partitions are kept; none are fetched
     /// unless set.
     pub certificate_repository_path: Option<PathBuf>,
+    /// `master_timeout`: how long the Master may take for one answer.
+    pub master_timeout: Duration,
     /// `root_check`: whether these commands need root.
     pub root_check: bool,
     /// `forbid_supervisord_automatic_launch`: whether the supervisor must be started by others.
@@ -68,6 +71,7 @@ impl GridConfig {
             identity: identity(&r)?,
             master_ca_file: r.optional_path("master_ca_file")?,
             certificate_repository_path: r.optional_path("certificate_repository_path")?,
+            master_timeout: r.seconds("master_timeout", DEFAULT_TIMEOUT.as_secs())?,
             root_check: r.boolean("root_check", false)?,
             forbid_supervisord_automatic_launch: r
                 .boolean("forbid_supervisord_automatic_launch", false)?,

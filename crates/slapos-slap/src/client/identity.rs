@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use crate::error::SlapError;
@@ -28,8 +30,9 @@ impl TlsIdentity {
     /// [`SlapError::Identity`] when one of them is not what it should be.
     pub fn with_certificate(mut self, certificate: &[u8], key: &[u8]) -> Result<Self, SlapError> {
         let chain = certificates(certificate, "the node's certificate (`cert_file`)")?;
-        let key = PrivateKey::from_pem(key)
-            .map_err(|error| wrong("the node's key (`key_file`)", &error.to_string()))?;
+        let unread = |error: &dyn std::fmt::Display| wrong(KEY, &error.to_string());
+        belong_together(certificate, key)?;
+        let key = PrivateKey::from_pem(key).map_err(|error| unread(&error))?;
         self.own = Some(ClientCert::new_with_certs(&chain, key));
         Ok(self)
     }
@@ -57,6 +60,24 @@ impl TlsIdentity {
             .unversioned_rustls_crypto_provider(Arc::new(provider))
             .build()
     }
+}
+
+const KEY: &str = "the node's key (`key_file`)";
+
+/// Asked before, because the transport takes that for granted.
+fn belong_together(certificate: &[u8], key: &[u8]) -> Result<(), SlapError> {
+    let unread = |error: &dyn std::fmt::Display| wrong(KEY, &error.to_string());
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| unread(&error))?;
+    let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>();
+    let chain = chain.map_err(|error| unread(&error))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unread(&error))?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_client_auth_cert(chain, key)
+        .map(drop)
+        .map_err(|error| wrong(KEY, &format!("it is not that of `cert_file`: {error}")))
 }
 
 fn certificates(pem: &[u8], what: &str) -> Result<Vec<Certificate<'static>>, SlapError> {
