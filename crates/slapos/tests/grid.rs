@@ -147,6 +147,21 @@ fn arguments_stand_in_place_of_options() {
 }
 
 #[test]
+fn nothing_is_begun_without_free_space() {
+    let (node, _) = served();
+    node.configure("[slapos]", "[slapos]\ninstance_min_free_space = 1000000T");
+    let run = node.fails(1, &["node", "instance", "--all"]);
+    assert!(run.told().contains("MiB must be") && run.err.contains("instance_min_free_space"));
+    assert_ne!(node.pids()["sleeper-on-watch"], 0, "it runs on");
+    node.configure("instance_min_free_space = 1000000T", "software_min_free_space = 1000000T");
+    node.ok(&["node", "instance"]);
+    let run = node.fails(1, &["node", "software", "--all"]);
+    assert!(run.told().contains("MiB must be"), "{}", run.err);
+    let reported = node.json(&["proxy", "show"])["software"][0]["reported"].clone();
+    assert_eq!(reported["state"], "error", "{reported}");
+}
+
+#[test]
 fn what_has_no_effect_is_said() {
     let (node, _) = served();
     node.configure(

@@ -10,13 +10,15 @@ use std::os::unix::fs::PermissionsExt;
 
 use slapos_testkit::{TestNode, is_root, skipped, wait_for};
 
-/// Two partitions: in the first an instance whose one part runs `command`, in the second the
-/// service.
-fn with_bad_neighbour(command: &str) -> TestNode {
+/// Two partitions: in the first an instance whose one part runs the shell script `script`, in the
+/// second the service.
+fn with_bad_neighbour(script: &str) -> TestNode {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
     let good = node.tree.add_service().display().to_string();
     let text = std::fs::read_to_string(&good).unwrap();
     let bad = node.tree.add_software("bad", &text).display().to_string();
+    let script = node.tree.write("bad.sh", script);
+    let command = format!("/bin/sh {}", script.display());
     node.tree.write(
         "software/bad/instance.cfg.in",
         format!("[buildout]\nparts = bad\n[bad]\nrecipe = plone.recipe.command\nstop-on-error = true\ncommand = {command}\n"),
@@ -44,13 +46,12 @@ fn running(pid: &str) -> bool {
 fn one_that_hangs_is_ended_with_all_that_it_started() {
     // One in its own session, one that is nobody's child, one without a trace in its environment,
     // and one that goes on making others.
-    let command = "cd $${buildout:directory}; trap '' TERM; \
+    let script = "trap '' TERM; \
         setsid sh -c 'echo $$ >> pids; sleep 86400' & \
         (setsid env -i sh -c 'echo $$ >> pids; exec sleep 86400' &) ; \
         (setsid sh -c 'echo $$ >> pids; while true; do sleep 0.01 & wait; done' &) ; \
         while true; do sleep 1; done";
-    let command = command.replace("$$ >>", "$$$$ >>").replace("$$$$", "$$");
-    let node = with_bad_neighbour(&command);
+    let node = with_bad_neighbour(script);
     let run = node.fails(1, &["node", "instance", "--partition-timeout", "3", "--jobs", "1"]);
     let told = run.told();
     assert!(told.contains("slappart0 took too long and was stopped"), "{told}");
@@ -58,6 +59,7 @@ fn one_that_hangs_is_ended_with_all_that_it_started() {
     let pids = std::fs::read_to_string(node.partition(0).join("pids")).unwrap();
     assert_eq!(pids.lines().count(), 3, "{pids}");
     for pid in pids.lines() {
+        assert!(pid.parse::<u32>().is_ok(), "{pids}");
         assert!(!running(pid), "process {pid} lives on");
     }
     let error = node.partition(0).join(".slapgrid-slappart0-error.log");
@@ -70,8 +72,7 @@ fn one_that_goes_on_forking_has_a_limit() {
         skipped("one_that_goes_on_forking_has_a_limit", "needs root, and so users of partitions");
         return;
     }
-    let node =
-        with_bad_neighbour("grep '^Max processes' /proc/self/limits > $${buildout:directory}/most");
+    let node = with_bad_neighbour("grep '^Max processes' /proc/self/limits > most");
     node.ok(&["node", "instance"]);
     let most = std::fs::read_to_string(node.partition(0).join("most")).unwrap();
     assert_eq!(most.split_whitespace().nth(2), Some("8192"), "{most}");
@@ -79,10 +80,9 @@ fn one_that_goes_on_forking_has_a_limit() {
 
 #[test]
 fn one_that_never_stops_printing_does_not_fill_the_disk() {
-    let log = "$${buildout:directory}/.slapos/log/bad.log";
-    let node = with_bad_neighbour(&format!(
-        "until grep -q 'slapos left' {log}; do yes | head -c 20000000; done; false"
-    ));
+    let node = with_bad_neighbour(
+        "until grep -q 'slapos left' .slapos/log/bad.log; do yes | head -c 20000000; done; false",
+    );
     let run = node.fails(1, &["node", "instance"]);
     assert!(is_deployed(&node), "{}", run.err);
     let log = std::fs::metadata(node.partition(0).join(".slapos/log/bad.log")).unwrap();
@@ -91,6 +91,49 @@ fn one_that_never_stops_printing_does_not_fill_the_disk() {
     let reported = node.json(&["proxy", "show"])["instances"][0]["reported"].clone();
     let message = reported["message"].as_str().unwrap();
     assert!(message.len() < 20_000 && message.contains("bad"), "{message}");
+}
+
+#[test]
+fn one_that_fills_its_disk_harms_itself_alone() {
+    if !is_root() {
+        skipped("one_that_fills_its_disk_harms_itself_alone", "needs root, to mount a small disk");
+        return;
+    }
+    let node = with_bad_neighbour("dd if=/dev/zero of=big bs=64k");
+    node.configure("[slapos]", "[slapos]\ninstance_min_free_space = 0");
+    let disk = SmallDisk::mount(&node.partition(0));
+    let run = node.fails(1, &["node", "instance"]);
+    assert!(run.told().to_lowercase().contains("no space left"), "{}", run.err);
+    assert!(is_deployed(&node), "{}", run.err);
+    let reported = node.json(&["proxy", "show"])["instances"][0]["reported"].clone();
+    assert_eq!(reported["state"], "error");
+    // Nothing gets lost, and it can be destroyed.
+    let bad = node.tree.root().join("software/bad/software.cfg").display().to_string();
+    node.ok(&["request", "bad", &bad, "--state", "destroyed"]);
+    node.ok(&["node", "report"]);
+    assert_eq!(std::fs::read_dir(node.partition(0)).unwrap().count(), 0);
+    drop(disk);
+}
+
+/// A file system of 8 MiB for a partition, unmounted when dropped.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &std::path::Path) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let owner = std::fs::metadata(at).unwrap();
+        let options = format!("size=8m,mode=0750,uid={},gid={}", owner.uid(), owner.gid());
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at);
+        assert!(mount.status().unwrap().success());
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `node instance`: makes the instances in this computer's partitions as the Master wants them.
 
+mod aftermath;
 pub(crate) mod certificate;
 mod offline;
 mod outcome;
