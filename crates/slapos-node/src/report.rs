@@ -17,13 +17,20 @@ use crate::worker::{DestroyJob, Job, Purpose, RemoveJob, Worker};
 /// destroyed, one removes them, one the root.
 const MOST_ROUNDS: usize = 10;
 
+/// How to go about it.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Print the plan and do nothing.
+    pub dry_run: bool,
+}
+
 /// Destroys what the Master wants destroyed and frees its partitions, as far as that goes: a root
 /// whose children live on other computers stays until these have removed them.
 ///
 /// # Errors
 /// When the Master does not answer, another run is under way, or a partition failed (the others
 /// are still looked at).
-pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
+pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
     }
@@ -31,6 +38,16 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     // An instance must not be processed while it is taken away.
     let _instances = node.lock("slapos node instance", &node.config.pidfile_instance)?;
     let master = node.master()?;
+    if options.dry_run {
+        let partitions = node.computer(&master)?.partitions;
+        return partitions.iter().filter(|partition| is_to_go(partition)).try_for_each(
+            |partition| {
+                let text = say_what_would_be_done(node, partition)?;
+                node.reporter.note(partition.id.as_str(), &text);
+                Ok(())
+            },
+        );
+    }
     let mut before = BTreeSet::new();
     for _ in 0..MOST_ROUNDS {
         let mut partitions = node.computer(&master)?.partitions;
@@ -66,6 +83,19 @@ fn destroy_all(
     }
 }
 
+fn say_what_would_be_done(
+    node: &Node<'_>,
+    partition: &ComputerPartition,
+) -> Result<String, NodeError> {
+    let directory = node.config.instance_root.join(partition.id.as_str());
+    let owner = partition_owner(&directory)?;
+    let mut worker = Worker::start(&owner, partition.id.as_str(), Purpose::Partition)?;
+    Ok(match retire::verdict(node, &mut worker, &partition.id, retire::Look::Only)? {
+        Verdict::Go => "destroy: the Master wants it destroyed".to_owned(),
+        verdict => format!("nothing: {verdict}"),
+    })
+}
+
 fn is_to_go(partition: &ComputerPartition) -> bool {
     !partition.is_free() && partition.requested_state == InstanceState::Destroyed
 }
@@ -81,7 +111,7 @@ fn destroy(
     master.instance_stopped(&partition.computer, &partition.id)?;
     let directory = node.config.instance_root.join(id);
     let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
-    let verdict = retire::verdict(node, &mut worker, &partition.id)?;
+    let verdict = retire::verdict(node, &mut worker, &partition.id, retire::Look::AndSettle)?;
     if verdict != Verdict::Go {
         node.reporter.note(id, &verdict.to_string());
         return Ok(());

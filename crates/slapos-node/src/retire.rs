@@ -53,6 +53,15 @@ pub(crate) fn decide(
     if busy.is_empty() { Verdict::Go } else { Verdict::Busy(busy) }
 }
 
+/// What looking may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Nothing.
+    Only,
+    /// The first look settles the date of the retention lock.
+    AndSettle,
+}
+
 /// Asks `worker`, that of the partition, and the supervisor.
 ///
 /// # Errors
@@ -61,9 +70,10 @@ pub(crate) fn verdict(
     node: &Node<'_>,
     worker: &mut Worker,
     partition: &PartitionId,
+    look: Look,
 ) -> Result<Verdict, NodeError> {
     let directory = node.config.instance_root.join(partition.as_str());
-    let job = Job::Inspect(InspectJob { directory });
+    let job = Job::Inspect(InspectJob { directory, settle: look == Look::AndSettle });
     let done = worker.run(&job, Some(node.config.partition_timeout), &mut Quiet)?;
     let Done::Inspected { kept_until, wait_for } = done else {
         return Err(NodeError::user(format!("the worker of {partition} answered {done:?}")));

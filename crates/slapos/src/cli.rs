@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_slap::InstanceState;
 
-pub(crate) use grid::{Grid, Instance, Software};
+pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
 pub(crate) use words::words;
 
@@ -41,6 +41,9 @@ pub(crate) struct Global {
     /// Say only what is wrong
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    /// Also write to FILE what is said on standard error
+    #[arg(long, global = true, value_name = "FILE", aliases = ["logfile", "log_file"])]
+    pub(crate) log_file: Option<PathBuf>,
     /// Print results as JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -160,7 +163,7 @@ pub(crate) enum Node {
     /// Deploy, change, start and stop instances
     Instance(Box<Instance>),
     /// Remove instances that are to be destroyed
-    Report(Box<Grid>),
+    Report(Box<Report>),
     /// Remove shared parts that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why

@@ -162,6 +162,22 @@ fn nothing_is_begun_without_free_space() {
 }
 
 #[test]
+fn what_is_said_is_also_kept_in_the_log_that_is_named() {
+    let (node, _) = served();
+    let log = node.path("slapos.log");
+    let path = log.display().to_string();
+    node.ok(&["node", "instance", "--all", "--logfile", &path]);
+    let kept = std::fs::read_to_string(&log).unwrap();
+    assert!(kept.contains(" INFO slappart0: process: asked for (--all)\n"), "{kept}");
+    node.fails(1, &["--log_file", &path, "node", "instance", "--only", "nobody"]);
+    let more = std::fs::read_to_string(&log).unwrap();
+    assert!(more.starts_with(&kept), "{more}");
+    assert!(more.contains(" CRITICAL slapos: Unknown partition(s): nobody\n"), "{more}");
+    let run = node.fails(1, &["node", "instance", "--log-file", "/no/such/directory/log"]);
+    assert!(run.err.contains("cannot write the log /no/such/directory/log"), "{}", run.err);
+}
+
+#[test]
 fn what_has_no_effect_is_said() {
     let (node, _) = served();
     node.configure(

@@ -50,6 +50,9 @@ fn a_retention_lock_keeps_a_stopped_instance_until_its_date() {
     let file = |name: &str| node.partition(0).join(name);
     let delay = std::fs::read_to_string(file(".slapos-retention-lock-delay")).unwrap();
     assert_eq!(delay, "1.5");
+    let plan = node.ok(&["node", "report", "--dry-run"]).told();
+    assert!(plan.contains("slappart0: nothing: kept by its retention lock until "), "{plan}");
+    assert_ne!(node.pids()["sleeper-on-watch"], 0, "nothing was touched");
     assert!(!file(".slapos-retention-lock-date").exists());
     kept(&node, "slappart0: kept by its retention lock until ");
     assert!(!node.pids().contains_key("sleeper-on-watch"), "it is stopped");
@@ -63,6 +66,8 @@ fn a_retention_lock_keeps_a_stopped_instance_until_its_date() {
     assert!(run.told().contains("is no number: \"whenever\""), "{}", run.err);
     assert!(born(&node));
     std::fs::write(file(".slapos-retention-lock-date"), "1000000000.0").unwrap();
+    let plan = node.ok(&["node", "report", "--dry-run"]).told();
+    assert!(plan.contains("slappart0: destroy: the Master wants it destroyed"), "{plan}");
     gone(&node);
 }
 

@@ -25,13 +25,13 @@ pub(super) fn inspect(job: &InspectJob) -> Result<Done, Failure> {
     let services = read(&job.directory.join(WAIT_FOR), MOST_SERVICES)?.unwrap_or_default();
     let services = services.lines().map(str::trim).filter(|line| !line.is_empty());
     Ok(Done::Inspected {
-        kept_until: kept_until(&job.directory)?,
+        kept_until: kept_until(&job.directory, job.settle)?,
         wait_for: services.map(str::to_owned).collect(),
     })
 }
 
 /// The date of the retention lock; it is made of the delay when it is first asked for.
-fn kept_until(directory: &Path) -> Result<Option<f64>, Failure> {
+fn kept_until(directory: &Path, settle: bool) -> Result<Option<f64>, Failure> {
     let date = directory.join(RETENTION_DATE);
     if let Some(until) = number(&date)? {
         return Ok(Some(until));
@@ -41,8 +41,10 @@ fn kept_until(directory: &Path) -> Result<Option<f64>, Failure> {
     };
     #[allow(clippy::cast_precision_loss, reason = "2^53 seconds are enough")]
     let until = SystemClock.now().as_second() as f64 + days * SECONDS_OF_A_DAY;
-    fs::write_once(&date, format!("{until:?}").as_bytes(), 0o644)
-        .map_err(|error| Failure::io("write", &date, &error))?;
+    if settle {
+        fs::write_once(&date, format!("{until:?}").as_bytes(), 0o644)
+            .map_err(|error| Failure::io("write", &date, &error))?;
+    }
     Ok(Some(until))
 }
 
@@ -128,7 +130,7 @@ mod tests {
     use slapos_sys::fs::write_atomic;
 
     fn inspected(directory: &Path) -> Result<(Option<f64>, Vec<String>), Failure> {
-        match inspect(&InspectJob { directory: directory.to_owned() })? {
+        match inspect(&InspectJob { directory: directory.to_owned(), settle: true })? {
             Done::Inspected { kept_until, wait_for } => Ok((kept_until, wait_for)),
             other => panic!("{other:?}"),
         }

@@ -137,6 +137,8 @@ pub enum Mark {
 pub struct InspectJob {
     /// The partition's directory.
     pub directory: PathBuf,
+    /// Settle the date until which the instance is kept, if that is not done yet.
+    pub settle: bool,
 }
 
 /// See [`Job::Destroy`].

@@ -39,6 +39,16 @@ pub(crate) struct Instance {
     pub(crate) grid: Grid,
 }
 
+/// `node report`.
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Show what would be done, and why
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) grid: Grid,
+}
+
 /// What stands in place of options of `[slapos]`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "In place of options of slapos.cfg")]

@@ -5,7 +5,7 @@ use std::path::Path;
 use slapos_node::{Node, NodeConfig, NodeError, begin, instance, report, software};
 
 use super::with_node;
-use crate::cli::{Global, Grid, Instance, Software};
+use crate::cli::{Global, Grid, Instance, Report, Software};
 use crate::place;
 
 pub(crate) fn software(global: &Global, command: &Software) -> Result<u8, NodeError> {
@@ -36,8 +36,9 @@ pub(crate) fn instance(global: &Global, command: &Instance) -> Result<u8, NodeEr
     })
 }
 
-pub(crate) fn report(global: &Global, grid: &Grid) -> Result<u8, NodeError> {
-    run(global, grid, "pidfile_report", report::run)
+pub(crate) fn report(global: &Global, command: &Report) -> Result<u8, NodeError> {
+    let options = report::Options { dry_run: command.dry_run };
+    run(global, &command.grid, "pidfile_report", |node| report::run(node, &options))
 }
 
 /// The configuration that a command of the grid has with its arguments.

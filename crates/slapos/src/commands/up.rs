@@ -208,5 +208,5 @@ fn destroy_instance(node: &Node<'_>, config: &NodeConfig, name: &str) -> Result<
         let only = vec![answer.partition.to_string()];
         instance::run(node, &instance::Options { only, ..Default::default() })?;
     }
-    report::run(node)
+    report::run(node, &report::Options::default())
 }
