@@ -147,6 +147,28 @@ fn arguments_stand_in_place_of_options() {
 }
 
 #[test]
+fn where_root_is_wanted_nobody_else_will_do() {
+    let name = "where_root_is_wanted_nobody_else_will_do";
+    let (node, _) = node_with_service();
+    let cfg = node.path("checked.cfg");
+    std::fs::write(&cfg, "[slapos]\ncomputer_id = c\nmaster_url = http://127.0.0.1:1\nsoftware_root = /nowhere/s\ninstance_root = /nowhere/i\nroot_check = true\n").unwrap();
+    let cfg = cfg.display().to_string();
+    for command in ["software", "instance", "report", "promise"] {
+        let mut command = node.command(&["node", command, "--cfg", &cfg]);
+        if slapos_testkit::is_root() {
+            use std::os::unix::process::CommandExt;
+            command.uid(65_534).gid(65_534);
+        }
+        let Ok(output) = command.output() else {
+            return slapos_testkit::skipped(name, "others cannot execute the program under test");
+        };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(5), "{said}");
+        assert!(said.contains("This slapos command must be run as root."), "{said}");
+    }
+}
+
+#[test]
 fn nothing_is_begun_without_free_space() {
     let (node, _) = served();
     node.configure("[slapos]", "[slapos]\ninstance_min_free_space = 1000000T");

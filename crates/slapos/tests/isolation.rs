@@ -42,25 +42,41 @@ fn running(pid: &str) -> bool {
     status.unwrap_or_default().lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
 
+/// One that does not want to end: with a process in a session of its own, one that is nobody's
+/// child and has no trace in its environment, and one that goes on making others.
+const STUBBORN: &str = "trap '' TERM; \
+    setsid sh -c 'echo $$ >> pids; sleep 86400' & \
+    (setsid env -i sh -c 'echo $$ >> pids; exec sleep 86400' &) ; \
+    (setsid sh -c 'echo $$ >> pids; while true; do sleep 0.01 & wait; done' &) ; \
+    while true; do sleep 1; done";
+
+/// The processes of [`STUBBORN`], once they are all there.
+fn stubborn(node: &TestNode) -> Option<Vec<String>> {
+    let pids = std::fs::read_to_string(node.partition(0).join("pids")).ok()?;
+    let pids: Vec<String> = pids.lines().map(str::to_owned).collect();
+    assert!(pids.iter().all(|pid| pid.parse::<u32>().is_ok()), "{pids:?}");
+    (pids.len() == 3).then_some(pids)
+}
+
+#[test]
+fn what_a_killed_node_had_under_way_ends_with_it() {
+    let node = with_bad_neighbour(STUBBORN);
+    let mut child = node.start(&["node", "instance", "--only", "slappart0"]);
+    let pids = wait_for("the processes to be there", 30, || stubborn(&node));
+    slapos_testkit::kill(i64::from(child.id()));
+    child.wait().unwrap();
+    wait_for("all of them to be gone", 60, || pids.iter().all(|pid| !running(pid)).then_some(()));
+}
+
 #[test]
 fn one_that_hangs_is_ended_with_all_that_it_started() {
-    // One in its own session, one that is nobody's child, one without a trace in its environment,
-    // and one that goes on making others.
-    let script = "trap '' TERM; \
-        setsid sh -c 'echo $$ >> pids; sleep 86400' & \
-        (setsid env -i sh -c 'echo $$ >> pids; exec sleep 86400' &) ; \
-        (setsid sh -c 'echo $$ >> pids; while true; do sleep 0.01 & wait; done' &) ; \
-        while true; do sleep 1; done";
-    let node = with_bad_neighbour(script);
+    let node = with_bad_neighbour(STUBBORN);
     let run = node.fails(1, &["node", "instance", "--partition-timeout", "3", "--jobs", "1"]);
     let told = run.told();
     assert!(told.contains("slappart0 took too long and was stopped"), "{told}");
     assert!(is_deployed(&node), "{told}");
-    let pids = std::fs::read_to_string(node.partition(0).join("pids")).unwrap();
-    assert_eq!(pids.lines().count(), 3, "{pids}");
-    for pid in pids.lines() {
-        assert!(pid.parse::<u32>().is_ok(), "{pids}");
-        assert!(!running(pid), "process {pid} lives on");
+    for pid in stubborn(&node).unwrap() {
+        assert!(!running(&pid), "process {pid} lives on");
     }
     let error = node.partition(0).join(".slapgrid-slappart0-error.log");
     assert!(std::fs::read_to_string(error).unwrap().contains("took too long"));

@@ -15,6 +15,7 @@ use slapos_sys::{fs, process, random};
 use super::child::Channel;
 use super::keeper::LogKeeper;
 use super::log::RunLog;
+use super::netrc::Netrc;
 use super::protocol::{Done, Failure, SoftwareJob};
 use super::python;
 use crate::software::COMPLETED;
@@ -29,6 +30,7 @@ pub(super) fn build(
             .map_err(|error| Failure::io("create", &job.directory, &error))?;
         check_free_space(&job.directory, job.min_free_space)?;
     }
+    let _netrc = if job.dry_run { None } else { Some(netrc(job)?) };
     let fetcher = fetcher(&job.download_cache, local_files(job)?);
     let url = Location::parse(job.url.as_str())?;
     let profile = load_profile(&url, ProfileFiles::new(&fetcher), &assignments(job))?;
@@ -64,6 +66,12 @@ const SOFTWARE_LOG: &str = "software.log";
 /// What is built, without passwords that its URL may have.
 fn shown(job: &SoftwareJob) -> String {
     crate::told::without_passwords(job.url.as_str())
+}
+
+fn netrc(job: &SoftwareJob) -> Result<Netrc, Failure> {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    Netrc::lend(Path::new(&home), &job.directory)
+        .map_err(|error| Failure::io("lend the .netrc of the builder to", &job.directory, &error))
 }
 
 /// The node's answers to what a profile leaves open.

@@ -11,6 +11,7 @@ mod farewell;
 mod keeper;
 mod log;
 mod marks;
+mod netrc;
 mod parent;
 mod protocol;
 mod python;
