@@ -20,10 +20,13 @@ pub mod promises;
 pub mod prune;
 mod record;
 pub mod report;
+mod retire;
 mod services;
 mod size;
 pub mod software;
 pub mod standalone;
+mod start;
+mod told;
 pub mod worker;
 
 pub use config::NodeConfig;
@@ -32,3 +35,4 @@ pub use node::{Node, Reporter, master, read_token, take_lock};
 pub use promise::PromiseResult;
 pub use record::{Outcome, PartitionRecord, Records};
 pub use services::supervisor;
+pub use start::begin;

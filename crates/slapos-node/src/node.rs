@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slapos_engine::Event;
-use slapos_slap::{Computer, DEFAULT_TIMEOUT, SlapClient};
+use slapos_slap::{Computer, SlapClient, TlsIdentity};
 use slapos_supervisor::Paths;
 use slapos_sys::clock::Clock;
 use slapos_sys::lock::FileLock;
@@ -127,13 +127,28 @@ pub fn take_lock(what: &str, lock: &std::path::Path) -> Result<FileLock, NodeErr
 /// # Errors
 /// When the token's file cannot be read, or the URL is none.
 pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
-    master_within(config, DEFAULT_TIMEOUT)
+    master_within(config, config.grid.master_timeout)
 }
 
 /// The same; each call takes at most `limit`.
 pub(crate) fn master_within(config: &NodeConfig, limit: Duration) -> Result<SlapClient, NodeError> {
     let token = config.master_token_file.as_deref().map(read_token).transpose()?;
-    Ok(SlapClient::new(&config.master_url, token, limit)?)
+    let identity = identity(config)?;
+    Ok(SlapClient::with_identity(&config.master_url, token, limit, &identity)?)
+}
+
+/// Who the node is to a Master by https, and by whom that is vouched for.
+fn identity(config: &NodeConfig) -> Result<TlsIdentity, NodeError> {
+    let read = |path: &std::path::Path| fs::read(path).context("read", path);
+    let mut identity = TlsIdentity::default();
+    if let Some(files) = &config.grid.identity {
+        let key = read(&files.key)?;
+        identity = identity.with_certificate(&read(&files.certificate)?, &key)?;
+    }
+    if let Some(authorities) = &config.grid.master_ca_file {
+        identity = identity.with_authorities(&read(authorities)?)?;
+    }
+    Ok(identity)
 }
 
 /// The token in the file at `path`.

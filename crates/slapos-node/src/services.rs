@@ -24,7 +24,7 @@ const STOP_SECONDS: u32 = 60;
 /// How long to wait for services to end, which they must within [`STOP_SECONDS`].
 const STOP_LIMIT: Duration = Duration::from_secs(90);
 
-/// The supervisor's client; starts the daemon when it does not run.
+/// The supervisor's client; starts the daemon when it does not run, unless that is forbidden.
 ///
 /// # Errors
 /// When it can be neither reached nor started.
@@ -32,7 +32,16 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
     let paths = node.supervisor_paths();
     let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
     let cfg = node.config.file.display().to_string();
-    let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg];
+    let root = node.config.instance_root.display().to_string();
+    let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg, "--instance-root", &root];
+    if node.config.grid.forbid_supervisord_automatic_launch {
+        return Client::connect(&paths).map_err(|error| {
+            NodeError::user(format!("the supervisor does not answer: {error}")).hint(
+                "start it with `slapos node supervisord`: \
+                 forbid_supervisord_automatic_launch is set in slapos.cfg",
+            )
+        });
+    }
     ensure_running(&paths, &exe, &arguments)
         .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))
 }

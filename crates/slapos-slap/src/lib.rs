@@ -19,7 +19,7 @@ mod types;
 mod words;
 mod xml;
 
-pub use client::{DEFAULT_TIMEOUT, SlapClient};
+pub use client::{DEFAULT_TIMEOUT, PartitionCertificate, SlapClient, TlsIdentity};
 pub use error::SlapError;
 pub use marshal::Value;
 pub use overview::{

@@ -3,6 +3,7 @@
 mod buildout;
 mod client;
 mod generation;
+mod grid;
 mod node;
 mod profile;
 mod proxy;

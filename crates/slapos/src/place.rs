@@ -29,7 +29,16 @@ pub(crate) fn layout(global: &Global) -> Layout {
 
 /// Reads the configuration.
 pub(crate) fn config(global: &Global) -> Result<NodeConfig, NodeError> {
-    Ok(NodeConfig::read(&absolute(&config_file(global))?)?)
+    config_with(global, &[])
+}
+
+/// Reads the configuration; options of `[slapos]` that arguments give stand in place of those of
+/// the file.
+pub(crate) fn config_with(
+    global: &Global,
+    arguments: &[(&str, String)],
+) -> Result<NodeConfig, NodeError> {
+    Ok(NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?)
 }
 
 /// A Software Release as people write it: a URL stays as it is, a path becomes absolute, so that

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sources::NETWORK_VARIABLES;
-use slapos_sys::process::{Command, Signal, kill, kill_group, wait_within};
-use slapos_sys::user::Identity;
+use slapos_sys::process::{Command, Signal, kill, kill_descendants, kill_group, wait_within};
+use slapos_sys::user::{self, Identity};
 
 use super::protocol::{Done, Job, Message, Reply};
 use super::tree::Tree;
@@ -25,8 +25,14 @@ const LAST_WORDS: usize = 4096;
 
 /// How long the end of a worker that is gone, or cannot be spoken to, is waited for.
 const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
+/// A partition that goes on forking stops here, and the machine does not, threads included. Its
+/// services are counted, and not limited.
+const MOST_PROCESSES: u64 = 8192;
+
 /// How long a worker may take to end what it started when it is asked to end itself.
 const LAST_DEEDS: Duration = Duration::from_secs(10);
+/// How long what one that does not end has started may take to be gone.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// What a worker is for.
 #[derive(Clone, Copy)]
@@ -190,6 +196,8 @@ impl Worker {
     fn end(&mut self) {
         let _ = kill(self.child.id(), Signal::SIGTERM);
         if !matches!(wait_within(&mut self.child, LAST_DEEDS), Ok(Some(_))) {
+            // Its partition may have stopped it. What it started goes while it is the ancestor.
+            let _ = kill_descendants(self.child.id(), LAST_LOOK);
             let _ = kill_group(self.child.id(), Signal::SIGKILL);
             let _ = self.child.wait();
         }
@@ -206,6 +214,10 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
     match purpose {
         Purpose::Partition => {
             command.env("PATH", USUAL_PATH);
+            if user::is_root() {
+                // The partition has a user of its own, whose processes are all its own.
+                command.processes(MOST_PROCESSES);
+            }
         }
         Purpose::Build(tree) => {
             command

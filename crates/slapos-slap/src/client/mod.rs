@@ -7,6 +7,8 @@
 
 mod guard;
 mod hateoas;
+mod identity;
+mod partition;
 mod transport;
 
 use std::time::Duration;
@@ -23,6 +25,9 @@ use crate::types::{
 };
 use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
+
+pub use identity::TlsIdentity;
+pub use partition::PartitionCertificate;
 
 /// How long a Master may take for one answer, unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -45,7 +50,21 @@ impl SlapClient {
         token: Option<Secret>,
         timeout: Duration,
     ) -> Result<SlapClient, SlapError> {
-        Ok(SlapClient { transport: Transport::new(base_url, token, timeout)? })
+        Self::with_identity(base_url, token, timeout, &TlsIdentity::default())
+    }
+
+    /// The same for a Master reached by https that asks who we are, or whose authority the machine
+    /// does not know.
+    ///
+    /// # Errors
+    /// [`SlapError::InvalidUrl`].
+    pub fn with_identity(
+        base_url: &str,
+        token: Option<Secret>,
+        timeout: Duration,
+        identity: &TlsIdentity,
+    ) -> Result<SlapClient, SlapError> {
+        Ok(SlapClient { transport: Transport::new(base_url, token, timeout, identity)? })
     }
 
     /// The Master's URL, with a trailing slash.
