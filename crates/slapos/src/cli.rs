@@ -1,5 +1,6 @@
 //! The arguments. Names are the original's where it has the command.
 
+mod format;
 mod profile;
 mod words;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_slap::InstanceState;
 
+pub(crate) use format::Format;
 pub(crate) use profile::{GraphFormat, Profile, Source};
 pub(crate) use words::words;
 
@@ -148,11 +150,7 @@ pub(crate) struct Show {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Node {
     /// Make users, directories and addresses of the partitions, and tell the Master
-    Format {
-        /// Show what would be done
-        #[arg(short = 'n', long)]
-        dry_run: bool,
-    },
+    Format(Format),
     /// Build and remove Software Releases
     Software {
         #[command(flatten)]
@@ -318,6 +316,7 @@ mod tests {
             &["slapos", "--cfg", "x", "node", "software", "--only-sr", "abc", "--force"],
             &["slapos", "request", "a", "b", "--parameters", "x=1", "y=2", "--state", "stopped"],
             &["slapos", "node", "supervisorctl", "status", "all"],
+            &["slapos", "node", "format", "--now", "--alter_user", "False", "-x", "a", "--dry_run"],
         ] {
             Cli::try_parse_from(words).unwrap();
         }

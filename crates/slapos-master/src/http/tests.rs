@@ -105,20 +105,12 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn description(partitions: usize) -> ComputerDescription {
-    let partition = |number: usize| PartitionDescription {
-        reference: format!("slappart{number}").into(),
-        addresses: vec![Address {
-            addr: format!("fd00::{number}").parse().unwrap(),
-            netmask: "ffff::".to_owned(),
-        }],
-        tap: None,
+    let partition = |number: usize| {
+        let addr = format!("fd00::{number}").parse().unwrap();
+        let netmask = "ffff::".to_owned();
+        PartitionDescription::new(part(number), vec![Address { addr, netmask }])
     };
-    ComputerDescription {
-        reference: "computer".into(),
-        address: String::new(),
-        netmask: String::new(),
-        partitions: (0..partitions).map(partition).collect(),
-    }
+    ComputerDescription::new(home(), (0..partitions).map(partition).collect())
 }
 
 fn home() -> ComputerId {

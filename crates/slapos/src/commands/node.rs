@@ -1,22 +1,21 @@
 //! `slapos node ...`: what cron runs.
 
+use std::time::Duration;
+
 use slapos_node::{NodeError, format, instance, promises, prune, report, software};
 
 use super::{supervisor, with_node};
-use crate::cli::{Global, Node};
+use crate::cli::{Format, Global, Node};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
 pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     match command {
-        Node::Format { dry_run } => with_node(global, &config, |node| {
-            format::apply(node, *dry_run)?;
-            if !dry_run && !node.is_down() {
-                format::announce(node)?;
-            }
-            Ok(0)
-        }),
+        Node::Format(arguments) => {
+            let options = format_options(arguments);
+            with_node(global, &config, |node| format::run(node, &options).map(|()| 0))
+        }
         Node::Software { run, only, jobs } => {
             let options = software::Options {
                 only: only.clone(),
@@ -45,6 +44,20 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             Ok(promises::exit_code(&results))
         }
         other => supervisor::run(global, &config, other),
+    }
+}
+
+fn format_options(arguments: &Format) -> format::Options {
+    let delay = if arguments.now { 0 } else { arguments.maximal_delay };
+    format::Options {
+        dry_run: arguments.dry_run,
+        maximal_delay: Duration::from_secs(u64::from(delay)),
+        computer_xml: arguments.computer_xml.clone(),
+        computer_json: arguments.computer_json.clone(),
+        input_definition_file: arguments.input_definition_file.clone(),
+        output_definition_file: arguments.output_definition_file.clone(),
+        alter_user: arguments.alter_user,
+        alter_network: arguments.alter_network,
     }
 }
 

@@ -1,0 +1,119 @@
+//! What the network lacks.
+
+use std::net::IpAddr;
+
+use super::{FormatPlan, FormatStep, NetworkStep};
+use crate::config::NodeConfig;
+use crate::format::observe::Observed;
+use crate::format::view::{FoundRoute, NetworkView};
+use crate::format::wanted::{NetworkWish, Wanted};
+
+/// Adds the steps that make the network have what is wanted of it. Interfaces of others that have
+/// the name of ours are left alone, with a warning.
+pub(super) fn plan(
+    config: &NodeConfig,
+    wanted: &Wanted,
+    network: &NetworkView,
+    observed: &Observed,
+    plan: &mut FormatPlan,
+) {
+    for wish in &wanted.network {
+        match wish {
+            NetworkWish::Interface { name, mode, owner, of } => {
+                let available = config.format.alter_user || observed.users.contains_key(owner);
+                let owner = if available { owner } else { "root" };
+                interface(network, (name, mode, owner, of), plan);
+            }
+            NetworkWish::Address { interface, addr, len, routed_apart, of } => {
+                if network.on(interface, *addr).is_none() {
+                    push(
+                        plan,
+                        NetworkStep::AddAddress {
+                            interface: interface.clone(),
+                            addr: *addr,
+                            len: *len,
+                            routed_apart: *routed_apart,
+                            of: of.clone(),
+                        },
+                    );
+                }
+            }
+            NetworkWish::Route { destination, len, interface, via, local, of } => {
+                let route = FoundRoute {
+                    destination: *destination,
+                    len: *len,
+                    interface: interface.clone(),
+                    via: *via,
+                    local: *local,
+                };
+                add_route(network, route, of, plan);
+            }
+            NetworkWish::NonlocalBind if !network.nonlocal_bind => {
+                push(plan, NetworkStep::AllowNonlocalBind);
+            }
+            NetworkWish::NonlocalBind => {}
+        }
+    }
+    keep_steps_apart(plan);
+}
+
+fn push(plan: &mut FormatPlan, step: NetworkStep) {
+    plan.steps.push(FormatStep::Network(step));
+}
+
+fn interface(
+    network: &NetworkView,
+    (name, mode, owner, of): (&str, &'static str, &str, &str),
+    plan: &mut FormatPlan,
+) {
+    let Some(found) = network.interfaces.get(name) else {
+        let (name, owner) = (name.to_owned(), owner.to_owned());
+        return push(plan, NetworkStep::CreateInterface { name, mode, owner });
+    };
+    let tuntap = found.tuntap.as_ref().filter(|tuntap| tuntap.mode == mode);
+    let Some(tuntap) = tuntap else {
+        plan.warnings
+            .push(format!("{of}: interface {name} is no {mode} interface; it is left alone"));
+        return;
+    };
+    let found_owner = tuntap.owner.as_deref().unwrap_or("everybody");
+    if found_owner != owner {
+        plan.warnings.push(format!(
+            "{of}: {mode} interface {name} belongs to {found_owner}, not to {owner}; it is left alone"
+        ));
+    }
+    if !found.up {
+        push(plan, NetworkStep::SetUp { name: name.to_owned() });
+    }
+}
+
+fn add_route(network: &NetworkView, route: FoundRoute, of: &str, plan: &mut FormatPlan) {
+    if network.routes.contains(&route) {
+        return;
+    }
+    let FoundRoute { destination, len, interface, via, local } = route;
+    let same = |other: &&FoundRoute| {
+        other.destination == destination && other.len == len && other.interface == interface
+    };
+    // The kernel would add the other way beside the former one.
+    if !local && network.routes.iter().filter(|other| !other.local).any(|other| same(&other)) {
+        let interface = interface.clone();
+        push(plan, NetworkStep::RemoveRoute { destination, len, interface });
+    }
+    let of = of.to_owned();
+    push(plan, NetworkStep::AddRoute { destination, len, interface, via, local, of });
+}
+
+/// Two partitions of a small network have one address: it is added once.
+fn keep_steps_apart(plan: &mut FormatPlan) {
+    let mut seen: Vec<(String, IpAddr)> = Vec::new();
+    plan.steps.retain(|step| {
+        let FormatStep::Network(NetworkStep::AddAddress { interface, addr, .. }) = step else {
+            return true;
+        };
+        let key = (interface.clone(), *addr);
+        let new = !seen.contains(&key);
+        seen.push(key);
+        new
+    });
+}
