@@ -38,6 +38,8 @@ pub struct FormatConfig {
     pub computer_xml: PathBuf,
     /// `computer_json`: the same as JSON.
     pub computer_json: Option<PathBuf>,
+    /// `log_file`: what `node format` says goes there too.
+    pub log_file: Option<PathBuf>,
     /// `public_ipv4_address`: what the Master is told about how the world sees this machine.
     pub public_ipv4_address: Option<Ipv4Addr>,
     /// `certificate_repository_path`: made if it is missing.
@@ -124,6 +126,7 @@ impl FormatConfig {
             output_definition_file: r.optional_path("output_definition_file")?,
             computer_xml: r.optional_path("computer_xml")?.unwrap_or_else(record),
             computer_json: r.optional_path("computer_json")?,
+            log_file: r.optional_path("log_file")?,
             public_ipv4_address: match r.optional("public_ipv4_address") {
                 None => None,
                 Some(_) => Some(r.parsed("public_ipv4_address", Ipv4Addr::UNSPECIFIED)?),

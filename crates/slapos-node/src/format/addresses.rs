@@ -70,7 +70,7 @@ impl<'a> Assigner<'a> {
     /// Fills in addresses, ranges and interfaces, and what the network is to have for them.
     pub(super) fn assign(mut self, wanted: &mut Wanted) -> Result<(), NodeError> {
         let known = self.survey.known.computer.as_ref();
-        let own = self.base(known.and_then(|known| known.address.parse().ok()));
+        let own = self.own_address();
         wanted.description.address = own.addr.to_string();
         wanted.description.netmask = own.netmask();
         if self.config.format.network.partition_has_ipv6_range {
@@ -83,6 +83,18 @@ impl<'a> Assigner<'a> {
             self.assign_partition(index, before, wanted)?;
         }
         Ok(())
+    }
+
+    /// The computer's own address: the one from before as long as it is there, because those of
+    /// partitions, which are in the same network, may be lower.
+    fn own_address(&self) -> Prefix {
+        let known = self.survey.known.computer.as_ref();
+        let before: Option<Ipv6Addr> = known.and_then(|known| known.address.parse().ok());
+        let there = self.prefixes.iter().find(|prefix| Some(prefix.addr) == before);
+        let others = self.prefixes.iter().filter(|own| !self.given.contains_key(&own.addr.into()));
+        let others: Vec<_> = others.copied().collect();
+        let found = there.copied().or_else(|| ipv6::base(&others, before));
+        found.unwrap_or_else(|| self.base(before))
     }
 
     fn assign_partition(
@@ -163,6 +175,7 @@ impl<'a> Assigner<'a> {
                 .ok_or_else(|| too_few(self.config, index))?,
         };
         self.given.insert(addr, index as usize);
+        warn_of_change(kept, addr, partition, wanted);
         let address = single(addr);
         if !addr.is_loopback() {
             let interface = interface.ok_or_else(|| {
@@ -197,6 +210,7 @@ impl<'a> Assigner<'a> {
         };
         let addr = IpAddr::V6(prefix.addr);
         self.given.entry(addr).or_insert(index as usize);
+        warn_of_change(kept.map(IpAddr::V6), addr, partition, wanted);
         wanted.network.push(NetworkWish::Address {
             interface: self.interface.to_owned(),
             addr,
@@ -329,6 +343,20 @@ impl RangeOf {
             Self::Tap => "tap",
             Self::Tun => "tun",
         }
+    }
+}
+
+/// Who wrote down what a partition had must know that it has something else.
+fn warn_of_change(
+    before: Option<IpAddr>,
+    now: IpAddr,
+    partition: &PartitionDescription,
+    wanted: &mut Wanted,
+) {
+    if let Some(before) = before.filter(|before| *before != now) {
+        let reference = &partition.reference;
+        let text = format!("{reference} had {before}, which it cannot have here; it gets {now}");
+        wanted.warnings.push(text);
     }
 }
 

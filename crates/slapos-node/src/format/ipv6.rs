@@ -182,6 +182,23 @@ mod tests {
         assert_eq!(tap.netmask(), "ffff:ffff:ffff:ffff:ffff::");
     }
 
+    /// Network, partition, shift; then what the original's own functions give for them: address,
+    /// range, tap and tun. `-` where it refuses.
+    #[test]
+    fn the_original_gives_the_same() {
+        for line in include_str!("ipv6_vectors.txt").lines() {
+            let words: Vec<_> = line.split(' ').collect();
+            let (base, index) = (prefix(words[0]), words[1].parse().unwrap());
+            let shift = words[2].parse().unwrap();
+            assert_eq!(base.partition_address(index).to_string(), words[3], "{line}");
+            let kinds = [RangeOf::Partition, RangeOf::Tap, RangeOf::Tun];
+            for (of, expected) in kinds.into_iter().zip(&words[4..]) {
+                let range = base.range(of, index, shift).map(|range| range.to_string());
+                assert_eq!(range.unwrap_or_else(|_| "-".to_owned()), *expected, "{line}");
+            }
+        }
+    }
+
     #[test]
     fn small_networks_start_again_and_the_smallest_have_what_there_is() {
         let at = |text: &str, index| prefix(text).partition_address(index).to_string();

@@ -16,6 +16,7 @@ mod interfaces;
 mod ipv4;
 mod ipv6;
 mod known;
+mod log;
 mod observe;
 mod options;
 mod plan;
@@ -31,6 +32,7 @@ use slapos_sys::random;
 use crate::config::NodeConfig;
 use crate::error::{NodeError, exit};
 use crate::node::Node;
+use log::Logged;
 
 pub use documents::RESOURCE_FILE;
 pub(crate) use execute::create_user;
@@ -56,12 +58,21 @@ const ROUNDS: usize = 10;
 pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let config = options.over(node.config);
     let node = Node { config: &config, ..*node };
-    delay(&node, options)?;
-    let description = apply(&node, options.dry_run)?;
+    let Some(path) = config.format.log_file.as_ref().filter(|_| !options.dry_run) else {
+        return format(&node, options);
+    };
+    let logged = Logged::new(node.reporter, node.clock, path)?;
+    let result = format(&Node { reporter: &logged, ..node }, options);
+    result.inspect_err(|error| logged.line("ERROR", &error.to_string()))
+}
+
+fn format(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
+    delay(node, options)?;
+    let description = apply(node, options.dry_run)?;
     if options.dry_run || node.is_down() {
         return Ok(());
     }
-    announce(&node, &description).map_err(|error| {
+    announce(node, &description).map_err(|error| {
         let told = NodeError::user(format!(
             "this computer is formatted, but its Master could not be told: {error}"
         ))

@@ -17,10 +17,15 @@ use crate::error::{IoContext, NodeError};
 /// When something is there that cannot be read.
 pub fn survey(config: &NodeConfig) -> Result<Survey, NodeError> {
     let network = &config.format.network;
-    let looked_at = network.is_altered() || network.interface_with_ipv6().is_some();
+    let network = match (network.is_altered(), network.interface_with_ipv6()) {
+        (true, _) => view()?,
+        // Only for the computer's own address, which is known from before where it matters.
+        (false, Some(_)) => view().unwrap_or_default(),
+        (false, None) => NetworkView::default(),
+    };
     Ok(Survey {
         known: known::read(config)?,
-        network: if looked_at { view()? } else { NetworkView::default() },
+        network,
         ipv6_loopback: has_ipv6_loopback(),
         storage: match &config.format.instance_storage_home {
             Some(home) => storage(home)?,

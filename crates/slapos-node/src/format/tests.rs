@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use proptest::prelude::*;
 use slapos_config::Config;
 use slapos_slap::ComputerDescription;
 
@@ -175,11 +176,33 @@ fn addresses_that_were_given_stay_as_long_as_their_network_does() {
     // The provider gives another network: addresses, range and tap follow.
     let moved = interface(&["2001:db8:9::1/64"]);
     survey.network.interfaces.insert("eth0".to_owned(), moved);
-    let moved = wanted(&config, &survey).unwrap().description;
+    let moved = wanted(&config, &survey).unwrap();
+    insta::assert_snapshot!(moved.warnings.join("\n"), @r"
+    slappart0 had 2001:db8:1:2::2, which it cannot have here; it gets 2001:db8:9::2
+    slappart1 had 2001:db8:1:2::beef, which it cannot have here; it gets 2001:db8:9::3
+    ");
+    let moved = moved.description;
     assert_eq!(addresses(&moved)[1], "10.77.0.1 2001:db8:9::3");
     let partition = &moved.partitions[1];
     assert_eq!(partition.ipv6_range.as_ref().unwrap().addr, "2001:db8:9:0:4002::");
     assert_eq!(partition.tap.ipv6_addr, "2001:db8:9:0:8002:ffff:ffff:ffff");
+}
+
+#[test]
+fn the_computers_own_address_is_not_confused_with_a_partitions() {
+    let config = config(MANAGED);
+    let mut survey = machine();
+    survey.network.interfaces.insert("eth0".to_owned(), interface(&["2001:db8:1:2::77/64"]));
+    let made = wanted(&config, &survey).unwrap();
+    assert_eq!(made.description.address, "2001:db8:1:2::77");
+    let mut second = later(&survey, &made);
+    assert_eq!(wanted(&config, &second).unwrap().description, made.description);
+    // Its own address is another now; those of the partitions are still there, and lower.
+    let eth0 = second.network.interfaces.get_mut("eth0").unwrap();
+    eth0.addresses[0] = address("2001:db8:1:2::78/64");
+    let third = wanted(&config, &second).unwrap();
+    assert_eq!(third.description.address, "2001:db8:1:2::78");
+    assert_eq!(third.description.partitions, made.description.partitions);
 }
 
 #[test]
@@ -255,4 +278,53 @@ fn what_cannot_be_is_refused_with_its_reason() {
     few.network.interfaces.insert("br0".to_owned(), interface(&["10.9.0.1/31"]));
     let gateway = format!("{MANAGED}tap_gateway_interface = br0\n");
     insta::assert_snapshot!(refusal(&gateway, &few), @"the network of br0 has too few addresses for taps");
+}
+
+/// A managed computer with any network, any number of partitions and any options.
+fn any_computer() -> impl Strategy<Value = (NodeConfig, Survey)> {
+    let truth = || any::<bool>();
+    let options = (truth(), truth(), truth(), truth(), 2_u8..=20);
+    (any::<u64>(), 16_u8..=100, 1_u32..40, options).prop_map(|(low, len, amount, options)| {
+        let (tap, tun, range, gateway, shift) = options;
+        let gateway = if gateway { "tap_gateway_interface = br0\n" } else { "" };
+        let text = format!(
+            "{MANAGED}create_tap = {tap}\ncreate_tun = {tun}\npartition_has_ipv6_range = {range}\nipv6_prefixshift = {shift}\n{gateway}"
+        );
+        let mut config = config(&text);
+        config.format.partition_amount = amount;
+        let mut survey = machine();
+        let own = std::net::Ipv6Addr::from(0x2001_0db8 << 96 | u128::from(low));
+        let eth0 = interface(&[&format!("{own}/{len}")]);
+        survey.network.interfaces.insert("eth0".to_owned(), eth0);
+        (config, survey)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_made_stays((config, survey) in any_computer()) {
+        let Ok(made) = wanted(&config, &survey) else { return Ok(()) };
+        let later = later(&survey, &made);
+        let again = wanted(&config, &later).unwrap();
+        prop_assert_eq!(&again.description, &made.description);
+        prop_assert_eq!(changes(&config, &later, &again), "");
+        let mut rebooted = survey;
+        rebooted.known = later.known;
+        prop_assert_eq!(wanted(&config, &rebooted).unwrap(), made);
+    }
+
+    #[test]
+    fn more_partitions_change_nothing_for_those_that_are_there(
+        (config, survey) in any_computer(),
+        more in 1_u32..20,
+    ) {
+        let Ok(made) = wanted(&config, &survey) else { return Ok(()) };
+        let mut wider = config.clone();
+        wider.format.partition_amount += more;
+        let Ok(grown) = wanted(&wider, &later(&survey, &made)) else { return Ok(()) };
+        let kept = &grown.description.partitions[..made.description.partitions.len()];
+        prop_assert_eq!(kept, &made.description.partitions[..]);
+    }
 }

@@ -9,4 +9,5 @@
 
 mod alone;
 mod network;
+mod original;
 mod support;

@@ -52,10 +52,11 @@ fn all_that_a_node_can_have_is_made_once_and_again_after_a_reboot() {
     let node = Node::new(ALL);
     std::fs::create_dir_all(node.path("disks/data1")).unwrap();
     let options = format!(
-        "{ALL}\ninstance_storage_home = {}\ncertificate_repository_path = {}\noutput_definition_file = {}",
+        "{ALL}\ninstance_storage_home = {}\ncertificate_repository_path = {}\noutput_definition_file = {}\nlog_file = {}",
         node.path("disks").display(),
         node.path("certificates").display(),
         node.path("definition").display(),
+        node.path("log").display(),
     );
     node.configure(&options);
     let said = node.format(&namespace, 2, &[]);
@@ -63,6 +64,10 @@ fn all_that_a_node_can_have_is_made_once_and_again_after_a_reboot() {
         said.contains("this computer is formatted, but its Master could not be told"),
         "{said}"
     );
+
+    let log = std::fs::read_to_string(node.path("log")).unwrap();
+    assert!(log.contains("] INFO     create tap interface slaptap0"), "{log}");
+    assert!(log.contains("] ERROR    this computer is formatted, but its Master"), "{log}");
 
     let owner = uid(&format!("{}1", node.users)).unwrap();
     for directory in ["inst/slappart1", "disks/data1/slappart1"] {
@@ -219,4 +224,25 @@ fn users_are_put_right() {
     let builders = slapos_sys::user::group_id(&node.builder).unwrap().unwrap();
     assert!(found.home == home && found.groups.contains(&builders), "{found:?}");
     assert_in_order(&node, &namespace);
+}
+
+#[test]
+fn a_killed_run_is_made_good_by_the_next() {
+    let name = "a_killed_run_is_made_good_by_the_next";
+    let Some(namespace) = Namespace::new(name) else { return };
+    connect(&namespace);
+    let node = Node::new(ALL);
+    // Each run is killed when it has said that its third step is done.
+    let mut killed = 0;
+    while node.killed_after(&namespace, 3) {
+        killed += 1;
+        assert!(killed < 50, "no run comes to its end");
+    }
+    assert!(killed > 5, "{killed}");
+    node.format(&namespace, 2, &[]);
+    assert_in_order(&node, &namespace);
+    let partition = &node.record()["partition_list"][1];
+    assert_eq!(partition["address_list"][1]["addr"], "2001:db8:1:2::3");
+    assert_eq!(partition["tun"]["ipv4_addr"], "172.24.0.1");
+    assert_eq!(json(&node.path("inst/slappart1/.slapos-resource")), *partition);
 }

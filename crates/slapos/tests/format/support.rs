@@ -1,7 +1,8 @@
 //! A network namespace, and a node whose configuration names users of its own.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -117,12 +118,29 @@ impl Node {
     /// Runs `node format` with `arguments` in `namespace` and expects exit code `code`; what it
     /// said is returned, without the times.
     pub(crate) fn format(&self, namespace: &Namespace, code: i32, arguments: &[&str]) -> String {
-        let mut command = namespace.command(Path::new(env!("CARGO_BIN_EXE_slapos")));
-        command.args(["node", "format", "--now", "--cfg"]).arg(self.path("slapos.cfg"));
-        let output = command.args(arguments).env("NO_COLOR", "1").output().unwrap();
+        let output = self.command(namespace).args(arguments).output().unwrap();
         let said = told(&output);
         assert_eq!(output.status.code(), Some(code), "{said}");
         said
+    }
+
+    fn command(&self, namespace: &Namespace) -> Command {
+        let mut command = namespace.command(Path::new(env!("CARGO_BIN_EXE_slapos")));
+        command.args(["node", "format", "--now", "--cfg"]).arg(self.path("slapos.cfg"));
+        command.env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `node format` in `namespace` and kills it when it has said `lines` lines; whether it was
+    /// killed rather than that it ended.
+    pub(crate) fn killed_after(&self, namespace: &Namespace, lines: usize) -> bool {
+        let mut command = self.command(namespace);
+        let mut run = command.stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(run.stderr.take().unwrap()).lines();
+        let heard = said.map_while(Result::ok).take(lines).count();
+        let _ = run.kill();
+        run.wait().unwrap();
+        heard == lines
     }
 
     /// What was recorded, as JSON.

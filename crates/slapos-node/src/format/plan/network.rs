@@ -1,5 +1,6 @@
 //! What the network lacks.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{FormatPlan, FormatStep, NetworkStep};
@@ -106,14 +107,11 @@ fn add_route(network: &NetworkView, route: FoundRoute, of: &str, plan: &mut Form
 
 /// Two partitions of a small network have one address: it is added once.
 fn keep_steps_apart(plan: &mut FormatPlan) {
-    let mut seen: Vec<(String, IpAddr)> = Vec::new();
+    let mut seen: BTreeSet<(String, IpAddr)> = BTreeSet::new();
     plan.steps.retain(|step| {
         let FormatStep::Network(NetworkStep::AddAddress { interface, addr, .. }) = step else {
             return true;
         };
-        let key = (interface.clone(), *addr);
-        let new = !seen.contains(&key);
-        seen.push(key);
-        new
+        seen.insert((interface.clone(), *addr))
     });
 }
