@@ -121,17 +121,17 @@ impl FormatConfig {
             alter_user: r.boolean("alter_user", true)?,
             ipv4_local_network: r.parsed("ipv4_local_network", DEFAULT_NETWORK)?,
             network: FormatNetwork::from_reader(&r)?,
-            instance_storage_home: r.optional_path("instance_storage_home")?,
-            input_definition_file: r.optional_path("input_definition_file")?,
-            output_definition_file: r.optional_path("output_definition_file")?,
-            computer_xml: r.optional_path("computer_xml")?.unwrap_or_else(record),
-            computer_json: r.optional_path("computer_json")?,
-            log_file: r.optional_path("log_file")?,
+            instance_storage_home: r.any_path("instance_storage_home"),
+            input_definition_file: r.any_path("input_definition_file"),
+            output_definition_file: r.any_path("output_definition_file"),
+            computer_xml: r.any_path("computer_xml").unwrap_or_else(record),
+            computer_json: r.any_path("computer_json"),
+            log_file: r.any_path("log_file"),
             public_ipv4_address: match r.optional("public_ipv4_address") {
                 None => None,
                 Some(_) => Some(r.parsed("public_ipv4_address", Ipv4Addr::UNSPECIFIED)?),
             },
-            certificate_repository_path: r.optional_path("certificate_repository_path")?,
+            certificate_repository_path: r.any_path("certificate_repository_path"),
             credentials: credentials.map(PathBuf::from).collect(),
             refusal: refusal(&r),
         })
@@ -151,6 +151,13 @@ fn refusal(r: &Reader<'_>) -> Option<String> {
 impl Reader<'_> {
     fn optional_boolean(&self, option: &str) -> Result<Option<bool>, ConfigError> {
         self.optional(option).map(|_| self.boolean(option, false)).transpose()
+    }
+
+    /// A path, from the working directory if it is relative: the original takes them so, and other
+    /// commands are not concerned.
+    fn any_path(&self, option: &str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.optional(option)?);
+        Some(std::path::absolute(&path).unwrap_or(path))
     }
 
     /// A name that the kernel takes for an interface.

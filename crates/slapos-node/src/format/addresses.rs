@@ -12,7 +12,7 @@ use slapos_slap::{Address, Ipv6Range, PartitionDescription, TapDescription};
 use super::interfaces;
 use super::ipv4;
 use super::ipv6::{self, Prefix, RangeOf};
-use super::view::NetworkView;
+use super::view::{FoundRoute, NetworkView};
 use super::wanted::{NetworkWish, Survey, Wanted, single, too_few};
 use crate::config::NodeConfig;
 use crate::error::NodeError;
@@ -162,21 +162,9 @@ impl<'a> Assigner<'a> {
         });
         // Those of loopback are from before an interface was named.
         let kept = kept.filter(|addr| network.is_loopback() || !addr.is_loopback());
-        let name = interface.unwrap_or_default();
-        let usable = |own: &Self, addr: IpAddr| own.is_free(name, addr, index);
-        let addr = match kept {
-            Some(addr) if usable(self, addr) => addr,
-            _ if network.is_loopback() => {
-                network.host(index).ok_or_else(|| too_few(self.config, index))?.into()
-            }
-            _ => ipv4::candidates(network, self.config.computer_id.as_str(), index)
-                .map(IpAddr::V4)
-                .find(|addr| usable(self, *addr))
-                .ok_or_else(|| too_few(self.config, index))?,
-        };
+        let addr = self.choose_ipv4(interface.unwrap_or_default(), kept, index)?;
         self.given.insert(addr, index as usize);
         warn_of_change(kept, addr, partition, wanted);
-        let address = single(addr);
         if !addr.is_loopback() {
             let interface = interface.ok_or_else(|| {
                 NodeError::user(format!("no interface is named for the addresses of {network}"))
@@ -187,7 +175,26 @@ impl<'a> Assigner<'a> {
             let (len, routed_apart) = (32, false);
             wanted.network.push(NetworkWish::Address { interface, addr, len, routed_apart, of });
         }
-        Ok(address)
+        Ok(single(addr))
+    }
+
+    /// The address from before, or one of the local network.
+    fn choose_ipv4(
+        &self,
+        interface: &str,
+        kept: Option<IpAddr>,
+        index: u32,
+    ) -> Result<IpAddr, NodeError> {
+        let network = self.config.format.ipv4_local_network;
+        let usable = |addr: &IpAddr| self.is_free(interface, *addr, index);
+        let found = match kept.filter(usable) {
+            Some(addr) => Some(addr),
+            None if network.is_loopback() => network.host(index).map(IpAddr::V4),
+            None => ipv4::candidates(network, self.config.computer_id.as_str(), index)
+                .map(IpAddr::V4)
+                .find(usable),
+        };
+        found.ok_or_else(|| too_few(self.config, index))
     }
 
     fn ipv6(
@@ -265,14 +272,14 @@ impl<'a> Assigner<'a> {
             Some(prefix) => prefix,
             None => self.new_range(RangeOf::Partition, index, partition)?,
         };
-        wanted.network.push(NetworkWish::Route {
+        let route = FoundRoute {
             destination: prefix.network().into(),
             len: prefix.len,
             interface: "lo".to_owned(),
             via: None,
             local: true,
-            of: partition.reference.to_string(),
-        });
+        };
+        wanted.network.push(NetworkWish::Route { route, of: partition.reference.to_string() });
         Ok(Ipv6Range {
             addr: prefix.addr.to_string(),
             netmask: prefix.netmask(),

@@ -11,6 +11,7 @@ use slapos_slap::{PartitionDescription, TapDescription};
 use super::addresses::{Assigner, nameless};
 use super::ipv4::{self, Prefix4};
 use super::ipv6::{Prefix, RangeOf};
+use super::view::FoundRoute;
 use super::wanted::{NetworkWish, Wanted, prefix_of};
 use crate::error::NodeError;
 
@@ -126,15 +127,7 @@ fn tap_ipv6(
     wanted: &mut Wanted,
 ) -> Result<(), NodeError> {
     if !own.config.format.network.tap_ipv6 {
-        let tap = &mut partition.tap;
-        for text in [
-            &mut tap.ipv6_addr,
-            &mut tap.ipv6_netmask,
-            &mut tap.ipv6_gateway,
-            &mut tap.ipv6_network,
-        ] {
-            text.clear();
-        }
+        forget_ipv6(&mut partition.tap);
         return Ok(());
     }
     let prefix = match kept_range(own, &partition.tap) {
@@ -151,17 +144,16 @@ fn tap_ipv6(
     tap.ipv6_gateway = gateway.to_string();
     tap.ipv6_network = format!("{gateway}/{told_len}");
     let interface = tap.name.clone();
-    wanted.network.push(NetworkWish::Address {
-        interface: interface.clone(),
-        addr: prefix.addr.into(),
-        len: prefix.len,
-        routed_apart: true,
-        of: partition.reference.to_string(),
-    });
+    push_address(partition, &interface, (prefix.addr.into(), prefix.len), true, wanted);
     let gateway = IpAddr::V6(gateway);
     push_route(partition, gateway, 128, &interface, None, wanted);
     push_route(partition, told.network().into(), told_len, &interface, Some(gateway), wanted);
     Ok(())
+}
+
+fn forget_ipv6(tap: &mut TapDescription) {
+    (tap.ipv6_addr, tap.ipv6_netmask) = Default::default();
+    (tap.ipv6_gateway, tap.ipv6_network) = Default::default();
 }
 
 /// The range from before, if it is still of a network of this computer and nobody else has it. Very
@@ -189,7 +181,7 @@ fn tun_addresses(
     tun.ipv4_addr = v4.addr.to_string();
     tun.ipv4_netmask = v4.netmask().to_string();
     tun.ipv4_network = format!("{}/{}", v4.addr, v4.netmask());
-    push_address(partition, &tun.name, v4.addr.into(), v4.len, wanted);
+    push_address(partition, &tun.name, (v4.addr.into(), v4.len), false, wanted);
     let kept = prefix_of(&tun.ipv6_addr, &tun.ipv6_netmask).filter(|kept| own.is_ours(kept.addr));
     let v6 = match kept {
         Some(kept) => Some(kept),
@@ -198,13 +190,13 @@ fn tun_addresses(
         }
         None => None,
     };
-    (tun.ipv6_addr, tun.ipv6_netmask, tun.ipv6_network) = Default::default();
+    forget_ipv6(&mut tun);
     if let Some(v6) = v6 {
         let addr = v6.first_host();
         tun.ipv6_addr = addr.to_string();
         tun.ipv6_netmask = v6.netmask();
         tun.ipv6_network = format!("{addr}/{}", v6.len);
-        push_address(partition, &tun.name, addr.into(), v6.len, wanted);
+        push_address(partition, &tun.name, (addr.into(), v6.len), false, wanted);
     }
     Ok(tun)
 }
@@ -228,15 +220,15 @@ fn tun_prefix(tun: &TapDescription) -> Option<Prefix4> {
 fn push_address(
     partition: &PartitionDescription,
     interface: &str,
-    addr: IpAddr,
-    len: u8,
+    (addr, len): (IpAddr, u8),
+    routed_apart: bool,
     wanted: &mut Wanted,
 ) {
     wanted.network.push(NetworkWish::Address {
         interface: interface.to_owned(),
         addr,
         len,
-        routed_apart: false,
+        routed_apart,
         of: partition.reference.to_string(),
     });
 }
@@ -249,12 +241,7 @@ fn push_route(
     via: Option<IpAddr>,
     wanted: &mut Wanted,
 ) {
-    wanted.network.push(NetworkWish::Route {
-        destination,
-        len,
-        interface: interface.to_owned(),
-        via,
-        local: false,
-        of: partition.reference.to_string(),
-    });
+    let interface = interface.to_owned();
+    let route = FoundRoute { destination, len, interface, via, local: false };
+    wanted.network.push(NetworkWish::Route { route, of: partition.reference.to_string() });
 }

@@ -53,8 +53,13 @@ pub(super) fn read(config: &NodeConfig) -> Result<Known, NodeError> {
         }
         None => read_record(config)?,
     };
-    for partition in known.computer.iter().flat_map(|computer| &computer.partitions) {
-        check_names(partition)?;
+    if let Some(computer) = &known.computer {
+        computer.partitions.iter().try_for_each(check_names)?;
+        let builder = &computer.machine.software_user;
+        if known.origin == Origin::Definition && !is_user(builder) {
+            return Err(NodeError::user(format!("a user `{builder}` cannot build"))
+                .hint("software_user must name an ordinary user: nothing compiles as root"));
+        }
     }
     Ok(known)
 }
@@ -156,12 +161,18 @@ fn range(text: &str) -> Option<Ipv6Range> {
     })
 }
 
+/// Whether an ordinary user can have that name.
+fn is_user(name: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let well = !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(fine);
+    well && name != "root"
+}
+
 /// The names of users and interfaces; that of the partition is known to be fine.
 fn check_names(partition: &PartitionDescription) -> Result<(), NodeError> {
     let user = partition.user.name.as_str();
-    let fine = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let reference = &partition.reference;
-    if user == "root" || user.starts_with(['-', '.']) || !user.chars().all(fine) {
+    if !user.is_empty() && !is_user(user) {
         return Err(NodeError::user(format!("{reference} cannot belong to a user `{user}`"))
             .hint("a partition belongs to an ordinary user: nothing of it runs as root"));
     }
@@ -227,6 +238,7 @@ mod tests {
         insta::assert_snapshot!(refusal("= part0", "= ../x"), @r#"def:5: "../x" cannot name a partition: at most 64 letters, digits, `_`, `-` and `.`, and neither `-` nor `.` at the start"#);
         insta::assert_snapshot!(refusal("alice", "root"), @"part0 cannot belong to a user `root`");
         insta::assert_snapshot!(refusal("alice", "-x"), @"part0 cannot belong to a user `-x`");
+        insta::assert_snapshot!(refusal("[computer]", "[computer]\nsoftware_user = root"), @"a user `root` cannot build");
         insta::assert_snapshot!(refusal("tap0", "a/b"), @"part0: `a/b` cannot be the name of a network interface");
         insta::assert_snapshot!(refusal("::1/ffff::", "::1"), @"def:4: `::1` is not of the form ADDRESS/NETMASK");
         insta::assert_snapshot!(refusal("::/48", "::/x"), @"def:8: `2001:db8:1::/x` is not of the form ADDRESS/LENGTH");

@@ -36,11 +36,16 @@ pub fn survey(config: &NodeConfig) -> Result<Survey, NodeError> {
     })
 }
 
-/// The directories `data<number>` in `home`, by number.
+/// The directories `data<number>` in `home`, by number; none where there is no `home`.
 fn storage(home: &Path) -> Result<Vec<PathBuf>, NodeError> {
+    const LIST: &str = "list `instance_storage_home`";
+    let entries = match std::fs::read_dir(home) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.context(LIST, home)?,
+    };
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(home).context("list `instance_storage_home`", home)? {
-        let path = entry.context("list `instance_storage_home`", home)?.path();
+    for entry in entries {
+        let path = entry.context(LIST, home)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let digits = name.strip_prefix("data").filter(|rest| !rest.is_empty());
         let number = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
@@ -82,7 +87,8 @@ mod tests {
         std::fs::write(home.path().join("data3"), "").unwrap();
         let found = storage(home.path()).unwrap();
         assert_eq!(found, ["data2", "data10"].map(|name| home.path().join(name)));
-        assert!(storage(&home.path().join("none")).is_err());
+        assert!(storage(&home.path().join("none")).unwrap().is_empty());
+        assert!(storage(&home.path().join("data3")).is_err());
     }
 
     #[test]

@@ -59,15 +59,7 @@ fn later(survey: &Survey, made: &Wanted) -> Survey {
                 let found = address(&format!("{addr}/{len}"));
                 network.interfaces.get_mut(interface).unwrap().addresses.push(found);
             }
-            NetworkWish::Route { destination, len, interface, via, local, .. } => {
-                network.routes.push(FoundRoute {
-                    destination: *destination,
-                    len: *len,
-                    interface: interface.clone(),
-                    via: *via,
-                    local: *local,
-                });
-            }
+            NetworkWish::Route { route, .. } => network.routes.push(route.clone()),
             NetworkWish::NonlocalBind => network.nonlocal_bind = true,
         }
     }

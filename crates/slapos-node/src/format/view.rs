@@ -24,7 +24,7 @@ pub(super) const NONLOCAL_BIND: &str = "/proc/sys/net/ipv6/ip_nonlocal_bind";
 pub struct NetworkView {
     /// The interfaces by name.
     pub interfaces: BTreeMap<String, Interface>,
-    /// The routes of all tables.
+    /// The routes of the main and the local table.
     pub routes: Vec<FoundRoute>,
     /// Whether addresses that are on no interface can be listened on.
     pub nonlocal_bind: bool,
@@ -217,6 +217,7 @@ struct RouteLine {
     gateway: Option<IpAddr>,
     #[serde(rename = "type")]
     kind: Option<String>,
+    table: Option<String>,
 }
 
 fn routes(json: &str) -> Result<Vec<FoundRoute>, NodeError> {
@@ -224,8 +225,12 @@ fn routes(json: &str) -> Result<Vec<FoundRoute>, NodeError> {
     Ok(lines.into_iter().filter_map(route).collect())
 }
 
-/// What has no address as its destination (`default`) is none of ours.
+/// What has no address as its destination (`default`), or is in a table of somebody's own, is none
+/// of ours.
 fn route(line: RouteLine) -> Option<FoundRoute> {
+    if !matches!(line.table.as_deref(), None | Some("main" | "local")) {
+        return None;
+    }
     let text = line.dst?;
     let (addr, len) = match text.split_once('/') {
         Some((addr, len)) => (addr, len.parse().ok()),
@@ -285,6 +290,7 @@ mod tests {
             {"dst":"10.1.2.3","dev":"slaptap0","scope":"link"},
             {"dst":"2001:db8::/80","gateway":"2001:db8::1","dev":"slaptap0"},
             {"type":"local","dst":"2001:db8:1::/80","dev":"lo","table":"local"},
+            {"dst":"10.1.2.4","dev":"slaptap0","table":"100"},
             {"type":"blackhole","dst":"10.0.0.0/8"}]"#;
         let routes = routes(text).unwrap();
         assert_eq!(routes.len(), 3);

@@ -21,7 +21,7 @@ use slapos_slap::{
 use super::addresses::Assigner;
 use super::ipv6::{self, len_of_netmask};
 use super::known::{Known, Origin};
-use super::view::NetworkView;
+use super::view::{FoundRoute, NetworkView};
 use crate::config::NodeConfig;
 use crate::error::NodeError;
 
@@ -71,16 +71,8 @@ pub enum NetworkWish {
     },
     /// A route.
     Route {
-        /// The first address of its destination.
-        destination: IpAddr,
-        /// The length of its destination.
-        len: u8,
-        /// The interface it leads to.
-        interface: String,
-        /// Through which machine.
-        via: Option<IpAddr>,
-        /// Whether its destination is this machine itself.
-        local: bool,
+        /// Where from and where to.
+        route: FoundRoute,
         /// The partition it is for.
         of: String,
     },
@@ -110,6 +102,12 @@ pub fn wanted(config: &NodeConfig, survey: &Survey) -> Result<Wanted, NodeError>
         network: Vec::new(),
         warnings: idle_options(config),
     };
+    if let Some(home) = config.format.instance_storage_home.as_ref()
+        && survey.storage.is_empty()
+    {
+        let text = "there is no directory `data<number>` in instance_storage_home";
+        wanted.warnings.push(format!("{text} = {}", home.display()));
+    }
     if config.format.network.is_altered() {
         Assigner::new(config, survey)?.assign(&mut wanted)?;
     } else if is_named(config, survey) {

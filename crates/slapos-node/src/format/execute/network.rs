@@ -85,17 +85,7 @@ pub(in crate::format) fn remove_duplicates(
     }
     let deadline = Instant::now() + PROBING;
     loop {
-        let (mut waiting, mut found) = (false, Vec::new());
-        let interfaces = interfaces()?;
-        for (name, addr, len) in &added {
-            let on = interfaces.get(*name).into_iter().flat_map(|found| &found.addresses);
-            for address in on.filter(|address| address.addr == *addr) {
-                waiting |= address.tentative && !address.duplicate;
-                if address.duplicate {
-                    found.push((*name, *addr, *len));
-                }
-            }
-        }
+        let (waiting, found) = probe(&added)?;
         // Where nothing is plugged in the kernel never knows; the address is then as good as any.
         if waiting && Instant::now() < deadline {
             std::thread::sleep(PAUSE);
@@ -107,4 +97,23 @@ pub(in crate::format) fn remove_duplicates(
         }
         return Ok(duplicates);
     }
+}
+
+/// An address on an interface, and the length of its network.
+type Added<'a> = (&'a str, IpAddr, u8);
+
+/// Whether the kernel still asks about one of the addresses, and which of them are another's.
+fn probe<'a>(added: &[Added<'a>]) -> Result<(bool, Vec<Added<'a>>), NodeError> {
+    let interfaces = interfaces()?;
+    let (mut waiting, mut found) = (false, Vec::new());
+    for (name, addr, len) in added {
+        let on = interfaces.get(*name).into_iter().flat_map(|found| &found.addresses);
+        for address in on.filter(|address| address.addr == *addr) {
+            waiting |= address.tentative && !address.duplicate;
+            if address.duplicate {
+                found.push((*name, *addr, *len));
+            }
+        }
+    }
+    Ok((waiting, found))
 }

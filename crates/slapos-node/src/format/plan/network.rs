@@ -25,32 +25,14 @@ pub(super) fn plan(
                 let owner = if available { owner } else { "root" };
                 interface(network, (name, mode, owner, of), plan);
             }
-            NetworkWish::Address { interface, addr, len, routed_apart, of } => {
+            NetworkWish::Address { interface, addr, .. } => {
                 if network.on(interface, *addr).is_none() {
-                    push(
-                        plan,
-                        NetworkStep::AddAddress {
-                            interface: interface.clone(),
-                            addr: *addr,
-                            len: *len,
-                            routed_apart: *routed_apart,
-                            of: of.clone(),
-                        },
-                    );
+                    push(plan, add_address(wish));
                 }
             }
-            NetworkWish::Route { destination, len, interface, via, local, of } => {
-                let route = FoundRoute {
-                    destination: *destination,
-                    len: *len,
-                    interface: interface.clone(),
-                    via: *via,
-                    local: *local,
-                };
-                add_route(network, route, of, plan);
-            }
+            NetworkWish::Route { route, of } => add_route(network, route.clone(), of, plan),
             NetworkWish::NonlocalBind if !network.nonlocal_bind => {
-                push(plan, NetworkStep::AllowNonlocalBind);
+                push(plan, Some(NetworkStep::AllowNonlocalBind));
             }
             NetworkWish::NonlocalBind => {}
         }
@@ -58,8 +40,15 @@ pub(super) fn plan(
     keep_steps_apart(plan);
 }
 
-fn push(plan: &mut FormatPlan, step: NetworkStep) {
-    plan.steps.push(FormatStep::Network(step));
+fn add_address(wish: &NetworkWish) -> Option<NetworkStep> {
+    let NetworkWish::Address { interface, addr, len, routed_apart, of } = wish.clone() else {
+        return None;
+    };
+    Some(NetworkStep::AddAddress { interface, addr, len, routed_apart, of })
+}
+
+fn push(plan: &mut FormatPlan, step: Option<NetworkStep>) {
+    plan.steps.extend(step.map(FormatStep::Network));
 }
 
 fn interface(
@@ -69,7 +58,7 @@ fn interface(
 ) {
     let Some(found) = network.interfaces.get(name) else {
         let (name, owner) = (name.to_owned(), owner.to_owned());
-        return push(plan, NetworkStep::CreateInterface { name, mode, owner });
+        return push(plan, Some(NetworkStep::CreateInterface { name, mode, owner }));
     };
     let tuntap = found.tuntap.as_ref().filter(|tuntap| tuntap.mode == mode);
     let Some(tuntap) = tuntap else {
@@ -84,7 +73,7 @@ fn interface(
         ));
     }
     if !found.up {
-        push(plan, NetworkStep::SetUp { name: name.to_owned() });
+        push(plan, Some(NetworkStep::SetUp { name: name.to_owned() }));
     }
 }
 
@@ -99,10 +88,11 @@ fn add_route(network: &NetworkView, route: FoundRoute, of: &str, plan: &mut Form
     // The kernel would add the other way beside the former one.
     if !local && network.routes.iter().filter(|other| !other.local).any(|other| same(&other)) {
         let interface = interface.clone();
-        push(plan, NetworkStep::RemoveRoute { destination, len, interface });
+        push(plan, Some(NetworkStep::RemoveRoute { destination, len, interface }));
     }
     let of = of.to_owned();
-    push(plan, NetworkStep::AddRoute { destination, len, interface, via, local, of });
+    let step = NetworkStep::AddRoute { destination, len, interface, via, local, of };
+    push(plan, Some(step));
 }
 
 /// Two partitions of a small network have one address: it is added once.
