@@ -39,6 +39,8 @@ fn nothing_to_do_after_up_and_what_is_wrong_is_refused() {
     let run = node.fails(1, &["node", "format"]);
     assert!(run.err.contains("`create_tap` must be true or false"), "{}", run.err);
     node.fails(2, &["node", "format", "--alter_user", "maybe"]);
+    // So that the node can be taken down.
+    node.configure("create_tap = perhaps", "create_tap = false");
 }
 
 #[test]
