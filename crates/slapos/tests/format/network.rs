@@ -124,6 +124,35 @@ fn listens(namespace: &Namespace, addr: &str) {
     assert!(status.success(), "{addr}");
 }
 
+/// As in the example of the original: re6st gives `lo` an address.
+#[test]
+fn the_loopback_interface_serves_too() {
+    let Some(namespace) = Namespace::new("the_loopback_interface_serves_too") else { return };
+    namespace.ip("addr add 2001:db8:7::1/64 dev lo");
+    let example = "partition_amount = 2\ninterface_name = lo\ncreate_tap = false\nipv4_local_network = 10.0.0.0/16";
+    let node = Node::new(example);
+    node.format(&namespace, 2, &[]);
+    assert_in_order(&node, &namespace);
+    let lo = namespace.ip("-o addr show dev lo");
+    assert!(lo.contains("2001:db8:7::3/64"), "{lo}");
+    listens(&namespace, "2001:db8:7:0:4002::1");
+    // IPv6 comes from elsewhere from now on.
+    namespace.cable("eth0", "peer0");
+    namespace.ip("addr add 2001:db8:8::1/64 dev eth0 nodad");
+    node.configure(&format!("{example}\nipv6_interface = eth0"));
+    let before = node.record();
+    let said = node.format(&namespace, 2, &[]);
+    assert!(said.contains("had 2001:db8:7::3, which it cannot have here"), "{said}");
+    assert_in_order(&node, &namespace);
+    let addresses = |record: &serde_json::Value, number: usize| {
+        record["partition_list"][1]["address_list"][number]["addr"].clone()
+    };
+    let after = node.record();
+    assert_eq!(addresses(&after, 0), addresses(&before, 0));
+    assert_eq!(addresses(&after, 1), "2001:db8:8::3");
+    assert_eq!(after["partition_list"][1]["ipv6_range"]["addr"], "2001:db8:8:0:4002::");
+}
+
 #[test]
 fn growing_keeps_what_was_given_and_shrinking_is_refused() {
     let name = "growing_keeps_what_was_given_and_shrinking_is_refused";
