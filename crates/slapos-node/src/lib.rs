@@ -5,7 +5,8 @@
 //! child of this same program that has become that user.
 //!
 //! Absent on purpose: nothing here writes below a partition's own directory or executes what is
-//! there, except in a worker that runs as the partition's user; nothing here prints.
+//! there, except in a worker that runs as the partition's user (one file, `.slapos-resource`, is
+//! written without a worker, but with that user's rights alone); nothing here prints.
 
 pub mod config;
 pub mod error;

@@ -9,6 +9,7 @@
 
 pub mod client;
 pub mod convert;
+mod description;
 mod error;
 pub mod instance_xml;
 pub mod marshal;
@@ -20,6 +21,10 @@ mod words;
 mod xml;
 
 pub use client::{DEFAULT_TIMEOUT, PartitionCertificate, SlapClient, TlsIdentity};
+pub use description::{
+    Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,
+    PartitionDescription, Route, TapDescription, UserDescription,
+};
 pub use error::SlapError;
 pub use marshal::Value;
 pub use overview::{
@@ -28,8 +33,8 @@ pub use overview::{
 };
 pub use port::{PartitionPort, PortError, RequestError};
 pub use types::{
-    Address, Computer, ComputerDescription, ComputerPartition, InstanceAnswer, InstanceInfo,
-    InstanceRequest, InstanceSummary, PartitionDescription, SoftwareRelease,
+    Computer, ComputerPartition, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceSummary,
+    SoftwareRelease,
 };
 pub use words::{
     ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId, SoftwareState,

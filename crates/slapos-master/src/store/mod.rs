@@ -9,6 +9,7 @@ mod instances;
 mod overview;
 mod reports;
 mod request;
+mod routes;
 mod rows;
 mod shared;
 mod sqlite;

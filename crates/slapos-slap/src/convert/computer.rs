@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::{
     ConvertError, Fields, ip_list_from_value, ip_list_to_value, object, partition_id,
-    texts_from_value, texts_to_value,
+    routes_from_value, routes_to_value, texts_from_value, texts_to_value,
 };
 use crate::marshal::{Class, Object, Value};
 use crate::types::{Computer, ComputerPartition, SoftwareRelease};
@@ -131,6 +131,10 @@ fn parameters_of(partition: &ComputerPartition) -> IndexMap<String, Value> {
         ("slap_software_release_url", Value::optional(url)),
         ("slave_instance_list", Value::List(slaves)),
     ]));
+    if !partition.full_ip_list.is_empty() {
+        let routes = routes_to_value(&partition.full_ip_list);
+        parameters.insert("full_ip_list".to_owned(), routes);
+    }
     match &partition.timestamp {
         Some(timestamp) => {
             parameters.insert("timestamp".to_owned(), Value::str(timestamp));
@@ -187,6 +191,9 @@ fn take_parameters(
     if let Some(ips) = fields.get("ip_list") {
         partition.ip_list = ip_list_from_value(ips)?;
     }
+    if let Some(routes) = fields.get("full_ip_list") {
+        partition.full_ip_list = routes_from_value(routes)?;
+    }
     for slave in fields.list("slave_instance_list")? {
         let entries = slave.as_dict().cloned().ok_or_else(|| {
             ConvertError("slave_instance_list: a dictionary is expected".to_owned())
@@ -218,6 +225,7 @@ fn named<const N: usize>(items: [(&str, Value); N]) -> IndexMap<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::description::Route;
     use crate::marshal::{dumps, loads};
     use crate::words::PartitionId;
 
@@ -234,6 +242,13 @@ mod tests {
             ("tap0".to_owned(), "10.0.0.1".parse().unwrap()),
             ("tap0".to_owned(), "::1".parse().unwrap()),
         ];
+        partition.full_ip_list = vec![Route {
+            interface: "route_tap0".to_owned(),
+            addr: "10.1.0.2".parse().unwrap(),
+            gateway: "10.1.0.1".to_owned(),
+            netmask: "255.255.0.0".to_owned(),
+            network: "10.1.0.0".to_owned(),
+        }];
         partition.timestamp = Some("1795374015.778843".to_owned());
         partition.instance_title = "child".to_owned();
         partition.root_instance_title = "root".to_owned();
