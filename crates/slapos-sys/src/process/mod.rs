@@ -3,14 +3,16 @@
 
 mod child;
 mod command;
+mod family;
 mod running;
 
 use std::io;
 
 pub use command::Command;
+pub use family::{descendants, kill_each, kill_own_descendants};
 pub use nix::sys::signal::Signal;
 pub use running::{
-    alive, children_cpu_seconds, executable, forbid_inspection, inherited_fd, kill,
+    alive, children_cpu_seconds, ended_within, executable, forbid_inspection, inherited_fd, kill,
     kill_all_of_this_user, kill_group, on_termination, pidfd_open, set_child_subreaper, start_time,
     wait_within,
 };
