@@ -16,7 +16,7 @@ use crate::node::Node;
 use crate::{services, software};
 
 pub use plan::{Action, Observed, Reason, decide};
-pub(crate) use process::{Quiet, ask_promises, partition_owner};
+pub(crate) use process::{Quiet, partition_owner};
 pub use settle::settle;
 
 /// Which partitions to look at, and how.

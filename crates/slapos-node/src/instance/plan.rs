@@ -186,6 +186,7 @@ mod tests {
             at: "2026-01-01T23:00:00Z".parse().unwrap(),
             outcome: Outcome::Done,
             promises: std::collections::BTreeMap::default(),
+            schedule: None,
         };
         let stamp = Some("b1".to_owned());
         Observed { record: Some(record), software_stamp: stamp, periodicity: 86_400, defined: true }

@@ -13,17 +13,15 @@ use slapos_slap::{
 use slapos_sys::user::{self, Identity};
 
 use super::plan::Action;
-use crate::error::{IoContext, NodeError, exit};
+use crate::error::{IoContext, NodeError};
 use crate::node::Node;
-use crate::promise::PromiseResult;
+use crate::promises::{self, Question};
 use crate::record::{Outcome, PartitionRecord};
-use crate::worker::{Done, InstanceJob, Job, Listener, PromiseJob, Purpose, Service, Worker};
+use crate::worker::{Done, InstanceJob, Job, Listener, Purpose, Service, Worker};
 use crate::{services, software};
 
 /// For how long promises of services that were just started may fail.
 const GRACE: Duration = Duration::from_secs(20);
-/// Promises of one partition run side by side; more rounds than this are not waited for.
-const PROMISE_ROUNDS: u32 = 10;
 
 /// One run of `node instance`.
 pub(super) struct Session<'a, 'n> {
@@ -108,6 +106,7 @@ impl Session<'_, '_> {
             at: self.node.clock.now(),
             outcome: Outcome::Processing,
             promises: BTreeMap::new(),
+            schedule: None,
         }
     }
 
@@ -136,9 +135,9 @@ impl Session<'_, '_> {
             return Ok(self.master.instance_stopped(&partition.computer, &partition.id)?);
         }
         self.start(partition, directory, owner, &services)?;
-        let results = ask_promises(self.node, &mut worker, id, directory, None, GRACE)?;
-        record.promises = results.into_iter().map(|result| (result.name.clone(), result)).collect();
-        judge(record.promises.values())?;
+        let told = promises::ask(self.node, &mut worker, partition, Question::test(GRACE))?;
+        told.remember(record, self.node.clock.now());
+        told.judge()?;
         self.node.reporter.note(id, "deployed and started");
         Ok(self.master.instance_started(&partition.computer, &partition.id)?)
     }
@@ -179,21 +178,16 @@ impl Session<'_, '_> {
         let Some(mut record) = records.load(id)? else {
             return Ok(());
         };
-        let now = self.node.clock.now();
-        let due: Vec<_> =
-            record.promises.values().filter(|p| p.is_due(now)).map(|p| p.name.clone()).collect();
-        if due.is_empty() {
+        if !promises::is_due(&record, self.node.clock.now()) {
             return Ok(());
         }
         let directory = self.node.config.instance_root.join(id);
         let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
-        let results =
-            ask_promises(self.node, &mut worker, id, &directory, Some(due), Duration::ZERO)?;
-        for result in results {
-            record.promises.insert(result.name.clone(), result);
-        }
+        let told = promises::ask(self.node, &mut worker, partition, Question::anomaly())?;
+        told.remember(&mut record, self.node.clock.now());
         records.store(id, &record)?;
-        let verdict = judge(record.promises.values());
+        told.bang(self.node, self.master, partition);
+        let verdict = told.judge();
         match &verdict {
             Err(error) => self.tell_error(partition, error),
             Ok(()) if partition.is_in_error() => {
@@ -223,60 +217,6 @@ impl Session<'_, '_> {
         {
             let text = format!("the Master was not told: {unheard}");
             self.node.reporter.warn(partition.id.as_str(), &text);
-        }
-    }
-}
-
-/// Has the partition's worker check its promises.
-pub(crate) fn ask_promises(
-    node: &Node<'_>,
-    worker: &mut Worker,
-    id: &str,
-    directory: &Path,
-    only: Option<Vec<String>>,
-    grace: Duration,
-) -> Result<Vec<PromiseResult>, NodeError> {
-    let job = Job::Promises(PromiseJob {
-        directory: directory.to_owned(),
-        only,
-        timeout: node.config.promise_timeout.as_secs_f64(),
-        grace: grace.as_secs_f64(),
-    });
-    let limit = grace + node.config.promise_timeout * PROMISE_ROUNDS;
-    match worker.run(&job, Some(limit), &mut Quiet)? {
-        Done::Promises { results } => Ok(bounded(results)),
-        other => Err(NodeError::user(format!("the worker of {id} answered {other:?}"))),
-    }
-}
-
-/// What a partition says is kept only so far: its record must stay small.
-fn bounded(mut results: Vec<PromiseResult>) -> Vec<PromiseResult> {
-    const MOST: usize = 200;
-    const LONGEST_NAME: usize = 255;
-    const LONGEST_MESSAGE: usize = 500;
-    let cut = |text: &mut String, most: usize| {
-        if let Some((end, _)) = text.char_indices().nth(most) {
-            text.truncate(end);
-        }
-    };
-    results.truncate(MOST);
-    for result in &mut results {
-        cut(&mut result.name, LONGEST_NAME);
-        cut(&mut result.title, LONGEST_NAME);
-        cut(&mut result.message, LONGEST_MESSAGE);
-    }
-    results
-}
-
-/// The first broken promise, as an error.
-pub(crate) fn judge<'a>(
-    results: impl IntoIterator<Item = &'a PromiseResult>,
-) -> Result<(), NodeError> {
-    match results.into_iter().find(|result| result.failed) {
-        None => Ok(()),
-        Some(broken) => {
-            let text = format!("promise {:?} failed: {}", broken.title, broken.message);
-            Err(NodeError::user(text).code(exit::PROMISE))
         }
     }
 }

@@ -12,7 +12,7 @@ use slapos_sys::{fs, process};
 
 use super::protocol::{Done, Failure, Job, Message, PromiseJob, RemoveJob, Reply};
 use super::{build, deploy};
-use crate::promise::{Limits, check_all};
+use crate::promise::{Checked, Limits, Wanted, check_all};
 use crate::prune;
 
 /// How long the ending of what runs may take.
@@ -123,22 +123,34 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
     match job {
         Job::Software(job) => build::build(&job, channel, cancellation),
         Job::Instance(job) => deploy::deploy(*job, channel, cancellation),
-        Job::Promises(job) => promises(&job),
+        Job::Promises(job) => promises(&job, cancellation),
         Job::Remove(job) => remove(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),
     }
 }
 
-fn promises(job: &PromiseJob) -> Result<Done, Failure> {
-    let limits = Limits {
-        timeout: Duration::try_from_secs_f64(job.timeout).unwrap_or_default(),
-        grace: Duration::try_from_secs_f64(job.grace).unwrap_or_default(),
+fn promises(job: &PromiseJob, cancellation: &Cancellation) -> Result<Done, Failure> {
+    let wanted = Wanted {
+        directory: &job.directory,
+        software: job.software_directory.as_deref(),
+        mode: job.mode,
+        force: job.force,
+        limits: Limits {
+            timeout: Duration::try_from_secs_f64(job.timeout).unwrap_or_default(),
+            grace: Duration::try_from_secs_f64(job.grace).unwrap_or_default(),
+        },
+        config: &job.config,
+        cancellation,
     };
-    let results = check_all(&job.directory, job.only.as_deref(), limits);
-    let results =
-        results.map_err(|error| Failure::io("check the promises of", &job.directory, &error))?;
-    Ok(Done::Promises { results })
+    let words =
+        |error: std::io::Error| Failure::io("check the promises of", &job.directory, &error);
+    // What they leave running comes to this process, and ends with the check.
+    process::set_child_subreaper().map_err(words)?;
+    let checked = check_all(&wanted);
+    process::kill_own_descendants().map_err(words)?;
+    let Checked { results, skipped, warnings, due } = checked.map_err(words)?;
+    Ok(Done::Promises { results, skipped, warnings, due })
 }
 
 fn remove(job: &RemoveJob) -> Result<Done, Failure> {

@@ -18,5 +18,6 @@ pub use protocol::{
     Done, Failure, InstanceJob, Job, MentionsJob, Message, PromiseJob, PruneJob, RemoveJob, Reply,
     Service, SoftwareJob, TreeAlias,
 };
+pub(crate) use python::recorded as recorded_python;
 pub use slapos_engine::Event;
 pub use tree::Tree;
