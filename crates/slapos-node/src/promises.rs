@@ -105,6 +105,9 @@ pub(crate) fn ask(
             for warning in warnings.iter().take(MOST) {
                 node.reporter.warn(id, warning);
             }
+            if skipped > 0 && question.mode == Mode::Anomaly {
+                node.reporter.note(id, &format!("{skipped} promises did not need to be checked"));
+            }
             Ok(Told { results, skipped, due })
         }
         other => Err(NodeError::user(format!("the worker of {id} answered {other:?}"))),

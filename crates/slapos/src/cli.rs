@@ -189,6 +189,9 @@ pub(crate) enum Node {
         /// Only these partitions
         #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
         only: Vec<String>,
+        /// How long one promise may take [default: that of the configuration, or 20]
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+        promise_timeout: Option<u64>,
     },
     /// Run the supervisor
     Supervisord {

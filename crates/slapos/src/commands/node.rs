@@ -1,5 +1,7 @@
 //! `slapos node ...`: what cron runs.
 
+use std::time::Duration;
+
 use slapos_node::{NodeError, format, instance, promises, prune, report, software};
 
 use super::{supervisor, with_node};
@@ -39,7 +41,11 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             show_pruned(global, &report);
             Ok(0)
         }
-        Node::Promise { only } => {
+        Node::Promise { only, promise_timeout } => {
+            let mut config = config;
+            if let Some(seconds) = promise_timeout {
+                config.promise_timeout = Duration::from_secs(*seconds);
+            }
             let results = with_node(global, &config, |node| promises::run(node, only))?;
             show_promises(global, &results);
             Ok(promises::exit_code(&results))
