@@ -410,6 +410,6 @@ class GenericPromise(metaclass=ABCMeta):
 
 
 def truth(text):
-    if text not in ("true", "false"):
+    if text.lower() not in ("true", "false"):
         raise ValueError("%r is neither true nor false" % text)
-    return text == "true"
+    return text.lower() == "true"

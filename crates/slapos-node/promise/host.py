@@ -26,8 +26,8 @@ def receive():
 
 
 class Own:
-    """Our modules of the promises' interface, and the machine's own packages: found last of all,
-    so that what a Software Release brings is what runs."""
+    """Our modules of the promises' interface, found where a Software Release brings none; and the
+    machine's own packages, for what is found nowhere else."""
 
     def __init__(self, texts):
         self.texts = texts
@@ -37,23 +37,24 @@ class Own:
     def find_spec(self, name, path=None, target=None):
         from importlib.machinery import ModuleSpec, PathFinder
 
-        if not self.looked:
-            # This Python was started without them, which is faster and mostly enough.
-            self.looked = True
-            import site
-
-            site.main()
-        found = PathFinder.find_spec(name, path)
-        if found is not None and found.loader is not None:
-            return found
         package = name + ".__init__"
-        if package not in self.texts and name not in self.texts:
-            return found
-        spec = ModuleSpec(name, self, is_package=package in self.texts)
-        if package in self.texts and found is not None:
-            # Others may have more of a package that we have only a part of.
-            spec.submodule_search_locations.extend(found.submodule_search_locations or ())
-        return spec
+        if package in self.texts or name in self.texts:
+            return ModuleSpec(name, self, is_package=package in self.texts)
+        if self.looked:
+            return None
+        # This Python was started without them, which is faster and mostly enough.
+        self.looked = True
+        import site
+
+        site.main()
+        for known in [known for known in self.texts if known.endswith(".__init__")]:
+            own = sys.modules.get(known[:-9])
+            if own is not None and own.__spec__.loader is self:
+                # Others may have more of a package that we have only a part of.
+                below = known[:-9].replace(".", os.sep)
+                places = [os.path.join(place, below) for place in sys.path]
+                own.__path__.extend(place for place in places if os.path.isdir(place))
+        return PathFinder.find_spec(name, path)
 
     def create_module(self, spec):
         return None

@@ -154,10 +154,13 @@ impl Host {
     pub(super) fn run(&self, promise: &Promise, mode: Mode, patience: Patience<'_>) -> Answer {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let answers = self.expect(number);
-        let answer = match self.begin(number, promise, mode, &answers) {
-            Ok((pid, process)) => self.follow(number, pid, &process, &answers, patience),
-            Err(why) => Answer::nothing(&format!("Error: {why}")),
-        };
+        let mut answer = Answer { outcome: Outcome::silence(None), ..Answer::nothing("") };
+        match self.begin(number, promise, mode, &answers, &mut answer) {
+            Ok((pid, process)) => {
+                self.follow(number, pid, &process, &answers, patience, &mut answer);
+            }
+            Err(why) => answer = Answer::nothing(&format!("Error: {why}")),
+        }
         lock(&self.waiting).remove(&number);
         answer
     }
@@ -168,17 +171,23 @@ impl Host {
         promise: &Promise,
         mode: Mode,
         answers: &Receiver<Said>,
+        answer: &mut Answer,
     ) -> Result<(u32, OwnedFd), String> {
         let _turn = lock(&self.turn);
         let path = promise.path.to_string_lossy();
         let anomaly = if mode == Mode::Anomaly { "1" } else { "0" };
         self.send(&["run", &number.to_string(), &promise.name, &path, anomaly])?;
-        match self.at_once(answers)? {
-            Said::Started(pid) => match pidfd_open(pid) {
-                Ok(process) => Ok((pid, process)),
-                Err(error) => Err(format!("the process of the promise cannot be watched: {error}")),
-            },
-            _ => Err("the host talks nonsense".to_owned()),
+        loop {
+            match self.at_once(answers)? {
+                Said::Started(pid) => {
+                    let watched = pidfd_open(pid).map(|process| (pid, process));
+                    return watched.map_err(|error| {
+                        format!("the promise's process cannot be watched: {error}")
+                    });
+                }
+                // The child may be faster than its parent.
+                early => answer.take(early),
+            }
         }
     }
 
@@ -190,29 +199,24 @@ impl Host {
         process: &OwnedFd,
         answers: &Receiver<Said>,
         patience: Patience<'_>,
-    ) -> Answer {
+        answer: &mut Answer,
+    ) {
         let in_time = patience.wait(|limit| ended_within(process, limit)).unwrap_or(false);
         if !in_time {
             end_family(pid, || ended_within(process, LAST_DEEDS).map(drop));
         }
+        answer.late = !in_time;
         let _ = kill_group(pid, Signal::SIGKILL);
-        let mut answer = Answer { late: !in_time, ..Answer::nothing("") };
         let asked = {
             let _turn = lock(&self.turn);
             self.send(&["reap", &number.to_string(), &pid.to_string()])
         };
         while asked.is_ok() {
             match self.at_once(answers) {
-                Ok(Said::Loaded(traits)) => answer.traits = Some(traits),
-                Ok(Said::Result(outcome)) => answer.outcome = outcome,
-                Ok(Said::Raised(text)) => answer.outcome = Outcome::silence(Some(&text)),
-                Ok(_) | Err(_) => break,
+                Ok(Said::Ended) | Err(_) => break,
+                Ok(said) => answer.take(said),
             }
         }
-        if matches!(&answer.outcome, Outcome::Nothing(text) if text.is_empty()) {
-            answer.outcome = Outcome::silence(None);
-        }
-        answer
     }
 
     fn expect(&self, number: u64) -> Receiver<Said> {
@@ -269,6 +273,17 @@ impl Drop for Host {
         if matches!(child.try_wait(), Ok(None)) {
             let _ = kill(child.id(), Signal::SIGKILL);
             let _ = child.wait();
+        }
+    }
+}
+
+impl Answer {
+    fn take(&mut self, said: Said) {
+        match said {
+            Said::Loaded(traits) => self.traits = Some(traits),
+            Said::Result(outcome) => self.outcome = outcome,
+            Said::Raised(text) => self.outcome = Outcome::silence(Some(&text)),
+            Said::Ready | Said::Started(_) | Said::Ended => {}
         }
     }
 }

@@ -6,6 +6,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use slapos_testkit::wait_for;
+
 use super::*;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -32,6 +34,12 @@ fn reading(name: &str, more: &str) -> String {
         (self.logger.info if found == 'ok' else self.logger.error)('found %s', found)
 {more}"
     ))
+}
+
+/// Something, if no such process runs.
+fn gone(pid: u32) -> Option<()> {
+    use slapos_sys::process::{alive, start_time};
+    (!start_time(pid).is_some_and(|start| alive(pid, start))).then_some(())
 }
 
 struct Partition {
@@ -149,9 +157,7 @@ fn one_that_hangs_is_ended_with_what_it_started_and_delays_no_other() {
     assert_eq!(tested["hang.py"], (true, late.into()));
     assert_eq!(tested["slow"], (true, late.into()));
     let pid: u32 = partition.read("pid").parse().unwrap();
-    let runs = slapos_sys::process::start_time(pid)
-        .is_some_and(|start| slapos_sys::process::alive(pid, start));
-    assert!(!runs, "what it started in another session goes with it");
+    wait_for("what it started in another session to go with it", 30, || gone(pid));
 }
 
 #[test]
@@ -211,8 +217,8 @@ fn a_plugin_logs_raises_prints_and_forks() {
     assert_eq!(tested["prints.py"], (false, "printed".into()));
     let (failed, pid) = &tested["forks.py"];
     let pid: u32 = pid.parse().unwrap();
-    let start = slapos_sys::process::start_time(pid);
-    assert!(!failed && !start.is_some_and(|start| slapos_sys::process::alive(pid, start)));
+    assert!(!failed);
+    wait_for("what it started to go with it", 30, || gone(pid));
 }
 
 #[test]
