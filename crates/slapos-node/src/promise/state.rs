@@ -134,6 +134,10 @@ impl State {
             for entry in std::fs::read_dir(self.base.join(folder))? {
                 let path = entry?.path();
                 let name = path.file_name().and_then(|name| name.to_str());
+                // Another check may be about to give a file its name.
+                if name.is_some_and(|name| name.starts_with('.')) {
+                    continue;
+                }
                 let title = name.and_then(|name| name.strip_suffix(suffix));
                 if !title.is_some_and(|title| titles.contains(&title)) {
                     fs::remove_tree(&path)?;

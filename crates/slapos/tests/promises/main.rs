@@ -10,7 +10,7 @@ mod original;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use slapos_testkit::TestNode;
+use slapos_testkit::{TestNode, kill, wait_for};
 
 /// A plugin of which `body` is the methods of the class.
 fn plugin(body: &str) -> String {
@@ -102,10 +102,32 @@ fn nothing_that_a_promise_starts_outlives_the_check() {
 ";
     write(&node, "etc/plugin/daemon.py", &plugin(body));
     node.ok(&["node", "promise"]);
-    let pid = file(&node, "daemon");
+    assert!(!runs(&file(&node, "daemon")));
+}
+
+/// A zombie does not run.
+fn runs(pid: &str) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let runs = status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'));
-    assert!(!runs, "{status}");
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+}
+
+#[test]
+fn a_killed_check_leaves_no_promise_running() {
+    let (node, _) = node();
+    let hang = "    def sense(self):
+        child = subprocess.Popen(['sleep', '600'], start_new_session=True)
+        with open('pids.new', 'w') as f:
+            f.write('%d %d' % (os.getpid(), child.pid))
+        os.rename('pids.new', 'pids')
+        time.sleep(600)
+";
+    write(&node, "etc/plugin/hang.py", &plugin(hang));
+    let mut check = node.start(&["node", "promise", "--promise-timeout", "300"]);
+    let path = node.partition(0).join("pids");
+    let pids = wait_for("the promise", 60, || std::fs::read_to_string(&path).ok());
+    kill(i64::from(check.id()));
+    check.wait().unwrap();
+    wait_for("what it started to end", 60, || (!pids.split_whitespace().any(runs)).then_some(()));
 }
 
 #[test]

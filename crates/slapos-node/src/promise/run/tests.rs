@@ -486,3 +486,31 @@ fn results_of_promises_that_are_gone_go_too() {
     assert!(!partition.path(".slapgrid/promise/cache/a").exists());
     assert!(partition.path(".slapgrid/promise/log/a.log").exists());
 }
+
+#[test]
+fn one_that_kills_its_python_takes_no_other_ways_with_it() {
+    let kill =
+        plugin("    def sense(self):\n        os.kill(os.getppid(), 9)\n        time.sleep(600)\n");
+    let wait = "    def sense(self):
+        parent = os.getppid()
+        while os.getppid() == parent:
+            time.sleep(0.01)
+";
+    let mut partition = Partition::with(&[
+        ("etc/plugin/kill.py", &kill),
+        ("etc/plugin/wait.py", &plugin(wait)),
+        ("etc/promise/good", "#!/bin/sh\necho fine\n"),
+    ]);
+    partition.timeout = Duration::from_secs(5);
+    let tested = partition.tested();
+    assert_eq!(tested["good"], (false, "fine".into()));
+    assert!(tested["kill.py"].0, "{tested:?}");
+    assert_eq!(tested.len(), 3);
+    // The next check has a Python of its own.
+    std::fs::remove_file(partition.path("etc/plugin/kill.py")).unwrap();
+    partition.write(
+        "etc/plugin/wait.py",
+        &plugin("    def sense(self):\n        self.logger.info('back')\n"),
+    );
+    assert_eq!(partition.tested()["wait.py"], (false, "back".into()));
+}
