@@ -16,6 +16,8 @@ use super::{Kind, Mode};
 
 /// Characters kept of what a promise says.
 const LONGEST_MESSAGE: usize = 5000;
+/// Minutes between two checks of an executable.
+const EXECUTABLE_PERIODICITY: u64 = 2;
 /// How the original judges executables: no deployment would help them, so they never bang.
 const EXECUTABLE_TEST: Rule = Rule::test(1, 1);
 const EXECUTABLE_ANOMALY: Rule = Rule::test(3, 3);
@@ -134,7 +136,7 @@ impl Room<'_> {
         let traits = Traits {
             tested: native.tested,
             anomaly_detected: native.anomaly_detected,
-            ..own_traits(promise, native.frequency.into())
+            ..own_traits(promise, native.frequency.clone())
         };
         let enabled = match self.mode {
             Mode::Test => native.tested,
@@ -162,7 +164,7 @@ impl Room<'_> {
             Ok(Ended::Late) => None,
             Err(error) => Some(Err(format!("it cannot be run: {error}"))),
         };
-        let traits = own_traits(promise, Periodicity::Whole(2));
+        let traits = own_traits(promise, EXECUTABLE_PERIODICITY.into());
         self.judge(promise, traits, found, self.executable_rule())
     }
 
@@ -213,30 +215,12 @@ fn text_of(found: &Result<String, String>) -> &str {
     text
 }
 
-/// Minutes, as the original would have them in its files.
-enum Periodicity {
-    Whole(u64),
-    Parts(f64),
-}
-
-impl From<f64> for Periodicity {
-    fn from(minutes: f64) -> Self {
-        Self::Parts(minutes)
-    }
-}
-
 /// Of a promise whose code is its own file.
-fn own_traits(promise: &Promise, periodicity: Periodicity) -> Traits {
-    let usual = || serde_json::Number::from(2_u64);
+fn own_traits(promise: &Promise, periodicity: serde_json::Number) -> Traits {
     Traits {
         tested: true,
         anomaly_detected: true,
-        periodicity: match periodicity {
-            Periodicity::Whole(minutes) => minutes.into(),
-            Periodicity::Parts(minutes) => {
-                serde_json::Number::from_f64(minutes).unwrap_or_else(usual)
-            }
-        },
+        periodicity,
         code: promise.path.clone(),
         changed: super::state::modified(&promise.path).unwrap_or_default(),
     }

@@ -141,7 +141,6 @@ const MODULES: [Module; 10] = [
         test: Rule::test(10, 10),
         anomaly: Rule::test(10, 10),
         check: machine::load,
-        ..USUAL
     },
     Module {
         name: "check_free_space",
@@ -159,7 +158,7 @@ pub(super) struct Native {
     header: Header,
     check: Check,
     /// Minutes between two checks.
-    pub(super) frequency: f64,
+    pub(super) frequency: serde_json::Number,
     pub(super) tested: bool,
     pub(super) anomaly_detected: bool,
     test: Rule,
@@ -181,9 +180,7 @@ impl Native {
         }
         let options = Options::new(header);
         let frequency = options.number("frequency", module.frequency).ok()?;
-        if !(frequency > 0.0 && frequency.is_finite()) {
-            return None;
-        }
+        let frequency = serde_json::Number::from_f64(frequency).filter(|_| frequency > 0.0)?;
         let bangs = options.text("bang-on-failure").is_none_or(|text| text != "false");
         let anomaly = counted(&options, module)?;
         Some(Self {
