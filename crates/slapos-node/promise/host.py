@@ -10,6 +10,10 @@ As little as possible is imported: there is one such process for each partition.
 import os
 import sys
 
+if sys.version_info < (3, 6):
+    sys.stderr.write("promises need Python 3.6 or newer, and this is %s" % sys.version.split()[0])
+    sys.exit(1)
+
 SOCKET = int(sys.argv[1])
 LONGEST = 1 << 18
 # More would make whoever waits for it wait; the original keeps as many.
@@ -137,7 +141,7 @@ def warm(paths):
 
 def load(name, path, config):
     """The class of the promise; its module's `extra_config_dict` goes into `config`."""
-    if not (name[0].isalpha() and name[0].isascii() or name[0] == "_"):
+    if not (name[0].isalpha() and name[0] < "\x7f" or name[0] == "_"):
         raise ValueError("Promise plugin name %r is not valid" % name)
     sys.path.insert(0, os.path.dirname(path))
     title = os.path.splitext(name)[0]

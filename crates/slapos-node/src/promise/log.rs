@@ -193,4 +193,28 @@ mod tests {
         let kept = std::fs::read_to_string(&log.path).unwrap();
         assert!(kept.starts_with("2026-11-22") && kept.len() as u64 <= KEPT);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_run_says_is_its_message(
+            messages in proptest::collection::vec(
+                (proptest::bool::ANY, "([ -~éß]{0,30}\n){0,3}[ -~é]{0,30}"), 1..6
+            ),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(Log::folder(dir.path())).unwrap();
+            let log = Log::new(dir.path(), "a");
+            let now = "2026-01-01T10:00:00Z".parse().unwrap();
+            for (fine, message) in &messages {
+                let found = if *fine { Ok(message.clone()) } else { Err(message.clone()) };
+                log.write(&found, now).unwrap();
+            }
+            let (fine, message) = messages.last().unwrap();
+            let lines: Vec<_> = message.lines().filter(|line| !line.is_empty()).collect();
+            // Two runs of one second may, once in 900, look like one.
+            let verdict = log.verdict(1, 1).unwrap();
+            proptest::prop_assert!(verdict.message.ends_with(lines.join("\n").trim()));
+            proptest::prop_assert!(*fine || verdict.problem);
+        }
+    }
 }

@@ -22,6 +22,7 @@
 //! that is not here is left to the plugin's own code, so that nothing is checked less strictly than
 //! was asked.
 
+mod alone;
 mod file;
 mod machine;
 mod options;

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use super::options::Options;
-use super::{Found, Surroundings, path_in};
+use super::{Found, Surroundings, alone, path_in};
 
 pub(super) const OPTIONS: [&str; 11] = [
     "url",
@@ -31,56 +31,90 @@ pub(super) fn check(options: &Options<'_>, given: &Surroundings) -> Found {
     let url = &options.required("url")?;
     let wanted: u16 = options.number("http-code", 200)?;
     let any = options.flag("ignore-code", false)? || wanted == 0;
-    let mut request = agent(options, given)?.get(url);
-    if let (Some(user), Some(password)) = (options.text("username"), options.text("password")) {
-        let secret = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-        request = request.header("Authorization", format!("Basic {secret}"));
+    // A little less than the promise has, so that it can say what happened.
+    let usual = given.limit.as_secs().saturating_sub(1).clamp(1, 5);
+    let limit = Duration::from_secs(options.number("timeout", usual)?).min(given.limit);
+    let redirects = if options.flag("allow-redirects", true)? { MOST_REDIRECTS } else { 0 };
+    let trusted = match options.text("ca-cert-file") {
+        Some(file) => Some(certificates(&path_in(&given.directory, &file))?),
+        None => None,
+    };
+    let client = client(options, &given.directory)?;
+    let usual = match &trusted {
+        Some(trusted) => Trust::In(trusted),
+        None if options.flag("verify", false)? => Trust::AsTheMachine,
+        // As in the original: certificates of instances are mostly their own.
+        None => Trust::Everybody,
+    };
+    let mut answer = ask(url, options, &agent(limit, redirects, &usual, client.as_ref()));
+    if let (Some(trusted), Err(error)) = (&trusted, &answer)
+        && alone::is_refusal(error)
+    {
+        let trusted: Vec<_> = trusted.iter().map(|one| one.der().to_vec()).collect();
+        alone::check(url, &trusted, limit)?;
+        // Only this server was looked at.
+        answer = ask(url, options, &agent(limit, 0, &Trust::Everybody, client.as_ref()));
     }
-    let response = request.call().map_err(|error| format!("{url} does not answer: {error}"))?;
-    let status = response.status().as_u16();
+    let status = answer.map_err(|error| format!("{url} does not answer: {error}"))?;
     if any || status == wanted {
         return Ok(format!("{url} is available"));
     }
     Err(format!("{url} answers {status}, expected {wanted}"))
 }
 
+/// The status of the answer.
+fn ask(url: &str, options: &Options<'_>, agent: &ureq::Agent) -> Result<u16, ureq::Error> {
+    let mut request = agent.get(url);
+    if let (Some(user), Some(password)) = (options.text("username"), options.text("password")) {
+        let secret = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        request = request.header("Authorization", format!("Basic {secret}"));
+    }
+    Ok(request.call()?.status().as_u16())
+}
+
+/// Whose certificates count.
+enum Trust<'c> {
+    Everybody,
+    AsTheMachine,
+    In(&'c [Certificate<'static>]),
+}
+
 /// Asks the instance itself: no proxy.
-fn agent(options: &Options<'_>, given: &Surroundings) -> Result<ureq::Agent, String> {
-    // A little less than the promise has, so that it can say what happened.
-    let usual = given.limit.as_secs().saturating_sub(1).clamp(1, 5);
-    let limit = Duration::from_secs(options.number("timeout", usual)?).min(given.limit);
-    let redirects = if options.flag("allow-redirects", true)? { MOST_REDIRECTS } else { 0 };
+fn agent(
+    limit: Duration,
+    redirects: u32,
+    trust: &Trust<'_>,
+    client: Option<&ClientCert>,
+) -> ureq::Agent {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(provider)
+        .client_cert(client.cloned())
+        .disable_verification(matches!(trust, Trust::Everybody))
+        .root_certs(match trust {
+            Trust::In(trusted) => RootCerts::new_with_certs(trusted),
+            Trust::Everybody | Trust::AsTheMachine => RootCerts::PlatformVerifier,
+        });
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(limit))
         .proxy(None)
         .max_redirects(redirects)
         .max_redirects_will_error(false)
         .http_status_as_error(false)
-        .tls_config(tls(options, &given.directory)?);
-    Ok(config.build().new_agent())
+        .tls_config(tls.build());
+    config.build().new_agent()
 }
 
-/// As in the original, certificates are only verified if that is asked for: those of instances are
-/// mostly their own.
-fn tls(options: &Options<'_>, directory: &Path) -> Result<TlsConfig, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
-    tls = match options.text("ca-cert-file") {
-        Some(file) => {
-            tls.root_certs(RootCerts::new_with_certs(&certificates(&path_in(directory, &file))?))
-        }
-        None => tls
-            .root_certs(RootCerts::PlatformVerifier)
-            .disable_verification(!options.flag("verify", false)?),
+/// What the instance is shown.
+fn client(options: &Options<'_>, directory: &Path) -> Result<Option<ClientCert>, String> {
+    let (Some(cert), Some(key)) = (options.text("cert-file"), options.text("key-file")) else {
+        return Ok(None);
     };
-    if let (Some(cert), Some(key)) = (options.text("cert-file"), options.text("key-file")) {
-        let chain = certificates(&path_in(directory, &cert))?;
-        let path = path_in(directory, &key);
-        let key = PrivateKey::from_pem(&read(&path)?)
-            .map_err(|error| format!("there is no key in {}: {error}", path.display()))?;
-        tls = tls.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
-    }
-    Ok(tls.build())
+    let chain = certificates(&path_in(directory, &cert))?;
+    let path = path_in(directory, &key);
+    let key = PrivateKey::from_pem(&read(&path)?)
+        .map_err(|error| format!("there is no key in {}: {error}", path.display()))?;
+    Ok(Some(ClientCert::new_with_certs(&chain, key)))
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
@@ -104,6 +138,8 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests run programs directly")]
+
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
 
@@ -164,5 +200,67 @@ mod tests {
         insta::assert_snapshot!(message(&[]), @"`slapos.promise.plugin.check_url_available` needs the option `config-url`");
         insta::assert_snapshot!(message(&[("url", "u"), ("http-code", "fine")]), @"`config-http-code` must be a number, not `fine`");
         insta::assert_snapshot!(message(&[("url", "https://[::1]:1/"), ("ca-cert-file", "/dev/null/x")]), @"cannot read /dev/null/x: Not a directory (os error 20)");
+    }
+
+    /// A server with a certificate of its own, ended when dropped.
+    struct Secure(std::process::Child);
+
+    impl Drop for Secure {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    const SERVER: &str = "import http.server, ssl, sys
+server = http.server.HTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('cert.pem', 'key.pem')
+if len(sys.argv) > 1:
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations('cert.pem')
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+";
+
+    fn secure(directory: &std::path::Path, ask_client: bool) -> (Secure, String) {
+        use std::process::{Command, Stdio};
+        let mut python = Command::new("python3");
+        python.args(["-c", SERVER]).args(ask_client.then_some("x")).current_dir(directory);
+        let mut child = python.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        (Secure(child), format!("https://127.0.0.1:{}/", port.trim()))
+    }
+
+    #[test]
+    fn certificates_count_only_if_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
+            .args(["-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=127.0.0.1"])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+            .current_dir(dir.path())
+            .output();
+        if !made.is_ok_and(|made| made.status.success()) {
+            return slapos_testkit::skipped("certificates_count_only_if_asked_for", "no openssl");
+        }
+        let is_fine = |url: &str, config: &[(&str, &str)]| {
+            let config = [&[("url", url), ("timeout", "15")], config].concat();
+            super::super::testing::found_in(dir.path(), "check_url_available", &config).is_ok()
+        };
+        let own = [("cert-file", "cert.pem"), ("key-file", "key.pem")];
+        let (_server, url) = secure(dir.path(), false);
+        assert!(is_fine(&url, &[]));
+        assert!(!is_fine(&url, &[("verify", "1")]));
+        assert!(is_fine(&url, &[("verify", "1"), ("ca-cert-file", "cert.pem")]));
+        // But not for another name.
+        let name = url.replace("127.0.0.1", "localhost");
+        assert!(is_fine(&name, &[]) && !is_fine(&name, &[("ca-cert-file", "cert.pem")]));
+        let (_server, url) = secure(dir.path(), true);
+        assert!(is_fine(&url, &[&own[..], &[("ca-cert-file", "cert.pem")]].concat()));
+        assert!(!is_fine(&url, &[]));
+        assert!(is_fine(&url, &own));
     }
 }
