@@ -7,6 +7,7 @@
 )]
 
 mod original;
+mod toolbox;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 

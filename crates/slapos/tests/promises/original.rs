@@ -14,7 +14,7 @@ use slapos_testkit::{python_with, skipped};
 
 use crate::plugin;
 
-const PEERS: [&str; 4] = [
+pub(crate) const PEERS: [&str; 4] = [
     "setuptools==67.8.0",
     "slapos.core==1.26.1",
     "slapos.libnetworkcache==0.30",
@@ -23,6 +23,11 @@ const PEERS: [&str; 4] = [
 const NAME: &str = "promises_say_what_they_say_to_the_original";
 /// Seconds; the original polls, so that few are enough.
 const TIMEOUT: u64 = 6;
+
+/// Where the original is installed.
+pub(crate) fn place() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("promise-peer")
+}
 
 fn files() -> Vec<(&'static str, String)> {
     let sense = |lines: &str| plugin(&format!("    def sense(self):\n{lines}"));
@@ -112,7 +117,7 @@ fn arrange(partition: &Path, before: &str) {
     }
 }
 
-fn by_the_original(python: &Path, partition: &Path, mode: &str) -> String {
+pub(crate) fn by_the_original(python: &Path, partition: &Path, mode: &str) -> String {
     let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/promises/original.py");
     let mut command = Command::new(python);
     command.arg(driver).arg(partition).args([mode, &TIMEOUT.to_string()]);
@@ -122,7 +127,7 @@ fn by_the_original(python: &Path, partition: &Path, mode: &str) -> String {
 }
 
 /// As a node asks its worker.
-fn by_ours(partition: &Path, software: Option<&Path>, mode: &str) -> Value {
+pub(crate) fn by_ours(partition: &Path, software: Option<&Path>, mode: &str) -> Value {
     let job = json!({
         "job": "promises", "directory": partition, "software_directory": software, "mode": mode,
         "force": true, "config": {}, "timeout": TIMEOUT, "grace": 0.0,
@@ -142,7 +147,7 @@ fn by_ours(partition: &Path, software: Option<&Path>, mode: &str) -> Value {
 }
 
 /// What monitoring reads, by title, without what differs between any two runs.
-fn results(partition: &Path) -> BTreeMap<String, Value> {
+pub(crate) fn results(partition: &Path) -> BTreeMap<String, Value> {
     let folder = partition.join(".slapgrid/promise/result");
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     paths
@@ -171,7 +176,7 @@ fn result(path: &PathBuf, partition: &Path) -> Value {
 }
 
 /// What each promise said of itself, by title.
-fn caches(partition: &Path) -> BTreeMap<String, Value> {
+pub(crate) fn caches(partition: &Path) -> BTreeMap<String, Value> {
     let folder = partition.join(".slapgrid/promise/cache");
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let read = |path: PathBuf| {
@@ -212,7 +217,7 @@ fn logs(partition: &Path) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn promises_say_what_they_say_to_the_original() {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("promise-peer");
+    let place = place();
     let python = match python_with(&place, &PEERS) {
         Ok(bin) => bin.join("python"),
         Err(why) => return skipped(NAME, &why),
