@@ -246,7 +246,8 @@ def serve():
         elif what == "warm":
             try:
                 whose = warm(fields)
-            except Exception as error:
+            except BaseException as error:
+                # What is wrong with it will be wrong for each promise, and said there.
                 whose = "%s: %s" % (type(error).__name__, error)
             # What is there now stays as it is, so that children share it.
             gc.disable()
@@ -255,7 +256,11 @@ def serve():
             send("ready", "%d.%d.%d" % sys.version_info[:3], whose)
         elif what == "run":
             number, name, path, anomaly = fields
-            pid = os.fork()
+            try:
+                pid = os.fork()
+            except OSError as error:
+                send("unborn", number, str(error))
+                continue
             if pid == 0:
                 gc.enable()
                 child(config, number, name, path, anomaly == "1")

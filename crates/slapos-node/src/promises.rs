@@ -2,7 +2,7 @@
 //! remembered and told to the Master. And `node promise`, which asks for all of them now.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -102,8 +102,9 @@ pub(crate) fn ask(
     match worker.run(&job, Some(limit), &mut Quiet)? {
         Done::Promises { mut results, skipped, warnings, due } => {
             bound(&mut results);
-            for warning in warnings.iter().take(MOST) {
-                node.reporter.warn(id, warning);
+            for mut warning in warnings.into_iter().take(MOST) {
+                cut(&mut warning, LONGEST_RECORDED);
+                node.reporter.warn(id, &warning);
             }
             if skipped > 0 && question.mode == Mode::Anomaly {
                 node.reporter.note(id, &format!("{skipped} promises did not need to be checked"));
@@ -117,6 +118,8 @@ pub(crate) fn ask(
 /// Promises that are believed of a partition.
 const MOST: usize = 200;
 const LONGEST_NAME: usize = 255;
+/// Bytes; what the system takes.
+const LONGEST_PATH: usize = 4096;
 /// What promises keep of their messages, and the dots before it.
 const LONGEST_MESSAGE: usize = 5003;
 /// Kept in records, which must stay small.
@@ -129,6 +132,9 @@ fn bound(results: &mut Vec<PromiseResult>) {
         cut(&mut result.name, LONGEST_NAME);
         cut(&mut result.title, LONGEST_NAME);
         cut(&mut result.message, LONGEST_MESSAGE);
+        if result.path.as_os_str().len() > LONGEST_PATH {
+            result.path = PathBuf::new();
+        }
     }
 }
 
@@ -285,9 +291,11 @@ mod tests {
     fn what_a_partition_says_is_bounded() {
         let mut results = vec![result("a.py", false); 300];
         results[0].name = "n".repeat(1000);
+        results[0].path = "p/".repeat(5000).into();
         bound(&mut results);
         assert_eq!(results.len(), MOST);
         assert_eq!(results[0].name.len(), LONGEST_NAME);
+        assert_eq!(results[0].path, PathBuf::new());
         assert_eq!(results[0].message.chars().count(), LONGEST_MESSAGE);
     }
 

@@ -185,6 +185,7 @@ impl Host {
                         format!("the promise's process cannot be watched: {error}")
                     });
                 }
+                Said::Unborn(why) => return Err(format!("there can be no process for it: {why}")),
                 // The child may be faster than its parent.
                 early => answer.take(early),
             }
@@ -283,7 +284,7 @@ impl Answer {
             Said::Loaded(traits) => self.traits = Some(traits),
             Said::Result(outcome) => self.outcome = outcome,
             Said::Raised(text) => self.outcome = Outcome::silence(Some(&text)),
-            Said::Ready | Said::Started(_) | Said::Ended => {}
+            Said::Ready | Said::Started(_) | Said::Unborn(_) | Said::Ended => {}
         }
     }
 }

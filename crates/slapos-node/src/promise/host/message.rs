@@ -12,6 +12,8 @@ pub(super) enum Said {
     Started(u32),
     /// The promise is made; what it says of itself.
     Loaded(Traits),
+    /// There could be no process for it: why.
+    Unborn(String),
     /// What came out.
     Result(Outcome),
     /// The promise could not be made or run: the traceback.
@@ -30,6 +32,7 @@ pub(super) fn read(packet: &str) -> Option<(u64, Said)> {
     let said = match what {
         "started" => Said::Started(rest.parse().ok()?),
         "loaded" => Said::Loaded(traits(rest)?),
+        "unborn" => Said::Unborn(rest.to_owned()),
         "empty" => Said::Result(Outcome::Empty),
         "result" => Said::Result(result(rest)?),
         "raised" => Said::Raised(rest.to_owned()),
@@ -67,6 +70,7 @@ mod tests {
     fn packets_are_understood_or_not() {
         assert_eq!(read("started\x003\x00712"), Some((3, Said::Started(712))));
         assert_eq!(read("ended\x003\x000"), Some((3, Said::Ended)));
+        assert_eq!(read("unborn\x003\0no"), Some((3, Said::Unborn("no".into()))));
         assert_eq!(read("empty\x003"), Some((3, Said::Result(Outcome::Empty))));
         let said = read("result\x003\0Anomaly Result\x001\x001\x002026-01-01T10:00:00+0000\0a\0b");
         let Some((3, Said::Result(Outcome::Said { kind, failed, bang, date, message }))) = said
