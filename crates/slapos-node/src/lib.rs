@@ -33,7 +33,7 @@ pub mod worker;
 pub use config::NodeConfig;
 pub use error::NodeError;
 pub use node::{Node, Reporter, master, read_token, take_lock};
-pub use promise::PromiseResult;
+pub use promise::{Kind as PromiseKind, Mode as PromiseMode, PromiseResult, Schedule};
 pub use record::{Outcome, PartitionRecord, Records};
 pub use services::supervisor;
 pub use start::begin;

@@ -20,7 +20,7 @@ use crate::worker::TIMESTAMP;
 use crate::{services, software};
 
 pub use plan::{Action, Observed, Reason, decide};
-pub(crate) use process::{Quiet, ask_promises, judge, partition_owner};
+pub(crate) use process::{Quiet, partition_owner};
 pub use settle::settle;
 
 /// Which partitions to look at, and how.
