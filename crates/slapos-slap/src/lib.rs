@@ -16,6 +16,7 @@ mod overview;
 mod port;
 pub mod proof;
 mod types;
+pub mod usage;
 mod words;
 mod xml;
 

@@ -53,6 +53,12 @@ pub struct ComputerPartition {
     pub connection: IndexMap<String, String>,
     /// Network interface name and address, in the order in which they were formatted.
     pub ip_list: Vec<(String, IpAddr)>,
+    /// More addresses, of interfaces that traffic is routed to; our own Master has none.
+    #[serde(default)]
+    pub full_ip_list: Vec<(String, IpAddr)>,
+    /// What was asked of the place where it lives (the original's `_filter_dict`).
+    #[serde(default)]
+    pub filter: IndexMap<String, String>,
     /// Changes whenever something wanted of the instance changes; opaque, compared as text.
     pub timestamp: Option<String>,
     /// The instance's title; empty for a free partition.
@@ -78,6 +84,8 @@ impl ComputerPartition {
             parameters: IndexMap::new(),
             connection: IndexMap::new(),
             ip_list: Vec::new(),
+            full_ip_list: Vec::new(),
+            filter: IndexMap::new(),
             timestamp: None,
             instance_title: String::new(),
             root_instance_title: String::new(),

@@ -8,6 +8,7 @@
 mod guard;
 mod hateoas;
 mod transport;
+mod tree;
 
 use std::time::Duration;
 

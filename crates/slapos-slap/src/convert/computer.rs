@@ -105,6 +105,9 @@ pub fn partition_to_value(partition: &ComputerPartition) -> Value {
         attributes.insert("_connection_dict".to_owned(), texts_to_value(&partition.connection));
         attributes.insert("_parameter_dict".to_owned(), Value::Dict(parameters_of(partition)));
     }
+    if !partition.filter.is_empty() {
+        attributes.insert("_filter_dict".to_owned(), texts_to_value(&partition.filter));
+    }
     if let Some(status) = &partition.access_status {
         attributes.insert("_access_status".to_owned(), Value::str(status));
     }
@@ -128,6 +131,9 @@ fn parameters_of(partition: &ComputerPartition) -> IndexMap<String, Value> {
         ("slap_software_release_url", Value::optional(url)),
         ("slave_instance_list", Value::List(slaves)),
     ]));
+    if !partition.full_ip_list.is_empty() {
+        parameters.insert("full_ip_list".to_owned(), ip_list_to_value(&partition.full_ip_list));
+    }
     match &partition.timestamp {
         Some(timestamp) => {
             parameters.insert("timestamp".to_owned(), Value::str(timestamp));
@@ -160,6 +166,7 @@ pub fn partition_from_value(value: &Value) -> Result<ComputerPartition, ConvertE
     }
     partition.connection = fields.texts("_connection_dict")?;
     partition.access_status = fields.text("_access_status");
+    partition.filter = fields.texts("_filter_dict")?;
     if let Some(parameters) = fields.get("_parameter_dict").and_then(Value::as_dict) {
         take_parameters(&mut partition, parameters)?;
     }
@@ -182,6 +189,9 @@ fn take_parameters(
     let fields = Fields(parameters);
     if let Some(ips) = fields.get("ip_list") {
         partition.ip_list = ip_list_from_value(ips)?;
+    }
+    if let Some(ips) = fields.get("full_ip_list") {
+        partition.full_ip_list = ip_list_from_value(ips)?;
     }
     for slave in fields.list("slave_instance_list")? {
         let entries = slave.as_dict().cloned().ok_or_else(|| {
@@ -290,13 +300,21 @@ mod tests {
             <string>_parameter_dict</string><dictionary>\
             <string>timestamp</string><int>17</int><string>n</string><int>5</int>\
             <string>ip_list</string><list><tuple><string>i</string><string>::1</string>\
-            <string></string></tuple></list></dictionary></dictionary></object>";
+            <string></string></tuple></list>\
+            <string>full_ip_list</string><list><tuple><string>route_t</string><string>10.0.0.9\
+            </string><string>10.0.0.1</string><string>255.0.0.0</string><string>10.0.0.0</string>\
+            </tuple></list></dictionary><string>_filter_dict</string><dictionary>\
+            <string>retention_delay</string><int>2</int></dictionary></dictionary></object>";
         let partition = partition_from_value(&loads(document).unwrap()).unwrap();
         assert_eq!(partition.software, Some(SoftwareUrl::new("http://s")));
         assert_eq!(partition.requested_state, InstanceState::Started);
         assert_eq!(partition.timestamp.as_deref(), Some("17"));
         assert_eq!(partition.parameters, [("n".to_owned(), "5".to_owned())].into());
         assert_eq!(partition.ip_list.len(), 1);
+        assert_eq!(partition.full_ip_list, [("route_t".to_owned(), "10.0.0.9".parse().unwrap())]);
+        assert_eq!(partition.filter, [("retention_delay".to_owned(), "2".to_owned())].into());
+        let again = partition_from_value(&partition_to_value(&partition)).unwrap();
+        assert_eq!(again, partition);
     }
 
     #[test]
