@@ -12,6 +12,7 @@ use std::time::Duration;
 use slapos_config::{Config, ConfigError};
 use slapos_slap::ComputerId;
 
+use crate::hooks::HooksConfig;
 use crate::size::parse_size;
 
 /// Where the configuration is looked for when nothing else names it.
@@ -58,6 +59,8 @@ pub struct NodeConfig {
     pub pidfile_report: PathBuf,
     /// `[slapformat]`.
     pub format: FormatConfig,
+    /// `manager_list`, `[manager:...]` and `[firewall]`.
+    pub hooks: HooksConfig,
     /// `[slapproxy]`, when the file has that section.
     pub proxy: Option<ProxyConfig>,
 }
@@ -175,6 +178,7 @@ impl NodeConfig {
             pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
             format: FormatConfig::from_config(config)?,
+            hooks: HooksConfig::from_config(config)?,
             proxy,
             software_root,
             instance_root,

@@ -10,6 +10,7 @@
 pub mod config;
 pub mod error;
 pub mod format;
+pub mod hooks;
 pub mod instance;
 mod node;
 mod promise;

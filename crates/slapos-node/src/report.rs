@@ -6,6 +6,7 @@ use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
 use slapos_sys::user;
 
 use crate::error::NodeError;
+use crate::hooks::{Hooks, Removal, Scene};
 use crate::instance::{Quiet, partition_owner};
 use crate::node::Node;
 use crate::services;
@@ -15,12 +16,12 @@ use crate::worker::{Job, Purpose, RemoveJob, Worker};
 /// destroyed, one removes them, one the root.
 const MOST_ROUNDS: usize = 10;
 
-/// Destroys what the Master wants destroyed and frees its partitions, as far as that goes: a root
-/// whose children live on other computers stays until these have removed them.
+/// Destroys what the Master wants destroyed and frees its partitions, as far as that
+/// goes: a root whose children live on other computers stays until these have removed them.
 ///
 /// # Errors
-/// When the Master does not answer, another run is under way, or a partition failed (the others
-/// are still looked at).
+/// When the Master does not answer, another run is under way, or a
+/// partition failed (the others are still looked at).
 pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
@@ -29,15 +30,24 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     // An instance must not be processed while it is taken away.
     let _instances = node.lock("slapos node instance", &node.config.pidfile_instance)?;
     let master = node.master()?;
+    let hooks = Hooks::of(node.config);
+    let scene = Scene { node, master: Some(&master) };
+    let removed = remove_all(node, &master, &hooks);
+    // What the hooks have to do once, whatever became of the partitions.
+    let ended = hooks.end(&scene);
+    removed.and(ended)
+}
+
+fn remove_all(node: &Node<'_>, master: &SlapClient, hooks: &Hooks) -> Result<(), NodeError> {
     let mut before = BTreeSet::new();
     for _ in 0..MOST_ROUNDS {
-        let mut partitions = node.computer(&master)?.partitions;
+        let mut partitions = node.computer(master)?.partitions;
         partitions.retain(is_to_go);
         let going: BTreeSet<_> = partitions.iter().map(|partition| partition.id.clone()).collect();
         if going == before {
             break;
         }
-        destroy_all(node, &master, &partitions)?;
+        destroy_all(node, master, hooks, &partitions)?;
         before = going;
     }
     Ok(())
@@ -46,11 +56,12 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
 fn destroy_all(
     node: &Node<'_>,
     master: &SlapClient,
+    hooks: &Hooks,
     partitions: &[ComputerPartition],
 ) -> Result<(), NodeError> {
     let mut failed = Vec::new();
     for partition in partitions {
-        if let Err(error) = destroy(node, master, partition) {
+        if let Err(error) = destroy(node, master, hooks, partition) {
             node.reporter.failed(partition.id.as_str(), &error);
             failed.push(partition.id.to_string());
         }
@@ -69,11 +80,17 @@ fn is_to_go(partition: &ComputerPartition) -> bool {
 fn destroy(
     node: &Node<'_>,
     master: &SlapClient,
+    hooks: &Hooks,
     partition: &ComputerPartition,
 ) -> Result<(), NodeError> {
     let id = partition.id.as_str();
     services::stop(node, &partition.id)?;
     master.instance_stopped(&partition.computer, &partition.id)?;
+    let scene = Scene { node, master: Some(master) };
+    if let Removal::Later(why) = hooks.report(&scene, partition, &may_destroy)? {
+        node.reporter.note(id, &format!("not removed yet: {why}"));
+        return Ok(());
+    }
     let directory = node.config.instance_root.join(id);
     let owner = partition_owner(&directory)?;
     let job = Job::Remove(RemoveJob {
@@ -87,10 +104,16 @@ fn destroy(
         Some(node.config.partition_timeout),
         &mut Quiet,
     )?;
+    hooks.removed(&scene, &partition.id)?;
     node.records().forget(id)?;
     match master.instance_destroyed(&partition.computer, &partition.id)? {
         None => node.reporter.note(id, "destroyed"),
         Some(reason) => node.reporter.note(id, &format!("not free yet: {reason}")),
     }
     Ok(())
+}
+
+/// Whether nothing but hooks forbids the removal of an instance now.
+fn may_destroy() -> Result<bool, NodeError> {
+    Ok(true)
 }

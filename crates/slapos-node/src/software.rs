@@ -11,6 +11,7 @@ use slapos_slap::{
 use slapos_sys::{fs, user};
 
 use crate::error::{IoContext, NodeError};
+use crate::hooks::{Hooks, Scene};
 use crate::node::Node;
 use crate::worker::{
     Done, Job, Listener, Purpose, RemoveJob, SoftwareJob, Tree, TreeAlias, Worker,
@@ -108,12 +109,19 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let master = node.master()?;
     let computer = node.computer(&master)?;
     check_only(&options.only, &computer.software)?;
+    let hooks = Hooks::of(config);
+    let scene = Scene { node, master: Some(&master) };
     let mut failed = Vec::new();
     for release in &computer.software {
         if !is_chosen(&options.only, &release.url) {
             continue;
         }
-        if let Err(error) = reconcile(node, &master, release, options) {
+        let reconcile = || reconcile(node, &master, release, options);
+        let result = match options.dry_run {
+            true => reconcile(),
+            false => hooks.around_software(&scene, release, reconcile),
+        };
+        if let Err(error) = result {
             let name = short_name(&release.url);
             node.reporter.failed(&name, &error);
             failed.push(name);

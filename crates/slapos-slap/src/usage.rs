@@ -128,8 +128,8 @@ impl Movement {
             resource: fields.text("resource")?,
             title: fields.optional_text("title")?,
             reference: fields.optional_text("reference")?,
-            quantity: float(fields.text("quantity")?, "quantity")?,
-            price: float(fields.text("price")?, "price")?,
+            quantity: float(&fields.text("quantity")?, "quantity")?,
+            price: float(&fields.text("price")?, "price")?,
             vat: fields.text("VAT")?,
             categories: fields.texts("category")?,
         };
@@ -158,7 +158,7 @@ impl Movement {
 }
 
 /// XML Schema's `float`: a decimal number with or without exponent, `INF`, `-INF` or `NaN`.
-fn float(text: String, name: &str) -> Result<String, UsageError> {
+fn float(text: &str, name: &str) -> Result<String, UsageError> {
     let trimmed = text.trim();
     let number = trimmed.parse::<f32>().is_ok()
         && trimmed.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));

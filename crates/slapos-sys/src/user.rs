@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, User};
+use nix::unistd::{Gid, Group, Uid, User};
 
 /// A user as a process needs it: ids, all groups, and the directories of the password entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,14 @@ pub fn by_uid(uid: u32) -> io::Result<Identity> {
             home: PathBuf::from("/"),
         }),
     }
+}
+
+/// The number of the group named `name`, or `None` when there is none.
+///
+/// # Errors
+/// When the group database cannot be read.
+pub fn group_by_name(name: &str) -> io::Result<Option<u32>> {
+    Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))
 }
 
 /// The user that owns `path` (not following a final link).
@@ -197,6 +205,8 @@ mod tests {
     fn root_is_known_and_nobody_else_is_invented() {
         assert_eq!(by_name("root").unwrap().unwrap().uid, 0);
         assert!(by_name("no-such-user-here").unwrap().is_none());
+        assert_eq!(group_by_name("root").unwrap(), Some(0));
+        assert_eq!(group_by_name("no-such-group-here").unwrap(), None);
         assert_eq!(by_uid(3_999_999_999).unwrap().name, "3999999999");
     }
 }

@@ -14,6 +14,7 @@ use slapos_slap::{Address, ComputerDescription, PartitionDescription, PartitionI
 
 use crate::config::NodeConfig;
 use crate::error::NodeError;
+use crate::hooks::Hooks;
 use crate::node::Node;
 
 pub(crate) use execute::create_user;
@@ -33,7 +34,8 @@ pub fn apply(node: &Node<'_>, dry_run: bool) -> Result<(), NodeError> {
         plan.to_string().lines().for_each(|line| node.reporter.note(SUBJECT, line));
         return Ok(());
     }
-    execute(&plan, |step| node.reporter.note(SUBJECT, &step.to_string()))
+    execute(&plan, |step| node.reporter.note(SUBJECT, &step.to_string()))?;
+    Hooks::of(node.config).format(node)
 }
 
 /// Tells the Master which partitions this computer has.

@@ -12,6 +12,7 @@ use slapos_slap::{ComputerPartition, SlapError};
 use slapos_sys::fs;
 
 use crate::error::{NodeError, exit};
+use crate::hooks::{Hooks, Scene};
 use crate::node::Node;
 use crate::{services, software};
 
@@ -71,11 +72,19 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         // Also what brings services back after the machine or the supervisor was restarted.
         services::supervisor(node)?;
     }
+    let hooks = Hooks::of(config);
+    hooks.begin_instances(node, &master, &steps)?;
     let session = process::Session { node, master: &master };
-    conclude(&execute(&session, &steps))
+    let outcome = execute(&session, &hooks, &steps);
+    let ended = hooks.end(&Scene { node, master: Some(&master) });
+    conclude(&outcome).and(ended)
 }
 
-fn execute(session: &process::Session<'_, '_>, steps: &[(&ComputerPartition, Action)]) -> Outcome {
+fn execute(
+    session: &process::Session<'_, '_>,
+    hooks: &Hooks,
+    steps: &[(&ComputerPartition, Action)],
+) -> Outcome {
     let outcome = Mutex::new(Outcome::default());
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(steps.len());
@@ -85,7 +94,9 @@ fn execute(session: &process::Session<'_, '_>, steps: &[(&ComputerPartition, Act
                 while let Some((partition, action)) =
                     steps.get(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    let result = session.carry_out(partition, action);
+                    let carry_out = || session.carry_out(partition, action);
+                    let process::Session { node, master } = session;
+                    let result = hooks.around_instance(node, master, partition, action, carry_out);
                     let mut outcome =
                         outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     note_result(session.node, partition, result, &mut outcome);
