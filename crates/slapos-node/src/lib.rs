@@ -22,6 +22,7 @@ mod services;
 mod size;
 pub mod software;
 pub mod standalone;
+pub mod usage;
 pub mod worker;
 
 pub use config::NodeConfig;

@@ -1,4 +1,4 @@
-//! `node report`: removes the instances that are to be destroyed.
+//! `node report`: tells the Master what instances used, and removes those that are to be destroyed.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,18 @@ use crate::hooks::{Hooks, Removal, Scene};
 use crate::instance::{Quiet, partition_owner};
 use crate::node::Node;
 use crate::services;
+use crate::usage;
 use crate::worker::{Job, Purpose, RemoveJob, Worker};
 
 /// Rounds in which children go before their roots: one makes the Master want the children
 /// destroyed, one removes them, one the root.
 const MOST_ROUNDS: usize = 10;
 
-/// Destroys what the Master wants destroyed and frees its partitions, as far as that
+/// Reports usage, destroys what the Master wants destroyed and frees its partitions, as far as that
 /// goes: a root whose children live on other computers stays until these have removed them.
 ///
 /// # Errors
-/// When the Master does not answer, another run is under way, or a
+/// When the Master does not answer, another run is under way, usage could not be reported, or a
 /// partition failed (the others are still looked at).
 pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     if node.is_down() {
@@ -32,10 +33,12 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     let master = node.master()?;
     let hooks = Hooks::of(node.config);
     let scene = Scene { node, master: Some(&master) };
+    // Before anything goes that could still tell what it used.
+    let told = usage::run(node, &master, &node.computer(&master)?.partitions);
     let removed = remove_all(node, &master, &hooks);
     // What the hooks have to do once, whatever became of the partitions.
     let ended = hooks.end(&scene);
-    removed.and(ended)
+    told.and(removed).and(ended)
 }
 
 fn remove_all(node: &Node<'_>, master: &SlapClient, hooks: &Hooks) -> Result<(), NodeError> {

@@ -13,7 +13,7 @@ use slapos_sys::{fs, process};
 use super::protocol::{Done, Failure, Job, Message, PromiseJob, RemoveJob, Reply};
 use super::{build, deploy};
 use crate::promise::{Limits, check_all};
-use crate::prune;
+use crate::{prune, usage};
 
 /// How long the ending of what runs may take.
 const LAST_DEEDS: Duration = Duration::from_secs(8);
@@ -124,6 +124,7 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
         Job::Software(job) => build::build(&job, channel, cancellation),
         Job::Instance(job) => deploy::deploy(*job, channel, cancellation),
         Job::Promises(job) => promises(&job),
+        Job::Usage(job) => usage::work(&job),
         Job::Remove(job) => remove(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),

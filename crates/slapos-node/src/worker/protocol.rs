@@ -15,6 +15,7 @@ use slapos_slap::{ComputerPartition, InstanceAnswer, InstanceRequest, RequestErr
 
 use crate::promise::PromiseResult;
 use crate::prune;
+use crate::usage::{Gathered, UsageJob};
 
 /// A piece of work that must be done as another user.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,6 +27,8 @@ pub enum Job {
     Instance(Box<InstanceJob>),
     /// Check the promises of an instance; as the partition's user.
     Promises(PromiseJob),
+    /// Have usage reports made, or take them away; as the partition's user.
+    Usage(UsageJob),
     /// Remove a directory, or only what is in it.
     Remove(RemoveJob),
     /// Say which shared parts a partition refers to; as the partition's user.
@@ -184,7 +187,12 @@ pub enum Done {
         /// One for each promise, by name.
         results: Vec<PromiseResult>,
     },
-    /// Of [`Job::Remove`].
+    /// Of [`Job::Usage`].
+    Usage {
+        /// What the partition reports.
+        gathered: Gathered,
+    },
+    /// Of [`Job::Remove`], and of [`Job::Usage`] when reports were taken away.
     Removed,
     /// Of [`Job::Mentions`].
     Mentions {
