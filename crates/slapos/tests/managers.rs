@@ -394,11 +394,11 @@ fn services_run_once_before_an_instance_is_removed() {
     managed.node(&["node", "report"]);
     assert!(ran(&["quick", "slow"]));
     managed.plant("go", "");
-    wait_for("the slow one to end", 20, || {
-        (managed.node.pids().get("slow").copied() == Some(0)).then_some(())
+    wait_for("the slow one to end, and the instance to go", 30, || {
+        managed.node(&["node", "report"]);
+        let left = std::fs::read_dir(managed.node.partition(0)).unwrap().count();
+        (left == 0).then_some(())
     });
-    managed.node(&["node", "report"]);
-    assert_eq!(std::fs::read_dir(managed.node.partition(0)).unwrap().count(), 0);
     assert_eq!(managed.node.pids().get("slow"), None);
     assert!(!managed.node.root().join("instance/var/slapgrid/prerm/slappart0.json").exists());
 }

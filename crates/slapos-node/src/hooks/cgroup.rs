@@ -294,4 +294,67 @@ mod tests {
         let other = fake(&[("cgroup.controllers", "memory"), ("cpuset.cpus", "0")]);
         assert!(Cpus::at(other.path(), other.path()).is_none());
     }
+
+    /// A control group of the kernel, below the usual place, with one process in it.
+    struct Real {
+        root: PathBuf,
+        child: std::process::Child,
+    }
+
+    impl Real {
+        fn new() -> Result<Self, String> {
+            let usual = Path::new("/sys/fs/cgroup/cpuset");
+            let root = usual.join(format!("slapos-test-{}", std::process::id()));
+            std::fs::create_dir(&root).map_err(|error| error.to_string())?;
+            let child = slapos_sys::process::Command::new("/bin/sleep").arg("600").spawn();
+            let real = Self { root, child: child.unwrap() };
+            for name in ["cpuset.cpus", "cpuset.mems"] {
+                let text = read(&usual.join(name)).map_err(|error| error.to_string())?;
+                put(&real.root.join(name), text.trim()).map_err(|error| error.to_string())?;
+            }
+            put(&real.root.join("cpuset.cpu_exclusive"), "1").map_err(|error| error.to_string())?;
+            let pid = real.child.id().to_string();
+            put(&real.root.join("tasks"), &pid).map_err(|error| error.to_string())?;
+            Ok(real)
+        }
+    }
+
+    impl Drop for Real {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            for entry in std::fs::read_dir(&self.root).unwrap().flatten() {
+                // Control files cannot be removed, and go with their group.
+                let _ = std::fs::remove_dir(entry.path());
+            }
+            std::fs::remove_dir(&self.root).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_kernel_takes_what_version_1_is_told() {
+        let skip = |why: &str| {
+            slapos_testkit::skipped("the_kernel_takes_what_version_1_is_told", why);
+        };
+        let real = match Real::new() {
+            Ok(real) => real,
+            Err(why) => return skip(&why),
+        };
+        let none = tempfile::tempdir().unwrap();
+        let cpus = Cpus::at(&real.root, none.path()).unwrap();
+        let Some(cpu) = cpus.all().unwrap().get(1).copied() else {
+            return skip("needs two processors");
+        };
+        assert!(!cpus.is_formatted());
+        cpus.format().unwrap();
+        cpus.format().unwrap();
+        assert!(cpus.is_formatted());
+        let pid = real.child.id();
+        cpus.clear_pool().unwrap();
+        assert_eq!(members(&real.root.join("tasks")).unwrap(), Vec::<u32>::new());
+        cpus.give(cpu, pid).unwrap();
+        assert_eq!(cpus.exclusive().unwrap().get(&cpu), Some(&vec![pid]));
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        assert!(status.contains(&format!("Cpus_allowed_list:\t{cpu}\n")), "{status}");
+    }
 }

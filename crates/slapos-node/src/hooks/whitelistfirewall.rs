@@ -2,17 +2,21 @@
 //! processes of its user reach no other (manager `whitelistfirewall`; needs `[firewall]`).
 //!
 //! The rules are a chain of firewalld of the partition's own, which what its user sends goes through.
-//! A partition that takes the file away is free again, as in the original: it limits itself.
+//! A partition that takes the file away is free again, as in the original: it limits itself. That it
+//! may have such rules is marked where partitions cannot write, before they are made; without the
+//! mark firewalld is not asked.
 
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 
 use slapos_slap::PartitionId;
+use slapos_sys::fs;
 
 use super::Hook;
 use super::firewalld::{Change, Firewalld, Rule, State};
 use super::planted::{self, Planted};
-use super::scene::{Member, Scene};
-use crate::error::NodeError;
+use super::scene::{Member, Occasion, Scene};
+use crate::error::{IoContext, NodeError};
 
 const FILE: &str = ".slapos-whitelist-firewall";
 /// What iptables takes for the name of a chain.
@@ -43,8 +47,14 @@ impl Hook for WhitelistFirewall {
             scene.warn(member, "manager whitelistfirewall does nothing without [firewall]");
             return Ok(());
         };
+        if member.occasion == Occasion::Going {
+            // As it is, until it is removed.
+            return Ok(());
+        }
+        let mark = mark(scene, &member.partition.id);
         let wanted = match planted::list(scene, member, FILE)? {
             Planted::Bad => return Ok(()),
+            Planted::Absent if !mark.exists() => return Ok(()),
             Planted::Absent => None,
             Planted::Said(entries) => Some(addresses(&entries, |entry| {
                 scene.warn(member, &format!("{FILE}: {entry} is no IPv4 address"));
@@ -52,23 +62,47 @@ impl Hook for WhitelistFirewall {
         };
         let uid = member.owner(scene)?.uid;
         let chain = chain_of(&member.partition.id)?;
+        set(&mark)?;
         if firewalld.change(|state| changes(state, &chain, uid, wanted.as_deref()))? {
             let what = if wanted.is_some() { "changed" } else { "removed" };
             scene.note(member, &format!("whitelist of its firewall {what}"));
         }
-        Ok(())
+        match wanted {
+            Some(_) => Ok(()),
+            None => unset(&mark),
+        }
     }
 
-    fn removed(&self, _: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
+    /// Also without the mark: the original leaves none, and what it made would limit the next
+    /// instance.
+    fn removed(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
         let Some(firewalld) = &self.firewalld else { return Ok(()) };
-        let chain = chain_of(partition)?;
-        firewalld.change(|state| changes(state, &chain, 0, None)).map(drop)
+        if let Ok(chain) = chain_of(partition) {
+            firewalld.change(|state| changes(state, &chain, 0, None))?;
+        }
+        unset(&mark(scene, partition))
     }
 
     fn end(&self, _: &Scene<'_, '_>) -> Result<(), NodeError> {
         let Some(firewalld) = &self.firewalld else { return Ok(()) };
         firewalld.reload_if_due(|| firewalld.reload()).map(drop)
     }
+}
+
+/// There while a partition may have rules.
+fn mark(scene: &Scene<'_, '_>, partition: &PartitionId) -> PathBuf {
+    scene.records("whitelistfirewall").join(partition.as_str())
+}
+
+fn set(mark: &Path) -> Result<(), NodeError> {
+    if let Some(parent) = mark.parent() {
+        fs::create_dir_all(parent, 0o700).context("create", parent)?;
+    }
+    fs::write_once(mark, b"", 0o600).map(drop).context("write", mark)
+}
+
+fn unset(mark: &Path) -> Result<(), NodeError> {
+    fs::remove_tree(mark).context("remove", mark)
 }
 
 fn chain_of(partition: &PartitionId) -> Result<String, NodeError> {

@@ -17,12 +17,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use slapos_slap::{PartitionId, SlapError};
 use slapos_sys::fs;
 
-use self::rules::{access, changes, others, routed, rules};
-use super::Hook;
-use super::command;
+use self::rules::{about, access, changes, others, routed, rules};
 use super::config::FirewallConfig;
 use super::firewalld::{Firewalld, Rule, State};
 use super::scene::{Member, Occasion, Scene};
+use super::{Hook, Removal, command};
 use crate::error::{IoContext, NodeError};
 
 pub(super) use programs::forget_programs;
@@ -150,6 +149,25 @@ impl Hook for Firewall {
             Some(why) => Err(NodeError::user(why.clone())),
             None => Ok(()),
         }
+    }
+
+    /// What the original made and nobody recorded goes too.
+    fn report(
+        &self,
+        scene: &Scene<'_, '_>,
+        member: &Member<'_>,
+        _: &dyn Fn() -> Result<bool, NodeError>,
+    ) -> Result<Removal, NodeError> {
+        let own = routed(member.partition);
+        if !own.is_empty() && self.recorded(scene, &member.partition.id)?.is_none() {
+            let mut found = BTreeSet::new();
+            self.firewalld.change(|state| {
+                found = about(state, &own);
+                Vec::new()
+            })?;
+            self.record(scene, &member.partition.id, &found)?;
+        }
+        Ok(Removal::Now)
     }
 
     fn removed(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {

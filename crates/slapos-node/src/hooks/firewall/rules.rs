@@ -136,11 +136,16 @@ pub(super) fn changes(
 ) -> Vec<Change> {
     let former: BTreeSet<Rule> = match recorded {
         Some(recorded) => recorded.intersection(&state.rules).cloned().collect(),
-        None => state.rules.iter().filter(|rule| is_about(rule, own)).cloned().collect(),
+        None => about(state, own),
     };
     let added = wanted.difference(&state.rules).cloned().map(Change::AddRule);
     let gone = former.difference(wanted).cloned().map(Change::RemoveRule);
     added.chain(gone).collect()
+}
+
+/// The rules that have the shape of ours and are about these addresses.
+pub(super) fn about(state: &State, own: &[Ipv4Addr]) -> BTreeSet<Rule> {
+    state.rules.iter().filter(|rule| is_about(rule, own)).cloned().collect()
 }
 
 /// Whether a rule is one that [`rules`] could have made for one of these addresses.
