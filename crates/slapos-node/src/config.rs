@@ -12,6 +12,7 @@ use std::time::Duration;
 use slapos_config::{Config, ConfigError};
 use slapos_slap::ComputerId;
 
+use crate::collect::CollectConfig;
 use crate::hooks::HooksConfig;
 use crate::size::parse_size;
 
@@ -59,6 +60,8 @@ pub struct NodeConfig {
     pub pidfile_report: PathBuf,
     /// `[slapformat]`.
     pub format: FormatConfig,
+    /// `collect_cache` and `[collect]`.
+    pub collect: CollectConfig,
     /// `manager_list`, `[manager:...]` and `[firewall]`.
     pub hooks: HooksConfig,
     /// `[slapproxy]`, when the file has that section.
@@ -178,6 +181,7 @@ impl NodeConfig {
             pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
             format: FormatConfig::from_config(config)?,
+            collect: CollectConfig::from_config(config)?,
             hooks: HooksConfig::from_config(config)?,
             proxy,
             software_root,

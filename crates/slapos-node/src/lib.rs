@@ -7,6 +7,7 @@
 //! Absent on purpose: nothing here writes below a partition's own directory or executes what is
 //! there, except in a worker that runs as the partition's user; nothing here prints.
 
+pub mod collect;
 pub mod config;
 pub mod error;
 pub mod format;

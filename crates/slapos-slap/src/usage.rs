@@ -97,6 +97,44 @@ fn check_transaction(transaction: &Element) -> Result<(), UsageError> {
     movements.iter().try_for_each(|movement| Movement::read(movement).map(drop))
 }
 
+/// One transaction of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// A title for people.
+    pub title: String,
+    /// When the time begins that it is about; may be empty.
+    pub start_date: String,
+    /// When that time ends.
+    pub stop_date: String,
+    /// Names it.
+    pub reference: String,
+    /// The kind of its only arrow.
+    pub arrow: String,
+    /// At least one.
+    pub movements: Vec<Movement>,
+}
+
+impl Transaction {
+    /// A journal of this transaction alone; the schema takes it if it has a movement.
+    pub fn to_journal(&self) -> String {
+        let mut out = format!(
+            "<?xml version=\"1.0\"?><journal><transaction type=\"Sale Packing List\">\
+             <title>{}</title><start_date>{}</start_date>\
+             <stop_date>{}</stop_date><reference>{}</reference><currency></currency>\
+             <payment_mode></payment_mode><category></category>\
+             <arrow type=\"{}\"><source></source><destination></destination></arrow>",
+            escape(&self.title),
+            escape(&self.start_date),
+            escape(&self.stop_date),
+            escape(&self.reference),
+            escape(&self.arrow),
+        );
+        self.movements.iter().for_each(|movement| movement.write(&mut out));
+        out.push_str("</transaction></journal>");
+        out
+    }
+}
+
 /// The journal that a node sends of its partitions; `stop_date` is when it was made. A movement's
 /// reference becomes its partition's name, whatever it was.
 pub fn journal(
@@ -104,20 +142,21 @@ pub fn journal(
     stop_date: &str,
     consumptions: &[(PartitionId, Consumption)],
 ) -> String {
-    let mut out = format!(
-        "<?xml version=\"1.0\"?><journal><transaction type=\"Sale Packing List\">\
-         <title>Resource consumptions</title><start_date></start_date>\
-         <stop_date>{}</stop_date><reference>{}</reference><currency></currency>\
-         <payment_mode></payment_mode><category></category>\
-         <arrow type=\"Administration\"><source></source><destination></destination></arrow>",
-        escape(stop_date),
-        escape(computer.as_str())
-    );
-    for (partition, consumption) in consumptions {
-        consumption.movements.iter().for_each(|movement| movement.write(&mut out, partition));
-    }
-    out.push_str("</transaction></journal>");
-    out
+    let named = consumptions.iter().flat_map(|(partition, consumption)| {
+        consumption.movements.iter().map(|movement| {
+            let reference = movement.reference.as_ref().map(|_| partition.to_string());
+            Movement { reference, ..movement.clone() }
+        })
+    });
+    let transaction = Transaction {
+        title: "Resource consumptions".to_owned(),
+        start_date: String::new(),
+        stop_date: stop_date.to_owned(),
+        reference: computer.to_string(),
+        arrow: "Administration".to_owned(),
+        movements: named.collect(),
+    };
+    transaction.to_journal()
 }
 
 impl Movement {
@@ -137,7 +176,7 @@ impl Movement {
         Ok(movement)
     }
 
-    fn write(&self, out: &mut String, partition: &PartitionId) {
+    fn write(&self, out: &mut String) {
         out.push_str("<movement>");
         let mut put = |name: &str, text: &str| {
             let _ = write!(out, "<{name}>{}</{name}>", escape(text));
@@ -146,8 +185,8 @@ impl Movement {
         if let Some(title) = &self.title {
             put("title", title);
         }
-        if self.reference.is_some() {
-            put("reference", partition.as_str());
+        if let Some(reference) = &self.reference {
+            put("reference", reference);
         }
         put("quantity", &self.quantity);
         put("price", &self.price);

@@ -174,6 +174,8 @@ pub(crate) enum Node {
     },
     /// Remove instances that are to be destroyed
     Report,
+    /// Note what instances use of this machine: processors, memory, disks
+    Collect,
     /// Remove shared parts that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why

@@ -1,6 +1,6 @@
 //! `slapos node ...`: what cron runs.
 
-use slapos_node::{NodeError, format, instance, promises, prune, report, software};
+use slapos_node::{NodeError, collect, format, instance, promises, prune, report, software};
 
 use super::{supervisor, with_node};
 use crate::cli::{Global, Node};
@@ -32,6 +32,7 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             with_node(global, &config, |node| instance::run(node, &options).map(|()| 0))
         }
         Node::Report => with_node(global, &config, |node| report::run(node).map(|()| 0)),
+        Node::Collect => with_node(global, &config, |node| collect::run(node).map(|()| 0)),
         Node::Prune { dry_run, additional_software_directory } => {
             let additional = additional_software_directory.clone();
             let options = prune::Options { dry_run: *dry_run, additional };
