@@ -213,4 +213,40 @@ mod tests {
         let infos = [info("a", State::Stopped, 0), info("b", State::Exited, 6)];
         assert_eq!(started(&infos), BTreeSet::from(["b".to_owned()]));
     }
+
+    /// Somebody who is told nothing.
+    struct Deaf;
+
+    impl crate::node::Reporter for Deaf {
+        fn note(&self, _: &str, _: &str) {}
+        fn warn(&self, _: &str, _: &str) {}
+        fn part(&self, _: &str, _: &slapos_engine::Event) {}
+        fn failed(&self, _: &str, _: &NodeError) {}
+    }
+
+    #[test]
+    fn nothing_is_run_while_the_instance_is_kept_for_another_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let partition = dir.path().join("slappart0");
+        fs::create_dir_all(&partition.join(DIRECTORY), 0o755).unwrap();
+        fs::set_mode(&partition, 0o750).unwrap();
+        fs::write_atomic(&partition.join(DIRECTORY).join("a"), b"", 0o755).unwrap();
+        let text = format!(
+            "[slapos]\nsoftware_root = /s\ninstance_root = {}\nmaster_url = http://127.0.0.1:1\ncomputer_id = c\n",
+            dir.path().display()
+        );
+        let parsed = slapos_config::Config::parse(&text, "s").unwrap();
+        let config = crate::NodeConfig::from_config(&parsed, std::path::Path::new("s")).unwrap();
+        let clock = slapos_sys::clock::SystemClock;
+        let node = crate::Node { config: &config, reporter: &Deaf, clock: &clock };
+        let wanted = slapos_slap::ComputerPartition::free("c".into(), "slappart0".into());
+        let member = Member { partition: &wanted, occasion: super::super::Occasion::Going };
+        let scene = Scene { node: &node, master: None };
+        let said = Prerm.report(&scene, &member, &|| Ok(false)).unwrap();
+        assert_eq!(said, Removal::Later("it is kept for now".to_owned()));
+        assert!(!dir.path().join("etc").exists(), "nothing is defined");
+        // Without such services it is nothing to this hook.
+        fs::remove_tree(&partition.join(DIRECTORY)).unwrap();
+        assert_eq!(Prerm.report(&scene, &member, &|| Ok(false)).unwrap(), Removal::Now);
+    }
 }
