@@ -172,7 +172,7 @@ pub(crate) enum Node {
         #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
         only: Vec<String>,
     },
-    /// Remove instances that are to be destroyed
+    /// Report usage, and remove instances that are to be destroyed
     Report,
     /// Note what instances use of this machine: processors, memory, disks
     Collect,

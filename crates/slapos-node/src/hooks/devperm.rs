@@ -11,13 +11,15 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use slapos_slap::PartitionId;
 use slapos_sys::user::{self, Identity};
 
 use super::config::{HooksConfig, Manager};
 use super::planted::{self, Planted};
 use super::scene::{Member, Occasion, Scene};
-use super::{Hook, Removal, command};
+use super::{Hook, command};
 use crate::error::{IoContext, NodeError};
+use crate::instance::partition_owner;
 
 const FILE: &str = ".slapos-disk-permission";
 const OPTION: &str = "allowed-disk-for-vm";
@@ -92,17 +94,10 @@ impl Hook for Devperm {
         self.instance(scene, member)
     }
 
-    /// The services have stopped; what runs on of the partition's user is ended with its files.
-    fn report(
-        &self,
-        scene: &Scene<'_, '_>,
-        member: &Member<'_>,
-        may_destroy: &dyn Fn() -> Result<bool, NodeError>,
-    ) -> Result<Removal, NodeError> {
-        if !may_destroy()? {
-            return Ok(Removal::Now);
-        }
-        let owner = member.owner(scene)?;
+    /// Nobody of the partition's user is left to use them.
+    fn removed(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
+        let directory = scene.node.config.instance_root.join(partition.as_str());
+        let Ok(owner) = partition_owner(&directory) else { return Ok(()) };
         for disk in &self.allowed {
             let Ok(disk) = std::fs::canonicalize(disk) else { continue };
             let is_its = std::fs::symlink_metadata(&disk)
@@ -111,10 +106,11 @@ impl Hook for Devperm {
                 let root = user::by_uid(0).context("look up root for", &disk)?;
                 let root = Identity { gid: disk_group(&root)?, ..root };
                 user::chown(&disk, &root).context("take back", &disk)?;
-                scene.note(member, &format!("{} is root's again", disk.display()));
+                let text = format!("{} is root's again", disk.display());
+                scene.node.reporter.note(partition.as_str(), &text);
             }
         }
-        Ok(Removal::Now)
+        Ok(())
     }
 }
 

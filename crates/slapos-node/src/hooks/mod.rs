@@ -105,7 +105,8 @@ pub trait Hook: Sync {
 
     /// When `node report` is about to remove an instance: its services are stopped, its files are
     /// still there. `may_destroy` tells whether nothing else forbids the removal now. An error, or
-    /// [`Removal::Later`], keeps the instance for this run.
+    /// [`Removal::Later`] of any hook, keeps the instance for this run: what it may still need until
+    /// it goes is not taken away here, but in [`removed`](Self::removed).
     fn report(
         &self,
         scene: &Scene<'_, '_>,
@@ -115,9 +116,9 @@ pub trait Hook: Sync {
         Ok(Removal::Now)
     }
 
-    /// When the files of an instance are gone, before the Master is told so: whatever the hook
-    /// holds for `partition` goes. An error keeps the partition from becoming free; the removal is
-    /// repeated at the next run.
+    /// When the files and processes of an instance are gone, before the Master is told so: whatever
+    /// the hook holds for `partition` goes. An error keeps the partition from becoming free; the
+    /// removal is repeated at the next run.
     fn removed(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
         Ok(())
     }
