@@ -15,7 +15,9 @@ use std::time::Duration;
 use slapos_config::{Config, ConfigError};
 use slapos_slap::ComputerId;
 
+use crate::collect::CollectConfig;
 use crate::generation::Rollback;
+use crate::hooks::HooksConfig;
 use crate::size::parse_size;
 
 pub use format::{FormatConfig, FormatNetwork};
@@ -69,6 +71,10 @@ pub struct NodeConfig {
     pub grid: GridConfig,
     /// `[slapformat]`.
     pub format: FormatConfig,
+    /// `collect_cache` and `[collect]`.
+    pub collect: CollectConfig,
+    /// `manager_list`, `[manager:...]` and `[firewall]`.
+    pub hooks: HooksConfig,
     /// `[slapproxy]`, when the file has that section.
     pub proxy: Option<ProxyConfig>,
 }
@@ -200,6 +206,8 @@ impl NodeConfig {
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
             grid: GridConfig::from_config(config)?,
             format: FormatConfig::from_config(config, &instance_root)?,
+            collect: CollectConfig::from_config(config)?,
+            hooks: HooksConfig::from_config(config)?,
             proxy,
             software_root,
             instance_root,

@@ -8,11 +8,13 @@
 //! there, except in a worker that runs as the partition's user (one file, `.slapos-resource`, is
 //! written without a worker, but with that user's rights alone); nothing here prints.
 
+pub mod collect;
 pub mod config;
 pub mod error;
 pub mod explain;
 pub mod format;
 pub mod generation;
+pub mod hooks;
 pub mod instance;
 mod journal;
 mod node;
@@ -28,6 +30,7 @@ pub mod software;
 pub mod standalone;
 mod start;
 mod told;
+pub mod usage;
 pub mod worker;
 
 pub use config::NodeConfig;

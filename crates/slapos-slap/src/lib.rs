@@ -17,6 +17,7 @@ mod overview;
 mod port;
 pub mod proof;
 mod types;
+pub mod usage;
 mod words;
 mod xml;
 

@@ -95,6 +95,12 @@ impl ComputerPartition {
         }
     }
 
+    /// All its addresses with the names of their interfaces, those that it is routed by last.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, IpAddr)> {
+        let own = self.ip_list.iter().map(|(interface, addr)| (interface.as_str(), *addr));
+        own.chain(self.full_ip_list.iter().map(|route| (route.interface.as_str(), route.addr)))
+    }
+
     /// Whether no instance lives here (no Software Release, and wanted destroyed).
     pub fn is_free(&self) -> bool {
         self.software.is_none() && self.requested_state == InstanceState::Destroyed

@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "this crate is what the ban points to")]
 
 pub mod clock;
+pub mod disk;
 pub mod fs;
 pub mod lock;
 pub mod packet;

@@ -167,8 +167,10 @@ pub(crate) enum Node {
     Software(Box<Software>),
     /// Deploy, change, start and stop instances
     Instance(Box<Instance>),
-    /// Remove instances that are to be destroyed
+    /// Report usage, and remove instances that are to be destroyed
     Report(Box<Report>),
+    /// Note what instances use of this machine: processors, memory, disks
+    Collect,
     /// Remove shared parts that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why

@@ -203,6 +203,13 @@ fn children_bang_rename_and_errors() {
     let mut child = InstanceRequest::new("child", "s");
     child.requester = Some((home(), part(0)));
     client.request(&child).unwrap().unwrap();
+    let tree = client.tree_addresses(&home(), &part(1)).unwrap();
+    assert_eq!(
+        tree,
+        [part(0), part(1)]
+            .map(|id| { client.computer_partition(&home(), &id).unwrap().ip_list })
+            .concat()
+    );
     let mut gone = InstanceRequest::new("root", "s");
     gone.state = Some(InstanceState::Destroyed);
     client.request(&gone).unwrap().unwrap();

@@ -15,6 +15,7 @@ mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod tree_addresses;
 
 use std::path::Path;
 use std::sync::Arc;

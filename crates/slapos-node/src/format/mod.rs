@@ -31,6 +31,7 @@ use slapos_sys::random;
 
 use crate::config::NodeConfig;
 use crate::error::{NodeError, exit};
+use crate::hooks::Hooks;
 use crate::node::Node;
 use log::Logged;
 
@@ -117,6 +118,7 @@ pub fn apply(node: &Node<'_>, dry_run: bool) -> Result<ComputerDescription, Node
             node.reporter.warn(SUBJECT, &text);
         }
         if duplicates.is_empty() {
+            Hooks::of(node.config).format(node)?;
             return Ok(wanted.description);
         }
         refused.extend(duplicates);

@@ -14,7 +14,7 @@ use super::protocol::{Done, Failure, GenerationJob, Job, Message, PromiseJob, Re
 use super::{build, deploy, farewell, marks};
 use crate::generation::content;
 use crate::promise::{Checked, Limits, Wanted, check_all};
-use crate::prune;
+use crate::{prune, usage};
 
 /// How long the ending of what runs may take.
 const LAST_DEEDS: Duration = Duration::from_secs(7);
@@ -148,6 +148,7 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
         Job::Inspect(job) => farewell::inspect(&job),
         Job::Destroy(job) => farewell::destroy(&job),
         Job::Tidy(job) => farewell::tidy(&job),
+        Job::Usage(job) => usage::work(&job),
         Job::Remove(job) => remove(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),

@@ -18,6 +18,7 @@ use slapos_sys::clock::Timestamp;
 
 use crate::promise::{Mode, PromiseResult};
 use crate::prune;
+use crate::usage::{Gathered, UsageJob};
 
 /// A piece of work that must be done as another user.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub enum Job {
     Destroy(DestroyJob),
     /// Take what the node keeps out of a free partition; as the partition's user.
     Tidy(TidyJob),
+    /// Have usage reports made, or take them away; as the partition's user.
+    Usage(UsageJob),
     /// Remove a directory, or only what is in it.
     Remove(RemoveJob),
     /// Say which shared parts a partition refers to; as the partition's user.
@@ -347,7 +350,12 @@ pub enum Done {
         /// How many things of a former instance are still there.
         left: usize,
     },
-    /// Of [`Job::Remove`].
+    /// Of [`Job::Usage`].
+    Usage {
+        /// What the partition reports.
+        gathered: Gathered,
+    },
+    /// Of [`Job::Remove`], and of [`Job::Usage`] when reports were taken away.
     Removed,
     /// Of [`Job::Mentions`].
     Mentions {

@@ -10,6 +10,7 @@ mod hateoas;
 mod identity;
 mod partition;
 mod transport;
+mod tree;
 
 use std::time::Duration;
 

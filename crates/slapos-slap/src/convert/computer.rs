@@ -105,6 +105,9 @@ pub fn partition_to_value(partition: &ComputerPartition) -> Value {
         attributes.insert("_connection_dict".to_owned(), texts_to_value(&partition.connection));
         attributes.insert("_parameter_dict".to_owned(), Value::Dict(parameters_of(partition)));
     }
+    if !partition.filter.is_empty() {
+        attributes.insert("_filter_dict".to_owned(), texts_to_value(&partition.filter));
+    }
     if let Some(status) = &partition.access_status {
         attributes.insert("_access_status".to_owned(), Value::str(status));
     }
@@ -310,13 +313,21 @@ mod tests {
             <string>_parameter_dict</string><dictionary>\
             <string>timestamp</string><int>17</int><string>n</string><int>5</int>\
             <string>ip_list</string><list><tuple><string>i</string><string>::1</string>\
-            <string></string></tuple></list></dictionary></dictionary></object>";
+            <string></string></tuple></list>\
+            <string>full_ip_list</string><list><tuple><string>route_t</string><string>10.0.0.9\
+            </string><string>10.0.0.1</string><string>255.0.0.0</string><string>10.0.0.0</string>\
+            </tuple></list></dictionary><string>_filter_dict</string><dictionary>\
+            <string>retention_delay</string><int>2</int></dictionary></dictionary></object>";
         let partition = partition_from_value(&loads(document).unwrap()).unwrap();
         assert_eq!(partition.software, Some(SoftwareUrl::new("http://s")));
         assert_eq!(partition.requested_state, InstanceState::Started);
         assert_eq!(partition.timestamp.as_deref(), Some("17"));
         assert_eq!(partition.parameters, [("n".to_owned(), "5".to_owned())].into());
         assert_eq!(partition.ip_list.len(), 1);
+        assert_eq!(partition.full_ip_list, [("route_t".to_owned(), "10.0.0.9".parse().unwrap())]);
+        assert_eq!(partition.filter, [("retention_delay".to_owned(), "2".to_owned())].into());
+        let again = partition_from_value(&partition_to_value(&partition)).unwrap();
+        assert_eq!(again, partition);
     }
 
     #[test]

@@ -76,7 +76,8 @@ pub fn texts_from_value(value: &Value) -> Result<IndexMap<String, String>, Conve
     }
 }
 
-fn ip_list_to_value(ips: &[(String, IpAddr)]) -> Value {
+/// A list of (interface, address).
+pub fn ip_list_to_value(ips: &[(String, IpAddr)]) -> Value {
     Value::List(
         ips.iter()
             .map(|(name, ip)| Value::Tuple(vec![Value::str(name), Value::str(ip.to_string())]))
@@ -84,8 +85,11 @@ fn ip_list_to_value(ips: &[(String, IpAddr)]) -> Value {
     )
 }
 
-/// Reads pairs; longer tuples (with gateway and netmask) are accepted.
-fn ip_list_from_value(value: &Value) -> Result<Vec<(String, IpAddr)>, ConvertError> {
+/// The pairs of a list; longer tuples (with gateway and netmask) are accepted.
+///
+/// # Errors
+/// When it is another value, or an address is none.
+pub fn ip_list_from_value(value: &Value) -> Result<Vec<(String, IpAddr)>, ConvertError> {
     let wrong = |what: &str| ConvertError(format!("ip_list: {what}"));
     let items = value.as_list().ok_or_else(|| wrong("a list is expected"))?;
     let mut ips = Vec::with_capacity(items.len());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use slapos_node::{NodeError, begin, format, promises, prune};
+use slapos_node::{NodeError, begin, collect, format, promises, prune};
 
 use super::{generation, grid, supervisor, with_node};
 use crate::cli::{Format, Global, Node};
@@ -26,6 +26,7 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             let options = format_options(arguments);
             with_node(global, &config, |node| format::run(node, &options).map(|()| 0))
         }
+        Node::Collect => with_node(global, &config, |node| collect::run(node).map(|()| 0)),
         Node::Prune { dry_run, additional_software_directory } => {
             let additional = additional_software_directory.clone();
             let options = prune::Options { dry_run: *dry_run, additional };
