@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use slapos_slap::PartitionId;
 use slapos_supervisor::{
-    AutoRestart, Client, ProgramSpec, ensure_running, remove_group, write_group,
+    AutoRestart, Client, ProgramSpec, ensure_running, remove_group, write_configuration,
+    write_group,
 };
 use slapos_sys::process;
 use slapos_sys::user::Identity;
@@ -27,12 +28,23 @@ const STOP_LIMIT: Duration = Duration::from_secs(90);
 /// # Errors
 /// When it can be neither reached nor started.
 pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
+    describe(node)?;
     let paths = node.supervisor_paths();
     let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
     let cfg = node.config.file.display().to_string();
     let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg];
     ensure_running(&paths, &exe, &arguments)
         .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))
+}
+
+/// Writes the file in which other programs look for the supervisor. Also before one is needed: one
+/// that others start cannot come up without it.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn describe(node: &Node<'_>) -> Result<(), NodeError> {
+    let paths = node.supervisor_paths();
+    write_configuration(&paths).map(drop).context("write", &paths.configuration())
 }
 
 /// Defines `services` as the group of `partition`. Returns whether the definition changed.
