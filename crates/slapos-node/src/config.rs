@@ -191,7 +191,11 @@ impl FormatConfig {
     fn from_config(config: &Config) -> Result<Self, ConfigError> {
         let r = Reader { config, section: "slapformat" };
         Ok(Self {
-            partition_amount: r.parsed("partition_amount", 10)?,
+            // StandaloneSlapOS writes -1 until it knows.
+            partition_amount: match r.optional("partition_amount") {
+                Some("-1") => 0,
+                _ => r.parsed("partition_amount", 10)?,
+            },
             partition_base_name: r.name("partition_base_name", "slappart")?,
             user_base_name: r.name("user_base_name", "slapuser")?,
             software_user: r.name("software_user", "slapsoft")?,

@@ -10,7 +10,7 @@ use crate::place;
 pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     match command {
-        Node::Format { dry_run } => with_node(global, &config, |node| {
+        Node::Format { dry_run, now: _ } => with_node(global, &config, |node| {
             format::apply(node, *dry_run)?;
             if !dry_run && !node.is_down() {
                 format::announce(node)?;
