@@ -7,13 +7,17 @@
 
 mod archive;
 mod node;
+mod original;
+mod person;
 mod profile;
 mod python;
 
 pub use archive::{Entry, tar_gz};
-pub use node::{Run, TestNode};
+pub use node::{Run, TestNode, free_port};
+pub use original::Original;
+pub use person::Person;
 pub use profile::{SERVICE_PROFILE, Tree};
-pub use python::python_with;
+pub use python::{python_between, python_with};
 
 /// The root of this repository, where `component`, `stack` and `software` are.
 pub fn repository() -> std::path::PathBuf {
