@@ -10,9 +10,9 @@ use std::io;
 pub use command::Command;
 pub use nix::sys::signal::Signal;
 pub use running::{
-    alive, children_cpu_seconds, executable, forbid_inspection, inherited_fd, kill,
-    kill_all_of_this_user, kill_group, on_termination, pidfd_open, set_child_subreaper, start_time,
-    wait_within,
+    alive, children_cpu_seconds, children_peak_bytes, executable, forbid_inspection, inherited_fd,
+    kill, kill_all_of_this_user, kill_group, on_termination, pidfd_open, set_child_subreaper,
+    start_time, wait_within,
 };
 
 /// The result of a system call that returns a negative number when it fails.
