@@ -9,8 +9,11 @@
 
 pub mod config;
 pub mod error;
+pub mod explain;
 pub mod format;
+pub mod generation;
 pub mod instance;
+mod journal;
 mod node;
 mod promise;
 pub mod promises;

@@ -2,7 +2,7 @@
 
 use slapos_node::{NodeError, format, instance, promises, prune, report, software};
 
-use super::{supervisor, with_node};
+use super::{generation, supervisor, with_node};
 use crate::cli::{Global, Node};
 use crate::output::{Table, say, say_json};
 use crate::place;
@@ -43,6 +43,13 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             let results = with_node(global, &config, |node| promises::run(node, only))?;
             show_promises(global, &results);
             Ok(promises::exit_code(&results))
+        }
+        Node::Generations { partition } => generation::list(global, &config, partition),
+        Node::Diff { partition, from, to } => {
+            generation::diff(global, &config, partition, from.zip(*to))
+        }
+        Node::Rollback { partition, number } => {
+            generation::rollback(global, &config, partition, *number)
         }
         other => supervisor::run(global, &config, other),
     }
