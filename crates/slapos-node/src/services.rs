@@ -6,8 +6,8 @@ use std::time::Duration;
 use slapos_slap::PartitionId;
 use slapos_supervisor::state::State;
 use slapos_supervisor::{
-    AutoRestart, Client, ClientError, ProcessInfo, ProgramSpec, ensure_running, remove_group,
-    write_configuration, write_group,
+    AutoRestart, Client, ClientError, ProcessInfo, ProgramSpec, Update, ensure_running,
+    remove_group, write_configuration, write_group,
 };
 use slapos_sys::process;
 use slapos_sys::user::Identity;
@@ -128,9 +128,52 @@ pub(crate) fn await_group(
 /// # Errors
 /// When it does not answer, or a service cannot be stopped.
 pub(crate) fn update(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
-    supervisor.update(Some(partition.as_str()), STOP_LIMIT).map(drop).map_err(|error| {
+    updated(supervisor, partition).map(drop)
+}
+
+fn updated(supervisor: &Client, partition: &PartitionId) -> Result<Update, NodeError> {
+    supervisor.update(Some(partition.as_str()), STOP_LIMIT).map_err(|error| {
         NodeError::user(format!("the supervisor cannot update {partition}: {error}"))
     })
+}
+
+/// The same, and what rests of its services starts: those of `etc/run` do their work each time that
+/// the instance is processed, and what was stopped by hand runs again.
+///
+/// # Errors
+/// As [`update`].
+pub(crate) fn start(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
+    let update = updated(supervisor, partition)?;
+    let started = match update.is_empty() {
+        true => supervisor.start_group(partition.as_str(), None).map(drop),
+        false => start_untouched(supervisor, partition, &update),
+    };
+    match started {
+        // What cannot be started shows that in its state; a group of no services is none.
+        Ok(()) | Err(ClientError::Fault { .. }) => Ok(()),
+        Err(error) => {
+            Err(NodeError::user(format!("the supervisor cannot start {partition}: {error}")))
+        }
+    }
+}
+
+/// What the update started may have come to its end: it does not run twice for that.
+fn start_untouched(
+    supervisor: &Client,
+    partition: &PartitionId,
+    update: &Update,
+) -> Result<(), ClientError> {
+    let touched = |name: &str| update.processes.iter().any(|(process, _)| process == name);
+    for process in supervisor.all_process_info()? {
+        let name = process.namespec();
+        if process.group == partition.as_str() && !process.state.is_up() && !touched(&name) {
+            match supervisor.start(&name, None) {
+                Ok(()) | Err(ClientError::Fault { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
 }
 
 fn program(
