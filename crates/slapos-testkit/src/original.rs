@@ -97,9 +97,15 @@ impl Original {
         command
     }
 
-    /// The directory of its programs.
-    pub fn bin(&self) -> &Path {
-        &self.bin
+    /// The directory of its modules.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn site(&self) -> PathBuf {
+        let lib = self.bin.parent().unwrap_or(Path::new("/")).join("lib");
+        let entries = std::fs::read_dir(lib).into_iter().flatten().flatten();
+        let mut sites = entries.map(|entry| entry.path().join("site-packages"));
+        sites.find(|site| site.exists()).expect("a virtual environment has site-packages")
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) enum Step {
     MasterIsThere(bool),
     /// A file is written (with its directory).
     Write(&'static str, &'static str),
-    /// A file is removed.
+    /// A file, or an empty directory, is removed.
     Remove(&'static str),
     /// A mode is changed.
     Mode(&'static str, u32),
@@ -55,6 +55,8 @@ pub(crate) enum Step {
     Start(&'static str),
     /// That file appears, in good time.
     Appears(&'static str),
+    /// The text of a file becomes like this, in good time.
+    Becomes(&'static str, &'static str),
     /// What was started ends with this code.
     Ends(i32),
     /// What was run last said this, on either output.

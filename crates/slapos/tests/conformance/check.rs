@@ -54,7 +54,11 @@ fn carry_out_one(scene: &mut Scene<'_>, memory: &mut Memory, step: &Step) -> Res
         Step::MasterIsThere(false) => scene.master.down(),
         Step::Write(name, text) => write(scene, name, text),
         Step::Remove(name) => {
-            let removed = std::fs::remove_file(scene.path(name));
+            let path = scene.path(name);
+            let removed = match path.is_dir() {
+                true => std::fs::remove_dir(path),
+                false => std::fs::remove_file(path),
+            };
             return removed.map_err(|error| error.to_string());
         }
         Step::Mode(name, mode) => set_mode(&scene.path(name), *mode),
@@ -63,6 +67,7 @@ fn carry_out_one(scene: &mut Scene<'_>, memory: &mut Memory, step: &Step) -> Res
             scene.started = scene.command(words).spawn().ok();
         }
         Step::Appears(name) => return until(|| seen(scene, name, Found::File)),
+        Step::Becomes(name, text) => return until(|| seen(scene, name, Found::Text(text))),
         Step::Ends(code) => return ends(scene, *code),
         Step::Said(wanted) => return said(scene, memory, wanted),
         Step::Told(wanted) => return told(scene, wanted),

@@ -105,7 +105,8 @@ pub(crate) fn original(test: &str) -> Option<&'static dyn Implementation> {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("slapos-original");
         let original = Original::at(&directory)?;
         let place = Place::take("conformance-original")?;
-        prepared(Box::new(Python { original, place }))
+        let site = original.site();
+        prepared(Box::new(Python { original, place }), &site)
     });
     usable(made, test)
 }
@@ -116,7 +117,10 @@ pub(crate) fn ours(test: &str) -> Option<&'static dyn Implementation> {
     let made = MADE.get_or_init(|| {
         let person = Person::ordinary(Path::new(BINARY))?;
         let place = Place::take("conformance-ours")?;
-        prepared(Box::new(Rust { person, place }))
+        // Software Releases bring the original's promises with them.
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("slapos-original");
+        let site = Original::at(&directory).map(|original| original.site());
+        prepared(Box::new(Rust { person, place }), &site.unwrap_or_default())
     });
     usable(made, test)
 }
@@ -137,9 +141,10 @@ fn usable(
 /// Writes the profiles and builds the Software Releases that cases about instances share.
 fn prepared(
     implementation: Box<dyn Implementation + Send>,
+    site: &Path,
 ) -> Result<Box<dyn Implementation + Send>, String> {
     let place = implementation.place();
-    profiles::write(&implementation.profiles());
+    profiles::write(&implementation.profiles(), site);
     implementation.person().give(place);
     let steps = profiles::BUILT.map(|name| Step::Supply(name, SoftwareState::Available));
     let mut steps: Vec<_> = steps.into();

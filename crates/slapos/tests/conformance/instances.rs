@@ -52,6 +52,14 @@ pub(crate) fn is_deployed() -> Case {
             ("inst/sv.sock", Socket),
         ]),
         Step::Differs {
+            why: "what the node remembers of a partition is kept where the partition cannot write",
+            original: vec![Step::Disk(&[("inst/slappart0/.timestamp", File)])],
+            ours: vec![Step::Disk(&[
+                ("inst/slappart0/.timestamp", Nothing),
+                ("inst/var/slapgrid/slappart0.json", Mode(0o600)),
+            ])],
+        },
+        Step::Differs {
             why: "a lock is a file that stays: one that is removed can be held by two",
             original: vec![Step::Disk(&[("var/instance.pid", Nothing)])],
             ours: vec![Step::Disk(&[("var/instance.pid", File)])],
@@ -169,5 +177,92 @@ pub(crate) fn that_its_master_forgot() -> Case {
             original: vec![Step::Services(RUNNING)],
             ours: vec![Step::Services(&[])],
         },
+    ])
+}
+
+pub(crate) fn leaves_a_log() -> Case {
+    then(vec![Step::Disk(&[("inst/slappart0/.slapgrid/log/instance.log", File)])])
+}
+
+pub(crate) fn leaves_its_error_beside_it() -> Case {
+    const LOG: &str = "inst/slappart0/.slapgrid-slappart0-error.log";
+    Case::instances(
+        1,
+        vec![
+            Step::Wish(0, "demo", &[("fail", "yes")]),
+            Step::Run("node instance", 1),
+            Step::Disk(&[(LOG, File)]),
+            Step::Wish(0, "demo", &[]),
+            Step::Run("node instance", 0),
+            Step::Disk(&[(LOG, Nothing)]),
+        ],
+    )
+}
+
+pub(crate) fn asks_for_another() -> Case {
+    Case::instances(
+        2,
+        vec![
+            Step::Wish(0, "parent", &[("child", "{demo.url}")]),
+            // What it waits for is not there yet.
+            Step::Run("node instance", 1),
+            Step::Said("word"),
+            Step::Told(&[
+                "requestComputerPartition slappart0 child",
+                "softwareInstanceError slappart0 *",
+            ]),
+            Step::Run("node instance --only-cp slappart1", 0),
+            Step::Told(&[
+                "setComputerPartitionConnectionXml slappart1 *word=asked for*",
+                "startedComputerPartition slappart1",
+            ]),
+            Step::Run("node instance", 0),
+            Step::Told(&[
+                "requestComputerPartition slappart0 child",
+                "setComputerPartitionConnectionXml slappart0 of-child=asked for",
+                "startedComputerPartition slappart0",
+            ]),
+        ],
+    )
+}
+
+pub(crate) fn does_the_work_of_etc_run_each_time() -> Case {
+    const RAN: &str = "inst/slappart0/srv/ran";
+    then(vec![
+        Step::Disk(&[(RAN, Text("once\n"))]),
+        Step::Run("node instance", 0),
+        Step::Disk(&[(RAN, Text("once\n"))]),
+        Step::Run("node instance --all", 0),
+        Step::Becomes(RAN, "once\nonce\n"),
+        Step::Services(RUNNING),
+    ])
+}
+
+pub(crate) fn obeys_the_hand() -> Case {
+    const STOPPED: &[(&str, &str)] =
+        &[("slappart0:once", "EXITED"), ("slappart0:sleeper-on-watch", "STOPPED")];
+    then(vec![
+        Step::Differs {
+            why: "that one of the services does not run is no failure of the question",
+            original: vec![Step::Run("node status", 3)],
+            ours: vec![Step::Run("node status", 0)],
+        },
+        Step::Said("slappart0:sleeper-on-watch*RUNNING"),
+        Step::Run("node stop slappart0:sleeper-on-watch", 0),
+        Step::Services(STOPPED),
+        // It is no business of the Master what is done by hand.
+        Step::Run("node instance", 0),
+        Step::Told(&[]),
+        Step::Services(STOPPED),
+        Step::Run("node start slappart0:sleeper-on-watch", 0),
+        Step::Services(RUNNING),
+        Step::Remember,
+        Step::Run("node restart slappart0:sleeper-on-watch", 0),
+        Step::Services(RUNNING),
+        Step::SameProcess("slappart0:sleeper-on-watch", false),
+        Step::Run("node supervisorctl stop slappart0:sleeper-on-watch", 0),
+        Step::Services(STOPPED),
+        Step::Run("node instance --all", 0),
+        Step::Services(RUNNING),
     ])
 }

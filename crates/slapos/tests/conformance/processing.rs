@@ -181,3 +181,23 @@ pub(crate) fn starts_what_the_supervisor_lost() -> Case {
         Step::SameProcess("slappart0:sleeper-on-watch", false),
     ])
 }
+
+pub(crate) fn of_a_missing_partition() -> Case {
+    Case::instances(
+        2,
+        vec![
+            Step::Wish(0, "plain", &[]),
+            Step::Wish(1, "plain", &[]),
+            Step::Remove("inst/slappart0"),
+            Step::Differs {
+                why: "a node that lacks a partition has failed, as cron should see",
+                original: vec![Step::Run("node instance", 0)],
+                ours: vec![Step::Run("node instance", 1)],
+            },
+            Step::Told(&[
+                "softwareInstanceError slappart0 *",
+                "startedComputerPartition slappart1",
+            ]),
+        ],
+    )
+}

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 /// All of them.
-pub(crate) const NAMES: [&str; 3] = ["demo", "plain", "broken"];
+pub(crate) const NAMES: [&str; 5] = ["demo", "plain", "parent", "plugin", "broken"];
 /// Those that cases about instances find built.
-pub(crate) const BUILT: [&str; 2] = ["demo", "plain"];
+pub(crate) const BUILT: [&str; 4] = ["demo", "plain", "parent", "plugin"];
 
 const SOFTWARE: &str = "[buildout]
 parts = instance-template
@@ -81,7 +81,7 @@ command-line = /bin/sleep 86400
 [once]
 recipe = slapos.cookbook:wrapper
 wrapper-path = $${directory:run}/once
-command-line = /bin/true
+command-line = /bin/sh -c 'echo once >> $${directory:srv}/ran'
 
 [promise]
 recipe = slapos.recipe.template
@@ -110,15 +110,93 @@ recipe = slapos.cookbook:mkdirectory
 srv = $${buildout:directory}/srv
 ";
 
-/// Writes them into `directory`.
-pub(crate) fn write(directory: &Path) {
+/// Asks for another instance, of the Software Release that the parameter `child` names, and
+/// publishes what that one publishes.
+const PARENT: &str = "[buildout]
+parts = publish
+eggs-directory = ${buildout:eggs-directory}
+develop-eggs-directory = ${buildout:develop-eggs-directory}
+offline = true
+
+[slapconfiguration]
+recipe = slapos.cookbook:slapconfiguration
+computer = $${slap-connection:computer-id}
+partition = $${slap-connection:partition-id}
+url = $${slap-connection:server-url}
+key = $${slap-connection:key-file}
+cert = $${slap-connection:cert-file}
+
+[child]
+recipe = slapos.cookbook:request
+computer-id = $${slap-connection:computer-id}
+partition-id = $${slap-connection:partition-id}
+server-url = $${slap-connection:server-url}
+key-file = $${slap-connection:key-file}
+cert-file = $${slap-connection:cert-file}
+software-url = $${slapconfiguration:configuration.child}
+name = child
+return = word
+config-word = asked for
+
+[publish]
+recipe = slapos.cookbook:publish
+of-child = $${child:connection-word}
+";
+
+/// A promise in Python that holds while the file `promise` is there.
+const PLUGIN: &str = r#"[buildout]
+parts = plugin
+eggs-directory = ${buildout:eggs-directory}
+develop-eggs-directory = ${buildout:develop-eggs-directory}
+offline = true
+
+[slapconfiguration]
+recipe = slapos.cookbook:slapconfiguration
+computer = $${slap-connection:computer-id}
+partition = $${slap-connection:partition-id}
+url = $${slap-connection:server-url}
+key = $${slap-connection:key-file}
+cert = $${slap-connection:cert-file}
+
+[directory]
+recipe = slapos.cookbook:mkdirectory
+etc = $${buildout:directory}/etc
+plugin = $${:etc}/plugin
+
+[plugin]
+recipe = slapos.recipe.template
+output = $${directory:plugin}/its_file.py
+inline =
+  import sys
+  sys.path[0:0] = ['@SITE@']
+  import os
+  from zope.interface import implementer
+  from slapos.grid.promise import interface
+  from slapos.grid.promise.generic import GenericPromise
+
+  extra_config_dict = {'wanted': '$${slapconfiguration:configuration.promise}'}
+
+  @implementer(interface.IPromise)
+  class RunPromise(GenericPromise):
+    def sense(self):
+      if os.path.exists(self.getConfig('wanted')):
+        self.logger.info('it is there')
+      else:
+        self.logger.error('the plugin misses its file')
+"#;
+
+/// Writes them into `directory`; `site` is where Python finds the original.
+pub(crate) fn write(directory: &Path, site: &Path) {
     let put = |name: &str, file: &str, text: &str| {
         let folder = directory.join(name);
         std::fs::create_dir_all(&folder).expect("the place of the profiles can be made");
         let text = text.replace("@HERE@", &folder.to_string_lossy());
+        let text = text.replace("@SITE@", &site.to_string_lossy());
         std::fs::write(folder.join(file), text).expect("a profile can be written");
     };
-    for (name, instance) in [("demo", DEMO), ("plain", PLAIN)] {
+    for (name, instance) in
+        [("demo", DEMO), ("plain", PLAIN), ("parent", PARENT), ("plugin", PLUGIN)]
+    {
         put(name, "software.cfg", SOFTWARE);
         put(name, "instance.cfg.in", instance);
     }

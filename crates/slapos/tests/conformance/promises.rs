@@ -2,6 +2,7 @@
 
 use slapos_slap::InstanceState::Stopped;
 
+use crate::case::Found::Text;
 use crate::case::{Case, Step};
 
 const PROMISED: &[(&str, &str)] = &[("promise", "{base}/promised/there")];
@@ -75,4 +76,38 @@ pub(crate) fn of_a_stopped_instance_are_not_checked() -> Case {
         Step::Run("node promise", 0),
         Step::Services(&[]),
     ])
+}
+
+pub(crate) fn leaves_its_result() -> Case {
+    const RESULT: &str = "inst/slappart0/.slapgrid/promise/result/there.status.json";
+    instance(vec![
+        Step::Write("promised/there", ""),
+        Step::Run("node instance", 0),
+        Step::Disk(&[
+            (RESULT, Text("*\"failed\":*false*")),
+            (RESULT, Text("*\"title\":*\"there\"*")),
+        ]),
+        Step::Remove("promised/there"),
+        Step::Run("node promise", 2),
+        Step::Disk(&[
+            (RESULT, Text("*\"failed\":*true*")),
+            (RESULT, Text("*\"message\":*\"it is not there\"*")),
+        ]),
+    ])
+}
+
+pub(crate) fn in_python() -> Case {
+    Case::instances(
+        1,
+        vec![
+            Step::Wish(0, "plugin", PROMISED),
+            Step::Run("node instance", 2),
+            Step::Told(&["softwareInstanceError slappart0 *the plugin misses its file*"]),
+            Step::Write("promised/there", ""),
+            Step::Run("node instance", 0),
+            Step::Told(&["startedComputerPartition slappart0"]),
+            Step::Remove("promised/there"),
+            Step::Run("node promise", 2),
+        ],
+    )
 }

@@ -92,3 +92,14 @@ pub(crate) fn leaves_others_alone() -> Case {
         ],
     )
 }
+
+pub(crate) fn needs_its_master() -> Case {
+    destroyed(
+        vec![],
+        vec![
+            Step::MasterIsThere(false),
+            Step::Run("node report", 1),
+            Step::Disk(&[("inst/slappart0/etc/word.txt", File)]),
+        ],
+    )
+}

@@ -95,3 +95,42 @@ pub(crate) fn needs_its_master() -> Case {
         Step::Disk(&[("soft/{plain}", Nothing)]),
     ])
 }
+
+pub(crate) fn says_how_often_its_instances_are_processed() -> Case {
+    Case::software(vec![
+        Step::Supply("plain", Available),
+        Step::Run("node software", 0),
+        Step::Wish(0, "plain", &[]),
+        Step::Run("node instance", 0),
+        Step::Mark(0),
+        Step::Write("soft/{plain}/periodicity", "-1"),
+        Step::Run("node instance", 0),
+        Step::Processed(0, false),
+        Step::Write("soft/{plain}/periodicity", "0"),
+        Step::Run("node instance", 0),
+        Step::Processed(0, true),
+    ])
+}
+
+pub(crate) fn that_is_built_again_alike_leaves_its_instances_alone() -> Case {
+    Case::software(vec![
+        Step::Supply("plain", Available),
+        Step::Run("node software", 0),
+        Step::Wish(0, "plain", &[]),
+        Step::Run("node instance", 0),
+        Step::Run("node software --all", 0),
+        Step::Mark(0),
+        Step::Run("node instance", 0),
+        Step::Processed(0, false),
+    ])
+}
+
+pub(crate) fn needs_a_configuration() -> Case {
+    Case::software(vec![
+        Step::Run("node software --cfg {base}/etc/none.cfg", 1),
+        Step::Said("{base}/etc/none.cfg"),
+        Step::Run("node software --verbose --cfg {base}/etc/slapos.cfg", 0),
+        Step::Run("-v node software", 0),
+        Step::Run("node software --cf {base}/etc/slapos.cfg --verb", 0),
+    ])
+}
