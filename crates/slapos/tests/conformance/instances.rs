@@ -205,7 +205,7 @@ pub(crate) fn asks_for_another() -> Case {
         vec![
             Step::Wish(0, "parent", &[("child", "{demo.url}")]),
             // What it waits for is not there yet.
-            Step::Run("node instance", 1),
+            Step::Run("node instance --only-cp slappart0", 1),
             Step::Said("word"),
             Step::Told(&[
                 "requestComputerPartition slappart0 child",

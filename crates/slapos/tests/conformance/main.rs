@@ -50,7 +50,10 @@ fn examine(implementation: &dyn Implementation, name: &str, case: &Case) {
         (Ok(()), None) => {}
         (Ok(()), Some(_)) => slapos_testkit::skipped(name, "it passes now: take it off NOT_YET"),
         (Err(error), None) => panic!("{error}"),
-        (Err(_), Some((_, lacks))) => slapos_testkit::skipped(name, &format!("not yet: {lacks}")),
+        (Err(error), Some((_, lacks))) => {
+            slapos_testkit::skipped(name, &format!("not yet: {lacks}"));
+            println!("{error}");
+        }
     }
 }
 
