@@ -13,6 +13,7 @@
 
 mod case;
 mod check;
+mod formats;
 mod http;
 mod implementation;
 mod instances;
@@ -30,6 +31,8 @@ use scene::Scene;
 
 /// Cases that ours does not pass yet, and what it lacks. They are run and spoken of all the same.
 const NOT_YET: &[(&str, &str)] = &[
+    ("formats::makes_what_is_defined", "definition files are not looked at"),
+    ("formats::ends_with_2_when_its_master_was_not_told", "it ends with 1"),
     ("instances::is_stopped_by_force", "there is no --force-stop"),
     ("instances::leaves_a_log", "there is no .slapgrid/log/instance.log"),
     ("instances::leaves_its_error_beside_it", "there is no .slapgrid-PARTITION-error.log"),
@@ -88,6 +91,10 @@ macro_rules! cases {
 }
 
 cases! {
+    formats:
+        makes_what_is_defined,
+        ends_with_2_when_its_master_was_not_told,
+        can_be_tried;
     software:
         is_built_once,
         is_built_again_when_asked,

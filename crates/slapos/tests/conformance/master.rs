@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 
 use indexmap::IndexMap;
 use slapos_slap::convert::{
-    answer_to_value, computer_to_value, partition_to_value, request_from_form, texts_from_value,
+    answer_to_value, computer_to_value, description_from_value, partition_to_value,
+    request_from_form, texts_from_value,
 };
 use slapos_slap::marshal::{dumps, loads};
 use slapos_slap::{
@@ -150,10 +151,28 @@ fn line(asked: &Asked) -> Option<String> {
     let more = match asked.route.as_str() {
         "setComputerPartitionConnectionXml" => marshalled("connection_xml").unwrap_or_default(),
         "requestComputerPartition" => asked.field("partition_reference").to_owned(),
-        "loadComputerConfigurationFromXML" => String::new(),
+        "loadComputerConfigurationFromXML" => formatted(asked.field("xml")),
         _ => asked.field("error_log").to_owned() + asked.field("message"),
     };
-    Some([asked.route.as_str(), whom, &more].join(" ").trim().replace('\n', " | "))
+    let words = [asked.route.as_str(), whom, &more].map(str::trim);
+    let words = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
+    Some(words.join(" ").replace('\n', " | "))
+}
+
+/// The computer and its partitions with their addresses.
+fn formatted(xml: &str) -> String {
+    let read = loads(xml).map_err(|error| error.to_string());
+    let read =
+        read.and_then(|value| description_from_value(&value).map_err(|error| error.to_string()));
+    let description = match read {
+        Ok(description) => description,
+        Err(error) => return error,
+    };
+    let partitions = description.partitions.iter().map(|partition| {
+        let addresses = partition.addresses.iter().map(|address| address.addr.to_string());
+        format!("{}={}", partition.reference, addresses.collect::<Vec<_>>().join(","))
+    });
+    format!("{} {}", description.reference, partitions.collect::<Vec<_>>().join(" "))
 }
 
 impl World {

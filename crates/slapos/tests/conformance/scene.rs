@@ -54,6 +54,8 @@ impl<'a> Scene<'a> {
             set_mode(&partition, 0o750);
         }
         std::fs::write(base.join("etc/slapos.cfg"), self.config(partitions)).expect("it is ours");
+        let definition = self.definition(partitions);
+        std::fs::write(base.join("etc/slapformat.cfg"), definition).expect("it is ours");
         self.implementation.person().give(base);
     }
 
@@ -76,6 +78,7 @@ software_min_free_space = 1M
 instance_min_free_space = 1M
 
 [slapformat]
+input_definition_file = {base}/etc/slapformat.cfg
 partition_amount = {partitions}
 alter_user = false
 alter_network = false
@@ -87,6 +90,20 @@ partition_has_ipv6_range = false
 [networkcache]
 "
         )
+    }
+
+    /// What the partitions are to be like.
+    fn definition(&self, partitions: u32) -> String {
+        let user = self.implementation.person().name();
+        let partition = |index| {
+            let six = "::1/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+            format!(
+                "\n[partition_{index}]\naddress = 127.0.0.1/255.255.255.255 {six}\n\
+                 pathname = slappart{index}\nuser = {user}\nnetwork_interface =\n"
+            )
+        };
+        let partitions: String = (0..partitions).map(partition).collect();
+        format!("[computer]\naddress = 127.0.0.1/255.255.255.255\n{partitions}")
     }
 
     /// The directory of everything but shared Software Releases.
