@@ -214,6 +214,14 @@ fn our_node_works_for_the_masters_of_the_original() {
     node.slapos(&["node", "instance"]);
     let word = node.path("inst/slappart0/etc/word.txt");
     assert_eq!(std::fs::read_to_string(&word).unwrap(), "hola");
+    // Whoever looks after it finds its supervisor where the original has it.
+    let mut look = original.command("supervisorctl");
+    look.arg("-c").arg(node.path("inst/etc/supervisord.conf"));
+    look.args(["status", "slappart0:sleeper-on-watch"]).current_dir(node.directory.path());
+    wait_for("the service", 30, || {
+        let run = Run::of(&look.output().unwrap());
+        (run.code == 0 && run.out.contains("RUNNING")).then_some(())
+    });
     let info = node.json(&["service", "info", "one"]);
     assert_eq!(info["connection-parameters"]["word"], "hola", "{info:#}");
     assert_eq!(node.json(&["service", "list"]), serde_json::json!({ "one": profile }));

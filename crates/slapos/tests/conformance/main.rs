@@ -133,7 +133,8 @@ cases! {
         of_an_unknown_computer,
         does_not_run_twice_at_once,
         starts_what_the_supervisor_lost,
-        of_a_missing_partition;
+        of_a_missing_partition,
+        is_asked_for_in_known_words;
     promises:
         that_holds_is_not_mentioned,
         that_fails_makes_exit_code_2_and_is_tried_again,
@@ -168,5 +169,6 @@ fn the_differences_are_these() {
     instances::that_its_master_forgot: what belongs to no instance any more does not run on
     instances::obeys_the_hand: that one of the services does not run is no failure of the question
     processing::of_a_missing_partition: a node that lacks a partition has failed, as cron should see
+    processing::is_asked_for_in_known_words: a word that is no command is a wrong argument like others
     ");
 }

@@ -201,3 +201,18 @@ pub(crate) fn of_a_missing_partition() -> Case {
         ],
     )
 }
+
+pub(crate) fn is_asked_for_in_known_words() -> Case {
+    Case::instances(
+        1,
+        vec![
+            Step::Run("node instance --nonsense", 2),
+            Step::Run("node instance --help", 0),
+            Step::Differs {
+                why: "a word that is no command is a wrong argument like others",
+                original: vec![Step::Run("node nonsense", 5)],
+                ours: vec![Step::Run("node nonsense", 2)],
+            },
+        ],
+    )
+}
