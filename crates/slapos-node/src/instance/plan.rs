@@ -143,15 +143,8 @@ pub fn decide(
     if let Some(reason) = reason_in_record(record, wanted, stamp) {
         return Action::Process(reason);
     }
-    if record.marked && !observed.marked {
-        return Action::Process(Reason::Unmarked);
-    }
-    let age = now.duration_since(record.at);
-    if observed.periodicity == 0 {
-        return Action::Process(Reason::Periodicity(0));
-    }
-    if observed.periodicity >= 0 && age > SignedDuration::from_secs(observed.periodicity) {
-        return Action::Process(Reason::Periodicity(observed.periodicity));
+    if let Some(reason) = reason_of_time(now, record, observed) {
+        return Action::Process(reason);
     }
     match wanted.requested_state {
         InstanceState::Started if !observed.defined => Action::Process(Reason::Undefined),
@@ -167,6 +160,19 @@ fn held(wanted: &ComputerPartition, observed: &Observed) -> Action {
         (None, InstanceState::Started) => Action::Check,
         (None, _) => Action::Nothing("a former generation was restored, and it is stopped"),
     }
+}
+
+fn reason_of_time(now: Timestamp, record: &PartitionRecord, observed: &Observed) -> Option<Reason> {
+    if record.marked && !observed.marked {
+        return Some(Reason::Unmarked);
+    }
+    let (periodicity, age) = (observed.periodicity, now.duration_since(record.at));
+    let over = match periodicity {
+        ..0 => false,
+        0 => true,
+        seconds => age > SignedDuration::from_secs(seconds),
+    };
+    over.then_some(Reason::Periodicity(periodicity))
 }
 
 fn reason_in_record(
