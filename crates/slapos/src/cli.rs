@@ -177,7 +177,7 @@ pub(crate) enum Node {
     },
     /// Remove instances that are to be destroyed
     Report,
-    /// Remove shared parts that no Software Release and no instance needs
+    /// Remove shared parts and eggs that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why
         #[arg(short = 'n', long)]
