@@ -173,7 +173,7 @@ pub(crate) enum Node {
     Report(Box<Report>),
     /// Note what instances use of this machine: processors, memory, disks
     Collect,
-    /// Remove shared parts that no Software Release and no instance needs
+    /// Remove shared parts and eggs that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why
         #[arg(short = 'n', long)]

@@ -172,3 +172,65 @@ fn an_optional_instance_that_never_comes_keeps_nobody_waiting() {
     pair.settle();
     assert_eq!(pair.published("front")["echoed"], "hello, front");
 }
+
+/// Publishes for each shared instance that it hosts.
+const HOST: &str = r"[buildout]
+parts = switch
+
+[slap-configuration]
+recipe = slapos.cookbook:slapconfiguration
+
+[switch]
+recipe = slapos.cookbook:switch-softwaretype
+default = inner:output
+
+[inner]
+recipe = slapos.recipe.template:jinja2
+output = $${buildout:directory}/default.cfg
+context = key shared slap-configuration:slave-instance-list
+inline =
+  [buildout]
+  parts = {% for one in shared %} p{{ loop.index }}{% endfor %}
+  {% for one in shared %}
+  [p{{ loop.index }}]
+  recipe = slapos.cookbook:publish
+  -slave-reference = {{ one['slave_reference'] }}
+  url = hello {{ one['who'] }}
+  {% endfor %}
+";
+
+/// Asks for a shared instance, and publishes what it got.
+const GUEST: &str = r"[buildout]
+parts = publish
+
+[slap-configuration]
+recipe = slapos.cookbook:slapconfiguration
+
+[place]
+<= slap-connection
+recipe = slapos.cookbook:request
+name = Place
+software-url = BACK
+shared = true
+config-who = world
+return = url
+
+[publish]
+recipe = slapos.cookbook:publish
+url = $${place:connection-url}
+";
+
+#[test]
+fn a_host_publishes_for_the_shared_instances_in_it() {
+    let pair = Pair::new("request", "3");
+    let node = &pair.node;
+    node.tree.write("software/back/instance.cfg.in", HOST);
+    node.tree.write("software/front/instance.cfg.in", GUEST.replace("BACK", &pair.back));
+    node.ok(&["node", "software", "--all"]);
+    node.ok(&["request", "host", &pair.back]);
+    node.ok(&["node", "instance"]);
+    node.ok(&["request", "guest", &pair.front]);
+    pair.settle();
+    assert_eq!(pair.published("guest")["url"], "hello world");
+    assert_eq!(pair.published("host"), serde_json::json!({}), "what is not its own is not there");
+}
