@@ -11,6 +11,7 @@ pub use error::ClientError;
 use error::senseless;
 
 use crate::Paths;
+use crate::fault;
 use crate::paths::with_socket_path;
 use crate::state::State;
 use crate::xmlrpc::{self, Call, Value};
@@ -306,6 +307,38 @@ impl Client {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    /// Has the daemon execute its program anew, as it is on disk now; services go on. Returns when
+    /// the new program answers, at most after `limit`.
+    ///
+    /// # Errors
+    /// Those of any call; `FAILED` when the program on disk cannot run, and the present one goes on;
+    /// `Timeout`.
+    pub fn replace(&self, limit: Duration) -> Result<()> {
+        let method = "slapos.replace";
+        let old = self.call(method, Vec::new())?.as_int();
+        let begun = Instant::now();
+        loop {
+            match self.call("slapos.generation", Vec::new()) {
+                Ok(generation) if generation.as_int() != old => return Ok(()),
+                Err(error) if error.fault_code() == Some(fault::FAILED) => return Err(error),
+                // Whoever asks in the very moment is cut off.
+                Ok(_) | Err(_) if begun.elapsed() > limit => {
+                    return Err(ClientError::Timeout { method: method.to_owned(), limit });
+                }
+                Ok(_) | Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// Tells listeners something, as an event `REMOTE_COMMUNICATION`.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub fn send_event(&self, kind: &str, data: &str) -> Result<()> {
+        let method = "supervisor.sendRemoteCommEvent";
+        self.call(method, vec![kind.into(), data.into()]).map(drop)
     }
 
     fn many(

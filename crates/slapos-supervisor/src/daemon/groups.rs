@@ -89,6 +89,7 @@ impl Supervisor {
     /// Adds a group and starts what is to start with it.
     pub(crate) fn activate(&mut self, group: &Group) {
         self.add_group(&group.name, group.priority);
+        self.emit("PROCESS_GROUP_ADDED", format!("groupname:{}", group.name));
         for spec in &group.programs {
             self.add_member(&group.name, spec);
         }
@@ -132,6 +133,7 @@ impl Supervisor {
         }
         self.processes.retain(|_, process| process.group != name);
         self.groups.shift_remove(name);
+        self.emit("PROCESS_GROUP_REMOVED", format!("groupname:{name}"));
         self.ledger_is_old();
         self.journal.info(&format!("{name}: group removed"));
         Ok(true.into())
@@ -196,6 +198,9 @@ impl Supervisor {
 
     fn change_group(&mut self, name: &str, touched: &mut Touched) {
         let defined = self.defined.get(name).cloned();
+        if !self.groups.contains_key(name) {
+            self.emit("PROCESS_GROUP_ADDED", format!("groupname:{name}"));
+        }
         match &defined {
             Some(group) => self.add_group(name, group.priority),
             None => {
@@ -263,6 +268,7 @@ impl Supervisor {
     pub(crate) fn stop_everything(&mut self, mood: Mood, reason: &str) {
         if matches!(self.mood, Mood::Up | Mood::Restarting) && self.mood != mood {
             self.journal.info(&format!("stopping everything: {reason}"));
+            self.emit("SUPERVISOR_STATE_CHANGE_STOPPING", "");
             self.mood = mood;
         }
     }
@@ -301,6 +307,7 @@ impl Supervisor {
         self.processes.clear();
         self.groups.clear();
         self.start_afresh();
+        self.emit("SUPERVISOR_STATE_CHANGE_RUNNING", "");
         background::reap_strangers(self);
     }
 

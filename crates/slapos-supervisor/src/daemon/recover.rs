@@ -17,6 +17,7 @@ use super::core::{Id, Supervisor, now_seconds};
 use super::launch;
 use super::ledger::{GroupRecord, Ledger, ProcessRecord};
 use super::likeness::{self, Missing};
+use super::pool::Pool;
 use super::table::{self, Entry, Origin, Tag};
 use crate::spec::{Group, ProgramSpec};
 use crate::state::{Event, Machine, Policy, State};
@@ -56,7 +57,9 @@ impl Supervisor {
         let taken: Vec<u32> = records.map(|record| record.pid).collect();
         found.extend(self.recognised(missing, taken));
         if let Some(ledger) = ledger {
-            self.journal.info("the daemon before was killed: taking over");
+            if !self.was_handed_over() {
+                self.journal.info("the daemon before was killed: taking over");
+            }
             for group in ledger.groups {
                 self.restore_group(group, &found);
             }
@@ -116,25 +119,34 @@ impl Supervisor {
         for record in group.processes {
             let policy = Policy::from(&record.spec);
             let (exit, error) = (record.exit, record.error.clone());
-            let machine = Machine::resting(policy, record.state, exit, error);
+            let state = record.rest.unwrap_or(record.state);
+            let machine = Machine::resting(policy, state, exit, error);
+            let machine = machine.after_failures(record.failures);
             let id = self.add_with(&group.name, record.spec.clone(), machine);
             if let Some(process) = self.processes.get_mut(&id) {
                 process.origin =
                     Origin { leader: record.pid, start: record.start, spawn: record.spawn.clone() };
                 process.started = record.started;
                 process.stopped = record.stopped;
+                process.next = record.next.clone().into();
+                process.pool = Pool::holding(record.events.clone());
             }
             self.resume(id, &group.name, &record, found);
         }
     }
 
     fn resume(&mut self, id: Id, group: &str, record: &ProcessRecord, found: &[Found]) {
-        let leader = leader_of(group, record, found);
+        let leader = match self.is_unreaped_child(record) {
+            true => Some(origin_in(record)),
+            false => leader_of(group, record, found),
+        };
         if let Some(origin) = leader
             && self.adopt(id, origin, record.started)
         {
             if record.state == State::Stopping {
                 self.feed(id, Event::Stop);
+            } else if record.spec.listener.is_some() {
+                self.start_again(id);
             }
             return;
         }
@@ -148,12 +160,11 @@ impl Supervisor {
             }
             return;
         }
-        if let Some(process) = self.processes.get_mut(&id)
-            && record.state != State::Backoff
-        {
+        let unseen = record.state != State::Backoff && record.rest.is_none();
+        if let Some(process) = self.processes.get_mut(&id).filter(|_| unseen) {
             process.stopped = now_seconds();
         }
-        self.feed(id, Event::Vanished(record.state));
+        self.feed(id, Event::Vanished(record.rest.unwrap_or(record.state)));
     }
 
     fn start_or_adopt(&mut self, group: &str, spec: &ProgramSpec, found: &[Found]) {
@@ -162,9 +173,33 @@ impl Supervisor {
         let ours = candidates.filter(|f| runs_as_named(spec, f.entry.pid));
         let leader = ours.min_by_key(|found| found.entry.start).map(origin);
         let adopted = leader.is_some_and(|origin| self.adopt(id, origin, 0));
-        if !adopted && spec.autostart {
+        if adopted && spec.listener.is_some() {
+            self.start_again(id);
+        } else if !adopted && spec.autostart {
             self.feed(id, Event::Start);
         }
+    }
+
+    /// An adopted listener cannot be spoken to.
+    fn start_again(&mut self, id: Id) {
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.next.start = true;
+        }
+        self.feed(id, Event::Stop);
+    }
+
+    /// Whether a former program of this very process was in charge.
+    fn was_handed_over(&self) -> bool {
+        self.replacement.generation > 0
+    }
+
+    /// Whether the process of a record ended while the program was replaced. It is our child, and
+    /// how it ended is still to be asked.
+    fn is_unreaped_child(&self, record: &ProcessRecord) -> bool {
+        self.was_handed_over()
+            && record.pid != 0
+            && !record.state.is_down()
+            && slapos_sys::process::start_time(record.pid) == Some(record.start)
     }
 
     /// Takes over a running process; false if it is gone after all.
@@ -174,7 +209,11 @@ impl Supervisor {
             return false;
         };
         // The descriptor pins the process; only now is the start time a proof.
-        if !slapos_sys::process::alive(pid, origin.start) {
+        let is_it = match self.was_handed_over() {
+            true => slapos_sys::process::start_time(pid) == Some(origin.start),
+            false => slapos_sys::process::alive(pid, origin.start),
+        };
+        if !is_it {
             return false;
         }
         let age = age(origin.start);
@@ -255,11 +294,7 @@ fn missing(
 /// The leader that a record speaks of, or that must have come of the spawn it announces.
 fn leader_of(group: &str, record: &ProcessRecord, found: &[Found]) -> Option<Origin> {
     if record.pid != 0 && slapos_sys::process::alive(record.pid, record.start) {
-        return Some(Origin {
-            leader: record.pid,
-            start: record.start,
-            spawn: record.spawn.clone(),
-        });
+        return Some(origin_in(record));
     }
     let leaders = found.iter().filter(|f| f.leads() && f.is_of(group, &record.spec));
     let candidates = leaders.filter(|found| {
@@ -275,6 +310,10 @@ fn leader_of(group: &str, record: &ProcessRecord, found: &[Found]) -> Option<Ori
     });
     let ours = candidates.filter(|found| runs_as_named(&record.spec, found.entry.pid));
     ours.min_by_key(|found| found.entry.start).map(origin)
+}
+
+fn origin_in(record: &ProcessRecord) -> Origin {
+    Origin { leader: record.pid, start: record.start, spawn: record.spawn.clone() }
 }
 
 fn origin(found: &Found) -> Origin {

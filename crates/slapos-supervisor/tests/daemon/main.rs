@@ -6,8 +6,11 @@
 
 mod guarding;
 mod lifecycle;
+mod listening;
+mod replacing;
 mod supervisorctl;
 mod support;
+mod surviving;
 mod takeover;
 mod update;
 

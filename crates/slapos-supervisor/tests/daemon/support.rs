@@ -70,11 +70,15 @@ impl Node {
 
     /// A client of its daemon, which is started if it does not run.
     pub(crate) fn client(&self) -> Client {
-        let exe = std::env::current_exe().unwrap();
+        self.client_of(&std::env::current_exe().unwrap())
+    }
+
+    /// The same, with a daemon of this program.
+    pub(crate) fn client_of(&self, exe: &Path) -> Client {
         let root = self.root().to_str().unwrap();
         let mut args = DAEMON_ARGS.to_vec();
         args.push(root);
-        ensure_running(&self.paths, &exe, &args).unwrap()
+        ensure_running(&self.paths, exe, &args).unwrap()
     }
 
     /// The command that runs a daemon in the foreground.
@@ -156,4 +160,16 @@ pub(crate) fn number_in(path: &Path) -> u32 {
     eventually(&path.display().to_string(), || {
         std::fs::read_to_string(path).ok()?.trim().parse().ok()
     })
+}
+
+/// The `tail`s whose command line holds `mark`.
+pub(crate) fn leaders_with(mark: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let marked = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.starts_with("/usr/bin/tail\0") && line.contains(mark) && alive(*pid)
+    };
+    pids.filter(marked).collect()
 }

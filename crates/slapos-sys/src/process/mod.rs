@@ -8,6 +8,7 @@ mod running;
 use std::io;
 
 pub use command::Command;
+pub use nix::sys::resource::Resource;
 pub use nix::sys::signal::Signal;
 pub use running::{
     alive, children_cpu_seconds, executable, forbid_inspection, inherited_fd, kill,
