@@ -21,6 +21,7 @@ mod services;
 mod size;
 pub mod software;
 pub mod standalone;
+pub mod watchdog;
 pub mod worker;
 
 pub use config::NodeConfig;

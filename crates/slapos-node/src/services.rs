@@ -4,14 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use slapos_slap::PartitionId;
+use slapos_supervisor::state::State;
 use slapos_supervisor::{
-    AutoRestart, Client, ProgramSpec, ensure_running, remove_group, write_group,
+    AutoRestart, Client, ClientError, Listener, ProcessInfo, ProgramSpec, ensure_running, fault,
+    remove_group, write_group, write_listener,
 };
 use slapos_sys::process;
 use slapos_sys::user::Identity;
 
 use crate::error::{IoContext, NodeError};
 use crate::node::Node;
+use crate::watchdog;
 use crate::worker::Service;
 
 /// As in the original, and larger: its 100 KB held minutes of a busy service.
@@ -19,6 +22,8 @@ const LOG_BYTES: u64 = 10 << 20;
 const LOG_BACKUPS: u32 = 3;
 /// Seconds a service has to end when asked.
 const STOP_SECONDS: u32 = 60;
+/// So many ends of services wait for a watchdog that does not run.
+const WATCHDOG_BUFFER: u32 = 1000;
 /// How long to wait for services to end, which they must within [`STOP_SECONDS`].
 const STOP_LIMIT: Duration = Duration::from_secs(90);
 
@@ -31,8 +36,34 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
     let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
     let cfg = node.config.file.display().to_string();
     let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg];
-    ensure_running(&paths, &exe, &arguments)
-        .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))
+    let conf = paths.conf_dir();
+    let changed =
+        write_listener(&conf, &watchdog_program(node)).context("define the watchdog in", &conf)?;
+    let client = ensure_running(&paths, &exe, &arguments)
+        .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))?;
+    if changed {
+        follow(&client, watchdog::PROGRAM)?;
+    }
+    Ok(client)
+}
+
+/// `/proc/self/exe` is this very program to the supervisor that executes it. It comes back however
+/// often it ends, and what it is told waits for it.
+fn watchdog_program(node: &Node<'_>) -> ProgramSpec {
+    let cfg = node.config.file.display().to_string();
+    let words = ["/proc/self/exe", "node", "watchdog", "--cfg", &cfg].map(str::to_owned);
+    let mut program = ProgramSpec::new(watchdog::PROGRAM, words.to_vec());
+    program.autorestart = AutoRestart::Always;
+    program.startsecs = 0;
+    program.priority = -1;
+    program.stdout_logfile = Some(node.config.instance_root.join("var/log/watchdog.log"));
+    program.stdout_logfile_maxbytes = LOG_BYTES;
+    program.stdout_logfile_backups = LOG_BACKUPS;
+    program.environment.insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
+    program.listener = Listener::new(watchdog::EVENTS)
+        .ok()
+        .map(|listener| Listener { buffer_size: WATCHDOG_BUFFER, ..listener });
+    program
 }
 
 /// Defines `services` as the group of `partition`. Returns whether the definition changed.
@@ -73,9 +104,34 @@ pub(crate) fn stop(node: &Node<'_>, partition: &PartitionId) -> Result<(), NodeE
 /// # Errors
 /// When it does not answer, or a service cannot be stopped.
 pub(crate) fn update(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
-    supervisor.update(Some(partition.as_str()), STOP_LIMIT).map(drop).map_err(|error| {
-        NodeError::user(format!("the supervisor cannot update {partition}: {error}"))
-    })
+    follow(supervisor, partition.as_str())
+}
+
+/// Starts what was given up, or ended though it is to run for ever: whoever processes an instance
+/// again has it tried again.
+pub(crate) fn revive(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
+    let failed = |error: ClientError| {
+        NodeError::user(format!("the supervisor cannot start {partition}: {error}"))
+    };
+    let all = supervisor.all_process_info().map_err(failed)?;
+    let down = |p: &&ProcessInfo| {
+        p.state == State::Fatal || (p.state == State::Exited && p.name.ends_with(watchdog::MARK))
+    };
+    for process in all.iter().filter(|p| p.group == partition.as_str()).filter(down) {
+        match supervisor.start(&process.namespec(), None) {
+            // Somebody else was faster.
+            Err(error) if error.fault_code() == Some(fault::ALREADY_STARTED) => {}
+            other => other.map_err(failed)?,
+        }
+    }
+    Ok(())
+}
+
+fn follow(supervisor: &Client, group: &str) -> Result<(), NodeError> {
+    supervisor
+        .update(Some(group), STOP_LIMIT)
+        .map(drop)
+        .map_err(|error| NodeError::user(format!("the supervisor cannot update {group}: {error}")))
 }
 
 fn program(
@@ -84,9 +140,8 @@ fn program(
     user: &Identity,
     service: &Service,
 ) -> ProgramSpec {
-    // The original tells by this suffix which exits its watchdog answers.
     let process_name = match service.watched {
-        true => format!("{}-on-watch", service.name),
+        true => format!("{}{}", service.name, watchdog::MARK),
         false => service.name.clone(),
     };
     let name = format!("{partition}_{process_name}");

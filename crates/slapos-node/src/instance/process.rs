@@ -169,7 +169,9 @@ impl Session<'_, '_> {
     ) -> Result<(), NodeError> {
         services::define(self.node, &partition.id, directory, owner, services)?;
         // Also when the definition is as it was: a killed run may have got no further than that.
-        services::update(&services::supervisor(self.node)?, &partition.id)
+        let supervisor = services::supervisor(self.node)?;
+        services::update(&supervisor, &partition.id)?;
+        services::revive(&supervisor, &partition.id)
     }
 
     /// Checks the promises that are due, and tells the Master when that changed anything.
