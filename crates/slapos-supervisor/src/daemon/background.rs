@@ -160,7 +160,7 @@ impl Supervisor {
             return;
         };
         let due = at + *logs::LOOK_AGAIN.start();
-        let look = self.looks.entry(path).or_insert(Look { size: 0, at, due });
+        let look = self.looks.entry(path).or_insert(Look { size: 0, rate: 0, at, due });
         look.due = look.due.min(due);
         self.look_at = self.look_at.min(look.due);
     }
@@ -210,18 +210,19 @@ impl Supervisor {
         let now = self.now();
         for seen in sizes {
             let (soonest, latest) = logs::LOOK_AGAIN.into_inner();
-            let wait = match (self.looks.get(&seen.path), seen.failed) {
-                (_, true) => latest,
-                (None, _) => soonest,
+            let (wait, rate) = match (self.looks.get(&seen.path), seen.failed) {
+                (_, true) => (latest, 0),
+                (None, _) => (soonest, 0),
                 (Some(last), _) => {
                     let grown = seen.size.saturating_sub(last.size);
+                    let rate = logs::growth(grown, now.saturating_sub(last.at), last.rate);
                     let left = seen.limit.saturating_sub(seen.left_size());
-                    logs::next_look(grown, now.saturating_sub(last.at), left)
+                    (logs::next_look(rate, left), rate)
                 }
             };
             // The calm ones are looked at together.
             let due = if wait == latest { next_multiple(now, latest) } else { now + wait };
-            let look = Look { size: seen.left_size(), at: now, due };
+            let look = Look { size: seen.left_size(), rate, at: now, due };
             self.looks.insert(seen.path, look);
         }
         self.look_at = self.look_due();
@@ -233,10 +234,12 @@ impl Supervisor {
     }
 }
 
-/// When a log was looked at, its size then, and when it is to be looked at again.
+/// When a log was looked at, its size and growth then, and when it is to be looked at again.
 #[derive(Debug)]
 pub(crate) struct Look {
     size: u64,
+    /// Bytes a second.
+    rate: u64,
     at: Moment,
     due: Moment,
 }
