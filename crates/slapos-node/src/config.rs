@@ -12,6 +12,7 @@ use std::time::Duration;
 use slapos_config::{Config, ConfigError};
 use slapos_slap::ComputerId;
 
+use crate::limits::ServiceLimits;
 use crate::size::parse_size;
 
 /// Where the configuration is looked for when nothing else names it.
@@ -56,6 +57,8 @@ pub struct NodeConfig {
     pub pidfile_instance: PathBuf,
     /// `[slapos] pidfile_report`: the lock against concurrent `node report` runs.
     pub pidfile_report: PathBuf,
+    /// `[service_limits]`.
+    pub service_limits: ServiceLimits,
     /// `[slapformat]`.
     pub format: FormatConfig,
     /// `[slapproxy]`, when the file has that section.
@@ -174,6 +177,7 @@ impl NodeConfig {
             pidfile_software: r.path_or("pidfile_software", lock("slapgrid-sr.pid"))?,
             pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
+            service_limits: ServiceLimits::from_config(config)?,
             format: FormatConfig::from_config(config)?,
             proxy,
             software_root,

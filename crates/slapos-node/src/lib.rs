@@ -11,6 +11,7 @@ pub mod config;
 pub mod error;
 pub mod format;
 pub mod instance;
+pub mod limits;
 mod node;
 mod promise;
 pub mod promises;

@@ -7,7 +7,7 @@ use slapos_slap::PartitionId;
 use slapos_supervisor::state::State;
 use slapos_supervisor::{
     AutoRestart, Client, ClientError, Listener, ProcessInfo, ProgramSpec, ensure_running, fault,
-    remove_group, write_group, write_listener,
+    remove_group, write_limited_group, write_listener,
 };
 use slapos_sys::process;
 use slapos_sys::user::Identity;
@@ -77,10 +77,15 @@ pub(crate) fn define(
     user: &Identity,
     services: &[Service],
 ) -> Result<bool, NodeError> {
-    let programs: Vec<_> =
-        services.iter().map(|service| program(partition, directory, user, service)).collect();
+    let limits = node.config.service_limits.of(partition.as_str());
+    let program = |service| ProgramSpec {
+        limits: limits.process.clone(),
+        ..program(partition, directory, user, service)
+    };
+    let programs: Vec<_> = services.iter().map(program).collect();
     let conf = node.supervisor_paths().conf_dir();
-    write_group(&conf, partition.as_str(), &programs).context("define services in", &conf)
+    write_limited_group(&conf, partition.as_str(), &limits.together, &programs)
+        .context("define services in", &conf)
 }
 
 /// Whether the supervisor has a definition for `partition`.

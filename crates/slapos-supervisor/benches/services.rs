@@ -50,7 +50,8 @@ fn main() {
             let theirs = theirs(&bin, count);
             print_row("supervisor", &theirs, count);
             let ratio = |a: f64, b: f64| format!("{:8.1}x", b / a);
-            let (start, status) = (ratio(ours.start, theirs.start), ratio(ours.status, theirs.status));
+            let (start, status) =
+                (ratio(ours.start, theirs.start), ratio(ours.status, theirs.status));
             println!("{:20}{start} {status} {:19} {}", "ratio", "", ratio(ours.stop, theirs.stop));
         }
     }

@@ -60,6 +60,19 @@ impl ProcessInfo {
     }
 }
 
+/// What a process and its descendants use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessUsage {
+    /// `group:name`.
+    pub namespec: String,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+    /// Processor time since the service was first started, in seconds.
+    pub cpu_seconds: Option<f64>,
+}
+
 /// What became of one process of a call about many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -332,6 +345,24 @@ impl Client {
         }
     }
 
+    /// What the processes use, where the kernel accounts for it: nothing elsewhere.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub fn usage(&self) -> Result<Vec<ProcessUsage>> {
+        let rows = self.call("slapos.usage", Vec::new())?;
+        let row = |row: &Value| ProcessUsage {
+            namespec: format!("{}:{}", text(row, "group"), text(row, "name")),
+            memory: count(row, "memory"),
+            tasks: count(row, "tasks"),
+            cpu_seconds: match row.member("cpu_seconds") {
+                Some(Value::Double(seconds)) => Some(*seconds),
+                _ => None,
+            },
+        };
+        Ok(rows.as_array().unwrap_or_default().iter().map(row).collect())
+    }
+
     /// Tells listeners something, as an event `REMOTE_COMMUNICATION`.
     ///
     /// # Errors
@@ -451,6 +482,10 @@ fn texts(value: &Value, member: &str) -> Vec<String> {
     let items = value.member(member).and_then(Value::as_array);
     let texts = items.unwrap_or_default().iter();
     texts.filter_map(|item| Some(item.as_str()?.to_owned())).collect()
+}
+
+fn count(value: &Value, member: &str) -> Option<u64> {
+    value.member(member).and_then(Value::as_int).and_then(|number| u64::try_from(number).ok())
 }
 
 fn number(value: &Value, member: &str) -> i32 {

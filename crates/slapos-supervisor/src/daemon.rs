@@ -5,6 +5,7 @@
 //! of the daemon costs them nothing; the next one takes over (see `recover`).
 
 mod background;
+mod control;
 mod core;
 mod groups;
 mod info;
@@ -213,6 +214,7 @@ async fn supervise(
         for path in [paths.state(), paths.old_state(), paths.socket(), paths.pid()] {
             let _ = std::fs::remove_file(path);
         }
+        supervisor.forget_all_control();
     }
     drop(end);
     // Who asked too late, or waits for what is not to come, is told so.

@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use slapos_config::{Config, ConfigError};
 
+use crate::limits::GroupLimits;
 use crate::spec::{Group, ProgramSpec};
 
-pub use write::{remove_group, write_group, write_listener};
+pub use write::{remove_group, write_group, write_limited_group, write_listener};
 
 /// Why definitions cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +161,7 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<Group>, ConfigError> {
 /// `InvalidInput` for what the syntax cannot say (line breaks, names with ` `, `,`, `:`, `/`) and
 /// for what [`parse`] would refuse or read differently, such as two programs of one name.
 pub fn render(group: &str, programs: &[ProgramSpec]) -> io::Result<String> {
-    write::render(group, programs)
+    write::render(group, &GroupLimits::default(), programs)
 }
 
 fn conf_files(directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -22,11 +22,11 @@ pub mod spec;
 pub mod state;
 pub mod xmlrpc;
 
-pub use client::{Client, ClientError, ProcessInfo, Status, Tail, Update};
+pub use client::{Client, ClientError, ProcessInfo, ProcessUsage, Status, Tail, Update};
 pub use daemon::{DaemonError, run_daemon};
-pub use definitions::{remove_group, write_group, write_listener};
+pub use definitions::{remove_group, write_group, write_limited_group, write_listener};
 pub use events::Listener;
 pub use launcher::{LaunchError, ensure_running};
-pub use limits::Limits;
+pub use limits::{GroupLimits, Limits};
 pub use paths::Paths;
 pub use spec::{AutoRestart, Group, ProgramSpec, StopSignal};

@@ -1,9 +1,13 @@
-//! Limits of resources that the kernel holds a program to.
+//! Limits of resources that the kernel holds a program to, or all programs of a group together.
+
+mod group;
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use slapos_sys::process::Resource;
+
+pub use group::GroupLimits;
 
 /// Limits of a program's processes, each set as soft and hard limit (`rlimit_*` options). What is
 /// not named is inherited from the daemon.

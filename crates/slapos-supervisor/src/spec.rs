@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use slapos_sys::process::Signal;
 
 use crate::events::Listener;
-use crate::limits::Limits;
+use crate::limits::{GroupLimits, Limits};
 
 /// One program to supervise. The defaults of [`ProgramSpec::new`] are supervisor's.
 ///
@@ -163,6 +163,8 @@ pub struct Group {
     pub name: String,
     /// Lower is listed and started earlier.
     pub priority: i32,
+    /// What its processes may take together.
+    pub limits: GroupLimits,
     /// Its programs, in start order.
     pub programs: Vec<ProgramSpec>,
 }

@@ -1,4 +1,4 @@
-//! The only room that touches the machine's sharp edges: atomic files, locks, users, processes,
+//! The only room that touches the machine's sharp edges: atomic files, locks, users, processes, control groups,
 //! the clock and randomness.
 //!
 //! Everything else reaches them through here (clippy bans the direct way, see `clippy.toml`), so
@@ -7,6 +7,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "this crate is what the ban points to")]
 
+pub mod cgroup;
 pub mod clock;
 pub mod fs;
 pub mod lock;

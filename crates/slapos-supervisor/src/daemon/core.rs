@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use slapos_sys::cgroup::Cgroups;
 use slapos_sys::clock::{Clock, SystemClock};
 use slapos_sys::process::Signal;
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +25,7 @@ use super::table::Origin;
 use super::waiters::Waiter;
 use crate::Paths;
 use crate::events::{Notice, Said};
+use crate::limits::GroupLimits;
 use crate::spec::{Group, ProgramSpec};
 use crate::state::{Action, Event, Machine, Moment, Policy, State};
 use crate::xmlrpc::{Call, Fault, Value};
@@ -58,9 +60,10 @@ pub(crate) enum Message {
 }
 
 /// An active group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Active {
     pub(crate) priority: i32,
+    pub(crate) limits: GroupLimits,
     /// It is forgotten when its last process is.
     pub(crate) retiring: bool,
 }
@@ -96,6 +99,8 @@ pub(crate) struct Supervisor {
     pub(crate) log_failures: HashSet<String>,
     pub(crate) launching: usize,
     pub(crate) open_files: (u64, u64),
+    /// Where the kernel limits and accounts.
+    pub(crate) cgroups: Option<Cgroups>,
     /// Events that listeners were not told yet.
     pub(crate) notices: Vec<Notice>,
     pub(crate) event_serial: u64,
@@ -143,6 +148,7 @@ impl Supervisor {
             log_failures: HashSet::new(),
             launching: 0,
             open_files,
+            cgroups: Cgroups::find(),
             notices: Vec::new(),
             event_serial: 0,
             ticks: 0,
@@ -323,6 +329,7 @@ impl Supervisor {
             stays
         });
         for name in gone {
+            self.forget_control(&name);
             self.emit("PROCESS_GROUP_REMOVED", format!("groupname:{name}"));
         }
     }
@@ -364,6 +371,7 @@ impl Supervisor {
             tag: format!("{}:{}", self.instance, process.display()),
             spawn: process.origin.spawn.clone(),
             open_files: self.open_files,
+            place: self.place(process),
         };
         self.launching += 1;
         background::launch(self.outbox.clone(), id, job);

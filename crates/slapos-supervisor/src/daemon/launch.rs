@@ -8,6 +8,7 @@ use std::sync::Arc;
 use slapos_sys::process::Command;
 use slapos_sys::user::{self, Identity};
 
+use super::control::Place;
 use super::listener::Pipes;
 use super::table::{SPAWN, TAG};
 use crate::spec::ProgramSpec;
@@ -22,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) spawn: String,
     /// The limits of open files (soft, hard) that the daemon itself was started with.
     pub(crate) open_files: (u64, u64),
+    /// Its control group, or why it has none though it needs one.
+    pub(crate) place: Result<Option<Place>, String>,
 }
 
 /// What came of it.
@@ -73,6 +76,10 @@ fn command(job: &Job, identity: Option<&Identity>) -> Result<Command, String> {
         .new_session();
     for (resource, limit) in spec.limits.resources() {
         command.limit(resource, limit, limit);
+    }
+    if let Some(place) = job.place.clone()? {
+        let group = place.make()?;
+        command.control_group(&group).map_err(|error| error.to_string())?;
     }
     if let Some(identity) = identity {
         command.user(identity);

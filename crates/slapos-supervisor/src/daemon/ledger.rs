@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::events::Notice;
+use crate::limits::GroupLimits;
 use crate::spec::ProgramSpec;
 use crate::state::{Exit, State};
 
@@ -29,6 +30,8 @@ pub(crate) struct Ledger {
 pub(crate) struct GroupRecord {
     pub(crate) name: String,
     pub(crate) priority: i32,
+    #[serde(default, skip_serializing_if = "GroupLimits::is_empty")]
+    pub(crate) limits: GroupLimits,
     pub(crate) processes: Vec<ProcessRecord>,
 }
 
@@ -125,6 +128,7 @@ mod tests {
         Ledger::new(vec![GroupRecord {
             name: "g".into(),
             priority: 999,
+            limits: GroupLimits::default(),
             processes: vec![ProcessRecord {
                 spec: ProgramSpec::new("g_p", vec!["/bin/true".into()]),
                 state: State::Running,

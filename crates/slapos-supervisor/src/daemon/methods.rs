@@ -5,6 +5,7 @@ pub(crate) const METHODS: &[(&str, &str)] = &[
     ("slapos.generation", "(): how many times the daemon's program was replaced"),
     ("slapos.replace", "(): execute the daemon's program as it is on disk; services go on"),
     ("slapos.update", "([groups]): read the definitions and make groups as they say"),
+    ("slapos.usage", "(): what processes use, where the kernel accounts for it"),
     ("supervisor.addProcessGroup", "(group): make a defined group active"),
     ("supervisor.clearAllProcessLogs", "(): empty the logs of all processes"),
     ("supervisor.clearLog", "(): empty the daemon's own log"),

@@ -66,7 +66,7 @@ impl Supervisor {
         }
         for group in read.groups.values() {
             if !self.groups.contains_key(&group.name) {
-                self.add_group(&group.name, group.priority);
+                self.add_group(&group.name, group.priority, &group.limits);
                 for spec in &group.programs {
                     self.start_or_adopt(&group.name, spec, &found);
                 }
@@ -115,7 +115,7 @@ impl Supervisor {
     }
 
     fn restore_group(&mut self, group: GroupRecord, found: &[Found]) {
-        self.add_group(&group.name, group.priority);
+        self.add_group(&group.name, group.priority, &group.limits);
         for record in group.processes {
             let policy = Policy::from(&record.spec);
             let (exit, error) = (record.exit, record.error.clone());

@@ -28,6 +28,7 @@ impl Supervisor {
         let groups = self.groups.iter().map(|(name, active)| GroupRecord {
             name: name.clone(),
             priority: active.priority,
+            limits: active.limits.clone(),
             processes: {
                 let members = self.processes.values().filter(|p| p.group == *name);
                 members.map(Process::record).collect()

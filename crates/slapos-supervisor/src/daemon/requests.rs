@@ -96,6 +96,10 @@ impl Supervisor {
                 let help = help(method).ok_or_else(|| fault(fault::UNKNOWN_METHOD, method))?;
                 Ok(Answer::Now(help.into()))
             }
+            "slapos.usage" => {
+                let usage = self.usage();
+                Ok(Answer::Read(Box::new(|| Ok(usage()))))
+            }
             "slapos.generation" => self.generation().map(Answer::Now),
             "slapos.update" | "slapos.replace" if self.mood != Mood::Up => {
                 Err(fault(fault::SHUTDOWN_STATE, ""))

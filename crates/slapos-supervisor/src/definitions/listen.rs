@@ -7,6 +7,7 @@ use slapos_config::{Config, ConfigError};
 
 use super::parse::{bytes, check_command, check_name, log_file, number, set, unknown_key};
 use crate::events::Listener;
+use crate::limits::GroupLimits;
 use crate::spec::{Group, ProgramSpec};
 
 /// Listeners start before, and stop after, what they listen to.
@@ -40,7 +41,12 @@ pub(super) fn group(config: &Config, section: &str, name: &str) -> Result<Group,
         option(config, section, &mut spec, key, value)?;
     }
     check_command(config, section, &spec)?;
-    Ok(Group { name: name.to_owned(), priority: spec.priority, programs: vec![spec] })
+    Ok(Group {
+        name: name.to_owned(),
+        priority: spec.priority,
+        limits: GroupLimits::default(),
+        programs: vec![spec],
+    })
 }
 
 fn option(

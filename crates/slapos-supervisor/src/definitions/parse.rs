@@ -6,6 +6,7 @@ use std::str::FromStr;
 use indexmap::IndexMap;
 use slapos_config::{Config, ConfigError};
 
+use crate::limits::GroupLimits;
 use crate::spec::{AutoRestart, Group, ProgramSpec};
 
 /// The groups that `config` defines; a program that no group names is a group of its own.
@@ -39,6 +40,7 @@ pub(super) fn groups(config: &Config) -> Result<Vec<Group>, ConfigError> {
         groups.push(Group {
             name: spec.program.clone(),
             priority: spec.priority,
+            limits: GroupLimits::default(),
             programs: vec![spec],
         });
     }
@@ -53,7 +55,8 @@ fn group(
     programs: &mut IndexMap<&str, ProgramSpec>,
 ) -> Result<Group, ConfigError> {
     check_name(config, section, "", name)?;
-    let mut group = Group { name: name.to_owned(), priority: 999, programs: Vec::new() };
+    let limits = GroupLimits::default();
+    let mut group = Group { name: name.to_owned(), priority: 999, limits, programs: Vec::new() };
     for (key, value) in config.items(section) {
         match key {
             "priority" => group.priority = number(config, section, key, value)?,
@@ -69,12 +72,27 @@ fn group(
                     add_member(config, section, &mut group, spec)?;
                 }
             }
-            _ => return Err(unknown_key(config, section, key, &["programs", "priority"])),
+            _ if GroupLimits::is_name(key) => {
+                let set = group.limits.set(key, value);
+                set.map_err(|message| config.error(section, key, message))?;
+            }
+            _ => return Err(unknown_key(config, section, key, GROUP_KEYS)),
         }
     }
     group.programs.sort_by_key(|spec| spec.priority);
     Ok(group)
 }
+
+const GROUP_KEYS: &[&str] = &[
+    "programs",
+    "priority",
+    "cpu_max",
+    "cpu_weight",
+    "io_weight",
+    "memory_high",
+    "memory_max",
+    "tasks_max",
+];
 
 fn add_member(
     config: &Config,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::limits::GroupLimits;
 use crate::spec::{AutoRestart, ProgramSpec};
 
 /// Writes `<conf_dir>/<group>.conf` (mode 0600, whole or not at all) so that it defines `group`
@@ -12,7 +13,20 @@ use crate::spec::{AutoRestart, ProgramSpec};
 /// # Errors
 /// `InvalidInput` for what the syntax cannot say, else those of the file system.
 pub fn write_group(conf_dir: &Path, group: &str, programs: &[ProgramSpec]) -> io::Result<bool> {
-    let text = render(group, programs)?;
+    write_limited_group(conf_dir, group, &GroupLimits::default(), programs)
+}
+
+/// As [`write_group`], with limits of what the programs may take together.
+///
+/// # Errors
+/// As [`write_group`].
+pub fn write_limited_group(
+    conf_dir: &Path,
+    group: &str,
+    limits: &GroupLimits,
+    programs: &[ProgramSpec],
+) -> io::Result<bool> {
+    let text = render(group, limits, programs)?;
     slapos_sys::fs::create_dir_all(conf_dir, 0o700)?;
     slapos_sys::fs::write_atomic_if_changed(&file(conf_dir, group)?, text.as_bytes(), 0o600)
 }
@@ -64,7 +78,11 @@ fn file(conf_dir: &Path, group: &str) -> io::Result<PathBuf> {
     Ok(conf_dir.join(format!("{group}.conf")))
 }
 
-pub(super) fn render(group: &str, programs: &[ProgramSpec]) -> io::Result<String> {
+pub(super) fn render(
+    group: &str,
+    limits: &GroupLimits,
+    programs: &[ProgramSpec],
+) -> io::Result<String> {
     check_name("group", group)?;
     let mut names = Vec::new();
     for spec in programs {
@@ -77,6 +95,9 @@ pub(super) fn render(group: &str, programs: &[ProgramSpec]) -> io::Result<String
         names.push(spec.program.as_str());
     }
     let mut text = format!("[group:{group}]\nprograms={}\n", escape(&names.join(",")));
+    for (key, value) in limits.options() {
+        let _ = writeln!(text, "{key}={}", escape(value));
+    }
     for spec in programs {
         text.push('\n');
         text.push_str(&section("program", &spec.program, &options(spec)?)?);

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use indicatif::HumanBytes;
 use serde_json::json;
 use slapos_node::{NodeConfig, NodeError, supervisor, watchdog};
 use slapos_supervisor::{Client, ClientError, Paths, ProcessInfo, Tail, run_daemon};
@@ -97,10 +98,17 @@ pub(super) fn status(global: &Global, client: &Client, names: &[String]) -> Resu
     if processes.is_empty() && !names.is_empty() {
         return Err(NodeError::user(format!("there is no service {}", names.join(", "))));
     }
+    // One of an older version does not tell.
+    let usages = client.usage().unwrap_or_default();
+    let usage = |process: &ProcessInfo| {
+        let name = format!("{}:{}", process.group, process.name);
+        usages.iter().find(|usage| usage.namespec == name)
+    };
     if global.json {
         let list: Vec<_> = processes
             .iter()
             .map(|process| {
+                let usage = usage(process);
                 json!({
                     "group": process.group,
                     "name": process.name,
@@ -108,6 +116,9 @@ pub(super) fn status(global: &Global, client: &Client, names: &[String]) -> Resu
                     "description": process.description,
                     "pid": process.pid,
                     "log": process.log,
+                    "memory": usage.and_then(|usage| usage.memory),
+                    "tasks": usage.and_then(|usage| usage.tasks),
+                    "cpu-seconds": usage.and_then(|usage| usage.cpu_seconds),
                 })
             })
             .collect();
@@ -116,10 +127,12 @@ pub(super) fn status(global: &Global, client: &Client, names: &[String]) -> Resu
     }
     let mut table = Table::new(&["service", "state", ""]);
     for process in &processes {
+        let memory = usage(process).and_then(|usage| usage.memory);
+        let memory = memory.map_or(String::new(), |bytes| format!(", {}", HumanBytes(bytes)));
         table.row([
             format!("{}:{}", process.group, process.name),
             process.state.name().to_owned(),
-            process.description.clone(),
+            format!("{}{memory}", process.description),
         ]);
     }
     if !table.is_empty() {

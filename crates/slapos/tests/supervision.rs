@@ -1,4 +1,5 @@
-//! Services that end, as the Master hears of them.
+//! Services as the node has them supervised: what the Master hears of their end, what they may take, and
+//! the supervisor's own upgrade.
 
 #![allow(
     clippy::disallowed_methods,
@@ -118,4 +119,33 @@ fn a_service_that_was_given_up_bangs_and_is_tried_again_by_the_next_processing()
     std::fs::write(&wrapper, whole).unwrap();
     node.ok(&["node", "instance"]);
     wait_for("the service to run again", 30, || service(&node));
+}
+
+#[test]
+fn the_operators_limits_hold_for_a_partitions_services() {
+    let node = node_with_service();
+    let service_limits = "[service_limits]\nrlimit_nofile = 321\n\n[slapformat]";
+    node.configure("[slapformat]", service_limits);
+    node.ok(&["node", "instance", "--all"]);
+    let pid = wait_for("the service to run", 90, || service(&node));
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(files.split_whitespace().nth(3), Some("321"), "{files}");
+    // A limit that does not hold is worse than a service that says why it does not run.
+    node.configure("rlimit_nofile = 321\n", "rlimit_nofile = 322\nmemory_max = 1GB\n");
+    node.run(&["node", "instance", "--all"]);
+    let log = wait_for("the service, or why it does not run", 90, || {
+        let path = node.root().join("instance/var/log/supervisord.log");
+        let log = std::fs::read_to_string(path).unwrap();
+        let refused = log.contains("memory_max cannot be honoured: there are no control groups");
+        let limited = service(&node).is_some_and(|now| now != pid);
+        (refused || limited).then_some(log)
+    });
+    if !log.contains("memory_max cannot be honoured") {
+        slapos_testkit::skipped("the refusal of memory_max", "this kernel can limit memory");
+    }
+    node.configure("memory_max = 1GB\n", "memory_max = much\n");
+    let run = node.fails(1, &["node", "instance"]);
+    assert!(run.err.contains("`memory_max` must be a size such as 512MB or 2GB"), "{}", run.err);
+    node.configure("memory_max = much\n", "");
 }
