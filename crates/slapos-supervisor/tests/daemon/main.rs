@@ -7,6 +7,7 @@
 mod guarding;
 mod lifecycle;
 mod listening;
+mod original;
 mod replacing;
 mod supervisorctl;
 mod support;
