@@ -1,7 +1,7 @@
 //! What a thousand services cost: started, adopted after `kill -9` of the daemon, taken over by a
 //! new program in place, stopped; ours and Python's supervisor in the same run.
 //!
-//! `cargo bench -p slapos-supervisor [-- COUNT]`. Each service is a `sleep` with a log of its own, ten to a
+//! `cargo bench -p slapos-supervisor [-- COUNT] [alone]`. Each service is a `sleep` with a log of its own, ten to a
 //! group. Supervisor comes from PyPI; where that cannot be reached, there are no ratios.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark runs programs directly")]
@@ -45,6 +45,9 @@ fn main() {
     println!("{count} services          start    status     adopt   replace      stop");
     let ours = ours(count);
     print_row("slapos", &ours, count);
+    if arguments.iter().any(|word| word == "alone") {
+        return;
+    }
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("supervisor-bench");
     match slapos_testkit::python_with(&place, &["supervisor==4.3.0"]) {
         Err(why) => println!("no comparison: {why}"),

@@ -63,11 +63,11 @@ impl Supervisor {
     /// Begins the starts whose turn it is.
     pub(crate) fn begin_starts(&mut self) {
         let announced = std::mem::take(&mut self.starts.announced);
-        let (wanted, unwanted) = announced.into_iter().partition(|id| {
+        let (wanted, unwanted): (_, Vec<Id>) = announced.into_iter().partition(|id| {
             self.processes.get(id).is_some_and(|p| p.machine.state() != State::Stopping)
         });
         self.starts.announced = wanted;
-        for id in Vec::<Id>::from(unwanted) {
+        for id in unwanted {
             self.feed(id, Event::SpawnFailed("stopped before it was started".to_owned()));
         }
         for id in self.next_starts() {
