@@ -18,6 +18,7 @@ use slapos_slap::ComputerId;
 use crate::collect::CollectConfig;
 use crate::generation::Rollback;
 use crate::hooks::HooksConfig;
+use crate::limits::ServiceLimits;
 use crate::size::parse_size;
 
 pub use format::{FormatConfig, FormatNetwork};
@@ -69,6 +70,8 @@ pub struct NodeConfig {
     pub pidfile_report: PathBuf,
     /// What only `node software`, `instance`, `report` and `promise` read.
     pub grid: GridConfig,
+    /// `[service_limits]`.
+    pub service_limits: ServiceLimits,
     /// `[slapformat]`.
     pub format: FormatConfig,
     /// `collect_cache` and `[collect]`.
@@ -204,6 +207,7 @@ impl NodeConfig {
             pidfile_software: r.path_or("pidfile_software", lock("slapgrid-sr.pid"))?,
             pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
+            service_limits: ServiceLimits::from_config(config)?,
             grid: GridConfig::from_config(config)?,
             format: FormatConfig::from_config(config, &instance_root)?,
             collect: CollectConfig::from_config(config)?,

@@ -17,6 +17,7 @@ pub mod generation;
 pub mod hooks;
 pub mod instance;
 mod journal;
+pub mod limits;
 mod node;
 mod promise;
 pub mod promises;
@@ -31,6 +32,7 @@ pub mod standalone;
 mod start;
 mod told;
 pub mod usage;
+pub mod watchdog;
 pub mod worker;
 
 pub use config::NodeConfig;

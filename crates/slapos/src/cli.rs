@@ -221,8 +221,15 @@ pub(crate) enum Node {
         /// In place of the option of slapos.cfg
         #[arg(long, value_name = "DIR")]
         instance_root: Option<String>,
+        /// Have the one that runs execute its program anew, after an upgrade; services go on
+        #[arg(long, conflicts_with = "nodaemon")]
+        reexec: bool,
     },
-    /// Speak to the supervisor: status, start, stop, restart, tail, update, pid, shutdown
+    /// Tell the Master of services that end (started by the supervisor)
+    #[command(hide = true)]
+    Watchdog,
+    /// Speak to the supervisor: status, start, stop, restart, tail, update and more; `help` lists
+    /// them
     Supervisorctl {
         /// The action and its arguments
         #[arg(required = true)]
@@ -258,6 +265,9 @@ pub(crate) enum Node {
         /// How many bytes
         #[arg(short = 'c', long, default_value_t = 4096)]
         bytes: u32,
+        /// Go on with what is added, until interrupted
+        #[arg(short, long)]
+        follow: bool,
     },
 }
 

@@ -8,6 +8,7 @@ mod node;
 mod profile;
 mod proxy;
 mod supervisor;
+mod supervisorctl;
 mod up;
 
 use slapos_node::{Node, NodeConfig, NodeError};

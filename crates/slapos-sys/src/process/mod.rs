@@ -9,6 +9,7 @@ mod tree;
 use std::io;
 
 pub use command::Command;
+pub use nix::sys::resource::Resource;
 pub use nix::sys::signal::Signal;
 pub use running::{
     alive, children_cpu_seconds, children_peak_bytes, ended_within, executable, forbid_inspection,
