@@ -7,6 +7,7 @@
 //!
 //! Absent here, on purpose: any state, any retry policy, any knowledge of the file system.
 
+mod change;
 pub mod client;
 pub mod convert;
 mod error;
@@ -19,7 +20,8 @@ mod types;
 mod words;
 mod xml;
 
-pub use client::{DEFAULT_TIMEOUT, SlapClient};
+pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
+pub use client::{DEFAULT_TIMEOUT, EventStream, Heard, SlapClient};
 pub use error::SlapError;
 pub use marshal::Value;
 pub use overview::{

@@ -5,6 +5,7 @@
 //! on connections whose other end has proved that it knows the token (see [`crate::proof`]; a new
 //! connection costs one request more).
 
+mod events;
 mod guard;
 mod hateoas;
 mod transport;
@@ -23,6 +24,8 @@ use crate::types::{
 };
 use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
+
+pub use events::{EventStream, Heard};
 
 /// How long a Master may take for one answer, unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -288,6 +291,14 @@ impl SlapClient {
         message: &str,
     ) -> Result<(), SlapError> {
         self.tell_instance("softwareInstanceBang", computer, partition, &[("message", message)])
+    }
+
+    /// Asks for every instance of a computer to be processed again.
+    ///
+    /// # Errors
+    /// [`SlapError::NotFound`] when the Master does not know the computer.
+    pub fn computer_bang(&self, computer: &ComputerId, message: &str) -> Result<(), SlapError> {
+        self.post("computerBang", &[("computer_id", computer.as_str()), ("message", message)])
     }
 
     /// Gives another title to the instance in a partition.

@@ -10,7 +10,7 @@ use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector as _, DefaultConnector};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, BodyReader};
 use url::{Host, Url};
 
 use super::guard::{Guard, Refusal};
@@ -104,6 +104,34 @@ impl Transport {
             return Err(self.status(status, &reply));
         }
         Ok(reply)
+    }
+
+    /// The body of an answer that goes on for ever; each part of it may take `patience`.
+    pub(super) fn listen(
+        &self,
+        route: &str,
+        query: &[(&str, &str)],
+        patience: Duration,
+    ) -> Result<BodyReader<'static>, SlapError> {
+        let mut url = self.url(route)?;
+        url.query_pairs_mut().extend_pairs(query);
+        let mut request = self.agent.get(url.as_str());
+        if let Some(header) = self.authorization(&url) {
+            request = request.header("Authorization", header);
+        }
+        let request = request
+            .config()
+            .timeout_global(None)
+            .timeout_connect(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
+            .build();
+        let response = request.call().map_err(|error| self.failure(error))?;
+        if response.status().as_u16() >= 400 {
+            let (status, reply) = self.receive(&url, Ok(response))?;
+            return Err(self.status(status, &reply));
+        }
+        Ok(response.into_body().into_reader())
     }
 
     /// Posts a form; `None` when the Master asks to come back later (408).
