@@ -13,6 +13,7 @@ pub mod lock;
 pub mod process;
 pub mod random;
 mod secret;
+pub mod terminal;
 pub mod user;
 
 pub use secret::Secret;

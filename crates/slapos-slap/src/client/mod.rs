@@ -8,6 +8,7 @@
 mod events;
 mod guard;
 mod hateoas;
+pub mod person;
 mod transport;
 
 use std::time::Duration;

@@ -106,6 +106,37 @@ impl Transport {
         Ok(reply)
     }
 
+    /// Posts a form with a header that goes nowhere else: no redirection is followed.
+    pub(super) fn post_once(
+        &self,
+        route: &str,
+        form: &[(&str, &str)],
+        (name, value): (&str, &str),
+    ) -> Result<Reply, SlapError> {
+        let url = self.url(route)?;
+        let request = self.agent.post(url.as_str()).header(name, value);
+        let request = request.config().max_redirects(0).max_redirects_will_error(false).build();
+        self.whole(self.receive(&url, request.send_form(form.iter().copied()))?)
+    }
+
+    /// The same as a GET.
+    pub(super) fn get_once(
+        &self,
+        route: &str,
+        query: &[(&str, &str)],
+        (name, value): (&str, &str),
+    ) -> Result<Reply, SlapError> {
+        let mut url = self.url(route)?;
+        url.query_pairs_mut().extend_pairs(query);
+        let request = self.agent.get(url.as_str()).header(name, value);
+        let request = request.config().max_redirects(0).max_redirects_will_error(false).build();
+        self.whole(self.receive(&url, request.call())?)
+    }
+
+    fn whole(&self, (status, reply): (u16, Reply)) -> Result<Reply, SlapError> {
+        if status >= 300 { Err(self.status(status, &reply)) } else { Ok(reply) }
+    }
+
     /// The body of an answer that goes on for ever; each part of it may take `patience`.
     pub(super) fn listen(
         &self,

@@ -4,6 +4,7 @@
 mod child;
 mod command;
 mod running;
+mod signals;
 
 use std::io;
 
@@ -14,6 +15,7 @@ pub use running::{
     kill_all_of_this_user, kill_group, on_termination, pidfd_open, set_child_subreaper, start_time,
     wait_within,
 };
+pub use signals::on_signals;
 
 /// The result of a system call that returns a negative number when it fails.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
