@@ -1,7 +1,7 @@
 //! `slapos.cfg`: what this node is, as the original names it.
 //!
-//! Section and option names are the original's. Ours beside them: `master_token_file` and
-//! `download_cache` in `[slapos]`. Every option read here has an effect; others are left alone,
+//! Section and option names are the original's. Ours beside them: `master_token_file`,
+//! `download_cache` and `agent_poll_interval` in `[slapos]`. Every option read here has an effect; others are left alone,
 //! because the same file may serve other programs.
 
 use std::net::Ipv4Addr;
@@ -46,6 +46,9 @@ pub struct NodeConfig {
     pub partition_timeout: Duration,
     /// `[slapos] promise_timeout`: how long one promise may take.
     pub promise_timeout: Duration,
+    /// `[slapos] agent_poll_interval`: how often the agent has `node instance` look for what is due,
+    /// and asks a Master that does not tell of changes.
+    pub agent_poll_interval: Duration,
     /// `[slapos] software_min_free_space`, bytes.
     pub software_min_free_space: u64,
     /// `[slapos] instance_min_free_space`, bytes.
@@ -169,6 +172,7 @@ impl NodeConfig {
             maximum_periodicity: r.seconds("maximum_periodicity", 86_400)?,
             partition_timeout: r.seconds("partition_timeout", 3600)?,
             promise_timeout: r.seconds("promise_timeout", 20)?,
+            agent_poll_interval: r.seconds("agent_poll_interval", 60)?.max(Duration::from_secs(1)),
             software_min_free_space: r.size("software_min_free_space", 1000 * MEBI)?,
             instance_min_free_space: r.size("instance_min_free_space", 1000 * MEBI)?,
             pidfile_software: r.path_or("pidfile_software", lock("slapgrid-sr.pid"))?,

@@ -7,7 +7,10 @@
 //! Absent on purpose: nothing here writes below a partition's own directory or executes what is
 //! there, except in a worker that runs as the partition's user; nothing here prints.
 
+pub mod agent;
+pub mod boot;
 pub mod config;
+pub mod cron;
 pub mod error;
 pub mod format;
 pub mod instance;
