@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod boot;
+mod client_config;
 pub mod config;
 pub mod cron;
 pub mod error;
@@ -21,11 +22,13 @@ pub mod prune;
 mod record;
 pub mod report;
 mod services;
+pub mod setup;
 mod size;
 pub mod software;
 pub mod standalone;
 pub mod worker;
 
+pub use client_config::ClientConfig;
 pub use config::NodeConfig;
 pub use error::NodeError;
 pub use node::{Node, Reporter, master, read_token, take_lock};
