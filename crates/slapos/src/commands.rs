@@ -1,10 +1,12 @@
 //! The commands, one module for each family.
 
+mod agent;
 mod buildout;
 mod client;
 mod node;
 mod profile;
 mod proxy;
+mod setup;
 mod supervisor;
 mod up;
 
@@ -26,6 +28,7 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
         Command::Destroy { name } => up::destroy(global, name),
         Command::Proxy(command) => proxy::run(global, command),
         Command::Node(command) => node::run(global, command),
+        Command::Configure(configure) => setup::configure(global, configure),
         Command::Supply(supply) => client::supply(global, supply),
         Command::Remove(supply) => client::remove(global, supply),
         Command::Request(request) => client::request(global, request),

@@ -1,13 +1,19 @@
 //! `slapos node ...`: what cron runs.
 
-use slapos_node::{NodeError, format, instance, promises, prune, report, software};
+use slapos_node::{NodeError, boot, format, instance, promises, prune, report, software};
 
-use super::{supervisor, with_node};
+use super::{agent, setup, supervisor, with_node};
 use crate::cli::{Global, Node};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
 pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
+    match command {
+        // It has no configuration yet, or reads it more than once.
+        Node::Register(register) => return setup::register(global, register),
+        Node::Agent { unless_running } => return agent::agent(global, *unless_running),
+        _ => {}
+    }
     let config = place::config(global)?;
     match command {
         Node::Format { dry_run } => with_node(global, &config, |node| {
@@ -44,6 +50,11 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             show_promises(global, &results);
             Ok(promises::exit_code(&results))
         }
+        Node::Cron(cron) => agent::cron(global, &config, cron),
+        Node::Boot { message } => {
+            with_node(global, &config, |node| boot::run(node, message).map(|()| 0))
+        }
+        Node::Bang { message } => agent::bang(global, &config, message),
         other => supervisor::run(global, &config, other),
     }
 }
