@@ -216,7 +216,7 @@ pub(crate) enum Node {
         message: String,
     },
     /// Make this machine a computer of a Master, and write its configuration
-    Register(Register),
+    Register(Box<Register>),
     /// Run the supervisor
     Supervisord {
         /// Stay in the foreground

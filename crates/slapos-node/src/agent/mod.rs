@@ -16,7 +16,7 @@ mod listen;
 mod schedule;
 
 use std::process::ExitStatus;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -130,11 +130,8 @@ impl<'a> Agent<'a> {
     fn wait(&self, inbox: &Receiver<Message>) -> Option<Message> {
         let wake = self.schedule.wake().unwrap_or(Duration::MAX);
         let sleep = wake.saturating_sub(self.started.elapsed()).min(LONGEST_SLEEP);
-        match inbox.recv_timeout(sleep) {
-            Ok(message) => Some(message),
-            // It holds a sender itself, so that the other one does not happen.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        // It holds a sender itself, so that no error but the timeout happens.
+        inbox.recv_timeout(sleep).ok()
     }
 
     /// Says once how changes are heard of.
