@@ -2,7 +2,7 @@
 //!
 //! Invariants: no command runs twice at a time, nor `instance` beside `report`, which take the same
 //! lock; what the Master says is followed at once, and by one run however often it was said before
-//! that run began; instances that change each other for ever cost a run in [`REFILL`], not all of
+//! that run began; instances that change each other for ever get a quarter of the time, not all of
 //! the machine; what is due by time comes whatever is said. The time of day does not occur, so that
 //! it may jump.
 
@@ -23,10 +23,13 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// How long to wait at first for the Master to say whether it tells of changes.
 const FIRST_WORD: Duration = Duration::from_secs(2);
-/// Runs in a row for what the Master says; further ones have to wait for [`REFILL`] each.
-const BURST: u32 = 10;
-/// After how long one more run for what the Master says is allowed.
-pub(super) const REFILL: Duration = Duration::from_secs(10);
+/// How long runs for what the Master says may take in a row. Afterwards they may go on for one
+/// part in [`SHARE`] of the time. Hundreds of quick ones come at once; instances that change each
+/// other for ever do not take the machine.
+pub(super) const BUDGET: Duration = MINUTE;
+pub(super) const SHARE: u32 = 4;
+/// What a run counts for at least.
+pub(super) const LEAST: Duration = Duration::from_millis(250);
 /// Where the Master tells of changes, software is looked at so much less often by time.
 const SELDOM: u32 = 10;
 /// A software run that took longer has probably built something that instances wait for.
@@ -145,27 +148,22 @@ pub(super) struct Start {
     pub(super) why: Why,
 }
 
-/// How many runs for what the Master says are still allowed.
-#[derive(Clone, Debug)]
-struct Allowance {
-    left: u32,
-    since: Moment,
+/// How long runs for what the Master says took lately.
+#[derive(Clone, Debug, Default)]
+struct Spent {
+    time: Duration,
+    at: Moment,
 }
 
-impl Allowance {
-    fn refill(&mut self, now: Moment) {
-        while self.left < BURST && self.since + REFILL <= now {
-            self.left += 1;
-            self.since += REFILL;
-        }
-        if self.left == BURST {
-            self.since = now;
-        }
+impl Spent {
+    fn forget(&mut self, now: Moment) {
+        self.time = self.time.saturating_sub(now.saturating_sub(self.at) / SHARE);
+        self.at = now;
     }
 
     /// From when on one more is allowed.
     fn from(&self) -> Moment {
-        if self.left > 0 { Moment::ZERO } else { self.since + REFILL }
+        self.at + self.time.saturating_sub(BUDGET) * SHARE
     }
 }
 
@@ -183,14 +181,20 @@ struct Desk {
     /// Endings in a row that were not its own doing.
     misses: u32,
     failed: bool,
-    allowance: Allowance,
+    spent: Spent,
 }
 
 impl Desk {
     fn new(due: Moment) -> Self {
-        let allowance = Allowance { left: BURST, since: Moment::ZERO };
-        let not_before = Moment::ZERO;
-        Self { running: None, due, wanted: None, not_before, misses: 0, failed: false, allowance }
+        Self {
+            running: None,
+            due,
+            wanted: None,
+            not_before: Moment::ZERO,
+            misses: 0,
+            failed: false,
+            spent: Spent::default(),
+        }
     }
 
     /// The moment from which it may start, and why it does; `None` while it runs.
@@ -201,18 +205,24 @@ impl Desk {
         let by_time = (self.due, Why::Time);
         let Some(why) = self.wanted else { return Some(by_time) };
         let allowed = match why {
-            Why::Said(_) => self.allowance.from(),
+            Why::Said(_) => self.spent.from(),
             _ => Moment::ZERO,
         };
         let by_word = (self.not_before.max(allowed), why);
         Some(if by_word.0 <= by_time.0 { by_word } else { by_time })
     }
 
+    /// Takes note of the end of a run; gives when it began, and why.
+    fn end(&mut self, now: Moment) -> Option<(Moment, Why)> {
+        let (since, why) = self.running.take()?;
+        if let Why::Said(_) = why {
+            self.spent.time += now.saturating_sub(since).max(LEAST);
+        }
+        Some((since, why))
+    }
+
     fn start(&mut self, now: Moment, why: Why) {
         self.running = Some((now, why));
-        if let Why::Said(_) = why {
-            self.allowance.left = self.allowance.left.saturating_sub(1);
-        }
         // A run serves all that was wanted before it.
         self.wanted = None;
         self.not_before = Moment::ZERO;
@@ -246,7 +256,7 @@ impl Schedule {
 
     /// Takes note of `input` and says what to start.
     pub(super) fn step(&mut self, now: Moment, input: Input) -> Vec<Start> {
-        self.desks.values_mut().for_each(|desk| desk.allowance.refill(now));
+        self.desks.values_mut().for_each(|desk| desk.spent.forget(now));
         self.absorb(now, input);
         let mut starts = Vec::new();
         for job in Job::ALL {
@@ -329,7 +339,7 @@ impl Schedule {
 
     fn ended(&mut self, now: Moment, job: Job, ending: Ending) {
         let Some(desk) = self.desks.get_mut(&job) else { return };
-        let ran = desk.running.take();
+        let ran = desk.end(now);
         desk.failed = ending == Ending::Failed;
         let misses = desk.misses;
         desk.misses = match ending {

@@ -68,18 +68,37 @@ fn each_word_has_its_command() {
 }
 
 #[test]
+fn many_quick_requests_are_each_done_at_once() {
+    let mut schedule = settled();
+    for now in (10_000..40_000).step_by(200).map(Duration::from_millis) {
+        let starts = schedule.step(now, said(ChangeKind::Request));
+        assert_eq!(text(&starts), ["instance: the Master says `request`"], "{now:?}");
+        let end = now + Duration::from_millis(50);
+        assert!(schedule.step(end, Input::Ended(Job::Instance, Ending::Done)).is_empty());
+    }
+}
+
+#[test]
 fn instances_that_change_each_other_for_ever_do_not_take_the_machine() {
     let mut schedule = settled();
-    let mut runs = 0;
-    for now in 10..1010 {
-        let mut starts = schedule.step(secs(now), said(ChangeKind::Connection));
-        while starts.iter().any(|start| start.job == Job::Instance) {
-            runs += 1;
-            schedule.step(secs(now), said(ChangeKind::Connection));
-            starts = schedule.step(secs(now), Input::Ended(Job::Instance, Ending::Done));
+    let (mut now, mut at_work) = (secs(10), Duration::ZERO);
+    let long = secs(5);
+    schedule.step(now, said(ChangeKind::Connection));
+    while now < secs(2000) {
+        // Each run changes what makes the next one necessary.
+        schedule.step(now, said(ChangeKind::Connection));
+        now += long;
+        at_work += long;
+        let mut starts = schedule.step(now, Input::Ended(Job::Instance, Ending::Done));
+        while !starts.iter().any(|start| start.job == Job::Instance) {
+            for start in starts {
+                schedule.step(now, Input::Ended(start.job, Ending::Done));
+            }
+            now = schedule.wake().unwrap();
+            starts = schedule.step(now, Input::Time);
         }
     }
-    assert!((100..=130).contains(&runs), "{runs}");
+    assert!((500..=620).contains(&at_work.as_secs()), "{at_work:?}");
 }
 
 #[test]
@@ -233,8 +252,9 @@ proptest! {
                     *words.entry(start.job).or_default() += 1;
                 }
             }
-            let most = BURST + u32::try_from(now.as_secs() / REFILL.as_secs()).unwrap() + 1;
-            prop_assert!(words.values().all(|count| *count <= most), "{words:?} in {now:?}");
+            let most = (BUDGET + now / SHARE).as_millis() / LEAST.as_millis() + 1;
+            let few = words.values().all(|count| u128::from(*count) <= most);
+            prop_assert!(few, "{words:?} in {now:?}");
             prop_assert!(schedule.wake().is_none_or(|wake| wake > now), "a busy loop");
         }
         // Left alone, everything runs within its interval.
