@@ -172,7 +172,7 @@ impl NodeConfig {
             maximum_periodicity: r.seconds("maximum_periodicity", 86_400)?,
             partition_timeout: r.seconds("partition_timeout", 3600)?,
             promise_timeout: r.seconds("promise_timeout", 20)?,
-            agent_poll_interval: r.seconds("agent_poll_interval", 60)?.max(Duration::from_secs(1)),
+            agent_poll_interval: r.some_seconds("agent_poll_interval", 60)?,
             software_min_free_space: r.size("software_min_free_space", 1000 * MEBI)?,
             instance_min_free_space: r.size("instance_min_free_space", 1000 * MEBI)?,
             pidfile_software: r.path_or("pidfile_software", lock("slapgrid-sr.pid"))?,
@@ -281,6 +281,13 @@ impl<'a> Reader<'a> {
 
     fn seconds(&self, option: &str, default: u64) -> Result<Duration, ConfigError> {
         self.parsed(option, default).map(Duration::from_secs)
+    }
+
+    fn some_seconds(&self, option: &str, default: u64) -> Result<Duration, ConfigError> {
+        match self.seconds(option, default)? {
+            Duration::ZERO => Err(self.error(option, format!("`{option}` must be 1 or more"))),
+            seconds => Ok(seconds),
+        }
     }
 
     fn size(&self, option: &str, default: u64) -> Result<u64, ConfigError> {

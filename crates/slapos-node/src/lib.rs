@@ -1,7 +1,8 @@
 //! The SlapOS Node: makes this machine converge on what its Master asks.
 //!
 //! Each command observes, plans (a pure function), executes and reports: [`mod@format`], [`software`],
-//! [`instance`], [`report`], [`promises`], [`prune`]. What belongs to another user is done by a [`worker`], a
+//! [`instance`], [`report`], [`promises`], [`prune`]. They are run by [`mod@cron`], or by the [`agent`];
+//! [`mod@boot`] and [`setup`] come before them. What belongs to another user is done by a [`worker`], a
 //! child of this same program that has become that user.
 //!
 //! Absent on purpose: nothing here writes below a partition's own directory or executes what is

@@ -209,6 +209,21 @@ fn a_boot_brings_services_and_has_everything_looked_at() {
     assert!(plan.contains("slappart0: process: the last run was interrupted"), "{plan}");
 }
 
+#[test]
+fn after_a_power_cut_everything_runs_again() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile, "--name", "one"]);
+    let before = node.pids();
+    kill(i64::from(node.supervisor_pid()));
+    before.values().for_each(|pid| kill(*pid));
+    node.ok(&["node", "boot"]);
+    let after = wait_for("the service to run", 30, || {
+        Some(node.pids()).filter(|pids| pids["sleeper-on-watch"] != 0)
+    });
+    assert_ne!(after["sleeper-on-watch"], before["sleeper-on-watch"]);
+    assert_ne!(after["slapproxy"], before["slapproxy"]);
+}
+
 /// A Master that tells of no changes, as the original: it counts who asks for what is wanted.
 #[test]
 fn a_master_that_tells_of_nothing_is_asked() {

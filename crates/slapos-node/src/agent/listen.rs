@@ -87,7 +87,8 @@ impl Listener {
             if self.tell(Input::Source(source), reason).is_err() {
                 return;
             }
-            thread::sleep(self.jitter.about(wait));
+            // All nodes of a Master that was restarted are waiting now: not for the same moment.
+            thread::sleep(wait / 4 + self.jitter.below(wait / 4 * 3));
         }
     }
 

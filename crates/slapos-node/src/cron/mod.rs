@@ -6,6 +6,7 @@
 mod plan;
 mod text;
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use slapos_sys::process::{self, Command};
@@ -75,6 +76,9 @@ pub fn systemd_runs() -> bool {
 /// When somebody else's file is in the way, or a file cannot be written.
 pub fn arrange(node: &Node<'_>, options: &Options) -> Result<Vec<Step>, NodeError> {
     let subject = subject(node)?;
+    if !matches!(options.wanted, Arrangement::Nothing) {
+        refuse_what_others_change(&subject.program)?;
+    }
     let files = observe(&subject, options)?;
     // Another directory is somebody's own business, such as a test's or an image's.
     let with_systemd = systemd_runs() && options.unit_directory == Path::new(UNIT_DIRECTORY);
@@ -117,6 +121,23 @@ fn subject(node: &Node<'_>) -> Result<Subject, NodeError> {
         user: current.name,
         name: node.config.computer_id.to_string(),
     })
+}
+
+/// What root has run again and again must not be what others can change.
+fn refuse_what_others_change(program: &Path) -> Result<(), NodeError> {
+    if !user::is_root() || !others_change(program).context("examine", program)? {
+        return Ok(());
+    }
+    Err(NodeError::user(format!(
+        "{} can be changed by others than root, and root is to run it",
+        program.display()
+    ))
+    .hint("install the program where root alone can write, such as /usr/local/bin"))
+}
+
+fn others_change(program: &Path) -> std::io::Result<bool> {
+    let meta = std::fs::metadata(program)?;
+    Ok(meta.uid() != 0 || meta.permissions().mode() & 0o022 != 0)
 }
 
 /// Every file that may be ours.
@@ -199,4 +220,17 @@ fn systemctl(words: &[String]) -> Result<(), NodeError> {
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(NodeError::user(format!("`{shown}` failed")).detail(said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_others_can_change_is_told_from_one_of_root() {
+        assert!(!others_change(Path::new("/bin/sh")).unwrap());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::set_mode(file.path(), 0o775).unwrap();
+        assert!(others_change(file.path()).unwrap());
+    }
 }
