@@ -1,7 +1,8 @@
 //! `slapos.cfg`: what this node is, as the original names it.
 //!
 //! Section and option names are the original's. Ours beside them: `master_token_file`,
-//! `download_cache` and `agent_poll_interval` in `[slapos]`. Every option read here has an effect; others are left alone,
+//! `download_cache`, `agent_poll_interval`, `rollback`, `rollback_deadline` and `generations_kept` in
+//! `[slapos]`. Every option read here has an effect; others are left alone,
 //! because the same file may serve other programs.
 
 use std::net::Ipv4Addr;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use slapos_config::{Config, ConfigError};
 use slapos_slap::ComputerId;
 
+use crate::generation::Rollback;
 use crate::size::parse_size;
 
 /// Where the configuration is looked for when nothing else names it.
@@ -49,6 +51,8 @@ pub struct NodeConfig {
     /// `[slapos] agent_poll_interval`: how often the agent has `node instance` look for what is due,
     /// and asks a Master that does not tell of changes.
     pub agent_poll_interval: Duration,
+    /// `[slapos] rollback`, `rollback_deadline`, `generations_kept`: former configurations.
+    pub rollback: Rollback,
     /// `[slapos] software_min_free_space`, bytes.
     pub software_min_free_space: u64,
     /// `[slapos] instance_min_free_space`, bytes.
@@ -173,6 +177,7 @@ impl NodeConfig {
             partition_timeout: r.seconds("partition_timeout", 3600)?,
             promise_timeout: r.seconds("promise_timeout", 20)?,
             agent_poll_interval: r.some_seconds("agent_poll_interval", 60)?,
+            rollback: rollback(&r)?,
             software_min_free_space: r.size("software_min_free_space", 1000 * MEBI)?,
             instance_min_free_space: r.size("instance_min_free_space", 1000 * MEBI)?,
             pidfile_software: r.path_or("pidfile_software", lock("slapgrid-sr.pid"))?,
@@ -189,6 +194,20 @@ impl NodeConfig {
     pub fn partition_name(&self, index: u32) -> String {
         format!("{}{index}", self.format.partition_base_name)
     }
+}
+
+fn rollback(r: &Reader<'_>) -> Result<Rollback, ConfigError> {
+    let default = Rollback::default();
+    let kept = r.parsed("generations_kept", default.kept)?;
+    if kept < 2 {
+        let message = "`generations_kept` must be at least 2: one in place, one to go back to";
+        return Err(r.error("generations_kept", message.to_owned()));
+    }
+    Ok(Rollback {
+        policy: r.parsed("rollback", default.policy)?,
+        deadline: r.seconds("rollback_deadline", default.deadline.as_secs())?,
+        kept,
+    })
 }
 
 impl FormatConfig {

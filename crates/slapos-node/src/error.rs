@@ -56,6 +56,12 @@ impl NodeError {
         self
     }
 
+    /// Says what came of it, after the message.
+    #[must_use]
+    pub fn and(self, what: &str) -> Self {
+        Self { message: format!("{}; {what}", self.message), ..self }
+    }
+
     /// Changes the exit code.
     #[must_use]
     pub fn code(mut self, code: u8) -> Self {

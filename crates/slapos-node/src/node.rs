@@ -12,6 +12,8 @@ use slapos_sys::{Secret, fs};
 
 use crate::config::NodeConfig;
 use crate::error::{IoContext, NodeError};
+use crate::generation::Histories;
+use crate::journal::{Deed, Journal};
 use crate::record::Records;
 
 /// Watches a command. Called from several threads.
@@ -70,6 +72,21 @@ impl Node<'_> {
     /// The records of the partitions.
     pub fn records(&self) -> Records {
         Records::new(&self.config.instance_root)
+    }
+
+    /// The histories of the partitions' generations.
+    pub(crate) fn histories(&self) -> Histories {
+        Histories::new(&self.config.instance_root)
+    }
+
+    /// What was done, and why.
+    pub(crate) fn journal(&self) -> Journal {
+        Journal::new(&self.config.instance_root)
+    }
+
+    /// Writes down what was done with `subject`.
+    pub(crate) fn did(&self, subject: &str, deed: Deed) {
+        self.journal().write(subject, self.clock.now(), deed);
     }
 
     /// Where the supervisor keeps its things.

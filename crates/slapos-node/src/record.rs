@@ -12,6 +12,7 @@ use slapos_sys::clock::Timestamp;
 use slapos_sys::fs;
 
 use crate::error::{IoContext, NodeError};
+use crate::generation::Histories;
 use crate::promise::PromiseResult;
 
 /// A record longer than this is not ours.
@@ -53,12 +54,14 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Records {
     directory: PathBuf,
+    histories: Histories,
 }
 
 impl Records {
     /// Those below `instance_root`; the directory is made when something is written.
     pub fn new(instance_root: &Path) -> Self {
-        Self { directory: instance_root.join("var/slapgrid") }
+        let histories = Histories::new(instance_root);
+        Self { directory: instance_root.join("var/slapgrid"), histories }
     }
 
     /// The record of `partition`. One that cannot be understood counts as none: the partition is
@@ -104,13 +107,14 @@ impl Records {
         Ok(names)
     }
 
-    /// Forgets `partition`.
+    /// Forgets `partition`, its generations included.
     ///
     /// # Errors
     /// When the file exists and cannot be removed.
     pub fn forget(&self, partition: &str) -> Result<(), NodeError> {
         let path = self.path(partition);
-        fs::remove_tree(&path).context("remove", &path)
+        fs::remove_tree(&path).context("remove", &path)?;
+        self.histories.forget(partition)
     }
 
     fn path(&self, partition: &str) -> PathBuf {

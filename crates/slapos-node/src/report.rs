@@ -7,6 +7,7 @@ use slapos_sys::user;
 
 use crate::error::NodeError;
 use crate::instance::{Quiet, partition_owner};
+use crate::journal::Deed;
 use crate::node::Node;
 use crate::services;
 use crate::worker::{Job, Purpose, RemoveJob, Worker};
@@ -89,7 +90,10 @@ fn destroy(
     )?;
     node.records().forget(id)?;
     match master.instance_destroyed(&partition.computer, &partition.id)? {
-        None => node.reporter.note(id, "destroyed"),
+        None => {
+            node.did(id, Deed::Note { text: "destroyed".to_owned() });
+            node.reporter.note(id, "destroyed");
+        }
         Some(reason) => node.reporter.note(id, &format!("not free yet: {reason}")),
     }
     Ok(())

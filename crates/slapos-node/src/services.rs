@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use slapos_slap::PartitionId;
+use slapos_supervisor::state::State;
 use slapos_supervisor::{
-    AutoRestart, Client, ProgramSpec, ensure_running, remove_group, write_group,
+    AutoRestart, Client, ClientError, ProcessInfo, ProgramSpec, ensure_running, remove_group,
+    write_group,
 };
 use slapos_sys::process;
 use slapos_sys::user::Identity;
@@ -65,6 +67,48 @@ pub(crate) fn stop(node: &Node<'_>, partition: &PartitionId) -> Result<(), NodeE
     let conf = node.supervisor_paths().conf_dir();
     remove_group(&conf, partition.as_str()).context("remove a definition from", &conf)?;
     update(&supervisor(node)?, partition)
+}
+
+/// Defines `services` and starts all of them anew: what ran under the former definition ends first.
+///
+/// # Errors
+/// When the definition cannot be written, or the supervisor does not answer.
+pub(crate) fn start_anew(
+    node: &Node<'_>,
+    partition: &PartitionId,
+    directory: &Path,
+    user: &Identity,
+    services: &[Service],
+) -> Result<(), NodeError> {
+    stop(node, partition)?;
+    define(node, partition, directory, user, services)?;
+    update(&supervisor(node)?, partition)
+}
+
+/// Waits until all services of `partition` are up, or have come to their end as they may; at most
+/// `limit`. Returns those that are not.
+///
+/// # Errors
+/// When the supervisor does not answer.
+pub(crate) fn await_group(
+    node: &Node<'_>,
+    partition: &PartitionId,
+    limit: Duration,
+) -> Result<Vec<ProcessInfo>, NodeError> {
+    let words = |error: ClientError| {
+        NodeError::user(format!("the supervisor cannot tell about {partition}: {error}"))
+    };
+    let client = supervisor(node)?;
+    let late = |process: &ProcessInfo| {
+        process.group == partition.as_str()
+            && !matches!(process.state, State::Running | State::Exited | State::Stopped)
+    };
+    match client.wait(limit, |all| !all.iter().any(late)) {
+        Ok(()) | Err(ClientError::Timeout { .. }) => {}
+        Err(error) => return Err(words(error)),
+    }
+    let all = client.all_process_info().map_err(words)?;
+    Ok(all.into_iter().filter(late).collect())
 }
 
 /// Has the supervisor follow a changed definition: new services start, changed ones restart, those

@@ -11,6 +11,7 @@ use slapos_slap::{
 use slapos_sys::{fs, user};
 
 use crate::error::{IoContext, NodeError};
+use crate::journal::Deed;
 use crate::node::Node;
 use crate::worker::{
     Done, Job, Listener, Purpose, RemoveJob, SoftwareJob, Tree, TreeAlias, Worker,
@@ -163,7 +164,16 @@ fn reconcile(
         Action::Nothing(_) => Ok(()),
         Action::Remove(_) if options.dry_run => Ok(()),
         Action::Remove(_) => remove(node, master, &release.url, &name, directory),
-        Action::Build(_) => build(node, master, &release.url, &name, directory, options),
+        Action::Build(_) if options.dry_run => {
+            build(node, master, &release.url, &name, directory, options)
+        }
+        Action::Build(reason) => {
+            let subject = release.url.md5_hex();
+            node.did(&subject, Deed::begun(&format!("build {}", release.url), &reason));
+            let result = build(node, master, &release.url, &name, directory, options);
+            node.did(&subject, Deed::ended(&result));
+            result
+        }
     }
 }
 
@@ -228,7 +238,11 @@ fn build_in_worker(
         dry_run: options.dry_run,
     };
     let mut worker = Worker::start(&owner, name, Purpose::Build(tree.as_ref()))?;
-    match worker.run(&Job::Software(job), None, &mut Watcher { node, name })? {
+    match worker.run(
+        &Job::Software(job),
+        None,
+        &mut Watcher { node, name, subject: url.md5_hex() },
+    )? {
         Done::Software { plan } => Ok(plan),
         other => Err(NodeError::user(format!("the worker of {name} answered {other:?}"))),
     }
@@ -247,7 +261,7 @@ fn remove(
     Worker::start(&owner, name, Purpose::Build(None))?.run(
         &job,
         None,
-        &mut Watcher { node, name },
+        &mut Watcher { node, name, subject: url.md5_hex() },
     )?;
     master.software_destroyed(url, &node.config.computer_id)?;
     node.reporter.note(name, "removed");
@@ -257,11 +271,14 @@ fn remove(
 struct Watcher<'a, 'n> {
     node: &'a Node<'n>,
     name: &'a str,
+    /// What the journal calls it.
+    subject: String,
 }
 
 impl Listener for Watcher<'_, '_> {
     fn event(&mut self, event: slapos_engine::Event) {
         self.node.reporter.part(self.name, &event);
+        self.node.journal().event(&self.subject, self.node.clock.now(), &event);
     }
 
     fn publish(&mut self, _: indexmap::IndexMap<String, String>) -> Result<(), String> {

@@ -61,6 +61,9 @@ pub struct ComputerPartition {
     pub root_instance_title: String,
     /// The last report: starts with `#error` when it was an error; `None` before any report.
     pub access_status: Option<String>,
+    /// Where the instance was asked to live and for how long to be kept (`retention_delay`, days).
+    #[serde(default)]
+    pub filter: IndexMap<String, String>,
     /// The shared instances that this instance hosts.
     pub slave_instance_list: Vec<IndexMap<String, Value>>,
 }
@@ -82,6 +85,7 @@ impl ComputerPartition {
             instance_title: String::new(),
             root_instance_title: String::new(),
             access_status: None,
+            filter: IndexMap::new(),
             slave_instance_list: Vec::new(),
         }
     }

@@ -282,6 +282,24 @@ pub fn read_to_string_lossy(path: &Path, max: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The last `max` bytes of `path` as text, whatever its bytes are, from the start of a line.
+///
+/// # Errors
+/// Those of reading, `InvalidInput` when it is no ordinary file.
+pub fn tail(path: &Path, max: u64) -> io::Result<String> {
+    use std::io::{Seek, SeekFrom};
+    let mut file = open_ordinary(path)?;
+    let start = file.metadata()?.len().saturating_sub(max);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(max).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(match text.split_once('\n') {
+        Some((_, whole)) if start > 0 => whole.to_owned(),
+        _ => text.into_owned(),
+    })
+}
+
 /// A directory with a fresh name in `parent` that is removed when dropped.
 ///
 /// # Errors

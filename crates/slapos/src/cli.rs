@@ -7,6 +7,7 @@ mod words;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use slapos_node::generation::Side;
 use slapos_slap::InstanceState;
 
 pub(crate) use profile::{GraphFormat, Profile, Source};
@@ -75,6 +76,12 @@ pub(crate) enum Command {
     /// The instances
     #[command(subcommand)]
     Service(Service),
+    /// Tell why a partition, part or service was last processed, made or restarted
+    Explain {
+        /// A partition, a part, a service (NAME or GROUP:NAME), or the directory's name of a
+        /// Software Release
+        name: String,
+    },
     /// Look into a profile: dump, annotate, why, query, graph, lint
     #[command(subcommand)]
     Profile(Profile),
@@ -217,6 +224,28 @@ pub(crate) enum Node {
     },
     /// Make this machine a computer of a Master, and write its configuration
     Register(Box<Register>),
+    /// Former configurations of a partition, and what came of them
+    Generations {
+        /// The partition
+        partition: String,
+    },
+    /// How one generation of a partition differs from another
+    Diff {
+        /// The partition
+        partition: String,
+        /// A generation's number [default: the one before the present one]
+        #[arg(requires = "to")]
+        from: Option<Side>,
+        /// Another one's, or `now` for what is in place [default: the present one]
+        to: Option<Side>,
+    },
+    /// Bring back a former configuration of a partition, until another change is requested
+    Rollback {
+        /// The partition
+        partition: String,
+        /// The generation's number [default: the last one that kept its promises]
+        number: Option<u32>,
+    },
     /// Run the supervisor
     Supervisord {
         /// Stay in the foreground

@@ -3,6 +3,7 @@
 mod agent;
 mod buildout;
 mod client;
+mod generation;
 mod node;
 mod profile;
 mod proxy;
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
         Command::Remove(supply) => client::remove(global, supply),
         Command::Request(request) => client::request(global, request),
         Command::Buildout { words } => buildout::run(global, words),
+        Command::Explain { name } => generation::explain(global, name),
         Command::Profile(command) => profile::run(global, command),
         Command::Service(command) => client::service(global, command),
     }

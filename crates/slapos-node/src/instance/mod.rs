@@ -12,11 +12,12 @@ use slapos_slap::{ComputerPartition, SlapError};
 use slapos_sys::fs;
 
 use crate::error::{NodeError, exit};
+use crate::generation::Wanted;
 use crate::node::Node;
 use crate::{services, software};
 
 pub use plan::{Action, Observed, Reason, decide};
-pub(crate) use process::{Quiet, ask_promises, partition_owner};
+pub(crate) use process::{Quiet, ask_promises, judge, partition_owner};
 pub use settle::settle;
 
 /// Which partitions to look at, and how.
@@ -66,7 +67,9 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         }
         return Ok(());
     }
-    let runs = steps.iter().any(|(_, action)| matches!(action, Action::Check | Action::Process(_)));
+    let runs = steps.iter().any(|(_, action)| {
+        matches!(action, Action::Check | Action::Process(_) | Action::Restore(_))
+    });
     if runs {
         // Also what brings services back after the machine or the supervisor was restarted.
         services::supervisor(node)?;
@@ -130,11 +133,19 @@ fn decide_about(node: &Node<'_>, partition: &ComputerPartition, all: bool) -> Ac
         Ok(record) => record,
         Err(error) => return Action::Refuse(error.to_string()),
     };
+    let history = match node.histories().load(partition.id.as_str()) {
+        Ok(history) => history,
+        Err(error) => return Action::Refuse(error.to_string()),
+    };
+    let software_stamp = partition.software.as_ref().and_then(|url| software::stamp(root, url));
+    let wanted = software_stamp.as_ref().and_then(|stamp| Wanted::of(partition, stamp));
     let observed = Observed {
         record,
-        software_stamp: partition.software.as_ref().and_then(|url| software::stamp(root, url)),
+        software_stamp,
         periodicity: periodicity(node, partition),
         defined: services::is_defined(node, &partition.id),
+        held: history.holds(wanted.as_ref()),
+        restoring: history.restoring,
     };
     decide(node.clock.now(), partition, &observed, all)
 }

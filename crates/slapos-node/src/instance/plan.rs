@@ -19,6 +19,10 @@ pub struct Observed {
     pub periodicity: i64,
     /// Whether the supervisor has a definition of the partition's services.
     pub defined: bool,
+    /// Whether a former generation was brought back, to stay while what is wanted now is wanted.
+    pub held: bool,
+    /// The generation whose bringing back was interrupted.
+    pub restoring: Option<u32>,
 }
 
 /// What is to be done with a partition.
@@ -26,6 +30,8 @@ pub struct Observed {
 pub enum Action {
     /// Process the instance.
     Process(Reason),
+    /// Go on bringing back a generation.
+    Restore(u32),
     /// Only look whether promises are due.
     Check,
     /// Stop its services: it is to be destroyed, which `node report` will do.
@@ -84,6 +90,9 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process(reason) => write!(f, "process: {reason}"),
+            Self::Restore(number) => {
+                write!(f, "restore generation {number}: that was interrupted")
+            }
             Self::Check => f.write_str("up to date; check the promises that are due"),
             Self::Stop => f.write_str("stop: it is to be destroyed (`slapos node report` does it)"),
             Self::Forget => f.write_str("forget the former instance"),
@@ -120,6 +129,9 @@ pub fn decide(
     if force {
         return Action::Process(Reason::Forced);
     }
+    if observed.held {
+        return held(wanted, observed);
+    }
     if let Some(reason) = reason_in_record(record, wanted, stamp) {
         return Action::Process(reason);
     }
@@ -131,6 +143,15 @@ pub fn decide(
         InstanceState::Started if !observed.defined => Action::Process(Reason::Undefined),
         InstanceState::Started => Action::Check,
         _ => Action::Nothing("it is stopped and up to date"),
+    }
+}
+
+/// What is wanted was tried and taken back: it is not tried again.
+fn held(wanted: &ComputerPartition, observed: &Observed) -> Action {
+    match (observed.restoring, wanted.requested_state) {
+        (Some(number), _) => Action::Restore(number),
+        (None, InstanceState::Started) => Action::Check,
+        (None, _) => Action::Nothing("a former generation was restored, and it is stopped"),
     }
 }
 
@@ -188,7 +209,13 @@ mod tests {
             promises: std::collections::BTreeMap::default(),
         };
         let stamp = Some("b1".to_owned());
-        Observed { record: Some(record), software_stamp: stamp, periodicity: 86_400, defined: true }
+        Observed {
+            record: Some(record),
+            software_stamp: stamp,
+            periodicity: 86_400,
+            defined: true,
+            ..Observed::default()
+        }
     }
 
     fn decided(change: impl FnOnce(&mut ComputerPartition, &mut Observed)) -> String {
@@ -233,6 +260,24 @@ mod tests {
             decided(|_, o| o.defined = false),
             "process: its services are not defined at the supervisor"
         );
+    }
+
+    #[test]
+    fn what_was_taken_back_is_not_tried_again() {
+        let failed = |o: &mut Observed, restoring| {
+            o.held = true;
+            o.restoring = restoring;
+            o.record.as_mut().unwrap().outcome = Outcome::Failed("x".into());
+        };
+        assert_eq!(decided(|_, o| failed(o, None)), "up to date; check the promises that are due");
+        assert_eq!(
+            decided(|_, o| failed(o, Some(3))),
+            "restore generation 3: that was interrupted"
+        );
+        let (wanted, mut observed) = (wanted(), observed());
+        failed(&mut observed, None);
+        let forced = decide(now(), &wanted, &observed, true).to_string();
+        assert_eq!(forced, "process: asked for (--all)");
     }
 
     #[test]

@@ -12,8 +12,10 @@ use slapos_slap::{
 };
 use slapos_sys::user::{self, Identity};
 
-use super::plan::Action;
+use super::plan::{Action, Reason};
 use crate::error::{IoContext, NodeError, exit};
+use crate::generation::{self, Place, Transaction, Wanted};
+use crate::journal::Deed;
 use crate::node::Node;
 use crate::promise::PromiseResult;
 use crate::record::{Outcome, PartitionRecord};
@@ -48,9 +50,12 @@ impl Session<'_, '_> {
             Action::Forget => self.forget(partition),
             Action::Stop => self.stop(partition),
             Action::Check => self.check(partition),
+            Action::Restore(number) => self.restore(partition, *number),
             Action::Process(reason) => {
                 self.node.reporter.note(partition.id.as_str(), &format!("process: {reason}"));
-                let result = self.process(partition);
+                self.did(partition, Deed::begun("process", reason));
+                let result = self.process(partition, reason);
+                self.did(partition, Deed::ended(&result));
                 if let Err(error) = &result {
                     self.tell_error(partition, error);
                 }
@@ -80,15 +85,23 @@ impl Session<'_, '_> {
         Ok(self.master.instance_stopped(&partition.computer, &partition.id)?)
     }
 
-    fn process(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
+    fn process(&self, partition: &ComputerPartition, reason: &Reason) -> Result<(), NodeError> {
         let Some(url) = partition.software.clone() else {
             return Ok(());
         };
         let directory = self.node.config.instance_root.join(partition.id.as_str());
         let owner = partition_owner(&directory)?;
+        let id = &partition.id;
+        let place =
+            Place { id, directory: &directory, owner: &owner, state: partition.requested_state };
+        let before = self.node.records().load(id.as_str())?;
         let mut record = self.new_record(partition, &url);
+        let wanted = wanted_of(&record);
+        let mut transaction =
+            Transaction::begin(self.node, place, partition, wanted, reason.to_string())?;
         self.store(partition, &record)?;
-        let result = self.deploy(partition, &url, &directory, &owner, &mut record);
+        let deployed = before.is_some_and(|before| before.outcome == Outcome::Done);
+        let result = self.deploy(partition, place, &mut transaction, deployed, &mut record);
         record.at = self.node.clock.now();
         record.outcome = match &result {
             Ok(()) => Outcome::Done,
@@ -114,33 +127,77 @@ impl Session<'_, '_> {
     fn deploy(
         &self,
         partition: &ComputerPartition,
-        url: &SoftwareUrl,
-        directory: &Path,
-        owner: &Identity,
+        place: Place<'_>,
+        transaction: &mut Transaction<'_, '_>,
+        deployed: bool,
         record: &mut PartitionRecord,
     ) -> Result<(), NodeError> {
         let id = partition.id.as_str();
-        let mut worker = Worker::start(owner, id, Purpose::Partition)?;
-        let mut watcher = Watcher { session: self, partition };
-        let job = Job::Instance(Box::new(self.instance_job(partition, url, directory.to_owned())));
-        let services =
-            match worker.run(&job, Some(self.node.config.partition_timeout), &mut watcher)? {
-                Done::Instance { services } => services,
-                other => {
-                    return Err(NodeError::user(format!("the worker of {id} answered {other:?}")));
-                }
-            };
+        let mut worker = Worker::start(place.owner, id, Purpose::Partition)?;
+        transaction.before(&mut worker, deployed)?;
+        let services = match self.configure(partition, &record.software, place, &mut worker) {
+            Ok(services) => services,
+            Err(error) => {
+                drop(worker);
+                return Err(transaction.failed(error));
+            }
+        };
+        transaction.deployed(&mut worker)?;
         if partition.requested_state != InstanceState::Started {
             services::stop(self.node, &partition.id)?;
             self.node.reporter.note(id, "deployed and stopped");
             return Ok(self.master.instance_stopped(&partition.computer, &partition.id)?);
         }
-        self.start(partition, directory, owner, &services)?;
-        let results = ask_promises(self.node, &mut worker, id, directory, None, GRACE)?;
-        record.promises = results.into_iter().map(|result| (result.name.clone(), result)).collect();
-        judge(record.promises.values())?;
+        self.start(place, &services)?;
+        let up = transaction.await_services();
+        let grace = transaction.grace(GRACE);
+        let mut results = ask_promises(self.node, &mut worker, id, place.directory, None, grace)?;
+        drop(worker);
+        let verdict = transaction.judge(up, &mut results);
+        record.promises = by_name(results);
+        verdict?;
         self.node.reporter.note(id, "deployed and started");
         Ok(self.master.instance_started(&partition.computer, &partition.id)?)
+    }
+
+    /// Makes the instance's parts. Its services are not touched.
+    fn configure(
+        &self,
+        partition: &ComputerPartition,
+        url: &SoftwareUrl,
+        place: Place<'_>,
+        worker: &mut Worker,
+    ) -> Result<Vec<Service>, NodeError> {
+        let mut watcher = Watcher { session: self, partition };
+        let job = self.instance_job(partition, url, place.directory.to_owned());
+        let job = Job::Instance(Box::new(job));
+        match worker.run(&job, Some(self.node.config.partition_timeout), &mut watcher)? {
+            Done::Instance { services } => Ok(services),
+            other => Err(NodeError::user(format!("the worker of {} answered {other:?}", place.id))),
+        }
+    }
+
+    /// Goes on with what a killed run began.
+    fn restore(&self, partition: &ComputerPartition, number: u32) -> Result<(), NodeError> {
+        let id = partition.id.as_str();
+        self.node.reporter.note(id, &Action::Restore(number).to_string());
+        let directory = self.node.config.instance_root.join(id);
+        let owner = partition_owner(&directory)?;
+        let place = Place {
+            id: &partition.id,
+            directory: &directory,
+            owner: &owner,
+            state: partition.requested_state,
+        };
+        let mut history = self.node.histories().load(id)?;
+        let held = history.held.clone();
+        let results = generation::restore(self.node, place, &mut history, number, held)?;
+        let verdict = judge(results.iter());
+        if let Some(mut record) = self.node.records().load(id)? {
+            record.promises = by_name(results);
+            self.store(partition, &record)?;
+        }
+        verdict
     }
 
     fn instance_job(
@@ -160,16 +217,10 @@ impl Session<'_, '_> {
         }
     }
 
-    fn start(
-        &self,
-        partition: &ComputerPartition,
-        directory: &Path,
-        owner: &Identity,
-        services: &[Service],
-    ) -> Result<(), NodeError> {
-        services::define(self.node, &partition.id, directory, owner, services)?;
+    fn start(&self, place: Place<'_>, services: &[Service]) -> Result<(), NodeError> {
+        services::define(self.node, place.id, place.directory, place.owner, services)?;
         // Also when the definition is as it was: a killed run may have got no further than that.
-        services::update(&services::supervisor(self.node)?, &partition.id)
+        services::update(&services::supervisor(self.node)?, place.id)
     }
 
     /// Checks the promises that are due, and tells the Master when that changed anything.
@@ -196,12 +247,17 @@ impl Session<'_, '_> {
         let verdict = judge(record.promises.values());
         match &verdict {
             Err(error) => self.tell_error(partition, error),
-            Ok(()) if partition.is_in_error() => {
+            // What was taken back stays an error until another change is requested.
+            Ok(()) if partition.is_in_error() && record.outcome == Outcome::Done => {
                 self.master.instance_started(&partition.computer, &partition.id)?;
             }
             Ok(()) => {}
         }
         verdict
+    }
+
+    fn did(&self, partition: &ComputerPartition, deed: Deed) {
+        self.node.did(partition.id.as_str(), deed);
     }
 
     fn store(
@@ -224,6 +280,19 @@ impl Session<'_, '_> {
             let text = format!("the Master was not told: {unheard}");
             self.node.reporter.warn(partition.id.as_str(), &text);
         }
+    }
+}
+
+fn by_name(results: Vec<PromiseResult>) -> BTreeMap<String, PromiseResult> {
+    results.into_iter().map(|result| (result.name.clone(), result)).collect()
+}
+
+fn wanted_of(record: &PartitionRecord) -> Wanted {
+    Wanted {
+        software: record.software.clone(),
+        software_stamp: record.software_stamp.clone(),
+        timestamp: record.timestamp.clone(),
+        state: record.state,
     }
 }
 
@@ -315,7 +384,9 @@ struct Watcher<'a, 's, 'n> {
 
 impl Listener for Watcher<'_, '_, '_> {
     fn event(&mut self, event: slapos_engine::Event) {
-        self.session.node.reporter.part(self.partition.id.as_str(), &event);
+        let node = self.session.node;
+        node.reporter.part(self.partition.id.as_str(), &event);
+        node.journal().event(self.partition.id.as_str(), node.clock.now(), &event);
     }
 
     fn publish(&mut self, connection: IndexMap<String, String>) -> Result<(), String> {

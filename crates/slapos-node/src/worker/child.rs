@@ -10,8 +10,9 @@ use slapos_engine::{Cancellation, Event, Observer};
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sys::{fs, process};
 
-use super::protocol::{Done, Failure, Job, Message, PromiseJob, RemoveJob, Reply};
+use super::protocol::{Done, Failure, GenerationJob, Job, Message, PromiseJob, RemoveJob, Reply};
 use super::{build, deploy};
+use crate::generation::content;
 use crate::promise::{Limits, check_all};
 use crate::prune;
 
@@ -124,6 +125,7 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
         Job::Software(job) => build::build(&job, channel, cancellation),
         Job::Instance(job) => deploy::deploy(*job, channel, cancellation),
         Job::Promises(job) => promises(&job),
+        Job::Generation(job) => generation(&job),
         Job::Remove(job) => remove(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),
@@ -139,6 +141,22 @@ fn promises(job: &PromiseJob) -> Result<Done, Failure> {
     let results =
         results.map_err(|error| Failure::io("check the promises of", &job.directory, &error))?;
     Ok(Done::Promises { results })
+}
+
+fn generation(job: &GenerationJob) -> Result<Done, Failure> {
+    match job {
+        GenerationJob::Capture { directory, number, known, kept } => {
+            let digest = content::capture(directory, *number, known.as_deref(), kept)?;
+            Ok(Done::Captured { digest })
+        }
+        GenerationJob::Restore { directory, number } => {
+            content::restore(directory, *number)?;
+            Ok(Done::Restored { services: deploy::services(directory)? })
+        }
+        GenerationJob::Differences { directory, from, to } => {
+            Ok(Done::Differences { text: content::differences(directory, *from, *to)? })
+        }
+    }
 }
 
 fn remove(job: &RemoveJob) -> Result<Done, Failure> {

@@ -155,7 +155,7 @@ fn connection_text(connection: &Frozen) -> String {
 }
 
 /// What is to be supervised: the executables of `etc/run` and `etc/service`.
-fn services(directory: &Path) -> Result<Vec<Service>, Failure> {
+pub(super) fn services(directory: &Path) -> Result<Vec<Service>, Failure> {
     let mut services = Vec::new();
     for (folder, watched) in [("etc/run", false), ("etc/service", true)] {
         let folder = directory.join(folder);

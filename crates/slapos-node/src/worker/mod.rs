@@ -15,8 +15,8 @@ mod tree;
 pub use child::serve;
 pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{
-    Done, Failure, InstanceJob, Job, MentionsJob, Message, PromiseJob, PruneJob, RemoveJob, Reply,
-    Service, SoftwareJob, TreeAlias,
+    Done, Failure, GenerationJob, InstanceJob, Job, MentionsJob, Message, PromiseJob, PruneJob,
+    RemoveJob, Reply, Service, SoftwareJob, TreeAlias,
 };
 pub use slapos_engine::Event;
 pub use tree::Tree;

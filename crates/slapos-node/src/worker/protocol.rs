@@ -26,6 +26,8 @@ pub enum Job {
     Instance(Box<InstanceJob>),
     /// Check the promises of an instance; as the partition's user.
     Promises(PromiseJob),
+    /// Keep, bring back or compare generations; as the partition's user.
+    Generation(GenerationJob),
     /// Remove a directory, or only what is in it.
     Remove(RemoveJob),
     /// Say which shared parts a partition refers to; as the partition's user.
@@ -92,6 +94,39 @@ pub struct PromiseJob {
     pub timeout: f64,
     /// For how long a failing promise is tried again, seconds: services need time to start.
     pub grace: f64,
+}
+
+/// See [`Job::Generation`]. Each names the partition's directory.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "generation", rename_all = "kebab-case")]
+pub enum GenerationJob {
+    /// Keep what is in place.
+    Capture {
+        /// The partition's directory.
+        directory: PathBuf,
+        /// The number that it gets.
+        number: u32,
+        /// The digest of the generation in place, whose content need not be kept again.
+        known: Option<String>,
+        /// The numbers of those that stay.
+        kept: Vec<u32>,
+    },
+    /// Put one in place again.
+    Restore {
+        /// The partition's directory.
+        directory: PathBuf,
+        /// Its number.
+        number: u32,
+    },
+    /// Say how one differs from another, or from what is in place.
+    Differences {
+        /// The partition's directory.
+        directory: PathBuf,
+        /// The number of the one.
+        from: u32,
+        /// That of the other.
+        to: Option<u32>,
+    },
 }
 
 /// See [`Job::Remove`].
@@ -183,6 +218,21 @@ pub enum Done {
     Promises {
         /// One for each promise, by name.
         results: Vec<PromiseResult>,
+    },
+    /// Of [`GenerationJob::Capture`].
+    Captured {
+        /// Names the content.
+        digest: String,
+    },
+    /// Of [`GenerationJob::Restore`].
+    Restored {
+        /// What is to run.
+        services: Vec<Service>,
+    },
+    /// Of [`GenerationJob::Differences`].
+    Differences {
+        /// In the unified format.
+        text: String,
     },
     /// Of [`Job::Remove`].
     Removed,

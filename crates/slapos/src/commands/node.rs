@@ -2,7 +2,7 @@
 
 use slapos_node::{NodeError, boot, format, instance, promises, prune, report, software};
 
-use super::{agent, setup, supervisor, with_node};
+use super::{agent, generation, setup, supervisor, with_node};
 use crate::cli::{Global, Node};
 use crate::output::{Table, say, say_json};
 use crate::place;
@@ -55,6 +55,13 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             with_node(global, &config, |node| boot::run(node, message).map(|()| 0))
         }
         Node::Bang { message } => agent::bang(global, &config, message),
+        Node::Generations { partition } => generation::list(global, &config, partition),
+        Node::Diff { partition, from, to } => {
+            generation::diff(global, &config, partition, from.zip(*to))
+        }
+        Node::Rollback { partition, number } => {
+            generation::rollback(global, &config, partition, *number)
+        }
         other => supervisor::run(global, &config, other),
     }
 }

@@ -1,0 +1,144 @@
+//! `node generations`, `node diff` and `node rollback`.
+
+use std::path::PathBuf;
+
+use slapos_slap::{InstanceState, PartitionId};
+
+use super::history::{History, Verdict, Wanted};
+use super::restore::{Place, restore};
+use crate::error::NodeError;
+use crate::instance::{Quiet, judge, partition_owner};
+use crate::node::Node;
+use crate::record::Outcome;
+use crate::worker::{Done, GenerationJob, Job, Purpose, Worker};
+
+/// One side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A generation.
+    Generation(u32),
+    /// What is in place, changed by hand or not.
+    Now,
+}
+
+impl std::str::FromStr for Side {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "now" => Ok(Self::Now),
+            number => number
+                .parse()
+                .map(Self::Generation)
+                .map_err(|_| format!("`{number}` is neither the number of a generation nor `now`")),
+        }
+    }
+}
+
+/// The generations of `partition`.
+///
+/// # Errors
+/// When there is no such partition, or its history cannot be read.
+pub fn list(node: &Node<'_>, partition: &str) -> Result<History, NodeError> {
+    directory(node, partition)?;
+    node.histories().load(partition)
+}
+
+/// How two sides of `partition` differ, as text; by default what came with the generation in
+/// place. The first side must be a generation.
+///
+/// # Errors
+/// When there is no such partition or generation.
+pub fn diff(
+    node: &Node<'_>,
+    partition: &str,
+    sides: Option<(Side, Side)>,
+) -> Result<String, NodeError> {
+    let directory = directory(node, partition)?;
+    let history = node.histories().load(partition)?;
+    let (from, to) = sides.map_or_else(|| latest_change(partition, &history), Ok)?;
+    let Side::Generation(from) = from else {
+        return Err(NodeError::user("`now` can only be compared with a generation before it")
+            .hint(format!("`slapos node diff {partition} NUMBER now`")));
+    };
+    let to = match to {
+        Side::Now => None,
+        Side::Generation(number) => Some(number),
+    };
+    let owner = partition_owner(&directory)?;
+    let job = Job::Generation(GenerationJob::Differences { directory, from, to });
+    let mut worker = Worker::start(&owner, partition, Purpose::Partition)?;
+    match worker.run(&job, Some(node.config.partition_timeout), &mut Quiet)? {
+        Done::Differences { text } => Ok(text),
+        other => Err(NodeError::user(format!("the worker of {partition} answered {other:?}"))),
+    }
+}
+
+fn latest_change(partition: &str, history: &History) -> Result<(Side, Side), NodeError> {
+    let current = history.current().map(|generation| generation.number);
+    let before = current.and_then(|current| {
+        let numbers = history.generations.iter().map(|generation| generation.number);
+        numbers.filter(|number| *number < current).max()
+    });
+    match (before, current) {
+        (Some(before), Some(current)) => Ok((Side::Generation(before), Side::Generation(current))),
+        _ => Err(NodeError::user(format!("{partition} has no two generations to compare"))),
+    }
+}
+
+/// Brings back generation `number` of `partition`, by default the last one before the present one
+/// that kept its promises. It stays until the Master wants something else, or `node instance --all`.
+/// Returns its number. The Master need not answer.
+///
+/// # Errors
+/// When another run is under way, there is no such generation, it cannot be put in place, or its
+/// promises fail.
+pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result<u32, NodeError> {
+    let directory = directory(node, partition)?;
+    let _lock = node.lock("slapos node instance", &node.config.pidfile_instance)?;
+    let mut history = node.histories().load(partition)?;
+    let number = match number {
+        Some(number) => number,
+        None => history.fallback().map(|generation| generation.number).ok_or_else(|| {
+            NodeError::user(format!("{partition} has no former generation that kept its promises"))
+                .hint(format!("`slapos node generations {partition}` lists all; name one"))
+        })?,
+    };
+    let Some(mut record) = node.records().load(partition)? else {
+        return Err(NodeError::user(format!("no instance was deployed in {partition}")));
+    };
+    let held = Wanted {
+        software: record.software.clone(),
+        software_stamp: record.software_stamp.clone(),
+        timestamp: record.timestamp.clone(),
+        state: record.state,
+    };
+    let owner = partition_owner(&directory)?;
+    let id = PartitionId::from(partition);
+    let place = Place { id: &id, directory: &directory, owner: &owner, state: held.state };
+    let results = restore(node, place, &mut history, number, Some(held))?;
+    let verdict = judge(results.iter());
+    record.at = node.clock.now();
+    record.promises = results.into_iter().map(|result| (result.name.clone(), result)).collect();
+    record.outcome = Outcome::Done;
+    node.records().store(partition, &record)?;
+    if record.state == InstanceState::Started {
+        history.judged(match &verdict {
+            Err(error) => Verdict::Broken(error.to_string()),
+            Ok(()) => Verdict::Kept,
+        });
+        node.histories().store(partition, &history)?;
+    }
+    verdict.map(|()| number)
+}
+
+fn directory(node: &Node<'_>, partition: &str) -> Result<PathBuf, NodeError> {
+    let config = node.config;
+    let known = (0..config.format.partition_amount).any(|n| config.partition_name(n) == partition);
+    let directory = config.instance_root.join(partition);
+    if known && directory.is_dir() {
+        return Ok(directory);
+    }
+    Err(NodeError::user(format!("there is no partition `{partition}`"))
+        .hint("`slapos proxy show --partitions` lists those that are in use"))
+}

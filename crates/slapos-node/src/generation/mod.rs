@@ -1,0 +1,30 @@
+//! Generations: what an instance's configuration was after each deployment, so that a former one can
+//! be looked at, compared and brought back.
+//!
+//! A generation is what the parts of the instance made (as their ledgers record it), those ledgers,
+//! `buildout.cfg` and the link to the Software Release. Data is not part of it: what services wrote
+//! stays as it is whichever generation is in place.
+//!
+//! Two truths, each with one owner. The node's [`History`] says which generations there are, what
+//! came of them and which one is in place; partitions cannot write it. Their [`content`] lies in the
+//! partition, `.slapos/generations`, made and read by a worker that is the partition's user.
+//!
+//! A [`Transaction`] is one deployment with its way back: what was in place before is known, the new
+//! generation is judged by its promises, and [`Policy`] says whether it may stay when it fails.
+//! What was brought back is *held*: it stays until the Master wants something else or the operator
+//! has the instance processed.
+
+mod commands;
+pub(crate) mod content;
+mod history;
+mod policy;
+mod restore;
+mod store;
+mod transaction;
+
+pub use commands::{Side, diff, list, rollback};
+pub use history::{Generation, History, Verdict, Wanted};
+pub use policy::{Policy, Rollback};
+pub(crate) use restore::{Place, restore};
+pub(crate) use store::Histories;
+pub(crate) use transaction::Transaction;

@@ -1,0 +1,109 @@
+//! Brings a generation back: its content, its Software Release and its services.
+//!
+//! The history says `restoring` before anything is touched and until services run again, so that a
+//! run that was killed is continued by the next one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use slapos_slap::{InstanceState, PartitionId};
+use slapos_sys::user::Identity;
+
+use super::history::{Generation, History, Wanted};
+use crate::error::NodeError;
+use crate::instance::{Quiet, ask_promises};
+use crate::journal::Deed;
+use crate::node::Node;
+use crate::promise::PromiseResult;
+use crate::worker::{Done, GenerationJob, Job, Purpose, Service, Worker};
+use crate::{services, software};
+
+/// For how long promises of services that were just started may fail.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// A partition, and whether its services are to run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) id: &'a PartitionId,
+    pub(crate) directory: &'a Path,
+    pub(crate) owner: &'a Identity,
+    pub(crate) state: InstanceState,
+}
+
+/// Brings generation `number` back, to stay for as long as `held` is wanted, starts its services
+/// anew and asks its promises.
+///
+/// # Errors
+/// When it is not kept any more or its Software Release is gone (nothing was changed then), or
+/// something could not be put in place.
+pub(crate) fn restore(
+    node: &Node<'_>,
+    place: Place<'_>,
+    history: &mut History,
+    number: u32,
+    held: Option<Wanted>,
+) -> Result<Vec<PromiseResult>, NodeError> {
+    let id = place.id.as_str();
+    let generation = history.get(number).cloned().ok_or_else(|| not_kept(id, number))?;
+    check_software(node, id, &generation)?;
+    let mut worker = Worker::start(place.owner, id, Purpose::Partition)?;
+    history.begin_restoring(number, held);
+    node.histories().store(id, history)?;
+    let services = content(node, &mut worker, place, number)?;
+    switch(node, place, &services)?;
+    history.restored(number);
+    node.histories().store(id, history)?;
+    node.did(id, Deed::Note { text: format!("generation {number} was restored") });
+    if place.state != InstanceState::Started {
+        return Ok(Vec::new());
+    }
+    ask_promises(node, &mut worker, id, place.directory, None, GRACE)
+}
+
+fn not_kept(id: &str, number: u32) -> NodeError {
+    NodeError::user(format!("generation {number} of {id} is not kept"))
+        .hint(format!("`slapos node generations {id}` lists those that are"))
+}
+
+/// Configuration names files of its Software Release: without it, nothing of it works.
+fn check_software(node: &Node<'_>, id: &str, generation: &Generation) -> Result<(), NodeError> {
+    let Wanted { software, software_stamp, .. } = &generation.wanted;
+    match software::stamp(&node.config.software_root, software) {
+        None => Err(NodeError::user(format!(
+            "generation {} of {id} needs the Software Release {software}, which is not built",
+            generation.number
+        ))
+        .hint(format!("`slapos supply {software}` and `slapos node software` build it again"))),
+        Some(stamp) if stamp != *software_stamp => {
+            let text = format!(
+                "{software} was built again since generation {}: its configuration comes back, that build does not",
+                generation.number
+            );
+            node.reporter.warn(id, &text);
+            Ok(())
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn content(
+    node: &Node<'_>,
+    worker: &mut Worker,
+    place: Place<'_>,
+    number: u32,
+) -> Result<Vec<Service>, NodeError> {
+    let directory = place.directory.to_owned();
+    let job = Job::Generation(GenerationJob::Restore { directory, number });
+    match worker.run(&job, Some(node.config.partition_timeout), &mut Quiet)? {
+        Done::Restored { services } => Ok(services),
+        other => Err(NodeError::user(format!("the worker of {} answered {other:?}", place.id))),
+    }
+}
+
+/// All services are started anew: one that read the other generation's files must not go on.
+fn switch(node: &Node<'_>, place: Place<'_>, services: &[Service]) -> Result<(), NodeError> {
+    if place.state != InstanceState::Started {
+        return services::stop(node, place.id);
+    }
+    services::start_anew(node, place.id, place.directory, place.owner, services)
+}

@@ -1,0 +1,213 @@
+//! One deployment, with its way back.
+
+use std::time::Duration;
+
+use slapos_slap::ComputerPartition;
+
+use super::history::{Generation, History, Verdict, Wanted};
+use super::policy::Policy;
+use super::restore::{Place, restore};
+use crate::error::{NodeError, exit};
+use crate::instance::{Quiet, judge};
+use crate::node::Node;
+use crate::promise::PromiseResult;
+use crate::services;
+use crate::worker::{Done, GenerationJob, Job, Worker};
+
+/// See the module.
+pub(crate) struct Transaction<'a, 'n> {
+    node: &'a Node<'n>,
+    place: Place<'a>,
+    policy: Policy,
+    wanted: Wanted,
+    reason: String,
+    history: History,
+}
+
+impl<'a, 'n> Transaction<'a, 'n> {
+    /// Begins the deployment of `wanted` because of `reason`, in `place`.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub(crate) fn begin(
+        node: &'a Node<'n>,
+        place: Place<'a>,
+        partition: &ComputerPartition,
+        wanted: Wanted,
+        reason: String,
+    ) -> Result<Self, NodeError> {
+        let history = node.histories().load(place.id.as_str())?;
+        let policy = policy_of(node, partition);
+        Ok(Self { node, place, policy, wanted, reason, history })
+    }
+
+    /// Keeps what is in place, if it may have to come back and was never kept: an earlier version
+    /// of this program deployed it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or written down.
+    pub(crate) fn before(&mut self, worker: &mut Worker, deployed: bool) -> Result<(), NodeError> {
+        if self.policy == Policy::Off || !deployed || self.history.current.is_some() {
+            return Ok(());
+        }
+        self.capture(worker, "it was found in place".to_owned())?;
+        // Whatever it was, it is better than what does not work.
+        self.history.judged(Verdict::Kept);
+        self.store()
+    }
+
+    /// Keeps what was just deployed.
+    ///
+    /// # Errors
+    /// When it cannot be read, or written down.
+    pub(crate) fn deployed(&mut self, worker: &mut Worker) -> Result<(), NodeError> {
+        let before = self.history.clone();
+        self.capture(worker, self.reason.clone())?;
+        if self.history == before { Ok(()) } else { self.store() }
+    }
+
+    /// Where promises decide whether the generation stays, they are asked only once all services
+    /// are up: what the former ones left may keep a promise for a moment longer.
+    ///
+    /// # Errors
+    /// The first service that is not up by the deadline.
+    pub(crate) fn await_services(&self) -> Result<(), NodeError> {
+        if self.policy != Policy::PromiseGated {
+            return Ok(());
+        }
+        let mut late =
+            services::await_group(self.node, self.place.id, self.node.config.rollback.deadline)?;
+        match late.pop() {
+            None => Ok(()),
+            Some(service) => {
+                let text = format!("service {} is not up: {}", service.name, service.description);
+                Err(NodeError::user(text).code(exit::PROMISE))
+            }
+        }
+    }
+
+    /// How long promises may fail before that counts, where they usually may for `usual`.
+    pub(crate) fn grace(&self, usual: Duration) -> Duration {
+        match self.policy {
+            Policy::PromiseGated => self.node.config.rollback.deadline,
+            _ => usual,
+        }
+    }
+
+    /// The instance could not be processed because of `error`. Services were not switched; if the
+    /// policy says so, configuration is as it was again.
+    pub(crate) fn failed(&mut self, error: NodeError) -> NodeError {
+        let Some(current) = self.history.current.filter(|_| self.policy >= Policy::Configuration)
+        else {
+            return error;
+        };
+        // Not held: what failed is tried again, as always.
+        match restore(self.node, self.place, &mut self.history, current, None) {
+            Ok(_) => {
+                let text = format!("generation {current} was restored");
+                self.node.reporter.note(self.place.id.as_str(), &text);
+                error.and(&text)
+            }
+            Err(second) => {
+                error.and(&format!("and generation {current} cannot be restored: {second}"))
+            }
+        }
+    }
+
+    /// The services of what was deployed came to `up`, its promises to `results`. If either is
+    /// broken and the policy says so, the last generation that kept its promises is restored, and
+    /// `results` are its own.
+    ///
+    /// # Errors
+    /// What is broken first, and what was done about it.
+    pub(crate) fn judge(
+        &mut self,
+        up: Result<(), NodeError>,
+        results: &mut Vec<PromiseResult>,
+    ) -> Result<(), NodeError> {
+        let verdict = up.and_then(|()| judge(results.iter()));
+        let before = self.history.clone();
+        self.history.judged(match &verdict {
+            Ok(()) => Verdict::Kept,
+            Err(error) => Verdict::Broken(error.to_string()),
+        });
+        if self.history != before {
+            self.store()?;
+        }
+        let Err(error) = verdict else { return Ok(()) };
+        let fallback = self.history.fallback().map(|generation| generation.number);
+        match fallback.filter(|_| self.policy == Policy::PromiseGated) {
+            None => Err(error),
+            Some(number) => Err(self.go_back(number, error, results)),
+        }
+    }
+
+    fn go_back(
+        &mut self,
+        number: u32,
+        error: NodeError,
+        results: &mut Vec<PromiseResult>,
+    ) -> NodeError {
+        let failed = self.history.current.unwrap_or_default();
+        let held = Some(self.wanted.clone());
+        match restore(self.node, self.place, &mut self.history, number, held) {
+            Ok(restored) => {
+                let kept = judge(restored.iter());
+                *results = restored;
+                let text =
+                    format!("generation {failed} was taken back, generation {number} restored");
+                self.node.reporter.warn(self.place.id.as_str(), &text);
+                match kept {
+                    Ok(()) => error.and(&text),
+                    Err(second) => error.and(&format!("{text}; but {second}")),
+                }
+                .hint("it stays until another change is requested, or `slapos node instance --all`")
+            }
+            Err(second) => {
+                error.and(&format!("and generation {number} cannot be restored: {second}"))
+            }
+        }
+    }
+
+    fn capture(&mut self, worker: &mut Worker, reason: String) -> Result<(), NodeError> {
+        let number = self.history.next_number();
+        let job = Job::Generation(GenerationJob::Capture {
+            directory: self.place.directory.to_owned(),
+            number,
+            known: self.history.current().map(|generation| generation.digest.clone()),
+            kept: self.history.generations.iter().map(|generation| generation.number).collect(),
+        });
+        let digest = match worker.run(&job, Some(self.node.config.partition_timeout), &mut Quiet)? {
+            Done::Captured { digest } => digest,
+            other => {
+                let text = format!("the worker of {} answered {other:?}", self.place.id);
+                return Err(NodeError::user(text));
+            }
+        };
+        let generation = Generation {
+            number,
+            made: self.node.clock.now(),
+            reason,
+            wanted: self.wanted.clone(),
+            digest,
+            verdict: Verdict::Untried,
+        };
+        self.history.deployed(generation, self.node.config.rollback.kept);
+        Ok(())
+    }
+
+    fn store(&self) -> Result<(), NodeError> {
+        self.node.histories().store(self.place.id.as_str(), &self.history)
+    }
+}
+
+/// What the instance was requested with, else what the node's configuration says.
+fn policy_of(node: &Node<'_>, partition: &ComputerPartition) -> Policy {
+    let default = node.config.rollback.policy;
+    let Some(wish) = partition.filter.get("rollback") else { return default };
+    wish.parse().unwrap_or_else(|why| {
+        let text = format!("`rollback` {why}; the node's own `{default}` holds");
+        node.reporter.warn(partition.id.as_str(), &text);
+        default
+    })
+}

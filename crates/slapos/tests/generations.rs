@@ -1,0 +1,209 @@
+//! Generations of instances: kept, compared, brought back by hand and by themselves, and not lost by
+//! a kill.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests arrange files and processes directly"
+)]
+
+use slapos_testkit::{TestNode, wait_for};
+
+const INSTANCE: &str = r#"[buildout]
+parts = word extra service promise check
+
+[slap-configuration]
+recipe = slapos.cookbook:slapconfiguration
+computer = $${slap-connection:computer-id}
+partition = $${slap-connection:partition-id}
+url = $${slap-connection:server-url}
+key = $${slap-connection:key-file}
+cert = $${slap-connection:cert-file}
+configuration.word = good
+
+[word]
+recipe = slapos.recipe.template
+inline = $${slap-configuration:configuration.word}
+output = $${buildout:directory}/etc/word.txt
+
+[extra]
+recipe = slapos.recipe.template
+inline = $${slap-configuration:configuration.word}
+output = $${buildout:directory}/etc/$${slap-configuration:configuration.word}.d
+
+[service]
+recipe = slapos.cookbook:wrapper
+wrapper-path = $${buildout:directory}/etc/service/reader-$${slap-configuration:configuration.word}
+command-line = /bin/sh -c "cat etc/word.txt > srv-word; exec sleep 1000000"
+environment = WORD=$${slap-configuration:configuration.word}
+
+[promise]
+recipe = slapos.recipe.template
+inline =
+  #!/bin/sh
+  word=$(cat $${word:output})
+  test "$word" = good -o "$word" = fine || { echo "the word is $word"; exit 1; }
+output = $${buildout:directory}/etc/promise/word-is-good
+mode = 0755
+
+[check]
+recipe = plone.recipe.command
+command = test $${slap-configuration:configuration.word} != refused
+update-command = $${:command}
+stop-on-error = true
+"#;
+
+const PROFILE: &str = r"
+[buildout]
+parts = instance
+
+[instance]
+recipe = slapos.recipe.template
+url = ${:_profile_base_location_}/instance.cfg.in
+output = ${buildout:directory}/instance.cfg
+";
+
+fn node(options: &str) -> (TestNode, String) {
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    node.tree.write("software/word/instance.cfg.in", INSTANCE);
+    let profile = node.tree.add_software("word", PROFILE).display().to_string();
+    node.ok(&["up", "--partitions", "1"]);
+    node.configure("[slapformat]", &format!("{options}\n[slapformat]"));
+    node.ok(&["up", &profile]);
+    (node, profile)
+}
+
+fn ask(node: &TestNode, profile: &str, word: &str) {
+    node.ok(&["request", "word", profile, "--parameters", &format!("word={word}")]);
+}
+
+fn read(node: &TestNode, name: &str) -> String {
+    std::fs::read_to_string(node.partition(0).join(name)).unwrap().trim().to_owned()
+}
+
+/// What the Master was told last.
+fn reported(node: &TestNode) -> String {
+    node.json(&["proxy", "show"])["instances"][0]["reported"].to_string()
+}
+
+const GATED: &str = "rollback = promise-gated\nrollback_deadline = 2\n";
+
+#[test]
+fn one_that_breaks_its_promises_is_taken_back_and_not_tried_again() {
+    let (node, profile) = node(GATED);
+    ask(&node, &profile, "bad");
+    let told = node.fails(2, &["node", "instance"]).told();
+    assert!(told.contains("the word is bad"), "{told}");
+    assert!(told.contains("generation 2 was taken back, generation 1 restored"), "{told}");
+    assert_eq!(read(&node, "etc/word.txt"), "good");
+    assert!(!node.partition(0).join("etc/bad.d").exists(), "what only the other one had is gone");
+    wait_for("it to be so", 20, || (read(&node, "srv-word") == "good").then_some(()));
+    let report = reported(&node);
+    assert!(report.contains("generation 1 restored"), "the Master knows: {report}");
+    // Cron's next runs leave it at that.
+    let plan = node.ok(&["node", "instance", "--dry-run"]).told();
+    assert!(plan.contains("up to date"), "{plan}");
+    node.ok(&["node", "instance"]);
+    assert_eq!(read(&node, "etc/word.txt"), "good");
+    assert_eq!(reported(&node), report, "it is not told that all is well");
+    // Another wish is another deployment.
+    ask(&node, &profile, "fine");
+    node.ok(&["node", "instance"]);
+    assert_eq!(read(&node, "etc/word.txt"), "fine");
+    assert!(reported(&node).contains("started"), "{}", reported(&node));
+    let history = node.json(&["node", "generations", "slappart0"]);
+    assert_eq!(history["current"], 3);
+    let table = node.ok(&["node", "generations", "slappart0"]).out;
+    assert!(table.contains("broken: promise \"word-is-good\" failed"), "{table}");
+}
+
+#[test]
+fn without_being_told_nothing_is_taken_back() {
+    let (node, profile) = node("promise_timeout = 5");
+    ask(&node, &profile, "bad");
+    node.fails(2, &["node", "instance"]);
+    assert_eq!(read(&node, "etc/word.txt"), "bad");
+    // An instance may be requested so that it is.
+    node.ok(&[
+        "request",
+        "word",
+        &profile,
+        "--parameters",
+        "word=fine",
+        "--node",
+        "rollback=promise-gated",
+    ]);
+    node.ok(&["node", "instance"]);
+    ask_gated(&node, &profile, "worse");
+    node.fails(2, &["node", "instance"]);
+    assert_eq!(read(&node, "etc/word.txt"), "fine");
+}
+
+fn ask_gated(node: &TestNode, profile: &str, word: &str) {
+    let parameter = format!("word={word}");
+    let words = ["request", "word", profile, "--parameters", &parameter];
+    node.ok(&[&words[..], &["--node", "rollback=promise-gated"]].concat());
+}
+
+#[test]
+fn half_of_a_configuration_does_not_stay() {
+    let (node, profile) = node("rollback = configuration");
+    ask(&node, &profile, "refused");
+    let told = node.fails(1, &["node", "instance"]).told();
+    assert!(told.contains("generation 1 was restored"), "{told}");
+    assert_eq!(read(&node, "etc/word.txt"), "good");
+    // What failed is tried again, as always.
+    let plan = node.ok(&["node", "instance", "--dry-run"]).told();
+    assert!(plan.contains("process: the last run failed"), "{plan}");
+}
+
+#[test]
+fn generations_are_compared_and_brought_back_by_hand() {
+    let (node, profile) = node("");
+    ask(&node, &profile, "fine");
+    node.ok(&["node", "instance"]);
+    let diff = node.ok(&["node", "diff", "slappart0"]).out;
+    assert!(diff.contains("-good\n") && diff.contains("+fine\n"), "{diff}");
+    std::fs::write(node.partition(0).join("etc/word.txt"), "by hand").unwrap();
+    let diff = node.ok(&["node", "diff", "slappart0", "2", "now"]).out;
+    assert!(diff.contains("-fine") && diff.contains("+by hand"), "{diff}");
+    node.ok(&["node", "rollback", "slappart0"]);
+    assert_eq!(read(&node, "etc/word.txt"), "good");
+    wait_for("it to be so", 20, || (read(&node, "srv-word") == "good").then_some(()));
+    // It stays, also when the Master does not answer meanwhile.
+    node.ok(&["node", "instance"]);
+    assert_eq!(read(&node, "etc/word.txt"), "good");
+    node.ok(&["node", "rollback", "slappart0", "2"]);
+    assert_eq!(read(&node, "etc/word.txt"), "fine");
+    node.ok(&["node", "instance", "--all"]);
+    let told = node.fails(1, &["node", "rollback", "slappart0", "7"]).told();
+    assert!(told.contains("generation 7 of slappart0 is not kept"), "{told}");
+    node.fails(1, &["node", "rollback", "../x"]);
+    let story = node.ok(&["explain", "slappart0"]).out;
+    assert!(story.contains("process: asked for (--all)"), "{story}");
+    let story = node.ok(&["explain", "word"]).out;
+    assert!(story.contains("option `") && story.contains("part word of slappart0"), "{story}");
+    let story = node.ok(&["explain", "reader-fine"]).out;
+    assert!(story.contains("slappart0:reader-fine-on-watch: STOPPED -> STARTING"), "{story}");
+    node.fails(1, &["explain", "moon"]);
+}
+
+#[test]
+fn a_rollback_that_is_killed_is_continued() {
+    let (node, profile) = node(GATED);
+    ask(&node, &profile, "fine");
+    node.ok(&["node", "instance"]);
+    for delay in [0, 5, 10, 20, 40, 80, 160] {
+        let mut child = node.start(&["node", "rollback", "slappart0", "1"]);
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        wait_for("it to be so", 20, || (node.run(&["node", "instance"]).code == 0).then_some(()));
+        let history = node.json(&["node", "generations", "slappart0"]);
+        let word = if history["current"] == 1 { "good" } else { "fine" };
+        assert_eq!(read(&node, "etc/word.txt"), word, "killed after {delay} ms: {history:#}");
+        assert!(history.get("restoring").is_none(), "{history:#}");
+        wait_for("it to be so", 20, || (read(&node, "srv-word") == word).then_some(()));
+        node.ok(&["node", "rollback", "slappart0", "2"]);
+    }
+}
