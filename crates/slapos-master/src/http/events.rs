@@ -41,13 +41,15 @@ const WAITING: usize = 16;
 /// What all listeners have in common.
 pub(crate) struct Listeners {
     room: Arc<Semaphore>,
+    /// See [`HEARTBEAT`].
+    pub(super) heartbeat: Duration,
     leaving: watch::Sender<bool>,
 }
 
 impl Default for Listeners {
     fn default() -> Listeners {
         let room = Arc::new(Semaphore::new(MOST_LISTENERS));
-        Listeners { room, leaving: watch::Sender::new(false) }
+        Listeners { room, heartbeat: HEARTBEAT, leaving: watch::Sender::new(false) }
     }
 }
 
@@ -145,7 +147,7 @@ impl Listener {
         tokio::select! {
             // Fails only when the store is gone.
             rung = self.bell.changed() => return rung.map_err(|_| Gone),
-            () = tokio::time::sleep(HEARTBEAT) => {}
+            () = tokio::time::sleep(self.app.listeners.heartbeat) => {}
             () = self.out.closed() => return Err(Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => return Err(Gone),
         }

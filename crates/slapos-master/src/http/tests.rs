@@ -41,6 +41,10 @@ impl Running {
     }
 
     fn with(limits: Limits) -> Running {
+        Running::arranged(move |master| master.limits = limits)
+    }
+
+    fn arranged(arrange: impl FnOnce(&mut Master) + Send + 'static) -> Running {
         let directory = tempfile::tempdir().unwrap();
         let database = directory.path().join("proxy.db");
         let (ready, bound) = std::sync::mpsc::channel();
@@ -49,7 +53,7 @@ impl Running {
         let thread = std::thread::spawn(move || {
             runtime().block_on(async move {
                 let mut master = Master::bind(config).await.unwrap();
-                master.limits = limits;
+                arrange(&mut master);
                 ready.send(master.local_addr()).unwrap();
                 master.serve(async { drop(stopped.await) }).await.unwrap();
             });

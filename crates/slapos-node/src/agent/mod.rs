@@ -1,7 +1,7 @@
 //! `node agent`: one process that has the commands of cron run when they are to.
 //!
 //! It listens to the Master where that tells of changes (ours does) and otherwise has the commands
-//! ask at an interval; [`schedule`] decides, purely. The commands are children: the same program, as
+//! ask at an interval; `schedule` decides, purely. The commands are children: the same program, as
 //! cron would start it, with the same locks, so that both may be at work; what they take in memory
 //! goes with them, and one that is killed takes nobody along. The agent itself holds one connection
 //! and sleeps.

@@ -1,7 +1,8 @@
 //! When the commands of a node run: a pure state machine, to which time is a number that grows.
 //!
 //! Invariants: no command runs twice at a time, nor `instance` beside `report`, which take the same
-//! lock; what the Master says is followed at once, and by one run however often it was said before
+//! lock, or beside `format`, which gives it the addresses that a machine has lost when it starts;
+//! what the Master says is followed at once, and by one run however often it was said before
 //! that run began; instances that change each other for ever get a quarter of the time, not all of
 //! the machine; what is due by time comes whatever is said. The time of day does not occur, so that
 //! it may jump.
@@ -67,7 +68,8 @@ impl Job {
 
     /// Whether both may run at a time.
     fn excludes(self, other: Job) -> bool {
-        matches!((self, other), (Job::Instance, Job::Report) | (Job::Report, Job::Instance))
+        let apart = |one, two| one == Job::Instance && matches!(two, Job::Report | Job::Format);
+        apart(self, other) || apart(other, self)
     }
 }
 
@@ -239,16 +241,13 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of an agent that starts now. What must not wait is due at once; the rest some
-    /// time within its first interval.
+    /// The schedule of an agent that starts now. All is due at once but what only tidies up.
     pub(super) fn new(poll: Duration, seed: u64) -> Self {
         let mut jitter = Jitter::new(seed);
         let report = MINUTE + jitter.below(MINUTE * 10);
-        let format = MINUTE + jitter.below(HOUR - MINUTE);
         let due = |job| match job {
-            Job::Format => format,
             Job::Report => report,
-            Job::Software | Job::Instance => FIRST_WORD,
+            Job::Format | Job::Software | Job::Instance => FIRST_WORD,
         };
         let desks = Job::ALL.into_iter().map(|job| (job, Desk::new(due(job)))).collect();
         Self { desks, source: Source::Away, poll, jitter }

@@ -33,7 +33,9 @@ fn settled() -> Schedule {
     let next = schedule.step(secs(1), Input::Ended(Job::Report, Ending::Done));
     assert_eq!(text(&next), ["instance: something may have been missed"]);
     schedule.step(secs(1), Input::Ended(Job::Software, Ending::Done));
-    schedule.step(secs(3), Input::Ended(Job::Instance, Ending::Done));
+    let last = schedule.step(secs(3), Input::Ended(Job::Instance, Ending::Done));
+    assert_eq!(text(&last), ["format: it is time"]);
+    schedule.step(secs(3), Input::Ended(Job::Format, Ending::Done));
     schedule
 }
 
@@ -145,6 +147,7 @@ fn a_master_that_is_away_is_asked_less_and_less() {
         waits.push((due - now).as_secs());
         now = due;
         schedule.step(now, Input::Time);
+        schedule.step(now, Input::Ended(Job::Format, Ending::Done));
         schedule.step(now, Input::Ended(Job::Report, Ending::Done));
     }
     assert!((54..=66).contains(&waits[0]), "{waits:?}");
@@ -192,8 +195,17 @@ fn a_machine_that_slept_does_everything_once() {
         schedule.step(secs(1_000_001), Input::Ended(job, Ending::Done));
     }
     let starts = schedule.step(secs(1_000_001), Input::Ended(Job::Report, Ending::Done));
-    assert_eq!(starts.len(), 1, "{starts:?}");
+    assert_eq!(text(&starts), ["instance: software was looked at"]);
     assert!(schedule.step(secs(1_000_002), Input::Ended(Job::Instance, Ending::Done)).is_empty());
+}
+
+#[test]
+fn addresses_come_back_before_instances_are_looked_at() {
+    let mut schedule = Schedule::new(POLL, 2);
+    let starts = schedule.step(FIRST_WORD, Input::Time);
+    assert_eq!(text(&starts), ["format: it is time", "software: it is time"]);
+    let starts = schedule.step(FIRST_WORD, Input::Ended(Job::Format, Ending::Failed));
+    assert_eq!(text(&starts), ["instance: it is time"]);
 }
 
 #[test]

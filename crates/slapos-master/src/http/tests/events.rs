@@ -108,6 +108,42 @@ fn who_comes_back_hears_what_was_missed_and_nothing_twice() {
 }
 
 #[test]
+fn a_browser_comes_back_with_its_header() {
+    let (running, client) = Running::formatted(2);
+    let mut stream = client.events(&home(), None).unwrap();
+    next(&mut stream);
+    let position = stream.position().unwrap().to_owned();
+    client.request(&InstanceRequest::new("a", "s")).unwrap();
+    let mut raw = TcpStream::connect(running.address).unwrap();
+    let head = "GET /api/v1/events?computer=computer HTTP/1.1\r\nHost: m\r\n\
+                Authorization: Bearer the token\r\n";
+    write!(raw, "{head}Last-Event-ID: {position}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    while !answer.contains("data:") || !answer.ends_with("\n\n\r\n") {
+        let mut byte = [0];
+        assert_eq!(raw.read(&mut byte).unwrap(), 1, "{answer}");
+        answer.push(char::from(byte[0]));
+    }
+    assert!(answer.contains("content-type: text/event-stream"), "{answer}");
+    assert!(answer.contains("event: change\n") && !answer.contains("resync"), "{answer}");
+}
+
+#[test]
+fn a_quiet_connection_has_a_heartbeat() {
+    let running = Running::arranged(|master| {
+        let app = std::sync::Arc::get_mut(&mut master.app).unwrap();
+        app.listeners.heartbeat = Duration::from_millis(10);
+    });
+    let client = running.client();
+    client.load_computer_configuration(&description(1)).unwrap();
+    let mut stream = client.events(&home(), None).unwrap();
+    next(&mut stream);
+    for _ in 0..5 {
+        assert_eq!(stream.hear().unwrap(), Heard::Alive);
+    }
+}
+
+#[test]
 fn who_missed_more_than_is_kept_looks_at_everything() {
     let (_running, client) = Running::formatted(1);
     let mut stream = client.events(&home(), None).unwrap();
