@@ -28,6 +28,8 @@ Options, which may be mixed with assignments:
               buildout:newest=true, buildout:newest=false
   -t SECONDS  How long to wait for a server: buildout:socket-timeout=SECONDS
   -j NUMBER   Processes that may build at once [default: the number of processors]
+  --keep-going
+              After a part failed, still install those that do not need it
   --dry-run   Show what would be done, and why
   --json      Print what `annotate` and `query` find as JSON
   -h, --help  Print this
@@ -59,6 +61,8 @@ pub struct Invocation {
     pub assignments: Vec<Assignment>,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// After a part failed, others that do not need it are still installed.
+    pub keep_going: bool,
     /// Results are printed as JSON.
     pub json: bool,
     /// How many processes may build at once; `None` for the number of processors.
@@ -99,6 +103,7 @@ pub fn parse(words: &[String]) -> Result<Invocation, Error> {
             verbosity: 0,
             assignments: Vec::new(),
             dry_run: false,
+            keep_going: false,
             json: false,
             jobs: None,
             command: Command::Install(Vec::new()),
@@ -127,6 +132,7 @@ impl Reading<'_> {
             "--version" => return Ok(Some(Command::Version)),
             "--dry-run" => self.dry_run(),
             "--json" => self.found.json = true,
+            "--keep-going" => self.found.keep_going = true,
             _ if word.starts_with("--") => return Err(unknown_option(word)),
             _ if word.len() > 1 && word.starts_with('-') => return self.letters(word),
             _ if word.contains('=') => {
@@ -282,9 +288,11 @@ mod tests {
 
     #[test]
     fn options_and_assignments_are_mixed_and_a_command_ends_them() {
-        let found = words("-Uvvo x=1 -c a.cfg s:o+=2 -Nt 5 s:p-=3 -j2 --dry-run install -v b=1");
+        let found = words(
+            "-Uvvo x=1 -c a.cfg s:o+=2 -Nt 5 s:p-=3 -j2 --keep-going --dry-run install -v b=1",
+        );
         let found = found.unwrap();
-        assert!(!found.user_defaults && found.dry_run);
+        assert!(!found.user_defaults && found.dry_run && found.keep_going);
         assert_eq!((found.verbosity, found.jobs, &*found.profile), (20, Some(2), "a.cfg"));
         assert_eq!(found.command, Command::Install(vec!["-v".into(), "b=1".into()]));
         let shown = |a: &Assignment| {

@@ -27,6 +27,7 @@ pub struct Session {
     directory: PathBuf,
     threshold: i32,
     dry_run: bool,
+    keep_going: bool,
     jobs: usize,
 }
 
@@ -73,6 +74,7 @@ impl Session {
             fetcher: fetcher(&early.download_cache)?,
             threshold: options.threshold,
             dry_run: invocation.dry_run || options.dry_run,
+            keep_going: invocation.keep_going,
             jobs: invocation.jobs.unwrap_or_else(processors),
             profile,
         })
@@ -107,6 +109,7 @@ impl Session {
         let settings = Settings {
             jobs: self.jobs,
             executable: machine_python(),
+            keep_going: self.keep_going,
             install: (!parts.is_empty()).then(|| parts.to_vec()),
             cancellation: cancellation.clone(),
             ..Settings::new(&self.directory)

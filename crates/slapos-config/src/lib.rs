@@ -33,6 +33,12 @@ pub enum ConfigError {
         /// What is wrong and what to write instead.
         message: String,
     },
+    /// What an argument gave in place of an option ([`Config::set`]) is not what it should be.
+    #[error("{message} (given as an argument)")]
+    Argument {
+        /// What is wrong and what to write instead.
+        message: String,
+    },
 }
 
 /// One option: where it stands and what it says, before interpolation.
@@ -82,6 +88,20 @@ impl Config {
         }
     }
 
+    /// Gives an option another value, as an argument of a command does; it is taken as it is.
+    pub fn set(&mut self, section: &str, option: &str, value: &str) {
+        let at = self.index.get(section).copied().unwrap_or_else(|| {
+            let empty = Section { name: section.to_owned(), line: 0, entries: Vec::new() };
+            self.sections.push(empty);
+            self.index.insert(section.to_owned(), self.sections.len() - 1);
+            self.sections.len() - 1
+        });
+        let entries = &mut self.sections[at].entries;
+        entries.retain(|entry| entry.name != option);
+        let value = value.to_owned();
+        entries.push(Entry { name: option.to_owned(), raw: value.clone(), value, line: 0 });
+    }
+
     /// The file's name, as given.
     pub fn name(&self) -> &str {
         &self.name
@@ -115,6 +135,9 @@ impl Config {
 
     /// An error about an option of this file, with its place.
     pub fn error(&self, section: &str, option: &str, message: impl Into<String>) -> ConfigError {
+        if self.line(section, option) == Some(0) {
+            return ConfigError::Argument { message: message.into() };
+        }
         let line = self.line(section, option).or_else(|| self.section_line(section)).unwrap_or(1);
         ConfigError::Syntax { file: self.name.clone(), line, message: message.into() }
     }
@@ -139,6 +162,17 @@ mod tests {
 
     fn message(text: &str) -> String {
         Config::parse(text, "slapos.cfg").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_argument_takes_the_place_of_an_option() {
+        let mut c = config("[slapos]\nx = file\n");
+        c.set("slapos", "x", "a % argument");
+        c.set("other", "y", "1");
+        assert_eq!(c.get("slapos", "x"), Some("a % argument"));
+        assert_eq!(c.get("other", "y"), Some("1"));
+        let error = c.error("slapos", "x", "`x` must be short");
+        assert_eq!(error.to_string(), "`x` must be short (given as an argument)");
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! followed further; what is nearer wins). Special:
 //! - `-publish`: white-space list of the only options to publish, of the part and of every
 //!   extended section that has one;
-//! - `-slave-reference`: publishing for a shared instance, refused in this version;
+//! - `-slave-reference`: the shared instance of this partition whose parameters these are. What the
+//!   Master has of one is not known here: it is told whenever the part changed, and not otherwise;
 //! - `-error-status-file`, of the `_failsafe` recipes: a file, mode 0600, that says why the last
 //!   publication failed, and is absent when it did not; it goes with the part. Without the option
 //!   a failure is a warning only.
@@ -51,10 +52,9 @@ impl Recipe for Publish {
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
         let port = port(self.slap.as_ref(), init)?.clone();
-        if init.get("-slave-reference").is_some() {
-            let message = "publishing for a shared instance is not possible in this version";
-            return Err(init.error("-slave-reference", message, None));
-        }
+        let reference =
+            common::typed(&init.options()).get("-slave-reference").map(Literal::to_text);
+        let shared = reference.filter(|reference| !reference.is_empty());
         let values = collect(init)?;
         let connection = match self.serialised {
             true => {
@@ -64,7 +64,7 @@ impl Recipe for Publish {
             }
             false => values.into_iter().map(|(name, value)| (name, value.to_text())).collect(),
         };
-        let published = Published { port, connection };
+        let published = Published { port, shared, connection };
         if !self.failsafe {
             return Ok(Box::new(published));
         }
@@ -109,17 +109,31 @@ fn chosen(options: &IndexMap<String, String>) -> IndexMap<String, String> {
 
 struct Published {
     port: Arc<dyn PartitionPort>,
+    /// Reference of the shared instance.
+    shared: Option<String>,
     connection: IndexMap<String, String>,
 }
 
 impl Published {
     fn publish(&self) -> Result<(), PartError> {
-        if self.port.partition().connection == self.connection {
-            return Ok(());
-        }
-        self.port.publish(&self.connection).map_err(|error| {
-            PartError::new(format!("cannot publish the connection parameters: {error}"))
+        let of = match &self.shared {
+            Some(reference) => format!(" of the shared instance `{reference}`"),
+            None if self.port.partition().connection == self.connection => return Ok(()),
+            None => String::new(),
+        };
+        let published = match &self.shared {
+            Some(reference) => self.port.publish_shared(reference, &self.connection),
+            None => self.port.publish(&self.connection),
+        };
+        published.map_err(|error| {
+            PartError::new(format!("cannot publish the connection parameters{of}: {error}"))
         })
+    }
+
+    /// Why it is to be published again, if it is.
+    fn outdated(&self) -> Option<String> {
+        let differs = self.shared.is_none() && self.port.partition().connection != self.connection;
+        differs.then(|| "the Master has other connection parameters".to_owned())
     }
 }
 
@@ -133,8 +147,7 @@ impl Part for Published {
     }
 
     fn needs_update(&self) -> Option<String> {
-        let differs = self.port.partition().connection != self.connection;
-        differs.then(|| "the Master has other connection parameters".to_owned())
+        self.outdated()
     }
 
     fn is_trivial(&self) -> bool {
@@ -184,7 +197,7 @@ impl Part for Failsafe {
     fn needs_update(&self) -> Option<String> {
         match &self.status {
             Some(path) if path.exists() => Some("its last publication failed".to_owned()),
-            _ => self.published.needs_update(),
+            _ => self.published.outdated(),
         }
     }
 

@@ -34,6 +34,7 @@ pub struct Ports {
 pub struct Registry {
     recipes: BTreeMap<&'static str, Arc<dyn Recipe>>,
     python: Python,
+    shop: Arc<egg::Shop>,
 }
 
 /// All recipes, using `ports`.
@@ -72,22 +73,22 @@ pub fn registry(ports: Ports) -> Registry {
         Arc::new(collective_template::CollectiveTemplate::new(fetcher.clone())),
     );
     recipes.insert("slapos.recipe.build:gitclone", Arc::new(gitclone::GitClone));
-    add_egg_recipes(&mut recipes, &python);
+    let shop = egg::Shop::new(python.fetcher().clone(), python.eggs().clone());
+    add_egg_recipes(&mut recipes, &shop);
     add_value_recipes(&mut recipes);
     add_file_recipes(&mut recipes);
     add_server_recipes(&mut recipes);
     add_slap_recipes(&mut recipes, slap.as_ref());
-    let others = Registry { recipes: recipes.clone(), python: python.clone() };
+    let others = Registry { recipes: recipes.clone(), python: python.clone(), shop: shop.clone() };
     recipes.insert(
         switch_softwaretype::NAME,
         Arc::new(switch_softwaretype::SwitchSoftwareType::new(fetcher, others)),
     );
-    Registry { recipes, python }
+    Registry { recipes, python, shop }
 }
 
 /// Recipes of Python distributions.
-fn add_egg_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>, python: &Python) {
-    let shop = egg::Shop::new(python.fetcher().clone(), python.eggs().clone());
+fn add_egg_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>, shop: &Arc<egg::Shop>) {
     for (name, scripts) in [
         ("zc.recipe.egg", true),
         ("zc.recipe.egg:scripts", true),
@@ -97,7 +98,7 @@ fn add_egg_recipes(recipes: &mut BTreeMap<&'static str, Arc<dyn Recipe>>, python
         recipes.insert(name, Arc::new(egg::Distributions::new(shop.clone(), scripts)));
     }
     recipes.insert("zc.recipe.egg:custom", Arc::new(egg::Custom(shop.clone())));
-    recipes.insert("zc.recipe.egg:develop", Arc::new(egg::Develop(shop)));
+    recipes.insert("zc.recipe.egg:develop", Arc::new(egg::Develop(shop.clone())));
 }
 
 /// Recipes that give options.
@@ -210,5 +211,9 @@ impl Recipes for Registry {
 
     fn names(&self) -> Vec<&str> {
         self.recipes.keys().copied().collect()
+    }
+
+    fn conclude(&self) -> Vec<String> {
+        self.shop.conclude()
     }
 }

@@ -17,7 +17,8 @@
 //!   linked:A,B rpath:X,!/lib` of what must be there after `install`;
 //! - `keep-on-error`: `true` keeps temporary directories when `install` fails.
 //!
-//! `setup-eggs` is refused.
+//! - `setup-eggs`: lines, distributions that the scripts, and every Python of SlapOS that they start,
+//!   may import; which they are counts among what the part is made from.
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,9 @@ use crate::common::environment::Environment;
 use crate::common::{self, OptionsOnly};
 use crate::python::{ForPart, Python};
 
+/// Options that hold Python.
+const SCRIPTS: [&str; 3] = ["init", "install", "update"];
+
 /// The recipe.
 pub(crate) struct Script {
     python: Python,
@@ -37,6 +41,30 @@ pub(crate) struct Script {
 impl Script {
     pub(crate) fn new(python: Python) -> Self {
         Self { python }
+    }
+
+    /// Where the distributions of `setup-eggs` are, made if they are missing.
+    fn setup_eggs(
+        &self,
+        init: &mut PartInit<'_>,
+        outside: &ForPart,
+    ) -> Result<Vec<String>, ProfileError> {
+        let text = init.get("setup-eggs").unwrap_or_default();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let wanted: Vec<String> = lines.map(str::to_owned).collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let set = outside.packages().working_set(&self.python, &wanted);
+        let set = set.map_err(|error| {
+            let message = format!("part `{}`: {error}", init.name());
+            init.error("setup-eggs", &message, error.help().as_deref())
+        })?;
+        let used = set.distributions().iter();
+        let mut used: Vec<String> = used.map(|d| format!("{} {}", d.name, d.version)).collect();
+        used.sort();
+        init.add_input("its eggs", &used.join(", "));
+        Ok(set.paths().iter().map(|path| path.to_string_lossy().into_owned()).collect())
     }
 
     /// Has the host prepare the scripts, and run `init`.
@@ -48,12 +76,18 @@ impl Script {
         shared: bool,
     ) -> Result<Handle, ProfileError> {
         let environment = Environment::of_part(init)?.for_host();
+        let path = self.setup_eggs(init, outside)?;
+        let places =
+            SCRIPTS.iter().filter_map(|option| Some(((*option).to_owned(), init.lines(option)?)));
+        let places = places.collect();
         let call = Call::Script {
             run: init.run_number(),
             part: init.name().to_owned(),
             location: location.to_string_lossy().into_owned(),
             environment,
             shared,
+            places,
+            path,
         };
         init.keep_sections();
         let handle = self.python.host().initialise(init, outside, &call);
@@ -67,11 +101,7 @@ fn has(init: &PartInit<'_>, option: &str) -> bool {
 }
 
 fn check(init: &PartInit<'_>) -> Result<(), ProfileError> {
-    if has(init, "setup-eggs") {
-        let help = Some("have a part with `recipe = zc.recipe.egg` install them, and refer to it");
-        return Err(init.error("setup-eggs", "`setup-eggs` is not possible in this version", help));
-    }
-    if !["init", "install", "update"].iter().any(|option| has(init, option)) {
+    if !SCRIPTS.iter().any(|option| has(init, option)) {
         let message = format!("part `{}` has neither `init`, `install` nor `update`", init.name());
         let help = Some("write what it does, in Python, in one of them");
         return Err(init.error("recipe", &message, help));

@@ -47,6 +47,8 @@ type Answer = Result<Option<InstanceAnswer>, RequestError>;
 struct Master {
     partition: ComputerPartition,
     published: Mutex<Vec<IndexMap<String, String>>>,
+    /// What was published for shared instances.
+    shared: Mutex<Vec<(String, IndexMap<String, String>)>>,
     requested: Mutex<Vec<InstanceRequest>>,
     answer: Answer,
     /// Why nothing can be published, if so.
@@ -63,6 +65,18 @@ impl PartitionPort for Master {
             return Err(PortError(why.clone()));
         }
         self.published.lock().unwrap().push(connection.clone());
+        Ok(())
+    }
+
+    fn publish_shared(
+        &self,
+        reference: &str,
+        connection: &IndexMap<String, String>,
+    ) -> Result<(), PortError> {
+        if let Some(why) = &self.refuses {
+            return Err(PortError(why.clone()));
+        }
+        self.shared.lock().unwrap().push((reference.to_owned(), connection.clone()));
         Ok(())
     }
 
@@ -125,6 +139,7 @@ impl Yard {
         Some(Arc::new(Master {
             partition,
             published: Mutex::default(),
+            shared: Mutex::default(),
             requested: Mutex::default(),
             answer: self.answer.clone(),
             refuses: self.refuses.clone(),

@@ -12,10 +12,19 @@
 //! - `wait-for-files`: white-space list of files that must be there before the program starts;
 //! - `pidfile`: gets the program's process id; when the process that it names already is this
 //!   program with these arguments, the wrapper says so and ends with status 1;
-//! - `private-tmpfs`, `reserve-cpu` and `redirect-*` are refused.
+//! - `private-tmpfs`: lines `SIZE PATH`, directories in memory that only the program and its children
+//!   see; needs `unshare` and `mount` of util-linux, and a kernel that lets users have namespaces;
+//! - `reserve-cpu`: `true` (`yes`, `1`) asks for a processor of its own by writing the process id to
+//!   `~/.slapos-cpu-exclusive`, where the node looks;
+//! - `redirect-stdout`, `redirect-stderr`: files that get what the program prints, perhaps the same;
+//!   upon the signal `sig-ign` (`USR1`) to the wrapper they are opened anew, and then the program gets
+//!   `redirect-signal`, if there is one. This takes a process that stays: Python, of the standard
+//!   library only, by the `python3` in the `PATH` when the service starts.
 //!
 //! The result is a `/bin/sh` script that ends in `exec`, and passes its own arguments on. It looks
 //! for files every second.
+
+mod through;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,14 +33,13 @@ use md5::{Digest as _, Md5};
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe};
 use slapos_sources::Digest;
 
+use through::{Redirect, Tmpfs};
+
 use crate::common::environment::Environment;
 use crate::common::{self, shell_quote};
 
 /// Column from which the script is folded.
 const FOLD: usize = 40;
-/// Options of the original that need more than a shell.
-const REFUSED: [&str; 5] =
-    ["private-tmpfs", "reserve-cpu", "redirect-signal", "redirect-stdout", "redirect-stderr"];
 
 /// The recipe.
 pub(crate) struct Wrapper;
@@ -42,11 +50,6 @@ impl Recipe for Wrapper {
     }
 
     fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
-        let set = |option: &&&str| init.get(option).is_some_and(|text| !text.trim().is_empty());
-        if let Some(option) = REFUSED.iter().find(set) {
-            let message = format!("`{option}` is not possible in this version");
-            return Err(init.error(option, &message, None));
-        }
         let command_line = init.require("command-line")?;
         let words = shlex::split(&command_line).filter(|words| !words.is_empty());
         let Some(words) = words else {
@@ -57,7 +60,9 @@ impl Recipe for Wrapper {
         let environment = Environment::parse(&environment)
             .map_err(|message| init.error("environment", &message, None))?;
         let path = common::path(init, &init.require("wrapper-path")?);
+        let redirect = Redirect::read(init)?;
         let ignored = init.get("sig-ign").unwrap_or_default().to_owned();
+        let ignored = redirect.as_ref().map_or(ignored, |redirect| redirect.reopen.clone());
         let hashed = hashed_files(init);
         for file in &hashed {
             if !init.is_made_by_reference(file)
@@ -72,9 +77,18 @@ impl Recipe for Wrapper {
         before.extend(pidfile.map(|path| only_one(&common::path(init, &path), &words)));
         let awaited = init.get("wait-for-files").unwrap_or_default().split_whitespace();
         let awaited: Vec<PathBuf> = awaited.map(|path| common::path(init, path)).collect();
+        if init.get("reserve-cpu").is_some_and(common::is_true) {
+            before.push(reserve_cpu(init.buildout_directory()));
+        }
         before.extend(wait_for(&awaited));
+        let tmpfs = Tmpfs::read(init)?;
+        before.extend(redirect.as_ref().map(|_| Redirect::preparation()));
+        before.extend(tmpfs.as_ref().map(Tmpfs::preparation));
+        let launchers = [redirect.map(|r| r.launcher()), tmpfs.map(|tmpfs| tmpfs.launcher())];
+        let through = launchers.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let variables = environment.variables();
         Ok(Box::new(Script {
-            text: script_after(&before, &words, environment.variables(), &ignored),
+            text: script_through(&before, &through, &words, variables, &ignored),
             path,
             hashed,
         }))
@@ -115,6 +129,12 @@ fn only_one(pidfile: &Path, words: &[String]) -> String {
     )
 }
 
+/// A line that asks for a processor; services have the partition as their home.
+fn reserve_cpu(home: &Path) -> String {
+    let home = shell_quote(&home.to_string_lossy());
+    format!("home=${{HOME:-{home}}}\necho $$ >> \"$home/.slapos-cpu-exclusive\"")
+}
+
 /// The script that starts `words` with the variables of `environment`, signals `ignored`.
 pub(crate) fn script(
     words: &[String],
@@ -131,6 +151,17 @@ pub(crate) fn script_after(
     environment: &BTreeMap<String, String>,
     ignored: &str,
 ) -> String {
+    script_through(before, "", words, environment, ignored)
+}
+
+/// The same, with the program started through another one: `through`, as a shell reads it.
+fn script_through(
+    before: &[String],
+    through: &str,
+    words: &[String],
+    environment: &BTreeMap<String, String>,
+    ignored: &str,
+) -> String {
     let mut lines = vec!["#!/bin/sh -e".to_owned()];
     if !ignored.trim().is_empty() {
         // A POSIX shell knows signals by their names without `SIG` only.
@@ -141,7 +172,7 @@ pub(crate) fn script_after(
     for (name, value) in environment {
         lines.push(format!("export {name}={}", shell_quote(value)));
     }
-    let mut line = "exec".to_owned();
+    let mut line = ["exec", through].join(" ").trim_end().to_owned();
     let words = words.iter().map(|word| shell_quote(word)).chain(["\"$@\"".to_owned()]);
     for word in words {
         if line.chars().count() < FOLD {

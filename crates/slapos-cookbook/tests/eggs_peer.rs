@@ -109,8 +109,8 @@ fn tree(directory: &Path) {
 }
 
 /// Twice, because what was just installed comes first at the first time.
-fn deploy_original(buildout: &Path, directory: &Path) {
-    std::fs::write(directory.join("eggs.cfg"), PROFILE).unwrap();
+fn deploy_original(buildout: &Path, directory: &Path, profile: &str) {
+    std::fs::write(directory.join("eggs.cfg"), profile).unwrap();
     for _ in 0..2 {
         let output = Command::new(buildout)
             .args(["-c", "eggs.cfg"])
@@ -215,6 +215,37 @@ fn run(directory: &Path, script: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Source trees that `[buildout] develop` names are linked to, recorded and used as by the original.
+fn trees_in_use(buildout: &Path, python: &Path, root: &Path) {
+    let versions = PROFILE.split("[plain]").next().unwrap().split_once("[versions]").unwrap().1;
+    let profile = format!(
+        "[buildout]\nparts = script\ndevelop = tr?e\nexecutable = {}\n\
+         find-links = ${{buildout:directory}}/../dist\nindex = ${{buildout:directory}}/../empty\n\
+         [script]\nrecipe = zc.recipe.egg\neggs = dev-pkg\n[versions]{versions}",
+        python.display()
+    );
+    let theirs = root.join("their-trees");
+    let ours = Ours { directory: root.join("our-trees"), shared: root.join("shared") };
+    for directory in [&theirs, &ours.directory] {
+        std::fs::create_dir(directory).unwrap();
+        tree(directory);
+    }
+    deploy_original(buildout, &theirs, &profile);
+    ours.deploy(&profile);
+    let told = |directory: &Path| {
+        let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
+        let installed = read(".installed.cfg");
+        let links = installed.lines().find(|line| line.starts_with("installed_develop_eggs"));
+        let link = links.unwrap().rsplit(['/', ' ']).next().unwrap();
+        let text = format!("{} {}", links.unwrap(), read(&format!("develop-eggs/{link}")));
+        // Newer ones of setuptools name the link as ours do.
+        text.replace(&*directory.to_string_lossy(), "ROOT").replace("dev_pkg", "dev-pkg")
+    };
+    assert_eq!(told(&theirs), told(&ours.directory));
+    assert_eq!(scripts(&theirs, python), scripts(&ours.directory, python));
+    assert_eq!(run(&ours.directory, "dev-run", &[]), "dev\n");
+}
+
 #[test]
 fn scripts_and_paths_are_those_of_the_original() {
     let name = "scripts_and_paths_are_those_of_the_original";
@@ -240,7 +271,7 @@ fn scripts_and_paths_are_those_of_the_original() {
         std::fs::create_dir(directory).unwrap();
         tree(directory);
     }
-    deploy_original(&buildout, &theirs);
+    deploy_original(&buildout, &theirs, PROFILE);
     let profile =
         PROFILE.replace("[buildout]", &format!("[buildout]\nexecutable = {}", python.display()));
     ours.deploy(&profile);
@@ -290,6 +321,8 @@ fn scripts_and_paths_are_those_of_the_original() {
     assert_eq!(Ours::actions(&plan), wanted);
     let text = std::fs::read_to_string(ours.directory.join("bin/alpha-run")).unwrap();
     assert!(text.contains("epsilon-0.2-py"), "{text}");
+
+    trees_in_use(&buildout, &python, &root);
 
     // An instance uses the eggs of its software, and builds none.
     let instance = Ours { directory: root.join("inst"), shared: root.join("nothing") };

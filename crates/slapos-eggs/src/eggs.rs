@@ -6,14 +6,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use slapos_sources::{Fetcher, PythonPlaces};
 
-use crate::build::{BuildExt, Patches};
+use crate::build::{BuildExt, Patches, short_hash};
 use crate::index::Index;
 use crate::name::normalise;
 use crate::resolve::Resolution;
-use crate::{EggError, Interpreter, Pins, Shelves, Work, WorkingSet};
+use crate::{EggError, Hosts, Interpreter, Pins, Shelves, Work, WorkingSet};
 
 /// Where programs that builds use are looked for when nobody says so.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Variables that decide what compilers make.
+const COMPILING: [&str; 17] = [
+    "PATH",
+    "CC",
+    "CXX",
+    "CPP",
+    "LD",
+    "CFLAGS",
+    "CXXFLAGS",
+    "CPPFLAGS",
+    "LDFLAGS",
+    "LDSHARED",
+    "CPATH",
+    "C_INCLUDE_PATH",
+    "CPLUS_INCLUDE_PATH",
+    "LIBRARY_PATH",
+    "LD_LIBRARY_PATH",
+    "LD_RUN_PATH",
+    "PKG_CONFIG_PATH",
+];
 
 /// Distributions for all who need them in one run; shared between threads.
 pub struct Eggs {
@@ -32,6 +53,10 @@ pub struct Settings {
     pub shelves: Shelves,
     /// Where missing ones are looked for.
     pub places: PythonPlaces,
+    /// Where they may come from.
+    pub hosts: Hosts,
+    /// A directory that keeps the files that were fetched, and is looked at before anybody is asked.
+    pub archives: Option<PathBuf>,
     /// A distribution without a pin may be taken in the newest version that will do.
     pub allow_picked_versions: bool,
     /// An extra that a distribution lacks is only warned of.
@@ -61,6 +86,8 @@ impl Settings {
             pins: Pins::default(),
             shelves,
             places: PythonPlaces::default(),
+            hosts: Hosts::default(),
+            archives: None,
             allow_picked_versions: true,
             allow_unknown_extras: false,
             prefer_final: true,
@@ -73,6 +100,15 @@ impl Settings {
         }
     }
 
+    /// What decides what a compiled module is besides its source and the binary interface: the Python,
+    /// and the programs and flags that the environment gives. A module compiled otherwise may look for
+    /// libraries elsewhere, at places that go with another Software Release.
+    pub(crate) fn compiled_by(&self) -> String {
+        let variables = COMPILING.iter().map(|name| self.environment.get(*name));
+        let variables = variables.map(|value| value.map_or("", String::as_str).as_bytes());
+        short_hash(std::iter::once(self.python.build.as_bytes()).chain(variables))
+    }
+
     /// Settings for what building `name` needs: wheels will do, and so does what is not pinned.
     pub(crate) fn for_build_of(&self, name: &str) -> Result<Self, EggError> {
         let key = normalise(name);
@@ -83,7 +119,7 @@ impl Settings {
         }
         let mut settings = self.clone();
         settings.building.push(key);
-        settings.shelves = self.shelves.for_builds(&self.python);
+        settings.shelves = self.shelves.for_builds(&self.python, &self.compiled_by());
         settings.allow_picked_versions = true;
         settings.prefer_wheels = true;
         settings.patches.clear();

@@ -7,7 +7,7 @@ use slapos_sources::{Failure, Fetcher, PythonFile, PythonPlaces};
 
 use crate::name::normalise;
 use crate::wheel::Watch;
-use crate::{EggError, Interpreter, Specifiers, Version, Work};
+use crate::{EggError, Hosts, Interpreter, Specifiers, Version, Work};
 
 /// Endings of source distributions.
 const ARCHIVES: [&str; 6] = [".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar"];
@@ -39,6 +39,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) source_only: bool,
     /// Final versions are preferred.
     pub(crate) prefer_final: bool,
+    /// Where it may come from.
+    pub(crate) hosts: &'a Hosts,
 }
 
 /// Normal name and places → what they offer.
@@ -87,13 +89,19 @@ impl Index {
         choice: Choice<'_>,
         work: &dyn Work,
     ) -> Result<Result<Candidate, String>, EggError> {
-        let files = match self.files(project, places, work) {
+        let places = match choice.hosts.among(places) {
+            Ok(places) => places,
+            Err(host) => return Ok(Err(not_allowed(&host))),
+        };
+        let files = match self.files(project, &places, work) {
             Ok(files) => files,
             Err(Failure::Cancelled) => return Err(EggError::Cancelled),
             Err(failure) => return Ok(Err(failure.to_string())),
         };
+        let is_allowed = |file: &&PythonFile| choice.hosts.refused(&file.source).is_none();
+        let allowed = files.iter().filter(is_allowed);
         let all: Vec<Candidate> =
-            files.iter().filter_map(|file| candidate(project, file, python)).collect();
+            allowed.filter_map(|file| candidate(project, file, python)).collect();
         let best = best(&all, choice);
         Ok(best.cloned().ok_or_else(|| explain(project, &files, &all, choice)))
     }
@@ -157,9 +165,17 @@ fn source(project: &str, file: &str) -> Option<Version> {
     })
 }
 
+fn not_allowed(host: &str) -> String {
+    format!("`allow-hosts` of [buildout] does not allow {host}, where it is")
+}
+
 fn explain(project: &str, files: &[PythonFile], all: &[Candidate], choice: Choice<'_>) -> String {
     let own =
         |file: &&PythonFile| normalise(&file.name).starts_with(&format!("{}-", normalise(project)));
+    let refused = files.iter().filter(own).find_map(|file| choice.hosts.refused(&file.source));
+    if let Some(host) = refused.filter(|_| all.is_empty()) {
+        return not_allowed(&host);
+    }
     let files = files.iter().filter(own).count();
     if files == 0 {
         return format!("nothing is known of a project `{project}`");
@@ -198,8 +214,14 @@ mod tests {
         let all: Vec<Candidate> =
             files.iter().filter_map(|file| candidate("a-b", file, &python)).collect();
         let specifiers = specifiers.parse().unwrap();
-        let choice =
-            Choice { specifiers: &specifiers, wheels, source_only: false, prefer_final: true };
+        let hosts = Hosts::default();
+        let choice = Choice {
+            specifiers: &specifiers,
+            wheels,
+            source_only: false,
+            prefer_final: true,
+            hosts: &hosts,
+        };
         best(&all, choice).map(|candidate| candidate.file.name.clone())
     }
 

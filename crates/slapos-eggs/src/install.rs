@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use slapos_sources::FetchError;
 use slapos_sources::archive::Strip;
 
+use crate::archives;
 use crate::build::{self, BuildExt, BuildSystem, Tree, short_hash};
 use crate::eggs::{Custom, Eggs, Settings};
 use crate::index::{Candidate, Choice, Kind};
 use crate::resolve::{Resolution, Wanted, not_pinned};
-use crate::store::file_name;
-use crate::wheel::{self, Watch};
+use crate::store::{Compiled, file_name, has_modules_in_c};
+use crate::wheel;
 use crate::{Distribution, EggError, Pin, Requirement, Specifiers, Version, Work, WorkingSet};
 
 impl Resolution<'_> {
@@ -112,8 +112,9 @@ impl Install<'_> {
         let variant = self.variant(patched.is_some())?;
         let shelves = &self.settings.shelves;
         let python = &self.settings.python;
+        let kind = Compiled { python, by: &self.settings.compiled_by() };
         if let Some(version) = fixed
-            && let Some(path) = shelves.stored(python, self.name(), version, &variant)?
+            && let Some(path) = shelves.stored(&kind, self.name(), version, &variant)?
         {
             return Ok(path);
         }
@@ -128,13 +129,15 @@ impl Install<'_> {
             None => candidate.version.clone(),
         };
         let named = (self.name(), &version, variant.as_str());
-        shelves.make(python, named, self.work, |egg, aside| {
+        shelves.make(&kind, named, self.work, |egg, aside| {
             self.install(&candidate, &version, egg, aside)?;
             if patched.is_some() {
                 wheel::set_version(egg, &version)?;
             }
-            let end = shelves.place(python).join(file_name(&self.read(egg)?, python, &variant));
-            build::compile(python, (egg, &end), aside, &self.settings.environment, self.work)
+            let here = candidate.kind == Kind::Source && has_modules_in_c(egg)?;
+            let end = shelves.home(&kind, here).join(file_name(&self.read(egg)?, python, &variant));
+            build::compile(python, (egg, &end), aside, &self.settings.environment, self.work)?;
+            Ok(end)
         })
     }
 
@@ -195,6 +198,7 @@ impl Install<'_> {
             wheels,
             source_only: patched || self.custom.is_some(),
             prefer_final: self.settings.prefer_final,
+            hosts: &self.settings.hosts,
         };
         let Settings { python, places, allow_picked_versions, .. } = self.settings;
         let found = self.eggs.index.choose(python, self.name(), places, choice, self.work)?;
@@ -221,17 +225,17 @@ impl Install<'_> {
     ) -> Result<(), EggError> {
         let name = self.name();
         self.work.text(&format!("fetch {}", candidate.file.name));
-        let fetcher = self.eggs.index.fetcher();
-        let fetched = fetcher.fetch(&candidate.file.source, &Watch(self.work));
-        let fetched = fetched.map_err(|error| match error {
-            FetchError::Cancelled => EggError::Cancelled,
-            other => EggError::build(format!("fetch {}", candidate.file.name), other),
-        })?;
+        let archive = archives::bring(
+            self.eggs.index.fetcher(),
+            &candidate.file,
+            self.settings.archives.as_deref(),
+            self.work,
+        )?;
         match candidate.kind {
-            Kind::Wheel(_) => wheel::unpack(&fetched.path, egg, self.work)?,
+            Kind::Wheel(_) => wheel::unpack(&archive, egg, self.work)?,
             Kind::Source => {
                 self.work.text(&format!("build {name} {version}"));
-                let wheel = self.build(&fetched.path, aside)?;
+                let wheel = self.build(&archive, aside)?;
                 wheel::unpack(&wheel, egg, self.work)?;
             }
         }

@@ -49,6 +49,9 @@ print(json.dumps({
     'key': soabi or '%s-%s' % (abi, sysconfig.get_platform()),
     'platform': sysconfig.get_platform().replace('-', '_').replace('.', '_'),
     'libc': libc(),
+    'build': [os.path.realpath(sys.executable)] + [
+        str(variable(n) or '')
+        for n in ('CC', 'CFLAGS', 'CPPFLAGS', 'LDSHARED', 'LDFLAGS', 'LIBDIR', 'INCLUDEPY')],
     'markers': {
         'os_name': os.name,
         'sys_platform': sys.platform,

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde::Deserialize;
 use slapos_sys::process::Command;
 
+use crate::build::short_hash;
 use crate::tags::Tags;
 use crate::{EggError, MarkerValues};
 
@@ -25,6 +26,8 @@ pub struct Interpreter {
     /// What conditions of requirements refer to.
     pub markers: MarkerValues,
     pub(crate) tags: Tags,
+    /// Stands for where it is and how it compiles modules.
+    pub(crate) build: String,
 }
 
 /// The answer to the question.
@@ -39,6 +42,7 @@ pub(crate) struct Answer {
     pub(crate) platform: String,
     pub(crate) libc: Option<(u64, u64)>,
     markers: MarkerValues,
+    build: Vec<String>,
 }
 
 impl Interpreter {
@@ -65,6 +69,7 @@ impl Interpreter {
             .map_err(|error| failed(format!("it gave no sensible answer ({error})")))?;
         Ok(Self {
             tags: Tags::of(&answer),
+            build: short_hash(answer.build.iter().map(String::as_bytes)),
             executable: answer.executable,
             major: answer.major,
             minor: answer.minor,

@@ -32,10 +32,12 @@
 //! Absent on purpose: no host name, no parts or options of a profile, and no solver. As in
 //! Buildout, a version that was chosen is never reconsidered: what contradicts it is an error.
 
+mod archives;
 mod build;
 mod develop;
 mod eggs;
 mod error;
+mod hosts;
 mod index;
 mod install;
 mod interpreter;
@@ -57,6 +59,7 @@ pub use build::{BuildExt, Patches};
 pub use develop::EggLink;
 pub use eggs::{Custom, Eggs, Settings};
 pub use error::EggError;
+pub use hosts::Hosts;
 pub use interpreter::Interpreter;
 pub use marker::{Marker, MarkerValues};
 pub use metadata::{Distribution, EntryPoint};

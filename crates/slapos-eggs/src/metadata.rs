@@ -133,8 +133,16 @@ impl Distribution {
     /// # Errors
     /// When the file that lists them cannot be read.
     pub fn console_scripts(&self) -> Result<Vec<EntryPoint>, EggError> {
+        self.entry_points("console_scripts")
+    }
+
+    /// The entry points of a group.
+    ///
+    /// # Errors
+    /// When the file that lists them cannot be read.
+    pub fn entry_points(&self, group: &str) -> Result<Vec<EntryPoint>, EggError> {
         let text = read(&self.info.join("entry_points.txt"))?.unwrap_or_default();
-        Ok(entry_points(&text, "console_scripts"))
+        Ok(entry_points(&text, group))
     }
 
     /// Scripts of the old kind that it brings: name and text, sorted. Texts only.

@@ -12,6 +12,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::eggs::{Eggs, Settings};
+use crate::store::Compiled;
 use crate::{Distribution, EggError, Requirement, Specifiers, Work};
 
 /// Distributions that work together, in the order of `sys.path`.
@@ -19,6 +20,8 @@ use crate::{Distribution, EggError, Requirement, Specifiers, Work};
 pub struct WorkingSet {
     distributions: Vec<Distribution>,
     required_by: BTreeMap<String, String>,
+    /// Normal names of those whose version neither a pin nor a requirement fixes.
+    picked: BTreeSet<String>,
 }
 
 impl WorkingSet {
@@ -47,6 +50,11 @@ impl WorkingSet {
     /// The distribution whose requirement brought `name` in; empty for what was asked for.
     pub fn required_by(&self, name: &str) -> &str {
         self.required_by.get(&crate::normalise(name)).map_or("", String::as_str)
+    }
+
+    /// Those whose version neither a pin nor a requirement fixes, in order.
+    pub fn picked(&self) -> impl Iterator<Item = &Distribution> {
+        self.distributions.iter().filter(|dist| self.picked.contains(&dist.key()))
     }
 
     /// Source trees in use first, then all else, as the recipe of Buildout has it.
@@ -161,6 +169,10 @@ impl<'a> Resolution<'a> {
             None => self.obtain(wanted, &specifiers)?,
         };
         self.check_picked(&found, wanted, &specifiers)?;
+        let fixed = specifiers.single().is_some() || self.has_fallback(wanted);
+        if !fixed && !found.develop {
+            self.set.picked.insert(found.key());
+        }
         self.set.required_by.insert(found.key(), wanted.required_by.clone());
         self.set.distributions.push(found.clone());
         if found.needs_setuptools()? && self.set.get("setuptools").is_none() {
@@ -201,8 +213,12 @@ impl<'a> Resolution<'a> {
         wanted: &Wanted,
         specifiers: &Specifiers,
     ) -> Result<Option<Distribution>, EggError> {
-        let Settings { python, shelves, prefer_final, .. } = self.settings;
-        shelves.find(python, &wanted.requirement.name, specifiers, *prefer_final)
+        let Settings { python, shelves, prefer_final, offline, .. } = self.settings;
+        let by = self.settings.compiled_by();
+        let kind = Compiled { python, by: &by };
+        // Where nothing can be made, what is there will do.
+        let compiled = (!offline).then_some(&kind);
+        shelves.find(python, compiled, &wanted.requirement.name, specifiers, *prefer_final)
     }
 
     fn check_picked(

@@ -1,9 +1,13 @@
 //! Where eggs are: on the shelves of one buildout, and in the store that all of a node share.
 //!
 //! An egg is `<name>-<version>-pyX.Y.egg`, with `-<variant>` before `.egg` where the same version
-//! was built in a particular way. In the store, `<store>/<abi>/` holds it; the shelf then has a
-//! link, so that the buildout's own directory says what belongs to it. Without a store the shelf
-//! holds it. Beside the eggs are `.locks`, and while something is made
+//! was built in a particular way. In the store, `<store>/<abi>/` holds it, or, if modules in it were
+//! compiled here, `<store>/<abi>/<by>/`, where `<by>` stands for the Python and the compiling
+//! environment: the binary interface says that such a module can be loaded, but not where it looks for
+//! libraries, which are those of the Software Release it was compiled for. Python alone and wheels
+//! that came compiled are the same for all. The shelf then has a link, so that the buildout's own
+//! directory says what belongs to it; a link to what was compiled by another Python is none. Without a
+//! store the shelf holds the egg. Beside the eggs are `.locks`, and while something is made
 //! `.making-*`, which whoever makes the same next takes away should a run have been killed.
 
 use std::path::{Path, PathBuf};
@@ -16,6 +20,8 @@ use crate::metadata::entries_of;
 use crate::name::{in_file_name, normalise};
 use crate::{Distribution, EggError, Interpreter, Specifiers, Version, Work};
 
+/// Beside the eggs: what is only needed to build others.
+const BUILD: &str = ".build";
 /// How often an egg that another one makes is looked at again.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -28,6 +34,14 @@ pub struct Shelves {
     pub develop: Option<PathBuf>,
     /// The store that all buildouts of the node share.
     pub store: Option<PathBuf>,
+}
+
+/// How modules are compiled.
+#[derive(Clone, Copy)]
+pub(crate) struct Compiled<'a> {
+    pub(crate) python: &'a Interpreter,
+    /// Stands for the Python and the environment.
+    pub(crate) by: &'a str,
 }
 
 /// An egg by its file name.
@@ -58,9 +72,23 @@ impl Shelves {
         }
     }
 
+    /// Where an egg is really put that has modules compiled here, or not.
+    pub(crate) fn home(&self, kind: &Compiled<'_>, here: bool) -> PathBuf {
+        let place = self.place(kind.python);
+        if here && self.store.is_some() { place.join(kind.by) } else { place }
+    }
+
     /// Shelves for what is only needed to build other distributions.
-    pub(crate) fn for_builds(&self, python: &Interpreter) -> Self {
-        Self { eggs: self.place(python).join(".build"), develop: None, store: None }
+    pub(crate) fn for_builds(&self, python: &Interpreter, by: &str) -> Self {
+        Self { eggs: self.place(python).join(BUILD).join(by), develop: None, store: None }
+    }
+
+    /// Whether what is on a shelf is for whoever compiles as `kind` says.
+    fn is_for(&self, path: &Path, kind: &Compiled<'_>) -> bool {
+        let Some(store) = &self.store else { return true };
+        let Ok(target) = std::fs::read_link(path) else { return true };
+        let homes = [false, true].map(|here| self.home(kind, here));
+        !target.starts_with(store) || homes.iter().any(|home| target.parent() == Some(home))
     }
 
     /// The best distribution of `name` that is there and satisfies `specifiers`: a source tree in
@@ -68,6 +96,7 @@ impl Shelves {
     pub(crate) fn find(
         &self,
         python: &Interpreter,
+        compiled: Option<&Compiled<'_>>,
         name: &str,
         specifiers: &Specifiers,
         prefer_final: bool,
@@ -77,6 +106,9 @@ impl Shelves {
         }
         for shelf in self.develop.iter().chain([&self.eggs]) {
             let mut eggs = eggs_in(shelf, python, name, specifiers)?;
+            // What was built in a particular way is for whoever finds it.
+            let kind = compiled.filter(|_| *shelf == self.eggs);
+            eggs.retain(|(_, path)| kind.is_none_or(|kind| self.is_for(path, kind)));
             // From the best to the worst.
             eggs.sort_by(|(a, _), (b, _)| {
                 let early = |version: &Version| prefer_final && version.is_prerelease();
@@ -121,12 +153,14 @@ impl Shelves {
     /// An egg that is whole, in the store or on the shelf.
     pub(crate) fn stored(
         &self,
-        python: &Interpreter,
+        kind: &Compiled<'_>,
         name: &str,
         version: &Version,
         variant: &str,
     ) -> Result<Option<PathBuf>, EggError> {
-        let mut all = named(&self.place(python), python, name)?.into_iter();
+        let mut all = named(&self.home(kind, true), kind.python, name)?;
+        all.extend(named(&self.place(kind.python), kind.python, name)?);
+        let mut all = all.into_iter();
         let found = all.find(|(found, path)| {
             let text = path.file_name().unwrap_or_default().to_string_lossy();
             let rest = Named::of(&text).map_or("", |named| named.rest);
@@ -138,27 +172,28 @@ impl Shelves {
     }
 
     /// Makes an egg unless it is there by then, alone among all that want the same: `make` fills
-    /// the directory it gets, which appears under the egg's name when it is whole.
+    /// the directory it gets, and says under which path that appears when it is whole.
     pub(crate) fn make(
         &self,
-        python: &Interpreter,
+        kind: &Compiled<'_>,
         (name, version, variant): (&str, &Version, &str),
         work: &dyn Work,
-        make: impl FnOnce(&Path, &Path) -> Result<(), EggError>,
+        make: impl FnOnce(&Path, &Path) -> Result<PathBuf, EggError>,
     ) -> Result<PathBuf, EggError> {
+        let python = kind.python;
         let place = self.place(python);
         let locks = place.join(".locks");
         fs::create_dir_all(&locks, 0o755).map_err(EggError::io("create", &locks))?;
         let stem = format!("{}-{version}-{}{variant}", normalise(name), python.egg_tag());
         let stem = in_file_name(&stem);
         let _lock = lock(&locks.join(&stem), work)?;
-        if let Some(path) = self.stored(python, name, version, variant)? {
+        if let Some(path) = self.stored(kind, name, version, variant)? {
             return Ok(path);
         }
         let aside = fs::temp_dir_named(&place, &format!(".making-{stem}"))
             .map_err(EggError::io("create in", &place))?;
         let egg = aside.path().join("egg");
-        make(&egg, aside.path())?;
+        let path = make(&egg, aside.path())?;
         let found = Distribution::read(&egg, Some(name))?.ok_or_else(|| {
             EggError::build(format!("install {name} {version}"), "it is another distribution")
         })?;
@@ -166,7 +201,8 @@ impl Shelves {
             let reason = format!("it says that it is version {}", found.version);
             return Err(EggError::build(format!("install {name} {version}"), reason));
         }
-        let path = place.join(file_name(&found, python, variant));
+        let home = path.parent().unwrap_or(&place);
+        fs::create_dir_all(home, 0o755).map_err(EggError::io("create", home))?;
         fs::sync_filesystem(&egg).map_err(EggError::io("bring to disk", &egg))?;
         fs::rename(&egg, &path).map_err(EggError::io("rename", &egg))?;
         Ok(path)
@@ -204,6 +240,22 @@ impl Shelves {
         }
         fs::symlink_atomic(path, link).map_err(EggError::io("link", link))
     }
+}
+
+/// Whether an egg has modules that were compiled from C.
+pub(crate) fn has_modules_in_c(egg: &Path) -> Result<bool, EggError> {
+    let mut rest = vec![egg.to_owned()];
+    while let Some(directory) = rest.pop() {
+        for path in entries_of(&directory)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && !path.is_symlink() {
+                rest.push(path);
+            } else if name.ends_with(".so") || name.contains(".so.") {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn known(path: &Path) -> Result<Distribution, EggError> {

@@ -157,6 +157,50 @@ fn distributions_are_made_once_and_come_in_order() {
     assert_eq!(names(&yard.set(&pins, &["c"]).unwrap()), "c 1.0");
 }
 
+/// A source whose build makes a module that only looks like one compiled from C.
+fn compiled(yard: &Yard, name: &str) {
+    yard.source(name, "1.0", "");
+    let backend = BACKEND.replace(
+        "z.writestr(stem + '.dist-info/METADATA', meta)",
+        "z.writestr(stem + '.dist-info/METADATA', meta); z.writestr('x.so', 'for ' + os.environ['PATH'])",
+    );
+    let meta = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n");
+    let project =
+        "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n";
+    let entries = [("META", meta.as_str()), ("backend.py", &backend), ("pyproject.toml", project)]
+        .map(|(file, text)| Entry::file(&format!("{name}-1.0/{file}"), 0o600, text));
+    std::fs::write(yard.path("dist").join(format!("{name}-1.0.tar.gz")), tar_gz(&entries)).unwrap();
+}
+
+#[test]
+fn what_is_compiled_here_is_shared_by_those_who_compile_alike() {
+    let yard = Yard::new();
+    compiled(&yard, "c");
+    yard.source("pure", "1.0", "");
+    let eggs = yard.eggs();
+    let wanted = ["c".to_owned(), "pure".to_owned()];
+    let places = |path: &str| -> Vec<PathBuf> {
+        let mut settings = yard.settings(&eggs, &[("c", "1.0"), ("pure", "1.0")]);
+        settings.environment.insert("PATH".to_owned(), path.to_owned());
+        let set = eggs.working_set(&settings, &wanted, &yard).unwrap();
+        set.distributions().iter().map(|d| std::fs::read_link(&d.location).unwrap()).collect()
+    };
+    let (first, other) = (places("/usr/bin:/bin"), places("/bin:/usr/bin"));
+    assert_ne!(first[0], other[0], "another compiler may be found");
+    assert_eq!(first[1], other[1], "Python is the same for all");
+    assert_eq!(first[0].parent().unwrap().parent(), first[1].parent());
+    let read = |egg: &Path| std::fs::read_to_string(egg.join("x.so")).unwrap();
+    assert_eq!(read(&other[0]), "for /bin:/usr/bin");
+    // Nothing is made again for the first, though the shelf led to the other.
+    std::fs::remove_dir_all(yard.path("dist")).unwrap();
+    assert_eq!(places("/usr/bin:/bin"), first);
+    // Where nothing can be made, what is there will do.
+    let settings = yard.settings(&eggs, &[]);
+    let mut settings = Settings { offline: true, ..settings };
+    settings.environment.insert("PATH".to_owned(), "/none".to_owned());
+    assert!(eggs.working_set(&settings, &wanted, &yard).is_ok());
+}
+
 #[test]
 fn what_cannot_be_is_said_with_who_wants_it() {
     let yard = Yard::new();

@@ -14,6 +14,7 @@ use crate::context::RunState;
 use crate::error::BuildError;
 use crate::event::{Action, Event, Observer};
 use crate::execute;
+use crate::finish::Due;
 use crate::initialise::{Initialised, initialise};
 use crate::installed_cfg::{Installed, InstalledFile};
 use crate::jobs::Jobserver;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub install: Option<Vec<String>>,
     /// Plans do not show values of options, which may come from an instance's parameters.
     pub hide_values: bool,
+    /// After a part failed, others that do not need it are still worked on.
+    pub keep_going: bool,
     /// How the run is told to stop.
     pub cancellation: Cancellation,
     /// Section → option → text that it has whatever the profile says, and that is never
@@ -70,6 +73,7 @@ impl Settings {
             executable: None,
             install: None,
             hide_values: false,
+            keep_going: false,
             cancellation: Cancellation::new(),
             frozen: IndexMap::new(),
             within: None,
@@ -125,6 +129,7 @@ struct Observed {
     initialised: Initialised,
     ledger: Ledger,
     plan: Plan,
+    due: Due,
 }
 
 /// One profile to be made true in one directory.
@@ -160,7 +165,7 @@ impl Buildout {
     pub fn plan(&mut self) -> Result<Plan, BuildError> {
         let ledger = self.ledger()?;
         let initialised = initialise(&self.profile, &*self.recipes, &self.settings, &ledger);
-        let initialised = match initialised {
+        let mut initialised = match initialised {
             Err(_) if self.settings.cancellation.is_cancelled() => {
                 return Err(BuildError::Cancelled);
             }
@@ -168,15 +173,20 @@ impl Buildout {
         };
         let mut plan = Plan::make(&initialised.parts, &ledger, &self.settings);
         plan.warnings.extend(initialised.notices.iter().cloned());
-        let observed = Observed { initialised, ledger, plan };
+        let finishing = std::mem::take(&mut initialised.finishing);
+        let due = finishing.due(&self.settings, &initialised.parts, &plan);
+        plan.finish = due.lines();
+        plan.said = std::mem::take(&mut initialised.said);
+        let observed = Observed { initialised, ledger, plan, due };
         Ok(self.observed.insert(observed).plan.clone())
     }
 
     /// Does what `plan` says. What is finished stays recorded whatever happens afterwards.
     ///
     /// # Errors
-    /// [`BuildError::Part`] when parts fail: no further ones are started then, those running are
-    /// finished. [`BuildError::Stale`] when `plan` is not the last one made, or the ledger changed
+    /// [`BuildError::Part`] when parts fail: those running are finished, and no further ones are
+    /// started, or with [`Settings::keep_going`] only those that do not need what failed; nothing is
+    /// removed then. [`BuildError::Stale`] when `plan` is not the last one made, or the ledger changed
     /// since. [`BuildError::Busy`] when another run works here. [`BuildError::Cancelled`].
     pub fn execute(&mut self, plan: &Plan, observer: &dyn Observer) -> Result<Outcome, BuildError> {
         let observed = self.observed.take().filter(|observed| observed.plan == *plan);
@@ -184,7 +194,7 @@ impl Buildout {
             return Err(BuildError::Stale(self.settings.directory.clone()));
         };
         announce(plan, observer);
-        let Observed { initialised, ledger, .. } = observed;
+        let Observed { initialised, ledger, due, .. } = observed;
         let installed =
             InstalledFile::new(initialised.installed.as_deref(), self.settings.hide_values);
         if plan.is_noop() && is_settled(&ledger, &installed) {
@@ -202,6 +212,7 @@ impl Buildout {
         for directory in &initialised.directories {
             create(directory)?;
         }
+        due.begin()?;
         let damaged = ledger.corrupt.is_some();
         let run = RunState {
             directory: &self.settings.directory,
@@ -221,11 +232,16 @@ impl Buildout {
             run.ledger.put_damaged_aside()?;
         }
         let repaired = aside::repair(&run).map_err(|failure| BuildError::Part(vec![*failure]));
-        let result = repaired
-            .and_then(|()| execute::execute(&run, plan, initialised.parts, self.settings.jobs));
+        let result =
+            repaired.and_then(|()| execute::execute(&run, plan, initialised.parts, &self.settings));
         let told = installed.write(&run.ledger.snapshot());
         let told = told.map_err(|(what, path, source)| BuildError::Io { what, path, source });
-        result.and_then(|outcome| told.map(|()| outcome))
+        let outcome = result.and_then(|outcome| told.map(|()| outcome))?;
+        for text in self.recipes.conclude() {
+            observer.event(&Event::Warning { part: None, text });
+        }
+        due.end(&run)?;
+        Ok(outcome)
     }
 
     /// The ledger; where there is none and Buildout itself has worked in the directory, what its own
@@ -306,6 +322,9 @@ fn is_settled(ledger: &Ledger, installed: &InstalledFile<'_>) -> bool {
 fn announce(plan: &Plan, observer: &dyn Observer) {
     for text in &plan.warnings {
         observer.event(&Event::Warning { part: None, text: text.clone() });
+    }
+    for (part, text) in &plan.said {
+        observer.event(&Event::PartProgress { part: part.clone(), text: text.clone() });
     }
     observer.event(&Event::PlanMade {
         install: plan.count(Action::Install),

@@ -19,6 +19,9 @@ pub(crate) trait DynamicPort {
     fn substitute(&mut self, section: &str, text: &str) -> Result<String, ProfileError>;
     fn set_variable(&mut self, name: &str, value: Option<&str>);
     fn keep_sections(&mut self);
+    fn hold_shared(&self);
+    fn lines(&self, section: &str, option: &str) -> Option<(String, u32)>;
+    fn say(&mut self, section: &str, text: &str);
     fn run_number(&self) -> u64;
     fn cancellation(&self) -> &Cancellation;
     fn tag(&self, section: &str) -> (&'static str, String);
@@ -77,6 +80,23 @@ impl PartInit<'_> {
     /// [`crate::PartContext::section`] then has them.
     pub fn keep_sections(&mut self) {
         self.port.keep_sections();
+    }
+
+    /// Keeps what is in the lists of shared parts where it is until the run ends, for a part that uses
+    /// something there that is no shared part.
+    pub fn hold_shared(&self) {
+        self.port.hold_shared();
+    }
+
+    /// Where the text of an option of this section stands: a file, and the number of its first line
+    /// there. `None` unless its lines are lines of one file, in order.
+    pub fn lines(&self, option: &str) -> Option<(String, u32)> {
+        self.port.lines(self.name, option)
+    }
+
+    /// Tells people, with the plan, what the recipe said while `part` was initialised: one line.
+    pub fn say(&mut self, part: &str, text: &str) {
+        self.port.say(part, text);
     }
 
     /// How the run is told to stop, for a recipe that waits for something of its own.

@@ -3,17 +3,20 @@
 //! A step starts when the parts it refers to are done, and all earlier ones whose [`Turn`] is not
 //! free. A part that must be alone has all earlier steps before it. With one job everything happens
 //! on the calling thread, in the order of the plan.
+//!
+//! After a failure nothing more is started; where a run is to keep going, only what needs the failed
+//! part, directly or not, is passed over, and each such part is told.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::mpsc;
 
 use jobserver::Acquired;
 
-use crate::build::{Outcome, kept};
+use crate::build::{Outcome, Settings, kept};
 use crate::context::RunState;
 use crate::error::{BuildError, PartFailure};
-use crate::event::Action;
+use crate::event::{Action, Event};
 use crate::initialise::Prepared;
 use crate::part_run::{run_step, uninstall};
 use crate::plan::{Plan, Step};
@@ -31,14 +34,14 @@ pub(crate) fn execute(
     run: &RunState<'_>,
     plan: &Plan,
     parts: Vec<Prepared>,
-    jobs: usize,
+    settings: &Settings,
 ) -> Result<Outcome, BuildError> {
     let tasks = tasks(plan, parts);
     begin_trivial(run, &tasks)?;
     let mut outcome = kept(plan);
     let result = match &run.jobserver {
-        Some(_) => in_parallel(run, tasks, jobs, &mut outcome),
-        None => one_by_one(run, tasks, &mut outcome),
+        Some(_) => in_parallel(run, tasks, settings, &mut outcome),
+        None => one_by_one(run, tasks, settings.keep_going, &mut outcome),
     };
     let result = result.and_then(|()| remove_unwanted(run, plan, &mut outcome));
     let (unwanted, wanted) = plan.names();
@@ -88,20 +91,31 @@ fn record(outcome: &mut Outcome, step: &Step) {
 fn one_by_one(
     run: &RunState<'_>,
     tasks: Vec<Task<'_>>,
+    keep_going: bool,
     outcome: &mut Outcome,
 ) -> Result<(), BuildError> {
-    for task in tasks {
+    let mut schedule = Schedule::new(tasks);
+    while let Some(index) = schedule.ready() {
         if run.cancellation.is_cancelled() {
-            return Err(BuildError::Cancelled);
+            break;
         }
-        let Some(prepared) = task.prepared else {
-            continue;
+        schedule.started[index] = true;
+        schedule.running += 1;
+        let step = schedule.tasks[index].step;
+        let result = match schedule.tasks[index].prepared.take() {
+            Some(prepared) => run_step(run, step, prepared, run.live.snapshot()),
+            None => Ok(()),
         };
-        run_step(run, task.step, prepared, run.live.snapshot())
-            .map_err(|failure| failures(vec![*failure]))?;
-        record(outcome, task.step);
+        if result.is_ok() {
+            record(outcome, step);
+        }
+        schedule.done(index, result);
+        if !schedule.failed.is_empty() && !keep_going {
+            break;
+        }
+        schedule.pass_over(run);
     }
-    Ok(())
+    finish(run, schedule)
 }
 
 fn remove_unwanted(
@@ -141,6 +155,8 @@ struct Schedule<'p> {
     /// Jobs held besides the free one.
     tokens: Vec<Acquired>,
     failed: Vec<(usize, PartFailure)>,
+    /// Parts that failed, and those that need one of them: the first such.
+    lost: HashMap<&'p str, &'p str>,
 }
 
 impl<'p> Schedule<'p> {
@@ -152,6 +168,7 @@ impl<'p> Schedule<'p> {
             running: 0,
             tokens: Vec::new(),
             failed: Vec::new(),
+            lost: HashMap::new(),
             tasks,
         }
     }
@@ -181,9 +198,39 @@ impl<'p> Schedule<'p> {
     fn done(&mut self, index: usize, result: Result<(), Box<PartFailure>>) {
         self.running -= 1;
         self.finished[index] = true;
-        self.unfinished.remove(self.tasks[index].step.part.as_str());
-        if let Err(failure) = result {
-            self.failed.push((index, *failure));
+        let part = self.tasks[index].step.part.as_str();
+        match result {
+            Ok(()) => drop(self.unfinished.remove(part)),
+            // What needs it waits for ever.
+            Err(failure) => {
+                self.lost.insert(part, part);
+                self.failed.push((index, *failure));
+            }
+        }
+    }
+
+    /// Gives up what needs a part that failed.
+    fn pass_over(&mut self, run: &RunState<'_>) {
+        if self.lost.is_empty() {
+            return;
+        }
+        // What is passed over may be needed by an earlier one, so until nothing is found.
+        let mut found = true;
+        while std::mem::take(&mut found) {
+            for index in 0..self.tasks.len() {
+                let step = self.tasks[index].step;
+                let mut needed = step.after.iter();
+                let Some(failed) = needed.find_map(|part| self.lost.get(part.as_str()).copied())
+                else {
+                    continue;
+                };
+                if !self.started[index] {
+                    (self.started[index], self.finished[index], found) = (true, true, true);
+                    self.lost.insert(&step.part, failed);
+                    let text = format!("passed over: it needs `{failed}`, which failed");
+                    run.observer.event(&Event::Warning { part: Some(step.part.clone()), text });
+                }
+            }
         }
     }
 }
@@ -191,7 +238,7 @@ impl<'p> Schedule<'p> {
 fn in_parallel(
     run: &RunState<'_>,
     tasks: Vec<Task<'_>>,
-    jobs: usize,
+    settings: &Settings,
     outcome: &mut Outcome,
 ) -> Result<(), BuildError> {
     let (sender, receiver) = mpsc::channel();
@@ -210,9 +257,13 @@ fn in_parallel(
     std::thread::scope(|scope| {
         let mut requested = 0;
         loop {
-            let stopping = !schedule.failed.is_empty() || run.cancellation.is_cancelled();
+            if settings.keep_going {
+                schedule.pass_over(run);
+            }
+            let given_up = !schedule.failed.is_empty() && !settings.keep_going;
+            let stopping = given_up || run.cancellation.is_cancelled();
             while let Some(index) = schedule.ready().filter(|_| !stopping) {
-                if schedule.running >= jobs {
+                if schedule.running >= settings.jobs {
                     break;
                 }
                 if !schedule.has_job() {

@@ -44,6 +44,32 @@ impl Holdings {
     }
 }
 
+/// Removes files below `directory` that killed writers left before they could give them their
+/// names: where ledgers and what they record lie. No run may be under way.
+///
+/// # Errors
+/// When a ledger cannot be read, or a file not be removed.
+pub fn remove_unnamed(directory: &Path) -> Result<(), LedgerError> {
+    let holdings = Holdings::of(directory)?;
+    let private = directory.join(".slapos");
+    let own = [
+        directory.to_owned(),
+        private.join("generations"),
+        private.join("generations/objects"),
+        private,
+    ];
+    let around = holdings.paths.iter().filter_map(|path| path.parent()).map(Path::to_owned);
+    let rooms: BTreeSet<_> = own.into_iter().chain(around).collect();
+    for room in rooms {
+        slapos_sys::fs::remove_unnamed(&room).map_err(|source| LedgerError::Io {
+            what: "tidy up beside",
+            path: room.clone(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
 /// Names in `folder` that begin and end so; a folder that is not there has none.
 fn ledger_names(folder: &Path, start: &str, end: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

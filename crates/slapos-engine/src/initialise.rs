@@ -1,6 +1,7 @@
 //! From a profile to parts ready to be installed: runs recipes' `initialise` where references lead.
 
 mod buildout_section;
+pub(crate) mod develop;
 mod dynamic;
 mod extensions;
 mod port;
@@ -13,6 +14,7 @@ use indexmap::IndexMap;
 use slapos_profile::{Host, Profile, ProfileError, Resolver, closest};
 
 use crate::build::Settings;
+use crate::finish::Finishing;
 use crate::hints::Hints;
 use crate::hold::Holds;
 use crate::identity::Fingerprint;
@@ -84,6 +86,10 @@ pub(crate) struct Initialised {
     pub(crate) holds: Arc<Holds>,
     /// What people should know of the profile.
     pub(crate) notices: Vec<String>,
+    /// What is done after the parts.
+    pub(crate) finishing: Finishing,
+    /// Parts, and lines that their recipes said.
+    pub(crate) said: Vec<(String, String)>,
 }
 
 /// Initialises all wanted parts and what they refer to.
@@ -115,28 +121,44 @@ pub(crate) fn initialise(
             resolver.set(section, option, text);
         }
     }
-    let directories = visit(&mut resolver, &mut host, &mut notices).map_err(|error| {
+    let visited = visit(&mut resolver, &mut host, &mut notices);
+    let (directories, finishing) = visited.map_err(|error| {
         // A recipe may have put into words what another one called secret.
         host.hints.explain(error).redacted(|text| host.secrets.redact(text))
     })?;
     let order = resolver.order().to_vec();
     let parts = order.iter().filter_map(|name| host.finish(&resolver, name, &order)).collect();
+    let said = host.dynamic.said.drain(..);
+    let said = said.map(|(part, text)| (part, host.secrets.redact(&text))).collect();
     let live = host.dynamic.into_live(&resolver, profile);
     let installed = installed(&resolver);
     let (secrets, offline, holds) = (host.secrets, host.offline, host.holds);
-    Ok(Initialised { parts, directories, secrets, live, offline, installed, holds, notices })
+    let found = Initialised {
+        parts,
+        directories,
+        secrets,
+        live,
+        offline,
+        installed,
+        holds,
+        notices,
+        finishing,
+        said,
+    };
+    Ok(found)
 }
 
 /// Initialises `[buildout]`, the wanted parts and what they refer to; returns the directories of
-/// `[buildout]`.
+/// `[buildout]`, and what is done after the parts.
 fn visit(
     resolver: &mut Resolver<'_>,
     host: &mut Initialiser<'_>,
     notices: &mut Vec<String>,
-) -> Result<Vec<PathBuf>, ProfileError> {
+) -> Result<(Vec<PathBuf>, Finishing), ProfileError> {
     let directories = buildout_section(resolver, host)?;
-    *notices = extensions::check(resolver)?;
+    let finishing = extensions::check(resolver, host, notices)?;
     own_python(resolver, host)?;
+    develop::parts(resolver, host, notices)?;
     let settings = host.settings;
     for part in wanted_parts(resolver, host)? {
         match settings.install {
@@ -147,7 +169,7 @@ fn visit(
             return Err(without_recipe(resolver, &part));
         }
     }
-    Ok(directories)
+    Ok((directories, finishing))
 }
 
 /// `[buildout] installed`, which is absolute by now, or empty.

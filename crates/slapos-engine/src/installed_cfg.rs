@@ -26,6 +26,7 @@ use slapos_profile::{ProfileError, escape, plain_sections, unescape};
 use slapos_sys::fs;
 
 use crate::identity::Fingerprint;
+use crate::initialise::develop;
 use crate::ledger::{Entry, EntryState, Ledger};
 
 /// Identity of what Buildout itself made.
@@ -34,7 +35,7 @@ pub(crate) const BY_BUILDOUT: &str = "made by Buildout";
 const PATHS: &str = "__buildout_installed__";
 /// Option that holds what a part was made by and from.
 const SIGNATURE: &str = "__buildout_signature__";
-/// Option of `[buildout]` for eggs that are being developed; there are none.
+/// Option of `[buildout]` for what leads to source trees that `develop` names.
 const DEVELOP_EGGS: &str = "installed_develop_eggs";
 
 /// The content of an `.installed.cfg`.
@@ -43,7 +44,7 @@ pub struct Installed {
     /// Options of each part as the file has them (with `$${` for `${`), in the order of
     /// installation.
     pub parts: IndexMap<String, BTreeMap<String, String>>,
-    /// What `installed_develop_eggs` lists; ours lists nothing.
+    /// What `installed_develop_eggs` lists.
     pub develop_eggs: Vec<String>,
 }
 
@@ -55,7 +56,10 @@ impl Installed {
             let there = usable(entry).filter(|_| quote::is_section(name) && name != "buildout")?;
             Some((name.clone(), options(there)))
         });
-        Self { parts: parts.collect(), develop_eggs: Vec::new() }
+        let developed = ledger.parts.iter().filter(|(name, _)| name.starts_with(develop::PREFIX));
+        let links = developed.filter_map(|(_, entry)| usable(entry)).flat_map(|entry| &entry.paths);
+        let links = links.map(|path| path.to_string_lossy().into_owned()).collect();
+        Self { parts: parts.collect(), develop_eggs: links }
     }
 
     /// The same as a ledger, for a directory in which Buildout itself has worked: what its parts made
@@ -104,6 +108,10 @@ impl Installed {
         }
         let eggs = list(DEVELOP_EGGS).lines().filter(|line| !line.is_empty());
         Ok(Self { develop_eggs: eggs.map(str::to_owned).collect(), parts })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty() && self.develop_eggs.is_empty()
     }
 
     /// The text of the file.
@@ -174,7 +182,7 @@ impl<'p> InstalledFile<'p> {
     pub(crate) fn write(&self, ledger: &Ledger) -> Result<(), (&'static str, PathBuf, io::Error)> {
         let Some(path) = self.path else { return Ok(()) };
         let installed = Installed::of_ledger(ledger);
-        if installed.parts.is_empty() {
+        if installed.is_empty() {
             return remove(path).map_err(|error| ("remove", path.to_owned(), error));
         }
         let text = installed.to_text();
@@ -188,8 +196,8 @@ impl<'p> InstalledFile<'p> {
         let Some(path) = self.path else { return true };
         let installed = Installed::of_ledger(ledger);
         match fs::read(path) {
-            Ok(found) => !installed.parts.is_empty() && found == installed.to_text().as_bytes(),
-            Err(error) => installed.parts.is_empty() && error.kind() == io::ErrorKind::NotFound,
+            Ok(found) => !installed.is_empty() && found == installed.to_text().as_bytes(),
+            Err(error) => installed.is_empty() && error.kind() == io::ErrorKind::NotFound,
         }
     }
 }

@@ -17,6 +17,7 @@ mod dynamic;
 mod error;
 mod event;
 mod execute;
+mod finish;
 mod hints;
 mod hold;
 mod holdings;
@@ -34,6 +35,7 @@ mod secret;
 mod shared;
 mod store;
 mod stragglers;
+mod strip;
 #[cfg(test)]
 mod tests;
 
@@ -43,7 +45,7 @@ pub use command::CommandSpec;
 pub use context::PartContext;
 pub use error::{BuildError, PartError, PartFailure};
 pub use event::{Action, Event, NoObserver, Observer};
-pub use holdings::Holdings;
+pub use holdings::{Holdings, remove_unnamed};
 pub use installed_cfg::Installed;
 pub use ledger::{Entry, EntryState, Ledger, LedgerError};
 pub use nested::Within;

@@ -134,6 +134,9 @@ fn install(
             None => part.claims(),
         };
         end_stragglers(run, cx)?;
+        if run.ledger.is_whole(&prepared.name) {
+            undo_by_recipe(run, cx)?;
+        }
         aside::begin(run, prepared, claims)?;
     }
     let mut paths = BTreeSet::new();
@@ -208,7 +211,8 @@ pub(crate) fn uninstall(run: &RunState<'_>, step: &Step) -> Result<(), Box<PartF
     nested::remove(run, &step.part)?;
     let cx = PartContext::new(run, &step.part, false);
     let ended = end_stragglers(run, &cx).and_then(|()| aside::discard(run, &step.part));
-    let removed = ended.and_then(|()| match is_kept(run, &step.part) {
+    let undone = ended.and_then(|()| undo_by_recipe(run, &cx));
+    let removed = undone.and_then(|()| match is_kept(run, &step.part) {
         true => Ok(()),
         false => run.ledger.own_paths(&step.part).iter().try_for_each(|path| remove(run, path)),
     });
@@ -223,6 +227,25 @@ pub(crate) fn uninstall(run: &RunState<'_>, step: &Step) -> Result<(), Box<PartF
     let _ = fs::remove_tree(&log);
     let seconds = started.elapsed().as_secs_f64();
     run.observer.event(&Event::PartFinished { part: step.part.clone(), seconds });
+    Ok(())
+}
+
+/// Has the recipe of an installed part undo what its paths do not tell; forgets what is to stay.
+fn undo_by_recipe(run: &RunState<'_>, cx: &PartContext<'_>) -> Result<(), PartError> {
+    let Some((name, options)) = run.ledger.made_by(cx.part()) else {
+        return Ok(());
+    };
+    let Some(recipe) = run.recipes.find(&name) else {
+        return Ok(());
+    };
+    let made = run.ledger.entry(cx.part()).map(|entry| entry.paths).unwrap_or_default();
+    let made: Vec<PathBuf> = made.iter().map(|path| run.directory.join(path)).collect();
+    let stay = recipe.uninstall(cx, &options, &made)?;
+    if !stay.is_empty() {
+        let shown: Vec<_> = stay.iter().map(|path| path.display().to_string()).collect();
+        cx.warn(&format!("what it made stays, as its recipe says: {}", shown.join(", ")));
+        run.ledger.release(cx.part(), |path| stay.contains(&run.directory.join(path)));
+    }
     Ok(())
 }
 

@@ -46,12 +46,18 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Oddities of the ledger and of the profile that a person should know.
     pub warnings: Vec<String>,
+    /// What recipes said while they were asked: parts and lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<(String, String)>,
+    /// What is done after the parts, a line each, because an extension of the profile asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finish: Vec<String>,
 }
 
 impl Plan {
     /// True when there is nothing to do.
     pub fn is_noop(&self) -> bool {
-        self.steps.iter().all(|step| step.action == Action::Keep)
+        self.finish.is_empty() && self.steps.iter().all(|step| step.action == Action::Keep)
     }
 
     /// How many steps have `action`.
@@ -98,7 +104,7 @@ impl Plan {
         });
         let mut warnings: Vec<String> = warnings.collect();
         warnings.extend(ledger.disturbed().filter_map(|(name, entry)| disturbed(name, entry)));
-        Self { steps, warnings }
+        Self { steps, warnings, said: Vec::new(), finish: Vec::new() }
     }
 }
 
@@ -111,10 +117,14 @@ impl fmt::Display for Plan {
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
         }
+        for (part, text) in &self.said {
+            writeln!(f, "{part}: {text}")?;
+        }
         let moving = self.steps.iter().filter(|step| step.action != Action::Keep);
         for step in moving {
             writeln!(f, "{:<7} {}: {}", step.action, step.part, step.why())?;
         }
+        self.finish.iter().try_for_each(|text| writeln!(f, "{:<7} {text}", "finish"))?;
         match (self.is_noop(), self.count(Action::Keep)) {
             (true, _) => writeln!(f, "nothing to do"),
             (false, 0) => Ok(()),
@@ -339,6 +349,8 @@ mod tests {
                 step("old", Action::Remove, vec![Reason::NoLongerWanted]),
             ],
             warnings: vec![],
+            said: vec![],
+            finish: vec![],
         };
         insta::assert_snapshot!(plan, @r"
         install nginx: refers to zlib, which changed

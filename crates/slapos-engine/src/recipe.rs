@@ -18,6 +18,11 @@ pub trait Recipes: Send + Sync {
     fn find(&self, name: &str) -> Option<Arc<dyn Recipe>>;
     /// All names, for "did you mean".
     fn names(&self) -> Vec<&str>;
+    /// Called when all parts of a run are as they should be: does what recipes have left for then, and
+    /// tells people what they should know, a line each.
+    fn conclude(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Turns the options of a section into a part.
@@ -38,6 +43,22 @@ pub trait Recipe: Send + Sync {
     fn keeps(&self, options: &IndexMap<String, String>) -> Option<String> {
         let _ = options;
         None
+    }
+
+    /// Undoes what a part did besides making its paths, before these are removed, or moved aside
+    /// because the part is made again. `options` are those it was installed with, `made` its paths.
+    /// Returns those of them that must stay.
+    ///
+    /// # Errors
+    /// Whatever went wrong; the part then stays as it is.
+    fn uninstall(
+        &self,
+        cx: &PartContext<'_>,
+        options: &IndexMap<String, String>,
+        made: &[PathBuf],
+    ) -> Result<Vec<PathBuf>, PartError> {
+        let _ = (cx, options, made);
+        Ok(Vec::new())
     }
 }
 

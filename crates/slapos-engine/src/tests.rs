@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
 mod aside;
+mod finish;
 mod parallel;
 mod plans;
 mod runs;
@@ -125,12 +126,29 @@ impl Part for Shelled {
     }
 }
 
+/// Stands for the recipe that makes source trees usable: makes `develop-eggs/<last of setup>`.
+struct Link;
+
+impl Recipe for Link {
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn initialise(&self, init: &mut PartInit<'_>) -> Result<Box<dyn Part>, ProfileError> {
+        let setup = PathBuf::from(init.require("setup")?);
+        let name = setup.file_name().unwrap_or_default();
+        let output = init.buildout_directory().join("develop-eggs").join(name);
+        Ok(Box::new(Written { output, content: String::new(), update_when: None }))
+    }
+}
+
 struct Toys;
 
 impl Recipes for Toys {
     fn find(&self, name: &str) -> Option<Arc<dyn Recipe>> {
         match name {
             "toys:write" => Some(Arc::new(Write)),
+            "zc.recipe.egg:develop" => Some(Arc::new(Link)),
             "toys:shell" => Some(Arc::new(Shell)),
             _ => None,
         }
@@ -155,11 +173,13 @@ struct Yard {
     jobs: usize,
     install: Option<Vec<String>>,
     hide_values: bool,
+    keep_going: bool,
 }
 
 impl Yard {
     fn new() -> Self {
-        Self { root: tempfile::tempdir().unwrap(), jobs: 1, install: None, hide_values: false }
+        let root = tempfile::tempdir().unwrap();
+        Self { root, jobs: 1, install: None, hide_values: false, keep_going: false }
     }
 
     fn with_jobs(jobs: usize) -> Self {
@@ -192,6 +212,7 @@ impl Yard {
             jobs: self.jobs,
             install: self.install.clone(),
             hide_values: self.hide_values,
+            keep_going: self.keep_going,
             ..Settings::new(self.root.path())
         }
     }

@@ -5,6 +5,8 @@
 //! `[slapos]`. Every option read here has an effect; others are left alone,
 //! because the same file may serve other programs.
 
+mod grid;
+
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,6 +17,8 @@ use slapos_slap::ComputerId;
 
 use crate::generation::Rollback;
 use crate::size::parse_size;
+
+pub use grid::{GridConfig, IdentityFiles};
 
 /// Where the configuration is looked for when nothing else names it.
 pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";
@@ -63,6 +67,8 @@ pub struct NodeConfig {
     pub pidfile_instance: PathBuf,
     /// `[slapos] pidfile_report`: the lock against concurrent `node report` runs.
     pub pidfile_report: PathBuf,
+    /// What only `node software`, `instance`, `report` and `promise` read.
+    pub grid: GridConfig,
     /// `[slapformat]`.
     pub format: FormatConfig,
     /// `[slapproxy]`, when the file has that section.
@@ -149,7 +155,19 @@ impl NodeConfig {
     /// # Errors
     /// Names the file and line of what is missing or wrong.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        Self::from_config(&Config::read(path)?, path)
+        Self::read_with(path, &[])
+    }
+
+    /// The same with options of `[slapos]` that arguments gave in place of those of the file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with(path: &Path, arguments: &[(&str, String)]) -> Result<Self, ConfigError> {
+        let mut config = Config::read(path)?;
+        for (option, value) in arguments {
+            config.set("slapos", option, value);
+        }
+        Self::from_config(&config, path)
     }
 
     /// What [`read`](Self::read) does with a file already parsed; `path` is its name.
@@ -173,8 +191,9 @@ impl NodeConfig {
             download_cache: r
                 .optional_path("download_cache")?
                 .unwrap_or_else(|| software_root.join(".cache")),
-            maximum_periodicity: r.seconds("maximum_periodicity", 86_400)?,
-            partition_timeout: r.seconds("partition_timeout", 3600)?,
+            maximum_periodicity: r.periodicity("maximum_periodicity", 86_400)?,
+            partition_timeout: r
+                .seconds(r.spelling("partition_timeout", "partition-timeout"), 3600)?,
             promise_timeout: r.seconds("promise_timeout", 20)?,
             agent_poll_interval: r.some_seconds("agent_poll_interval", 60)?,
             rollback: rollback(&r)?,
@@ -183,6 +202,7 @@ impl NodeConfig {
             pidfile_software: r.path_or("pidfile_software", lock("slapgrid-sr.pid"))?,
             pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
+            grid: GridConfig::from_config(config)?,
             format: FormatConfig::from_config(config)?,
             proxy,
             software_root,
@@ -307,6 +327,17 @@ impl<'a> Reader<'a> {
             Duration::ZERO => Err(self.error(option, format!("`{option}` must be 1 or more"))),
             seconds => Ok(seconds),
         }
+    }
+
+    /// Seconds, where a negative number means never.
+    fn periodicity(&self, option: &str, default: i64) -> Result<Duration, ConfigError> {
+        let seconds: i64 = self.parsed(option, default)?;
+        Ok(u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs))
+    }
+
+    /// Which of two spellings of an option the file has.
+    fn spelling<'o>(&self, option: &'o str, other: &'o str) -> &'o str {
+        if self.optional(other).is_some() { other } else { option }
     }
 
     fn size(&self, option: &str, default: u64) -> Result<u64, ConfigError> {

@@ -15,6 +15,8 @@ pub mod exit {
     pub const PROMISE: u8 = 2;
     /// The Master did not answer; services were started as last known.
     pub const OFFLINE: u8 = 3;
+    /// The command needs root.
+    pub const NOT_ROOT: u8 = 5;
     /// Another such command runs.
     pub const BUSY: u8 = 10;
 }

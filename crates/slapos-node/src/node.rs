@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slapos_engine::Event;
-use slapos_slap::{Computer, DEFAULT_TIMEOUT, SlapClient};
+use slapos_slap::{Computer, SlapClient, TlsIdentity};
 use slapos_supervisor::Paths;
 use slapos_sys::clock::Clock;
 use slapos_sys::lock::FileLock;
 use slapos_sys::{Secret, fs};
 
-use crate::config::NodeConfig;
+use crate::config::{IdentityFiles, NodeConfig};
 use crate::error::{IoContext, NodeError};
 use crate::generation::Histories;
 use crate::journal::{Deed, Journal};
@@ -94,12 +94,19 @@ impl Node<'_> {
         Paths::new(&self.config.instance_root)
     }
 
-    /// Holds `lock` for the time of the command `what`.
+    /// Holds `lock` for the time of the command `what`, and tidies up after a command that was
+    /// killed.
     ///
     /// # Errors
     /// [`NodeError::busy`] when another process holds it.
     pub fn lock(&self, what: &str, lock: &std::path::Path) -> Result<FileLock, NodeError> {
-        take_lock(what, lock)
+        let held = take_lock(what, lock)?;
+        let records = self.config.instance_root.join("var/slapgrid");
+        let rooms = [records.join("generations"), records, self.supervisor_paths().conf_dir()];
+        for room in rooms {
+            fs::remove_unnamed(&room).context("tidy up", &room)?;
+        }
+        Ok(held)
     }
 }
 
@@ -120,13 +127,32 @@ pub fn take_lock(what: &str, lock: &std::path::Path) -> Result<FileLock, NodeErr
 /// # Errors
 /// When the token's file cannot be read, or the URL is none.
 pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
-    master_within(config, DEFAULT_TIMEOUT)
+    master_within(config, config.grid.master_timeout)
 }
 
 /// The same; each call takes at most `limit`.
 pub(crate) fn master_within(config: &NodeConfig, limit: Duration) -> Result<SlapClient, NodeError> {
     let token = config.master_token_file.as_deref().map(read_token).transpose()?;
-    Ok(SlapClient::new(&config.master_url, token, limit)?)
+    let grid = &config.grid;
+    let identity = tls_identity(grid.identity.as_ref(), grid.master_ca_file.as_deref())?;
+    Ok(SlapClient::with_identity(&config.master_url, token, limit, &identity)?)
+}
+
+/// Who we are to a Master by https, and by whom that is vouched for.
+pub(crate) fn tls_identity(
+    own: Option<&IdentityFiles>,
+    authorities: Option<&std::path::Path>,
+) -> Result<TlsIdentity, NodeError> {
+    let read = |path: &std::path::Path| fs::read(path).context("read", path);
+    let mut identity = TlsIdentity::default();
+    if let Some(files) = own {
+        let key = read(&files.key)?;
+        identity = identity.with_certificate(&read(&files.certificate)?, &key)?;
+    }
+    if let Some(authorities) = authorities {
+        identity = identity.with_authorities(&read(authorities)?)?;
+    }
+    Ok(identity)
 }
 
 /// The token in the file at `path`.

@@ -33,6 +33,9 @@ pub struct PartitionRecord {
     pub at: Timestamp,
     /// How it went.
     pub outcome: Outcome,
+    /// Whether `.timestamp` was left in the partition; people remove it to have it processed.
+    #[serde(default)]
+    pub marked: bool,
     /// The last result of each promise.
     #[serde(default)]
     pub promises: BTreeMap<String, PromiseResult>,

@@ -6,15 +6,24 @@ use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
 use slapos_sys::user;
 
 use crate::error::NodeError;
-use crate::instance::{Quiet, partition_owner};
+use crate::instance::{Quiet, certificate, partition_owner};
 use crate::journal::Deed;
 use crate::node::Node;
+use crate::retire::{self, Verdict};
 use crate::services;
-use crate::worker::{Job, Purpose, RemoveJob, Worker};
+use crate::told;
+use crate::worker::{DestroyJob, Job, Purpose, RemoveJob, Worker};
 
 /// Rounds in which children go before their roots: one makes the Master want the children
 /// destroyed, one removes them, one the root.
 const MOST_ROUNDS: usize = 10;
+
+/// How to go about it.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Print the plan and do nothing.
+    pub dry_run: bool,
+}
 
 /// Destroys what the Master wants destroyed and frees its partitions, as far as that goes: a root
 /// whose children live on other computers stays until these have removed them.
@@ -22,7 +31,7 @@ const MOST_ROUNDS: usize = 10;
 /// # Errors
 /// When the Master does not answer, another run is under way, or a partition failed (the others
 /// are still looked at).
-pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
+pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
     }
@@ -30,6 +39,16 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     // An instance must not be processed while it is taken away.
     let _instances = node.lock("slapos node instance", &node.config.pidfile_instance)?;
     let master = node.master()?;
+    if options.dry_run {
+        let partitions = node.computer(&master)?.partitions;
+        return partitions.iter().filter(|partition| is_to_go(partition)).try_for_each(
+            |partition| {
+                let text = say_what_would_be_done(node, partition)?;
+                node.reporter.note(partition.id.as_str(), &text);
+                Ok(())
+            },
+        );
+    }
     let mut before = BTreeSet::new();
     for _ in 0..MOST_ROUNDS {
         let mut partitions = node.computer(&master)?.partitions;
@@ -53,6 +72,9 @@ fn destroy_all(
     for partition in partitions {
         if let Err(error) = destroy(node, master, partition) {
             node.reporter.failed(partition.id.as_str(), &error);
+            let text = told::for_master(&error, Some(partition));
+            // The error itself matters more than a Master that does not hear of it.
+            let _ = master.instance_error(&partition.computer, &partition.id, &text);
             failed.push(partition.id.to_string());
         }
     }
@@ -60,6 +82,19 @@ fn destroy_all(
         [] => Ok(()),
         names => Err(NodeError::user(format!("failed: {}", names.join(", ")))),
     }
+}
+
+fn say_what_would_be_done(
+    node: &Node<'_>,
+    partition: &ComputerPartition,
+) -> Result<String, NodeError> {
+    let directory = node.config.instance_root.join(partition.id.as_str());
+    let owner = partition_owner(&directory)?;
+    let mut worker = Worker::start(&owner, partition.id.as_str(), Purpose::Partition)?;
+    Ok(match retire::verdict(node, &mut worker, &partition.id, retire::Look::Only)? {
+        Verdict::Go => "destroy: the Master wants it destroyed".to_owned(),
+        verdict => format!("nothing: {verdict}"),
+    })
 }
 
 fn is_to_go(partition: &ComputerPartition) -> bool {
@@ -76,18 +111,27 @@ fn destroy(
     services::stop(node, &partition.id)?;
     master.instance_stopped(&partition.computer, &partition.id)?;
     let directory = node.config.instance_root.join(id);
-    let owner = partition_owner(&directory)?;
+    let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
+    let verdict = retire::verdict(node, &mut worker, &partition.id, retire::Look::AndSettle)?;
+    if verdict != Verdict::Go {
+        node.reporter.note(id, &verdict.to_string());
+        return Ok(());
+    }
+    let limit = Some(node.config.partition_timeout);
+    let job = Job::Destroy(DestroyJob {
+        directory: directory.clone(),
+        partition: partition.id.clone(),
+        storage_home: node.config.grid.instance_storage_home.clone(),
+    });
+    worker.run(&job, limit, &mut Quiet)?;
     let job = Job::Remove(RemoveJob {
         directory,
         keep_directory: true,
         // Only where the partition has a user of its own.
         end_processes: user::is_root(),
     });
-    Worker::start(&owner, id, Purpose::Partition)?.run(
-        &job,
-        Some(node.config.partition_timeout),
-        &mut Quiet,
-    )?;
+    worker.run(&job, limit, &mut Quiet)?;
+    certificate::forget(node.config, id)?;
     node.records().forget(id)?;
     match master.instance_destroyed(&partition.computer, &partition.id)? {
         None => {

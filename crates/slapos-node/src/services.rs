@@ -24,7 +24,7 @@ const STOP_SECONDS: u32 = 60;
 /// How long to wait for services to end, which they must within [`STOP_SECONDS`].
 const STOP_LIMIT: Duration = Duration::from_secs(90);
 
-/// The supervisor's client; starts the daemon when it does not run.
+/// The supervisor's client; starts the daemon when it does not run, unless that is forbidden.
 ///
 /// # Errors
 /// When it can be neither reached nor started.
@@ -32,7 +32,16 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
     let paths = node.supervisor_paths();
     let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
     let cfg = node.config.file.display().to_string();
-    let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg];
+    let root = node.config.instance_root.display().to_string();
+    let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg, "--instance-root", &root];
+    if node.config.grid.forbid_supervisord_automatic_launch {
+        return Client::connect(&paths).map_err(|error| {
+            NodeError::user(format!("the supervisor does not answer: {error}")).hint(
+                "start it with `slapos node supervisord`: \
+                 forbid_supervisord_automatic_launch is set in slapos.cfg",
+            )
+        });
+    }
     ensure_running(&paths, &exe, &arguments)
         .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))
 }
@@ -83,6 +92,23 @@ pub(crate) fn start_anew(
     stop(node, partition)?;
     define(node, partition, directory, user, services)?;
     update(&supervisor(node)?, partition)
+}
+
+/// Has the supervisor follow the definition of `partition` and starts what does not run of it: what
+/// was stopped by hand, was given up, or came to its end, as the original does.
+///
+/// # Errors
+/// When it does not answer, or a service cannot be stopped.
+pub(crate) fn start(node: &Node<'_>, partition: &PartitionId) -> Result<(), NodeError> {
+    let client = supervisor(node)?;
+    update(&client, partition)?;
+    match client.start_group(partition.as_str(), None) {
+        // The outcome of each is seen by its promises. No service is no group.
+        Ok(_) | Err(ClientError::Fault { .. }) => Ok(()),
+        Err(error) => {
+            Err(NodeError::user(format!("the supervisor cannot start {partition}: {error}")))
+        }
+    }
 }
 
 /// Waits until all services of `partition` are up, or have come to their end as they may; at most

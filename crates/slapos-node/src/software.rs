@@ -1,18 +1,21 @@
 //! `node software`: builds the Software Releases that the Master wants here and removes those it
 //! no longer wants.
 
+mod garbage;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use slapos_slap::{
-    InstanceAnswer, InstanceRequest, RequestError, SlapClient, SoftwareRelease, SoftwareState,
-    SoftwareUrl,
+    InstanceAnswer, InstanceRequest, RequestError, SlapClient, SlapError, SoftwareRelease,
+    SoftwareState, SoftwareUrl,
 };
 use slapos_sys::{fs, user};
 
 use crate::error::{IoContext, NodeError};
 use crate::journal::Deed;
 use crate::node::Node;
+use crate::told;
 use crate::worker::{
     Done, Job, Listener, Purpose, RemoveJob, SoftwareJob, Tree, TreeAlias, Worker,
 };
@@ -34,6 +37,10 @@ pub struct Options {
     pub dry_run: bool,
     /// How many processes may build at once; 0 for as many as there are processors.
     pub parallel: usize,
+    /// After a part failed, others that do not need it are still built.
+    pub keep_going: bool,
+    /// Remove what the Master does not list here and no instance uses.
+    pub garbage_collect: bool,
 }
 
 /// What is to be done with one Software Release.
@@ -109,6 +116,9 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let master = node.master()?;
     let computer = node.computer(&master)?;
     check_only(&options.only, &computer.software)?;
+    for text in &config.grid.without_effect {
+        node.reporter.note("node", text);
+    }
     let mut failed = Vec::new();
     for release in &computer.software {
         if !is_chosen(&options.only, &release.url) {
@@ -119,6 +129,12 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
             node.reporter.failed(&name, &error);
             failed.push(name);
         }
+    }
+    if options.garbage_collect
+        && let Err(error) = garbage::collect(node, &computer, options.dry_run)
+    {
+        node.reporter.failed("node", &error);
+        failed.push("--garbage-collect".to_owned());
     }
     match failed.as_slice() {
         [] => Ok(()),
@@ -163,7 +179,10 @@ fn reconcile(
         }
         Action::Nothing(_) => Ok(()),
         Action::Remove(_) if options.dry_run => Ok(()),
-        Action::Remove(_) => remove(node, master, &release.url, &name, directory),
+        Action::Remove(_) => {
+            let removed = remove(node, master, &release.url, &name, directory);
+            removed.inspect_err(|error| tell_error(node, master, &release.url, &name, error))
+        }
         Action::Build(_) if options.dry_run => {
             build(node, master, &release.url, &name, directory, options)
         }
@@ -187,7 +206,11 @@ fn build(
 ) -> Result<(), NodeError> {
     let computer = &node.config.computer_id;
     if !options.dry_run {
-        master.software_building(url, computer)?;
+        match master.software_building(url, computer) {
+            // As the original does: a Master may not know that report.
+            Ok(()) | Err(SlapError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     match build_in_worker(node, url, name, directory, options) {
         Ok(Some(plan)) => {
@@ -201,14 +224,24 @@ fn build(
         }
         Err(error) => {
             if !options.dry_run {
-                let text = format!("{error}\n{}", error.detail_text().unwrap_or_default());
-                // The build's own error matters more than a Master that does not hear of it.
-                if let Err(unheard) = master.software_error(url, computer, text.trim_end()) {
-                    node.reporter.warn(name, &format!("the Master was not told: {unheard}"));
-                }
+                tell_error(node, master, url, name, &error);
             }
             Err(error)
         }
+    }
+}
+
+/// The error itself matters more than a Master that does not hear of it.
+fn tell_error(
+    node: &Node<'_>,
+    master: &SlapClient,
+    url: &SoftwareUrl,
+    name: &str,
+    error: &NodeError,
+) {
+    let text = told::for_master(error, None);
+    if let Err(unheard) = master.software_error(url, &node.config.computer_id, &text) {
+        node.reporter.warn(name, &format!("the Master was not told: {unheard}"));
     }
 }
 
@@ -231,11 +264,14 @@ fn build_in_worker(
         shared_part_list: config.shared_part_list.clone(),
         download_cache: config.download_cache.clone(),
         min_free_space: config.software_min_free_space,
+        build_time_part_list: config.grid.build_time_part_list.clone(),
+        verbose: config.grid.buildout_debug,
         parallel: if options.parallel == 0 { processors() } else { options.parallel },
         tree: tree
             .as_ref()
             .map(|tree| TreeAlias { prefix: tree.prefix().to_owned(), fd: tree.fd().as_raw_fd() }),
         dry_run: options.dry_run,
+        keep_going: options.keep_going,
     };
     let mut worker = Worker::start(&owner, name, Purpose::Build(tree.as_ref()))?;
     match worker.run(
@@ -255,17 +291,20 @@ fn remove(
     name: &str,
     directory: PathBuf,
 ) -> Result<(), NodeError> {
-    let root = &node.config.software_root;
-    let owner = user::owner_of(root).context("examine", root)?;
-    let job = Job::Remove(RemoveJob { directory, keep_directory: false, end_processes: false });
-    Worker::start(&owner, name, Purpose::Build(None))?.run(
-        &job,
-        None,
-        &mut Watcher { node, name, subject: url.md5_hex() },
-    )?;
+    remove_directory(node, name, directory)?;
     master.software_destroyed(url, &node.config.computer_id)?;
     node.reporter.note(name, "removed");
     Ok(())
+}
+
+/// Removes a Software Release, as the owner of the software root.
+fn remove_directory(node: &Node<'_>, name: &str, directory: PathBuf) -> Result<(), NodeError> {
+    let root = &node.config.software_root;
+    let owner = user::owner_of(root).context("examine", root)?;
+    let subject = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let job = Job::Remove(RemoveJob { directory, keep_directory: false, end_processes: false });
+    let mut worker = Worker::start(&owner, name, Purpose::Build(None))?;
+    worker.run(&job, None, &mut Watcher { node, name, subject }).map(drop)
 }
 
 struct Watcher<'a, 'n> {
@@ -281,7 +320,11 @@ impl Listener for Watcher<'_, '_> {
         self.node.journal().event(&self.subject, self.node.clock.now(), &event);
     }
 
-    fn publish(&mut self, _: indexmap::IndexMap<String, String>) -> Result<(), String> {
+    fn publish(
+        &mut self,
+        _: Option<&str>,
+        _: indexmap::IndexMap<String, String>,
+    ) -> Result<(), String> {
         Err("a Software Release has nothing to publish".to_owned())
     }
 

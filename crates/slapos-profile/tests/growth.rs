@@ -102,6 +102,12 @@ const SHAPES: &[(&str, Shape)] = &[
     ("sections that refer to the next", |n| {
         lines("", 7 * n, |i| format!("[s{i:05}]\nx = ${{s{:05}:x}}", i + 1))
     }),
+    ("options that refer to each other", |n| {
+        lines("[s]", n, |i| format!("a{i} = ${{:b{i}}}\nb{i} = ${{:a{i}}}"))
+    }),
+    ("options of one section that refer to another one", |n| {
+        lines("[t]\ny = 1\n[s]\nrecipe = r", n, |i| format!("x{i} = ${{t:y}}"))
+    }),
     ("one line of dollars", |n| main_file(format!("[s]\nx = {}\n", "$".repeat(50 * n)))),
     ("one line of openings", |n| main_file(format!("[s]\nx = {}\n", "${".repeat(50 * n)))),
     ("one line of odd references", |n| {
@@ -130,6 +136,7 @@ fn exercise(texts: Texts) {
         let dump = inspect::dump(&profile, stage);
         dump.write_json(&mut std::io::sink()).expect("a sink takes everything");
     }
+    inspect::lint(&inspect::Values::new(&profile));
     let mut resolver = Resolver::new(&profile);
     // A build ends with its first error.
     let _ =

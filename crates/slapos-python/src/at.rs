@@ -59,6 +59,8 @@ pub(crate) trait At {
     fn answer(&mut self, ask: Ask) -> Sent<'static>;
     fn changed_variables(&mut self, changes: &BTreeMap<String, Option<String>>);
     fn take_error(&mut self, token: usize) -> Option<ProfileError>;
+    /// A line was printed for `part` where there is no log.
+    fn said(&mut self, part: &str, line: &str);
 }
 
 fn refused(kind: &'static str, text: impl Into<String>) -> Sent<'static> {
@@ -200,6 +202,10 @@ impl At for AtInit<'_, '_> {
     fn take_error(&mut self, token: usize) -> Option<ProfileError> {
         self.errors.get_mut(token)?.take()
     }
+
+    fn said(&mut self, part: &str, line: &str) {
+        self.init.say(part, line);
+    }
 }
 
 /// A part is being installed or updated.
@@ -293,4 +299,7 @@ impl At for AtRun<'_> {
     fn take_error(&mut self, _token: usize) -> Option<ProfileError> {
         None
     }
+
+    // What is printed while a part runs is in its log.
+    fn said(&mut self, _part: &str, _line: &str) {}
 }

@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use slapos_engine::Cancellation;
@@ -29,6 +29,10 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 const LONGEST_LINE: usize = 64 << 20;
 /// How many lines of what the host printed are kept.
 const LAST_LINES: usize = 20;
+/// How many lines are kept to be told.
+const MOST_LINES: usize = 1000;
+/// Begins a line that says that a call begins, with the name of its part, or ends.
+const MARK: &str = "\u{1}slapos ";
 /// Longest of them, bytes.
 const LONGEST_WORDS: u64 = 4096;
 
@@ -62,7 +66,24 @@ pub(crate) struct Connection {
     /// The process was waited for: its number may be somebody else's by now.
     reaped: Arc<AtomicBool>,
     ended: Mutex<mpsc::Receiver<ExitStatus>>,
-    last_words: Arc<Mutex<VecDeque<String>>>,
+    words: Arc<(Mutex<Words>, Condvar)>,
+}
+
+/// What the host printed outside of any part's log.
+#[derive(Default)]
+struct Words {
+    /// The last lines.
+    last: VecDeque<String>,
+    /// Parts that are being initialised, the innermost last.
+    parts: Vec<String>,
+    /// Parts, and lines that nobody was told of yet.
+    said: Vec<(String, String)>,
+    /// How many calls without a log have ended.
+    ended: u64,
+    /// How many ends were waited for.
+    awaited: u64,
+    /// Nothing will come any more.
+    closed: bool,
 }
 
 struct Reader {
@@ -91,9 +112,9 @@ impl Connection {
         command.pass_fds(&[fd]).process_group().die_with_parent();
         let Kept { pid, stderr, ended, reaped } = keep(command)?;
         drop(theirs);
-        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let words = Arc::new((Mutex::new(Words::default()), Condvar::new()));
         if let Some(stderr) = stderr {
-            let words = Arc::clone(&last_words);
+            let words = Arc::clone(&words);
             std::thread::spawn(move || listen(stderr, &words));
         }
         let connection = Self {
@@ -102,7 +123,7 @@ impl Connection {
             pid,
             reaped,
             ended: Mutex::new(ended),
-            last_words,
+            words,
         };
         let version = connection.greet().map_err(io::Error::other)?;
         Ok((connection, version))
@@ -174,7 +195,24 @@ impl Connection {
 
     /// What the host printed last outside of any part's log.
     pub(crate) fn last_words(&self) -> Vec<String> {
-        lock(&self.last_words).iter().cloned().collect()
+        lock(&self.words.0).last.iter().cloned().collect()
+    }
+
+    /// What was printed for parts until the call ended that had no log: parts and lines, each told
+    /// once. Waits until all of it has come, but not for ever.
+    pub(crate) fn said(&self) -> Vec<(String, String)> {
+        let (words, changed) = &*self.words;
+        let mut words = lock(words);
+        words.awaited += 1;
+        let deadline = Instant::now() + END_LIMIT;
+        while words.ended < words.awaited && !words.closed {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            words = changed.wait_timeout(words, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        std::mem::take(&mut words.said)
     }
 
     /// Ends the process and all it has started in its group.
@@ -242,20 +280,46 @@ fn keep(mut command: Command) -> io::Result<Kept> {
     Ok(Kept { pid, stderr, ended, reaped })
 }
 
-/// Keeps the last lines of what the host prints.
-fn listen(stderr: ChildStderr, words: &Mutex<VecDeque<String>>) {
+/// Keeps what the host prints.
+fn listen(stderr: ChildStderr, words: &(Mutex<Words>, Condvar)) {
+    let (words, changed) = words;
     let mut lines = BufReader::new(stderr);
     loop {
         let mut line = Vec::new();
-        match lines.by_ref().take(LONGEST_WORDS).read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {
-                let mut words = lock(words);
-                if words.len() == LAST_LINES {
-                    words.pop_front();
-                }
-                words.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
-            }
+        let read = lines.by_ref().take(LONGEST_WORDS).read_until(b'\n', &mut line);
+        let mut words = lock(words);
+        match read {
+            Ok(0) | Err(_) => words.closed = true,
+            Ok(_) => words.hear(String::from_utf8_lossy(&line).trim_end()),
         }
+        changed.notify_all();
+        if words.closed {
+            return;
+        }
+    }
+}
+
+impl Words {
+    fn hear(&mut self, line: &str) {
+        // What was printed last may not have ended its line.
+        if let Some((before, mark)) = line.split_once(MARK) {
+            if !before.is_empty() {
+                self.hear(before);
+            }
+            match mark.strip_prefix("begins ") {
+                Some(part) => self.parts.push(part.to_owned()),
+                None => {
+                    self.parts.pop();
+                    self.ended += 1;
+                }
+            }
+            return;
+        }
+        if self.last.len() == LAST_LINES {
+            self.last.pop_front();
+        }
+        self.last.push_back(line.to_owned());
+        let part = self.parts.last().filter(|_| self.said.len() < MOST_LINES);
+        self.said.extend(part.map(|part| (part.clone(), line.to_owned())));
     }
 }

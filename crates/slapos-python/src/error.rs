@@ -61,6 +61,10 @@ pub struct Raised {
     pub traceback: Vec<String>,
     /// The line of that code.
     pub line: Option<String>,
+    /// `file:line` in the profile, where a script of it was running.
+    pub place: Option<String>,
+    /// What was printed before, the last lines.
+    pub printed: Vec<String>,
     /// The engine's own error, if that is what passed through.
     pub origin: Option<ProfileError>,
 }
@@ -98,7 +102,11 @@ impl HostError {
                         true => init.error_at_word(option, line, &message, None),
                         false => init.error(option, &message, None),
                     };
-                    with_notes(error, &raised.traceback)
+                    let error = with_notes(error, &raised.traceback);
+                    match raised.printed.is_empty() {
+                        true => error,
+                        false => error.with_note(printed(&raised.printed)),
+                    }
                 }
             };
         }
@@ -109,6 +117,10 @@ impl HostError {
 
 fn in_part(part: &str, text: &str) -> String {
     format!("part `{part}`: {text}")
+}
+
+fn printed(lines: &[String]) -> String {
+    format!("before, it printed:\n{}", lines.join("\n"))
 }
 
 fn with_notes(error: ProfileError, lines: &[String]) -> ProfileError {
@@ -123,7 +135,14 @@ impl From<HostError> for PartError {
         if matches!(error, HostError::Cancelled) {
             return Self::cancelled();
         }
-        let part = Self::new(error.to_string()).with_detail(error.detail().iter().cloned());
+        // What explains itself has no traceback, and yet a place.
+        let place = match &error {
+            HostError::Raised(raised) if raised.traceback.is_empty() => raised.place.as_ref(),
+            _ => None,
+        };
+        let detail = place.map(|place| format!("raised at {place}"));
+        let detail = error.detail().iter().cloned().chain(detail);
+        let part = Self::new(error.to_string()).with_detail(detail);
         match error.help() {
             Some(help) => part.with_help(help),
             None => part,

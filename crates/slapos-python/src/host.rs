@@ -19,6 +19,9 @@ const OLDEST: Version = (3, 8, 0);
 /// How long a recipe may think, without a word, while nothing is installed yet.
 const SILENCE: Duration = Duration::from_secs(600);
 
+/// How many of the lines that were printed before an exception it shows.
+const LAST_LINES: usize = 20;
+
 /// Number of an object that the host keeps.
 pub type Handle = u64;
 
@@ -101,6 +104,8 @@ impl Host {
     pub(crate) fn call(&self, call: &Call, at: &mut dyn At) -> Result<Value, HostError> {
         let connection = self.connect(&at.directory())?;
         let traces = at.traces()?;
+        let has_log = traces.log.is_some();
+        let said = || if has_log { Vec::new() } else { connection.said() };
         self.say(&connection, &Sent::Call(Framed { call, traces }), at)?;
         loop {
             let cancellation = Some(at.cancellation());
@@ -112,10 +117,13 @@ impl Host {
                     self.say(&connection, &answer, at)?;
                 }
                 Ok(Received::Done { value, environ }) => {
+                    tell(&said(), at);
                     at.changed_variables(&environ);
                     return Ok(value);
                 }
-                Ok(Received::Raised { kind, text, traceback, line, token, environ }) => {
+                Ok(Received::Raised { kind, text, traceback, line, place, token, environ }) => {
+                    let said = said();
+                    tell(&said, at);
                     at.changed_variables(&environ);
                     let origin = token.and_then(|token| at.take_error(token));
                     let kind = match kind.as_str() {
@@ -128,6 +136,8 @@ impl Host {
                         text,
                         traceback,
                         line,
+                        place,
+                        printed: last(said),
                         origin,
                     })));
                 }
@@ -203,4 +213,16 @@ impl Host {
         *state = State::Running(Arc::clone(&connection));
         Ok(connection)
     }
+}
+
+fn tell(said: &[(String, String)], at: &mut dyn At) {
+    for (part, line) in said {
+        at.said(part, line);
+    }
+}
+
+/// The last lines of what was printed.
+fn last(said: Vec<(String, String)>) -> Vec<String> {
+    let skipped = said.len().saturating_sub(LAST_LINES);
+    said.into_iter().skip(skipped).map(|(_, line)| line).collect()
 }

@@ -72,6 +72,10 @@ pub enum Call {
         environment: Variables,
         /// The part cannot choose its place.
         shared: bool,
+        /// Option → the file in which its script stands, and the number of the first line there.
+        places: BTreeMap<String, (String, u32)>,
+        /// Directories of distributions that the scripts may import.
+        path: Vec<String>,
     },
     /// Make a recipe: a class of an egg.
     Recipe {
@@ -85,6 +89,19 @@ pub enum Call {
         distribution: String,
         /// Name of the entry point.
         entry: String,
+    },
+    /// Call what a recipe's distribution has for parts that go: `zc.buildout.uninstall`.
+    Uninstall {
+        /// Name of the part.
+        part: String,
+        /// Directories in which it and what it imports are found.
+        path: Vec<String>,
+        /// Name of the distribution.
+        distribution: String,
+        /// Name of the entry point.
+        entry: String,
+        /// What the part was installed with.
+        options: IndexMap<String, String>,
     },
     /// Run what was prepared.
     Run {
@@ -101,6 +118,8 @@ pub enum Call {
         part: String,
         /// Path of the file.
         file: String,
+        /// What to call the file: where it is from.
+        name: String,
         /// Name of the function.
         function: String,
         /// The third argument.
@@ -173,6 +192,9 @@ pub(crate) enum Received {
         traceback: Vec<String>,
         /// The line of code where it happened.
         line: Option<String>,
+        /// `file:line` in the profile, where a script of it was running.
+        #[serde(default)]
+        place: Option<String>,
         /// The engine's own error that passed through.
         token: Option<usize>,
         /// As in `Done`.

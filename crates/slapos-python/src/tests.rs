@@ -22,6 +22,7 @@ struct Engine<'h> {
     cancellation: Cancellation,
     section: BTreeMap<String, String>,
     changes: BTreeMap<String, Option<String>>,
+    said: Vec<String>,
 }
 
 impl<'h> Engine<'h> {
@@ -32,6 +33,7 @@ impl<'h> Engine<'h> {
             cancellation: Cancellation::new(),
             section: BTreeMap::new(),
             changes: BTreeMap::new(),
+            said: Vec::new(),
         }
     }
 
@@ -49,6 +51,8 @@ fn script(part: &str) -> Call {
         location: "/nowhere".to_owned(),
         environment: Variables::Given(BTreeMap::new()),
         shared: false,
+        places: BTreeMap::new(),
+        path: Vec::new(),
     }
 }
 
@@ -84,7 +88,9 @@ impl At for Engine<'_> {
                 let mut inner = Engine::new(self.host, &self.directory);
                 let init = "options['x'] = str(6 * 7)";
                 inner.section.insert("init".to_owned(), init.to_owned());
-                match self.host.call(&script("nested-part"), &mut inner) {
+                let done = self.host.call(&script("nested-part"), &mut inner);
+                self.said.append(&mut inner.said);
+                match done {
                     Ok(_) => Sent::Reply(json!(inner.section)),
                     Err(error) => refused("other", error.to_string()),
                 }
@@ -110,6 +116,10 @@ impl At for Engine<'_> {
 
     fn take_error(&mut self, _: usize) -> Option<ProfileError> {
         None
+    }
+
+    fn said(&mut self, part: &str, line: &str) {
+        self.said.push(format!("{part}: {line}"));
     }
 }
 

@@ -92,6 +92,14 @@ pub enum SlapError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What we are to show of ourselves, or to know the Master by, is not what it should be.
+    #[error("{what} cannot be used: {reason}")]
+    Identity {
+        /// Which file, in the words of the configuration.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// What we wanted to send cannot be sent.
     #[error("this cannot be sent to the Master: {0}")]
     Unsendable(#[from] MarshalError),

@@ -21,7 +21,9 @@ mod words;
 mod xml;
 
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
-pub use client::{DEFAULT_TIMEOUT, EventStream, Heard, SlapClient};
+pub use client::{
+    DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient, TlsIdentity,
+};
 pub use error::SlapError;
 pub use marshal::Value;
 pub use overview::{

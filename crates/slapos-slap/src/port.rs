@@ -56,6 +56,16 @@ pub trait PartitionPort: Send + Sync {
     /// When the Master could not be told; nothing is stored then.
     fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), PortError>;
 
+    /// Replaces the connection parameters of a shared instance that this one hosts.
+    ///
+    /// # Errors
+    /// When the Master could not be told, or knows no shared instance `reference` here.
+    fn publish_shared(
+        &self,
+        reference: &str,
+        connection: &IndexMap<String, String>,
+    ) -> Result<(), PortError>;
+
     /// Asks for an instance, or changes one, in the tree of this one and in its name, whatever
     /// `requester` of the request says. `None` when the Master has not allocated it yet.
     ///

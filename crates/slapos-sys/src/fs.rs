@@ -354,13 +354,50 @@ fn write_whole(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> 
     }
 }
 
-/// A temporary file in `dir` that has everything but its name.
+/// How the names of files begin and end that do not have their own name yet.
+const UNNAMED: (&str, &str) = (".slapos-", ".tmp");
+
+/// Removes the files in `dir` that writers left which were killed before they could give them their
+/// names. Those of writers at work are locked, and stay. A directory that is not there has none.
+///
+/// # Errors
+/// Those of `readdir`, `open` and `unlink`.
+pub fn remove_unnamed(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let unnamed = name
+            .to_str()
+            .is_some_and(|name| name.starts_with(UNNAMED.0) && name.ends_with(UNNAMED.1));
+        if unnamed && entry.file_type()?.is_file() {
+            ignore_missing(remove_if_abandoned(&entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_abandoned(path: &Path) -> io::Result<()> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => fs::remove_file(path),
+        Err(_) => Ok(()),
+    }
+}
+
+/// A temporary file in `dir` that has everything but its name. It is locked until it is closed.
 fn whole_file(dir: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::Builder::new()
-        .prefix(".slapos-")
-        .suffix(".tmp")
+        .prefix(UNNAMED.0)
+        .suffix(UNNAMED.1)
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(dir)?;
+    rustix::fs::flock(file.as_file(), rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     file.write_all(bytes)?;
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     Ok(file)
@@ -426,6 +463,21 @@ mod tests {
         assert!(write_atomic_if_changed(&path, b"x", 0o600).unwrap());
         assert!(!write_atomic_if_changed(&path, b"x", 0o600).unwrap());
         assert!(write_atomic_if_changed(&path, b"x", 0o700).unwrap());
+    }
+
+    #[test]
+    fn what_killed_writers_left_goes_and_what_is_being_written_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = dir.path().join(".slapos-abc.tmp");
+        fs::write(&left, "half").unwrap();
+        std::os::unix::fs::symlink("x", dir.path().join(".slapos-link.tmp")).unwrap();
+        fs::write(dir.path().join("mine.tmp"), "x").unwrap();
+        let writing = whole_file(dir.path(), b"x", 0o600).unwrap();
+        remove_unnamed(dir.path()).unwrap();
+        assert!(dir.path().join(".slapos-link.tmp").is_symlink(), "a link is nothing of ours");
+        assert!(!left.exists() && writing.path().exists());
+        assert!(dir.path().join("mine.tmp").exists());
+        remove_unnamed(&dir.path().join("missing")).unwrap();
     }
 
     #[test]

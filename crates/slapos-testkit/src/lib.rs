@@ -9,11 +9,13 @@ mod archive;
 mod node;
 mod profile;
 mod python;
+mod tls;
 
 pub use archive::{Entry, tar_gz};
 pub use node::{Run, TestNode};
 pub use profile::{SERVICE_PROFILE, Tree};
 pub use python::python_with;
+pub use tls::Certificates;
 
 /// The root of this repository, where `component`, `stack` and `software` are.
 pub fn repository() -> std::path::PathBuf {

@@ -1,5 +1,6 @@
 //! The arguments. Names are the original's where it has the command.
 
+mod grid;
 mod profile;
 mod setup;
 mod words;
@@ -10,6 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_node::generation::Side;
 use slapos_slap::InstanceState;
 
+pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
 pub(crate) use setup::{Configure, ConfigureLocal, Cron, MasterArgs, Register};
 pub(crate) use words::words;
@@ -42,6 +44,9 @@ pub(crate) struct Global {
     /// Say only what is wrong
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    /// Also write to FILE what is said on standard error
+    #[arg(long, global = true, value_name = "FILE", aliases = ["logfile", "log_file"])]
+    pub(crate) log_file: Option<PathBuf>,
     /// Print results as JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -166,26 +171,11 @@ pub(crate) enum Node {
         dry_run: bool,
     },
     /// Build and remove Software Releases
-    Software {
-        #[command(flatten)]
-        run: Run,
-        /// Only these Software Releases (URL or MD5 of it)
-        #[arg(long, visible_alias = "only-sr", value_delimiter = ',')]
-        only: Vec<String>,
-        /// Processes that may build at once [default: the number of processors]
-        #[arg(short, long)]
-        jobs: Option<usize>,
-    },
+    Software(Box<Software>),
     /// Deploy, change, start and stop instances
-    Instance {
-        #[command(flatten)]
-        run: Run,
-        /// Only these partitions
-        #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
-        only: Vec<String>,
-    },
+    Instance(Box<Instance>),
     /// Remove instances that are to be destroyed
-    Report,
+    Report(Box<Report>),
     /// Remove shared parts that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why
@@ -201,6 +191,8 @@ pub(crate) enum Node {
         /// Only these partitions
         #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
         only: Vec<String>,
+        #[command(flatten)]
+        grid: Box<Grid>,
     },
     /// Instead of cron: run these commands when they are to run, the moment the Master says so
     Agent {
@@ -251,6 +243,9 @@ pub(crate) enum Node {
         /// Stay in the foreground
         #[arg(short, long)]
         nodaemon: bool,
+        /// In place of the option of slapos.cfg
+        #[arg(long, value_name = "DIR")]
+        instance_root: Option<String>,
     },
     /// Speak to the supervisor: status, start, stop, restart, tail, update, pid, shutdown
     Supervisorctl {
@@ -294,7 +289,7 @@ pub(crate) enum Node {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// Also what is up to date
-    #[arg(long, visible_alias = "force")]
+    #[arg(long, visible_alias = "force", alias = "develop", overrides_with = "all")]
     pub(crate) all: bool,
     /// Show what would be done, and why
     #[arg(short = 'n', long)]
@@ -371,7 +366,11 @@ mod tests {
     fn the_originals_spellings_are_understood() {
         for words in [
             &["slapos", "node", "instance", "--only-cp", "slappart0,slappart1", "--cfg", "x"][..],
-            &["slapos", "--cfg", "x", "node", "software", "--only-sr", "abc", "--force"],
+            &["slapos", "--cfg", "x", "node", "software", "--only-sr", "abc", "--all", "--force"],
+            &["slapos", "node", "software", "--key_file", "/k", "--cert_file", "/c", "--now"],
+            &["slapos", "node", "instance", "--maximum-periodicity", "-1", "--force-stop"],
+            &["slapos", "node", "report", "--maximal_delay", "3", "--pidfile", "/p"],
+            &["slapos", "node", "promise", "--only", "slappart0", "--promise-timeout", "5"],
             &["slapos", "request", "a", "b", "--parameters", "x=1", "y=2", "--state", "stopped"],
             &["slapos", "node", "supervisorctl", "status", "all"],
         ] {

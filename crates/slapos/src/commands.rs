@@ -4,6 +4,7 @@ mod agent;
 mod buildout;
 mod client;
 mod generation;
+mod grid;
 mod node;
 mod profile;
 mod proxy;

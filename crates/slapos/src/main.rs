@@ -13,7 +13,8 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse_from(cli::words(std::env::args_os()));
     output::init_log(cli.global.verbose, cli.global.quiet);
-    match commands::run(&cli) {
+    let log = cli.global.log_file.as_deref().map_or(Ok(()), output::open_log_file);
+    match log.and_then(|()| commands::run(&cli)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             output::print_error(&error, cli.global.json);

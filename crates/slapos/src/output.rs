@@ -1,5 +1,6 @@
 //! What people and programs see. Results go to standard output, everything else to standard error.
 
+mod log_file;
 mod reporter;
 mod table;
 
@@ -8,6 +9,7 @@ use std::io::{IsTerminal, Write};
 use slapos_node::NodeError;
 use tracing_subscriber::EnvFilter;
 
+pub(crate) use log_file::open as open_log_file;
 pub(crate) use reporter::Watch;
 pub(crate) use table::Table;
 
@@ -66,6 +68,7 @@ pub(crate) fn print_error(error: &NodeError, json: bool) {
         }}));
     }
     let _ = write!(std::io::stderr(), "{}", describe(error, colour(&std::io::stderr())));
+    log_file::line("CRITICAL", "slapos", body(error, false).trim_end());
 }
 
 /// An error as people see it.

@@ -29,7 +29,16 @@ pub(crate) fn layout(global: &Global) -> Layout {
 
 /// Reads the configuration.
 pub(crate) fn config(global: &Global) -> Result<NodeConfig, NodeError> {
-    Ok(NodeConfig::read(&absolute(&config_file(global))?)?)
+    config_with(global, &[])
+}
+
+/// Reads the configuration; options of `[slapos]` that arguments give stand in place of those of
+/// the file.
+pub(crate) fn config_with(
+    global: &Global,
+    arguments: &[(&str, String)],
+) -> Result<NodeConfig, NodeError> {
+    Ok(NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?)
 }
 
 /// What a user's commands need to know: from the file that is named, else from the user's own (named

@@ -188,7 +188,7 @@ fn a_full_disk_is_told_and_leaves_nothing() {
     node.ok(&["up"]);
     node.configure("[slapformat]", "software_min_free_space = 0\n\n[slapformat]");
     let software = node.root().join("software");
-    let disk = SmallDisk::mount(&software);
+    let disk = SmallDisk::mount(&software, 8);
     node.ok(&["node", "format"]);
     let big = tar_gz(&[Entry::file("big-1/zeros", 0o644, vec![0; 32 << 20])]);
     let archive = node.tree.write("big-1.tar.gz", big);
@@ -200,13 +200,52 @@ fn a_full_disk_is_told_and_leaves_nothing() {
     drop(disk);
 }
 
-/// A file system of 8 MiB, unmounted when dropped.
+#[test]
+fn a_node_whose_disk_is_full_can_still_be_looked_at_stopped_and_emptied() {
+    const NAME: &str = "a_node_whose_disk_is_full_can_still_be_looked_at_stopped_and_emptied";
+    if !is_root() {
+        skipped(NAME, "needs root, to mount a small disk");
+        return;
+    }
+    let node = node();
+    std::fs::create_dir_all(node.root()).unwrap();
+    let disk = SmallDisk::mount(&node.root(), 32);
+    let profile = node.tree.add_service().display().to_string();
+    node.ok(&["up"]);
+    node.configure(
+        "[slapformat]",
+        "software_min_free_space = 0\ninstance_min_free_space = 0\n\n[slapformat]",
+    );
+    node.ok(&["up", &profile]);
+    let filler = node.root().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    let shows = |state: &str| {
+        let shown = node.ok(&["node", "status"]).out;
+        let mut lines = shown.lines().filter(|line| line.contains("sleeper-on-watch"));
+        lines.any(|line| line.contains(state)).then_some(())
+    };
+    wait_for("the service to be shown as it is", 20, || shows("RUNNING"));
+    node.ok(&["node", "stop", "slappart0:*"]);
+    wait_for("the service to be stopped", 20, || shows("STOPPED"));
+    node.ok(&["node", "prune"]);
+    let told = node.fails(1, &["node", "instance", "--all"]).told();
+    assert!(told.contains("space"), "{told}");
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    node.ok(&["node", "instance", "--all"]);
+    wait_for("the service to run again", 20, || shows("RUNNING"));
+    node.ok(&["down"]);
+    drop(disk);
+}
+
+/// A small file system, unmounted when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &std::path::Path) -> Self {
+    fn mount(at: &std::path::Path, mebibytes: u32) -> Self {
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(at);
+        mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]).arg(at);
         assert!(mount.status().unwrap().success());
         Self(at.to_owned())
     }

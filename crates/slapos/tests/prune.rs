@@ -112,3 +112,52 @@ fn rubble_goes_and_nothing_goes_while_a_build_uses_shared_parts() {
     assert_eq!(tools(&node).len(), 1, "what was lost is built again");
     node.ok(&["up", &profile]);
 }
+
+/// An index with the wheel `one`, which holds nothing, where the builder can read it.
+fn index(node: &TestNode) -> PathBuf {
+    let index = node.root().join("index");
+    let info = node.root().join("wheel/one-1.0.dist-info");
+    std::fs::create_dir_all(&info).unwrap();
+    std::fs::create_dir_all(&index).unwrap();
+    for (file, text) in [
+        ("METADATA", "Metadata-Version: 2.1\nName: one\nVersion: 1.0\n"),
+        ("WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"),
+        ("RECORD", ""),
+    ] {
+        std::fs::write(info.join(file), text).unwrap();
+    }
+    let status = std::process::Command::new("python3")
+        .args(["-m", "zipfile", "-c"])
+        .arg(index.join("one-1.0-py3-none-any.whl"))
+        .arg("one-1.0.dist-info")
+        .current_dir(node.root().join("wheel"))
+        .status();
+    assert!(status.unwrap().success());
+    index
+}
+
+#[test]
+fn eggs_go_when_no_software_release_has_a_link_to_them() {
+    let (node, old, _) = node_with_an_old_tool();
+    let profile = format!(
+        "[buildout]\nparts = egg\nindex = {}\n[egg]\nrecipe = zc.recipe.egg:eggs\n\
+         eggs = one\n[versions]\none = 1.0\n",
+        index(&node).display()
+    );
+    let file = node.tree.add_software("eggs", &profile).display().to_string();
+    node.ok(&["supply", &file]);
+    node.ok(&["node", "software"]);
+    let report = node.json(&["node", "prune"]);
+    let gone = report["removed"].to_string();
+    assert!(gone.contains(old.to_str().unwrap()) && !gone.contains(".egg"), "{report:#}");
+    let kept = report["kept"].as_array().unwrap();
+    let egg = kept.iter().map(|kept| kept["location"].as_str().unwrap());
+    let egg = PathBuf::from(egg.filter(|place| place.contains("/one-1.0-py3")).next().unwrap());
+    node.ok(&["remove", &file]);
+    node.ok(&["node", "software"]);
+    assert!(egg.exists());
+    let report = node.json(&["node", "prune"]);
+    assert_eq!(report["removed"][0]["location"], egg.to_str().unwrap(), "{report:#}");
+    assert_eq!(report["removed"][0]["reason"], "nothing refers to it");
+    assert!(!egg.exists());
+}

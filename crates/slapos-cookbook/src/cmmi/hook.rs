@@ -10,7 +10,7 @@ use std::path::Path;
 
 use slapos_engine::{PartContext, PartError, PartInit, ProfileError};
 use slapos_python::Call;
-use slapos_sources::Source;
+use slapos_sources::{Source, SourceUrl};
 
 use crate::common::source;
 use crate::python::{ForPart, Python};
@@ -22,6 +22,8 @@ const OPTIONS: [&str; 3] = ["pre-configure-hook", "pre-make-hook", "post-make-ho
 pub(super) struct Hook {
     pub(super) option: &'static str,
     source: Source,
+    /// The file as the profile names it, which tracebacks show.
+    name: String,
     function: String,
     /// The run whose sections the function sees.
     run: u64,
@@ -46,14 +48,30 @@ pub(super) fn of_part(init: &mut PartInit<'_>, python: &Python) -> Result<Vec<Ho
         let source = source::file(init, option, url.trim())?;
         source::declare_local(init, &source, python.fetcher());
         let function = function.trim().to_owned();
+        let name = named_as(&source.primary);
         let outside = ForPart::of_part(python, init)?;
         let (run, python) = (init.run_number(), python.clone());
-        hooks.push(Hook { option, source, function, run, python, outside });
+        hooks.push(Hook { option, source, name, function, run, python, outside });
     }
     if !hooks.is_empty() {
         init.keep_sections();
     }
     Ok(hooks)
+}
+
+/// What a file is called in messages.
+fn named_as(place: &SourceUrl) -> String {
+    match place {
+        SourceUrl::File(path) => path.display().to_string(),
+        SourceUrl::Http(url) => {
+            // A password stays out of what is shown.
+            let mut url = url.clone();
+            let _ = url.set_password(None);
+            let _ = url.set_username("");
+            url.to_string()
+        }
+        other => other.to_string(),
+    }
 }
 
 fn is_name(text: &str) -> bool {
@@ -75,6 +93,7 @@ impl Hook {
             run: self.run,
             part: cx.part().to_owned(),
             file: file.to_string_lossy().into_owned(),
+            name: self.name.clone(),
             function: self.function.clone(),
             environ: environ.clone(),
             directory: directory.to_string_lossy().into_owned(),

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use slapos_eggs::{Interpreter, Pins, PythonPlaces, Settings, Shelves};
+use slapos_eggs::{Hosts, Interpreter, Pins, PythonPlaces, Settings, Shelves};
 use slapos_engine::{PartInit, ProfileError};
 
+use super::picks::Picks;
 use crate::common;
 
 /// The section of pins where `[buildout]` says nothing.
@@ -19,6 +20,10 @@ pub(crate) struct Choice {
     pub(super) index: Option<String>,
     pub(super) links: Vec<String>,
     places: PythonPlaces,
+    hosts: Hosts,
+    /// Where the files that were fetched are kept.
+    archives: Option<PathBuf>,
+    pub(super) picks: Picks,
     pub(crate) allow_picked_versions: bool,
     allow_unknown_extras: bool,
     prefer_final: bool,
@@ -38,6 +43,9 @@ impl Choice {
             index: index.as_deref().map(absolute),
             links: links.iter().map(|link| absolute(link)).collect(),
         };
+        let archives = archives(init)?;
+        let places = only_kept(init, archives.as_deref())?.unwrap_or(places);
+        let hosts = Hosts::new(&of_buildout(init, "allow-hosts")?.unwrap_or_default());
         let yes = |init: &mut PartInit<'_>, option: &str, default: bool| {
             let text = of_buildout(init, option)?;
             Ok::<_, ProfileError>(text.map_or(default, |text| text == "true"))
@@ -47,6 +55,9 @@ impl Choice {
             index,
             links,
             places,
+            hosts,
+            archives,
+            picks: Picks::read(init)?,
             allow_picked_versions: yes(init, "allow-picked-versions", true)?,
             allow_unknown_extras: yes(init, "allow-unknown-extras", false)?,
             prefer_final: yes(init, "prefer-final", true)?,
@@ -58,12 +69,37 @@ impl Choice {
         Settings {
             pins: self.pins.clone(),
             places: self.places.clone(),
+            hosts: self.hosts.clone(),
+            archives: self.archives.clone(),
             allow_picked_versions: self.allow_picked_versions,
             allow_unknown_extras: self.allow_unknown_extras,
             prefer_final: self.prefer_final,
             ..Settings::new(python, shelves)
         }
     }
+}
+
+/// Below `download-cache`, as in Buildout.
+fn archives(init: &mut PartInit<'_>) -> Result<Option<PathBuf>, ProfileError> {
+    let text = of_buildout(init, "download-cache")?;
+    Ok(text.map(|text| common::path(init, &text).join("dist")))
+}
+
+/// With `install-from-cache` the files that are kept there are all there is.
+fn only_kept(
+    init: &mut PartInit<'_>,
+    archives: Option<&Path>,
+) -> Result<Option<PythonPlaces>, ProfileError> {
+    if of_buildout(init, "install-from-cache")?.is_none_or(|text| text != "true") {
+        return Ok(None);
+    }
+    let Some(archives) = archives else {
+        let message = "`install-from-cache` of [buildout] needs a `download-cache`";
+        let help = "name the directory whose `dist` holds the files";
+        return Err(init.error("recipe", message, Some(help)));
+    };
+    let index = Some(archives.to_string_lossy().into_owned());
+    Ok(Some(PythonPlaces { index, links: Vec::new() }))
 }
 
 fn own_or_of_buildout(
@@ -100,10 +136,12 @@ fn pins(init: &mut PartInit<'_>) -> Result<Pins, ProfileError> {
     Ok(Pins::new(init.look(&section)?.into_iter().filter(|(name, _)| !hidden(name))))
 }
 
-/// The node's store of eggs.
+/// The node's store of eggs, where nothing goes until the run ends.
 pub(crate) fn store(init: &PartInit<'_>) -> Option<PathBuf> {
     let lists = init.shared_lists().iter();
-    lists.map(|list| list.join("python")).find(|place| can_be_made(place))
+    let store = lists.map(|list| list.join("python")).find(|place| can_be_made(place))?;
+    init.hold_shared();
+    Some(store)
 }
 
 /// Asks, and changes nothing.

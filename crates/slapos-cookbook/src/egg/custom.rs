@@ -96,9 +96,9 @@ impl Recipe for Develop {
         let base = Base::read(&self.0, init)?;
         let setup = common::path(init, &init.require("setup")?);
         init.set("setup", &setup.to_string_lossy());
-        if let Some(egg) = init.get("egg") {
-            base.makes(init, &requirement_name(egg));
-        }
+        // Without a name it may be any: what comes later waits for it all the same.
+        let egg = init.get("egg").unwrap_or(init.name()).to_owned();
+        base.makes(init, &requirement_name(&egg));
         if !init.is_made_by_reference(&setup) {
             let directory = if setup.is_file() { setup.parent().unwrap_or(&setup) } else { &setup };
             for file in SETUP_FILES.map(|name| directory.join(name)) {

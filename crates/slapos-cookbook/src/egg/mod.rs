@@ -19,8 +19,11 @@
 //! Of `[buildout]`: `versions` (default `versions`) names the section of pins; `python` the section
 //! whose option `executable` is the Python, else `executable`, else the machine's `python3`;
 //! `allow-picked-versions`, `allow-unknown-extras`, `prefer-final` as usual. A version that was
-//! picked stays until the part is made again, whatever `newest` says. `install-from-cache` is
-//! refused. When the run is offline nothing is fetched or built: eggs are found in the eggs
+//! picked stays until the part is made again, whatever `newest` says. `allow-hosts`: patterns of the
+//! hosts that files of distributions may come from (also where the machine's own index has them);
+//! `download-cache`: its `dist` keeps these files, and is looked at before anybody is asked; with
+//! `install-from-cache`, nobody is. `show-picked-versions` and `update-versions-file`: [`picks`]. When
+//! the run is offline nothing is fetched or built: eggs are found in the eggs
 //! directory and the develop-eggs directory.
 //!
 //! A pin changes the identity of a part that lists its distribution. The pins of what those need
@@ -30,6 +33,7 @@
 mod choice;
 mod custom;
 mod home;
+pub(crate) mod picks;
 mod record;
 mod scripts;
 mod work;
@@ -46,6 +50,7 @@ use choice::of_buildout;
 pub(crate) use choice::{Choice, store};
 pub(crate) use custom::{Custom, Develop};
 use home::Home;
+use picks::Picked;
 pub(crate) use scripts::Distributions;
 
 use crate::common::{self, environment, source};
@@ -56,11 +61,17 @@ pub(crate) struct Shop {
     eggs: Arc<Eggs>,
     /// Directory of special eggs and normal name → the section that makes it.
     makers: Mutex<BTreeMap<(PathBuf, String), String>>,
+    picked: Picked,
 }
 
 impl Shop {
     pub(crate) fn new(fetcher: Arc<Fetcher>, eggs: Arc<Eggs>) -> Arc<Self> {
-        Arc::new(Self { eggs, fetcher, makers: Mutex::default() })
+        Arc::new(Self { eggs, fetcher, makers: Mutex::default(), picked: Picked::default() })
+    }
+
+    /// What was picked since this was last asked, told and written down as the profile wants it.
+    pub(crate) fn conclude(&self) -> Vec<String> {
+        self.picked.conclude()
     }
 
     fn makers(&self) -> std::sync::MutexGuard<'_, BTreeMap<(PathBuf, String), String>> {
@@ -89,11 +100,6 @@ struct Base {
 impl Base {
     /// Reads the options of all; `names` are the distributions that the part itself lists.
     fn read(shop: &Arc<Shop>, init: &mut PartInit<'_>) -> Result<Self, ProfileError> {
-        if of_buildout(init, "install-from-cache")?.is_some_and(|text| text == "true") {
-            let message = "`install-from-cache = true` of [buildout] is not known here";
-            let help = "everything that was fetched once is in the cache: remove the option";
-            return Err(init.error("recipe", message, Some(help)));
-        }
         let choice = Choice::read(init)?;
         tell_places(init, &choice);
         let shelves = shelves(init)?;

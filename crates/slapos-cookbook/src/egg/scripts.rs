@@ -160,6 +160,7 @@ impl Installed {
         let work = PartWork(cx);
         let eggs = &self.base.shop.eggs;
         let set = eggs.working_set(&settings, &self.requirements, &work).map_err(part_error)?;
+        self.base.shop.picked.note(&set, &self.base.choice.picks);
         let scripts = match &self.wanted {
             Some(wanted) => wanted.scripts(&self.requirements, &set, &settings, cx)?,
             None => Vec::new(),

@@ -4,14 +4,16 @@
 //! `zc.buildout` of a distribution, which is found as [`Packages`] says. The class is called with
 //! `(buildout, name, options)` when the section is initialised; `install()` when the part is to be
 //! made, and `update()` at every later run, as Buildout does. The version of the distribution is part
-//! of what the part is made from. Entry points of the group `zc.buildout.uninstall` are not called.
+//! of what the part is made from. What it does for parts that go: [`super::farewell`].
 
 use std::path::PathBuf;
 
+use indexmap::IndexMap;
 use slapos_eggs::{EggError, WorkingSet};
 use slapos_engine::{Part, PartContext, PartError, PartInit, ProfileError, Recipe, Turn, closest};
 use slapos_python::{Call, Handle};
 
+use super::farewell::Farewell;
 use super::{ForPart, Packages, Python};
 
 /// A recipe by its name.
@@ -92,7 +94,17 @@ impl Recipe for Foreign {
         let handle = handle
             .as_u64()
             .ok_or_else(|| init.error("recipe", "the Python host gave no object", None))?;
-        Ok(Box::new(Made { python: self.python.clone(), outside, handle }))
+        let farewell = Farewell::of(&set, distribution, entry);
+        Ok(Box::new(Made { python: self.python.clone(), outside, handle, farewell }))
+    }
+
+    fn uninstall(
+        &self,
+        cx: &PartContext<'_>,
+        options: &IndexMap<String, String>,
+        made: &[PathBuf],
+    ) -> Result<Vec<PathBuf>, PartError> {
+        Farewell::say(&self.python, cx, options, made)
     }
 }
 
@@ -101,6 +113,7 @@ struct Made {
     python: Python,
     outside: ForPart,
     handle: Handle,
+    farewell: Option<Farewell>,
 }
 
 impl Made {
@@ -117,7 +130,11 @@ impl Made {
 
 impl Part for Made {
     fn install(&self, cx: &PartContext<'_>) -> Result<Vec<PathBuf>, PartError> {
-        self.call(cx, "install")
+        let mut paths = self.call(cx, "install")?;
+        if let Some(farewell) = &self.farewell {
+            paths.push(farewell.leave(cx)?);
+        }
+        Ok(paths)
     }
 
     fn update(&self, cx: &PartContext<'_>) -> Result<(), PartError> {

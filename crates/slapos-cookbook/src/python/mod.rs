@@ -1,6 +1,7 @@
 //! The Python host as recipes use it: how it is started, what it imports, and the recipes that are
 //! written in Python.
 
+mod farewell;
 mod foreign;
 mod outside;
 mod packages;

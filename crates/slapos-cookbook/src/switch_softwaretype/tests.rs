@@ -76,6 +76,10 @@ impl PartitionPort for Master {
         Err(PortError("nothing is published here".to_owned()))
     }
 
+    fn publish_shared(&self, _: &str, _: &IndexMap<String, String>) -> Result<(), PortError> {
+        Err(PortError("nothing is published here".to_owned()))
+    }
+
     fn request(&self, _: &InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {
         Err(RequestError::Refused("nothing is asked for here".to_owned()))
     }

@@ -43,3 +43,65 @@ fn an_unpinned_egg_is_refused_where_versions_may_not_be_picked() {
     assert!(error.contains("has no version in [versions]"), "{error}");
     assert!(error.contains("add `a = 1.5` to [versions]"), "{error}");
 }
+
+/// A wheel of one module in the directory `index`.
+fn wheel(yard: &Yard, name: &str, version: &str) {
+    let info = format!("wheel-{name}/{name}-{version}.dist-info");
+    yard.write(&format!("wheel-{name}/{name}.py"), "");
+    yard.write(
+        &format!("{info}/METADATA"),
+        &format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"),
+    );
+    yard.write(&format!("{info}/WHEEL"), "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n");
+    yard.write(&format!("{info}/RECORD"), "");
+    std::fs::create_dir_all(yard.path("index")).unwrap();
+    let status = std::process::Command::new("python3")
+        .args(["-m", "zipfile", "-c", &format!("../index/{name}-{version}-py3-none-any.whl")])
+        .args([format!("{name}.py"), format!("{name}-{version}.dist-info")])
+        .current_dir(yard.path(&format!("wheel-{name}")))
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn picked_versions_are_shown_and_written_down() {
+    let yard = Yard::software();
+    wheel(&yard, "a", "1.5");
+    wheel(&yard, "b", "2.0");
+    let profile = "[buildout]\nparts = p\nindex = index\nshow-picked-versions = true\n\
+                   update-versions-file = versions.cfg\n[p]\nrecipe = zc.recipe.egg:eggs\n\
+                   eggs =\n  a\n  b\n[versions]\nb = 2.0\n";
+    insta::assert_snapshot!(yard.warnings(profile).join("\n"), @r"
+    picked, as [versions] does not fix it: a = 1.5
+    1 versions were added to ROOT/build/versions.cfg
+    ");
+    assert!(yard.read("versions.cfg").ends_with("\na = 1.5\n"));
+    assert_eq!(yard.warnings(&profile.replace("b = 2", "a = 1.5\nb = 2")), Vec::<String>::new());
+}
+
+#[test]
+fn files_are_kept_and_may_be_all_there_is() {
+    let yard = Yard::software();
+    wheel(&yard, "a", "1.5");
+    let profile = "[buildout]\nparts = p\nindex = index\ndownload-cache = kept\n[p]\n\
+                   recipe = zc.recipe.egg:eggs\neggs = a\n";
+    yard.run(profile).unwrap();
+    assert!(yard.path("kept/dist/a-1.5-py3-none-any.whl").is_file());
+    for gone in ["index", "eggs", ".slapos", "../cache"] {
+        std::fs::remove_dir_all(yard.path(gone)).unwrap();
+    }
+    let from_cache = profile.replace("index = index", "index = index\ninstall-from-cache = true");
+    yard.run(&from_cache).unwrap();
+    let error = yard.error(&from_cache.replace("download-cache = kept\n", ""));
+    insta::assert_snapshot!(error, @"ROOT/build/test.cfg:6: `install-from-cache` of [buildout] needs a `download-cache`");
+}
+
+#[test]
+fn an_index_whose_host_is_not_allowed_is_not_asked() {
+    let yard = Yard { online: true, ..Yard::software() };
+    let error = yard.error(
+        "[buildout]\nparts = p\nindex = http://127.0.0.1:9/simple\nallow-hosts =\n  *.example.com\n\
+         [p]\nrecipe = zc.recipe.egg:eggs\neggs = a\n",
+    );
+    assert!(error.contains("`allow-hosts` of [buildout] does not allow 127.0.0.1"), "{error}");
+}

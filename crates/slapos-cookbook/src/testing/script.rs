@@ -112,7 +112,7 @@ fn an_exception_shows_the_line_of_the_script_and_a_user_error_its_words_alone() 
     7 |   print(undefined_name)
       |   ^^^^^^^^^^^^^^^^^^^^^
       |
-      = note:   File "init of part a", line 2, in <module>
+      = note:   File "ROOT/build/test.cfg", line 7, in <module>
                   print(undefined_name)
     "#);
     let error = yard
@@ -152,9 +152,9 @@ fn an_exception_shows_the_line_of_the_script_and_a_user_error_its_words_alone() 
     insta::assert_snapshot!(yard.whole(&error), @r#"
     part `a` failed: KeyError: 'x'
       defined at: ROOT/build/test.cfg:3
-          File "install of part a", line 2, in <module>
+          File "ROOT/build/test.cfg", line 7, in <module>
             deep()
-          File "install of part a", line 1, in deep
+          File "ROOT/build/test.cfg", line 6, in deep
             def deep(): return {}['x']
     "#);
 }
@@ -211,7 +211,10 @@ fn distribution(yard: &Yard) {
          def install(self):\n        \
          with open(self.options.created(self.options['made'])[0], 'w') as file:\n            \
          file.write(self.options['text'])\n        return [self.options['made']]\n\n    \
-         def update(self):\n        open(self.options['made'], 'a').write('+')\n",
+         def update(self):\n        open(self.options['made'], 'a').write('+')\n\n\n\
+         def uninstall(name, options):\n    with open('told', 'a') as file:\n        \
+         file.write('%s %s\\n' % (name, options['text']))\n    \
+         if options['text'] == 'keep':\n        options['__buildout_installed__'] = ''\n",
     );
     let info = "wheel/demo.recipe-1.0.dist-info";
     yard.write(
@@ -222,7 +225,8 @@ fn distribution(yard: &Yard) {
     yard.write(&format!("{info}/WHEEL"), wheel);
     yard.write(
         &format!("{info}/entry_points.txt"),
-        "[zc.buildout]\ndefault = demo_recipe:Recipe\n",
+        "[zc.buildout]\ndefault = demo_recipe:Recipe\n\
+         [zc.buildout.uninstall]\ndefault = demo_recipe:uninstall\n",
     );
     yard.write(&format!("{info}/RECORD"), "");
     std::fs::create_dir_all(yard.path("index")).unwrap();
@@ -267,4 +271,134 @@ output = ${buildout:directory}/seen
     ");
     yard.run("[buildout]\nparts =\n").unwrap();
     assert!(!yard.path("made").exists());
+}
+
+#[test]
+fn what_init_prints_and_logs_is_told_with_the_plan() {
+    let yard = Yard::software();
+    let profile = "\
+[buildout]
+parts = a
+[a]
+recipe = slapos.recipe.build
+init =
+  import os, sys
+  print('one')
+  self.buildout['b']
+  self.logger.info('two of %s', 'a')
+  os.system('echo three; echo four >&2')
+  sys.stderr.write('no end of line')
+install =
+  print('in the log')
+  open(location, 'w').close()
+[b]
+recipe = slapos.recipe.build
+init = print('of b')
+";
+    let plan = yard.plan(profile).unwrap();
+    insta::assert_snapshot!(plan, @r"
+    a: one
+    b: of b
+    a: a: two of a
+    a: three
+    a: four
+    a: no end of line
+    install b: never installed
+    install a: never installed
+    ");
+    yard.run(profile).unwrap();
+    assert_eq!(yard.read(".slapos/log/a.log"), "in the log\n");
+    let error =
+        yard.plan(&profile.replace("sys.stderr.write('no end of line')", "1/0")).unwrap_err();
+    let text = yard.whole(&error);
+    assert!(text.contains("before, it printed:") && text.contains("three"), "{text}");
+}
+
+#[test]
+fn a_script_put_together_of_several_places_is_named_after_its_part() {
+    let yard = Yard::software();
+    let error = yard
+        .run(
+            "[buildout]\nparts = a\n[x]\nlines =\n  pass\n  pass\n\
+             [a]\nrecipe = slapos.recipe.build\ninstall =\n  ${x:lines}\n  {}['x']\n",
+        )
+        .unwrap_err();
+    assert!(yard.whole(&error).contains("File \"install of part a\", line"), "{error}");
+    let error = yard
+        .run(
+            "[buildout]\nparts = a\n[a]\nrecipe = slapos.recipe.build\ninstall =\n  \
+             from zc.buildout import UserError\n  raise UserError('no luck')\n",
+        )
+        .unwrap_err();
+    insta::assert_snapshot!(yard.whole(&error), @r"
+    part `a` failed: no luck
+      defined at: ROOT/build/test.cfg:3
+        raised at ROOT/build/test.cfg:7
+    ");
+}
+
+#[test]
+fn a_hook_that_fails_is_named_as_the_profile_names_it() {
+    let yard = Yard::software();
+    yard.write("src/configure", "#!/bin/sh\n");
+    yard.write("hooks.py", "# first\ndef before(options, buildout):\n    return {}['x']\n");
+    let hook = yard.path("hooks.py").display().to_string();
+    let profile = format!(
+        "[buildout]\nparts = a\n[a]\nrecipe = slapos.recipe.cmmi\npath = {}\n\
+         pre-configure-hook = {hook}:before\n",
+        yard.path("src").display(),
+    );
+    let error = yard.run(&profile).unwrap_err();
+    let text = yard.whole(&error);
+    assert!(text.contains("File \"ROOT/build/hooks.py\", line 3, in before"), "{text}");
+    assert!(text.contains("return {}['x']"), "{text}");
+}
+
+#[test]
+fn scripts_import_their_eggs_and_those_they_start_find_them() {
+    let yard = Yard::software();
+    distribution(&yard);
+    let profile = "\
+[buildout]
+parts = a
+index = ${:directory}/index
+[a]
+recipe = slapos.recipe.build
+setup-eggs = demo.recipe
+install =
+  import demo_recipe, os
+  assert demo_recipe.Recipe
+  open(location, 'w').write(os.environ['PYTHONEXTRAPATH'])
+";
+    yard.run(profile).unwrap();
+    assert!(yard.read("parts/a").contains("/demo.recipe-1.0-py3"), "{}", yard.read("parts/a"));
+    let error = yard.error(&profile.replace("= demo.recipe", "= no-such.egg"));
+    assert!(error.starts_with("ROOT/build/test.cfg:6: part `a`: "), "{error}");
+}
+
+#[test]
+fn a_recipe_in_python_is_told_when_its_part_goes() {
+    let yard = Yard::software();
+    distribution(&yard);
+    let profile = "\
+[buildout]
+parts = made
+index = ${:directory}/index
+[made]
+recipe = demo.recipe
+text = one
+";
+    let told = || yard.path("told").exists().then(|| yard.read("told")).unwrap_or_default();
+    yard.run(profile).unwrap();
+    assert_eq!(told(), "");
+    yard.run(&profile.replace("= one", "= two")).unwrap();
+    assert_eq!(told(), "made one\n");
+    assert_eq!(yard.read("made"), "two");
+    // It may keep what it made.
+    yard.run(&profile.replace("= one", "= keep")).unwrap();
+    assert_eq!(told(), "made one\nmade two\n");
+    yard.run("[buildout]\nparts =\n").unwrap();
+    assert_eq!(told(), "made one\nmade two\nmade keep\n");
+    assert_eq!(yard.read("made"), "keep");
+    assert_eq!(std::fs::read_dir(yard.path(".slapos/recipes")).unwrap().count(), 0);
 }

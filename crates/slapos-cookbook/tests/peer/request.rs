@@ -99,6 +99,10 @@ impl PartitionPort for Door {
         Err(PortError("nothing is published here".to_owned()))
     }
 
+    fn publish_shared(&self, _: &str, _: &IndexMap<String, String>) -> Result<(), PortError> {
+        Err(PortError("nothing is published here".to_owned()))
+    }
+
     fn request(&self, request: &InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {
         let requester = Some((self.0.computer.clone(), self.0.id.clone()));
         self.1.lock().unwrap().push(InstanceRequest { requester, ..request.clone() });

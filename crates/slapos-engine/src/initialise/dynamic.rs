@@ -16,6 +16,9 @@ use crate::stragglers::{Place, VARIABLE};
 /// Numbers of runs; they only have to differ.
 static RUNS: AtomicU64 = AtomicU64::new(1);
 
+/// How many lines recipes may say before anything is done.
+const MOST_LINES: usize = 1000;
+
 /// What recipes said that concerns more than their own section.
 pub(super) struct Dynamic {
     /// Sections that all later parts depend on.
@@ -23,6 +26,8 @@ pub(super) struct Dynamic {
     variables: Variables,
     /// Some part wants to read sections while it is installed.
     keeps_sections: bool,
+    /// Part and line.
+    pub(super) said: Vec<(String, String)>,
     run: u64,
 }
 
@@ -32,6 +37,7 @@ impl Dynamic {
             barriers: Vec::new(),
             variables: Variables::new(),
             keeps_sections: false,
+            said: Vec::new(),
             run: RUNS.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -97,6 +103,20 @@ impl DynamicPort for Port<'_, '_, '_> {
 
     fn keep_sections(&mut self) {
         self.host.dynamic.keeps_sections = true;
+    }
+
+    fn hold_shared(&self) {
+        self.host.holds.take(&self.host.shared_lists, &self.host.settings.cancellation);
+    }
+
+    fn lines(&self, section: &str, option: &str) -> Option<(String, u32)> {
+        self.resolver.lines(section, option)
+    }
+
+    fn say(&mut self, section: &str, text: &str) {
+        if self.host.dynamic.said.len() < MOST_LINES {
+            self.host.dynamic.said.push((section.to_owned(), text.to_owned()));
+        }
     }
 
     fn run_number(&self) -> u64 {

@@ -91,6 +91,18 @@ impl LedgerWriter {
         entry.is_some_and(|entry| entry.state != EntryState::Installed)
     }
 
+    /// True when `part` is installed, and nothing was begun since.
+    pub(crate) fn is_whole(&self, part: &str) -> bool {
+        let unsaved = self.lock();
+        let entry = unsaved.ledger.parts.get(part);
+        entry.is_some_and(|entry| entry.state == EntryState::Installed)
+    }
+
+    /// Forgets paths of `part` that are nobody's from now on. The caller saves.
+    pub(crate) fn release(&self, part: &str, is_free: impl Fn(&Path) -> bool) {
+        self.change(part, |entry| entry.paths.retain(|path| !is_free(path)));
+    }
+
     /// Adds a path to the entry of `part`, and saves if asked to.
     pub(crate) fn record_path(
         &self,

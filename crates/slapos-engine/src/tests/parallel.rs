@@ -176,12 +176,3 @@ command = test -e ${buildout:parts-directory}/a/made
 ";
     yard.run(profile).unwrap();
 }
-
-#[test]
-fn develop_of_buildout_is_refused() {
-    let yard = Yard::new();
-    let Err(BuildError::Profile(error)) = yard.run("[buildout]\nparts =\ndevelop = src\n") else {
-        panic!("accepted")
-    };
-    insta::assert_snapshot!(error.message(), @"`develop` of [buildout] is not known here");
-}

@@ -159,8 +159,9 @@ fn extensions_of_slapos_are_built_in_and_others_are_refused() {
     let yard = Yard::new();
     let profile = |names: &str| format!("[buildout]\nparts =\nextensions = {names}\n");
     let names = "slapos.rebootstrap slapos.extension.shared slapos.extension.strip";
-    insta::assert_snapshot!(yard.plan_text(&profile(names)), @r"
-    warning: slapos.extension.strip is not known here: programs keep their symbols
+    let text = yard.plan_text(&profile(&format!("{names}\nstrip-binary = no-such-strip")));
+    insta::assert_snapshot!(text, @r"
+    warning: there is no program `no-such-strip`: programs keep their symbols
     nothing to do
     ");
     let Err(BuildError::Profile(error)) = yard.run(&profile("slapos.rebootstrap mr.developer"))

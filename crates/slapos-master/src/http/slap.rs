@@ -45,6 +45,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/startedComputerPartition", instance_report("started"))
         .route("/stoppedComputerPartition", instance_report("stopped"))
         .route("/softwareInstanceError", instance_report("error"))
+        .route("/updateComputerPartitionRelatedInstanceList", post(related_instances))
         .route("/useComputer", post(|| async { text("Ignored") }))
         .route("/computerBang", post(computer_bang))
         .route(
@@ -170,6 +171,16 @@ fn instance_report(state: &'static str) -> MethodRouter<Arc<App>> {
         app.store.report_instance(&computer, &partition, state, &message).await?;
         Answer::Ok(text("Ignored"))
     })
+}
+
+/// Which instances an instance still asks for. Nothing is done with it: an instance that is no
+/// longer asked for stays, as with the original's ERP5 Master, where this is switched off. A profile
+/// that forgets a request by mistake must not cost anybody's data.
+async fn related_instances(State(app): Shared, params: Params) -> Answer {
+    let (computer, partition) = (params.computer()?, params.partition()?);
+    app.store.partition(&computer, &partition).await?;
+    loads(params.require("instance_reference_xml")?)?;
+    Ok(text("Ignored"))
 }
 
 /// No partition has a certificate: the token is enough.

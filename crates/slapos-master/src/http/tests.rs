@@ -396,6 +396,12 @@ fn harmless_routes_answer_as_documented() {
         text
     };
     assert_eq!(ask("POST /useComputer", ""), "Ignored");
+    let (_described, client) = Running::formatted(1);
+    client.related_instances(&home(), &part(0), &["a".to_owned()]).unwrap();
+    let unknown = client.related_instances(&home(), &part(9), &[]).unwrap_err();
+    assert!(matches!(unknown, SlapError::NotFound { .. }), "{unknown}");
+    let given = client.partition_certificate(&home(), &part(0)).unwrap();
+    assert_eq!((given.certificate.as_str(), given.key.expose()), ("", ""));
     insta::assert_snapshot!(ask("POST /computerBang", "computer_id=computer"), @"<marshal><string></string></marshal>");
     insta::assert_snapshot!(ask("GET /getComputerPartitionStatus", ""), @"<marshal><string>Not implemented.</string></marshal>");
     insta::assert_snapshot!(ask("GET /getComputerPartitionCertificate", ""), @r#"<marshal><dictionary id="i2"><string>certificate</string><string></string><string>key</string><string></string></dictionary></marshal>"#);

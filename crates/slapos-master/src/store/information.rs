@@ -170,6 +170,7 @@ fn fill(partition: &mut ComputerPartition, instance: InstanceRow) {
     partition.software_type = instance.software_type;
     partition.parameters = instance.parameters;
     partition.connection = instance.connection;
+    partition.filter = instance.filter;
     partition.timestamp = Some(wire_timestamp(instance.changed_at));
     partition.access_status = instance.reported.as_ref().map(access_status);
 }

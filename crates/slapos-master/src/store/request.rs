@@ -99,6 +99,7 @@ impl Store {
             connection: indexmap::IndexMap::new(),
             changed_at: now,
             reported: None,
+            filter: request.sla.clone(),
         };
         insert(tx, &row).await?;
         note(tx, &row, now).await?;
@@ -138,6 +139,8 @@ fn wish(
     if wanted != *former {
         wanted.changed_at = later_than(former.changed_at, now);
     }
+    // Nothing of the instance changes by it, so its node need not look at it again.
+    wanted.filter.clone_from(&request.sla);
     wanted
 }
 
@@ -185,8 +188,8 @@ async fn no_room(
 async fn insert(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO instance (computer, partition_reference, title, root, software, \
-         software_type, requested_state, parameters, connection, changed_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         software_type, requested_state, parameters, connection, changed_at, filter) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(row.computer.as_str())
     .bind(row.partition.as_str())
@@ -198,6 +201,7 @@ async fn insert(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
     .bind(to_column(&row.parameters))
     .bind(to_column(&row.connection))
     .bind(row.changed_at)
+    .bind(to_column(&row.filter))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -206,7 +210,8 @@ async fn insert(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
 async fn update(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE instance SET software = $3, software_type = $4, requested_state = $5, \
-         parameters = $6, changed_at = $7 WHERE computer = $1 AND partition_reference = $2",
+         parameters = $6, changed_at = $7, filter = $8 \
+         WHERE computer = $1 AND partition_reference = $2",
     )
     .bind(row.computer.as_str())
     .bind(row.partition.as_str())
@@ -215,6 +220,7 @@ async fn update(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
     .bind(row.requested_state.as_str())
     .bind(to_column(&row.parameters))
     .bind(row.changed_at)
+    .bind(to_column(&row.filter))
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -13,7 +13,7 @@ use crate::error::StoreError;
 /// The columns of [`InstanceRow`], for `SELECT`.
 pub(super) const INSTANCE_COLUMNS: &str = "i.computer, i.partition_reference, i.title, i.root, \
      i.software, i.software_type, i.requested_state, i.parameters, i.connection, i.changed_at, \
-     i.reported_state, i.reported_message, i.reported_at";
+     i.reported_state, i.reported_message, i.reported_at, i.filter";
 
 /// An instance as stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub(super) struct InstanceRow {
     pub(super) connection: IndexMap<String, String>,
     pub(super) changed_at: i64,
     pub(super) reported: Option<Report>,
+    /// What was asked about its place; it moves no instance that exists.
+    pub(super) filter: IndexMap<String, String>,
 }
 
 impl InstanceRow {
@@ -46,6 +48,7 @@ impl InstanceRow {
             connection: texts(row, "connection")?,
             changed_at: row.try_get("changed_at")?,
             reported: report(row)?,
+            filter: texts(row, "filter")?,
         })
     }
 

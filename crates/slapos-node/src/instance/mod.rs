@@ -1,19 +1,22 @@
 //! `node instance`: makes the instances in this computer's partitions as the Master wants them.
 
+mod aftermath;
+pub(crate) mod certificate;
+mod offline;
+mod outcome;
 mod plan;
+mod pool;
 mod process;
+mod rounds;
 mod settle;
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use slapos_slap::{ComputerPartition, SlapError};
+use slapos_slap::ComputerPartition;
 use slapos_sys::fs;
 
-use crate::error::{NodeError, exit};
+use crate::error::NodeError;
 use crate::generation::Wanted;
 use crate::node::Node;
+use crate::worker::TIMESTAMP;
 use crate::{services, software};
 
 pub use plan::{Action, Observed, Reason, decide};
@@ -29,105 +32,49 @@ pub struct Options {
     pub all: bool,
     /// Print the plan and do nothing.
     pub dry_run: bool,
-}
-
-/// What a run came to; partitions by name.
-#[derive(Debug, Default)]
-struct Outcome {
-    failed: BTreeMap<String, String>,
-    broken: BTreeMap<String, String>,
+    /// How many partitions are processed at once; 0 for as many as there are processors.
+    pub jobs: usize,
+    /// Deploy instances that are to be started, and keep them stopped.
+    pub force_stop: bool,
 }
 
 /// Processes every partition that is due.
 ///
 /// # Errors
 /// When the Master does not answer (services are started as last known then: exit code
-/// [`exit::OFFLINE`]), another run is under way, a partition failed, or a promise did.
+/// [`exit::OFFLINE`](crate::error::exit::OFFLINE)), another run is under way, a partition failed,
+/// or a promise did.
 pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let config = node.config;
     if node.is_down() {
         return Ok(());
     }
+    if !config.instance_root.is_dir() {
+        return Err(NodeError::user(format!("there is no {}", config.instance_root.display()))
+            .hint("`slapos node format` makes it"));
+    }
     let _lock = node.lock("slapos node instance", &config.pidfile_instance)?;
     let master = node.master()?;
     let computer = match master.full_computer_information(&config.computer_id) {
         Ok(computer) => computer,
-        Err(error) => return offline(node, options, error),
+        Err(error) => return offline::run(node, options, error),
     };
     check_only(&options.only, &computer.partitions)?;
-    let chosen = |partition: &&ComputerPartition| {
-        options.only.is_empty() || options.only.iter().any(|name| name == partition.id.as_str())
-    };
-    let steps = computer.partitions.iter().filter(chosen);
-    let steps: Vec<_> =
-        steps.map(|partition| (partition, decide_about(node, partition, options.all))).collect();
+    let session = process::Session { node, master: &master, force_stop: options.force_stop };
     if options.dry_run {
-        for (partition, action) in &steps {
+        for (partition, action) in rounds::steps(&session, options, computer.partitions) {
             node.reporter.note(partition.id.as_str(), &action.to_string());
         }
         return Ok(());
     }
-    let runs = steps.iter().any(|(_, action)| {
-        matches!(action, Action::Check | Action::Process(_) | Action::Restore(_))
-    });
-    if runs {
+    if computer.partitions.iter().any(|partition| !partition.is_free()) {
         // Also what brings services back after the machine or the supervisor was restarted.
         services::supervisor(node)?;
     }
-    let session = process::Session { node, master: &master };
-    conclude(&execute(&session, &steps))
+    rounds::run(&session, options, computer).conclude()
 }
 
-fn execute(session: &process::Session<'_, '_>, steps: &[(&ComputerPartition, Action)]) -> Outcome {
-    let outcome = Mutex::new(Outcome::default());
-    let next = AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(steps.len());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((partition, action)) =
-                    steps.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    let result = session.carry_out(partition, action);
-                    let mut outcome =
-                        outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    note_result(session.node, partition, result, &mut outcome);
-                }
-            });
-        }
-    });
-    outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn note_result(
-    node: &Node<'_>,
-    partition: &ComputerPartition,
-    result: Result<(), NodeError>,
-    outcome: &mut Outcome,
-) {
-    let Err(error) = result else { return };
-    let id = partition.id.to_string();
-    node.reporter.failed(&id, &error);
-    let list = match error.exit_code() {
-        exit::PROMISE => &mut outcome.broken,
-        _ => &mut outcome.failed,
-    };
-    list.insert(id, error.to_string());
-}
-
-fn conclude(outcome: &Outcome) -> Result<(), NodeError> {
-    let names = |map: &BTreeMap<String, String>| map.keys().cloned().collect::<Vec<_>>().join(", ");
-    if !outcome.failed.is_empty() {
-        return Err(NodeError::user(format!("failed: {}", names(&outcome.failed))));
-    }
-    if !outcome.broken.is_empty() {
-        let message = format!("promises failed: {}", names(&outcome.broken));
-        return Err(NodeError::user(message).code(exit::PROMISE));
-    }
-    Ok(())
-}
-
-fn decide_about(node: &Node<'_>, partition: &ComputerPartition, all: bool) -> Action {
+fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Options) -> Action {
     let root = &node.config.software_root;
     let record = match node.records().load(partition.id.as_str()) {
         Ok(record) => record,
@@ -139,6 +86,7 @@ fn decide_about(node: &Node<'_>, partition: &ComputerPartition, all: bool) -> Ac
     };
     let software_stamp = partition.software.as_ref().and_then(|url| software::stamp(root, url));
     let wanted = software_stamp.as_ref().and_then(|stamp| Wanted::of(partition, stamp));
+    let timestamp = node.config.instance_root.join(partition.id.as_str()).join(TIMESTAMP);
     let observed = Observed {
         record,
         software_stamp,
@@ -146,8 +94,14 @@ fn decide_about(node: &Node<'_>, partition: &ComputerPartition, all: bool) -> Ac
         defined: services::is_defined(node, &partition.id),
         held: history.holds(wanted.as_ref()),
         restoring: history.restoring,
+        marked: std::fs::symlink_metadata(timestamp).is_ok(),
     };
-    decide(node.clock.now(), partition, &observed, all)
+    let force = options.all || (options.force_stop && is_to_run(partition));
+    decide(node.clock.now(), partition, &observed, force)
+}
+
+fn is_to_run(partition: &ComputerPartition) -> bool {
+    partition.requested_state == slapos_slap::InstanceState::Started
 }
 
 /// The Software Release may say how often its instances are processed, in a file `periodicity`.
@@ -176,16 +130,4 @@ pub(crate) fn check_only(only: &[String], known: &[ComputerPartition]) -> Result
         names => Err(NodeError::user(format!("Unknown partition(s): {}", names.join(", ")))
             .hint("`slapos proxy show --partitions` lists those that are in use")),
     }
-}
-
-/// Without its Master a node keeps running what it ran.
-fn offline(node: &Node<'_>, options: &Options, error: SlapError) -> Result<(), NodeError> {
-    if !error.is_temporary() || options.dry_run {
-        return Err(error.into());
-    }
-    node.reporter.warn("node", &error.to_string());
-    services::supervisor(node)?;
-    Err(NodeError::user("the Master does not answer; services run as last known")
-        .hint("they are processed when it answers again")
-        .code(exit::OFFLINE))
 }

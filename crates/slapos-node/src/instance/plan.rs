@@ -23,6 +23,8 @@ pub struct Observed {
     pub held: bool,
     /// The generation whose bringing back was interrupted.
     pub restoring: Option<u32>,
+    /// Whether the partition has its `.timestamp`.
+    pub marked: bool,
 }
 
 /// What is to be done with a partition.
@@ -61,6 +63,10 @@ pub enum Reason {
     Software,
     /// It is started or stopped now and was not then.
     State(InstanceState),
+    /// The Master gives it no timestamp, so that nobody can tell whether it changed.
+    Undated,
+    /// Its `.timestamp` was removed, as people do who want it processed.
+    Unmarked,
     /// Its periodicity is over, seconds.
     Periodicity(i64),
     /// A promise failed when last checked.
@@ -79,6 +85,8 @@ impl fmt::Display for Reason {
             Self::Changed => f.write_str("the Master changed something"),
             Self::Software => f.write_str("its Software Release changed"),
             Self::State(state) => write!(f, "it is to be {state}"),
+            Self::Undated => f.write_str("the Master gives it no timestamp"),
+            Self::Unmarked => f.write_str("its .timestamp was removed"),
             Self::Periodicity(seconds) => write!(f, "its periodicity of {seconds} s is over"),
             Self::Promise(name) => write!(f, "promise {name} failed"),
             Self::Undefined => f.write_str("its services are not defined at the supervisor"),
@@ -135,7 +143,13 @@ pub fn decide(
     if let Some(reason) = reason_in_record(record, wanted, stamp) {
         return Action::Process(reason);
     }
+    if record.marked && !observed.marked {
+        return Action::Process(Reason::Unmarked);
+    }
     let age = now.duration_since(record.at);
+    if observed.periodicity == 0 {
+        return Action::Process(Reason::Periodicity(0));
+    }
     if observed.periodicity >= 0 && age > SignedDuration::from_secs(observed.periodicity) {
         return Action::Process(Reason::Periodicity(observed.periodicity));
     }
@@ -170,6 +184,9 @@ fn reason_in_record(
     }
     if record.state != wanted.requested_state {
         return Some(Reason::State(wanted.requested_state));
+    }
+    if wanted.timestamp.is_none() {
+        return Some(Reason::Undated);
     }
     if record.timestamp != wanted.timestamp {
         return Some(Reason::Changed);
@@ -206,14 +223,15 @@ mod tests {
             state: InstanceState::Started,
             at: "2026-01-01T23:00:00Z".parse().unwrap(),
             outcome: Outcome::Done,
+            marked: true,
             promises: std::collections::BTreeMap::default(),
         };
-        let stamp = Some("b1".to_owned());
         Observed {
             record: Some(record),
-            software_stamp: stamp,
+            software_stamp: Some("b1".to_owned()),
             periodicity: 86_400,
             defined: true,
+            marked: true,
             ..Observed::default()
         }
     }
@@ -235,6 +253,7 @@ mod tests {
             decided(|_, o| o.periodicity = -1),
             "up to date; check the promises that are due"
         );
+        assert_eq!(decided(|_, o| o.periodicity = 0), "process: its periodicity of 0 s is over");
     }
 
     #[test]
@@ -255,6 +274,8 @@ mod tests {
             "process: its Software Release changed"
         );
         assert_eq!(with(|r| r.state = InstanceState::Stopped), "process: it is to be started");
+        assert_eq!(decided(|_, o| o.marked = false), "process: its .timestamp was removed");
+        assert_eq!(decided(|w, _| w.timestamp = None), "process: the Master gives it no timestamp");
         assert_eq!(decided(|_, o| o.record = None), "process: it is new");
         assert_eq!(
             decided(|_, o| o.defined = false),

@@ -12,6 +12,8 @@ use slapos_slap::{
 };
 use slapos_sys::user::{self, Identity};
 
+use super::certificate;
+use super::offline::told;
 use super::plan::{Action, Reason};
 use crate::error::{IoContext, NodeError, exit};
 use crate::generation::{self, Place, Transaction, Wanted};
@@ -31,6 +33,8 @@ const PROMISE_ROUNDS: u32 = 10;
 pub(super) struct Session<'a, 'n> {
     pub(super) node: &'a Node<'n>,
     pub(super) master: &'a SlapClient,
+    /// Instances are deployed and kept stopped, whatever is wanted.
+    pub(super) force_stop: bool,
 }
 
 impl Session<'_, '_> {
@@ -67,10 +71,8 @@ impl Session<'_, '_> {
     fn forget(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
         let id = partition.id.as_str();
         services::stop(self.node, &partition.id)?;
-        let directory = self.node.config.instance_root.join(id);
-        if std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some()) {
-            let text = format!("{} still has files of a former instance", directory.display());
-            self.node.reporter.warn(id, &text);
+        if let Err(error) = self.tidy(id) {
+            self.node.reporter.warn(id, &format!("it is free, but: {error}"));
         }
         self.node.records().forget(id)
     }
@@ -82,7 +84,7 @@ impl Session<'_, '_> {
         if defined {
             self.node.reporter.note(partition.id.as_str(), "stopped");
         }
-        Ok(self.master.instance_stopped(&partition.computer, &partition.id)?)
+        self.master.instance_stopped(&partition.computer, &partition.id).map_err(told)
     }
 
     fn process(&self, partition: &ComputerPartition, reason: &Reason) -> Result<(), NodeError> {
@@ -92,8 +94,9 @@ impl Session<'_, '_> {
         let directory = self.node.config.instance_root.join(partition.id.as_str());
         let owner = partition_owner(&directory)?;
         let id = &partition.id;
-        let place =
-            Place { id, directory: &directory, owner: &owner, state: partition.requested_state };
+        let state =
+            if self.runs(partition) { InstanceState::Started } else { InstanceState::Stopped };
+        let place = Place { id, directory: &directory, owner: &owner, state };
         let before = self.node.records().load(id.as_str())?;
         let mut record = self.new_record(partition, &url);
         let wanted = wanted_of(&record);
@@ -102,6 +105,9 @@ impl Session<'_, '_> {
         self.store(partition, &record)?;
         let deployed = before.is_some_and(|before| before.outcome == Outcome::Done);
         let result = self.deploy(partition, place, &mut transaction, deployed, &mut record);
+        if let Err(error) = &result {
+            self.mark_failure(partition, &directory, &owner, error);
+        }
         record.at = self.node.clock.now();
         record.outcome = match &result {
             Ok(()) => Outcome::Done,
@@ -117,9 +123,14 @@ impl Session<'_, '_> {
             software_stamp: software::stamp(&self.node.config.software_root, url)
                 .unwrap_or_default(),
             timestamp: partition.timestamp.clone(),
-            state: partition.requested_state,
+            state: if self.runs(partition) {
+                partition.requested_state
+            } else {
+                InstanceState::Stopped
+            },
             at: self.node.clock.now(),
             outcome: Outcome::Processing,
+            marked: false,
             promises: BTreeMap::new(),
         }
     }
@@ -133,6 +144,7 @@ impl Session<'_, '_> {
         record: &mut PartitionRecord,
     ) -> Result<(), NodeError> {
         let id = partition.id.as_str();
+        certificate::update(self.node.config, self.master, partition, place.owner)?;
         let mut worker = Worker::start(place.owner, id, Purpose::Partition)?;
         transaction.before(&mut worker, deployed)?;
         let services = match self.configure(partition, &record.software, place, &mut worker) {
@@ -143,21 +155,30 @@ impl Session<'_, '_> {
             }
         };
         transaction.deployed(&mut worker)?;
-        if partition.requested_state != InstanceState::Started {
+        if self.runs(partition) {
+            self.start(place, &services)?;
+            let up = transaction.await_services();
+            let grace = transaction.grace(GRACE);
+            let mut results =
+                ask_promises(self.node, &mut worker, id, place.directory, None, grace)?;
+            let verdict = transaction.judge(up, &mut results);
+            record.promises = by_name(results);
+            verdict?;
+            self.node.reporter.note(id, "deployed and started");
+            self.master.instance_started(&partition.computer, &partition.id).map_err(told)?;
+        } else {
             services::stop(self.node, &partition.id)?;
             self.node.reporter.note(id, "deployed and stopped");
-            return Ok(self.master.instance_stopped(&partition.computer, &partition.id)?);
+            if partition.requested_state != InstanceState::Started {
+                self.master.instance_stopped(&partition.computer, &partition.id).map_err(told)?;
+            }
         }
-        self.start(place, &services)?;
-        let up = transaction.await_services();
-        let grace = transaction.grace(GRACE);
-        let mut results = ask_promises(self.node, &mut worker, id, place.directory, None, grace)?;
-        drop(worker);
-        let verdict = transaction.judge(up, &mut results);
-        record.promises = by_name(results);
-        verdict?;
-        self.node.reporter.note(id, "deployed and started");
-        Ok(self.master.instance_started(&partition.computer, &partition.id)?)
+        self.mark_success(partition, place.directory, &mut worker, record)
+    }
+
+    /// Whether the instance is to run now.
+    pub(super) fn runs(&self, partition: &ComputerPartition) -> bool {
+        partition.requested_state == InstanceState::Started && !self.force_stop
     }
 
     /// Makes the instance's parts. Its services are not touched.
@@ -168,11 +189,14 @@ impl Session<'_, '_> {
         place: Place<'_>,
         worker: &mut Worker,
     ) -> Result<Vec<Service>, NodeError> {
-        let mut watcher = Watcher { session: self, partition };
+        let mut watcher = Watcher { session: self, partition, asked: Vec::new() };
         let job = self.instance_job(partition, url, place.directory.to_owned());
         let job = Job::Instance(Box::new(job));
         match worker.run(&job, Some(self.node.config.partition_timeout), &mut watcher)? {
-            Done::Instance { services } => Ok(services),
+            Done::Instance { services } => {
+                self.tell_asked(partition, watcher.asked);
+                Ok(services)
+            }
             other => Err(NodeError::user(format!("the worker of {} answered {other:?}", place.id))),
         }
     }
@@ -213,6 +237,11 @@ impl Session<'_, '_> {
             software_directory: software::directory(&config.software_root, url),
             master_url: config.master_url.clone(),
             shared_part_list: config.shared_part_list.clone(),
+            build_time_part_list: config.grid.build_time_part_list.clone(),
+            certificate: certificate::files(config, partition.id.as_str()),
+            storage_home: config.grid.instance_storage_home.clone().unwrap_or_default(),
+            global_ipv4_network: config.grid.ipv4_global_network.clone(),
+            verbose: config.grid.buildout_debug,
             min_free_space: config.instance_min_free_space,
         }
     }
@@ -220,7 +249,7 @@ impl Session<'_, '_> {
     fn start(&self, place: Place<'_>, services: &[Service]) -> Result<(), NodeError> {
         services::define(self.node, place.id, place.directory, place.owner, services)?;
         // Also when the definition is as it was: a killed run may have got no further than that.
-        services::update(&services::supervisor(self.node)?, place.id)
+        services::start(self.node, place.id)
     }
 
     /// Checks the promises that are due, and tells the Master when that changed anything.
@@ -249,7 +278,7 @@ impl Session<'_, '_> {
             Err(error) => self.tell_error(partition, error),
             // What was taken back stays an error until another change is requested.
             Ok(()) if partition.is_in_error() && record.outcome == Outcome::Done => {
-                self.master.instance_started(&partition.computer, &partition.id)?;
+                self.master.instance_started(&partition.computer, &partition.id).map_err(told)?;
             }
             Ok(()) => {}
         }
@@ -271,10 +300,7 @@ impl Session<'_, '_> {
     /// The error itself is returned elsewhere; a Master that does not hear of it is no reason to
     /// lose it.
     fn tell_error(&self, partition: &ComputerPartition, error: &NodeError) {
-        let text = match error.detail_text() {
-            Some(detail) => format!("{error}\n{detail}"),
-            None => error.to_string(),
-        };
+        let text = crate::told::for_master(error, Some(partition));
         if let Err(unheard) = self.master.instance_error(&partition.computer, &partition.id, &text)
         {
             let text = format!("the Master was not told: {unheard}");
@@ -380,6 +406,8 @@ pub(crate) fn partition_owner(directory: &Path) -> Result<Identity, NodeError> {
 struct Watcher<'a, 's, 'n> {
     session: &'a Session<'s, 'n>,
     partition: &'a ComputerPartition,
+    /// The titles of the instances that were asked for.
+    asked: Vec<String>,
 }
 
 impl Listener for Watcher<'_, '_, '_> {
@@ -389,9 +417,17 @@ impl Listener for Watcher<'_, '_, '_> {
         node.journal().event(self.partition.id.as_str(), node.clock.now(), &event);
     }
 
-    fn publish(&mut self, connection: IndexMap<String, String>) -> Result<(), String> {
+    fn publish(
+        &mut self,
+        shared: Option<&str>,
+        connection: IndexMap<String, String>,
+    ) -> Result<(), String> {
         let ComputerPartition { computer, id, .. } = self.partition;
-        let published = self.session.master.set_connection(computer, id, &connection);
+        let master = &self.session.master;
+        let published = match shared {
+            None => master.set_connection(computer, id, &connection),
+            Some(reference) => master.set_shared_connection(computer, id, reference, &connection),
+        };
         published.map_err(|error| error.to_string())
     }
 
@@ -399,7 +435,10 @@ impl Listener for Watcher<'_, '_, '_> {
         &mut self,
         request: InstanceRequest,
     ) -> Result<Option<InstanceAnswer>, RequestError> {
-        Ok(self.session.master.request(&in_name_of(self.partition, request))?)
+        let title = request.title.to_string();
+        let answer = self.session.master.request(&in_name_of(self.partition, request))?;
+        self.asked.push(title);
+        Ok(answer)
     }
 }
 
@@ -418,7 +457,7 @@ pub(crate) struct Quiet;
 impl Listener for Quiet {
     fn event(&mut self, _: slapos_engine::Event) {}
 
-    fn publish(&mut self, _: IndexMap<String, String>) -> Result<(), String> {
+    fn publish(&mut self, _: Option<&str>, _: IndexMap<String, String>) -> Result<(), String> {
         Err("only the processing of an instance publishes".to_owned())
     }
 

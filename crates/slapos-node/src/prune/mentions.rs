@@ -1,4 +1,4 @@
-//! Which hashes of shared parts occur in what is installed below a directory.
+//! Which hashes of shared parts, and paths of eggs, occur in what is installed below a directory.
 //!
 //! Looked at are records (in `.slapos`, and `.installed.cfg`), seals, profiles (`*.cfg`), programs (in
 //! `bin`, `sbin`, and below `etc`) and the targets of links: what names shared parts there is what
@@ -13,14 +13,20 @@ use std::path::{Path, PathBuf};
 
 use slapos_sys::fs;
 
+/// What ends the path of an egg.
+const EGG: &[u8] = b".egg";
+/// Longest path that is recognised, bytes.
+const LONGEST: usize = 4096;
 /// How much of a file is looked at at once, bytes.
 const PIECE: usize = 64 << 10;
 /// Hexadecimal digits of a hash.
 const DIGITS: usize = 32;
 
-/// Hashes that are looked for, and where each was first seen.
+/// Hashes and paths that are looked for, and where each was first seen.
 pub(super) struct Search {
     wanted: HashSet<Vec<u8>>,
+    /// Paths of eggs.
+    eggs: HashSet<Vec<u8>>,
     found: HashMap<String, PathBuf>,
 }
 
@@ -29,11 +35,12 @@ pub(super) type Unreadable = (PathBuf, io::Error);
 
 impl Search {
     pub(super) fn new<'a>(hashes: impl IntoIterator<Item = &'a String>) -> Self {
-        let wanted = hashes.into_iter().map(|hash| hash.as_bytes().to_vec()).collect();
-        Self { wanted, found: HashMap::new() }
+        let all = hashes.into_iter().map(|hash| hash.as_bytes().to_vec());
+        let (eggs, wanted) = all.partition(|text: &Vec<u8>| text.starts_with(b"/"));
+        Self { wanted, eggs, found: HashMap::new() }
     }
 
-    /// Hash → the file or link that names it.
+    /// Hash, or path of an egg → the file or link that names it.
     pub(super) fn found(self) -> HashMap<String, PathBuf> {
         self.found
     }
@@ -92,14 +99,32 @@ impl Search {
                 Err(error) => return Err(error),
             };
             self.text(&piece[..read], path);
-            // A hash may go over the border.
-            let start = read.saturating_sub(DIGITS - 1);
+            // A hash or a path may go over the border.
+            let overlap = if self.eggs.is_empty() { DIGITS - 1 } else { LONGEST };
+            let start = read.saturating_sub(overlap);
             piece.copy_within(start..read, 0);
             kept = read - start;
         }
     }
 
+    /// Looks for paths of eggs.
+    fn paths(&mut self, text: &[u8], at: &Path) {
+        if self.eggs.is_empty() {
+            return;
+        }
+        let inside = |byte: &u8| !byte.is_ascii_whitespace() && !b"\"'`:;,=<>()[]{}".contains(byte);
+        for end in (EGG.len()..=text.len()).filter(|end| text[..*end].ends_with(EGG)) {
+            let first = end.saturating_sub(LONGEST);
+            let start = text[first..end].iter().rposition(|byte| !inside(byte));
+            let path = &text[start.map_or(first, |at| first + at + 1)..end];
+            if let Some(path) = self.eggs.take(path) {
+                self.found.insert(String::from_utf8_lossy(&path).into_owned(), at.to_owned());
+            }
+        }
+    }
+
     fn text(&mut self, text: &[u8], at: &Path) {
+        self.paths(text, at);
         let mut run = 0;
         for (index, byte) in text.iter().enumerate() {
             let digit = byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
@@ -192,6 +217,23 @@ mod tests {
             write(dir.path(), "bin/x", &format!("{}{}c", "a".repeat(at), hash(9)));
             assert_eq!(found(dir.path()), [hash(9)], "at {at}");
         }
+    }
+
+    #[test]
+    fn eggs_are_found_by_links_and_by_paths() {
+        let dir = tempfile::tempdir().unwrap();
+        let egg = |n: u32| format!("/s/python/abi/{n}-1.0-py3.11.egg");
+        std::fs::create_dir_all(dir.path().join("eggs")).unwrap();
+        std::os::unix::fs::symlink(egg(1), dir.path().join("eggs/1.egg")).unwrap();
+        write(dir.path(), "bin/x", &format!("sys.path[:0] = ['{}']\n{}x", egg(2), egg(3)));
+        write(dir.path(), "bin/long", &format!("{} {}", "-".repeat(PIECE - 9), egg(4)));
+        write(dir.path(), "data", &egg(5));
+        let wanted: Vec<String> = (1..6).map(egg).collect();
+        let mut search = Search::new(&wanted);
+        search.below(dir.path(), Path::new("")).unwrap();
+        let mut found: Vec<String> = search.found().into_keys().collect();
+        found.sort();
+        assert_eq!(found, [1, 2, 3, 4].map(egg));
     }
 
     #[test]

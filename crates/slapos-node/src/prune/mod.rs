@@ -1,8 +1,9 @@
-//! `node prune`: removes shared parts that nothing on this node needs.
+//! `node prune`: removes shared parts, and eggs of the node's store, that nothing on this node needs.
 //!
 //! A shared part is needed if its hash occurs in the records, seals, programs and links of a
 //! Software Release, of a partition, or of a shared part that is needed itself; also in those of
-//! directories that the caller names. Only the list that this node's builds make parts in is
+//! directories that the caller names. An egg is needed if a link or a path there leads to it: [`eggs`].
+//! Only the list that this node's builds make parts in is
 //! tidied, the first of `shared_part_list` that the builder can write, if it belongs to the
 //! builder; others are read and left alone. The download cache is left alone, too: it holds sources,
 //! which are looked up by hash and may be unobtainable.
@@ -11,6 +12,7 @@
 //! nothing goes while a build that relies on shared parts is under way; a run that is killed leaves
 //! renamed directories behind that the next one removes.
 
+mod eggs;
 mod mentions;
 mod plan;
 mod work;

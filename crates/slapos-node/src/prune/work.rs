@@ -7,8 +7,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use slapos_engine::{SharedStore, StoredPart, StoredState};
-use slapos_sys::user;
+use slapos_sys::{fs, user};
 
+use super::eggs;
 use super::mentions::{Search, Unreadable};
 use super::plan::{Observation, Observed, Reason, Removal, Report, Verdict, decide};
 use crate::worker::{Done, Failure, MentionsJob, PruneJob};
@@ -72,8 +73,10 @@ fn own_list(lists: &[PathBuf]) -> Result<PathBuf, Failure> {
 }
 
 fn observe(job: PruneJob, directory: &Path) -> Result<Observation, Failure> {
-    let stored = SharedStore::list(directory)
+    let mut stored = SharedStore::list(directory)
         .map_err(|error| Failure::io("list the shared parts in", directory, &error))?;
+    let eggs = eggs::list(directory);
+    stored.extend(eggs.map_err(|error| Failure::io("list the eggs in", directory, &error))?);
     let hashes: Vec<String> = stored.iter().map(|part| part.hash.clone()).collect();
     let mut parts = Vec::with_capacity(stored.len());
     for part in stored {
@@ -86,7 +89,7 @@ fn observe(job: PruneJob, directory: &Path) -> Result<Observation, Failure> {
 
 /// The hashes of other parts that the seal of `part` names.
 fn names(part: &StoredPart, hashes: &[String]) -> Result<Vec<String>, Unreadable> {
-    if part.state != StoredState::Whole {
+    if part.state != StoredState::Whole || eggs::is_egg(part) {
         return Ok(Vec::new());
     }
     let mut search = Search::new(hashes);
@@ -158,10 +161,14 @@ fn execute(store: SharedStore, go: Vec<Verdict>, report: &mut Report) {
     let mut aside = Vec::new();
     for (mut part, reason) in go {
         let location = part.location.clone();
-        match store.put_aside(&mut part) {
+        let put = match eggs::is_egg(&part) {
+            true => eggs::put_aside(&mut part).map(|()| true).map_err(|error| error.to_string()),
+            false => store.put_aside(&mut part).map_err(|error| error.to_string()),
+        };
+        match put {
             Ok(true) => aside.push((part, reason, location)),
             Ok(false) => report.failed.push((location, "a build began it".to_owned())),
-            Err(error) => report.failed.push((location, error.to_string())),
+            Err(error) => report.failed.push((location, error)),
         }
     }
     drop(store);
@@ -169,17 +176,22 @@ fn execute(store: SharedStore, go: Vec<Verdict>, report: &mut Report) {
     for (part, reason, location) in aside {
         // What cannot be measured goes all the same.
         let removal = removal_of(&part, reason, location, part.bytes().unwrap_or(0));
-        match SharedStore::discard(&part) {
+        let discarded = match eggs::is_egg(&part) {
+            true => fs::remove_tree(&part.location).map_err(|error| error.to_string()),
+            false => SharedStore::discard(&part).map_err(|error| error.to_string()),
+        };
+        match discarded {
             Ok(()) => {
                 gone.push(part);
                 report.removed.push(removal);
             }
-            Err(error) => report.failed.push((removal.location, error.to_string())),
+            Err(error) => report.failed.push((removal.location, error)),
         }
     }
     // Whoever builds now leaves empty directories to the next run.
     if let Ok(Some(store)) = SharedStore::try_alone(&directory) {
-        gone.iter().for_each(|part| store.drop_empty_parent(part));
+        let parts = gone.iter().filter(|part| !eggs::is_egg(part));
+        parts.for_each(|part| store.drop_empty_parent(part));
     }
 }
 

@@ -13,6 +13,9 @@ use slapos_sys::clock::{Clock, SystemClock};
 use slapos_sys::{fs, process, random};
 
 use super::child::Channel;
+use super::keeper::LogKeeper;
+use super::log::RunLog;
+use super::netrc::Netrc;
 use super::protocol::{Done, Failure, SoftwareJob};
 use super::python;
 use crate::software::COMPLETED;
@@ -25,8 +28,11 @@ pub(super) fn build(
     if !job.dry_run {
         fs::create_dir_all(&job.directory, 0o755)
             .map_err(|error| Failure::io("create", &job.directory, &error))?;
+        slapos_engine::remove_unnamed(&job.directory)
+            .map_err(|error| Failure::new(error.to_string()))?;
         check_free_space(&job.directory, job.min_free_space)?;
     }
+    let _netrc = if job.dry_run { None } else { Some(netrc(job)?) };
     let fetcher = fetcher(&job.download_cache, local_files(job)?);
     let url = Location::parse(job.url.as_str())?;
     let profile = load_profile(&url, ProfileFiles::new(&fetcher), &assignments(job))?;
@@ -35,6 +41,7 @@ pub(super) fn build(
     settings.cancellation = cancellation.clone();
     settings.executable = machine_python();
     settings.jobs = job.parallel.max(1);
+    settings.keep_going = job.keep_going;
     settings.shared_part_list.clone_from(&job.shared_part_list);
     let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);
     let plan = buildout.plan()?;
@@ -45,22 +52,46 @@ pub(super) fn build(
         return Ok(Done::Software { plan: None });
     }
     forget_completion(&job.directory)?;
-    buildout.execute(&plan, &**channel)?;
+    let log = RunLog::open(&job.directory, SOFTWARE_LOG, job.verbose);
+    log.line("INFO", &format!("builds {}", shown(job)));
+    let keeper = LogKeeper::start(&job.directory);
+    buildout.execute(&plan, &log.watching(&**channel))?;
+    drop(keeper);
     python::record(&job.directory, buildout.profile(), &buildout.settings().ledger_path())?;
     complete(&job.directory)?;
+    log.line("INFO", "built");
     Ok(Done::Software { plan: None })
+}
+
+/// The log of a Software Release's builds.
+const SOFTWARE_LOG: &str = "software.log";
+
+/// What is built, without passwords that its URL may have.
+fn shown(job: &SoftwareJob) -> String {
+    crate::told::without_passwords(job.url.as_str())
+}
+
+fn netrc(job: &SoftwareJob) -> Result<Netrc, Failure> {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    Netrc::lend(Path::new(&home), &job.directory)
+        .map_err(|error| Failure::io("lend the .netrc of the builder to", &job.directory, &error))
 }
 
 /// The node's answers to what a profile leaves open.
 fn assignments(job: &SoftwareJob) -> Vec<Assignment> {
-    let shared: Vec<_> =
-        job.shared_part_list.iter().map(|path| path.display().to_string()).collect();
+    let lines = |paths: &[std::path::PathBuf]| {
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n")
+    };
     let set =
         |option: &str, value: String| Assignment::new("buildout", option, value, "<slapos node>");
-    vec![
+    let mut set_here = vec![
         set("directory", job.directory.display().to_string()),
-        set("shared-part-list", shared.join("\n")),
-    ]
+        set("shared-part-list", lines(&job.shared_part_list)),
+    ];
+    if !job.build_time_part_list.is_empty() {
+        set_here.push(set("build-time-part-list", lines(&job.build_time_part_list)));
+    }
+    set_here
 }
 
 fn local_files(job: &SoftwareJob) -> Result<LocalFiles, Failure> {

@@ -11,13 +11,15 @@ use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sys::{fs, process};
 
 use super::protocol::{Done, Failure, GenerationJob, Job, Message, PromiseJob, RemoveJob, Reply};
-use super::{build, deploy};
+use super::{build, deploy, farewell, marks};
 use crate::generation::content;
 use crate::promise::{Limits, check_all};
 use crate::prune;
 
 /// How long the ending of what runs may take.
-const LAST_DEEDS: Duration = Duration::from_secs(8);
+const LAST_DEEDS: Duration = Duration::from_secs(7);
+/// How long what was killed may take to be gone.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 /// What cannot be while both ends are the same program.
 const MISPLACED: &str = "the node answered another question than was asked";
 
@@ -25,15 +27,20 @@ const MISPLACED: &str = "the node answered another question than was asked";
 pub(super) struct Channel(Mutex<(Stdin, Stdout)>);
 
 impl Channel {
-    /// Says something that needs no answer. A node that is gone kills this process anyway.
-    fn tell(&self, message: &Message) {
+    /// Says something that needs no answer.
+    fn tell(&self, message: &Message) -> std::io::Result<()> {
         let mut pipes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let _ = write_line(&mut pipes.1, message);
+        write_line(&mut pipes.1, message)
     }
 
-    /// Asks the node to publish connection parameters.
-    pub(super) fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), String> {
-        match self.ask(&Message::Publish { connection: connection.clone() })? {
+    /// Asks the node to publish connection parameters, perhaps those of a shared instance.
+    pub(super) fn publish(
+        &self,
+        shared: Option<&str>,
+        connection: &IndexMap<String, String>,
+    ) -> Result<(), String> {
+        let (shared, connection) = (shared.map(str::to_owned), connection.clone());
+        match self.ask(&Message::Publish { connection, shared })? {
             Reply::Publish { refused } => refused.map_or(Ok(()), Err),
             Reply::Request { .. } => Err(MISPLACED.to_owned()),
         }
@@ -62,7 +69,8 @@ impl Channel {
 
 impl Observer for Channel {
     fn event(&self, event: &Event) {
-        self.tell(&Message::Event { what: event.clone() });
+        // What cannot be told is not missed; the result that cannot be ends this process.
+        let _ = self.tell(&Message::Event { what: event.clone() });
     }
 }
 
@@ -76,6 +84,8 @@ fn write_line(output: &mut Stdout, message: &Message) -> std::io::Result<()> {
 /// What the hidden command `slapos worker` does. Returns when the node has no more jobs.
 pub fn serve() -> std::io::Result<()> {
     slapos_sys::process::forbid_inspection()?;
+    // What changes its session or loses its parent stays ours, and can be ended.
+    slapos_sys::process::set_child_subreaper()?;
     let cancellation = Cancellation::new();
     let busy = Arc::new(AtomicBool::new(false));
     end_when_asked(&cancellation, &busy)?;
@@ -96,12 +106,13 @@ pub fn serve() -> std::io::Result<()> {
         };
         busy.store(false, Ordering::SeqCst);
         if cancellation.is_cancelled() {
+            end_what_is_left();
             return Ok(());
         }
         channel.tell(&match result {
             Ok(done) => Message::Done { done },
             Err(failure) => Message::Failed { failure },
-        });
+        })?;
     }
 }
 
@@ -116,8 +127,15 @@ fn end_when_asked(cancellation: &Cancellation, busy: &Arc<AtomicBool>) -> std::i
         cancellation.cancel();
         // Something that cannot be ended must not keep this process either.
         std::thread::sleep(LAST_DEEDS);
+        end_what_is_left();
         std::process::exit(1);
     })
+}
+
+/// Also what has left the process groups that were told. What survives even this is found by its
+/// tag before the next run builds there.
+fn end_what_is_left() {
+    let _ = process::kill_descendants(std::process::id(), LAST_LOOK);
 }
 
 fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result<Done, Failure> {
@@ -126,6 +144,10 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
         Job::Instance(job) => deploy::deploy(*job, channel, cancellation),
         Job::Promises(job) => promises(&job),
         Job::Generation(job) => generation(&job),
+        Job::Mark(job) => marks::mark(&job),
+        Job::Inspect(job) => farewell::inspect(&job),
+        Job::Destroy(job) => farewell::destroy(&job),
+        Job::Tidy(job) => farewell::tidy(&job),
         Job::Remove(job) => remove(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),

@@ -18,6 +18,9 @@ use slapos_sys::fs;
 
 use super::build::{check_free_space, fetcher};
 use super::child::Channel;
+use super::keeper::LogKeeper;
+use super::log::RunLog;
+use super::marks;
 use super::protocol::{Done, Failure, InstanceJob, Service};
 use super::python;
 
@@ -32,6 +35,13 @@ pub(super) fn deploy(
     channel: &Arc<Channel>,
     cancellation: &Cancellation,
 ) -> Result<Done, Failure> {
+    tidy(&job.directory)?;
+    marks::begin(&job)?;
+    let log = RunLog::open(&job.directory, marks::INSTANCE_LOG, job.verbose);
+    log.line(
+        "INFO",
+        &format!("processes {}, to be {}", job.partition.id, job.partition.requested_state),
+    );
     check_free_space(&job.directory, job.min_free_space)?;
     link_software(&job)?;
     let connection = connection(&job);
@@ -41,6 +51,7 @@ pub(super) fn deploy(
     let location = Location::parse(&main.display().to_string())?;
     let profile = load_profile(&location, ProfileFiles::new(&fetcher), &[])?;
     let directory = job.directory.clone();
+    let filter = job.partition.filter.clone();
     let port = Port { partition: job.partition, channel: Arc::clone(channel) };
     let own_python = python::recorded(&job.software_directory);
     let recipes = registry(Ports {
@@ -56,10 +67,23 @@ pub(super) fn deploy(
         ..Settings::new(&directory)
     };
     let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);
+    let keeper = LogKeeper::start(&directory);
     let plan = buildout.plan()?;
-    buildout.execute(&plan, &**channel)?;
+    buildout.execute(&plan, &log.watching(&**channel))?;
+    drop(keeper);
+    marks::settle_retention(&directory, &filter)?;
     let services = services(&directory)?;
     Ok(Done::Instance { services })
+}
+
+/// Away with what a worker left that was killed.
+fn tidy(directory: &Path) -> Result<(), Failure> {
+    slapos_engine::remove_unnamed(directory).map_err(|error| Failure::new(error.to_string()))?;
+    for folder in ["log", "promise/result", "promise/cache", "promise/log"] {
+        let folder = directory.join(".slapgrid").join(folder);
+        fs::remove_unnamed(&folder).map_err(|error| Failure::io("tidy up", &folder, &error))?;
+    }
+    Ok(())
 }
 
 struct Port {
@@ -73,7 +97,15 @@ impl PartitionPort for Port {
     }
 
     fn publish(&self, connection: &IndexMap<String, String>) -> Result<(), PortError> {
-        self.channel.publish(connection).map_err(PortError)
+        self.channel.publish(None, connection).map_err(PortError)
+    }
+
+    fn publish_shared(
+        &self,
+        reference: &str,
+        connection: &IndexMap<String, String>,
+    ) -> Result<(), PortError> {
+        self.channel.publish(Some(reference), connection).map_err(PortError)
     }
 
     fn request(&self, request: &InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {
@@ -114,29 +146,36 @@ fn write_profile(job: &InstanceJob, connection: &Frozen) -> Result<std::path::Pa
 /// What the node tells the profile, by section. Values from outside are data: they are given to the
 /// engine as exact text, in which nothing is substituted. The file has them for people to read.
 fn connection(job: &InstanceJob) -> Frozen {
-    let shared: Vec<_> =
-        job.shared_part_list.iter().map(|path| path.display().to_string()).collect();
+    let lines = |paths: &[std::path::PathBuf]| {
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n")
+    };
+    let (key, certificate) = match &job.certificate {
+        Some((key, certificate)) => (key.display().to_string(), certificate.display().to_string()),
+        None => Default::default(),
+    };
+    let storage = job.storage_home.display().to_string();
     let url = job.partition.software.as_ref().map_or("", |url| url.as_str());
     let common = [
         ("computer-id", job.partition.computer.as_str()),
         ("partition-id", job.partition.id.as_str()),
         ("server-url", &job.master_url),
         ("software-release-url", url),
-        ("key-file", ""),
-        ("cert-file", ""),
+        ("key-file", &key),
+        ("cert-file", &certificate),
     ];
     let owned = |name: String, value: &str| (name, value.to_owned());
     let mut connection: IndexMap<_, _> =
         common.iter().map(|(name, value)| owned((*name).to_owned(), value)).collect();
-    connection.insert("shared-part-list".to_owned(), shared.join("\n"));
+    connection.insert("shared-part-list".to_owned(), lines(&job.shared_part_list));
+    connection.insert("build-time-part-list".to_owned(), lines(&job.build_time_part_list));
     connection.insert("requested-state".to_owned(), job.partition.requested_state.to_string());
     let underscored = common.iter().map(|(name, value)| owned(name.replace('-', "_"), value));
-    let single = |name: &str| IndexMap::from([owned(name.to_owned(), "")]);
+    let single = |name: &str, value: &str| IndexMap::from([owned(name.to_owned(), value)]);
     IndexMap::from([
         ("slap-connection".to_owned(), connection),
         ("slap_connection".to_owned(), underscored.collect()),
-        ("storage-configuration".to_owned(), single("storage-home")),
-        ("network-information".to_owned(), single("global-ipv4-network")),
+        ("storage-configuration".to_owned(), single("storage-home", &storage)),
+        ("network-information".to_owned(), single("global-ipv4-network", &job.global_ipv4_network)),
     ])
 }
 

@@ -7,16 +7,23 @@
 mod build;
 mod child;
 mod deploy;
+mod farewell;
+mod keeper;
+mod log;
+mod marks;
+mod netrc;
 mod parent;
 mod protocol;
 mod python;
 mod tree;
 
 pub use child::serve;
+pub(crate) use marks::TIMESTAMP;
 pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{
-    Done, Failure, GenerationJob, InstanceJob, Job, MentionsJob, Message, PromiseJob, PruneJob,
-    RemoveJob, Reply, Service, SoftwareJob, TreeAlias,
+    DestroyJob, Done, Failure, GenerationJob, InspectJob, InstanceJob, Job, Mark, MarkJob,
+    MentionsJob, Message, PromiseJob, PruneJob, RemoveJob, Reply, Service, SoftwareJob, TidyJob,
+    TreeAlias,
 };
 pub use slapos_engine::Event;
 pub use tree::Tree;

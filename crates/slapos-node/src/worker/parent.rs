@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sources::NETWORK_VARIABLES;
-use slapos_sys::process::{Command, Signal, kill, kill_group, wait_within};
-use slapos_sys::user::Identity;
+use slapos_sys::process::{Command, Signal, kill, kill_descendants, kill_group, wait_within};
+use slapos_sys::user::{self, Identity};
 
 use super::protocol::{Done, Job, Message, Reply};
 use super::tree::Tree;
@@ -23,8 +23,16 @@ const WAITING_MESSAGES: usize = 64;
 /// What is kept of a worker's standard error, bytes.
 const LAST_WORDS: usize = 4096;
 
+/// How long the end of a worker that is gone, or cannot be spoken to, is waited for.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
+/// A partition that goes on forking stops here, and the machine does not, threads included. Its
+/// services are counted, and not limited.
+const MOST_PROCESSES: u64 = 8192;
+
 /// How long a worker may take to end what it started when it is asked to end itself.
 const LAST_DEEDS: Duration = Duration::from_secs(10);
+/// How long what one that does not end has started may take to be gone.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// What a worker is for.
 #[derive(Clone, Copy)]
@@ -63,8 +71,13 @@ pub struct Worker {
 pub trait Listener {
     /// Something happened.
     fn event(&mut self, event: slapos_engine::Event);
-    /// The instance wants its connection parameters published; `Err` says why they were not.
-    fn publish(&mut self, connection: indexmap::IndexMap<String, String>) -> Result<(), String>;
+    /// The instance wants its connection parameters published, or those of a shared instance that it
+    /// hosts; `Err` says why they were not.
+    fn publish(
+        &mut self,
+        shared: Option<&str>,
+        connection: indexmap::IndexMap<String, String>,
+    ) -> Result<(), String>;
     /// The instance wants another one; to be asked for in its name, whoever the request names.
     fn request(&mut self, request: InstanceRequest)
     -> Result<Option<InstanceAnswer>, RequestError>;
@@ -108,8 +121,8 @@ impl Worker {
         loop {
             match self.receive(deadline)? {
                 Message::Event { what } => listener.event(what),
-                Message::Publish { connection } => {
-                    let refused = listener.publish(connection).err();
+                Message::Publish { connection, shared } => {
+                    let refused = listener.publish(shared.as_deref(), connection).err();
                     self.send(&Reply::Publish { refused })?;
                 }
                 Message::Request { request } => {
@@ -162,6 +175,10 @@ impl Worker {
 
     /// The worker is gone before its job was done: how did it end, and what did it say?
     fn death(&mut self) -> NodeError {
+        // One that cannot be spoken to any more would wait for ever to be told something.
+        if !matches!(wait_within(&mut self.child, LAST_WORDS_WAIT), Ok(Some(_))) {
+            self.end();
+        }
         let how = match self.child.wait() {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
@@ -179,6 +196,8 @@ impl Worker {
     fn end(&mut self) {
         let _ = kill(self.child.id(), Signal::SIGTERM);
         if !matches!(wait_within(&mut self.child, LAST_DEEDS), Ok(Some(_))) {
+            // Its partition may have stopped it. What it started goes while it is the ancestor.
+            let _ = kill_descendants(self.child.id(), LAST_LOOK);
             let _ = kill_group(self.child.id(), Signal::SIGKILL);
             let _ = self.child.wait();
         }
@@ -195,6 +214,10 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
     match purpose {
         Purpose::Partition => {
             command.env("PATH", USUAL_PATH);
+            if user::is_root() {
+                // The partition has a user of its own, whose processes are all its own.
+                command.processes(MOST_PROCESSES);
+            }
         }
         Purpose::Build(tree) => {
             command

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use slapos_engine::Event;
-use slapos_slap::{ComputerPartition, InstanceAnswer, InstanceRequest, RequestError, SoftwareUrl};
+use slapos_slap::{
+    ComputerPartition, InstanceAnswer, InstanceRequest, PartitionId, RequestError, SoftwareUrl,
+};
 
 use crate::promise::PromiseResult;
 use crate::prune;
@@ -28,6 +30,14 @@ pub enum Job {
     Promises(PromiseJob),
     /// Keep, bring back or compare generations; as the partition's user.
     Generation(GenerationJob),
+    /// Leave in a partition how its processing ended; as the partition's user.
+    Mark(MarkJob),
+    /// Say whether something holds back the end of an instance; as the partition's user.
+    Inspect(InspectJob),
+    /// Let an instance end, before its partition is emptied; as the partition's user.
+    Destroy(DestroyJob),
+    /// Take what the node keeps out of a free partition; as the partition's user.
+    Tidy(TidyJob),
     /// Remove a directory, or only what is in it.
     Remove(RemoveJob),
     /// Say which shared parts a partition refers to; as the partition's user.
@@ -51,10 +61,17 @@ pub struct SoftwareJob {
     pub min_free_space: u64,
     /// How many parts may be built at once, and how many processes `make` may run in all.
     pub parallel: usize,
+    /// As the profile is told.
+    pub build_time_part_list: Vec<PathBuf>,
+    /// The log is to say everything.
+    pub verbose: bool,
     /// A local profile tree whose directories the worker's user may be unable to pass.
     pub tree: Option<TreeAlias>,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// After a part failed, others that do not need it are still built.
+    #[serde(default)]
+    pub keep_going: bool,
 }
 
 /// A directory that the node opened for the worker.
@@ -79,8 +96,72 @@ pub struct InstanceJob {
     pub master_url: String,
     /// As the instance's profile is told.
     pub shared_part_list: Vec<PathBuf>,
+    /// As the instance's profile is told.
+    pub build_time_part_list: Vec<PathBuf>,
+    /// The key and the certificate of the partition, as the instance's profile is told.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// As the instance's profile is told; empty if there is none.
+    pub storage_home: PathBuf,
+    /// As the instance's profile is told; empty if there is none.
+    pub global_ipv4_network: String,
+    /// The log is to say everything.
+    pub verbose: bool,
     /// Bytes that must be free.
     pub min_free_space: u64,
+}
+
+/// See [`Job::Mark`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MarkJob {
+    /// The partition's directory.
+    pub directory: PathBuf,
+    /// The partition.
+    pub partition: PartitionId,
+    /// How it ended.
+    pub mark: Mark,
+}
+
+/// How the processing of an instance ended.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// Well.
+    Done {
+        /// The Master's timestamp that was processed; none if it is to be processed again.
+        timestamp: Option<String>,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        text: String,
+    },
+}
+
+/// See [`Job::Inspect`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InspectJob {
+    /// The partition's directory.
+    pub directory: PathBuf,
+    /// Settle the date until which the instance is kept, if that is not done yet.
+    pub settle: bool,
+}
+
+/// See [`Job::Destroy`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DestroyJob {
+    /// The partition's directory.
+    pub directory: PathBuf,
+    /// The partition.
+    pub partition: PartitionId,
+    /// Where instances have storage outside of their partitions.
+    pub storage_home: Option<PathBuf>,
+}
+
+/// See [`Job::Tidy`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TidyJob {
+    /// The partition's directory.
+    pub directory: PathBuf,
 }
 
 /// See [`Job::Promises`].
@@ -181,6 +262,9 @@ pub enum Message {
     Publish {
         /// All of them.
         connection: IndexMap<String, String>,
+        /// The shared instance of this partition that they are of; `None` for its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shared: Option<String>,
     },
     /// The instance asks for another one; [`Reply::Request`] is awaited.
     Request {
@@ -233,6 +317,22 @@ pub enum Done {
     Differences {
         /// In the unified format.
         text: String,
+    },
+    /// Of [`Job::Mark`].
+    Marked,
+    /// Of [`Job::Inspect`].
+    Inspected {
+        /// Until when the instance is to be kept, seconds since 1970.
+        kept_until: Option<f64>,
+        /// The services (`group:name`) that must have ended before.
+        wait_for: Vec<String>,
+    },
+    /// Of [`Job::Destroy`].
+    Destroyed,
+    /// Of [`Job::Tidy`].
+    Tidied {
+        /// How many things of a former instance are still there.
+        left: usize,
     },
     /// Of [`Job::Remove`].
     Removed,

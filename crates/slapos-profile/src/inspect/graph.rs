@@ -100,6 +100,21 @@ pub(super) fn parts(values: &Values<'_>) -> Vec<String> {
     sections.map(|name| (*name).to_owned()).collect()
 }
 
+/// The sections that the parts need, the parts included.
+pub(super) fn reached(values: &Values<'_>) -> HashSet<String> {
+    let mut next = parts(values);
+    let mut reached: HashSet<String> = next.iter().cloned().collect();
+    while let Some(name) = next.pop() {
+        for used in uses(values, &name).iter().filter(|used| used.section != "buildout") {
+            if !reached.contains(used.section) {
+                reached.insert(used.section.to_owned());
+                next.push(used.section.to_owned());
+            }
+        }
+    }
+    reached
+}
+
 /// What the parts of a profile need.
 #[must_use]
 pub fn graph(values: &Values<'_>) -> Graph {
@@ -135,7 +150,8 @@ fn edges(values: &Values<'_>, name: &str) -> Vec<Edge> {
             options: Vec::new(),
             at: used.at(values),
         });
-        if !edge.options.iter().any(|option| option == used.from_option) {
+        // Uses come option by option.
+        if edge.options.last().is_none_or(|option| option != used.from_option) {
             edge.options.push(used.from_option.to_owned());
         }
     }

@@ -3,6 +3,7 @@
 //! Invariant: a finding names a line that somebody wrote. What only a recipe can know is not
 //! judged: whether it reads an option of its section, and whether it sets one that is not written.
 
+mod broken;
 mod digests;
 mod references;
 mod shadows;
@@ -12,14 +13,21 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::graph::graph;
+use super::graph::reached;
 use super::values::Values;
 use crate::source::Span;
+
+/// How many names that lead nowhere are compared with all others.
+const MOST_PROPOSALS: usize = 50;
 
 /// What sort of doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
+    /// A reference that is malformed.
+    BadReference,
+    /// Options that refer to each other, or sections that are macros of each other.
+    Cycle,
     /// A reference, a macro or a part that leads nowhere.
     DeadReference,
     /// A source that is downloaded and checked by MD5 only, which does not protect from forgery.
@@ -68,6 +76,8 @@ impl Rule {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::BadReference => "bad-reference",
+            Self::Cycle => "cycle",
             Self::DeadReference => "dead-reference",
             Self::Md5Only => "md5-only",
             Self::ShadowedValue => "shadowed-value",
@@ -93,6 +103,7 @@ impl Level {
 pub fn lint(values: &Values<'_>) -> Vec<Finding> {
     let mut report = Report::new(values);
     references::check(&mut report);
+    broken::check(&mut report);
     digests::check(&mut report);
     shadows::check(&mut report);
     unused::check(&mut report);
@@ -113,6 +124,8 @@ struct Report<'v, 'p> {
     reached: HashSet<String>,
     /// The sections that are built on each section, directly.
     heirs: HashMap<&'p str, Vec<&'p str>>,
+    /// How many more slips of fingers are looked for.
+    proposals: usize,
 }
 
 impl<'v, 'p> Report<'v, 'p> {
@@ -124,8 +137,9 @@ impl<'v, 'p> Report<'v, 'p> {
                 heirs.entry(parent).or_default().push(name);
             }
         }
-        let reached = graph(values).names().map(str::to_owned).collect();
-        Self { values, findings: Vec::new(), seen: HashSet::new(), reached, heirs }
+        let reached = reached(values);
+        let (findings, seen) = (Vec::new(), HashSet::new());
+        Self { values, findings, seen, reached, heirs, proposals: MOST_PROPOSALS }
     }
 
     /// Adds a finding, unless the same one is there: lines of macros are seen in each heir.
@@ -144,6 +158,13 @@ impl<'v, 'p> Report<'v, 'p> {
             help,
             span,
         });
+    }
+
+    /// Whether something may still be proposed instead of a name: each looks at all names.
+    fn may_propose(&mut self) -> bool {
+        let may = self.proposals > 0;
+        self.proposals = self.proposals.saturating_sub(1);
+        may
     }
 
     /// Whether other sections are built on this one.

@@ -270,3 +270,24 @@ fn graphs() {
     }
     "#);
 }
+
+#[test]
+fn cycles_are_found_each_once() {
+    let profile = load(
+        "[buildout]\nparts = app\n[app]\nrecipe = r\nx = ${b:x} ${b}\n[b]\nx = ${b:y}\ny = ${b:x}\n\
+         z = ${b:z}\n[m]\n<= n\n[n]\n<= m\n[heir]\n<= m\n[own]\n<= own\n",
+    )
+    .unwrap();
+    let shown = |f: &Finding| {
+        let help = f.help.as_deref().unwrap_or_default();
+        format!("{} {} {} {} ({help})", f.at, f.level.as_str(), f.rule.as_str(), f.message)
+    };
+    let found = lint(&Values::new(&profile));
+    assert_snapshot!(found.iter().map(shown).collect::<Vec<_>>().join("\n"), @r"
+    /p/main.cfg:5 error bad-reference the reference ${b} has no colon (write ${section:option} or ${:option})
+    /p/main.cfg:8 error cycle these options refer to each other: b:x -> b:y -> b:x (replace one of these references by a plain value)
+    /p/main.cfg:9 error cycle these options refer to each other: b:z -> b:z (replace one of these references by a plain value)
+    /p/main.cfg:11 warning cycle sections are built on each other: m <= n <= m (remove one of these `<=`)
+    /p/main.cfg:17 warning cycle sections are built on each other: own <= own (remove one of these `<=`)
+    ");
+}

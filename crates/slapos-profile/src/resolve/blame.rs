@@ -38,6 +38,30 @@ impl Resolver<'_> {
         self.written(section)?.options.get(option).map(|value| value.span)
     }
 
+    /// Where the text of an option stands, if each of its lines is a line of one file, in order: the
+    /// file, and the number of the first line. `None` for other texts, such as those that references
+    /// or `+=` put together.
+    #[must_use]
+    pub fn lines(&self, section: &str, option: &str) -> Option<(String, u32)> {
+        let written = self.written(section)?;
+        let value = written.options.get(option)?;
+        let (first, _) = value.origin(0);
+        let (mut offset, mut count) = (0, 0);
+        for line in value.value.split('\n') {
+            let (span, _) = value.origin(offset);
+            if span.file != first.file || span.line != first.line + count {
+                return None;
+            }
+            offset += line.len() + 1;
+            count += 1;
+        }
+        let text = self.get(section)?.get(option)?;
+        let same = text.split('\n').count() == usize::try_from(count).unwrap_or(usize::MAX);
+        let place = self.profile.location(first);
+        let (file, _) = place.rsplit_once(':').filter(|_| same)?;
+        Some((file.to_owned(), first.line))
+    }
+
     pub(super) fn show(&self, error: ProfileError, shown: Option<Shown>) -> ProfileError {
         let Some((place, span)) = shown else {
             return error;

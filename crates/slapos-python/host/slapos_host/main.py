@@ -1,14 +1,14 @@
 """Serves the engine's calls: one at a time, and those that come up while one waits."""
-import importlib.machinery
 import importlib.util
 import logging
 import os
 import sys
 import traceback
+import types
 
 from zc.buildout import UserError
 
-from . import buildout, wire
+from . import buildout, script, wire
 from .wire import EngineError
 
 HOST = "<slapos host>/"
@@ -20,6 +20,8 @@ _tags = set()
 
 def serve(connection, stream):
     sys.setrecursionlimit(20000)
+    # What is printed where there is no log is heard by the engine.
+    os.dup2(2, 1)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
     engine = wire.start(connection, stream, handle)
     engine.send(ready={"version": sys.version_info[:3]})
@@ -43,6 +45,8 @@ def handle(call):
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         restore(output)
+        if output is None:
+            mark("ends")
         untag(call)
         if call["do"] in APART:
             restore_environ(environ)
@@ -58,16 +62,22 @@ def handle(call):
 def redirect(call):
     """Have what the call and its children print go to the part's log."""
     log = call.get("log")
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
     if not log:
+        mark("begins %s" % call.get("part", ""))
         return None
     saved = os.dup(1), os.dup(2)
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
     return saved
+
+
+def mark(what):
+    """Tell the engine, in the stream that it hears, whose words these are."""
+    os.write(2, ("\x01slapos %s\n" % what).encode("utf-8", "replace"))
 
 
 def restore(saved):
@@ -120,16 +130,20 @@ def described(error):
     # Some versions mark the place in the line, others do not.
     lines = [line for line in lines if line.strip("~^ ")]
     line = shown[-1].line if shown else None
+    place = script.place_of(frames)
     if isinstance(error, EngineError):
-        return dict(kind="engine", text=str(error), token=token, traceback=lines, line=line)
+        text = str(error)
+        return dict(
+            kind="engine", text=text, token=token, traceback=lines, line=line, place=place
+        )
     if isinstance(error, UserError):
         text = " ".join(map(str, error.args)) or type(error).__name__
-        return dict(kind="user", text=text, token=None, traceback=[], line=line)
+        return dict(kind="user", text=text, token=None, traceback=[], line=line, place=place)
     if isinstance(error, SyntaxError):
         line = error.text and error.text.strip()
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
     kind = "import" if isinstance(error, ImportError) else "other"
-    return dict(kind=kind, text=text, token=None, traceback=lines, line=line)
+    return dict(kind=kind, text=text, token=None, traceback=lines, line=line, place=place)
 
 
 def is_host(name):
@@ -145,12 +159,12 @@ def keep(thing):
 
 
 def prepare_script(call):
-    from .script import Script
+    from . import eggs
 
-    run = buildout.of_run(call["run"])
-    script = Script(run, call["part"], call["location"], call["environment"], call["shared"])
-    script.prepare()
-    return keep(script)
+    eggs.add_to_path(call["path"])
+    made = script.Script(buildout.of_run(call["run"]), call)
+    made.prepare()
+    return keep(made)
 
 
 def make_recipe(call):
@@ -172,14 +186,26 @@ def run_recipe(call):
     return [paths] if isinstance(paths, str) else [str(path) for path in paths]
 
 
+def uninstall(call):
+    """Call what a distribution has for parts that go; the paths that it lets go with them."""
+    from . import eggs, literal
+
+    group = "zc.buildout.uninstall"
+    function = eggs.entry_point(call["path"], call["distribution"], group, call["entry"])
+    options = {name: literal.loads(text) for name, text in call["options"].items()}
+    function(call["part"], options)
+    return options.get("__buildout_installed__")
+
+
 def run_hook(call):
     """Call a function of a file, with as many arguments as it takes."""
-    name = call["file"]
-    # The file is in a cache, under a name without an ending.
-    loader = importlib.machinery.SourceFileLoader("slapos_hook", name)
-    spec = importlib.util.spec_from_loader("slapos_hook", loader)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # The file may be in a cache: errors name where it is from.
+    module = types.ModuleType("slapos_hook")
+    module.__file__ = call["file"]
+    with open(call["file"], "rb") as file:
+        source = file.read()
+    script.show(call["name"], 1, importlib.util.decode_source(source).splitlines(True))
+    exec(compile(source, call["name"], "exec"), module.__dict__)
     function = getattr(module, call["function"])
     run = buildout.of_run(call["run"])
     arguments = [run[call["part"]], run, call["environ"]]
@@ -202,6 +228,7 @@ CALLS = {
     "script": prepare_script,
     "recipe": make_recipe,
     "run": run_recipe,
+    "uninstall": uninstall,
     "hook": run_hook,
     "render": render,
 }

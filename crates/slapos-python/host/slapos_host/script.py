@@ -1,4 +1,5 @@
 """Inline scripts of `slapos.recipe.build`: what `self` is to them, and how they are run."""
+import contextlib
 import functools
 import linecache
 import logging
@@ -31,19 +32,62 @@ def call(*args, **kw):
     subprocess.run(*args, check=True, **kw)
 
 
+# File of a profile, or name of a script -> the lines of it that are known.
+_shown = {}
+
+
+def show(name, first, lines):
+    """Have tracebacks show these lines, the first of which has the number `first`."""
+    known = _shown.setdefault(name, [])
+    known.extend(["\n"] * (first - 1 + len(lines) - len(known)))
+    known[first - 1 : first - 1 + len(lines)] = lines
+    linecache.cache[name] = (sum(map(len, known)), None, known, name)
+
+
+def compiled(script, name, place):
+    """The code of a script that stands at a line of a profile, if it is known where."""
+    name, first = place or (name, 1)
+    show(name, first, script.splitlines(True))
+    return compile("\n" * (first - 1) + script, name, "exec")
+
+
+def place_of(frames):
+    """The innermost line of a profile."""
+    places = ["%s:%d" % (f.filename, f.lineno) for f in frames if f.filename in _shown]
+    return places[-1] if places else None
+
+
+@contextlib.contextmanager
+def extra_path(directories):
+    """Have every Python that is started find distributions, as those of SlapOS do."""
+    name = "PYTHONEXTRAPATH"
+    before = os.environ.get(name)
+    if directories:
+        os.environ[name] = os.pathsep.join(list(directories) + ([before] if before else []))
+    try:
+        yield
+    finally:
+        if directories:
+            del os.environ[name]
+            if before is not None:
+                os.environ[name] = before
+
+
 class Script:
     """What inline scripts know as `self`."""
 
     keep_on_error = False
 
-    def __init__(self, buildout, name, location, environment, shared):
+    def __init__(self, buildout, call):
         self.buildout = buildout
-        self.name = name
+        self.name = name = call["part"]
         self.options = buildout[name]
-        self.location = location
-        self.shared = shared
+        self.location = call["location"]
+        self.shared = call["shared"]
         self.cleanup_list = []
-        self._environment = environment
+        self._environment = call["environment"]
+        self._places = call["places"]
+        self._extra_path = call["path"]
         self.keep_on_error = bool(is_true(self.options.get("keep-on-error")))
         self.logger = logging.getLogger(name)
 
@@ -86,8 +130,8 @@ class Script:
         location = self.options.get("location")
         if location is not None:
             names["location"] = location
-        linecache.cache[name] = (len(script), None, script.splitlines(True), name)
-        exec(compile(script, name, "exec"), names)
+        with extra_path(self._extra_path):
+            exec(compiled(script, name, self._places.get(option)), names)
 
     @functools.cached_property
     def environ(self):

@@ -8,6 +8,8 @@
 mod events;
 mod guard;
 mod hateoas;
+mod identity;
+mod partition;
 pub mod person;
 mod transport;
 
@@ -27,6 +29,8 @@ use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
 pub use events::{EventStream, Heard};
+pub use identity::TlsIdentity;
+pub use partition::PartitionCertificate;
 
 /// How long a Master may take for one answer, unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,7 +53,21 @@ impl SlapClient {
         token: Option<Secret>,
         timeout: Duration,
     ) -> Result<SlapClient, SlapError> {
-        Ok(SlapClient { transport: Transport::new(base_url, token, timeout)? })
+        Self::with_identity(base_url, token, timeout, &TlsIdentity::default())
+    }
+
+    /// The same for a Master reached by https that asks who we are, or whose authority the machine
+    /// does not know.
+    ///
+    /// # Errors
+    /// [`SlapError::InvalidUrl`].
+    pub fn with_identity(
+        base_url: &str,
+        token: Option<Secret>,
+        timeout: Duration,
+        identity: &TlsIdentity,
+    ) -> Result<SlapClient, SlapError> {
+        Ok(SlapClient { transport: Transport::new(base_url, token, timeout, identity)? })
     }
 
     /// The Master's URL, with a trailing slash.

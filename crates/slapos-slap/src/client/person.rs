@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use slapos_sys::Secret;
 
+use super::TlsIdentity;
 use super::transport::Transport;
 use crate::error::SlapError;
 
@@ -83,7 +84,7 @@ fn ask(
     credential: &Credential,
     timeout: Duration,
 ) -> Result<KeyPair, SlapError> {
-    let transport = Transport::new(web_url, None, timeout)?;
+    let transport = Transport::new(web_url, None, timeout, &TlsIdentity::default())?;
     let (name, value) = credential.header();
     let reply = match credential {
         Credential::Token(_) => transport.post_once(route, form, (name, &value))?,

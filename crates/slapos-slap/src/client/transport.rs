@@ -1,19 +1,18 @@
 //! HTTP to one Master: addresses, the token, and which failure means what.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use slapos_sys::Secret;
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::Response;
-use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector as _, DefaultConnector};
 use ureq::{Agent, Body, BodyReader};
 use url::{Host, Url};
 
 use super::guard::{Guard, Refusal};
+use super::identity::TlsIdentity;
 use crate::error::SlapError;
 use crate::proof::PROOF_ROUTE;
 
@@ -43,6 +42,7 @@ impl Transport {
         base_url: &str,
         token: Option<Secret>,
         timeout: Duration,
+        identity: &TlsIdentity,
     ) -> Result<Transport, SlapError> {
         let base = parse_base(base_url)?;
         let mut config = Agent::config_builder()
@@ -51,7 +51,7 @@ impl Transport {
             // Also to another port of the host: the guard asks whoever listens there, too.
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .max_idle_age(MAX_IDLE)
-            .tls_config(tls())
+            .tls_config(identity.config())
             .user_agent(concat!("slapos/", env!("CARGO_PKG_VERSION")));
         if is_loopback(&base) {
             // A proxy elsewhere cannot reach our own loopback.
@@ -241,14 +241,6 @@ impl Transport {
     }
 }
 
-fn tls() -> TlsConfig {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    TlsConfig::builder()
-        .root_certs(RootCerts::PlatformVerifier)
-        .unversioned_rustls_crypto_provider(Arc::new(provider))
-        .build()
-}
-
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -280,6 +272,10 @@ fn parse_base(text: &str) -> Result<Url, SlapError> {
 mod tests {
     use super::*;
 
+    fn transport(url: &str, token: Option<Secret>, timeout: Duration) -> Transport {
+        Transport::new(url, token, timeout, &TlsIdentity::default()).unwrap()
+    }
+
     #[test]
     fn base_urls_are_completed() {
         for (given, base) in [
@@ -302,8 +298,7 @@ mod tests {
 
     #[test]
     fn the_token_goes_to_the_masters_origin_only() {
-        let transport =
-            Transport::new("http://m:1/", Some(Secret::new("t")), Duration::from_secs(1)).unwrap();
+        let transport = transport("http://m:1/", Some(Secret::new("t")), Duration::from_secs(1));
         let header = |url: &str| transport.authorization(&Url::parse(url).unwrap());
         assert_eq!(header("http://m:1/x").as_deref(), Some("Bearer t"));
         assert_eq!(header("http://m:2/x"), None);
@@ -314,7 +309,7 @@ mod tests {
     fn nobody_there_is_unreachable() {
         // Port 1 is reserved for a service that nobody has had for decades.
         let url = "http://127.0.0.1:1";
-        let transport = Transport::new(url, None, Duration::from_secs(5)).unwrap();
+        let transport = transport(url, None, Duration::from_secs(5));
         let Err(error) = transport.get("x", &[]) else { panic!("somebody answered") };
         assert!(error.is_temporary());
         insta::assert_snapshot!(error, @"the Master at http://127.0.0.1:1/ does not answer: Connection refused (os error 111); if it is the embedded one, start it with `slapos proxy start`, otherwise check `master_url` in the configuration");

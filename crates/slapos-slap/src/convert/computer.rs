@@ -108,6 +108,9 @@ pub fn partition_to_value(partition: &ComputerPartition) -> Value {
     if let Some(status) = &partition.access_status {
         attributes.insert("_access_status".to_owned(), Value::str(status));
     }
+    if !partition.filter.is_empty() {
+        attributes.insert("_filter_dict".to_owned(), texts_to_value(&partition.filter));
+    }
     Value::object(Class::ComputerPartition, vec![computer, id, Value::None], attributes)
 }
 
@@ -160,6 +163,7 @@ pub fn partition_from_value(value: &Value) -> Result<ComputerPartition, ConvertE
     }
     partition.connection = fields.texts("_connection_dict")?;
     partition.access_status = fields.text("_access_status");
+    partition.filter = fields.texts("_filter_dict")?;
     if let Some(parameters) = fields.get("_parameter_dict").and_then(Value::as_dict) {
         take_parameters(&mut partition, parameters)?;
     }
@@ -234,6 +238,7 @@ mod tests {
         partition.instance_title = "child".to_owned();
         partition.root_instance_title = "root".to_owned();
         partition.access_status = Some("#error: no".to_owned());
+        partition.filter = [("retention_delay".to_owned(), "1.5".to_owned())].into();
         partition.slave_instance_list = vec![[("slave_title".to_owned(), Value::str("_s"))].into()];
         partition
     }

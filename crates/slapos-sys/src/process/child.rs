@@ -17,6 +17,7 @@ pub(super) struct ChildSetup {
     pub(super) no_new_privileges: bool,
     pub(super) parent: libc::pid_t,
     pub(super) open_files: Option<libc::rlimit>,
+    pub(super) processes: Option<libc::rlimit>,
     pub(super) identity: Option<(u32, u32, Vec<libc::gid_t>)>,
     pub(super) output: Option<CString>,
     pub(super) pass: Vec<RawFd>,
@@ -34,6 +35,10 @@ impl ChildSetup {
         if let Some(limit) = &self.open_files {
             // SAFETY: `limit` lives through the call, which only reads it.
             check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const *limit) })?;
+        }
+        if let Some(limit) = &self.processes {
+            // SAFETY: as above.
+            check(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const *limit) })?;
         }
         self.become_user()?;
         if self.no_new_privileges {

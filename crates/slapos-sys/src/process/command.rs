@@ -165,6 +165,12 @@ impl Command {
         self
     }
 
+    /// Lets the child start no process while its user has as many as `most`, threads included.
+    pub fn processes(&mut self, most: u64) -> &mut Self {
+        self.setup.processes = Some(libc::rlimit { rlim_cur: most, rlim_max: most });
+        self
+    }
+
     /// Lets the child keep these descriptors, under the same numbers. They must stay open until
     /// the command is started.
     pub fn pass_fds(&mut self, fds: &[RawFd]) -> &mut Self {
@@ -293,6 +299,15 @@ mod tests {
     fn the_number_of_open_files_is_limited_on_request() {
         let output = sh("ulimit -Sn; ulimit -Hn").open_files(64, 128).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "64\n128\n");
+    }
+
+    #[test]
+    fn the_number_of_processes_is_limited_on_request() {
+        let mut command = sh("exec grep '^Max processes' /proc/self/limits");
+        let output = command.env("PATH", "/usr/bin:/bin").processes(321).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let words: Vec<_> = text.split_whitespace().collect();
+        assert_eq!(words[2..4], ["321", "321"], "{text}");
     }
 
     #[test]

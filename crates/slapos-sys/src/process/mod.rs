@@ -5,6 +5,7 @@ mod child;
 mod command;
 mod running;
 mod signals;
+mod tree;
 
 use std::io;
 
@@ -16,6 +17,7 @@ pub use running::{
     wait_within,
 };
 pub use signals::on_signals;
+pub use tree::{descendants, kill_descendants};
 
 /// The result of a system call that returns a negative number when it fails.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

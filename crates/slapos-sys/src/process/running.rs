@@ -28,7 +28,7 @@ pub fn alive(pid: u32, start: u64) -> bool {
 
 /// The fields of `/proc/PID/stat` from the third (state) on. The second, the command in
 /// parentheses, can hold anything, so it is cut away from its last parenthesis.
-fn stat_fields(pid: u32) -> Option<impl Iterator<Item = String>> {
+pub(super) fn stat_fields(pid: u32) -> Option<impl Iterator<Item = String>> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = String::from_utf8_lossy(&stat[end + 1..]).into_owned();

@@ -6,7 +6,7 @@ use std::path::Path;
 /// The command that reads its words itself.
 const BUILDOUT: &str = "buildout";
 /// Options of all commands that have a value.
-const WITH_VALUE: [&str; 2] = ["--cfg", "--root"];
+const WITH_VALUE: [&str; 5] = ["--cfg", "--root", "--log-file", "--logfile", "--log_file"];
 
 /// The words of this process. A program called `buildout` (a link to this one) is that command.
 pub(crate) fn words(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {

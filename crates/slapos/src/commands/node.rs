@@ -1,20 +1,27 @@
 //! `slapos node ...`: what cron runs.
 
-use slapos_node::{NodeError, boot, format, instance, promises, prune, report, software};
+use slapos_node::{NodeError, begin, boot, format, promises, prune};
 
-use super::{agent, generation, setup, supervisor, with_node};
+use super::{agent, generation, grid, setup, supervisor, with_node};
 use crate::cli::{Global, Node};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
 pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
-    match command {
+    let config = match command {
         // It has no configuration yet, or reads it more than once.
         Node::Register(register) => return setup::register(global, register),
         Node::Agent { unless_running } => return agent::agent(global, *unless_running),
-        _ => {}
-    }
-    let config = place::config(global)?;
+        Node::Software(software) => return grid::software(global, software),
+        Node::Instance(instance) => return grid::instance(global, instance),
+        Node::Report(options) => return grid::report(global, options),
+        Node::Promise { grid: options, .. } => grid::config(global, options, "pidfile_instance")?,
+        Node::Supervisord { instance_root, .. } => {
+            let root = instance_root.iter().map(|root| ("instance_root", root.clone()));
+            place::config_with(global, &root.collect::<Vec<_>>())?
+        }
+        _ => place::config(global)?,
+    };
     match command {
         Node::Format { dry_run } => with_node(global, &config, |node| {
             format::apply(node, *dry_run)?;
@@ -23,21 +30,6 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             }
             Ok(0)
         }),
-        Node::Software { run, only, jobs } => {
-            let options = software::Options {
-                only: only.clone(),
-                all: run.all,
-                dry_run: run.dry_run,
-                parallel: jobs.unwrap_or(0),
-            };
-            with_node(global, &config, |node| software::run(node, &options).map(|()| 0))
-        }
-        Node::Instance { run, only } => {
-            let options =
-                instance::Options { only: only.clone(), all: run.all, dry_run: run.dry_run };
-            with_node(global, &config, |node| instance::run(node, &options).map(|()| 0))
-        }
-        Node::Report => with_node(global, &config, |node| report::run(node).map(|()| 0)),
         Node::Prune { dry_run, additional_software_directory } => {
             let additional = additional_software_directory.clone();
             let options = prune::Options { dry_run: *dry_run, additional };
@@ -45,8 +37,13 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             show_pruned(global, &report);
             Ok(0)
         }
-        Node::Promise { only } => {
-            let results = with_node(global, &config, |node| promises::run(node, only))?;
+        Node::Promise { only, grid } => {
+            let results = with_node(global, &config, |node| {
+                begin(node, grid.now)?;
+                // As the original: not while instances are made.
+                let _lock = node.lock("slapos node instance", &config.pidfile_instance)?;
+                promises::run(node, only)
+            })?;
             show_promises(global, &results);
             Ok(promises::exit_code(&results))
         }

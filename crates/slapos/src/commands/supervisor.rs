@@ -15,7 +15,7 @@ const TAIL_BYTES: u32 = 4096;
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(90));
 
 pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Result<u8, NodeError> {
-    if let Node::Supervisord { nodaemon: true } = command {
+    if let Node::Supervisord { nodaemon: true, .. } = command {
         return run_daemon(&Paths::new(&config.instance_root)).map(|()| 0).map_err(words);
     }
     let client = match starts_something(command) {

@@ -179,10 +179,17 @@ pub(crate) fn down(global: &Global) -> Result<u8, NodeError> {
 pub(crate) fn destroy(global: &Global, name: &str) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     let _lock = lock(global)?;
-    with_node(global, &config, |node| destroy_instance(node, &config, name))?;
-    match global.json {
-        true => say_json(&json!({ "destroyed": name })),
-        false => say(&format!("{name} is destroyed.")),
+    let gone = with_node(global, &config, |node| {
+        destroy_instance(node, &config, name)?;
+        // It may be kept for a while, or have children elsewhere.
+        Ok(client::find(&node.master()?, name).is_err())
+    })?;
+    match (global.json, gone) {
+        (true, gone) => say_json(&json!({ "destroyed": name, "gone": gone })),
+        (false, true) => say(&format!("{name} is destroyed.")),
+        (false, false) => {
+            say(&format!("{name} is stopped; `slapos node report` removes it when it may go."));
+        }
     }
     Ok(0)
 }
@@ -201,5 +208,5 @@ fn destroy_instance(node: &Node<'_>, config: &NodeConfig, name: &str) -> Result<
         let only = vec![answer.partition.to_string()];
         instance::run(node, &instance::Options { only, ..Default::default() })?;
     }
-    report::run(node)
+    report::run(node, &report::Options::default())
 }

@@ -39,6 +39,7 @@ impl Watch {
 
     fn line(&self, mark: &str, paint: &str, subject: &str, text: &str) {
         let text = &plain(text);
+        super::log_file::line(mark, subject, text);
         let (start, dim, off) =
             if self.colour { (paint, "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
         match &self.bars {

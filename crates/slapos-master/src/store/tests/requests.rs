@@ -32,6 +32,19 @@ async fn a_request_that_changes_nothing_changes_nothing() {
 }
 
 #[tokio::test]
+async fn the_node_is_told_for_how_long_to_keep_an_instance() {
+    let fixture = store(1).await;
+    let mut request = wish("a");
+    request.sla = texts(&[("retention_delay", "7")]);
+    let first = fixture.request(&request).await;
+    assert_eq!(fixture.partition("slappart0").await.filter, request.sla);
+    request.sla = texts(&[("retention_delay", "8"), ("computer_guid", "home")]);
+    // It changes nothing of the instance, so nobody has to look at that again.
+    assert_eq!(fixture.request(&request).await, first);
+    assert_eq!(fixture.partition("slappart0").await.filter, request.sla);
+}
+
+#[tokio::test]
 async fn each_change_is_a_later_timestamp_even_when_the_clock_stands_still() {
     let fixture = store(1).await;
     let mut request = wish("a");

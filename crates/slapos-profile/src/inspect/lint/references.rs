@@ -1,6 +1,9 @@
 //! References that lead nowhere.
 
+use std::collections::BTreeSet;
+
 use super::super::graph::{Use, uses};
+use super::broken::members;
 use super::{Found, Level, Report, Rule};
 use crate::error::ErrorKind;
 use crate::suggest::did_you_mean;
@@ -34,7 +37,8 @@ pub(super) fn check(report: &mut Report<'_, '_>) {
     macros(report);
     for name in values.sections().keys() {
         for used in uses(values, name) {
-            if let Some((message, help)) = problem(report, &used) {
+            let found = problem(report, &used);
+            if let Some((message, help)) = found {
                 let level = match report.reached.contains(*name) || *name == "buildout" {
                     true => Level::Error,
                     false => Level::Warning,
@@ -53,7 +57,7 @@ pub(super) fn check(report: &mut Report<'_, '_>) {
     }
 }
 
-fn problem(report: &Report<'_, '_>, used: &Use<'_>) -> Option<(String, Option<String>)> {
+fn problem(report: &mut Report<'_, '_>, used: &Use<'_>) -> Option<(String, Option<String>)> {
     let values = report.values;
     if PROVIDED.contains(&used.section) {
         return None;
@@ -62,7 +66,10 @@ fn problem(report: &Report<'_, '_>, used: &Use<'_>) -> Option<(String, Option<St
         if values.errors().contains_key(used.section) {
             return None;
         }
-        let near = did_you_mean(used.section, values.sections().keys().copied());
+        let near = match report.may_propose() {
+            true => did_you_mean(used.section, values.sections().keys().copied()),
+            false => None,
+        };
         return Some((format!("there is no section [{}]", used.section), near));
     };
     let option = used.option?;
@@ -77,7 +84,10 @@ fn problem(report: &Report<'_, '_>, used: &Use<'_>) -> Option<(String, Option<St
     if !report.reached.contains(used.from) && (own || report.is_macro(used.from)) {
         return None;
     }
-    let near = did_you_mean(option, target.options.keys().map(String::as_str));
+    let near = match report.may_propose() {
+        true => did_you_mean(option, target.options.keys().map(String::as_str)),
+        false => None,
+    };
     let why = match values.has_recipe(used.section) {
         true => "",
         false if used.section == "buildout" => "",
@@ -95,11 +105,13 @@ fn parts(report: &mut Report<'_, '_>) {
         if part.contains("${") || values.profile().sections().contains_key(part) {
             continue;
         }
-        let words = written.value.split_whitespace();
-        let word = words.into_iter().find(|word| *word == part);
+        let word = written.value.split_whitespace().find(|word| *word == part);
         let offset = word.map_or(0, |w| w.as_ptr() as usize - written.value.as_ptr() as usize);
         let message = format!("the part `{part}` has no section");
-        let help = did_you_mean(part, values.sections().keys().copied());
+        let help = match report.may_propose() {
+            true => did_you_mean(part, values.sections().keys().copied()),
+            false => None,
+        };
         let found = Found { section: "buildout", option: "parts", message, help };
         report.add(Rule::DeadReference, Level::Error, Some(written.origin(offset).0), found);
     }
@@ -108,7 +120,12 @@ fn parts(report: &mut Report<'_, '_>) {
 /// Macros that are not defined, or lead back to themselves.
 fn macros(report: &mut Report<'_, '_>) {
     let values = report.values;
+    let mut cycles = BTreeSet::new();
     for (name, error) in values.errors() {
+        let is_cycle = error.kind() == ErrorKind::CircularMacro;
+        if is_cycle && !cycles.insert(members(error)) {
+            continue;
+        }
         let section = values.profile().sections().get(*name);
         let written = section.and_then(|section| section.options.get("<"));
         let span = match error.kind() {
@@ -120,9 +137,10 @@ fn macros(report: &mut Report<'_, '_>) {
             true => Level::Error,
             false => Level::Warning,
         };
+        let rule = if is_cycle { Rule::Cycle } else { Rule::DeadReference };
         let message = error.message().to_owned();
         let help = error.help().map(str::to_owned);
         let found = Found { section: name, option: "<", message, help };
-        report.add(Rule::DeadReference, level, span, found);
+        report.add(rule, level, span, found);
     }
 }

@@ -42,11 +42,12 @@ pub(super) fn check(report: &mut Report<'_, '_>) {
 /// A section and those built on it, directly or not.
 fn users<'r>(report: &Report<'r, 'r>, name: &'r str) -> Vec<&'r str> {
     let mut all = vec![name];
+    let mut seen = HashSet::from([name]);
     let mut next = 0;
     while let Some(current) = all.get(next).copied() {
         next += 1;
         for heir in report.heirs.get(current).into_iter().flatten() {
-            if !all.contains(heir) {
+            if seen.insert(*heir) {
                 all.push(heir);
             }
         }

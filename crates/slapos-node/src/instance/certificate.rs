@@ -1,0 +1,67 @@
+//! Certificates of partitions: fetched from the Master, kept where their users read them.
+//!
+//! The directory is the node's: partitions cannot write there.
+
+use std::path::{Path, PathBuf};
+
+use slapos_slap::{ComputerPartition, SlapClient, SlapError};
+use slapos_sys::fs;
+use slapos_sys::user::{self, Identity};
+
+use super::offline::told;
+use crate::config::NodeConfig;
+use crate::error::{IoContext, NodeError};
+
+/// The key and the certificate of a partition.
+pub(super) fn files(config: &NodeConfig, partition: &str) -> Option<(PathBuf, PathBuf)> {
+    let directory = config.grid.certificate_repository_path.as_deref()?;
+    let file = |kind| directory.join(format!("{partition}.{kind}"));
+    Some((file("key"), file("crt")))
+}
+
+/// Brings the certificate of `partition` up to date; nothing where none are kept.
+///
+/// # Errors
+/// When the Master does not give it or it cannot be written.
+pub(super) fn update(
+    config: &NodeConfig,
+    master: &SlapClient,
+    partition: &ComputerPartition,
+    owner: &Identity,
+) -> Result<(), NodeError> {
+    let Some((key, certificate)) = files(config, partition.id.as_str()) else { return Ok(()) };
+    let given = master.partition_certificate(&partition.computer, &partition.id);
+    let given = given.map_err(|error| match error {
+        SlapError::NotFound { .. } => NodeError::user(format!(
+            "Partition {} is not known by SlapOS Master: {error}",
+            partition.id
+        )),
+        other => told(other),
+    })?;
+    if let Some(directory) = key.parent() {
+        // Users pass it to their own files.
+        fs::create_dir_all(directory, 0o711).context("create", directory)?;
+    }
+    write(&key, given.key.expose(), owner)?;
+    write(&certificate, &given.certificate, owner)
+}
+
+/// Removes the certificate of a partition whose instance is gone.
+///
+/// # Errors
+/// When it exists and cannot be removed.
+pub(crate) fn forget(config: &NodeConfig, partition: &str) -> Result<(), NodeError> {
+    let Some((key, certificate)) = files(config, partition) else { return Ok(()) };
+    for path in [key, certificate] {
+        fs::remove_tree(&path).context("remove", &path)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str, owner: &Identity) -> Result<(), NodeError> {
+    fs::write_atomic_if_changed(path, text.as_bytes(), 0o400).context("write", path)?;
+    if user::is_root() {
+        user::chown(path, owner).context("give to its user", path)?;
+    }
+    Ok(())
+}

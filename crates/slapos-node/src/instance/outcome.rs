@@ -1,0 +1,113 @@
+//! What a run came to: a line for each partition that failed, and the exit code.
+
+use std::collections::BTreeMap;
+
+use slapos_slap::ComputerPartition;
+
+use crate::error::{NodeError, exit};
+use crate::node::Node;
+
+/// Partitions by name, each with its error.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    failed: BTreeMap<String, String>,
+    broken: BTreeMap<String, String>,
+    /// The Master went away.
+    away: Option<NodeError>,
+}
+
+impl Outcome {
+    /// What has come of `partition`, which may have come to something else before.
+    pub(super) fn note(
+        &mut self,
+        node: &Node<'_>,
+        partition: &ComputerPartition,
+        result: Result<(), NodeError>,
+    ) {
+        let id = partition.id.to_string();
+        self.failed.remove(&id);
+        self.broken.remove(&id);
+        let Err(error) = result else { return };
+        node.reporter.failed(&id, &error);
+        let line = format!("{id}[{}]: {error}", partition.software_type);
+        match error.exit_code() {
+            exit::PROMISE => drop(self.broken.insert(id, line)),
+            exit::OFFLINE => self.away = Some(error),
+            _ => drop(self.failed.insert(id, line)),
+        }
+    }
+
+    /// Whether the Master went away: nothing more is begun then.
+    pub(super) fn is_away(&self) -> bool {
+        self.away.is_some()
+    }
+
+    /// As the command ends. Errors are worth more than broken promises, and these than a Master
+    /// that went away after it had been heard.
+    pub(super) fn conclude(self) -> Result<(), NodeError> {
+        let names = |map: &BTreeMap<_, _>| map.keys().cloned().collect::<Vec<String>>().join(", ");
+        if !self.failed.is_empty() {
+            let message = format!("failed: {}", names(&self.failed));
+            return Err(NodeError::user(message).detail(self.summary()));
+        }
+        if let Some(away) = self.away {
+            return Err(NodeError::user("the Master went away; services run as last known")
+                .detail(away.to_string())
+                .hint("they are processed when it answers again")
+                .code(exit::OFFLINE));
+        }
+        if !self.broken.is_empty() {
+            let message = format!("promises failed: {}", names(&self.broken));
+            return Err(NodeError::user(message).detail(self.summary()).code(exit::PROMISE));
+        }
+        Ok(())
+    }
+
+    /// In the words of the original, which people look for in logs.
+    fn summary(&self) -> String {
+        let mut lines = Vec::new();
+        for (title, list) in [
+            ("Error while processing the following partitions:", &self.failed),
+            ("Error with promises for the following partitions:", &self.broken),
+        ] {
+            if !list.is_empty() {
+                lines.push(title.to_owned());
+                let first = |line: &String| line.lines().next().unwrap_or_default().to_owned();
+                lines.extend(list.values().map(|line| format!("  {}", first(line))));
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn concluded(failed: &[&str], broken: &[&str]) -> (String, u8) {
+        let map = |ids: &[&str]| {
+            let lines =
+                ids.iter().map(|id| ((*id).to_owned(), format!("{id}[default]: it broke\nmore")));
+            lines.collect()
+        };
+        let outcome = Outcome { failed: map(failed), broken: map(broken), away: None };
+        let error = outcome.conclude().unwrap_err();
+        (format!("{error}\n{}", error.detail_text().unwrap()), error.exit_code())
+    }
+
+    #[test]
+    fn errors_are_worth_more_than_promises() {
+        let (text, code) = concluded(&["a", "b"], &["c"]);
+        assert_eq!(code, exit::FAILED);
+        insta::assert_snapshot!(text, @r"
+        failed: a, b
+        Error while processing the following partitions:
+          a[default]: it broke
+          b[default]: it broke
+        Error with promises for the following partitions:
+          c[default]: it broke
+        ");
+        assert_eq!(concluded(&[], &["c"]).1, exit::PROMISE);
+        assert!(Outcome::default().conclude().is_ok());
+    }
+}

@@ -1,0 +1,119 @@
+//! The rounds of one run: what an instance publishes or asks for changes what the Master wants of
+//! others in its tree, and they need not wait for the next run.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use slapos_slap::{Computer, ComputerPartition, InstanceState, PartitionId, SoftwareUrl};
+
+use super::outcome::Outcome;
+use super::pool::{Bound, for_each};
+use super::process::Session;
+use super::{Action, Options, decide_about};
+
+/// More rounds than any sensible tree is deep: instances may go on changing each other for ever.
+const MOST_ROUNDS: usize = 10;
+/// How long a partition counts among those that are processed at once.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Partitions that are worked on in all: each has a process and its memory.
+const MOST_AT_ONCE: usize = 64;
+
+/// What the Master wanted of a partition when it was processed.
+type Version = (Option<String>, InstanceState, Option<SoftwareUrl>);
+
+/// A partition with what is to be done.
+pub(super) type Step = (ComputerPartition, Action);
+
+/// Does what is to be done until the Master wants nothing new.
+pub(super) fn run(session: &Session<'_, '_>, options: &Options, computer: Computer) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut done = BTreeMap::new();
+    let mut steps = steps(session, options, computer.partitions);
+    for round in 1..=MOST_ROUNDS {
+        let processed: Vec<_> = steps.iter().filter(|step| is_processing(step)).collect();
+        done.extend(
+            processed.iter().map(|(partition, _)| (partition.id.clone(), version(partition))),
+        );
+        let news = !processed.is_empty();
+        outcome = carry_out(session, options, &steps, outcome);
+        if !news || outcome.is_away() || round == MOST_ROUNDS {
+            break;
+        }
+        steps = match session.node.computer(session.master) {
+            Ok(computer) => again(session, options, computer, &done),
+            Err(error) => {
+                let text = format!("it cannot be seen whether instances wait for others: {error}");
+                session.node.reporter.warn("node", &text);
+                break;
+            }
+        };
+    }
+    outcome
+}
+
+/// What is to be done with each of the chosen partitions.
+pub(super) fn steps(
+    session: &Session<'_, '_>,
+    options: &Options,
+    partitions: Vec<ComputerPartition>,
+) -> Vec<Step> {
+    let chosen = |partition: &ComputerPartition| {
+        options.only.is_empty() || options.only.iter().any(|name| name == partition.id.as_str())
+    };
+    let chosen = partitions.into_iter().filter(chosen);
+    let decided = chosen.map(|partition| {
+        let action = decide_about(session.node, &partition, options);
+        (partition, action)
+    });
+    decided.collect()
+}
+
+/// The partitions of which something else is wanted now than when they were processed in this run,
+/// and instances that have come into being.
+fn again(
+    session: &Session<'_, '_>,
+    options: &Options,
+    computer: Computer,
+    done: &BTreeMap<PartitionId, Version>,
+) -> Vec<Step> {
+    // What was forced has been done.
+    let options = Options { all: false, ..options.clone() };
+    let mut steps = steps(session, &options, computer.partitions);
+    steps.retain(|step| is_processing(step) && done.get(&step.0.id) != Some(&version(&step.0)));
+    steps
+}
+
+fn is_processing(step: &Step) -> bool {
+    matches!(step.1, Action::Process(_))
+}
+
+fn version(partition: &ComputerPartition) -> Version {
+    (partition.timestamp.clone(), partition.requested_state, partition.software.clone())
+}
+
+fn carry_out(
+    session: &Session<'_, '_>,
+    options: &Options,
+    steps: &[Step],
+    outcome: Outcome,
+) -> Outcome {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    let at_once = if options.jobs == 0 { processors() } else { options.jobs };
+    let bound = Bound { at_once, patience: PATIENCE, most: MOST_AT_ONCE.max(at_once) };
+    let outcome = Mutex::new(outcome);
+    let lock = || outcome.lock().unwrap_or_else(PoisonError::into_inner);
+    // Where there is nothing to do, no thread needs to do it.
+    let steps: Vec<_> =
+        steps.iter().filter(|(_, action)| !matches!(action, Action::Nothing(_))).collect();
+    for_each(
+        &steps,
+        bound,
+        || lock().is_away(),
+        |(partition, action)| {
+            let result = session.carry_out(partition, action);
+            lock().note(session.node, partition, result);
+        },
+    );
+    outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
+}

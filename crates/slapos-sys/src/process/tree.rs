@@ -1,0 +1,107 @@
+//! A process and all that it started: found by descent, which no process can deny, and ended.
+//!
+//! A process whose parent ends goes to the nearest ancestor that adopts orphans
+//! ([`set_child_subreaper`](super::set_child_subreaper)), so that below such an ancestor nothing is
+//! lost by a change of session or by a daemon's double fork.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::Signal;
+use super::running::{alive, kill, stat_fields};
+
+/// Between two looks at processes that were killed.
+const POLL: Duration = Duration::from_millis(2);
+
+/// The living processes that `ancestor` started, directly or not, each with its start time.
+pub fn descendants(ancestor: u32) -> Vec<(u32, u64)> {
+    let mut children: BTreeMap<u32, Vec<(u32, u64, bool)>> = BTreeMap::new();
+    for (pid, parent, start, ended) in processes() {
+        children.entry(parent).or_default().push((pid, start, ended));
+    }
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::from([ancestor]);
+    let mut next = vec![ancestor];
+    while let Some(parent) = next.pop() {
+        for (pid, start, ended) in children.get(&parent).into_iter().flatten() {
+            if seen.insert(*pid) {
+                next.push(*pid);
+                if !ended {
+                    found.push((*pid, *start));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Kills everything that `ancestor` started, and waits for at most `limit` until it is gone.
+/// Returns how many processes there were. All are stopped before the first is killed, so that what
+/// goes on forking does not escape between two looks.
+///
+/// # Errors
+/// `TimedOut` when some are still there in the end.
+pub fn kill_descendants(ancestor: u32, limit: Duration) -> io::Result<usize> {
+    let deadline = Instant::now() + limit;
+    let mut known = BTreeSet::new();
+    loop {
+        let found = descendants(ancestor);
+        if found.is_empty() {
+            return Ok(known.len());
+        }
+        if Instant::now() > deadline {
+            let message = format!("{} processes were killed and are still there", found.len());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+        let new: Vec<_> = found.iter().filter(|process| !known.contains(*process)).collect();
+        let (signal, targets) = match new.is_empty() {
+            true => (Signal::SIGKILL, found.iter().collect()),
+            false => (Signal::SIGSTOP, new),
+        };
+        for (pid, start) in targets {
+            if alive(*pid, *start) {
+                // One that may not be signalled is still there in the end, and told then.
+                let _ = kill(*pid, signal);
+            }
+        }
+        if signal == Signal::SIGKILL {
+            std::thread::sleep(POLL);
+        }
+        known.extend(found);
+    }
+}
+
+/// Pid, parent, start time and whether it has ended, of all processes.
+fn processes() -> impl Iterator<Item = (u32, u32, u64, bool)> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let fields: Vec<String> = stat_fields(pid)?.collect();
+        let ended = matches!(fields.first()?.as_str(), "Z" | "X" | "x");
+        Some((pid, fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?, ended))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Command;
+
+    #[test]
+    fn a_tree_is_ended_whatever_sessions_it_has() {
+        let script = "setsid sleep 600 & setsid sh -c 'sleep 600 & sleep 600' & sleep 600";
+        let mut command = Command::new("/bin/sh");
+        let mut child = command.args(["-c", script]).env("PATH", "/usr/bin:/bin").spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        while descendants(child.id()).len() < 5 {
+            assert!(Instant::now() < end, "{:?}", descendants(child.id()));
+            std::thread::sleep(POLL);
+        }
+        let found = descendants(child.id());
+        assert_eq!(kill_descendants(child.id(), Duration::from_secs(20)).unwrap(), found.len());
+        assert!(found.iter().all(|(pid, start)| !alive(*pid, *start)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,279 @@
+//! What `node software` and `node instance` take, decide and leave behind: options, logs, marks.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests arrange files and processes directly"
+)]
+
+use slapos_testkit::TestNode;
+
+fn node_with_service() -> (TestNode, String) {
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    let profile = node.tree.add_service().display().to_string();
+    (node, profile)
+}
+
+/// A node with an instance of the service in its first partition.
+fn served() -> (TestNode, String) {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    (node, profile)
+}
+
+fn read(node: &TestNode, name: &str) -> Option<String> {
+    std::fs::read_to_string(node.partition(0).join(name)).ok()
+}
+
+fn plan(node: &TestNode, words: &[&str]) -> String {
+    node.ok(&[&["node", "instance", "--dry-run"], words].concat()).told()
+}
+
+/// Makes the instance's template wrong, or right again.
+fn spoil(node: &TestNode, from: &str, to: &str) {
+    let path = node.tree.root().join("software/service/instance.cfg.in");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+    node.ok(&["node", "software", "--all"]);
+}
+
+#[test]
+fn an_instance_has_a_log_a_timestamp_and_its_last_error() {
+    let (node, _) = served();
+    let instance = node.json(&["proxy", "show"])["instances"][0].clone();
+    assert_eq!(read(&node, ".timestamp").as_deref(), instance["timestamp"].as_str());
+    assert_eq!(read(&node, ".slapos-retention-lock-delay").as_deref(), Some("0.0"));
+    let log = read(&node, ".slapgrid/log/instance.log").unwrap();
+    for words in ["INFO processes slappart0, to be started", "INFO install service:", "INFO done"] {
+        assert!(log.contains(words), "{log}");
+    }
+    assert!(!log.contains("DEBUG"), "{log}");
+
+    spoil(&node, "inline = {{ word }}", "inline = {{ wrod }}");
+    let run = node.fails(1, &["node", "instance"]);
+    let told = run.told();
+    assert!(told.contains("Error while processing the following partitions:"), "{told}");
+    assert!(told.contains("slappart0[default]: "), "{told}");
+    assert_eq!(read(&node, ".timestamp"), None);
+    let error = read(&node, ".slapgrid-slappart0-error.log").unwrap();
+    assert!(error.contains("wrod") && error.contains("buildout.cfg:"), "{error}");
+    let reported = node.json(&["proxy", "show"])["instances"][0]["reported"].clone();
+    assert_eq!(reported["state"], "error");
+    assert!(reported["message"].as_str().unwrap().contains("wrod"), "{reported}");
+    assert!(read(&node, ".slapgrid/log/instance.log").unwrap().contains("ERROR"));
+
+    spoil(&node, "inline = {{ wrod }}", "inline = {{ word }}");
+    node.ok(&["node", "instance", "--buildout-debug"]);
+    assert_eq!(read(&node, ".slapgrid-slappart0-error.log"), None);
+    assert!(read(&node, ".timestamp").is_some());
+    assert!(read(&node, ".slapgrid/log/instance.log").unwrap().contains("DEBUG"));
+}
+
+#[test]
+fn a_software_release_has_a_log() {
+    let (node, profile) = served();
+    let shown = node.json(&["proxy", "show"]);
+    assert_eq!(shown["software"][0]["url"], profile.as_str());
+    let logs = std::fs::read_dir(node.root().join("software")).unwrap().flatten();
+    let logs = logs.filter_map(|entry| {
+        std::fs::read_to_string(entry.path().join(".slapgrid/log/software.log")).ok()
+    });
+    let logs: Vec<_> = logs.collect();
+    assert_eq!(logs.len(), 1, "{logs:?}");
+    assert!(logs[0].contains(&format!("INFO builds {profile}")), "{}", logs[0]);
+    assert!(logs[0].contains("INFO built"), "{}", logs[0]);
+}
+
+#[test]
+fn who_removes_the_timestamp_has_it_processed() {
+    let (node, _) = served();
+    assert!(plan(&node, &[]).contains("up to date"));
+    std::fs::remove_file(node.partition(0).join(".timestamp")).unwrap();
+    let told = plan(&node, &[]);
+    assert!(told.contains("slappart0: process: its .timestamp was removed"), "{told}");
+    node.ok(&["node", "instance"]);
+    assert!(plan(&node, &[]).contains("up to date"));
+}
+
+#[test]
+fn periodicities_come_from_the_command_the_file_and_the_software_release() {
+    let (node, _) = served();
+    let over = "slappart0: process: its periodicity of 0 s is over";
+    assert!(plan(&node, &["--maximum-periodicity", "0"]).contains(over));
+    assert!(plan(&node, &["--maximum-periodicity", "-1"]).contains("up to date"));
+    node.configure("[slapos]", "[slapos]\nmaximum_periodicity = 0");
+    assert!(plan(&node, &[]).contains(over));
+    let link = std::fs::read_link(node.partition(0).join("software_release")).unwrap();
+    std::fs::write(link.join("periodicity"), "-1\n").unwrap();
+    assert!(plan(&node, &[]).contains("up to date"));
+}
+
+#[test]
+fn force_stop_deploys_and_keeps_stopped_until_the_next_run() {
+    let (node, _) = served();
+    node.ok(&["node", "instance", "--force-stop"]);
+    assert!(!node.pids().contains_key("sleeper-on-watch"), "{:?}", node.pids());
+    assert_eq!(read(&node, ".timestamp"), None);
+    assert!(plan(&node, &[]).contains("slappart0: process: it is to be started"));
+    node.ok(&["node", "instance"]);
+    assert_ne!(node.pids()["sleeper-on-watch"], 0);
+    assert!(read(&node, ".timestamp").is_some());
+}
+
+#[test]
+fn arguments_stand_in_place_of_options() {
+    let (node, _) = served();
+    let run = node.fails(1, &["node", "instance", "--computer-id", "nobody"]);
+    assert!(run.err.contains("nobody"), "{}", run.err);
+    let run = node.fails(1, &["node", "instance", "--partition-timeout", "soon"]);
+    assert!(run.err.contains("(given as an argument)"), "{}", run.err);
+    for refused in ["--supervisord-socket", "--buildout", "--signature_private_key_file"] {
+        let run = node.fails(1, &["node", "software", refused, "/x"]);
+        assert!(run.err.contains(&format!("{refused} cannot be honoured")), "{}", run.err);
+    }
+    let run = node.ok(&["node", "report", "--maximal_delay", "1"]);
+    assert!(run.told().contains("waits for 1 s"), "{}", run.err);
+    let run = node.ok(&["node", "report", "--maximal_delay", "1000000", "--now"]);
+    assert!(!run.told().contains("waits for"), "{}", run.err);
+    // The lock that is named is the one that is taken, and others read who has it.
+    let lock = node.path("lock.pid");
+    let path = lock.display().to_string();
+    node.ok(&["node", "instance", "--pidfile", &path]);
+    assert!(std::fs::read_to_string(&lock).unwrap().trim().parse::<u32>().is_ok());
+    node.configure("[slapos]", "[slapos]\nonly_cp = slappart1,slappart99");
+    let run = node.fails(1, &["node", "instance"]);
+    assert!(run.err.contains("Unknown partition(s): slappart99"), "{}", run.err);
+}
+
+#[test]
+fn where_root_is_wanted_nobody_else_will_do() {
+    let name = "where_root_is_wanted_nobody_else_will_do";
+    let (node, _) = node_with_service();
+    let cfg = node.path("checked.cfg");
+    std::fs::write(&cfg, "[slapos]\ncomputer_id = c\nmaster_url = http://127.0.0.1:1\nsoftware_root = /nowhere/s\ninstance_root = /nowhere/i\nroot_check = true\n").unwrap();
+    let cfg = cfg.display().to_string();
+    for command in ["software", "instance", "report", "promise"] {
+        let mut command = node.command(&["node", command, "--cfg", &cfg]);
+        if slapos_testkit::is_root() {
+            use std::os::unix::process::CommandExt;
+            command.uid(65_534).gid(65_534);
+        }
+        let Ok(output) = command.output() else {
+            return slapos_testkit::skipped(name, "others cannot execute the program under test");
+        };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(5), "{said}");
+        assert!(said.contains("This slapos command must be run as root."), "{said}");
+    }
+}
+
+#[test]
+fn nothing_is_begun_without_free_space() {
+    let (node, _) = served();
+    node.configure("[slapos]", "[slapos]\ninstance_min_free_space = 1000000T");
+    let run = node.fails(1, &["node", "instance", "--all"]);
+    assert!(run.told().contains("MiB must be") && run.err.contains("instance_min_free_space"));
+    assert_ne!(node.pids()["sleeper-on-watch"], 0, "it runs on");
+    node.configure("instance_min_free_space = 1000000T", "software_min_free_space = 1000000T");
+    node.ok(&["node", "instance"]);
+    let run = node.fails(1, &["node", "software", "--all"]);
+    assert!(run.told().contains("MiB must be"), "{}", run.err);
+    let reported = node.json(&["proxy", "show"])["software"][0]["reported"].clone();
+    assert_eq!(reported["state"], "error", "{reported}");
+}
+
+#[test]
+fn what_is_said_is_also_kept_in_the_log_that_is_named() {
+    let (node, _) = served();
+    let log = node.path("slapos.log");
+    let path = log.display().to_string();
+    node.ok(&["node", "instance", "--all", "--logfile", &path]);
+    let kept = std::fs::read_to_string(&log).unwrap();
+    assert!(kept.contains(" INFO slappart0: process: asked for (--all)\n"), "{kept}");
+    node.fails(1, &["--log_file", &path, "node", "instance", "--only", "nobody"]);
+    let more = std::fs::read_to_string(&log).unwrap();
+    assert!(more.starts_with(&kept), "{more}");
+    assert!(more.contains(" CRITICAL slapos: Unknown partition(s): nobody\n"), "{more}");
+    let run = node.fails(1, &["node", "instance", "--log-file", "/no/such/directory/log"]);
+    assert!(run.err.contains("cannot write the log /no/such/directory/log"), "{}", run.err);
+}
+
+#[test]
+fn what_has_no_effect_is_said() {
+    let (node, _) = served();
+    node.configure(
+        "[slapformat]",
+        "[networkcache]\ndownload-binary-cache-url = http://127.0.0.1:1\n\n[slapformat]",
+    );
+    let told = node.ok(&["node", "software"]).told();
+    assert!(told.contains("[networkcache] download-binary-cache-url has no effect"), "{told}");
+}
+
+#[test]
+fn a_supervisor_that_must_not_be_started_is_not() {
+    let (node, _) = served();
+    node.configure("[slapos]", "[slapos]\nforbid_supervisord_automatic_launch = true");
+    node.ok(&["node", "instance"]);
+    let pids = node.pids();
+    slapos_testkit::kill(i64::from(node.supervisor_pid()));
+    let run = node.run(&["node", "instance"]);
+    assert_ne!(run.code, 0);
+    assert!(run.err.contains("forbid_supervisord_automatic_launch"), "{}", run.err);
+    node.configure("forbid_supervisord_automatic_launch = true", "");
+    node.ok(&["node", "instance"]);
+    assert_eq!(node.pids()["sleeper-on-watch"], pids["sleeper-on-watch"], "adopted");
+}
+
+#[test]
+fn garbage_is_what_neither_master_nor_instances_name() {
+    let (node, _) = served();
+    let software = node.root().join("software");
+    let old = software.join("0123456789abcdef0123456789abcdef");
+    let other = software.join("something-else");
+    for directory in [&old, &other] {
+        std::fs::create_dir(directory).unwrap();
+        std::fs::write(directory.join(".completed"), "long ago").unwrap();
+        if slapos_testkit::is_root() {
+            use std::os::unix::fs::MetadataExt;
+            let owner = std::fs::metadata(&software).unwrap();
+            std::os::unix::fs::chown(directory, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+    }
+    node.ok(&["node", "software"]);
+    node.ok(&["node", "software", "--garbage-collect", "--dry-run"]);
+    assert!(old.exists());
+    node.ok(&["node", "software", "--garbage-collect"]);
+    assert!(!old.exists() && other.exists());
+    let link = std::fs::read_link(node.partition(0).join("software_release")).unwrap();
+    assert!(link.join(".completed").exists());
+}
+
+#[test]
+fn what_the_profile_is_told_of_the_node() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up"]);
+    let extra = "[slapos]\ninstance_storage_home = /srv/storage\n\
+        ipv4_global_network = 192.0.2.0/24\nbuild_time_part_list =\n  /opt/parts\n";
+    node.configure("[slapos]", extra);
+    let certificates = node.path("certificates");
+    let option = format!("[slapos]\ncertificate_repository_path = {}", certificates.display());
+    node.configure("[slapos]", &option);
+    node.ok(&["up", &profile]);
+    let text = read(&node, "buildout.cfg").unwrap();
+    for line in [
+        "storage-home = /srv/storage",
+        "global-ipv4-network = 192.0.2.0/24",
+        "build-time-part-list = /opt/parts",
+        &format!("key-file = {}", certificates.join("slappart0.key").display()),
+        &format!("cert_file = {}", certificates.join("slappart0.crt").display()),
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let key = std::fs::metadata(certificates.join("slappart0.key")).unwrap();
+    assert_eq!(key.permissions().mode() & 0o777, 0o400);
+    assert_eq!(key.uid(), std::fs::metadata(node.partition(0)).unwrap().uid());
+    node.ok(&["destroy", "service"]);
+    assert!(!certificates.join("slappart0.key").exists());
+}
