@@ -69,6 +69,8 @@ pub enum Reason {
     Unmarked,
     /// Its periodicity is over, seconds.
     Periodicity(i64),
+    /// It was processed at a time that is in the future.
+    Clock,
     /// A promise failed when last checked.
     Promise(String),
     /// The supervisor's definition of its services is missing.
@@ -88,6 +90,7 @@ impl fmt::Display for Reason {
             Self::Undated => f.write_str("the Master gives it no timestamp"),
             Self::Unmarked => f.write_str("its .timestamp was removed"),
             Self::Periodicity(seconds) => write!(f, "its periodicity of {seconds} s is over"),
+            Self::Clock => f.write_str("the clock was set back since it was processed"),
             Self::Promise(name) => write!(f, "promise {name} failed"),
             Self::Undefined => f.write_str("its services are not defined at the supervisor"),
         }
@@ -146,17 +149,29 @@ pub fn decide(
     if record.marked && !observed.marked {
         return Action::Process(Reason::Unmarked);
     }
-    let age = now.duration_since(record.at);
-    if observed.periodicity == 0 {
-        return Action::Process(Reason::Periodicity(0));
-    }
-    if observed.periodicity >= 0 && age > SignedDuration::from_secs(observed.periodicity) {
-        return Action::Process(Reason::Periodicity(observed.periodicity));
+    if let Some(reason) = reason_in_time(record.at, now, observed.periodicity) {
+        return Action::Process(reason);
     }
     match wanted.requested_state {
         InstanceState::Started if !observed.defined => Action::Process(Reason::Undefined),
         InstanceState::Started => Action::Check,
         _ => Action::Nothing("it is stopped and up to date"),
+    }
+}
+
+/// Whether it was processed too long ago, or in what is the future by now: a clock that was set back
+/// must not keep an instance waiting for as long.
+fn reason_in_time(at: Timestamp, now: Timestamp, periodicity: i64) -> Option<Reason> {
+    /// By so much clocks are put right all the time.
+    const SLACK: SignedDuration = SignedDuration::from_secs(60);
+    let age = now.duration_since(at);
+    match periodicity {
+        ..0 => None,
+        0 => Some(Reason::Periodicity(0)),
+        _ if age < -SLACK => Some(Reason::Clock),
+        seconds => {
+            (age > SignedDuration::from_secs(seconds)).then_some(Reason::Periodicity(seconds))
+        }
     }
 }
 
@@ -254,6 +269,14 @@ mod tests {
             "up to date; check the promises that are due"
         );
         assert_eq!(decided(|_, o| o.periodicity = 0), "process: its periodicity of 0 s is over");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_silences_no_instance() {
+        let at = |at: &str| decided(|_, o| o.record.as_mut().unwrap().at = at.parse().unwrap());
+        let future = "process: the clock was set back since it was processed";
+        assert_eq!(at("2026-01-03T00:00:00Z"), future);
+        assert_eq!(at("2026-01-02T00:00:30Z"), "up to date; check the promises that are due");
     }
 
     #[test]
