@@ -59,7 +59,10 @@ pub fn registry(ports: Ports) -> Registry {
     recipes.insert("slapos.cookbook:mkdirectory", Arc::new(mkdirectory::MkDirectory));
     recipes.insert("slapos.cookbook:wrapper", Arc::new(wrapper::Wrapper));
     recipes.insert("slapos.cookbook:free_port", Arc::new(free_port::FreePort::default()));
-    recipes.insert("slapos.cookbook:promise.plugin", Arc::new(promise::PromisePlugin));
+    recipes.insert(
+        "slapos.cookbook:promise.plugin",
+        Arc::new(promise::PromisePlugin::new(python.clone())),
+    );
     recipes.insert(
         "slapos.cookbook:check_port_listening",
         Arc::new(check_port_listening::CheckPortListening),

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use slapos_config::Config;
 use slapos_slap::SlapClient;
 
 use crate::error::{NodeError, exit};
@@ -34,13 +33,15 @@ pub fn run(node: &Node<'_>, message: &str) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
     }
-    if let Some(interface) = ipv6_interface(node)? {
-        wait_for_address(node, &interface);
+    if let Some(interface) = ipv6_interface(node) {
+        wait_for_address(node, interface);
     }
-    patiently(node, "format", || format::apply(node, false));
+    let description = patiently(node, "format", || format::apply(node, false));
     services::supervisor(node)?;
     node.reporter.note("boot", "services run as last known");
-    patiently(node, "tell the Master how this computer is formatted", || format::announce(node));
+    patiently(node, "tell the Master how this computer is formatted", || {
+        format::announce(node, &description)
+    });
     let master = patiently(node, "reach the Master", || node.master());
     bang(node, &master, message)?;
     look_at_everything_again(node)
@@ -95,15 +96,10 @@ fn look_at_everything_again(node: &Node<'_>) -> Result<(), NodeError> {
 }
 
 /// The interface that has to have an IPv6 address before addresses can be given to partitions.
-fn ipv6_interface(node: &Node<'_>) -> Result<Option<String>, NodeError> {
-    let config = Config::read(&node.config.file)?;
-    let option = |name| config.get("slapformat", name).filter(|value| !value.is_empty());
-    if option("alter_network").is_some_and(|value| value.eq_ignore_ascii_case("false")) {
-        return Ok(None);
-    }
-    let interface = option("ipv6_interface").or_else(|| option("interface_name"));
+fn ipv6_interface<'a>(node: &Node<'a>) -> Option<&'a str> {
+    let network = &node.config.format.network;
     // Nobody gives the loopback interface a global address but us.
-    Ok(interface.filter(|name| *name != "lo").map(str::to_owned))
+    network.interface_with_ipv6().filter(|name| network.is_altered() && *name != "lo")
 }
 
 fn wait_for_address(node: &Node<'_>, interface: &str) {

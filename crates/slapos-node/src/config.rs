@@ -5,6 +5,7 @@
 //! `[slapos]`. Every option read here has an effect; others are left alone,
 //! because the same file may serve other programs.
 
+mod format;
 mod grid;
 
 use std::net::Ipv4Addr;
@@ -15,9 +16,12 @@ use std::time::Duration;
 use slapos_config::{Config, ConfigError};
 use slapos_slap::ComputerId;
 
+use crate::collect::CollectConfig;
 use crate::generation::Rollback;
+use crate::hooks::HooksConfig;
 use crate::size::parse_size;
 
+pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
 
 /// Where the configuration is looked for when nothing else names it.
@@ -71,25 +75,12 @@ pub struct NodeConfig {
     pub grid: GridConfig,
     /// `[slapformat]`.
     pub format: FormatConfig,
+    /// `collect_cache` and `[collect]`.
+    pub collect: CollectConfig,
+    /// `manager_list`, `[manager:...]` and `[firewall]`.
+    pub hooks: HooksConfig,
     /// `[slapproxy]`, when the file has that section.
     pub proxy: Option<ProxyConfig>,
-}
-
-/// `[slapformat]`: what `node format` makes.
-#[derive(Clone, Debug)]
-pub struct FormatConfig {
-    /// `partition_amount`.
-    pub partition_amount: u32,
-    /// `partition_base_name`: directories are this and a number.
-    pub partition_base_name: String,
-    /// `user_base_name`: users are this and a number.
-    pub user_base_name: String,
-    /// `software_user`: owns and builds the Software Releases.
-    pub software_user: String,
-    /// `alter_user`: whether users may be created (needs root).
-    pub alter_user: bool,
-    /// `ipv4_local_network`: partitions get one address each out of it.
-    pub ipv4_local_network: Ipv4Network,
 }
 
 /// `[slapproxy]`: the embedded Master.
@@ -117,11 +108,27 @@ impl Ipv4Network {
     /// The address number `index` (from 0) that a partition can have, `None` when the network is
     /// too small. The network's own address is not given out.
     pub fn host(&self, index: u32) -> Option<Ipv4Addr> {
-        let size = 1_u64 << (32 - u32::from(self.prefix));
+        let size = self.size();
         let offset = u64::from(index) + 1;
         let usable = if size > 2 { size - 1 } else { size };
         let address = u64::from(u32::from(self.base)) + offset;
         (offset < usable).then(|| u32::try_from(address).ok().map(Ipv4Addr::from)).flatten()
+    }
+
+    /// How many addresses it has.
+    pub fn size(&self) -> u64 {
+        1 << (32 - u32::from(self.prefix))
+    }
+
+    /// Its own address: the first one.
+    pub fn base(&self) -> Ipv4Addr {
+        self.base
+    }
+
+    /// Whether `address` is one of its addresses.
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        let offset = u64::from(u32::from(address)).checked_sub(u64::from(u32::from(self.base)));
+        offset.is_some_and(|offset| offset < self.size())
     }
 
     /// True when every address of the network is one of the machine's loopback addresses.
@@ -175,7 +182,7 @@ impl NodeConfig {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_config(config: &Config, path: &Path) -> Result<Self, ConfigError> {
-        let r = Reader { config, section: "slapos" };
+        let r = Reader::of(config, "slapos");
         let software_root = r.absolute_path("software_root")?;
         let instance_root = r.absolute_path("instance_root")?;
         let lock = |name: &str| instance_root.join("var/run").join(name);
@@ -203,7 +210,9 @@ impl NodeConfig {
             pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
             grid: GridConfig::from_config(config)?,
-            format: FormatConfig::from_config(config)?,
+            format: FormatConfig::from_config(config, &instance_root)?,
+            collect: CollectConfig::from_config(config)?,
+            hooks: HooksConfig::from_config(config)?,
             proxy,
             software_root,
             instance_root,
@@ -230,20 +239,6 @@ fn rollback(r: &Reader<'_>) -> Result<Rollback, ConfigError> {
     })
 }
 
-impl FormatConfig {
-    fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        let r = Reader { config, section: "slapformat" };
-        Ok(Self {
-            partition_amount: r.parsed("partition_amount", 10)?,
-            partition_base_name: r.name("partition_base_name", "slappart")?,
-            user_base_name: r.name("user_base_name", "slapuser")?,
-            software_user: r.name("software_user", "slapsoft")?,
-            alter_user: r.boolean("alter_user", true)?,
-            ipv4_local_network: r.parsed("ipv4_local_network", DEFAULT_NETWORK)?,
-        })
-    }
-}
-
 /// Linux answers on all of 127.0.0.0/8 without being asked, so that each partition can have an
 /// address of its own even where nobody may configure an interface.
 pub(crate) const DEFAULT_NETWORK: Ipv4Network =
@@ -251,7 +246,7 @@ pub(crate) const DEFAULT_NETWORK: Ipv4Network =
 
 impl ProxyConfig {
     fn from_config(config: &Config) -> Result<Option<Self>, ConfigError> {
-        let r = Reader { config, section: "slapproxy" };
+        let r = Reader::of(config, "slapproxy");
         if config.section_line(r.section).is_none() {
             return Ok(None);
         }
@@ -267,11 +262,25 @@ impl ProxyConfig {
 struct Reader<'a> {
     config: &'a Config,
     section: &'a str,
+    /// A section whose options come before those of `section`.
+    over: Option<&'a str>,
 }
 
 impl<'a> Reader<'a> {
+    fn of(config: &'a Config, section: &'a str) -> Self {
+        Self { config, section, over: None }
+    }
+
     fn optional(&self, option: &str) -> Option<&'a str> {
-        self.config.get(self.section, option).filter(|value| !value.is_empty())
+        self.config.get(self.section_of(option), option).filter(|value| !value.is_empty())
+    }
+
+    /// The section that an option is taken from.
+    fn section_of(&self, option: &str) -> &'a str {
+        let over = self
+            .over
+            .filter(|over| self.config.get(over, option).is_some_and(|value| !value.is_empty()));
+        over.unwrap_or(self.section)
     }
 
     fn required(&self, option: &str) -> Result<&'a str, ConfigError> {
@@ -378,7 +387,7 @@ impl<'a> Reader<'a> {
     }
 
     fn error(&self, option: &str, message: String) -> ConfigError {
-        self.config.error(self.section, option, message)
+        self.config.error(self.section_of(option), option, message)
     }
 }
 

@@ -13,6 +13,8 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// Only promises failed.
     pub const PROMISE: u8 = 2;
+    /// The computer is formatted, and the Master could not be told.
+    pub const FORMAT_OFFLINE: u8 = 2;
     /// The Master did not answer; services were started as last known.
     pub const OFFLINE: u8 = 3;
     /// The command needs root.

@@ -6,17 +6,20 @@
 //! child of this same program that has become that user.
 //!
 //! Absent on purpose: nothing here writes below a partition's own directory or executes what is
-//! there, except in a worker that runs as the partition's user; nothing here prints.
+//! there, except in a worker that runs as the partition's user (one file, `.slapos-resource`, is
+//! written without a worker, but with that user's rights alone); nothing here prints.
 
 pub mod agent;
 pub mod boot;
 mod client_config;
+pub mod collect;
 pub mod config;
 pub mod cron;
 pub mod error;
 pub mod explain;
 pub mod format;
 pub mod generation;
+pub mod hooks;
 pub mod instance;
 mod journal;
 mod node;
@@ -33,13 +36,14 @@ pub mod software;
 pub mod standalone;
 mod start;
 mod told;
+pub mod usage;
 pub mod worker;
 
 pub use client_config::ClientConfig;
 pub use config::NodeConfig;
 pub use error::NodeError;
 pub use node::{Node, Reporter, master, read_token, take_lock};
-pub use promise::PromiseResult;
+pub use promise::{Kind as PromiseKind, Mode as PromiseMode, PromiseResult, Schedule};
 pub use record::{Outcome, PartitionRecord, Records};
 pub use services::supervisor;
 pub use start::begin;

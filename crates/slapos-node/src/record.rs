@@ -13,7 +13,7 @@ use slapos_sys::fs;
 
 use crate::error::{IoContext, NodeError};
 use crate::generation::Histories;
-use crate::promise::PromiseResult;
+use crate::promise::{PromiseResult, Schedule};
 
 /// A record longer than this is not ours.
 const MAX_RECORD: u64 = 4 << 20;
@@ -39,6 +39,9 @@ pub struct PartitionRecord {
     /// The last result of each promise.
     #[serde(default)]
     pub promises: BTreeMap<String, PromiseResult>,
+    /// When promises were looked at, and are to be again; none if they never were, or there are none.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
 }
 
 /// How far the processing of a partition came.

@@ -1,4 +1,4 @@
-//! `node report`: removes the instances that are to be destroyed.
+//! `node report`: tells the Master what instances used, and removes those that are to be destroyed.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,14 @@ use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
 use slapos_sys::user;
 
 use crate::error::NodeError;
+use crate::hooks::{Hooks, Removal, Scene};
 use crate::instance::{Quiet, certificate, partition_owner};
 use crate::journal::Deed;
 use crate::node::Node;
 use crate::retire::{self, Verdict};
 use crate::services;
 use crate::told;
+use crate::usage;
 use crate::worker::{DestroyJob, Job, Purpose, RemoveJob, Worker};
 
 /// Rounds in which children go before their roots: one makes the Master want the children
@@ -25,12 +27,12 @@ pub struct Options {
     pub dry_run: bool,
 }
 
-/// Destroys what the Master wants destroyed and frees its partitions, as far as that goes: a root
-/// whose children live on other computers stays until these have removed them.
+/// Reports usage, destroys what the Master wants destroyed and frees its partitions, as far as that
+/// goes: a root whose children live on other computers stays until these have removed them.
 ///
 /// # Errors
-/// When the Master does not answer, another run is under way, or a partition failed (the others
-/// are still looked at).
+/// When the Master does not answer, another run is under way, usage could not be reported, or a
+/// partition failed (the others are still looked at).
 pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
@@ -49,15 +51,26 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
             },
         );
     }
+    let hooks = Hooks::of(node.config);
+    let scene = Scene { node, master: Some(&master) };
+    // Before anything goes that could still tell what it used.
+    let told = usage::run(node, &master, &node.computer(&master)?.partitions);
+    let removed = remove_all(node, &master, &hooks);
+    // What the hooks have to do once, whatever became of the partitions.
+    let ended = hooks.end(&scene);
+    told.and(removed).and(ended)
+}
+
+fn remove_all(node: &Node<'_>, master: &SlapClient, hooks: &Hooks) -> Result<(), NodeError> {
     let mut before = BTreeSet::new();
     for _ in 0..MOST_ROUNDS {
-        let mut partitions = node.computer(&master)?.partitions;
+        let mut partitions = node.computer(master)?.partitions;
         partitions.retain(is_to_go);
         let going: BTreeSet<_> = partitions.iter().map(|partition| partition.id.clone()).collect();
         if going == before {
             break;
         }
-        destroy_all(node, &master, &partitions)?;
+        destroy_all(node, master, hooks, &partitions)?;
         before = going;
     }
     Ok(())
@@ -66,11 +79,12 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
 fn destroy_all(
     node: &Node<'_>,
     master: &SlapClient,
+    hooks: &Hooks,
     partitions: &[ComputerPartition],
 ) -> Result<(), NodeError> {
     let mut failed = Vec::new();
     for partition in partitions {
-        if let Err(error) = destroy(node, master, partition) {
+        if let Err(error) = destroy(node, master, hooks, partition) {
             node.reporter.failed(partition.id.as_str(), &error);
             let text = told::for_master(&error, Some(partition));
             // The error itself matters more than a Master that does not hear of it.
@@ -105,16 +119,25 @@ fn is_to_go(partition: &ComputerPartition) -> bool {
 fn destroy(
     node: &Node<'_>,
     master: &SlapClient,
+    hooks: &Hooks,
     partition: &ComputerPartition,
 ) -> Result<(), NodeError> {
     let id = partition.id.as_str();
     services::stop(node, &partition.id)?;
     master.instance_stopped(&partition.computer, &partition.id)?;
+    let scene = Scene { node, master: Some(master) };
     let directory = node.config.instance_root.join(id);
     let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
     let verdict = retire::verdict(node, &mut worker, &partition.id, retire::Look::AndSettle)?;
+    // What hooks run before an instance goes is not run while it is kept.
+    let may_destroy = || Ok(!matches!(verdict, Verdict::Kept(_)));
+    let later = hooks.report(&scene, partition, &may_destroy)?;
     if verdict != Verdict::Go {
         node.reporter.note(id, &verdict.to_string());
+        return Ok(());
+    }
+    if let Removal::Later(why) = later {
+        node.reporter.note(id, &format!("not removed yet: {why}"));
         return Ok(());
     }
     let limit = Some(node.config.partition_timeout);
@@ -132,6 +155,7 @@ fn destroy(
     });
     worker.run(&job, limit, &mut Quiet)?;
     certificate::forget(node.config, id)?;
+    hooks.removed(&scene, &partition.id)?;
     node.records().forget(id)?;
     match master.instance_destroyed(&partition.computer, &partition.id)? {
         None => {

@@ -148,7 +148,8 @@ pub(crate) fn update(supervisor: &Client, partition: &PartitionId) -> Result<(),
     })
 }
 
-fn program(
+/// How the supervisor runs `service` in the group `partition`, as `user` in `directory`.
+pub(crate) fn program(
     partition: &PartitionId,
     directory: &Path,
     user: &Identity,

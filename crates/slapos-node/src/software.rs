@@ -13,6 +13,7 @@ use slapos_slap::{
 use slapos_sys::{fs, user};
 
 use crate::error::{IoContext, NodeError};
+use crate::hooks::{Hooks, Scene};
 use crate::journal::Deed;
 use crate::node::Node;
 use crate::told;
@@ -119,12 +120,19 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     for text in &config.grid.without_effect {
         node.reporter.note("node", text);
     }
+    let hooks = Hooks::of(config);
+    let scene = Scene { node, master: Some(&master) };
     let mut failed = Vec::new();
     for release in &computer.software {
         if !is_chosen(&options.only, &release.url) {
             continue;
         }
-        if let Err(error) = reconcile(node, &master, release, options) {
+        let reconcile = || reconcile(node, &master, release, options);
+        let result = match options.dry_run {
+            true => reconcile(),
+            false => hooks.around_software(&scene, release, reconcile),
+        };
+        if let Err(error) = result {
             let name = short_name(&release.url);
             node.reporter.failed(&name, &error);
             failed.push(name);

@@ -210,7 +210,8 @@ fn ensure_user(name: &str, home: &Path) -> Result<Identity, NodeError> {
     if let Some(found) = look()? {
         return Ok(found);
     }
-    format::create_user(name, home, None)?;
+    let has_group = user::group_id(name).context("look up the group of", home)?.is_some();
+    format::create_user(name, home, None, has_group)?;
     look()?.ok_or_else(|| NodeError::user(format!("the user {name} was created and is not there")))
 }
 

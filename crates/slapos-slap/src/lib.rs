@@ -10,6 +10,7 @@
 mod change;
 pub mod client;
 pub mod convert;
+mod description;
 mod error;
 pub mod instance_xml;
 pub mod marshal;
@@ -17,12 +18,17 @@ mod overview;
 mod port;
 pub mod proof;
 mod types;
+pub mod usage;
 mod words;
 mod xml;
 
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
     DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient, TlsIdentity,
+};
+pub use description::{
+    Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,
+    PartitionDescription, Route, TapDescription, UserDescription,
 };
 pub use error::SlapError;
 pub use marshal::Value;
@@ -32,8 +38,8 @@ pub use overview::{
 };
 pub use port::{PartitionPort, PortError, RequestError};
 pub use types::{
-    Address, Computer, ComputerDescription, ComputerPartition, InstanceAnswer, InstanceInfo,
-    InstanceRequest, InstanceSummary, PartitionDescription, SoftwareRelease,
+    Computer, ComputerPartition, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceSummary,
+    SoftwareRelease,
 };
 pub use words::{
     ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId, SoftwareState,

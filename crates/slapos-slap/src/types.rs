@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::description::Route;
 use crate::marshal::Value;
 use crate::words::{
     ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId, SoftwareState,
@@ -53,6 +54,9 @@ pub struct ComputerPartition {
     pub connection: IndexMap<String, String>,
     /// Network interface name and address, in the order in which they were formatted.
     pub ip_list: Vec<(String, IpAddr)>,
+    /// The addresses that its tap interface is routed by, where it has one and a gateway.
+    #[serde(default)]
+    pub full_ip_list: Vec<Route>,
     /// Changes whenever something wanted of the instance changes; opaque, compared as text.
     pub timestamp: Option<String>,
     /// The instance's title; empty for a free partition.
@@ -81,6 +85,7 @@ impl ComputerPartition {
             parameters: IndexMap::new(),
             connection: IndexMap::new(),
             ip_list: Vec::new(),
+            full_ip_list: Vec::new(),
             timestamp: None,
             instance_title: String::new(),
             root_instance_title: String::new(),
@@ -88,6 +93,12 @@ impl ComputerPartition {
             filter: IndexMap::new(),
             slave_instance_list: Vec::new(),
         }
+    }
+
+    /// All its addresses with the names of their interfaces, those that it is routed by last.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, IpAddr)> {
+        let own = self.ip_list.iter().map(|(interface, addr)| (interface.as_str(), *addr));
+        own.chain(self.full_ip_list.iter().map(|route| (route.interface.as_str(), route.addr)))
     }
 
     /// Whether no instance lives here (no Software Release, and wanted destroyed).
@@ -99,40 +110,6 @@ impl ComputerPartition {
     pub fn is_in_error(&self) -> bool {
         self.access_status.as_deref().is_some_and(|status| status.starts_with("#error"))
     }
-}
-
-/// What `slapos node format` tells the Master about its computer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ComputerDescription {
-    /// The computer's reference.
-    pub reference: ComputerId,
-    /// The computer's own address, as text; empty when it has none.
-    pub address: String,
-    /// The netmask of that address, as text.
-    pub netmask: String,
-    /// All its partitions: those that the Master knows and that are absent here are forgotten, for
-    /// which they must be free.
-    pub partitions: Vec<PartitionDescription>,
-}
-
-/// One partition as formatted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartitionDescription {
-    /// The partition's reference.
-    pub reference: PartitionId,
-    /// Its addresses.
-    pub addresses: Vec<Address>,
-    /// The name of its tap interface, under which the addresses are then listed.
-    pub tap: Option<String>,
-}
-
-/// An address of a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Address {
-    /// The address.
-    pub addr: IpAddr,
-    /// Its netmask as text, such as `255.255.255.255` or `ffff:ffff::`.
-    pub netmask: String,
 }
 
 /// A wish for an instance: made, or changed when one of that title exists in the tree.

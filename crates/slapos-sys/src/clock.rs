@@ -10,6 +10,11 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// `at` on the clocks of this place, in a form of `strftime`.
+pub fn local_text(at: Timestamp, form: &str) -> String {
+    at.to_zoned(jiff::tz::TimeZone::system()).strftime(form).to_string()
+}
+
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;

@@ -1,5 +1,5 @@
 //! The only room that touches the machine's sharp edges: atomic files, locks, users, processes,
-//! the clock and randomness; also patterns of the names of files.
+//! sockets to them, the clock and randomness; also patterns of the names of files.
 //!
 //! Everything else reaches them through here (clippy bans the direct way, see `clippy.toml`), so
 //! that what is delicate is written once, and tests can put something else in its place.
@@ -8,8 +8,10 @@
 #![allow(clippy::disallowed_methods, reason = "this crate is what the ban points to")]
 
 pub mod clock;
+pub mod disk;
 pub mod fs;
 pub mod lock;
+pub mod packet;
 pub mod pattern;
 pub mod process;
 pub mod random;

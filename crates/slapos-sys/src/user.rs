@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, User};
+use nix::unistd::{Gid, Group, Uid, User};
 
 /// A user as a process needs it: ids, all groups, and the directories of the password entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,22 @@ pub fn current() -> io::Result<Identity> {
 /// When the password or group database cannot be read.
 pub fn by_name(name: &str) -> io::Result<Option<Identity>> {
     User::from_name(name)?.map(identity).transpose()
+}
+
+/// The login shell of the user named `name`, or `None` when there is no such user.
+///
+/// # Errors
+/// When the password database cannot be read.
+pub fn shell_of(name: &str) -> io::Result<Option<PathBuf>> {
+    Ok(User::from_name(name)?.map(|user| user.shell))
+}
+
+/// The id of the group named `name`, or `None` when there is none.
+///
+/// # Errors
+/// When the group database cannot be read.
+pub fn group_id(name: &str) -> io::Result<Option<u32>> {
+    Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))
 }
 
 /// The user numbered `uid`; one without a password entry gets the group of the same number.
@@ -197,6 +213,10 @@ mod tests {
     fn root_is_known_and_nobody_else_is_invented() {
         assert_eq!(by_name("root").unwrap().unwrap().uid, 0);
         assert!(by_name("no-such-user-here").unwrap().is_none());
+        assert_eq!(group_id("root").unwrap(), Some(0));
+        assert_eq!(group_id("no-such-group-here").unwrap(), None);
+        assert!(shell_of("root").unwrap().is_some_and(|shell| shell.is_absolute()));
+        assert_eq!(shell_of("no-such-user-here").unwrap(), None);
         assert_eq!(by_uid(3_999_999_999).unwrap().name, "3999999999");
     }
 }

@@ -188,8 +188,9 @@ impl TestNode {
         let config = self.root().join("etc/slapos.cfg");
         let config = std::fs::read_to_string(config).unwrap_or_default();
         let value = |name: &str| {
-            let of = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(" = ")?.to_owned());
-            config.lines().find_map(of).filter(|value| value.contains('-'))
+            let start = format!("{name} = ");
+            let value = config.lines().find_map(|line| line.strip_prefix(&start))?;
+            value.contains('-').then(|| value.to_owned())
         };
         let Some(base) = value("user_base_name").filter(|_| crate::is_root()) else { return };
         let amount = config.lines().find_map(|line| line.strip_prefix("partition_amount = "));

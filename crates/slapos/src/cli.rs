@@ -1,5 +1,6 @@
 //! The arguments. Names are the original's where it has the command.
 
+mod format;
 mod grid;
 mod profile;
 mod setup;
@@ -11,6 +12,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_node::generation::Side;
 use slapos_slap::InstanceState;
 
+pub(crate) use format::Format;
 pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
 pub(crate) use setup::{Configure, ConfigureLocal, Cron, MasterArgs, Register};
@@ -165,17 +167,15 @@ pub(crate) struct Show {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Node {
     /// Make users, directories and addresses of the partitions, and tell the Master
-    Format {
-        /// Show what would be done
-        #[arg(short = 'n', long)]
-        dry_run: bool,
-    },
+    Format(Format),
     /// Build and remove Software Releases
     Software(Box<Software>),
     /// Deploy, change, start and stop instances
     Instance(Box<Instance>),
-    /// Remove instances that are to be destroyed
+    /// Report usage, and remove instances that are to be destroyed
     Report(Box<Report>),
+    /// Note what instances use of this machine: processors, memory, disks
+    Collect,
     /// Remove shared parts that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why
@@ -373,6 +373,7 @@ mod tests {
             &["slapos", "node", "promise", "--only", "slappart0", "--promise-timeout", "5"],
             &["slapos", "request", "a", "b", "--parameters", "x=1", "y=2", "--state", "stopped"],
             &["slapos", "node", "supervisorctl", "status", "all"],
+            &["slapos", "node", "format", "--now", "--alter_user", "False", "-x", "a", "--dry_run"],
         ] {
             Cli::try_parse_from(words).unwrap();
         }

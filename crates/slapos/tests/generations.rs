@@ -114,7 +114,7 @@ fn one_that_breaks_its_promises_is_taken_back_and_not_tried_again() {
     let history = node.json(&["node", "generations", "slappart0"]);
     assert_eq!(history["current"], 3);
     let table = node.ok(&["node", "generations", "slappart0"]).out;
-    assert!(table.contains("broken: promise \"word-is-good\" failed"), "{table}");
+    assert!(table.contains("broken: Promise 'word-is-good' failed"), "{table}");
 }
 
 #[test]

@@ -555,3 +555,29 @@ fn a_failsafe_publication_says_in_a_file_that_it_failed() {
     yard.run("[buildout]\nparts =\n").unwrap();
     assert!(!yard.path("var/error").exists());
 }
+
+#[test]
+fn a_promise_has_the_eggs_of_its_software_release() {
+    let yard = Yard::instance();
+    yard.write(
+        "soft/src/checks.egg-info/PKG-INFO",
+        "Metadata-Version: 2.1\nName: checks\nVersion: 1.0\n",
+    );
+    let source = yard.path("soft/src").display().to_string();
+    yard.write("soft/develop-eggs/checks.egg-link", &format!("{source}\n."));
+    let promise = |eggs: &str| {
+        format!(
+            "[buildout]\nparts = p\noffline = true\neggs-directory = soft/eggs\n\
+             develop-eggs-directory = soft/develop-eggs\n[p]\n\
+             recipe = slapos.cookbook:promise.plugin\noutput = etc/plugin/p.py\n\
+             module = checks.moon\neggs = {eggs}\nconfig-phase = full\n"
+        )
+    };
+    yard.deploy(&promise("checks")).unwrap();
+    let text = yard.read("etc/plugin/p.py");
+    assert!(text.contains(&format!("sys.path[0:0] = ['{source}']\n")), "{text}");
+    assert!(text.ends_with("from checks.moon import RunPromise\n"), "{text}");
+    // What is not there is not needed, if the check is built in.
+    yard.deploy(&promise("slapos.toolbox")).unwrap();
+    assert!(!yard.read("etc/plugin/p.py").contains("sys.path"));
+}

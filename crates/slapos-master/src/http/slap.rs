@@ -12,8 +12,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use slapos_slap::convert::{
-    answer_to_value, computer_to_value, description_from_value, partition_id, partition_to_value,
-    request_from_form, texts_from_value,
+    answer_to_value, computer_to_value, description_from_value, ip_list_to_value, partition_id,
+    partition_to_value, request_from_form, texts_from_value,
 };
 use slapos_slap::marshal::{dumps, loads};
 use slapos_slap::{PartitionId, SoftwareState, Value};
@@ -53,6 +53,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
             get(|| async { marshalled(&Value::str("Not implemented.")) }),
         )
         .route("/getComputerPartitionCertificate", get(certificate))
+        .route("/getHostingSubscriptionIpList", get(tree_addresses))
         .route("/getSoftwareReleaseListFromSoftwareProduct", get(software_product))
         .route("/getHateoasUrl", get(hateoas_url))
         .route("/getRunId", get(|State(app): Shared| async move { text(&app.run_id) }))
@@ -186,6 +187,12 @@ async fn related_instances(State(app): Shared, params: Params) -> Answer {
 /// No partition has a certificate: the token is enough.
 async fn certificate() -> Answer {
     marshalled(&Value::dict([("certificate", Value::str("")), ("key", Value::str(""))]))
+}
+
+/// The tree's addresses: which nodes a firewall lets through.
+async fn tree_addresses(State(app): Shared, params: Params) -> Answer {
+    let (computer, partition) = (params.computer()?, params.partition()?);
+    marshalled(&ip_list_to_value(&app.store.tree_addresses(&computer, &partition).await?))
 }
 
 /// No Software Product is configured.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use slapos_slap::{
     Address, ComputerDescription, ComputerId, DEFAULT_TIMEOUT, InstanceRequest, InstanceState,
     PartitionDescription, PartitionId, SlapClient, SlapError, SoftwareState, SoftwareUrl,
+    TapDescription,
 };
 use slapos_sys::Secret;
 use tokio::sync::oneshot;
@@ -111,20 +112,12 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn description(partitions: usize) -> ComputerDescription {
-    let partition = |number: usize| PartitionDescription {
-        reference: format!("slappart{number}").into(),
-        addresses: vec![Address {
-            addr: format!("fd00::{number}").parse().unwrap(),
-            netmask: "ffff::".to_owned(),
-        }],
-        tap: None,
+    let partition = |number: usize| {
+        let addr = format!("fd00::{number}").parse().unwrap();
+        let netmask = "ffff::".to_owned();
+        PartitionDescription::new(part(number), vec![Address { addr, netmask }])
     };
-    ComputerDescription {
-        reference: "computer".into(),
-        address: String::new(),
-        netmask: String::new(),
-        partitions: (0..partitions).map(partition).collect(),
-    }
+    ComputerDescription::new(home(), (0..partitions).map(partition).collect())
 }
 
 fn home() -> ComputerId {
@@ -133,6 +126,35 @@ fn home() -> ComputerId {
 
 fn part(number: usize) -> PartitionId {
     format!("slappart{number}").into()
+}
+
+#[test]
+fn a_computer_with_all_that_partitions_can_have_is_taken_and_told() {
+    let (_running, client) = Running::formatted(1);
+    let mut full = description(500);
+    for (number, partition) in full.partitions.iter_mut().enumerate() {
+        partition.path = format!("/srv/slapgrid/{}", partition.reference);
+        partition.user.name = format!("slapuser{number}");
+        partition.tap = TapDescription {
+            name: format!("slaptap{number}"),
+            ipv4_addr: format!("10.1.{}.{}", number / 250, number % 250 + 2),
+            ipv4_netmask: "255.255.0.0".to_owned(),
+            ipv4_gateway: "10.1.0.1".to_owned(),
+            ipv4_network: "10.1.0.0".to_owned(),
+            ipv6_addr: format!("fd00:0:0:8{number:03x}:ffff:ffff:ffff:ffff"),
+            ipv6_netmask: "ffff:ffff:ffff:ffff::".to_owned(),
+            ipv6_gateway: format!("fd00:0:0:8{number:03x}::1"),
+            ipv6_network: format!("fd00:0:0:8{number:03x}::1/64"),
+        };
+        partition.tun = Some(partition.tap.clone());
+    }
+    client.load_computer_configuration(&full).unwrap();
+    client.request(&InstanceRequest::new("a", "http://example.org/software.cfg")).unwrap();
+    let computer = client.full_computer_information(&home()).unwrap();
+    assert_eq!(computer.partitions.len(), 500);
+    let busy = &computer.partitions[0];
+    assert_eq!(busy.ip_list, [("slaptap0".to_owned(), "fd00::".parse().unwrap())]);
+    assert_eq!(busy.full_ip_list, [full.partitions[0].route().unwrap()]);
 }
 
 #[test]
@@ -187,6 +209,13 @@ fn children_bang_rename_and_errors() {
     let mut child = InstanceRequest::new("child", "s");
     child.requester = Some((home(), part(0)));
     client.request(&child).unwrap().unwrap();
+    let tree = client.tree_addresses(&home(), &part(1)).unwrap();
+    assert_eq!(
+        tree,
+        [part(0), part(1)]
+            .map(|id| { client.computer_partition(&home(), &id).unwrap().ip_list })
+            .concat()
+    );
     let mut gone = InstanceRequest::new("root", "s");
     gone.state = Some(InstanceState::Destroyed);
     client.request(&gone).unwrap().unwrap();

@@ -6,7 +6,7 @@ use slapos_slap::{
 };
 use sqlx::Row as _;
 
-use super::{Store, Tx, changes, require_computer};
+use super::{Store, Tx, changes, require_computer, routes};
 use crate::error::StoreError;
 
 impl Store {
@@ -165,7 +165,8 @@ async fn keep_partition(
         .bind(reference)
         .execute(&mut **tx)
         .await?;
-    let interface = partition.tap.as_deref().unwrap_or(reference);
+    routes::replace(tx, computer, partition).await?;
+    let interface = partition.interface_name();
     for (place, address) in (0_i64..).zip(&partition.addresses) {
         sqlx::query(
             "INSERT INTO partition_address \

@@ -12,7 +12,7 @@ use sqlx::Row as _;
 
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, text, wire_timestamp, word};
 use super::shared::{self, SharedRow};
-use super::{Store, Tx, require_computer, require_partition};
+use super::{Store, Tx, require_computer, require_partition, routes};
 use crate::error::StoreError;
 
 /// The addresses of partitions, by partition.
@@ -144,6 +144,7 @@ async fn partitions(
     .fetch_all(&mut **tx)
     .await?;
     let mut addresses = addresses(tx, computer, only).await?;
+    let mut routes = routes::of_computer(tx, computer, only).await?;
     let mut instances = instances(tx, computer, only).await?;
     let mut hosted = shared::hosted_on(tx, computer).await?;
     let mut all = Vec::with_capacity(known.len());
@@ -151,6 +152,7 @@ async fn partitions(
         let id = PartitionId::new(text(row, "reference")?);
         let mut partition = ComputerPartition::free(computer.clone(), id);
         partition.ip_list = addresses.remove(&partition.id).unwrap_or_default();
+        partition.full_ip_list = routes.remove(&partition.id).into_iter().collect();
         if let Some(instance) = instances.remove(&partition.id) {
             fill(&mut partition, instance);
         }

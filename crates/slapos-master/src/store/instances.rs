@@ -230,7 +230,7 @@ pub(super) async fn instance_of(
 }
 
 /// The root of that title and all its children.
-async fn tree(tx: &mut Tx, title: &str) -> Result<Vec<InstanceRow>, StoreError> {
+pub(super) async fn tree(tx: &mut Tx, title: &str) -> Result<Vec<InstanceRow>, StoreError> {
     let sql = sqlx::AssertSqlSafe(format!(
         "SELECT {INSTANCE_COLUMNS} FROM instance i LEFT JOIN computer_partition p \
          ON p.computer = i.computer AND p.reference = i.partition_reference \
@@ -274,7 +274,8 @@ pub(super) async fn touch(
     changes::note(tx, &instance.computer, &change, now).await
 }
 
-async fn require_instance(
+/// The instance in a partition, which must have one.
+pub(super) async fn require_instance(
     tx: &mut Tx,
     computer: &ComputerId,
     partition: &PartitionId,

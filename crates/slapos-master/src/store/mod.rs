@@ -10,11 +10,13 @@ mod instances;
 mod overview;
 mod reports;
 mod request;
+mod routes;
 mod rows;
 mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod tree_addresses;
 mod tx;
 
 use std::path::Path;

@@ -209,8 +209,8 @@ impl<'a> Agent<'a> {
     fn spawn(&self, job: Job) -> std::io::Result<()> {
         let mut command = Command::current_exe();
         command.arg0("slapos").args(["node", job.word(), "--cfg"]).arg(&self.config.file);
-        // It waits long enough itself. Formatting knows no such wait.
-        command.args((job != Job::Format).then_some("--now"));
+        // It waits long enough itself.
+        command.arg("--now");
         command.args(&self.setup.words).inherit_env(&["PATH", "HOME", "LANG", "TERM"]);
         command.inherit_env(&["SLAPOS_LOG", "NO_COLOR"]).inherit_env(&NETWORK_VARIABLES);
         command.stdin(std::process::Stdio::null());

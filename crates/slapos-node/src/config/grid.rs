@@ -65,7 +65,7 @@ pub struct IdentityFiles {
 
 impl GridConfig {
     pub(super) fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        let r = Reader { config, section: "slapos" };
+        let r = Reader { config, section: "slapos", over: None };
         let words = |option: &str, other: &str| words(&r, r.spelling(option, other));
         Ok(Self {
             identity: identity(&r)?,

@@ -4,11 +4,20 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use slapos_sys::user;
+use slapos_sys::{fs, user};
 
+use super::documents;
 use super::plan::wanted_directories;
+use super::wanted::Wanted;
 use crate::config::NodeConfig;
 use crate::error::{IoContext, NodeError};
+
+/// The longest document that is compared, bytes.
+const LONGEST: u64 = 256 << 20;
+/// The longest that a partition's own can be, bytes: the rest is not ours.
+const LONGEST_RESOURCE: u64 = 1 << 20;
+/// Where locked passwords are seen.
+const SHADOW: &str = "/etc/shadow";
 
 /// A directory as found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,41 +28,90 @@ pub struct Directory {
     pub mode: u32,
 }
 
+/// A user as found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundUser {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// All group ids.
+    pub groups: Vec<u32>,
+    /// Home directory.
+    pub home: PathBuf,
+    /// Login shell.
+    pub shell: PathBuf,
+    /// Whether nobody can log in with its password.
+    pub locked: bool,
+}
+
 /// The part of the machine that `format` cares about.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// Whether this process is root.
     pub root: bool,
-    /// The users of the format that exist, with their ids.
-    pub users: BTreeMap<String, u32>,
+    /// The users of the format that exist.
+    pub users: BTreeMap<String, FoundUser>,
+    /// The groups of these names that exist, with their ids.
+    pub groups: BTreeMap<String, u32>,
     /// The directories of the format that exist.
     pub directories: BTreeMap<PathBuf, Directory>,
     /// Directories above ours that other users cannot pass.
     pub closed: Vec<PathBuf>,
+    /// The documents of the format that exist.
+    pub texts: BTreeMap<PathBuf, String>,
 }
 
 /// Looks at the machine.
 ///
 /// # Errors
 /// When a wanted directory is something else, or the user database cannot be read.
-pub fn observe(config: &NodeConfig) -> Result<Observed, NodeError> {
+pub fn observe(config: &NodeConfig, wanted: &Wanted) -> Result<Observed, NodeError> {
     let mut observed = Observed { root: user::is_root(), ..Observed::default() };
-    if config.format.alter_user {
-        let format = &config.format;
-        let slots = (0..format.partition_amount).map(|n| format!("{}{n}", format.user_base_name));
-        for name in slots.chain([format.software_user.clone()]) {
-            if let Some(user) = user::by_name(&name).context("look up the user of", &config.file)? {
-                observed.users.insert(name, user.uid);
-            }
+    observe_users(config, wanted, &mut observed)?;
+    for directory in wanted_directories(config, wanted) {
+        if let Some(found) = look(&directory.path)? {
+            observed.directories.insert(directory.path.clone(), found);
+        }
+        if directory.shared {
+            note_closed(&directory.path, &mut observed.closed);
         }
     }
-    for wanted in wanted_directories(config) {
-        if let Some(directory) = look(&wanted.path)? {
-            observed.directories.insert(wanted.path.clone(), directory);
-        }
-        note_closed(&wanted.path, &mut observed.closed);
-    }
+    observe_texts(config, wanted, &mut observed)?;
     Ok(observed)
+}
+
+fn observe_users(
+    config: &NodeConfig,
+    wanted: &Wanted,
+    observed: &mut Observed,
+) -> Result<(), NodeError> {
+    let unlocked = unlocked_users();
+    let partitions = wanted.description.partitions.iter().map(|partition| &partition.user.name);
+    for name in partitions.chain([&wanted.description.machine.software_user]) {
+        let look_up = "look up the users of";
+        if let Some(gid) = user::group_id(name).context(look_up, &config.file)? {
+            observed.groups.insert(name.clone(), gid);
+        }
+        let Some(found) = user::by_name(name).context(look_up, &config.file)? else { continue };
+        let shell = user::shell_of(name).context(look_up, &config.file)?.unwrap_or_default();
+        let locked = !unlocked.contains(name);
+        let user::Identity { uid, gid, groups, home, .. } = found;
+        let found = FoundUser { uid, gid, groups, home, shell, locked };
+        observed.users.insert(name.clone(), found);
+    }
+    Ok(())
+}
+
+/// The users with a password; nobody but root can see it, and nobody else changes it.
+fn unlocked_users() -> Vec<String> {
+    let text = fs::read_to_string_limited(Path::new(SHADOW), LONGEST).unwrap_or_default();
+    let open = text.lines().filter_map(|line| {
+        let (name, rest) = line.split_once(':')?;
+        let usable = !rest.starts_with(['!', '*']);
+        usable.then(|| name.to_owned())
+    });
+    open.collect()
 }
 
 fn look(path: &Path) -> Result<Option<Directory>, NodeError> {
@@ -79,7 +137,28 @@ fn note_closed(path: &Path, closed: &mut Vec<PathBuf>) {
     }
 }
 
-/// Whether `::1` answers on this machine.
-pub(super) fn has_ipv6_loopback() -> bool {
-    std::net::UdpSocket::bind((std::net::Ipv6Addr::LOCALHOST, 0)).is_ok()
+fn observe_texts(
+    config: &NodeConfig,
+    wanted: &Wanted,
+    observed: &mut Observed,
+) -> Result<(), NodeError> {
+    for document in documents::of_node(config, &wanted.description)? {
+        if let Ok(text) = fs::read_to_string_limited(&document.path, LONGEST) {
+            observed.texts.insert(document.path, text);
+        }
+    }
+    for partition in &wanted.description.partitions {
+        let directory = Path::new(&partition.path);
+        if !observed.directories.contains_key(directory) {
+            continue;
+        }
+        let path = directory.join(documents::RESOURCE_FILE);
+        // What its user may not read, or what is no file, is written anew.
+        let owner = user::owner_of(directory).context("examine", directory)?;
+        let read = user::as_files_of(&owner, || fs::read_untrusted(&path, LONGEST_RESOURCE));
+        if let Ok(Ok(text)) = read {
+            observed.texts.insert(path, text);
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use slapos_slap::{InstanceState, PartitionId};
 use super::history::{History, Verdict, Wanted};
 use super::restore::{Place, restore};
 use crate::error::NodeError;
-use crate::instance::{Quiet, judge, partition_owner};
+use crate::instance::{Quiet, partition_owner};
 use crate::node::Node;
 use crate::record::Outcome;
 use crate::worker::{Done, GenerationJob, Job, Purpose, Worker};
@@ -116,10 +116,11 @@ pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result
     let owner = partition_owner(&directory)?;
     let id = PartitionId::from(partition);
     let place = Place { id: &id, directory: &directory, owner: &owner, state: held.state };
-    let results = restore(node, place, &mut history, number, Some(held))?;
-    let verdict = judge(results.iter());
+    let said = restore(node, place, &mut history, number, Some(held))?;
+    let verdict = said.judge();
     record.at = node.clock.now();
-    record.promises = results.into_iter().map(|result| (result.name.clone(), result)).collect();
+    let now = record.at;
+    said.remember(&mut record, now);
     record.outcome = Outcome::Done;
     node.records().store(partition, &record)?;
     if record.state == InstanceState::Started {

@@ -6,15 +6,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use slapos_slap::{InstanceState, PartitionId};
+use slapos_slap::{ComputerPartition, InstanceState, PartitionId};
 use slapos_sys::user::Identity;
 
 use super::history::{Generation, History, Wanted};
 use crate::error::NodeError;
-use crate::instance::{Quiet, ask_promises};
+use crate::instance::Quiet;
 use crate::journal::Deed;
 use crate::node::Node;
-use crate::promise::PromiseResult;
+use crate::promises::{self, Question, Told};
 use crate::worker::{Done, GenerationJob, Job, Purpose, Service, Worker};
 use crate::{services, software};
 
@@ -31,7 +31,7 @@ pub(crate) struct Place<'a> {
 }
 
 /// Brings generation `number` back, to stay for as long as `held` is wanted, starts its services
-/// anew and asks its promises.
+/// anew and asks its promises. Where none are to run, nothing is asked.
 ///
 /// # Errors
 /// When it is not kept any more or its Software Release is gone (nothing was changed then), or
@@ -42,7 +42,7 @@ pub(crate) fn restore(
     history: &mut History,
     number: u32,
     held: Option<Wanted>,
-) -> Result<Vec<PromiseResult>, NodeError> {
+) -> Result<Told, NodeError> {
     let id = place.id.as_str();
     let generation = history.get(number).cloned().ok_or_else(|| not_kept(id, number))?;
     check_software(node, id, &generation)?;
@@ -55,9 +55,11 @@ pub(crate) fn restore(
     node.histories().store(id, history)?;
     node.did(id, Deed::Note { text: format!("generation {number} was restored") });
     if place.state != InstanceState::Started {
-        return Ok(Vec::new());
+        return Ok(Told::default());
     }
-    ask_promises(node, &mut worker, id, place.directory, None, GRACE)
+    let mut partition = ComputerPartition::free(node.config.computer_id.clone(), place.id.clone());
+    partition.software = Some(generation.wanted.software);
+    promises::ask(node, &mut worker, &partition, Question::test(GRACE))
 }
 
 fn not_kept(id: &str, number: u32) -> NodeError {

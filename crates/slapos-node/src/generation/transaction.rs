@@ -8,9 +8,9 @@ use super::history::{Generation, History, Verdict, Wanted};
 use super::policy::Policy;
 use super::restore::{Place, restore};
 use crate::error::{NodeError, exit};
-use crate::instance::{Quiet, judge};
+use crate::instance::Quiet;
 use crate::node::Node;
-use crate::promise::PromiseResult;
+use crate::promises::Told;
 use crate::services;
 use crate::worker::{Done, GenerationJob, Job, Worker};
 
@@ -114,18 +114,18 @@ impl<'a, 'n> Transaction<'a, 'n> {
         }
     }
 
-    /// The services of what was deployed came to `up`, its promises to `results`. If either is
+    /// The services of what was deployed came to `up`, its promises to what they `said`. If either is
     /// broken and the policy says so, the last generation that kept its promises is restored, and
-    /// `results` are its own.
+    /// `said` is what its own say.
     ///
     /// # Errors
     /// What is broken first, and what was done about it.
     pub(crate) fn judge(
         &mut self,
         up: Result<(), NodeError>,
-        results: &mut Vec<PromiseResult>,
+        said: &mut Told,
     ) -> Result<(), NodeError> {
-        let verdict = up.and_then(|()| judge(results.iter()));
+        let verdict = up.and_then(|()| said.judge());
         let before = self.history.clone();
         self.history.judged(match &verdict {
             Ok(()) => Verdict::Kept,
@@ -138,22 +138,17 @@ impl<'a, 'n> Transaction<'a, 'n> {
         let fallback = self.history.fallback().map(|generation| generation.number);
         match fallback.filter(|_| self.policy == Policy::PromiseGated) {
             None => Err(error),
-            Some(number) => Err(self.go_back(number, error, results)),
+            Some(number) => Err(self.go_back(number, error, said)),
         }
     }
 
-    fn go_back(
-        &mut self,
-        number: u32,
-        error: NodeError,
-        results: &mut Vec<PromiseResult>,
-    ) -> NodeError {
+    fn go_back(&mut self, number: u32, error: NodeError, said: &mut Told) -> NodeError {
         let failed = self.history.current.unwrap_or_default();
         let held = Some(self.wanted.clone());
         match restore(self.node, self.place, &mut self.history, number, held) {
             Ok(restored) => {
-                let kept = judge(restored.iter());
-                *results = restored;
+                let kept = restored.judge();
+                *said = restored;
                 let text =
                     format!("generation {failed} was taken back, generation {number} restored");
                 self.node.reporter.warn(self.place.id.as_str(), &text);

@@ -15,12 +15,13 @@ use slapos_sys::fs;
 
 use crate::error::NodeError;
 use crate::generation::Wanted;
+use crate::hooks::{Hooks, Scene};
 use crate::node::Node;
 use crate::worker::TIMESTAMP;
 use crate::{services, software};
 
 pub use plan::{Action, Observed, Reason, decide};
-pub(crate) use process::{Quiet, ask_promises, judge, partition_owner};
+pub(crate) use process::{Quiet, partition_owner};
 pub use settle::settle;
 
 /// Which partitions to look at, and how.
@@ -71,7 +72,10 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         // Also what brings services back after the machine or the supervisor was restarted.
         services::supervisor(node)?;
     }
-    rounds::run(&session, options, computer).conclude()
+    let hooks = Hooks::of(config);
+    let outcome = rounds::run(&session, &hooks, options, computer);
+    let ended = hooks.end(&Scene { node, master: Some(&master) });
+    outcome?.conclude().and(ended)
 }
 
 fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Options) -> Action {

@@ -240,6 +240,7 @@ mod tests {
             outcome: Outcome::Done,
             marked: true,
             promises: std::collections::BTreeMap::default(),
+            schedule: None,
         };
         Observed {
             record: Some(record),

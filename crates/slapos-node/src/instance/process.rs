@@ -15,19 +15,17 @@ use slapos_sys::user::{self, Identity};
 use super::certificate;
 use super::offline::told;
 use super::plan::{Action, Reason};
-use crate::error::{IoContext, NodeError, exit};
+use crate::error::{IoContext, NodeError};
 use crate::generation::{self, Place, Transaction, Wanted};
 use crate::journal::Deed;
 use crate::node::Node;
-use crate::promise::PromiseResult;
+use crate::promises::{self, Question};
 use crate::record::{Outcome, PartitionRecord};
-use crate::worker::{Done, InstanceJob, Job, Listener, PromiseJob, Purpose, Service, Worker};
+use crate::worker::{Done, InstanceJob, Job, Listener, Purpose, Service, Worker};
 use crate::{services, software};
 
 /// For how long promises of services that were just started may fail.
 const GRACE: Duration = Duration::from_secs(20);
-/// Promises of one partition run side by side; more rounds than this are not waited for.
-const PROMISE_ROUNDS: u32 = 10;
 
 /// One run of `node instance`.
 pub(super) struct Session<'a, 'n> {
@@ -132,6 +130,7 @@ impl Session<'_, '_> {
             outcome: Outcome::Processing,
             marked: false,
             promises: BTreeMap::new(),
+            schedule: None,
         }
     }
 
@@ -158,11 +157,10 @@ impl Session<'_, '_> {
         if self.runs(partition) {
             self.start(place, &services)?;
             let up = transaction.await_services();
-            let grace = transaction.grace(GRACE);
-            let mut results =
-                ask_promises(self.node, &mut worker, id, place.directory, None, grace)?;
-            let verdict = transaction.judge(up, &mut results);
-            record.promises = by_name(results);
+            let question = Question::test(transaction.grace(GRACE));
+            let mut said = promises::ask(self.node, &mut worker, partition, question)?;
+            let verdict = transaction.judge(up, &mut said);
+            said.remember(record, self.node.clock.now());
             verdict?;
             self.node.reporter.note(id, "deployed and started");
             self.master.instance_started(&partition.computer, &partition.id).map_err(told)?;
@@ -215,13 +213,12 @@ impl Session<'_, '_> {
         };
         let mut history = self.node.histories().load(id)?;
         let held = history.held.clone();
-        let results = generation::restore(self.node, place, &mut history, number, held)?;
-        let verdict = judge(results.iter());
+        let said = generation::restore(self.node, place, &mut history, number, held)?;
         if let Some(mut record) = self.node.records().load(id)? {
-            record.promises = by_name(results);
+            said.remember(&mut record, self.node.clock.now());
             self.store(partition, &record)?;
         }
-        verdict
+        said.judge()
     }
 
     fn instance_job(
@@ -259,21 +256,16 @@ impl Session<'_, '_> {
         let Some(mut record) = records.load(id)? else {
             return Ok(());
         };
-        let now = self.node.clock.now();
-        let due: Vec<_> =
-            record.promises.values().filter(|p| p.is_due(now)).map(|p| p.name.clone()).collect();
-        if due.is_empty() {
+        if !promises::is_due(&record, self.node.clock.now()) {
             return Ok(());
         }
         let directory = self.node.config.instance_root.join(id);
         let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
-        let results =
-            ask_promises(self.node, &mut worker, id, &directory, Some(due), Duration::ZERO)?;
-        for result in results {
-            record.promises.insert(result.name.clone(), result);
-        }
+        let said = promises::ask(self.node, &mut worker, partition, Question::anomaly())?;
+        said.remember(&mut record, self.node.clock.now());
         records.store(id, &record)?;
-        let verdict = judge(record.promises.values());
+        said.bang(self.node, self.master, partition);
+        let verdict = said.judge();
         match &verdict {
             Err(error) => self.tell_error(partition, error),
             // What was taken back stays an error until another change is requested.
@@ -309,70 +301,12 @@ impl Session<'_, '_> {
     }
 }
 
-fn by_name(results: Vec<PromiseResult>) -> BTreeMap<String, PromiseResult> {
-    results.into_iter().map(|result| (result.name.clone(), result)).collect()
-}
-
 fn wanted_of(record: &PartitionRecord) -> Wanted {
     Wanted {
         software: record.software.clone(),
         software_stamp: record.software_stamp.clone(),
         timestamp: record.timestamp.clone(),
         state: record.state,
-    }
-}
-
-/// Has the partition's worker check its promises.
-pub(crate) fn ask_promises(
-    node: &Node<'_>,
-    worker: &mut Worker,
-    id: &str,
-    directory: &Path,
-    only: Option<Vec<String>>,
-    grace: Duration,
-) -> Result<Vec<PromiseResult>, NodeError> {
-    let job = Job::Promises(PromiseJob {
-        directory: directory.to_owned(),
-        only,
-        timeout: node.config.promise_timeout.as_secs_f64(),
-        grace: grace.as_secs_f64(),
-    });
-    let limit = grace + node.config.promise_timeout * PROMISE_ROUNDS;
-    match worker.run(&job, Some(limit), &mut Quiet)? {
-        Done::Promises { results } => Ok(bounded(results)),
-        other => Err(NodeError::user(format!("the worker of {id} answered {other:?}"))),
-    }
-}
-
-/// What a partition says is kept only so far: its record must stay small.
-fn bounded(mut results: Vec<PromiseResult>) -> Vec<PromiseResult> {
-    const MOST: usize = 200;
-    const LONGEST_NAME: usize = 255;
-    const LONGEST_MESSAGE: usize = 500;
-    let cut = |text: &mut String, most: usize| {
-        if let Some((end, _)) = text.char_indices().nth(most) {
-            text.truncate(end);
-        }
-    };
-    results.truncate(MOST);
-    for result in &mut results {
-        cut(&mut result.name, LONGEST_NAME);
-        cut(&mut result.title, LONGEST_NAME);
-        cut(&mut result.message, LONGEST_MESSAGE);
-    }
-    results
-}
-
-/// The first broken promise, as an error.
-pub(crate) fn judge<'a>(
-    results: impl IntoIterator<Item = &'a PromiseResult>,
-) -> Result<(), NodeError> {
-    match results.into_iter().find(|result| result.failed) {
-        None => Ok(()),
-        Some(broken) => {
-            let text = format!("promise {:?} failed: {}", broken.title, broken.message);
-            Err(NodeError::user(text).code(exit::PROMISE))
-        }
     }
 }
 

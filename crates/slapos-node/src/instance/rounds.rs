@@ -11,6 +11,8 @@ use super::outcome::Outcome;
 use super::pool::{Bound, for_each};
 use super::process::Session;
 use super::{Action, Options, decide_about};
+use crate::error::NodeError;
+use crate::hooks::Hooks;
 
 /// More rounds than any sensible tree is deep: instances may go on changing each other for ever.
 const MOST_ROUNDS: usize = 10;
@@ -26,17 +28,26 @@ type Version = (Option<String>, InstanceState, Option<SoftwareUrl>);
 pub(super) type Step = (ComputerPartition, Action);
 
 /// Does what is to be done until the Master wants nothing new.
-pub(super) fn run(session: &Session<'_, '_>, options: &Options, computer: Computer) -> Outcome {
+///
+/// # Errors
+/// When the hooks forbid to begin.
+pub(super) fn run(
+    session: &Session<'_, '_>,
+    hooks: &Hooks,
+    options: &Options,
+    computer: Computer,
+) -> Result<Outcome, NodeError> {
     let mut outcome = Outcome::default();
     let mut done = BTreeMap::new();
     let mut steps = steps(session, options, computer.partitions);
+    hooks.begin_instances(session.node, session.master, &steps)?;
     for round in 1..=MOST_ROUNDS {
         let processed: Vec<_> = steps.iter().filter(|step| is_processing(step)).collect();
         done.extend(
             processed.iter().map(|(partition, _)| (partition.id.clone(), version(partition))),
         );
         let news = !processed.is_empty();
-        outcome = carry_out(session, options, &steps, outcome);
+        outcome = carry_out(session, hooks, options, &steps, outcome);
         if !news || outcome.is_away() || round == MOST_ROUNDS {
             break;
         }
@@ -49,7 +60,7 @@ pub(super) fn run(session: &Session<'_, '_>, options: &Options, computer: Comput
             }
         };
     }
-    outcome
+    Ok(outcome)
 }
 
 /// What is to be done with each of the chosen partitions.
@@ -94,6 +105,7 @@ fn version(partition: &ComputerPartition) -> Version {
 
 fn carry_out(
     session: &Session<'_, '_>,
+    hooks: &Hooks,
     options: &Options,
     steps: &[Step],
     outcome: Outcome,
@@ -104,14 +116,16 @@ fn carry_out(
     let outcome = Mutex::new(outcome);
     let lock = || outcome.lock().unwrap_or_else(PoisonError::into_inner);
     // Where there is nothing to do, no thread needs to do it.
-    let steps: Vec<_> =
-        steps.iter().filter(|(_, action)| !matches!(action, Action::Nothing(_))).collect();
+    let idle = |action: &Action| hooks.is_empty() && matches!(action, Action::Nothing(_));
+    let steps: Vec<_> = steps.iter().filter(|(_, action)| !idle(action)).collect();
     for_each(
         &steps,
         bound,
         || lock().is_away(),
         |(partition, action)| {
-            let result = session.carry_out(partition, action);
+            let Session { node, master, .. } = session;
+            let carry_out = || session.carry_out(partition, action);
+            let result = hooks.around_instance(node, master, partition, action, carry_out);
             lock().note(session.node, partition, result);
         },
     );

@@ -8,17 +8,15 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 /// Starts the line by which a promise says that a built-in check does the same as its code.
-pub(super) const HEADER: &str = "# slapos-promise:";
+const HEADER: &str = "# slapos-promise:";
 
-/// How a promise is checked.
-#[derive(Debug)]
-pub(super) enum Check {
-    /// By a check that this program has.
-    Native(Header),
-    /// By executing the file.
+/// What a promise is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A file of Python in `etc/plugin`.
+    Plugin,
+    /// A program in `etc/promise`.
     Executable,
-    /// It cannot be checked, for this reason.
-    Impossible(String),
 }
 
 /// What follows [`HEADER`], as JSON.
@@ -31,98 +29,79 @@ pub(super) struct Header {
     pub(super) config: BTreeMap<String, serde_json::Value>,
 }
 
-impl Header {
-    /// A configured value as text; `None` if it is absent or empty.
-    pub(super) fn text(&self, key: &str) -> Option<String> {
-        let text = match self.config.get(key)? {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        (!text.is_empty()).then_some(text)
-    }
-}
-
 /// A promise as found.
 #[derive(Debug)]
 pub(super) struct Promise {
     pub(super) name: String,
     pub(super) title: String,
     pub(super) path: PathBuf,
-    pub(super) check: Check,
+    pub(super) source: Source,
+    pub(super) header: Option<Header>,
 }
 
-/// The promises of the partition at `directory`, by name.
-pub(super) fn discover(directory: &Path) -> std::io::Result<Vec<Promise>> {
-    let mut found = list(&directory.join("etc/plugin"), plugin)?;
-    found.extend(list(&directory.join("etc/promise"), executable)?);
-    found.sort_by(|a, b| a.name.cmp(&b.name));
+/// The promises of a partition, plugins first, by name; and what looks like one and is none.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) promises: Vec<Promise>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Looks for the promises of the partition at `directory`.
+pub(super) fn discover(directory: &Path) -> std::io::Result<Found> {
+    let mut found = Found::default();
+    list(&directory.join("etc/plugin"), Source::Plugin, &mut found)?;
+    list(&directory.join("etc/promise"), Source::Executable, &mut found)?;
     Ok(found)
 }
 
-fn list(
-    directory: &Path,
-    look: fn(&Path) -> std::io::Result<Option<Check>>,
-) -> std::io::Result<Vec<Promise>> {
+fn list(directory: &Path, source: Source, found: &mut Found) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let mut found = Vec::new();
+    let mut paths = Vec::new();
     for entry in entries {
-        let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            continue;
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    for path in paths {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let file = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file);
+        let Some(meta) = file.filter(|_| !name.starts_with('.')) else { continue };
+        let fits = match source {
+            Source::Plugin => name.ends_with(".py") && !name.starts_with("__init__"),
+            Source::Executable => {
+                let executable = meta.permissions().mode() & 0o111 != 0;
+                if !executable {
+                    let warning = format!("{} is no promise: it is not executable", path.display());
+                    found.warnings.push(warning);
+                }
+                executable
+            }
         };
-        let hidden = name.starts_with('.');
-        if hidden || !std::fs::metadata(&path).is_ok_and(|meta| meta.is_file()) {
-            continue;
-        }
-        if let Some(check) = look(&path)? {
-            let title = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(name).to_owned();
-            found.push(Promise { name: name.to_owned(), title, check, path });
+        if fits {
+            let name = name.to_owned();
+            let title = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(&name).to_owned();
+            let header = header(&path);
+            found.promises.push(Promise { name, title, path, source, header });
         }
     }
-    Ok(found)
+    Ok(())
 }
 
-fn plugin(path: &Path) -> std::io::Result<Option<Check>> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if path.extension().is_none_or(|extension| extension != "py") || name.starts_with("__init__") {
-        return Ok(None);
-    }
-    Ok(Some(header(path)?.unwrap_or_else(|| {
-        Check::Impossible(format!(
-            "{name} is a Python promise without a `{HEADER}` line; this version has no Python host to run it"
-        ))
-    })))
-}
-
-fn executable(path: &Path) -> std::io::Result<Option<Check>> {
-    if let Some(check) = header(path)? {
-        return Ok(Some(check));
-    }
-    if std::fs::metadata(path)?.permissions().mode() & 0o111 == 0 {
-        return Ok(Some(Check::Impossible("the file is not executable".into())));
-    }
-    Ok(Some(Check::Executable))
-}
-
-/// The check that one of the first two lines names, if any.
-fn header(path: &Path) -> std::io::Result<Option<Check>> {
+/// What one of the first two lines says, if it is a header. What cannot be read will say so when it
+/// is run.
+fn header(path: &Path) -> Option<Header> {
     const LONGEST: u64 = 64 << 10;
-    let mut start = BufReader::new(slapos_sys::fs::open_ordinary(path)?.take(LONGEST));
+    let mut start = BufReader::new(slapos_sys::fs::open_ordinary(path).ok()?.take(LONGEST));
     for _ in 0..2 {
         let mut line = Vec::new();
-        start.read_until(b'\n', &mut line)?;
+        start.read_until(b'\n', &mut line).ok()?;
         let line = String::from_utf8_lossy(&line);
-        let Some(json) = line.strip_prefix(HEADER) else {
-            continue;
-        };
-        return Ok(Some(match serde_json::from_str(json) {
-            Ok(header) => Check::Native(header),
-            Err(error) => Check::Impossible(format!("its `{HEADER}` line is wrong: {error}")),
-        }));
+        if let Some(json) = line.strip_prefix(HEADER) {
+            return serde_json::from_str(json).ok();
+        }
     }
-    Ok(None)
+    None
 }

@@ -1,30 +1,30 @@
-//! Checks the promises of one partition, several at once, each within its time.
+//! Checks the promises of one partition: those that are due, several at once, each within its time.
 
-use std::io::{Read, Seek};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use slapos_sys::clock::{Clock, SystemClock};
-use slapos_sys::fs;
-use slapos_sys::process::{Command, Signal, kill_group};
+use slapos_engine::Cancellation;
+use slapos_sys::clock::{Clock, SystemClock, Timestamp};
 
-use super::PromiseResult;
-use super::discover::{Check, Promise, discover};
-use super::native;
+use super::discover::{Found, Promise, discover};
+use super::execute::Patience;
+use super::host::Host;
+use super::log::Log;
+use super::one::{Answer, Outcome, Room, Traits, Way};
+use super::plan::{self, Asked, Step};
+use super::state::{Cache, State, epoch, instant};
+use super::{Kind, Mode, PromiseResult, python};
 
 /// Checks of one partition that run at once.
 const AT_ONCE: usize = 8;
-/// Seconds between two checks of a promise that does not say.
-const DEFAULT_PERIODICITY: f64 = 120.0;
-/// Characters kept of what a promise says.
-const LONGEST_MESSAGE: usize = 5000;
-/// Bytes read of what an executable promise prints.
-const MOST_OUTPUT: u64 = 64 << 10;
-/// Between two tries of a failing promise within the grace.
-const RETRY: Duration = Duration::from_millis(100);
+/// Seconds between two checks of a promise that could not say.
+const USUAL_PERIODICITY: f64 = 120.0;
+/// Between two tries of a failing promise within the grace, at first and at most.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(2);
 
 /// How long checks may take.
 #[derive(Clone, Copy, Debug)]
@@ -35,196 +35,261 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
 }
 
-/// Checks the promises of the partition at `directory` (all, or those named) and files the
-/// results in `.slapgrid/promise/result`, where monitoring reads them.
-pub(crate) fn check_all(
-    directory: &Path,
-    only: Option<&[String]>,
-    limits: Limits,
-) -> std::io::Result<Vec<PromiseResult>> {
-    let mut promises = discover(directory)?;
-    promises.retain(|promise| only.is_none_or(|names| names.contains(&promise.name)));
-    let results = Mutex::new(Vec::with_capacity(promises.len()));
+/// What is asked.
+pub(crate) struct Wanted<'a> {
+    /// The partition.
+    pub(crate) directory: &'a Path,
+    /// Its Software Release.
+    pub(crate) software: Option<&'a Path>,
+    pub(crate) mode: Mode,
+    /// Also promises that are not due.
+    pub(crate) force: bool,
+    pub(crate) limits: Limits,
+    /// What plugins are told of where they are, beside what is known here.
+    pub(crate) config: &'a BTreeMap<String, String>,
+    pub(crate) cancellation: &'a Cancellation,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    /// One for each promise that has said something, plugins first.
+    pub(crate) results: Vec<PromiseResult>,
+    /// How many were not looked at.
+    pub(crate) skipped: usize,
+    /// What is wrong, but not with a promise.
+    pub(crate) warnings: Vec<String>,
+    /// When the first promise is due.
+    pub(crate) due: Option<Timestamp>,
+}
+
+/// Checks the promises of a partition, and keeps what came of it where monitoring finds it.
+pub(crate) fn check_all(wanted: &Wanted<'_>) -> std::io::Result<Checked> {
+    let Found { promises, warnings } = discover(wanted.directory)?;
+    let state = State::open(wanted.directory)?;
+    let titles: Vec<_> = promises.iter().map(|promise| promise.title.as_str()).collect();
+    state.tidy(&titles)?;
+    let asked = Asked { mode: wanted.mode, force: wanted.force, now: SystemClock.now() };
+    let entries: Vec<_> =
+        promises.iter().map(|promise| Entry::new(promise, asked, &state)).collect();
+    let open: Vec<_> = entries.iter().filter(|entry| entry.step == Step::Check).collect();
+    let room = Room {
+        directory: wanted.directory,
+        mode: wanted.mode,
+        timeout: wanted.limits.timeout,
+        cancellation: wanted.cancellation,
+        host: host(wanted, &open),
+    };
+    let checks = check_each(&room, &open, wanted.limits.grace);
+    let mut checked = Checked { warnings, ..Checked::default() };
+    let mut checks = checks.into_iter();
+    for entry in &entries {
+        match entry.step {
+            Step::Check => {
+                if let Some(check) = checks.next() {
+                    entry.conclude(wanted.mode, check, &state, &mut checked);
+                }
+            }
+            Step::NotDue | Step::Disabled => entry.skip(&state, &mut checked),
+        }
+    }
+    Ok(checked)
+}
+
+/// The Python, if a check needs it.
+fn host(wanted: &Wanted<'_>, open: &[&Entry<'_>]) -> Result<Host, String> {
+    let plugins = open.iter().filter(|entry| matches!(entry.way, Way::Python));
+    let plugins: Vec<_> = plugins.map(|entry| entry.promise.path.as_path()).collect();
+    if plugins.is_empty() {
+        return Err("nobody needs it".to_owned());
+    }
+    let interpreter = python::interpreter(wanted.software)
+        .ok_or("there is no python3 to run promises with: install one")?;
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let mut config = wanted.config.clone();
+    config.insert("partition-folder".to_owned(), path(wanted.directory));
+    config.insert("log-folder".to_owned(), path(&Log::folder(wanted.directory)));
+    config.insert("promise-timeout".to_owned(), wanted.limits.timeout.as_secs_f64().to_string());
+    config.insert("slapgrid-version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    // The host sets the limit of its start itself.
+    let patience = Patience { deadline: Instant::now(), cancellation: wanted.cancellation };
+    Host::start(&interpreter, wanted.directory, &config, &plugins, patience)
+}
+
+/// A check that was made.
+struct Check {
+    answer: Answer,
+    started: Timestamp,
+    seconds: f64,
+}
+
+fn check_each(room: &Room<'_>, open: &[&Entry<'_>], grace: Duration) -> Vec<Check> {
+    let give_up = Instant::now() + grace;
+    let checks = Mutex::new(BTreeMap::new());
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..promises.len().min(AT_ONCE) {
+        for _ in 0..open.len().min(AT_ONCE) {
             scope.spawn(|| {
-                while let Some(promise) = promises.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let result = check_with_grace(promise, directory, limits);
-                    results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(result);
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(entry) = open.get(number) else { return };
+                    let check = entry.check(room, give_up);
+                    let mut checks =
+                        checks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    checks.insert(number, check);
                 }
             });
         }
     });
-    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    results.sort_by(|a, b| a.name.cmp(&b.name));
-    for result in &results {
-        file_result(directory, result)?;
-    }
-    Ok(results)
+    let checks = checks.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    checks.into_values().collect()
 }
 
-fn check_with_grace(promise: &Promise, directory: &Path, limits: Limits) -> PromiseResult {
-    let give_up = Instant::now() + limits.grace;
-    loop {
-        let result = check_once(promise, directory, limits.timeout);
-        let hopeless = matches!(promise.check, Check::Impossible(_));
-        if !result.failed || hopeless || Instant::now() >= give_up {
-            return result;
+/// A promise with what is known of it and what is to be done.
+struct Entry<'p> {
+    promise: &'p Promise,
+    way: Way,
+    cache: Option<Cache>,
+    step: Step,
+}
+
+impl<'p> Entry<'p> {
+    fn new(promise: &'p Promise, asked: Asked, state: &State) -> Self {
+        let cache = state.cache(&promise.title, &promise.path);
+        let step = plan::decide(asked, cache.as_ref());
+        Self { promise, way: Way::of(promise), cache, step }
+    }
+
+    /// Until it does not fail, or it is time to `give_up`.
+    fn check(&self, room: &Room<'_>, give_up: Instant) -> Check {
+        // What cannot be tidied will not be writable either, and that is told.
+        let _ = Log::new(room.directory, &self.promise.title).tidy();
+        let mut pause = FIRST_RETRY;
+        loop {
+            let (started, clock) = (SystemClock.now(), Instant::now());
+            let answer = room.check(self.promise, &self.way);
+            let seconds = clock.elapsed().as_secs_f64();
+            let fine = match &answer.outcome {
+                Outcome::Said { failed, .. } => !failed,
+                Outcome::Empty => true,
+                Outcome::Nothing(_) => false,
+            };
+            let left = give_up.saturating_duration_since(Instant::now());
+            if fine || left.is_zero() || room.cancellation.is_cancelled() {
+                return Check { answer, started, seconds };
+            }
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(LAST_RETRY);
         }
-        std::thread::sleep(RETRY);
     }
-}
 
-fn check_once(promise: &Promise, directory: &Path, timeout: Duration) -> PromiseResult {
-    let date = SystemClock.now();
-    let started = Instant::now();
-    let said = match &promise.check {
-        Check::Native(header) => native::check(header, timeout),
-        Check::Executable => execute(promise, directory, timeout),
-        Check::Impossible(why) => Err(why.clone()),
-    };
-    let periodicity = match &promise.check {
-        Check::Native(header) => native::periodicity(header).unwrap_or(DEFAULT_PERIODICITY),
-        _ => DEFAULT_PERIODICITY,
-    };
-    PromiseResult {
-        name: promise.name.clone(),
-        title: promise.title.clone(),
-        path: promise.path.clone(),
-        failed: said.is_err(),
-        message: shorten(said.unwrap_or_else(|message| message)),
-        date,
-        seconds: started.elapsed().as_secs_f64(),
-        periodicity,
-    }
-}
-
-/// Runs the executable in the partition, in a session of its own that is killed when its time is
-/// over. Output goes to a file, so that a child that holds on to it cannot make us wait.
-fn execute(promise: &Promise, directory: &Path, timeout: Duration) -> Result<String, String> {
-    let words = |error: std::io::Error| format!("cannot be run: {error}");
-    // It has no name, so that nothing is left of it whatever happens.
-    let mut output = tempfile::tempfile_in(directory).map_err(words)?;
-    let mut command = Command::new(&promise.path);
-    command.current_dir(directory).env("HOME", directory).env("LANG", "C.UTF-8");
-    command.env("PATH", "/usr/local/bin:/usr/bin:/bin").new_session().die_with_parent();
-    let copy = || output.try_clone().map_err(words);
-    command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?);
-    let mut child = command.spawn().map_err(words)?;
-    let deadline = Instant::now() + timeout;
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(words)? {
-            break Some(status);
+    /// Files what came of a check.
+    fn conclude(&self, mode: Mode, check: Check, state: &State, checked: &mut Checked) {
+        let Check { answer, started, seconds } = check;
+        let title = &self.promise.title;
+        let former = state.result(title);
+        let cache = answer.traits.map(|traits| {
+            let ran = answer.outcome != Outcome::Empty;
+            cache_of(traits, epoch(started), ran)
+        });
+        let result = judged(answer.outcome, mode, former.as_ref()).map(|judged| PromiseResult {
+            name: self.promise.name.clone(),
+            title: title.clone(),
+            path: self.promise.path.clone(),
+            date: judged.date.unwrap_or_else(|| SystemClock.now()),
+            seconds,
+            periodicity: cache.as_ref().map_or(USUAL_PERIODICITY, seconds_of),
+            failed: judged.failed,
+            message: judged.message,
+            kind: judged.kind,
+            bang: judged.bang,
+            checked: true,
+        });
+        let kept = cache.as_ref().map_or(Ok(()), |cache| state.set_cache(title, cache));
+        let filed = result.as_ref().map_or(Ok(()), |result| state.set_result(result));
+        if let Err(error) = kept.and(filed) {
+            let name = &self.promise.name;
+            checked.warnings.push(format!("the result of {name} cannot be filed: {error}"));
         }
-        if Instant::now() >= deadline {
-            break None;
+        let due = match &cache {
+            Some(cache) => plan::next(cache),
+            None => Some(epoch(started) + USUAL_PERIODICITY),
+        };
+        checked.expect(due);
+        checked.results.extend(result);
+    }
+
+    /// What it said before still counts, if it has something to say.
+    fn skip(&self, state: &State, checked: &mut Checked) {
+        checked.skipped += 1;
+        checked.expect(self.cache.as_ref().and_then(plan::next));
+        if self.step == Step::NotDue {
+            let result = state.result(&self.promise.title);
+            checked.results.extend(result.map(|result| PromiseResult {
+                // What is in the file names only itself.
+                name: self.promise.name.clone(),
+                title: self.promise.title.clone(),
+                path: self.promise.path.clone(),
+                periodicity: self.cache.as_ref().map_or(USUAL_PERIODICITY, seconds_of),
+                ..result
+            }));
         }
-        std::thread::sleep(Duration::from_millis(5));
-    };
-    let _ = kill_group(child.id(), Signal::SIGKILL);
-    let _ = child.wait();
-    let mut said = Vec::new();
-    output.rewind().map_err(words)?;
-    output.take(MOST_OUTPUT).read_to_end(&mut said).map_err(words)?;
-    let said = String::from_utf8_lossy(&said).trim().to_owned();
-    match status {
-        None => Err(format!("timed out after {} s", timeout.as_secs_f64())),
-        Some(status) if status.success() => Ok(said),
-        Some(status) if said.is_empty() => Err(format!("{status}")),
-        Some(_) => Err(said),
     }
 }
 
-fn shorten(message: String) -> String {
-    let length = message.chars().count();
-    if length <= LONGEST_MESSAGE {
-        return message;
+impl Checked {
+    fn expect(&mut self, due: Option<f64>) {
+        if let Some(due) = due.map(instant) {
+            self.due = Some(self.due.map_or(due, |first| first.min(due)));
+        }
     }
-    let kept: String = message.chars().skip(length - LONGEST_MESSAGE).collect();
-    format!("...{kept}")
 }
 
-fn file_result(directory: &Path, result: &PromiseResult) -> std::io::Result<()> {
-    let folder = directory.join(".slapgrid/promise/result");
-    fs::create_dir_all(&folder, 0o755)?;
-    let document = serde_json::json!({
-        "title": result.title,
-        "name": result.name,
-        "path": result.path,
-        "execution-time": result.seconds,
-        "result": {
-            "type": "Test Result",
-            "failed": result.failed,
-            "date": result.date.strftime("%Y-%m-%dT%H:%M:%S+0000").to_string(),
-            "message": result.message,
-        },
-    });
-    let path = folder.join(format!("{}.status.json", result.title));
-    fs::write_replace(&path, document.to_string().as_bytes(), 0o644)
+/// One that was made but had nothing to say may be asked the other thing at once.
+fn cache_of(traits: Traits, started: f64, ran: bool) -> Cache {
+    let minutes = traits.periodicity.as_f64().unwrap_or_default();
+    Cache {
+        is_tested: traits.tested,
+        is_anomaly_detected: traits.anomaly_detected,
+        next_run_after: if ran { started + minutes * 60.0 } else { started },
+        periodicity: traits.periodicity,
+        timestamp: started,
+        module_file: traits.code,
+        module_file_mtime: traits.changed,
+    }
+}
+
+fn seconds_of(cache: &Cache) -> f64 {
+    cache.periodicity.as_f64().unwrap_or_default() * 60.0
+}
+
+struct Judged {
+    kind: Kind,
+    failed: bool,
+    bang: bool,
+    date: Option<Timestamp>,
+    message: String,
+}
+
+/// A promise that says nothing is broken; a watch forgives that once.
+fn judged(outcome: Outcome, mode: Mode, former: Option<&PromiseResult>) -> Option<Judged> {
+    match outcome {
+        Outcome::Empty => None,
+        Outcome::Said { kind, failed, bang, date, message } => {
+            Some(Judged { kind, failed, bang, date, message })
+        }
+        Outcome::Nothing(message) => {
+            let again =
+                former.is_some_and(|f| f.failed || f.message.to_lowercase().contains("error:"));
+            let (kind, failed) = match mode {
+                Mode::Test => (Kind::Test, true),
+                Mode::Anomaly => (Kind::Anomaly, again),
+            };
+            Some(Judged { kind, failed, bang: false, date: None, message })
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
-
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    const LIMITS: Limits = Limits { timeout: Duration::from_secs(10), grace: Duration::ZERO };
-
-    fn partition(promises: &[(&str, &str)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, script) in promises {
-            let path = dir.path().join("etc").join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, script).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        dir
-    }
-
-    #[test]
-    fn executables_keep_or_break_their_word_and_results_are_filed() {
-        let dir = partition(&[
-            ("promise/good", "#!/bin/sh\necho fine\n"),
-            ("promise/bad", "#!/bin/sh\necho out; echo no disk >&2; exit 3\n"),
-            ("plugin/python.py", "import sys\n"),
-        ]);
-        let results = check_all(dir.path(), None, LIMITS).unwrap();
-        let told: Vec<_> = results.iter().map(|r| (r.name.as_str(), r.failed)).collect();
-        assert_eq!(told, [("bad", true), ("good", false), ("python.py", true)]);
-        assert_eq!(results[0].message, "out\nno disk");
-        assert!(results[2].message.contains("no Python host"), "{}", results[2].message);
-        let filed = dir.path().join(".slapgrid/promise/result/bad.status.json");
-        let filed: serde_json::Value =
-            serde_json::from_str(&std::fs::read_to_string(filed).unwrap()).unwrap();
-        assert_eq!(filed["result"]["failed"], true);
-    }
-
-    #[test]
-    fn only_the_named_ones_are_checked() {
-        let dir = partition(&[("promise/a", "#!/bin/sh\n"), ("promise/b", "#!/bin/sh\n")]);
-        let results = check_all(dir.path(), Some(&["b".to_owned()]), LIMITS).unwrap();
-        assert_eq!(results.len(), 1);
-        assert_eq!(results[0].name, "b");
-    }
-
-    #[test]
-    fn one_that_hangs_is_ended_with_what_it_started() {
-        let dir = partition(&[("promise/slow", "#!/bin/sh\nsleep 600 &\nsleep 600\n")]);
-        let limits = Limits { timeout: Duration::from_millis(50), ..LIMITS };
-        let results = check_all(dir.path(), None, limits).unwrap();
-        assert_eq!(results[0].message, "timed out after 0.05 s");
-    }
-
-    #[test]
-    fn one_that_comes_right_within_the_grace_is_kept() {
-        let dir = partition(&[(
-            "promise/late",
-            "#!/bin/sh\ntest -e ready || { touch ready; exit 1; }\n",
-        )]);
-        let limits = Limits { grace: Duration::from_secs(30), ..LIMITS };
-        assert!(!check_all(dir.path(), None, limits).unwrap()[0].failed);
-    }
-}
+#[path = "run/tests.rs"]
+mod tests;

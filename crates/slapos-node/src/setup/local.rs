@@ -29,7 +29,7 @@ pub struct LocalOptions {
     /// `[slapformat] partition_amount`.
     pub partition_amount: u32,
     /// `[slapformat] interface_name`.
-    pub interface_name: String,
+    pub interface_name: Option<String>,
     /// `[slapformat] ipv4_local_network`.
     pub ipv4_local_network: Option<String>,
 }
@@ -42,7 +42,9 @@ pub fn configure_local(wanted: &LocalOptions) -> Result<NodeConfig, NodeError> {
     let config = wanted.directory.join("slapos.cfg");
     refuse_existing(&[&config])?;
     check_line("an address", &wanted.host)?;
-    check_line("an interface", &wanted.interface_name)?;
+    if let Some(interface) = &wanted.interface_name {
+        check_line("an interface", interface)?;
+    }
     let layout = Layout {
         config: config.clone(),
         software_root: wanted.software_root.clone(),
@@ -64,7 +66,7 @@ pub fn configure_local(wanted: &LocalOptions) -> Result<NodeConfig, NodeError> {
         interface_name: wanted.interface_name.clone(),
         ipv4_local_network: wanted.ipv4_local_network.clone(),
         create_tap: false,
-        computer_xml: wanted.home.join("slapos.xml"),
+        computer_xml: Some(wanted.home.join("slapos.xml")),
         software_user: names.software,
         user_base_name: names.partition_base,
         alter_user: user::is_root(),

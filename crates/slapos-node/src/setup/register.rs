@@ -34,7 +34,7 @@ pub struct Registration {
     /// `[slapformat] partition_amount`.
     pub partition_amount: u32,
     /// `[slapformat] interface_name`.
-    pub interface_name: String,
+    pub interface_name: Option<String>,
     /// `[slapformat] ipv4_local_network`.
     pub ipv4_local_network: Option<String>,
     /// `[slapformat] create_tap`.
@@ -131,7 +131,9 @@ impl Registration {
         {
             check_line(what, value)?;
         }
-        check_line("an interface", &self.interface_name)?;
+        if let Some(interface) = &self.interface_name {
+            check_line("an interface", interface)?;
+        }
         let text = node_file(&NodeFile {
             command: "slapos node register",
             computer_id: computer.to_owned(),
@@ -144,7 +146,7 @@ impl Registration {
             interface_name: self.interface_name.clone(),
             ipv4_local_network: self.ipv4_local_network.clone(),
             create_tap: self.create_tap,
-            computer_xml: self.instance_root.join("var/slapos.xml"),
+            computer_xml: None,
             software_user: names.software,
             user_base_name: names.partition_base,
             alter_user: user::is_root(),

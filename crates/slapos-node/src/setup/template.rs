@@ -41,10 +41,10 @@ pub(super) struct NodeFile {
     pub(super) instance_root: PathBuf,
     pub(super) shared: PathBuf,
     pub(super) partition_amount: u32,
-    pub(super) interface_name: String,
+    pub(super) interface_name: Option<String>,
     pub(super) ipv4_local_network: Option<String>,
     pub(super) create_tap: bool,
-    pub(super) computer_xml: PathBuf,
+    pub(super) computer_xml: Option<PathBuf>,
     pub(super) software_user: String,
     pub(super) user_base_name: String,
     pub(super) alter_user: bool,
@@ -77,13 +77,17 @@ pub(super) fn node_file(file: &NodeFile) -> String {
     option("user_base_name", &file.user_base_name);
     option("software_user", &file.software_user);
     option("alter_user", &file.alter_user.to_string());
-    option("interface_name", &file.interface_name);
+    if let Some(interface) = &file.interface_name {
+        option("interface_name", interface);
+    }
     if let Some(network) = &file.ipv4_local_network {
         option("ipv4_local_network", network);
     }
     option("create_tap", &file.create_tap.to_string());
     option("tap_base_name", "slaptap");
-    option("computer_xml", &shown(&file.computer_xml));
+    if let Some(computer_xml) = &file.computer_xml {
+        option("computer_xml", &shown(computer_xml));
+    }
     if let Some(proxy) = &file.proxy {
         text.push_str("\n[slapproxy]\n");
         let mut option = |name: &str, value: &str| line(&mut text, name, value);
@@ -144,10 +148,10 @@ mod tests {
             instance_root: "/srv/slapgrid".into(),
             shared: "/opt/slapgrid/shared".into(),
             partition_amount: 10,
-            interface_name: "lo".into(),
+            interface_name: Some("eth0".into()),
             ipv4_local_network: None,
             create_tap: false,
-            computer_xml: "/opt/slapos/slapos.xml".into(),
+            computer_xml: Some("/opt/slapos/slapos.xml".into()),
             software_user: "slapsoft".into(),
             user_base_name: "slapuser".into(),
             alter_user: true,
@@ -176,7 +180,7 @@ mod tests {
         user_base_name = slapuser
         software_user = slapsoft
         alter_user = true
-        interface_name = lo
+        interface_name = eth0
         create_tap = false
         tap_base_name = slaptap
         computer_xml = /opt/slapos/slapos.xml

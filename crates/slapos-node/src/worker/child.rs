@@ -13,8 +13,8 @@ use slapos_sys::{fs, process};
 use super::protocol::{Done, Failure, GenerationJob, Job, Message, PromiseJob, RemoveJob, Reply};
 use super::{build, deploy, farewell, marks};
 use crate::generation::content;
-use crate::promise::{Limits, check_all};
-use crate::prune;
+use crate::promise::{Checked, Limits, Wanted, check_all};
+use crate::{prune, usage};
 
 /// How long the ending of what runs may take.
 const LAST_DEEDS: Duration = Duration::from_secs(7);
@@ -142,27 +142,40 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
     match job {
         Job::Software(job) => build::build(&job, channel, cancellation),
         Job::Instance(job) => deploy::deploy(*job, channel, cancellation),
-        Job::Promises(job) => promises(&job),
+        Job::Promises(job) => promises(&job, cancellation),
         Job::Generation(job) => generation(&job),
         Job::Mark(job) => marks::mark(&job),
         Job::Inspect(job) => farewell::inspect(&job),
         Job::Destroy(job) => farewell::destroy(&job),
         Job::Tidy(job) => farewell::tidy(&job),
+        Job::Usage(job) => usage::work(&job),
         Job::Remove(job) => remove(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),
     }
 }
 
-fn promises(job: &PromiseJob) -> Result<Done, Failure> {
-    let limits = Limits {
-        timeout: Duration::try_from_secs_f64(job.timeout).unwrap_or_default(),
-        grace: Duration::try_from_secs_f64(job.grace).unwrap_or_default(),
+fn promises(job: &PromiseJob, cancellation: &Cancellation) -> Result<Done, Failure> {
+    let wanted = Wanted {
+        directory: &job.directory,
+        software: job.software_directory.as_deref(),
+        mode: job.mode,
+        force: job.force,
+        limits: Limits {
+            timeout: Duration::try_from_secs_f64(job.timeout).unwrap_or_default(),
+            grace: Duration::try_from_secs_f64(job.grace).unwrap_or_default(),
+        },
+        config: &job.config,
+        cancellation,
     };
-    let results = check_all(&job.directory, job.only.as_deref(), limits);
-    let results =
-        results.map_err(|error| Failure::io("check the promises of", &job.directory, &error))?;
-    Ok(Done::Promises { results })
+    let words =
+        |error: std::io::Error| Failure::io("check the promises of", &job.directory, &error);
+    // What they leave running comes to this process, and ends with the check.
+    process::set_child_subreaper().map_err(words)?;
+    let checked = check_all(&wanted);
+    process::kill_descendants(std::process::id(), LAST_LOOK).map_err(words)?;
+    let Checked { results, skipped, warnings, due } = checked.map_err(words)?;
+    Ok(Done::Promises { results, skipped, warnings, due })
 }
 
 fn generation(job: &GenerationJob) -> Result<Done, Failure> {

@@ -25,5 +25,6 @@ pub use protocol::{
     MentionsJob, Message, PromiseJob, PruneJob, RemoveJob, Reply, Service, SoftwareJob, TidyJob,
     TreeAlias,
 };
+pub(crate) use python::recorded as recorded_python;
 pub use slapos_engine::Event;
 pub use tree::Tree;

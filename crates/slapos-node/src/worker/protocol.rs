@@ -14,9 +14,11 @@ use slapos_engine::Event;
 use slapos_slap::{
     ComputerPartition, InstanceAnswer, InstanceRequest, PartitionId, RequestError, SoftwareUrl,
 };
+use slapos_sys::clock::Timestamp;
 
-use crate::promise::PromiseResult;
+use crate::promise::{Mode, PromiseResult};
 use crate::prune;
+use crate::usage::{Gathered, UsageJob};
 
 /// A piece of work that must be done as another user.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub enum Job {
     Destroy(DestroyJob),
     /// Take what the node keeps out of a free partition; as the partition's user.
     Tidy(TidyJob),
+    /// Have usage reports made, or take them away; as the partition's user.
+    Usage(UsageJob),
     /// Remove a directory, or only what is in it.
     Remove(RemoveJob),
     /// Say which shared parts a partition refers to; as the partition's user.
@@ -169,8 +173,14 @@ pub struct TidyJob {
 pub struct PromiseJob {
     /// The partition's directory.
     pub directory: PathBuf,
-    /// Which promises, by file name; `None` for all.
-    pub only: Option<Vec<String>>,
+    /// Where the Software Release was built: its Python runs the plugins.
+    pub software_directory: Option<PathBuf>,
+    /// What is asked.
+    pub mode: Mode,
+    /// Also promises that are not due.
+    pub force: bool,
+    /// What plugins are told of where they are, beside the partition's own directories.
+    pub config: BTreeMap<String, String>,
     /// How long one promise may take, seconds.
     pub timeout: f64,
     /// For how long a failing promise is tried again, seconds: services need time to start.
@@ -300,8 +310,14 @@ pub enum Done {
     },
     /// Of [`Job::Promises`].
     Promises {
-        /// One for each promise, by name.
+        /// One for each promise that has said something, plugins first, by name.
         results: Vec<PromiseResult>,
+        /// How many were not looked at.
+        skipped: usize,
+        /// What is wrong, but not with a promise.
+        warnings: Vec<String>,
+        /// When the first promise is due.
+        due: Option<Timestamp>,
     },
     /// Of [`GenerationJob::Capture`].
     Captured {
@@ -334,7 +350,12 @@ pub enum Done {
         /// How many things of a former instance are still there.
         left: usize,
     },
-    /// Of [`Job::Remove`].
+    /// Of [`Job::Usage`].
+    Usage {
+        /// What the partition reports.
+        gathered: Gathered,
+    },
+    /// Of [`Job::Remove`], and of [`Job::Usage`] when reports were taken away.
     Removed,
     /// Of [`Job::Mentions`].
     Mentions {

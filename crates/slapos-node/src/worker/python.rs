@@ -34,7 +34,7 @@ pub(super) fn record(directory: &Path, profile: &Profile, ledger: &Path) -> Resu
 }
 
 /// The Python of the Software Release in `directory`, if it has one of its own.
-pub(super) fn recorded(directory: &Path) -> Option<PathBuf> {
+pub(crate) fn recorded(directory: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string_limited(&directory.join(RECORD), MAX_RECORD).ok()?;
     Some(PathBuf::from(text.trim())).filter(|path| path.is_absolute())
 }

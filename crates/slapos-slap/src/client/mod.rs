@@ -12,6 +12,7 @@ mod identity;
 mod partition;
 pub mod person;
 mod transport;
+mod tree;
 
 use std::time::Duration;
 
@@ -19,12 +20,11 @@ use indexmap::IndexMap;
 use slapos_sys::Secret;
 
 use crate::convert::{self, ConvertError};
+use crate::description::ComputerDescription;
 use crate::error::SlapError;
 use crate::marshal::{Value, dumps, loads};
 use crate::overview::Overview;
-use crate::types::{
-    Computer, ComputerDescription, ComputerPartition, InstanceAnswer, InstanceRequest,
-};
+use crate::types::{Computer, ComputerPartition, InstanceAnswer, InstanceRequest};
 use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::{
     ConvertError, Fields, ip_list_from_value, ip_list_to_value, object, partition_id,
-    texts_from_value, texts_to_value,
+    routes_from_value, routes_to_value, texts_from_value, texts_to_value,
 };
 use crate::marshal::{Class, Object, Value};
 use crate::types::{Computer, ComputerPartition, SoftwareRelease};
@@ -105,6 +105,9 @@ pub fn partition_to_value(partition: &ComputerPartition) -> Value {
         attributes.insert("_connection_dict".to_owned(), texts_to_value(&partition.connection));
         attributes.insert("_parameter_dict".to_owned(), Value::Dict(parameters_of(partition)));
     }
+    if !partition.filter.is_empty() {
+        attributes.insert("_filter_dict".to_owned(), texts_to_value(&partition.filter));
+    }
     if let Some(status) = &partition.access_status {
         attributes.insert("_access_status".to_owned(), Value::str(status));
     }
@@ -131,6 +134,10 @@ fn parameters_of(partition: &ComputerPartition) -> IndexMap<String, Value> {
         ("slap_software_release_url", Value::optional(url)),
         ("slave_instance_list", Value::List(slaves)),
     ]));
+    if !partition.full_ip_list.is_empty() {
+        let routes = routes_to_value(&partition.full_ip_list);
+        parameters.insert("full_ip_list".to_owned(), routes);
+    }
     match &partition.timestamp {
         Some(timestamp) => {
             parameters.insert("timestamp".to_owned(), Value::str(timestamp));
@@ -187,6 +194,9 @@ fn take_parameters(
     if let Some(ips) = fields.get("ip_list") {
         partition.ip_list = ip_list_from_value(ips)?;
     }
+    if let Some(routes) = fields.get("full_ip_list") {
+        partition.full_ip_list = routes_from_value(routes)?;
+    }
     for slave in fields.list("slave_instance_list")? {
         let entries = slave.as_dict().cloned().ok_or_else(|| {
             ConvertError("slave_instance_list: a dictionary is expected".to_owned())
@@ -218,6 +228,7 @@ fn named<const N: usize>(items: [(&str, Value); N]) -> IndexMap<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::description::Route;
     use crate::marshal::{dumps, loads};
     use crate::words::PartitionId;
 
@@ -234,6 +245,13 @@ mod tests {
             ("tap0".to_owned(), "10.0.0.1".parse().unwrap()),
             ("tap0".to_owned(), "::1".parse().unwrap()),
         ];
+        partition.full_ip_list = vec![Route {
+            interface: "route_tap0".to_owned(),
+            addr: "10.1.0.2".parse().unwrap(),
+            gateway: "10.1.0.1".to_owned(),
+            netmask: "255.255.0.0".to_owned(),
+            network: "10.1.0.0".to_owned(),
+        }];
         partition.timestamp = Some("1795374015.778843".to_owned());
         partition.instance_title = "child".to_owned();
         partition.root_instance_title = "root".to_owned();
@@ -295,13 +313,21 @@ mod tests {
             <string>_parameter_dict</string><dictionary>\
             <string>timestamp</string><int>17</int><string>n</string><int>5</int>\
             <string>ip_list</string><list><tuple><string>i</string><string>::1</string>\
-            <string></string></tuple></list></dictionary></dictionary></object>";
+            <string></string></tuple></list>\
+            <string>full_ip_list</string><list><tuple><string>route_t</string><string>10.0.0.9\
+            </string><string>10.0.0.1</string><string>255.0.0.0</string><string>10.0.0.0</string>\
+            </tuple></list></dictionary><string>_filter_dict</string><dictionary>\
+            <string>retention_delay</string><int>2</int></dictionary></dictionary></object>";
         let partition = partition_from_value(&loads(document).unwrap()).unwrap();
         assert_eq!(partition.software, Some(SoftwareUrl::new("http://s")));
         assert_eq!(partition.requested_state, InstanceState::Started);
         assert_eq!(partition.timestamp.as_deref(), Some("17"));
         assert_eq!(partition.parameters, [("n".to_owned(), "5".to_owned())].into());
         assert_eq!(partition.ip_list.len(), 1);
+        assert_eq!(partition.full_ip_list, [("route_t".to_owned(), "10.0.0.9".parse().unwrap())]);
+        assert_eq!(partition.filter, [("retention_delay".to_owned(), "2".to_owned())].into());
+        let again = partition_from_value(&partition_to_value(&partition)).unwrap();
+        assert_eq!(again, partition);
     }
 
     #[test]

@@ -9,13 +9,14 @@ use std::net::IpAddr;
 
 use indexmap::IndexMap;
 
+use crate::description::Route;
 use crate::marshal::{Class, Object, Value};
 use crate::words::PartitionId;
 
 pub use computer::{
     computer_from_value, computer_to_value, partition_from_value, partition_to_value,
 };
-pub use description::{description_from_value, description_to_value};
+pub use description::{described_partition_to_value, description_from_value, description_to_value};
 pub use instance::{answer_from_value, answer_to_value, request_from_form, request_to_form};
 
 /// A value of the right dialect that does not say what it should.
@@ -75,7 +76,8 @@ pub fn texts_from_value(value: &Value) -> Result<IndexMap<String, String>, Conve
     }
 }
 
-fn ip_list_to_value(ips: &[(String, IpAddr)]) -> Value {
+/// A list of (interface, address).
+pub fn ip_list_to_value(ips: &[(String, IpAddr)]) -> Value {
     Value::List(
         ips.iter()
             .map(|(name, ip)| Value::Tuple(vec![Value::str(name), Value::str(ip.to_string())]))
@@ -83,8 +85,11 @@ fn ip_list_to_value(ips: &[(String, IpAddr)]) -> Value {
     )
 }
 
-/// Reads pairs; longer tuples (with gateway and netmask) are accepted.
-fn ip_list_from_value(value: &Value) -> Result<Vec<(String, IpAddr)>, ConvertError> {
+/// The pairs of a list; longer tuples (with gateway and netmask) are accepted.
+///
+/// # Errors
+/// When it is another value, or an address is none.
+pub fn ip_list_from_value(value: &Value) -> Result<Vec<(String, IpAddr)>, ConvertError> {
     let wrong = |what: &str| ConvertError(format!("ip_list: {what}"));
     let items = value.as_list().ok_or_else(|| wrong("a list is expected"))?;
     let mut ips = Vec::with_capacity(items.len());
@@ -95,6 +100,37 @@ fn ip_list_from_value(value: &Value) -> Result<Vec<(String, IpAddr)>, ConvertErr
         ips.push((name.clone(), parse_ip(ip)?));
     }
     Ok(ips)
+}
+
+/// Five words each, as the original's Master sends them.
+fn routes_to_value(routes: &[Route]) -> Value {
+    let row = |route: &Route| {
+        let addr = route.addr.to_string();
+        let words = [&route.interface, &addr, &route.gateway, &route.netmask, &route.network];
+        Value::Tuple(words.into_iter().map(Value::str).collect())
+    };
+    Value::List(routes.iter().map(row).collect())
+}
+
+/// Entries of another form, which some Masters send too, say nothing of a route.
+fn routes_from_value(value: &Value) -> Result<Vec<Route>, ConvertError> {
+    let wrong = || ConvertError("full_ip_list: a list is expected".to_owned());
+    let mut routes = Vec::new();
+    for item in value.as_list().ok_or_else(wrong)? {
+        let Some([Value::Str(interface), Value::Str(ip), rest @ ..]) = item.as_list() else {
+            continue;
+        };
+        if let [gateway, netmask, network] = rest {
+            routes.push(Route {
+                interface: interface.clone(),
+                addr: parse_ip(ip)?,
+                gateway: gateway.to_text(),
+                netmask: netmask.to_text(),
+                network: network.to_text(),
+            });
+        }
+    }
+    Ok(routes)
 }
 
 fn parse_ip(text: &str) -> Result<IpAddr, ConvertError> {

@@ -78,14 +78,23 @@ pub fn wait_within(child: &mut Child, limit: Duration) -> io::Result<Option<Exit
         return Ok(Some(status));
     }
     let ended = pidfd_open(child.id())?;
+    if ended_within(&ended, limit)? { child.wait().map(Some) } else { Ok(None) }
+}
+
+/// Waits until the process that `pidfd` names (see [`pidfd_open`]) ends, at most for `limit`;
+/// whether it did. It need not be a child of this one.
+///
+/// # Errors
+/// Those of `poll`.
+pub fn ended_within(pidfd: &OwnedFd, limit: Duration) -> io::Result<bool> {
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = rustix::event::Timespec::try_from(left).unwrap_or_default();
-        let mut wait = [rustix::event::PollFd::new(&ended, rustix::event::PollFlags::IN)];
+        let mut wait = [rustix::event::PollFd::new(pidfd, rustix::event::PollFlags::IN)];
         match rustix::event::poll(&mut wait, Some(&left)) {
-            Ok(0) => return Ok(None),
-            Ok(_) => return child.wait().map(Some),
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -9,31 +9,64 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::Signal;
-use super::running::{alive, kill, stat_fields};
+use super::running::{alive, kill, start_time, stat_fields};
 
 /// Between two looks at processes that were killed.
 const POLL: Duration = Duration::from_millis(2);
 
 /// The living processes that `ancestor` started, directly or not, each with its start time.
 pub fn descendants(ancestor: u32) -> Vec<(u32, u64)> {
-    let mut children: BTreeMap<u32, Vec<(u32, u64, bool)>> = BTreeMap::new();
-    for (pid, parent, start, ended) in processes() {
-        children.entry(parent).or_default().push((pid, start, ended));
-    }
+    let children_of = children_of();
     let mut found = Vec::new();
     let mut seen = BTreeSet::from([ancestor]);
     let mut next = vec![ancestor];
     while let Some(parent) = next.pop() {
-        for (pid, start, ended) in children.get(&parent).into_iter().flatten() {
-            if seen.insert(*pid) {
-                next.push(*pid);
-                if !ended {
-                    found.push((*pid, *start));
-                }
+        for pid in children_of(parent) {
+            if seen.insert(pid) {
+                next.push(pid);
+                found.extend(start_time(pid).filter(|start| alive(pid, *start)).map(|s| (pid, s)));
             }
         }
     }
     found
+}
+
+/// Tells the children of a process: as the kernel lists them, or, where it has no such list, as all
+/// processes name their parents.
+fn children_of() -> Box<dyn Fn(u32) -> Vec<u32>> {
+    if std::path::Path::new("/proc/thread-self/children").exists() {
+        return Box::new(listed_children);
+    }
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for (pid, parent) in processes() {
+        children.entry(parent).or_default().push(pid);
+    }
+    Box::new(move |pid| children.get(&pid).cloned().unwrap_or_default())
+}
+
+/// The children of all threads of `pid`.
+fn listed_children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let files = threads.flatten().map(|thread| thread.path().join("children"));
+    let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
+    texts.flat_map(|text| numbers(&text)).collect()
+}
+
+fn numbers(text: &str) -> Vec<u32> {
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Kills those of `processes` that still are who they were.
+///
+/// # Errors
+/// When one may not be signalled.
+pub fn kill_each(processes: &[(u32, u64)]) -> io::Result<()> {
+    for &(pid, start) in processes {
+        if alive(pid, start) {
+            kill(pid, Signal::SIGKILL)?;
+        }
+    }
+    Ok(())
 }
 
 /// Kills everything that `ancestor` started, and waits for at most `limit` until it is gone.
@@ -72,14 +105,13 @@ pub fn kill_descendants(ancestor: u32, limit: Duration) -> io::Result<usize> {
     }
 }
 
-/// Pid, parent, start time and whether it has ended, of all processes.
-fn processes() -> impl Iterator<Item = (u32, u32, u64, bool)> {
+/// Pid and parent of all processes.
+fn processes() -> impl Iterator<Item = (u32, u32)> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
         let fields: Vec<String> = stat_fields(pid)?.collect();
-        let ended = matches!(fields.first()?.as_str(), "Z" | "X" | "x");
-        Some((pid, fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?, ended))
+        Some((pid, fields.get(1)?.parse().ok()?))
     })
 }
 

@@ -36,9 +36,19 @@ fn main() {
     println!("partitions  pass    ours wall  ours cpu  peer wall  peer cpu  cpu ratio");
     for count in counts {
         let ours = ours::measure(count);
-        let theirs = peer.as_ref().map(|peer| peer.measure(count));
+        let theirs = peer.as_ref().map(|peer| measure_peer(peer, count));
         print_row(count, "no-op", ours.noop, theirs.map(|pass| pass.noop));
         print_row(count, "forced", ours.forced, theirs.map(|pass| pass.forced));
+    }
+}
+
+/// Deploys `count` instances with the original and measures further passes.
+fn measure_peer(peer: &peer::Peer, count: u32) -> Pass {
+    let run = peer::Deployment::new(peer, count);
+    Pass {
+        noop: median(NOOP_RUNS, || run.slapos(&["node", "instance"])),
+        // It takes more than a second for each partition.
+        forced: median(1, || run.slapos(&["node", "instance", "--all"])),
     }
 }
 

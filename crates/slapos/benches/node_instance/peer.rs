@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use slapos_testkit::wait_for;
 
-use crate::{NOOP_RUNS, Pass, median, profile};
+use crate::profile;
 
 /// An installation of the original.
 pub(crate) struct Peer {
@@ -28,26 +28,18 @@ impl Peer {
         let known = Command::new("id").arg(&user).output().is_ok_and(|id| id.status.success());
         known.then_some(Self { venv, user: Some(user) })
     }
-
-    /// Deploys `count` instances and measures further passes.
-    pub(crate) fn measure(&self, count: u32) -> Pass {
-        let run = Deployment::new(self, count);
-        Pass {
-            noop: median(NOOP_RUNS, || run.slapos(&["node", "instance"])),
-            // It takes more than a second for each partition.
-            forced: median(1, || run.slapos(&["node", "instance", "--all"])),
-        }
-    }
 }
 
-struct Deployment<'a> {
+/// A node of the original with its Master.
+pub(crate) struct Deployment<'a> {
     peer: &'a Peer,
     directory: tempfile::TempDir,
     master: Option<Child>,
 }
 
 impl<'a> Deployment<'a> {
-    fn new(peer: &'a Peer, count: u32) -> Self {
+    /// Deploys `count` instances.
+    pub(crate) fn new(peer: &'a Peer, count: u32) -> Self {
         let directory = tempfile::Builder::new().prefix("slapos-peer-").tempdir();
         let directory = directory.expect("a temporary directory can be made");
         let mut run = Self { peer, directory, master: None };
@@ -66,7 +58,8 @@ impl<'a> Deployment<'a> {
         run
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A path in its directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -128,7 +121,8 @@ database_uri = {here}/var/proxy.db
         )
     }
 
-    fn give_to_user(&self) {
+    /// Everything in its directory is its user's.
+    pub(crate) fn give_to_user(&self) {
         let here = self.directory.path();
         self.done(Command::new("chmod").args(["-R", "u=rwX,g=rX,o="]).arg(here));
         if let Some(user) = &self.peer.user {
@@ -153,7 +147,8 @@ database_uri = {here}/var/proxy.db
         command
     }
 
-    fn slapos(&self, args: &[&str]) -> Command {
+    /// The original's `slapos`.
+    pub(crate) fn slapos(&self, args: &[&str]) -> Command {
         let mut command = self.program("slapos");
         command.args(args);
         command

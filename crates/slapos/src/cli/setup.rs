@@ -17,9 +17,9 @@ pub(crate) enum Configure {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigureLocal {
-    /// Network interface of the partitions' addresses
-    #[arg(long, default_value = "lo")]
-    pub(crate) interface_name: String,
+    /// Network interface that gets the partitions' addresses [default: none is changed]
+    #[arg(long)]
+    pub(crate) interface_name: Option<String>,
     /// Number of partitions
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) partition_number: u32,
@@ -75,9 +75,9 @@ pub(crate) struct Register {
     /// The password (others of this machine can see it here) [default: it is asked for]
     #[arg(long, requires = "login")]
     pub(crate) password: Option<String>,
-    /// Network interface of the partitions' addresses
-    #[arg(long, default_value = "lo")]
-    pub(crate) interface_name: String,
+    /// Network interface that gets the partitions' addresses [default: none is changed]
+    #[arg(long)]
+    pub(crate) interface_name: Option<String>,
     /// Number of partitions
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) partition_number: u32,

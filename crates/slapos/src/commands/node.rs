@@ -1,9 +1,11 @@
 //! `slapos node ...`: what cron runs.
 
-use slapos_node::{NodeError, begin, boot, format, promises, prune};
+use std::time::Duration;
+
+use slapos_node::{NodeError, begin, boot, collect, format, promises, prune};
 
 use super::{agent, generation, grid, setup, supervisor, with_node};
-use crate::cli::{Global, Node};
+use crate::cli::{Format, Global, Node};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
@@ -23,13 +25,11 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
         _ => place::config(global)?,
     };
     match command {
-        Node::Format { dry_run } => with_node(global, &config, |node| {
-            format::apply(node, *dry_run)?;
-            if !dry_run && !node.is_down() {
-                format::announce(node)?;
-            }
-            Ok(0)
-        }),
+        Node::Format(arguments) => {
+            let options = format_options(arguments);
+            with_node(global, &config, |node| format::run(node, &options).map(|()| 0))
+        }
+        Node::Collect => with_node(global, &config, |node| collect::run(node).map(|()| 0)),
         Node::Prune { dry_run, additional_software_directory } => {
             let additional = additional_software_directory.clone();
             let options = prune::Options { dry_run: *dry_run, additional };
@@ -60,6 +60,20 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             generation::rollback(global, &config, partition, *number)
         }
         other => supervisor::run(global, &config, other),
+    }
+}
+
+fn format_options(arguments: &Format) -> format::Options {
+    let delay = if arguments.now { 0 } else { arguments.maximal_delay };
+    format::Options {
+        dry_run: arguments.dry_run,
+        maximal_delay: Duration::from_secs(u64::from(delay)),
+        computer_xml: arguments.computer_xml.clone(),
+        computer_json: arguments.computer_json.clone(),
+        input_definition_file: arguments.input_definition_file.clone(),
+        output_definition_file: arguments.output_definition_file.clone(),
+        alter_user: arguments.alter_user,
+        alter_network: arguments.alter_network,
     }
 }
 

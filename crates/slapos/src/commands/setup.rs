@@ -41,9 +41,9 @@ fn local(global: &Global, local: &ConfigureLocal) -> Result<u8, NodeError> {
         ipv4_local_network: local.ipv4_local_network.clone(),
     })?;
     with_node(global, &config, |node| {
-        format::apply(node, false)?;
+        let description = format::apply(node, false)?;
         start_master(node)?;
-        format::announce(node)
+        format::announce(node, &description)
     })?;
     let file = config.file.display();
     match global.json {

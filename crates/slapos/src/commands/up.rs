@@ -26,9 +26,9 @@ pub(crate) fn up(global: &Global, up: &Up) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     // With an error of theirs, the others are shown before it.
     let failed = with_node(global, &config, |node| {
-        format::apply(node, false)?;
+        let description = format::apply(node, false)?;
         start_master(node)?;
-        format::announce(node)?;
+        format::announce(node, &description)?;
         match &url {
             Some(url) => deploy(node, up, url).map(Ok),
             None => Ok(resume(node, up)),

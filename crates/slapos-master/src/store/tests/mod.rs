@@ -44,20 +44,17 @@ pub(super) async fn store(partitions: usize) -> Fixture {
 }
 
 pub(super) fn description(computer: &str, partitions: usize) -> ComputerDescription {
-    let partition = |number: usize| PartitionDescription {
-        reference: format!("slappart{number}").into(),
-        addresses: vec![Address {
-            addr: format!("10.0.0.{number}").parse().unwrap(),
-            netmask: "255.255.255.255".to_owned(),
-        }],
-        tap: None,
+    let partition = |number: usize| {
+        let addr = format!("10.0.0.{number}").parse().unwrap();
+        let netmask = "255.255.255.255".to_owned();
+        let reference = format!("slappart{number}").into();
+        PartitionDescription::new(reference, vec![Address { addr, netmask }])
     };
-    ComputerDescription {
-        reference: computer.into(),
-        address: "127.0.0.1".to_owned(),
-        netmask: "255.0.0.0".to_owned(),
-        partitions: (0..partitions).map(partition).collect(),
-    }
+    let partitions = (0..partitions).map(partition).collect();
+    let mut description = ComputerDescription::new(computer.into(), partitions);
+    description.address = "127.0.0.1".to_owned();
+    description.netmask = "255.0.0.0".to_owned();
+    description
 }
 
 pub(super) fn wish(title: &str) -> InstanceRequest {

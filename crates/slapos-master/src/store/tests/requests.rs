@@ -139,13 +139,31 @@ async fn formatting_keeps_instances_and_forgets_partitions_that_are_gone() {
     let mut new = description("home", 2);
     new.partitions.remove(1);
     new.partitions[0].addresses[0].addr = "::7".parse().unwrap();
-    new.partitions[0].tap = Some("tap7".to_owned());
+    new.partitions[0].tap.name = "tap7".to_owned();
     fixture.store.format(&new).await.unwrap();
     let computer = fixture.store.computer(&"home".into()).await.unwrap();
     assert_eq!(computer.partitions.len(), 1);
     assert_eq!(computer.partitions[0].instance_title, "a");
     let expected = ("tap7".to_owned(), "::7".parse().unwrap());
     assert_eq!(computer.partitions[0].ip_list, [expected]);
+}
+
+#[tokio::test]
+async fn a_tap_interface_with_a_gateway_is_told_as_a_route_until_it_has_none() {
+    let fixture = store(1).await;
+    let mut new = description("home", 1);
+    let tap = &mut new.partitions[0].tap;
+    tap.name = "tap0".to_owned();
+    tap.ipv4_addr = "10.1.0.2".to_owned();
+    tap.ipv4_netmask = "255.255.0.0".to_owned();
+    tap.ipv4_gateway = "10.1.0.1".to_owned();
+    tap.ipv4_network = "10.1.0.0".to_owned();
+    fixture.store.format(&new).await.unwrap();
+    let routes = fixture.partition("slappart0").await.full_ip_list;
+    assert_eq!(routes, [new.partitions[0].route().unwrap()]);
+    assert_eq!(routes[0].interface, "route_tap0");
+    fixture.store.format(&description("home", 1)).await.unwrap();
+    assert_eq!(fixture.partition("slappart0").await.full_ip_list, []);
 }
 
 #[tokio::test]

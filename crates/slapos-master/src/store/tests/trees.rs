@@ -182,3 +182,21 @@ async fn connection_parameters_are_replaced_and_are_no_change() {
     let free = fixture.store.set_connection(&home, &"slappart1".into(), &texts(&[])).await;
     insta::assert_snapshot!(free.unwrap_err(), @"partition slappart1 of home has no instance");
 }
+
+#[tokio::test]
+async fn the_addresses_of_a_tree_are_those_of_all_its_members() {
+    let fixture = store(4).await;
+    fixture.place("root", None).await;
+    fixture.place("other", None).await;
+    fixture.place("child", Some("slappart0")).await;
+    let home = "home".into();
+    for member in ["slappart0", "slappart2"] {
+        let found = fixture.store.tree_addresses(&home, &member.into()).await.unwrap();
+        let found: Vec<_> = found.iter().map(|(_, address)| address.to_string()).collect();
+        assert_eq!(found, ["10.0.0.0", "10.0.0.2"]);
+    }
+    for (partition, words) in [("slappart3", "has no instance"), ("nowhere", "has no partition")] {
+        let error = fixture.store.tree_addresses(&home, &partition.into()).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}

@@ -1,0 +1,206 @@
+//! The firewall: only the instances of one tree, and sources that are named, reach the routed IPv4
+//! addresses of an instance (`[firewall]` in `slapos.cfg`).
+//!
+//! New rules are in force before services start, and stay until those have stopped: rules of all
+//! partitions that are due are brought into firewalld before the first is processed, with one
+//! reload; those of an instance that is removed go when its files are gone. Which rules are an
+//! instance's is recorded where partitions cannot write: the former and the new ones before any is
+//! changed, the new ones after.
+
+mod programs;
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use slapos_slap::{PartitionId, SlapError};
+use slapos_sys::fs;
+
+use self::rules::{about, access, changes, others, routed, rules};
+use super::config::FirewallConfig;
+use super::firewalld::{Firewalld, Rule, State};
+use super::scene::{Member, Occasion, Scene};
+use super::{Hook, Removal, command};
+use crate::error::{IoContext, NodeError};
+
+pub(super) use programs::forget_programs;
+
+/// A longer record is not ours, bytes.
+const LONGEST_RECORD: u64 = 4 << 20;
+
+/// See the module.
+pub(super) struct Firewall {
+    config: FirewallConfig,
+    firewalld: Firewalld,
+    /// Why the rules of a partition could not be made.
+    failed: Mutex<BTreeMap<PartitionId, String>>,
+}
+
+impl Firewall {
+    pub(super) fn new(config: FirewallConfig, firewalld: Firewalld) -> Self {
+        Self { config, firewalld, failed: Mutex::default() }
+    }
+
+    /// Makes the rules of one partition.
+    fn protect(&self, scene: &Scene<'_, '_>, member: &Member<'_>) -> Result<(), NodeError> {
+        let own = routed(member.partition);
+        let recorded = self.recorded(scene, &member.partition.id)?;
+        if own.is_empty() && recorded.is_none() {
+            return Ok(());
+        }
+        let tree = if own.is_empty() { Vec::new() } else { tree_of(scene, member)? };
+        let access = access(&member.partition.filter, &self.config.authorized_sources, |word| {
+            scene
+                .warn(member, &format!("`{word}` is no IPv4 address or network; no firewall rule"));
+        });
+        let wanted = rules(&own, &others(&tree, &own), &access);
+        if let Some(recorded) = &recorded {
+            // Both, until the former ones are gone.
+            let both = recorded.union(&wanted).cloned().collect();
+            self.record(scene, &member.partition.id, &both)?;
+        }
+        let decide = |state: &State| changes(state, &wanted, recorded.as_ref(), &own);
+        if self.firewalld.change(decide)? {
+            scene.note(member, "firewall rules changed");
+        }
+        self.record(scene, &member.partition.id, &wanted)
+    }
+
+    /// Takes all rules of a partition away.
+    fn drop_rules(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
+        let Some(recorded) = self.recorded(scene, partition)? else {
+            return Ok(());
+        };
+        self.firewalld.change(|state| changes(state, &BTreeSet::new(), Some(&recorded), &[]))?;
+        let path = Self::path(scene, partition);
+        fs::remove_tree(&path).context("remove", &path)
+    }
+
+    fn reload(&self, scene: &Scene<'_, '_>) -> Result<(), NodeError> {
+        let reloaded = self.firewalld.reload_if_due(|| {
+            scene.node.reporter.note("firewall", "reloading");
+            match &self.config.reload_config_cmd {
+                Some(line) => shell(line),
+                None if programs::are_ours(&self.config) => programs::restart_firewall(scene.node),
+                None => self.firewalld.reload(),
+            }
+        });
+        reloaded.map(drop)
+    }
+
+    fn path(scene: &Scene<'_, '_>, partition: &PartitionId) -> PathBuf {
+        scene.records("firewall").join(format!("{partition}.json"))
+    }
+
+    /// The rules of a partition as recorded; `None` if there is no record that is understood.
+    fn recorded(
+        &self,
+        scene: &Scene<'_, '_>,
+        partition: &PartitionId,
+    ) -> Result<Option<BTreeSet<Rule>>, NodeError> {
+        let path = Self::path(scene, partition);
+        let text = match fs::read_to_string_limited(&path, LONGEST_RECORD) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).context("read", &path),
+        };
+        let lines: Option<Vec<String>> = serde_json::from_str(&text).ok();
+        Ok(lines.map(|lines| lines.iter().filter_map(|line| Rule::parse(line)).collect()))
+    }
+
+    fn record(
+        &self,
+        scene: &Scene<'_, '_>,
+        partition: &PartitionId,
+        rules: &BTreeSet<Rule>,
+    ) -> Result<(), NodeError> {
+        let directory = scene.records("firewall");
+        fs::create_dir_all(&directory, 0o700).context("create", &directory)?;
+        let path = Self::path(scene, partition);
+        let lines: Vec<_> = rules.iter().map(Rule::to_string).collect();
+        let text = serde_json::json!(lines).to_string();
+        fs::write_atomic_if_changed(&path, text.as_bytes(), 0o600).map(drop).context("write", &path)
+    }
+
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<PartitionId, String>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hook for Firewall {
+    fn name(&self) -> &'static str {
+        "firewall"
+    }
+
+    fn begin(&self, scene: &Scene<'_, '_>, members: &[Member<'_>]) -> Result<(), NodeError> {
+        programs::define(scene.node, &self.config)?;
+        for member in members.iter().filter(|member| member.occasion == Occasion::Process) {
+            if let Err(error) = self.protect(scene, member) {
+                self.failures().insert(member.partition.id.clone(), error.to_string());
+            }
+        }
+        self.reload(scene)
+    }
+
+    /// An instance without its rules is not started.
+    fn instance(&self, _: &Scene<'_, '_>, member: &Member<'_>) -> Result<(), NodeError> {
+        match self.failures().get(&member.partition.id) {
+            Some(why) => Err(NodeError::user(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// What the original made and nobody recorded goes too.
+    fn report(
+        &self,
+        scene: &Scene<'_, '_>,
+        member: &Member<'_>,
+        _: &dyn Fn() -> Result<bool, NodeError>,
+    ) -> Result<Removal, NodeError> {
+        let own = routed(member.partition);
+        if !own.is_empty() && self.recorded(scene, &member.partition.id)?.is_none() {
+            let mut found = BTreeSet::new();
+            self.firewalld.change(|state| {
+                found = about(state, &own);
+                Vec::new()
+            })?;
+            self.record(scene, &member.partition.id, &found)?;
+        }
+        Ok(Removal::Now)
+    }
+
+    fn removed(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
+        self.drop_rules(scene, partition)
+    }
+
+    fn end(&self, scene: &Scene<'_, '_>) -> Result<(), NodeError> {
+        self.reload(scene)
+    }
+}
+
+/// The addresses of the instance's tree.
+fn tree_of(
+    scene: &Scene<'_, '_>,
+    member: &Member<'_>,
+) -> Result<Vec<(String, std::net::IpAddr)>, NodeError> {
+    let Some(master) = scene.master else {
+        return Ok(Vec::new());
+    };
+    let partition = member.partition;
+    match master.tree_addresses(&partition.computer, &partition.id) {
+        Ok(tree) => Ok(tree),
+        Err(error @ SlapError::NotFound { .. }) => Err(NodeError::from(error)
+            .hint("the Master does not tell the addresses of instance trees, so a firewall cannot let them through; take [firewall] out of slapos.cfg")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn shell(line: &str) -> Result<(), NodeError> {
+    let said = command::run(&["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()])?;
+    match said.success {
+        true => Ok(()),
+        false => Err(NodeError::user(format!("`{line}` failed: {}", said.output))
+            .hint("`reload_config_cmd` in [firewall] brings changed rules into force")),
+    }
+}

@@ -1,0 +1,252 @@
+//! Services that run before an instance is removed: every executable of `etc/prerm` is run once, as
+//! the partition's user, in the supervisor's group `<partition>-prerm` (manager `prerm`). `node
+//! report` removes the instance when none of them runs any more, however they ended.
+//!
+//! Once means: at least once, and not again after it was seen to have started. Which those are is
+//! recorded where partitions cannot write.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use slapos_slap::PartitionId;
+use slapos_supervisor::definitions::is_name;
+use slapos_supervisor::{Client, ProcessInfo, ProgramSpec, write_group};
+use slapos_sys::fs;
+
+use super::scene::{Member, Scene};
+use super::{Hook, Removal, planted};
+use crate::error::{IoContext, NodeError};
+use crate::services;
+use crate::worker::Service;
+
+const DIRECTORY: &str = "etc/prerm";
+/// Where the original says what it waits for.
+const WAIT_LIST: &str = ".slapos-report-wait-service-list";
+/// A longer record is not ours, bytes.
+const LONGEST_RECORD: u64 = 64 << 10;
+/// How long a start may take until the process is there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub(super) struct Prerm;
+
+impl Hook for Prerm {
+    fn name(&self) -> &'static str {
+        "prerm"
+    }
+
+    fn report(
+        &self,
+        scene: &Scene<'_, '_>,
+        member: &Member<'_>,
+        may_destroy: &dyn Fn() -> Result<bool, NodeError>,
+    ) -> Result<Removal, NodeError> {
+        let names = names(scene, member)?;
+        if names.is_empty() {
+            return Ok(Removal::Now);
+        }
+        if !may_destroy()? {
+            return Ok(Removal::Later("it is kept for now".to_owned()));
+        }
+        let group = group_of(&member.partition.id);
+        let client = define(scene, member, &group, &names)?;
+        for name in to_start(scene, member, &client, &names)? {
+            scene.note(member, &format!("running {DIRECTORY}/{name}"));
+            let failed = |error| NodeError::user(format!("{DIRECTORY}/{name}: {error}"));
+            client
+                .start(&format!("{group}:{name}"), Some(PATIENCE))
+                .or_else(ended)
+                .map_err(failed)?;
+        }
+        // Each has started, or cannot.
+        record(scene, member, &names)?;
+        Ok(verdict(&of_group(&client, &group)?))
+    }
+
+    fn removed(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
+        let group = group_of(partition);
+        if services::is_defined(scene.node, &group) {
+            services::stop(scene.node, &group)?;
+        }
+        let path = record_path(scene, partition);
+        fs::remove_tree(&path).context("remove", &path)
+    }
+}
+
+fn group_of(partition: &PartitionId) -> PartitionId {
+    PartitionId::new(format!("{partition}-prerm"))
+}
+
+/// The executables, as far as their names can name a process.
+fn names(scene: &Scene<'_, '_>, member: &Member<'_>) -> Result<Vec<String>, NodeError> {
+    let mut names = planted::files(scene, member, DIRECTORY)?;
+    names.retain(|name| {
+        let fine = is_name(name);
+        if !fine {
+            scene.warn(
+                member,
+                &format!("{DIRECTORY}/{name:?} is not run: its name cannot name a process"),
+            );
+        }
+        fine
+    });
+    Ok(names)
+}
+
+fn define(
+    scene: &Scene<'_, '_>,
+    member: &Member<'_>,
+    group: &PartitionId,
+    names: &[String],
+) -> Result<Client, NodeError> {
+    let (directory, owner) = (member.directory(scene), member.owner(scene)?);
+    let program = |name: &String| {
+        let path = directory.join(DIRECTORY).join(name);
+        let service = Service { name: name.clone(), path, watched: false };
+        let program = services::program(group, &directory, &owner, &service);
+        ProgramSpec { autostart: false, startretries: 0, ..program }
+    };
+    let programs: Vec<_> = names.iter().map(program).collect();
+    let conf = scene.node.supervisor_paths().conf_dir();
+    write_group(&conf, group.as_str(), &programs).context("define services in", &conf)?;
+    let waited: String = names.iter().map(|name| format!("{group}:{name}\n")).collect();
+    planted::replace(scene, member, WAIT_LIST, &waited)?;
+    let client = services::supervisor(scene.node)?;
+    services::update(&client, group)?;
+    Ok(client)
+}
+
+/// Those that were never seen to have started.
+fn to_start(
+    scene: &Scene<'_, '_>,
+    member: &Member<'_>,
+    client: &Client,
+    names: &[String],
+) -> Result<Vec<String>, NodeError> {
+    let mut known = started(&of_group(client, &group_of(&member.partition.id))?);
+    let path = record_path(scene, &member.partition.id);
+    match fs::read_to_string_limited(&path, LONGEST_RECORD) {
+        Ok(text) => known.extend(serde_json::from_str::<Vec<String>>(&text).unwrap_or_default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).context("read", &path),
+    }
+    Ok(names.iter().filter(|name| !known.contains(*name)).cloned().collect())
+}
+
+fn started(infos: &[ProcessInfo]) -> BTreeSet<String> {
+    infos.iter().filter(|info| info.start != 0).map(|info| info.name.clone()).collect()
+}
+
+fn of_group(client: &Client, group: &PartitionId) -> Result<Vec<ProcessInfo>, NodeError> {
+    let all = client.all_process_info();
+    let mut all = all.map_err(|error| NodeError::user(error.to_string()))?;
+    all.retain(|info| info.group == group.as_str());
+    Ok(all)
+}
+
+/// One that has already ended, or that cannot be executed, did what it could.
+fn ended(error: slapos_supervisor::ClientError) -> Result<(), slapos_supervisor::ClientError> {
+    use slapos_supervisor::fault;
+    match error.fault_code() {
+        Some(fault::ALREADY_STARTED | fault::ABNORMAL_TERMINATION | fault::SPAWN_ERROR) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Waits while one of them runs.
+fn verdict(infos: &[ProcessInfo]) -> Removal {
+    let running = infos.iter().filter(|info| !info.state.is_down());
+    let names: Vec<_> = running.map(|info| format!("{DIRECTORY}/{}", info.name)).collect();
+    match names.as_slice() {
+        [] => Removal::Now,
+        names => Removal::Later(format!("waiting for {}", names.join(", "))),
+    }
+}
+
+fn record_path(scene: &Scene<'_, '_>, partition: &PartitionId) -> PathBuf {
+    scene.records("prerm").join(format!("{partition}.json"))
+}
+
+/// Notes, beside what is noted already, what has started.
+fn record(scene: &Scene<'_, '_>, member: &Member<'_>, names: &[String]) -> Result<(), NodeError> {
+    let directory = scene.records("prerm");
+    fs::create_dir_all(&directory, 0o700).context("create", &directory)?;
+    let path = record_path(scene, &member.partition.id);
+    let former = fs::read_to_string_limited(&path, LONGEST_RECORD).unwrap_or_default();
+    let mut all: BTreeSet<String> = serde_json::from_str(&former).unwrap_or_default();
+    all.extend(names.iter().cloned());
+    let text = serde_json::json!(all).to_string();
+    fs::write_atomic_if_changed(&path, text.as_bytes(), 0o600).map(drop).context("write", &path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slapos_supervisor::state::State;
+
+    fn info(name: &str, state: State, start: i64) -> ProcessInfo {
+        ProcessInfo {
+            name: name.to_owned(),
+            group: "slappart0-prerm".to_owned(),
+            state,
+            pid: None,
+            start,
+            stop: 0,
+            exit_status: 0,
+            spawn_error: String::new(),
+            description: String::new(),
+            log: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_instance_goes_when_nothing_runs_however_it_ended() {
+        let over = [info("a", State::Exited, 5), info("b", State::Fatal, 6)];
+        assert_eq!(verdict(&over), Removal::Now);
+        let still = [info("a", State::Exited, 5), info("b", State::Running, 6)];
+        assert_eq!(verdict(&still), Removal::Later("waiting for etc/prerm/b".to_owned()));
+    }
+
+    #[test]
+    fn what_has_started_is_known() {
+        let infos = [info("a", State::Stopped, 0), info("b", State::Exited, 6)];
+        assert_eq!(started(&infos), BTreeSet::from(["b".to_owned()]));
+    }
+
+    /// Somebody who is told nothing.
+    struct Deaf;
+
+    impl crate::node::Reporter for Deaf {
+        fn note(&self, _: &str, _: &str) {}
+        fn warn(&self, _: &str, _: &str) {}
+        fn part(&self, _: &str, _: &slapos_engine::Event) {}
+        fn failed(&self, _: &str, _: &NodeError) {}
+    }
+
+    #[test]
+    fn nothing_is_run_while_the_instance_is_kept_for_another_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let partition = dir.path().join("slappart0");
+        fs::create_dir_all(&partition.join(DIRECTORY), 0o755).unwrap();
+        fs::set_mode(&partition, 0o750).unwrap();
+        fs::write_atomic(&partition.join(DIRECTORY).join("a"), b"", 0o755).unwrap();
+        let text = format!(
+            "[slapos]\nsoftware_root = /s\ninstance_root = {}\nmaster_url = http://127.0.0.1:1\ncomputer_id = c\n",
+            dir.path().display()
+        );
+        let parsed = slapos_config::Config::parse(&text, "s").unwrap();
+        let config = crate::NodeConfig::from_config(&parsed, std::path::Path::new("s")).unwrap();
+        let clock = slapos_sys::clock::SystemClock;
+        let node = crate::Node { config: &config, reporter: &Deaf, clock: &clock };
+        let wanted = slapos_slap::ComputerPartition::free("c".into(), "slappart0".into());
+        let member = Member { partition: &wanted, occasion: super::super::Occasion::Going };
+        let scene = Scene { node: &node, master: None };
+        let said = Prerm.report(&scene, &member, &|| Ok(false)).unwrap();
+        assert_eq!(said, Removal::Later("it is kept for now".to_owned()));
+        assert!(!dir.path().join("etc").exists(), "nothing is defined");
+        // Without such services it is nothing to this hook.
+        fs::remove_tree(&partition.join(DIRECTORY)).unwrap();
+        assert_eq!(Prerm.report(&scene, &member, &|| Ok(false)).unwrap(), Removal::Now);
+    }
+}

@@ -1,0 +1,70 @@
+//! The node's side of gathering: a worker is only started where there is something to ask.
+
+use slapos_slap::{ComputerPartition, PartitionId};
+use slapos_sys::user;
+
+use super::directory;
+use super::work::{Gathered, PROGRAMS, REPORTS, ReportFile, UsageJob, discard, read_reports};
+use crate::error::{IoContext, NodeError};
+use crate::instance::{Quiet, partition_owner};
+use crate::node::Node;
+use crate::worker::{Done, Job, Purpose, Worker};
+
+/// Has the partition make and give its reports.
+pub(super) fn gather(
+    node: &Node<'_>,
+    partition: &ComputerPartition,
+) -> Result<Gathered, NodeError> {
+    let id = partition.id.as_str();
+    let directory = node.config.instance_root.join(id);
+    if !directory.exists() {
+        return Ok(Gathered::default());
+    }
+    let owner = match partition_owner(&directory) {
+        Ok(owner) => owner,
+        Err(error) => {
+            // `node instance` makes it an error.
+            node.reporter.warn(id, &format!("its usage is not known: {error}"));
+            return Ok(Gathered::default());
+        }
+    };
+    // With the partition's own rights, wherever links of it lead.
+    let any = user::as_files_of(&owner, || {
+        [PROGRAMS, REPORTS].iter().any(|name| {
+            std::fs::read_dir(directory.join(name)).is_ok_and(|mut found| found.next().is_some())
+        })
+    });
+    if !any.context("take the rights of the owner of", &directory)? {
+        return Ok(Gathered::default());
+    }
+    match ask(node, &partition.id, UsageJob::Gather { directory })? {
+        Done::Usage { gathered } => Ok(gathered),
+        other => Err(NodeError::user(format!("the worker of {id} answered {other:?}"))),
+    }
+}
+
+/// Takes reports of a partition away, wherever they were.
+pub(super) fn take_away(
+    node: &Node<'_>,
+    partition: &PartitionId,
+    files: Vec<ReportFile>,
+) -> Result<(), NodeError> {
+    let own = directory(node, partition.as_str());
+    discard(&own, &files).map_err(|failure| NodeError::user(failure.message))?;
+    let directory = node.config.instance_root.join(partition.as_str());
+    match directory.exists() {
+        true => ask(node, partition, UsageJob::Discard { directory, files }).map(drop),
+        false => Ok(()),
+    }
+}
+
+/// The reports about a partition that programs of the node itself made.
+pub(super) fn of_node(node: &Node<'_>, partition: &PartitionId) -> Vec<ReportFile> {
+    read_reports(&directory(node, partition.as_str()))
+}
+
+fn ask(node: &Node<'_>, partition: &PartitionId, job: UsageJob) -> Result<Done, NodeError> {
+    let owner = partition_owner(&node.config.instance_root.join(partition.as_str()))?;
+    let mut worker = Worker::start(&owner, partition.as_str(), Purpose::Partition)?;
+    worker.run(&Job::Usage(job), Some(node.config.partition_timeout), &mut Quiet)
+}

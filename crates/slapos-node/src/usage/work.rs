@@ -1,0 +1,225 @@
+//! The worker's part, as the partition's user: runs what makes reports, reads reports, and takes
+//! them away.
+
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use slapos_sys::process::{Command, Signal, kill_group, wait_within};
+use slapos_sys::{fs, random};
+
+use crate::worker::{Done, Failure};
+
+/// Where programs that make reports are.
+pub(super) const PROGRAMS: &str = "etc/report";
+/// Where they put them.
+pub(super) const REPORTS: &str = "var/xml_report";
+/// How long one of them may take.
+const LIMIT: Duration = Duration::from_secs(300);
+/// More are not run, or read.
+const MOST_FILES: usize = 100;
+/// A longer report is not read, bytes.
+pub(super) const LONGEST: u64 = 1 << 20;
+/// More is not read of all reports of a partition in one run, bytes.
+const MOST_BYTES: usize = 4 << 20;
+/// Bytes kept of what a failing program prints.
+const MOST_WORDS: u64 = 2000;
+
+/// A job about the usage of one partition.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UsageJob {
+    /// Have reports made, and read them.
+    Gather {
+        /// The partition's directory.
+        directory: PathBuf,
+    },
+    /// Take reports away that still say the same.
+    Discard {
+        /// The partition's directory.
+        directory: PathBuf,
+        /// Which.
+        files: Vec<ReportFile>,
+    },
+}
+
+/// A report as found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportFile {
+    /// The file's name.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// What was gathered in a partition.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gathered {
+    /// One line for each program that failed.
+    pub failed: Vec<String>,
+    /// The reports, by name.
+    pub files: Vec<ReportFile>,
+}
+
+/// Does `job`.
+pub(crate) fn work(job: &UsageJob) -> Result<Done, Failure> {
+    match job {
+        UsageJob::Gather { directory } => {
+            let failed = make_reports(directory)?;
+            let files = read_reports(&directory.join(REPORTS));
+            Ok(Done::Usage { gathered: Gathered { failed, files } })
+        }
+        UsageJob::Discard { directory, files } => {
+            discard(&directory.join(REPORTS), files)?;
+            Ok(Done::Removed)
+        }
+    }
+}
+
+/// Runs every executable with the path of a report that does not exist yet.
+fn make_reports(directory: &Path) -> Result<Vec<String>, Failure> {
+    let programs = names(&directory.join(PROGRAMS));
+    if programs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reports = directory.join(REPORTS);
+    fs::create_dir_all(&reports, 0o750).map_err(|error| Failure::io("create", &reports, &error))?;
+    let mark = random::hex(4).map_err(|error| Failure::io("name a report in", &reports, &error))?;
+    let report = reports.join(format!("slapreport.{mark}"));
+    let failed = |name: &String| {
+        let why = execute(directory, name, &report).err()?;
+        Some(format!("{PROGRAMS}/{name} failed: {why}"))
+    };
+    Ok(programs.iter().filter_map(failed).collect())
+}
+
+fn execute(directory: &Path, name: &str, report: &Path) -> Result<(), String> {
+    let words = |error: std::io::Error| format!("it cannot be run: {error}");
+    let programs = directory.join(PROGRAMS);
+    let mut output = tempfile::tempfile_in(directory).map_err(words)?;
+    let copy = || output.try_clone().map_err(words);
+    let mut command = Command::new(programs.join(name));
+    command.arg(report).current_dir(&programs).env("HOME", directory).env("LANG", "C.UTF-8");
+    command.env("PATH", "/usr/local/bin:/usr/bin:/bin").new_session().die_with_parent();
+    command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?);
+    let mut child = command.spawn().map_err(words)?;
+    let status = wait_within(&mut child, LIMIT).map_err(words)?;
+    let _ = kill_group(child.id(), Signal::SIGKILL);
+    let _ = child.wait();
+    match status {
+        Some(status) if status.success() => Ok(()),
+        None => Err(format!("it did not end within {} s", LIMIT.as_secs())),
+        Some(status) => {
+            let mut said = Vec::new();
+            output.rewind().map_err(words)?;
+            output.take(MOST_WORDS).read_to_end(&mut said).map_err(words)?;
+            Err(format!("{status} {}", String::from_utf8_lossy(&said).trim()).trim().to_owned())
+        }
+    }
+}
+
+/// The names of the ordinary files in `directory`, sorted; hidden ones left out. None if there is
+/// no such directory.
+fn names(directory: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let named = entries.take(MOST_FILES).filter_map(|entry| {
+        let entry = entry.ok().filter(|entry| entry.path().is_file())?;
+        entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))
+    });
+    let mut names: Vec<_> = named.collect();
+    names.sort();
+    names
+}
+
+/// The reports in `directory`, as far as they are short texts.
+pub(super) fn read_reports(directory: &Path) -> Vec<ReportFile> {
+    let mut left = MOST_BYTES;
+    let mut files = Vec::new();
+    for name in names(directory) {
+        let Ok(text) = fs::read_untrusted(&directory.join(&name), LONGEST) else { continue };
+        if text.len() > left {
+            break;
+        }
+        left -= text.len();
+        files.push(ReportFile { name, text });
+    }
+    files
+}
+
+/// Removes those of `files` from `directory` that still say what they said.
+pub(super) fn discard(directory: &Path, files: &[ReportFile]) -> Result<(), Failure> {
+    for file in files {
+        // A name from a record, and no path.
+        let path = match Path::new(&file.name).file_name() {
+            Some(name) if name == file.name.as_str() => directory.join(name),
+            _ => continue,
+        };
+        if fs::read_untrusted(&path, LONGEST).is_ok_and(|text| text == file.text) {
+            fs::remove_tree(&path).map_err(|error| Failure::io("remove", &path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
+
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn partition(programs: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join(PROGRAMS)).unwrap();
+        for (name, script) in programs {
+            let path = dir.path().join(PROGRAMS).join(name);
+            std::fs::write(&path, script).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        dir
+    }
+
+    fn gather(dir: &tempfile::TempDir) -> Gathered {
+        match work(&UsageJob::Gather { directory: dir.path().to_owned() }).unwrap() {
+            Done::Usage { gathered } => gathered,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn programs_make_reports_and_those_that_fail_are_named() {
+        let dir = partition(&[
+            ("good", "#!/bin/sh\necho '<consumption/>' > \"$1\"\n"),
+            ("bad", "#!/bin/sh\necho no disk >&2\nexit 3\n"),
+        ]);
+        let gathered = gather(&dir);
+        assert_eq!(gathered.failed, ["etc/report/bad failed: exit status: 3 no disk"]);
+        assert_eq!(gathered.files.len(), 1);
+        assert_eq!(gathered.files[0].text, "<consumption/>\n");
+        assert!(gathered.files[0].name.starts_with("slapreport."));
+    }
+
+    #[test]
+    fn nothing_is_made_where_nothing_reports() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(gather(&dir), Gathered::default());
+        assert!(!dir.path().join("var").exists());
+    }
+
+    #[test]
+    fn only_what_still_says_the_same_is_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| ReportFile { name: name.into(), text: text.into() };
+        for (name, text) in [("a", "1"), ("b", "2"), ("keep", "3")] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let victim = dir.path().join("keep").display().to_string();
+        discard(dir.path(), &[file("a", "1"), file("b", "old"), file(&victim, "3")]).unwrap();
+        let left = read_reports(dir.path());
+        assert_eq!(left, [file("b", "2"), file("keep", "3")]);
+    }
+}
