@@ -6,8 +6,8 @@ use std::time::Duration;
 use slapos_slap::PartitionId;
 use slapos_supervisor::state::State;
 use slapos_supervisor::{
-    AutoRestart, Client, ClientError, ProcessInfo, ProgramSpec, ensure_running, remove_group,
-    write_group,
+    AutoRestart, Client, ClientError, ProcessInfo, ProgramSpec, Update, ensure_running,
+    remove_group, write_configuration, write_group,
 };
 use slapos_sys::process;
 use slapos_sys::user::Identity;
@@ -29,6 +29,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(90);
 /// # Errors
 /// When it can be neither reached nor started.
 pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
+    describe(node)?;
     let paths = node.supervisor_paths();
     let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
     let cfg = node.config.file.display().to_string();
@@ -44,6 +45,16 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
     }
     ensure_running(&paths, &exe, &arguments)
         .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))
+}
+
+/// Writes the file in which other programs look for the supervisor. Also before one is needed: one
+/// that others start cannot come up without it.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn describe(node: &Node<'_>) -> Result<(), NodeError> {
+    let paths = node.supervisor_paths();
+    write_configuration(&paths).map(drop).context("write", &paths.configuration())
 }
 
 /// Defines `services` as the group of `partition`. Returns whether the definition changed.
@@ -94,23 +105,6 @@ pub(crate) fn start_anew(
     update(&supervisor(node)?, partition)
 }
 
-/// Has the supervisor follow the definition of `partition` and starts what does not run of it: what
-/// was stopped by hand, was given up, or came to its end, as the original does.
-///
-/// # Errors
-/// When it does not answer, or a service cannot be stopped.
-pub(crate) fn start(node: &Node<'_>, partition: &PartitionId) -> Result<(), NodeError> {
-    let client = supervisor(node)?;
-    update(&client, partition)?;
-    match client.start_group(partition.as_str(), None) {
-        // The outcome of each is seen by its promises. No service is no group.
-        Ok(_) | Err(ClientError::Fault { .. }) => Ok(()),
-        Err(error) => {
-            Err(NodeError::user(format!("the supervisor cannot start {partition}: {error}")))
-        }
-    }
-}
-
 /// Waits until all services of `partition` are up, or have come to their end as they may; at most
 /// `limit`. Returns those that are not.
 ///
@@ -143,9 +137,52 @@ pub(crate) fn await_group(
 /// # Errors
 /// When it does not answer, or a service cannot be stopped.
 pub(crate) fn update(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
-    supervisor.update(Some(partition.as_str()), STOP_LIMIT).map(drop).map_err(|error| {
+    updated(supervisor, partition).map(drop)
+}
+
+fn updated(supervisor: &Client, partition: &PartitionId) -> Result<Update, NodeError> {
+    supervisor.update(Some(partition.as_str()), STOP_LIMIT).map_err(|error| {
         NodeError::user(format!("the supervisor cannot update {partition}: {error}"))
     })
+}
+
+/// The same, and what rests of its services starts: those of `etc/run` do their work each time that
+/// the instance is processed, and what was stopped by hand runs again.
+///
+/// # Errors
+/// As [`update`].
+pub(crate) fn start(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
+    let update = updated(supervisor, partition)?;
+    let started = match update.is_empty() {
+        true => supervisor.start_group(partition.as_str(), None).map(drop),
+        false => start_untouched(supervisor, partition, &update),
+    };
+    match started {
+        // What cannot be started shows that in its state; a group of no services is none.
+        Ok(()) | Err(ClientError::Fault { .. }) => Ok(()),
+        Err(error) => {
+            Err(NodeError::user(format!("the supervisor cannot start {partition}: {error}")))
+        }
+    }
+}
+
+/// What the update started may have come to its end: it does not run twice for that.
+fn start_untouched(
+    supervisor: &Client,
+    partition: &PartitionId,
+    update: &Update,
+) -> Result<(), ClientError> {
+    let touched = |name: &str| update.processes.iter().any(|(process, _)| process == name);
+    for process in supervisor.all_process_info()? {
+        let name = process.namespec();
+        if process.group == partition.as_str() && !process.state.is_up() && !touched(&name) {
+            match supervisor.start(&name, None) {
+                Ok(()) | Err(ClientError::Fault { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// How the supervisor runs `service` in the group `partition`, as `user` in `directory`.

@@ -16,6 +16,7 @@ use crate::error::{IoContext, NodeError};
 use crate::hooks::{Hooks, Scene};
 use crate::journal::Deed;
 use crate::node::Node;
+use crate::services;
 use crate::told;
 use crate::worker::{
     Done, Job, Listener, Purpose, RemoveJob, SoftwareJob, Tree, TreeAlias, Worker,
@@ -114,6 +115,9 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
             .hint("`slapos node format` makes it"));
     }
     let _lock = node.lock("slapos node software", &config.pidfile_software)?;
+    if !options.dry_run {
+        services::describe(node)?;
+    }
     let master = node.master()?;
     let computer = node.computer(&master)?;
     check_only(&options.only, &computer.software)?;

@@ -1,6 +1,7 @@
 //! The client: the daemon's methods as Rust functions, over its socket, without a runtime.
 
 mod error;
+mod foreign;
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -11,6 +12,7 @@ pub use error::ClientError;
 use error::senseless;
 
 use crate::Paths;
+use crate::fault;
 use crate::paths::with_socket_path;
 use crate::state::State;
 use crate::xmlrpc::{self, Call, Value};
@@ -221,7 +223,12 @@ impl Client {
     /// Those of any call; `CANT_REREAD` when a definition is wrong: any, or that of the named group.
     pub fn update(&self, group: Option<&str>, limit: Duration) -> Result<Update> {
         let names: Vec<&str> = group.into_iter().collect();
-        let answer = self.call_within("slapos.update", vec![names.into()], limit)?;
+        let answer = match self.call_within("slapos.update", vec![names.into()], limit) {
+            Err(ClientError::Fault { fault, .. }) if fault.code == fault::UNKNOWN_METHOD => {
+                return self.update_foreign(group, limit);
+            }
+            answer => answer?,
+        };
         let touched = answer.member("processes").and_then(Value::as_array);
         let touched = touched.unwrap_or_default().iter();
         let named = touched.map(|process| {

@@ -10,6 +10,7 @@
 //! a process is taken outside [`state`].
 
 mod client;
+mod configuration;
 mod daemon;
 pub mod definitions;
 pub mod fault;
@@ -20,6 +21,7 @@ pub mod state;
 pub mod xmlrpc;
 
 pub use client::{Client, ClientError, ProcessInfo, Status, Tail, Update};
+pub use configuration::write_configuration;
 pub use daemon::{DaemonError, run_daemon};
 pub use definitions::{remove_group, write_group};
 pub use launcher::{LaunchError, ensure_running};

@@ -30,6 +30,11 @@ impl Paths {
         self.root.join("etc/supervisord.conf.d")
     }
 
+    /// The file that Python's supervisor and `supervisorctl` look into, `etc/supervisord.conf`.
+    pub fn configuration(&self) -> PathBuf {
+        self.root.join("etc/supervisord.conf")
+    }
+
     /// The socket, `sv.sock`.
     pub fn socket(&self) -> PathBuf {
         self.root.join("sv.sock")

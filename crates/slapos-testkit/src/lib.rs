@@ -7,14 +7,18 @@
 
 mod archive;
 mod node;
+mod original;
+mod person;
 mod profile;
 mod python;
 mod tls;
 
 pub use archive::{Entry, tar_gz};
-pub use node::{Run, TestNode};
+pub use node::{Run, TestNode, free_port};
+pub use original::Original;
+pub use person::Person;
 pub use profile::{SERVICE_PROFILE, Tree};
-pub use python::python_with;
+pub use python::{python_between, python_with};
 pub use tls::Certificates;
 
 /// The root of this repository, where `component`, `stack` and `software` are.

@@ -18,7 +18,8 @@ pub struct Run {
 }
 
 impl Run {
-    fn of(output: &Output) -> Self {
+    /// What a program that ended came to.
+    pub fn of(output: &Output) -> Self {
         use std::os::unix::process::ExitStatusExt;
         let signal = || output.status.signal().map_or(-1, |signal| -signal);
         Self {
@@ -203,7 +204,7 @@ impl TestNode {
 }
 
 /// A port that no other test of this process got, below those that the kernel gives out.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 12_000 + u16::try_from(std::process::id() % 1_000).unwrap_or(0) * 10;
     loop {

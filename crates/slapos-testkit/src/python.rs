@@ -1,5 +1,6 @@
 //! A Python with the originals installed, for comparisons with them.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,6 +20,21 @@ const PATIENCE: &str = "75";
 /// # Panics
 /// When `place` cannot be written.
 pub fn python_with(place: &Path, packages: &[&str]) -> Result<PathBuf, String> {
+    python_between(9..=12, place, packages)
+}
+
+/// The same with a Python 3 of one of those minor versions.
+///
+/// # Errors
+/// As [`python_with`].
+///
+/// # Panics
+/// As [`python_with`].
+pub fn python_between(
+    minors: RangeInclusive<u32>,
+    place: &Path,
+    packages: &[&str],
+) -> Result<PathBuf, String> {
     std::fs::create_dir_all(place).expect("the place can be made");
     let _lock = FileLock::acquire(&place.join("lock")).expect("the place can be locked");
     let venv = place.join("venv");
@@ -27,9 +43,10 @@ pub fn python_with(place: &Path, packages: &[&str]) -> Result<PathBuf, String> {
     if std::fs::read_to_string(&complete).is_ok_and(|made| made == text) {
         return Ok(venv.join("bin"));
     }
-    let python = python().ok_or("no Python from 3.9 to 3.12")?;
+    let missing = || format!("no Python from 3.{} to 3.{}", minors.start(), minors.end());
+    let python = python(&minors).ok_or_else(missing)?;
     let _ = std::fs::remove_dir_all(&venv);
-    run(Path::new(python), &["-m", "venv", &venv.to_string_lossy()])?;
+    run(&python, &["-m", "venv", &venv.to_string_lossy()])?;
     let pip = venv.join("bin/pip");
     let install = ["install", "-q", "--retries=1", "--timeout=10", "--no-build-isolation"];
     run(&pip, &[&install[..], &TOOLS].concat())?;
@@ -38,13 +55,30 @@ pub fn python_with(place: &Path, packages: &[&str]) -> Result<PathBuf, String> {
     Ok(venv.join("bin"))
 }
 
-/// A Python that the originals run on.
-fn python() -> Option<&'static str> {
-    let check = "import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info < (3, 13))";
-    ["python3.11", "python3.12", "python3.10", "python3.9", "python3"].into_iter().find(|name| {
-        let output = Command::new(name).args(["-c", check]).output();
+/// A Python that the originals run on: one that is found by name, the most tried first, or one of
+/// those that pyenv keeps.
+fn python(minors: &RangeInclusive<u32>) -> Option<PathBuf> {
+    let (least, most) = (minors.start(), minors.end());
+    let check = format!(
+        "import sys, venv, ensurepip; sys.exit(not (3, {least}) <= sys.version_info < (3, {most} + 1))"
+    );
+    let mut minors: Vec<u32> = minors.clone().collect();
+    // The comparisons were first made with that one.
+    minors.sort_by_key(|minor| minor.abs_diff(11));
+    let named = minors.into_iter().map(|minor| PathBuf::from(format!("python3.{minor}")));
+    named.chain([PathBuf::from("python3")]).chain(kept_by_pyenv()).find(|python| {
+        let output = Command::new(python).args(["-c", &check]).output();
         output.is_ok_and(|output| output.status.success())
     })
+}
+
+fn kept_by_pyenv() -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let versions = std::fs::read_dir(Path::new(&home).join(".pyenv/versions"));
+    let versions = versions.into_iter().flatten().flatten();
+    let mut found: Vec<_> = versions.map(|version| version.path().join("bin/python3")).collect();
+    found.sort();
+    found
 }
 
 fn run(program: &Path, arguments: &[&str]) -> Result<(), String> {

@@ -22,6 +22,8 @@ pub(crate) use words::words;
 /// unprivileged partitions, supervises and checks them.
 #[derive(Debug, Parser)]
 #[command(name = "slapos", version, arg_required_else_help = true, max_term_width = 100)]
+// As the original: `--parameter` is enough for `--parameters` where nothing else begins so.
+#[command(infer_long_args = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -374,6 +376,11 @@ mod tests {
             &["slapos", "request", "a", "b", "--parameters", "x=1", "y=2", "--state", "stopped"],
             &["slapos", "node", "supervisorctl", "status", "all"],
             &["slapos", "node", "format", "--now", "--alter_user", "False", "-x", "a", "--dry_run"],
+            &[
+                "slapos", "request", "a", "b", "--param", "x=1", "--st", "stopped", "--cf", "x",
+                "-v",
+            ],
+            &["slapos", "node", "-v", "software", "--only-s", "abc", "--dry"],
         ] {
             Cli::try_parse_from(words).unwrap();
         }

@@ -1,4 +1,6 @@
-//! Who may ask: whoever presents the Master's token.
+//! Who may ask: whoever presents the Master's token, as a bearer or as the password of HTTP's basic
+//! authentication, under any name. The latter is what programs say that know of passwords only: the
+//! clients of the original take one from the URL or from `.netrc`.
 
 use std::sync::Arc;
 
@@ -6,6 +8,8 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::{ApiError, App};
@@ -33,15 +37,10 @@ pub(crate) async fn require_token(
     request: Request,
     next: Next,
 ) -> Response {
-    let presented = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
+    let header = request.headers().get(header::AUTHORIZATION);
+    let presented = header.and_then(|value| value.to_str().ok()).and_then(presented);
     let reason = match presented {
-        Some(token) if app.token.matches(token) => {
+        Some(token) if app.token.matches(&token) => {
             if let Some(ConnectInfo(guest)) = request.extensions().get::<ConnectInfo<Guest>>() {
                 guest.welcome();
             }
@@ -57,9 +56,34 @@ pub(crate) async fn require_token(
     response
 }
 
+/// The token that the value of the header `Authorization` has.
+fn presented(value: &str) -> Option<String> {
+    let (scheme, rest) = value.split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_token_is_a_bearer_or_a_password() {
+        assert_eq!(presented("Bearer  a:b ").as_deref(), Some("a:b"));
+        // `any name:a:b`.
+        assert_eq!(presented("basic YW55IG5hbWU6YTpi").as_deref(), Some("a:b"));
+        for nothing in ["Bearer", "Basic ?", "Basic YQ==", "Basic /w==", "X-SlapPartition a=b", ""]
+        {
+            assert_eq!(presented(nothing), None, "{nothing}");
+        }
+    }
 
     #[test]
     fn only_the_very_token_matches() {

@@ -61,12 +61,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(hateoas::routes())
         .merge(api::routes())
         .merge(events::routes())
-        .route("/", get(|| async { text(concat!("SlapOS Master ", env!("CARGO_PKG_VERSION"))) }))
         .fallback(unknown_route)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_token));
-    // Outside of the layer: that the process lives, and that it knows the token.
+    // Outside of the layer: that the process lives, and that it knows the token. Programs that
+    // start a Master wait for an answer from its root.
     Router::new()
+        .route("/", get(|| async { text("SlapOS Master") }))
         .route("/healthz", get(|| async { text("ok") }))
         .merge(api::public_routes())
         .merge(protected)

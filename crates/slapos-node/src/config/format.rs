@@ -114,7 +114,11 @@ impl FormatConfig {
         let credentials = credentials.iter().filter_map(|option| r.optional(option));
         let record = || instance_root.join("var/slapformat/computer.xml");
         Ok(Self {
-            partition_amount: r.parsed("partition_amount", 10)?,
+            // StandaloneSlapOS writes -1 until it knows.
+            partition_amount: match r.optional("partition_amount") {
+                Some("-1") => 0,
+                _ => r.parsed("partition_amount", 10)?,
+            },
             partition_base_name: r.name("partition_base_name", "slappart")?,
             user_base_name: r.name("user_base_name", "slapuser")?,
             software_user: r.name("software_user", "slapsoft")?,

@@ -246,7 +246,7 @@ impl Session<'_, '_> {
     fn start(&self, place: Place<'_>, services: &[Service]) -> Result<(), NodeError> {
         services::define(self.node, place.id, place.directory, place.owner, services)?;
         // Also when the definition is as it was: a killed run may have got no further than that.
-        services::start(self.node, place.id)
+        services::start(&services::supervisor(self.node)?, place.id)
     }
 
     /// Checks the promises that are due, and tells the Master when that changed anything.

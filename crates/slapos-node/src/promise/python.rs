@@ -71,4 +71,23 @@ mod tests {
         assert_eq!(named("#!/bin/sh\necho\n"), None);
         assert_eq!(named("import sys\n"), None);
     }
+
+    #[test]
+    fn a_software_release_brings_its_own_or_the_machine_has_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap(), 0o755).unwrap();
+            fs::write_atomic(&path, text.as_bytes(), 0o755).unwrap();
+        };
+        let found = || interpreter(Some(dir.path())).unwrap();
+        let machine = interpreter(None);
+        assert_eq!(machine.as_ref(), Some(&found()));
+        write("bin/buildout", "#!/no/such/python\n");
+        assert_eq!(machine, Some(found()), "what is not there is not taken");
+        write("bin/buildout", "#!/bin/cat\n");
+        assert_eq!(found(), Interpreter { path: "/bin/cat".into(), own: true });
+        write(".slapos/python", "/soft/bin/python3\n");
+        assert_eq!(found(), Interpreter { path: "/soft/bin/python3".into(), own: true });
+    }
 }

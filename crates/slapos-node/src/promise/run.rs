@@ -291,5 +291,4 @@ fn judged(outcome: Outcome, mode: Mode, former: Option<&PromiseResult>) -> Optio
 }
 
 #[cfg(test)]
-#[path = "run/tests.rs"]
 mod tests;

@@ -157,6 +157,13 @@ pub fn children_cpu_seconds() -> f64 {
     usage.map_or(0.0, |usage| seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
+/// The most memory that any waited-for child of this process had at a time, in bytes.
+pub fn children_peak_bytes() -> u64 {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN);
+    // The kernel counts in KiB.
+    usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) << 10)
+}
+
 fn seconds(time: nix::sys::time::TimeVal) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "2^53 seconds are enough")]
     let whole = time.tv_sec() as f64;

@@ -5,28 +5,28 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use slapos_testkit::wait_for;
+use slapos_testkit::{Original, wait_for};
 
 use crate::profile;
 
 /// An installation of the original.
-pub(crate) struct Peer {
-    venv: PathBuf,
-    user: Option<String>,
-}
+pub(crate) struct Peer(Original);
 
 impl Peer {
-    /// The installation at `$PEER/venv`, if there is one that can be used.
-    pub(crate) fn find() -> Option<Self> {
-        let peer = std::env::var_os("PEER").map_or("/var/tmp/slapos-peer".into(), PathBuf::from);
-        let venv = peer.join("venv");
-        let user = std::env::var("PEER_USER").unwrap_or_else(|_| "slappeer".to_owned());
-        venv.join("bin/slapos").exists().then_some(())?;
-        if !slapos_testkit::is_root() {
-            return Some(Self { venv, user: None });
-        }
-        let known = Command::new("id").arg(&user).output().is_ok_and(|id| id.status.success());
-        known.then_some(Self { venv, user: Some(user) })
+    /// The installation that the tests use, made unless it is there.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn find() -> Result<Self, String> {
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("slapos-original");
+        Original::at(&place).map(Self)
+    }
+
+    /// A command of it that needs no node.
+    pub(crate) fn start(&self, words: &[&str]) -> Command {
+        let mut command = self.0.command("slapos");
+        command.args(words).current_dir("/").env("HOME", "/");
+        command
     }
 }
 
@@ -68,10 +68,7 @@ impl<'a> Deployment<'a> {
         for name in ["soft", "inst", "shared", "etc", "var"] {
             std::fs::create_dir(self.path(name)).expect("it is ours");
         }
-        let user = self.peer.user.clone().unwrap_or_else(|| {
-            let id = Command::new("id").arg("-un").output().expect("id runs");
-            String::from_utf8_lossy(&id.stdout).trim().to_owned()
-        });
+        let user = self.peer.0.person.name();
         let mut format = String::from("[computer]\naddress = 127.0.0.1/255.255.255.255\n");
         for index in 0..count {
             std::fs::create_dir(self.path(&format!("inst/slappart{index}"))).expect("it is ours");
@@ -125,22 +122,12 @@ database_uri = {here}/var/proxy.db
     pub(crate) fn give_to_user(&self) {
         let here = self.directory.path();
         self.done(Command::new("chmod").args(["-R", "u=rwX,g=rX,o="]).arg(here));
-        if let Some(user) = &self.peer.user {
-            self.done(Command::new("chown").args(["-R", &format!("{user}:")]).arg(here));
-        }
+        self.peer.0.person.give(here);
     }
 
     /// A program of the original, as its user.
     fn program(&self, name: &str) -> Command {
-        let program = self.peer.venv.join("bin").join(name);
-        let mut command = match &self.peer.user {
-            None => Command::new(program),
-            Some(user) => {
-                let mut command = Command::new("setpriv");
-                command.args(["--reuid", user, "--regid", user, "--init-groups"]).arg(program);
-                command
-            }
-        };
+        let mut command = self.peer.0.command(name);
         let config = self.path("etc/slapos.cfg");
         command.current_dir(self.directory.path()).env("HOME", self.directory.path());
         command.env("SLAPOS_CONFIGURATION", &config).env("SLAPOS_CLIENT_CONFIGURATION", &config);

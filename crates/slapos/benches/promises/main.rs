@@ -46,10 +46,7 @@ class RunPromise(GenericPromise):
 fn main() {
     let counts: Vec<u32> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
     let counts = if counts.is_empty() { vec![1, 10, 50] } else { counts };
-    let peer = peer::Peer::find();
-    if peer.is_none() {
-        println!("The Python original is not installed: no ratios. (See PEER in `node_instance`.)");
-    }
+    let peer = peer::Peer::find().map_err(|why| println!("no ratios: {why}")).ok();
     println!(
         "partitions  promises  ours wall  ours cpu  peer wall  peer cpu  wall ratio  cpu ratio"
     );

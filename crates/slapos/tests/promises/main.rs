@@ -167,3 +167,32 @@ fn a_partition_that_cannot_be_checked_does_not_stop_the_others() {
     std::fs::set_permissions(node.partition(0), open).unwrap();
     node.ok(&["node", "promise"]);
 }
+
+#[test]
+fn an_instances_profile_makes_plugins_of_files() {
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    let profile = node.tree.add_service().display().to_string();
+    let check = "    def sense(self):\n        self.logger.info('the moon is ' + self.getConfig('phase'))\n";
+    let check = plugin(check).replace("class RunPromise(", "class Check(");
+    let file = node.tree.root().join("software/service/check.py");
+    std::fs::write(&file, check).unwrap();
+    let instance = format!(
+        "[buildout]
+parts = promise
+
+[promise]
+recipe = slapos.cookbook:promise.plugin
+eggs = slapos.toolbox
+file = {}
+class = Check
+output = $${{buildout:directory}}/etc/plugin/moon.py
+config-phase = full
+",
+        file.display()
+    );
+    std::fs::write(node.tree.root().join("software/service/instance.cfg.in"), instance).unwrap();
+    let up = node.json(&["up", &profile]);
+    let promise = &up["promises"][0];
+    assert_eq!((&promise["name"], &promise["state"]), (&"moon".into(), &"ok".into()), "{up:#}");
+    assert_eq!(promise["message"], "the moon is full");
+}

@@ -1,0 +1,240 @@
+//! Masters and clients of the other kind: the original's clients at our Master, and our node and
+//! client at the original's `slapos proxy`. From PyPI; skipped with a visible line where that cannot
+//! be reached.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests arrange files and run programs directly"
+)]
+
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use slapos_testkit::{Original, Person, Run, TestNode, Tree, free_port, skipped, wait_for};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_slapos");
+
+fn original(test: &str) -> Option<Original> {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("slapos-original");
+    Original::at(&place).map_err(|why| skipped(test, &why)).ok()
+}
+
+fn done(command: &mut Command) -> Run {
+    let run = Run::of(&command.output().unwrap());
+    assert_eq!(run.code, 0, "{command:?}\n{}{}", run.out, run.err);
+    run
+}
+
+/// The same through the original's library: what recipes and other programs use.
+const THROUGH_THE_LIBRARY: &str = "
+import sys
+from slapos.slap import slap
+url, profile = sys.argv[1:]
+client = slap()
+client.initializeConnection(url)
+computer = client.registerComputer('local')
+assert [r.getURI() for r in computer.getSoftwareReleaseList()] == [profile]
+parts = computer.getComputerPartitionList()
+assert [(p.getId(), p.getState()) for p in parts][1] == ('slappart1', 'destroyed'), parts
+own = client.registerComputerPartition('local', 'slappart0')
+assert own.getState() == 'started' and own.getInstanceParameterDict()['word'] == 'salut'
+assert own.getInstanceParameter('root_instance_title') == 'one'
+assert own.getConnectionParameter('word') == 'salut'
+assert own.getSoftwareRelease().getURI() == profile
+again = client.registerOpenOrder().request(
+  profile, 'one', partition_parameter_kw={'word': 'salut'}, filter_kw={'computer_guid': 'local'})
+assert again.getId() == 'slappart0' and again.getConnectionParameterDict()['word'] == 'salut'
+try:
+  client.registerOpenOrder().request('/no/profile', 'three', filter_kw={'computer_guid': 'COMP-9'})
+except Exception as error:
+  assert type(error).__name__ == 'NotFoundError', error
+else:
+  raise AssertionError('nothing refuses an unknown computer')
+print('all is well')
+";
+
+#[test]
+fn clients_of_the_original_speak_to_our_master() {
+    let Some(original) = original("clients_of_the_original_speak_to_our_master") else { return };
+    let node = TestNode::new(BINARY);
+    let profile = node.tree.add_service().display().to_string();
+    node.ok(&["up", "--partitions", "2"]);
+    let config = std::fs::read_to_string(node.root().join("etc/slapos.cfg")).unwrap();
+    let url = config.lines().find_map(|line| line.strip_prefix("master_url = ")).unwrap();
+    let home = Home::new(&original, &node, url);
+
+    home.slapos(&["supply", &profile, "local"]);
+    node.ok(&["node", "software"]);
+    let request = ["request", "one", &profile, "--node", "computer_guid=local"];
+    let with_word = [&request[..], &["--parameters", "word=salut"]].concat();
+    let said = home.slapos(&with_word).err;
+    assert!(said.contains("Instance requested.\nState is : started."), "{said}");
+    node.ok(&["node", "instance"]);
+    let said = home.slapos(&with_word).err;
+    assert!(said.contains("'word': 'salut'"), "{said}");
+    let list: serde_json::Value =
+        serde_json::from_str(&home.slapos(&["service", "list"]).out).unwrap();
+    assert_eq!(list, serde_json::json!({ "one": profile }));
+    let info: serde_json::Value =
+        serde_json::from_str(&home.slapos(&["service", "info", "one"]).out).unwrap();
+    assert_eq!(info["connection-parameters"]["word"], "salut", "{info:#}");
+    assert_eq!(info["software-url"], profile.as_str());
+
+    let mut library = home.command("python");
+    library.args(["-c", THROUGH_THE_LIBRARY, url, &profile]);
+    assert_eq!(done(&mut library).out, "all is well\n");
+
+    home.slapos(&[&request[..], &["--state", "destroyed"]].concat());
+    home.slapos(&["remove", &profile, "local"]);
+    for command in ["instance", "report", "software"] {
+        node.ok(&["node", command]);
+    }
+    assert_eq!(home.slapos(&["service", "list"]).out.trim(), "{}");
+}
+
+/// Where a user of the original's clients keeps a configuration, and the token of our Master.
+struct Home<'a> {
+    original: &'a Original,
+    directory: tempfile::TempDir,
+}
+
+impl<'a> Home<'a> {
+    fn new(original: &'a Original, node: &TestNode, url: &str) -> Self {
+        let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let netrc = format!("machine 127.0.0.1 login me password {}\n", token.trim());
+        std::fs::write(directory.path().join(".netrc"), netrc).unwrap();
+        let config = format!("[slapos]\nmaster_url = {url}\nmaster_rest_url = {url}/hateoas/\n");
+        std::fs::write(directory.path().join("client.cfg"), config).unwrap();
+        original.person.give(directory.path());
+        Self { original, directory }
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = self.original.command(program);
+        command.env("HOME", self.directory.path()).env_remove("NETRC");
+        command.env("SLAPOS_CLIENT_CONFIGURATION", self.directory.path().join("client.cfg"));
+        command.current_dir(self.directory.path());
+        command
+    }
+
+    fn slapos(&self, words: &[&str]) -> Run {
+        done(self.command("slapos").args(words))
+    }
+}
+
+/// The original's Master, and a node of ours that has it; both run as an ordinary user.
+struct Foreign {
+    person: Person,
+    directory: tempfile::TempDir,
+    master: Child,
+}
+
+impl Foreign {
+    fn new(original: &Original) -> Self {
+        let directory = tempfile::Builder::new().prefix("slapos-foreign-").tempdir().unwrap();
+        let (base, port) = (directory.path(), free_port());
+        let mut open = Command::new("chmod");
+        assert!(open.arg("755").arg(base).status().unwrap().success());
+        std::fs::write(base.join("proxy.cfg"), proxy_config(base, port)).unwrap();
+        std::fs::write(base.join("slapos.cfg"), node_config(base, port)).unwrap();
+        original.person.give(base);
+        let mut master = original.command("slapos");
+        master.args(["proxy", "start", "--cfg"]).arg(base.join("proxy.cfg"));
+        master.current_dir(base).env("HOME", base).stdout(Stdio::null()).stderr(Stdio::null());
+        let master = master.spawn().unwrap();
+        wait_for("the original's Master", 60, || TcpStream::connect(("127.0.0.1", port)).ok());
+        let person = Person::ordinary(Path::new(BINARY)).unwrap();
+        Self { person, directory, master }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.person.command(Path::new(BINARY));
+        command.args(words).current_dir(self.directory.path());
+        command.env("SLAPOS_CONFIGURATION", self.path("slapos.cfg"));
+        command.env("HOME", self.directory.path()).env("NO_COLOR", "1");
+        command
+    }
+
+    fn slapos(&self, words: &[&str]) -> Run {
+        done(&mut self.command(words))
+    }
+
+    fn json(&self, words: &[&str]) -> serde_json::Value {
+        serde_json::from_str(&self.slapos(&[words, &["--json"]].concat()).out).unwrap()
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let _ = self.command(&["node", "supervisorctl", "shutdown"]).output();
+        let _ = Command::new("kill").arg(self.master.id().to_string()).status();
+        let _ = self.master.wait();
+    }
+}
+
+fn proxy_config(base: &Path, port: u16) -> String {
+    let base = base.display();
+    format!(
+        "[slapos]\nmaster_url = http://127.0.0.1:{port}\ncomputer_id = local\n\
+         software_root = {base}/soft\ninstance_root = {base}/inst\n\n\
+         [slapproxy]\nhost = 127.0.0.1\nport = {port}\ndatabase_uri = {base}/proxy.db\n"
+    )
+}
+
+fn node_config(base: &Path, port: u16) -> String {
+    let base = base.display();
+    format!(
+        "[slapos]\nmaster_url = http://127.0.0.1:{port}\ncomputer_id = local\nroot_check = False\n\
+         master_rest_url = http://127.0.0.1:{port}/hateoas\n\
+         software_root = {base}/soft\ninstance_root = {base}/inst\n\
+         shared_part_list = {base}/shared\n\
+         software_min_free_space = 1M\ninstance_min_free_space = 1M\n\n\
+         [slapformat]\npartition_amount = 2\nalter_user = false\nalter_network = false\n\
+         create_tap = false\ncomputer_xml = {base}/slapos.xml\n"
+    )
+}
+
+#[test]
+fn our_node_works_for_the_masters_of_the_original() {
+    let test = "our_node_works_for_the_masters_of_the_original";
+    let Some(original) = original(test) else { return };
+    let node = Foreign::new(&original);
+    let profile = Tree::new(node.path("tree")).add_service().display().to_string();
+    node.slapos(&["node", "format", "--now"]);
+    node.slapos(&["supply", &profile, "local"]);
+    node.slapos(&["node", "software"]);
+    node.slapos(&["request", "one", &profile, "--parameters", "word=hola"]);
+    node.slapos(&["node", "instance"]);
+    let word = node.path("inst/slappart0/etc/word.txt");
+    assert_eq!(std::fs::read_to_string(&word).unwrap(), "hola");
+    // Whoever looks after it finds its supervisor where the original has it.
+    let mut look = original.command("supervisorctl");
+    look.arg("-c").arg(node.path("inst/etc/supervisord.conf"));
+    look.args(["status", "slappart0:sleeper-on-watch"]).current_dir(node.directory.path());
+    wait_for("the service", 30, || {
+        let run = Run::of(&look.output().unwrap());
+        (run.code == 0 && run.out.contains("RUNNING")).then_some(())
+    });
+    let info = node.json(&["service", "info", "one"]);
+    assert_eq!(info["connection-parameters"]["word"], "hola", "{info:#}");
+    assert_eq!(node.json(&["service", "list"]), serde_json::json!({ "one": profile }));
+    // The parameters that are not given stay, and nothing else is due.
+    node.slapos(&["request", "one", &profile]);
+    let told = node.slapos(&["node", "instance", "-v"]).told();
+    assert!(!told.contains("process:"), "{told}");
+
+    node.slapos(&["request", "one", &profile, "--state", "destroyed"]);
+    node.slapos(&["remove", &profile, "local"]);
+    for command in ["instance", "report", "software"] {
+        node.slapos(&["node", command]);
+    }
+    assert!(!word.exists(), "it is destroyed");
+    assert_eq!(node.json(&["service", "list"]), serde_json::json!({}));
+}
