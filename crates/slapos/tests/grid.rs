@@ -71,7 +71,7 @@ fn an_instance_has_a_log_a_timestamp_and_its_last_error() {
 }
 
 #[test]
-fn a_software_release_has_a_log() {
+fn a_software_release_has_a_log_and_says_what_it_is() {
     let (node, profile) = served();
     let shown = node.json(&["proxy", "show"]);
     assert_eq!(shown["software"][0]["url"], profile.as_str());
@@ -83,6 +83,10 @@ fn a_software_release_has_a_log() {
     assert_eq!(logs.len(), 1, "{logs:?}");
     assert!(logs[0].contains(&format!("INFO builds {profile}")), "{}", logs[0]);
     assert!(logs[0].contains("INFO built"), "{}", logs[0]);
+    let link = std::fs::read_link(node.partition(0).join("software_release")).unwrap();
+    let named = std::fs::read_to_string(link.join("buildout.cfg")).unwrap();
+    assert!(named.starts_with(&format!("[buildout]\nextends = {profile}\n")), "{named}");
+    assert!(!link.join(".netrc").exists());
 }
 
 #[test]

@@ -88,6 +88,7 @@ fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Option
         Ok(history) => history,
         Err(error) => return Action::Refuse(error.to_string()),
     };
+    let defined = services::is_defined(node, &partition.id);
     let software_stamp = partition.software.as_ref().and_then(|url| software::stamp(root, url));
     let wanted = software_stamp.as_ref().and_then(|stamp| Wanted::of(partition, stamp));
     let timestamp = node.config.instance_root.join(partition.id.as_str()).join(TIMESTAMP);
@@ -95,9 +96,10 @@ fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Option
         record,
         software_stamp,
         periodicity: periodicity(node, partition),
-        defined: services::is_defined(node, &partition.id),
+        defined,
         held: history.holds(wanted.as_ref()),
-        restoring: history.restoring,
+        // One whose definition is lost is put in place once more.
+        restoring: history.restoring.or(history.current.filter(|_| !defined)),
         marked: std::fs::symlink_metadata(timestamp).is_ok(),
     };
     let force = options.all || (options.force_stop && is_to_run(partition));

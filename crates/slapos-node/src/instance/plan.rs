@@ -146,32 +146,13 @@ pub fn decide(
     if let Some(reason) = reason_in_record(record, wanted, stamp) {
         return Action::Process(reason);
     }
-    if record.marked && !observed.marked {
-        return Action::Process(Reason::Unmarked);
-    }
-    if let Some(reason) = reason_in_time(record.at, now, observed.periodicity) {
+    if let Some(reason) = reason_of_time(now, record, observed) {
         return Action::Process(reason);
     }
     match wanted.requested_state {
         InstanceState::Started if !observed.defined => Action::Process(Reason::Undefined),
         InstanceState::Started => Action::Check,
         _ => Action::Nothing("it is stopped and up to date"),
-    }
-}
-
-/// Whether it was processed too long ago, or in what is the future by now: a clock that was set back
-/// must not keep an instance waiting for as long.
-fn reason_in_time(at: Timestamp, now: Timestamp, periodicity: i64) -> Option<Reason> {
-    /// By so much clocks are put right all the time.
-    const SLACK: SignedDuration = SignedDuration::from_secs(60);
-    let age = now.duration_since(at);
-    match periodicity {
-        ..0 => None,
-        0 => Some(Reason::Periodicity(0)),
-        _ if age < -SLACK => Some(Reason::Clock),
-        seconds => {
-            (age > SignedDuration::from_secs(seconds)).then_some(Reason::Periodicity(seconds))
-        }
     }
 }
 
@@ -182,6 +163,24 @@ fn held(wanted: &ComputerPartition, observed: &Observed) -> Action {
         (None, InstanceState::Started) => Action::Check,
         (None, _) => Action::Nothing("a former generation was restored, and it is stopped"),
     }
+}
+
+/// Whether it was processed too long ago, or in what is the future by now: a clock that was set back
+/// must not keep an instance waiting for as long.
+fn reason_of_time(now: Timestamp, record: &PartitionRecord, observed: &Observed) -> Option<Reason> {
+    /// By so much clocks are put right all the time.
+    const SLACK: SignedDuration = SignedDuration::from_secs(60);
+    if record.marked && !observed.marked {
+        return Some(Reason::Unmarked);
+    }
+    let (periodicity, age) = (observed.periodicity, now.duration_since(record.at));
+    let over = match periodicity {
+        ..0 => false,
+        0 => true,
+        _ if age < -SLACK => return Some(Reason::Clock),
+        seconds => age > SignedDuration::from_secs(seconds),
+    };
+    over.then_some(Reason::Periodicity(periodicity))
 }
 
 fn reason_in_record(

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use slapos_cookbook::{Ports, ProfileFiles, load_profile, machine_python, registry};
-use slapos_engine::{Buildout, Cancellation, Settings};
+use slapos_engine::{Buildout, Cancellation, Observer, Plan, Settings};
 use slapos_profile::{Assignment, Location};
 use slapos_sources::{Fetcher, FetcherConfig, LocalFiles};
 use slapos_sys::clock::{Clock, SystemClock};
@@ -25,14 +25,31 @@ pub(super) fn build(
     channel: &Arc<Channel>,
     cancellation: &Cancellation,
 ) -> Result<Done, Failure> {
-    if !job.dry_run {
-        fs::create_dir_all(&job.directory, 0o755)
-            .map_err(|error| Failure::io("create", &job.directory, &error))?;
-        slapos_engine::remove_unnamed(&job.directory)
-            .map_err(|error| Failure::new(error.to_string()))?;
-        check_free_space(&job.directory, job.min_free_space)?;
+    let _netrc = if job.dry_run { None } else { Some(prepare(job)?) };
+    let mut buildout = assemble(job, cancellation)?;
+    let plan = buildout.plan()?;
+    if job.dry_run {
+        return Ok(Done::Software { plan: Some(plan.to_string()) });
     }
-    let _netrc = if job.dry_run { None } else { Some(netrc(job)?) };
+    if plan.is_noop() && job.directory.join(COMPLETED).exists() {
+        return Ok(Done::Software { plan: None });
+    }
+    make(job, &mut buildout, &plan, &**channel)?;
+    Ok(Done::Software { plan: None })
+}
+
+/// What must be there before anything is built.
+fn prepare(job: &SoftwareJob) -> Result<Netrc, Failure> {
+    fs::create_dir_all(&job.directory, 0o755)
+        .map_err(|error| Failure::io("create", &job.directory, &error))?;
+    slapos_engine::remove_unnamed(&job.directory)
+        .map_err(|error| Failure::new(error.to_string()))?;
+    check_free_space(&job.directory, job.min_free_space)?;
+    name_profile(job)?;
+    netrc(job)
+}
+
+fn assemble(job: &SoftwareJob, cancellation: &Cancellation) -> Result<Buildout, Failure> {
     let fetcher = fetcher(&job.download_cache, local_files(job)?);
     let url = Location::parse(job.url.as_str())?;
     let profile = load_profile(&url, ProfileFiles::new(&fetcher), &assignments(job))?;
@@ -43,24 +60,25 @@ pub(super) fn build(
     settings.jobs = job.parallel.max(1);
     settings.keep_going = job.keep_going;
     settings.shared_part_list.clone_from(&job.shared_part_list);
-    let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);
-    let plan = buildout.plan()?;
-    if job.dry_run {
-        return Ok(Done::Software { plan: Some(plan.to_string()) });
-    }
-    if plan.is_noop() && job.directory.join(COMPLETED).exists() {
-        return Ok(Done::Software { plan: None });
-    }
+    Ok(Buildout::new(profile, Arc::new(recipes), settings))
+}
+
+fn make(
+    job: &SoftwareJob,
+    buildout: &mut Buildout,
+    plan: &Plan,
+    observer: &dyn Observer,
+) -> Result<(), Failure> {
     forget_completion(&job.directory)?;
     let log = RunLog::open(&job.directory, SOFTWARE_LOG, job.verbose);
     log.line("INFO", &format!("builds {}", shown(job)));
     let keeper = LogKeeper::start(&job.directory);
-    buildout.execute(&plan, &log.watching(&**channel))?;
+    buildout.execute(plan, &log.watching(observer))?;
     drop(keeper);
     python::record(&job.directory, buildout.profile(), &buildout.settings().ledger_path())?;
     complete(&job.directory)?;
     log.line("INFO", "built");
-    Ok(Done::Software { plan: None })
+    Ok(())
 }
 
 /// The log of a Software Release's builds.
@@ -69,6 +87,28 @@ const SOFTWARE_LOG: &str = "software.log";
 /// What is built, without passwords that its URL may have.
 fn shown(job: &SoftwareJob) -> String {
     crate::told::without_passwords(job.url.as_str())
+}
+
+/// Leaves a `buildout.cfg`, by which people and the original's tools see what is built here. It is
+/// not read: what is said by the job counts.
+fn name_profile(job: &SoftwareJob) -> Result<(), Failure> {
+    let path = job.directory.join("buildout.cfg");
+    let url = job.url.as_str();
+    let mut text = format!("[buildout]\nextends = {url}\n");
+    for (option, paths) in [
+        ("shared-part-list", &job.shared_part_list),
+        ("build-time-part-list", &job.build_time_part_list),
+    ] {
+        if !paths.is_empty() {
+            text.push_str(&format!("{option} =\n"));
+            paths.iter().for_each(|path| text.push_str(&format!("  {}\n", path.display())));
+        }
+    }
+    // An URL may have a password in it.
+    let mode = if shown(job) == url { 0o644 } else { 0o600 };
+    fs::write_atomic_if_changed(&path, text.as_bytes(), mode)
+        .map(drop)
+        .map_err(|error| Failure::io("write", &path, &error))
 }
 
 fn netrc(job: &SoftwareJob) -> Result<Netrc, Failure> {

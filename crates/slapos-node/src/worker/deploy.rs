@@ -46,12 +46,30 @@ pub(super) fn deploy(
     link_software(&job)?;
     let connection = connection(&job);
     let main = write_profile(&job, &connection)?;
+    let directory = job.directory.clone();
+    let filter = job.partition.filter.clone();
+    let mut buildout = assemble(job, connection, &main, channel, cancellation)?;
+    let keeper = LogKeeper::start(&directory);
+    let plan = buildout.plan()?;
+    buildout.execute(&plan, &log.watching(&**channel))?;
+    drop(keeper);
+    marks::settle_retention(&directory, &filter)?;
+    let services = services(&directory)?;
+    Ok(Done::Instance { services })
+}
+
+/// The buildout of the completed profile `main`.
+fn assemble(
+    job: InstanceJob,
+    connection: Frozen,
+    main: &Path,
+    channel: &Arc<Channel>,
+    cancellation: &Cancellation,
+) -> Result<Buildout, Failure> {
     // Its own: the node's cache belongs to the user who builds.
     let fetcher = fetcher(&job.directory.join(".slapos/cache"), LocalFiles::new());
     let location = Location::parse(&main.display().to_string())?;
     let profile = load_profile(&location, ProfileFiles::new(&fetcher), &[])?;
-    let directory = job.directory.clone();
-    let filter = job.partition.filter.clone();
     let port = Port { partition: job.partition, channel: Arc::clone(channel) };
     let own_python = python::recorded(&job.software_directory);
     let recipes = registry(Ports {
@@ -64,16 +82,9 @@ pub(super) fn deploy(
         executable: own_python.or_else(machine_python),
         cancellation: cancellation.clone(),
         hide_values: true,
-        ..Settings::new(&directory)
+        ..Settings::new(&job.directory)
     };
-    let mut buildout = Buildout::new(profile, Arc::new(recipes), settings);
-    let keeper = LogKeeper::start(&directory);
-    let plan = buildout.plan()?;
-    buildout.execute(&plan, &log.watching(&**channel))?;
-    drop(keeper);
-    marks::settle_retention(&directory, &filter)?;
-    let services = services(&directory)?;
-    Ok(Done::Instance { services })
+    Ok(Buildout::new(profile, Arc::new(recipes), settings))
 }
 
 /// Away with what a worker left that was killed.

@@ -89,7 +89,7 @@ fn last_words(directory: &Path) -> Result<(), Failure> {
     match status.success() {
         true => Ok(()),
         false => Err(Failure::new(format!("{} failed: {status}", program.display())).hint(
-            format!("the instance is kept until it succeeds; its output is in {}", log.display()),
+            format!("the instance is kept until it succeeds, or that file is removed; its output is in {}", log.display()),
         )),
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Software {
     #[arg(short, long)]
     pub(crate) keep_going: bool,
     /// Remove what the Master does not list here and no instance uses
-    #[arg(long, visible_alias = "garbage_collect")]
+    #[arg(long, alias = "garbage_collect")]
     pub(crate) garbage_collect: bool,
     #[command(flatten)]
     pub(crate) grid: Grid,
@@ -36,7 +36,7 @@ pub(crate) struct Instance {
     #[arg(short, long)]
     pub(crate) jobs: Option<usize>,
     /// Deploy instances and keep them stopped, whatever the Master wants
-    #[arg(long, visible_alias = "force_stop")]
+    #[arg(long, alias = "force_stop")]
     pub(crate) force_stop: bool,
     #[command(flatten)]
     pub(crate) grid: Grid,
