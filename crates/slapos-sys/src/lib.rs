@@ -17,6 +17,7 @@ pub mod pattern;
 pub mod process;
 pub mod random;
 mod secret;
+pub mod terminal;
 pub mod user;
 
 pub use secret::Secret;

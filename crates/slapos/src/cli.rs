@@ -3,6 +3,7 @@
 mod format;
 mod grid;
 mod profile;
+mod setup;
 mod words;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use slapos_slap::InstanceState;
 pub(crate) use format::Format;
 pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
+pub(crate) use setup::{Configure, ConfigureLocal, Cron, MasterArgs, Register};
 pub(crate) use words::words;
 
 /// SlapOS Node and Master: builds Software Releases from source, deploys instances of them into
@@ -71,6 +73,9 @@ pub(crate) enum Command {
     /// The node: what cron runs
     #[command(subcommand)]
     Node(Node),
+    /// Write a first configuration, for a node with its own Master or for a user
+    #[command(subcommand)]
+    Configure(Configure),
     /// Have a Software Release built on a computer
     Supply(Supply),
     /// Have a Software Release removed from a computer
@@ -191,6 +196,28 @@ pub(crate) enum Node {
         #[command(flatten)]
         grid: Box<Grid>,
     },
+    /// Instead of cron: run these commands when they are to run, the moment the Master says so
+    Agent {
+        /// End quietly when an agent runs already
+        #[arg(long)]
+        unless_running: bool,
+    },
+    /// Have cron, or systemd, run the commands of the node or its agent
+    Cron(Cron),
+    /// When the machine was started: format, start services, have all instances processed again
+    Boot {
+        /// What the Master is told
+        #[arg(short, long, default_value = "Reboot")]
+        message: String,
+    },
+    /// Have every instance of this computer processed again
+    Bang {
+        /// Why
+        #[arg(short, long, default_value = "")]
+        message: String,
+    },
+    /// Make this machine a computer of a Master, and write its configuration
+    Register(Box<Register>),
     /// Former configurations of a partition, and what came of them
     Generations {
         /// The partition

@@ -4,6 +4,7 @@
 mod child;
 mod command;
 mod running;
+mod signals;
 mod tree;
 
 use std::io;
@@ -16,6 +17,7 @@ pub use running::{
     inherited_fd, kill, kill_all_of_this_user, kill_group, on_termination, pidfd_open,
     set_child_subreaper, start_time, wait_within,
 };
+pub use signals::on_signals;
 pub use tree::{descendants, kill_descendants, kill_each};
 
 /// The result of a system call that returns a negative number when it fails.
