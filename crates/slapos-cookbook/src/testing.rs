@@ -16,6 +16,7 @@ mod software;
 mod sources;
 mod templates;
 mod values;
+mod wrappers;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -22,7 +22,7 @@ pub(crate) fn bring(
     if let Some(place) = place.as_ref().filter(|place| place.is_file()) {
         let source = Source::new(SourceUrl::File(place.clone()));
         let source = match &file.source.digest {
-            Some(digest) => source.with_digest(digest.clone()),
+            Some(digest) => source.with_digest(*digest),
             None => source,
         };
         match fetcher.fetch(&source, &Watch(work)) {

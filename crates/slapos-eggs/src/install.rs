@@ -134,6 +134,7 @@ impl Install<'_> {
             if patched.is_some() {
                 wheel::set_version(egg, &version)?;
             }
+            wheel::keep_old_name(&self.read(egg)?)?;
             let here = candidate.kind == Kind::Source && has_modules_in_c(egg)?;
             let end = shelves.home(&kind, here).join(file_name(&self.read(egg)?, python, &variant));
             build::compile(python, (egg, &end), aside, &self.settings.environment, self.work)?;

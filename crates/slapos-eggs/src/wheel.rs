@@ -132,6 +132,19 @@ pub(crate) fn set_version(egg: &Path, version: &Version) -> Result<(), EggError>
     fs::rename(&found.info, &new).map_err(EggError::io("rename", &found.info))
 }
 
+/// Lets scripts of the old kind be found below `EGG-INFO` too, where profiles look for them. Readers of
+/// metadata take no notice of the second name, or find the same under it.
+pub(crate) fn keep_old_name(found: &Distribution) -> Result<(), EggError> {
+    let link = found.location.join("EGG-INFO");
+    let Some(name) = found.info.file_name().filter(|_| found.info.join("scripts").is_dir()) else {
+        return Ok(());
+    };
+    match link.symlink_metadata() {
+        Ok(_) => Ok(()),
+        Err(_) => fs::symlink_atomic(Path::new(name), &link).map_err(EggError::io("link", &link)),
+    }
+}
+
 /// The list of files follows the new name of the metadata.
 fn rename_in_record(old: &Path, new: &Path) -> Result<(), EggError> {
     let file = old.join("RECORD");

@@ -144,6 +144,12 @@ fn distributions_are_made_once_and_come_in_order() {
     assert_eq!(first.parent(), Some(&*yard.path("eggs")));
     assert!(std::fs::read_link(first).unwrap().starts_with(yard.path("store")));
     assert_eq!(set.distributions()[0].old_scripts().unwrap()[0].0, "old-a");
+    assert!(first.join("EGG-INFO/scripts/old-a").is_file());
+    // Python finds each once by its name, and its entry points.
+    let ask = "import sys, importlib.metadata as m; sys.path[:0] = sys.argv[1:]; m.entry_points(); \
+               print(m.version('a'), m.version('g'))";
+    let output = Command::new("python3").args(["-c", ask]).args(set.paths()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1.0 1.0\n", "{output:?}");
     let all = Command::new("find").arg(first).args(["-L", "!", "-perm", "-444"]).output();
     assert_eq!(String::from_utf8_lossy(&all.unwrap().stdout), "");
 

@@ -47,7 +47,8 @@ pub trait Recipe: Send + Sync {
 
     /// Undoes what a part did besides making its paths, before these are removed, or moved aside
     /// because the part is made again. `options` are those it was installed with, `made` its paths.
-    /// Returns those of them that must stay.
+    /// Returns those of them that must stay. May be called again for the same part, should the run be
+    /// cut short or the part not be made again.
     ///
     /// # Errors
     /// Whatever went wrong; the part then stays as it is.

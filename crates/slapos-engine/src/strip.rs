@@ -97,40 +97,52 @@ impl Strip {
 
     /// What is to be stripped, in the order of inodes, which is that of nothing else.
     fn find(&self, cx: &PartContext<'_>) -> Result<Vec<Found>, PartError> {
-        let mut found: BTreeMap<(u64, u64), Found> = BTreeMap::new();
-        let mut spared = BTreeSet::new();
+        let mut search = Search { strip: self, found: BTreeMap::new(), spared: BTreeSet::new() };
         let mut rest = vec![cx.directory().to_owned()];
         while let Some(directory) = rest.pop() {
             if cx.cancelled() {
                 return Err(PartError::cancelled());
             }
-            let read =
-                std::fs::read_dir(&directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-            let entries = match read {
-                Ok(entries) => entries,
-                Err(error) => {
-                    cx.warn(&format!("cannot list {}: {error}", directory.display()));
-                    continue;
+            match std::fs::read_dir(&directory).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+                Ok(entries) => {
+                    let paths = entries.into_iter().map(|entry| entry.path());
+                    let below: Vec<PathBuf> = paths.filter(|path| search.look_at(path)).collect();
+                    rest.extend(below.into_iter().filter(|path| is_ours(path, cx.directory())));
                 }
-            };
-            for path in entries.into_iter().map(|entry| entry.path()) {
-                // What went away meanwhile need not be stripped.
-                let Ok(meta) = path.symlink_metadata() else { continue };
-                let key = (meta.dev(), meta.ino());
-                if meta.is_dir() {
-                    rest.extend(Some(path).filter(|path| is_ours(path, cx.directory())));
-                } else if is_half_made(&path) {
-                    // Of a run that was killed.
-                    let _ = fs::remove_tree(&path);
-                } else if self.spared.contains(&path) {
-                    spared.insert(key);
-                } else if let Some(kind) = kind(&path, &meta) {
-                    let names = Vec::new();
-                    found.entry(key).or_insert(Found { kind, names }).names.push(path);
-                }
+                Err(error) => cx.warn(&format!("cannot list {}: {error}", directory.display())),
             }
         }
+        let Search { found, spared, .. } = search;
         Ok(found.into_iter().filter(|(key, _)| !spared.contains(key)).map(|(_, f)| f).collect())
+    }
+}
+
+/// Files by device and inode, so that the names of one come together.
+struct Search<'s> {
+    strip: &'s Strip,
+    found: BTreeMap<(u64, u64), Found>,
+    spared: BTreeSet<(u64, u64)>,
+}
+
+impl Search<'_> {
+    /// Takes note of a file; true for a directory.
+    fn look_at(&mut self, path: &Path) -> bool {
+        // What went away meanwhile need not be stripped.
+        let Ok(meta) = path.symlink_metadata() else { return false };
+        let key = (meta.dev(), meta.ino());
+        if meta.is_dir() {
+            return true;
+        }
+        if is_half_made(path) {
+            // Of a run that was killed.
+            let _ = fs::remove_tree(path);
+        } else if self.strip.spared.contains(path) {
+            self.spared.insert(key);
+        } else if let Some(kind) = kind(path, &meta) {
+            let found = self.found.entry(key).or_insert(Found { kind, names: Vec::new() });
+            found.names.push(path.to_owned());
+        }
+        false
     }
 }
 

@@ -136,7 +136,7 @@ fn exercise(texts: Texts) {
         let dump = inspect::dump(&profile, stage);
         dump.write_json(&mut std::io::sink()).expect("a sink takes everything");
     }
-    inspect::lint(&inspect::Values::new(&profile));
+    let _ = inspect::lint(&inspect::Values::new(&profile));
     let mut resolver = Resolver::new(&profile);
     // A build ends with its first error.
     let _ =

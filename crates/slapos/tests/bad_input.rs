@@ -330,3 +330,27 @@ fn a_wrong_token_gets_nothing() {
     std::fs::write(&token, right).unwrap();
     node.ok(&["service", "list"]);
 }
+
+#[test]
+fn a_build_that_keeps_going_tells_every_failure_and_builds_the_rest() {
+    let node = node();
+    let part = |name: &str, command: &str| {
+        format!(
+            "[{name}]\nrecipe = plone.recipe.command\nstop-on-error = true\ncommand = {command}\n"
+        )
+    };
+    let profile = format!(
+        "[buildout]\nparts = bad good worse\n{}{}{}",
+        part("bad", "exit 3"),
+        part("good", "touch ${buildout:directory}/good"),
+        part("worse", "exit 4"),
+    );
+    node.ok(&["up"]);
+    let path = node.tree.add_software("bad", &profile).display().to_string();
+    node.ok(&["supply", &path, "local"]);
+    let run = node.fails(1, &["node", "software", "--keep-going"]);
+    expect(&run, &["part `bad` failed", "part `worse` failed", "software.cfg:3", "failed: bad"]);
+    assert!(!completed(&node));
+    let entries = std::fs::read_dir(node.root().join("software")).unwrap();
+    assert!(entries.flatten().any(|entry| entry.path().join("good").exists()));
+}

@@ -151,8 +151,8 @@ fn eggs_go_when_no_software_release_has_a_link_to_them() {
     let gone = report["removed"].to_string();
     assert!(gone.contains(old.to_str().unwrap()) && !gone.contains(".egg"), "{report:#}");
     let kept = report["kept"].as_array().unwrap();
-    let egg = kept.iter().map(|kept| kept["location"].as_str().unwrap());
-    let egg = PathBuf::from(egg.filter(|place| place.contains("/one-1.0-py3")).next().unwrap());
+    let mut places = kept.iter().map(|kept| kept["location"].as_str().unwrap());
+    let egg = PathBuf::from(places.find(|place| place.contains("/one-1.0-py3")).unwrap());
     node.ok(&["remove", &file]);
     node.ok(&["node", "software"]);
     assert!(egg.exists());

@@ -6,6 +6,8 @@
     reason = "tests arrange files and processes directly"
 )]
 
+use std::process::Stdio;
+
 use slapos_testkit::TestNode;
 
 /// Makes the instance profile, in which references are for the instance.
@@ -145,6 +147,27 @@ fn an_instance_gets_another_and_publishes_what_that_one_publishes() {
     assert_eq!(node.json(&["proxy", "show"])["instances"].as_array().unwrap().len(), 0);
 }
 
+/// Ends with the test.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_agent_settles_a_tree_without_cron() {
+    let pair = Pair::new("request", "3");
+    let mut agent = pair.node.command(&["node", "agent"]);
+    let _agent = Ended(agent.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    pair.node.ok(&["request", "front", &pair.front, "--parameters", "word=bonjour"]);
+    slapos_testkit::wait_for("what comes from below", 60, || {
+        (pair.published("front")["echoed"] == "bonjour, front").then_some(())
+    });
+}
+
 #[test]
 fn up_brings_the_whole_tree_up() {
     let pair = Pair::new("request", "3");
@@ -171,4 +194,66 @@ fn an_optional_instance_that_never_comes_keeps_nobody_waiting() {
     node.ok(&["node", "instance", "--all"]);
     pair.settle();
     assert_eq!(pair.published("front")["echoed"], "hello, front");
+}
+
+/// Publishes for each shared instance that it hosts.
+const HOST: &str = r"[buildout]
+parts = switch
+
+[slap-configuration]
+recipe = slapos.cookbook:slapconfiguration
+
+[switch]
+recipe = slapos.cookbook:switch-softwaretype
+default = inner:output
+
+[inner]
+recipe = slapos.recipe.template:jinja2
+output = $${buildout:directory}/default.cfg
+context = key shared slap-configuration:slave-instance-list
+inline =
+  [buildout]
+  parts = {% for one in shared %} p{{ loop.index }}{% endfor %}
+  {% for one in shared %}
+  [p{{ loop.index }}]
+  recipe = slapos.cookbook:publish
+  -slave-reference = {{ one['slave_reference'] }}
+  url = hello {{ one['who'] }}
+  {% endfor %}
+";
+
+/// Asks for a shared instance, and publishes what it got.
+const GUEST: &str = r"[buildout]
+parts = publish
+
+[slap-configuration]
+recipe = slapos.cookbook:slapconfiguration
+
+[place]
+<= slap-connection
+recipe = slapos.cookbook:request
+name = Place
+software-url = BACK
+shared = true
+config-who = world
+return = url
+
+[publish]
+recipe = slapos.cookbook:publish
+url = $${place:connection-url}
+";
+
+#[test]
+fn a_host_publishes_for_the_shared_instances_in_it() {
+    let pair = Pair::new("request", "3");
+    let node = &pair.node;
+    node.tree.write("software/back/instance.cfg.in", HOST);
+    node.tree.write("software/front/instance.cfg.in", GUEST.replace("BACK", &pair.back));
+    node.ok(&["node", "software", "--all"]);
+    node.ok(&["request", "host", &pair.back]);
+    node.ok(&["node", "instance"]);
+    node.ok(&["request", "guest", &pair.front]);
+    pair.settle();
+    assert_eq!(pair.published("guest")["url"], "hello world");
+    assert_eq!(pair.published("host"), serde_json::json!({}), "what is not its own is not there");
 }

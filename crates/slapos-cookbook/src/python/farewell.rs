@@ -5,7 +5,8 @@
 //! part did is undone by the distribution that did it, whatever the profile says by then. The function
 //! is called with the name of the part and the options it was installed with, before its paths are
 //! removed, or moved aside because the part is made again. What it takes out of
-//! `__buildout_installed__` stays. Parts that Buildout itself installed have no such note.
+//! `__buildout_installed__` stays. A run that was cut short, or could not make the part again, calls it
+//! once more the next time. Parts that Buildout itself installed have no such note.
 
 use std::path::{Path, PathBuf};
 

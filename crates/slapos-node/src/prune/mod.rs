@@ -2,7 +2,7 @@
 //!
 //! A shared part is needed if its hash occurs in the records, seals, programs and links of a
 //! Software Release, of a partition, or of a shared part that is needed itself; also in those of
-//! directories that the caller names. An egg is needed if a link or a path there leads to it: [`eggs`].
+//! directories that the caller names. An egg is needed if a link or a path there leads to it.
 //! Only the list that this node's builds make parts in is
 //! tidied, the first of `shared_part_list` that the builder can write, if it belongs to the
 //! builder; others are read and left alone. The download cache is left alone, too: it holds sources,

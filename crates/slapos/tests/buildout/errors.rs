@@ -293,3 +293,32 @@ fn a_recipe_is_not_there() {
     exit 1
     ");
 }
+
+#[test]
+fn a_run_that_keeps_going_tells_every_failure() {
+    let part = |name: &str, command: &str| {
+        format!(
+            "[{name}]\nrecipe = plone.recipe.command\nstop-on-error = true\ncommand = {command}\n"
+        )
+    };
+    let profile = format!(
+        "[buildout]\nparts = bad needs good worse\n{}{}{}{}",
+        part("bad", "exit 3"),
+        part("needs", "echo ${bad:command}"),
+        part("good", "touch good"),
+        part("worse", "exit 4"),
+    );
+    let yard = Yard::with(&profile);
+    let told = yard.said(&["--keep-going"]);
+    assert!(yard.path("good").exists(), "{told}");
+    assert!(told.contains("needs: passed over: it needs `bad`, which failed"), "{told}");
+    let failed: Vec<&str> = told.lines().filter(|line| line.contains("failed: ")).collect();
+    insta::assert_snapshot!(failed.join("\n"), @r"
+    part `bad` failed: the command ended with status 3
+    part `worse` failed: the command ended with status 4
+    ");
+    // Without it, the first failure is the last thing that happens.
+    std::fs::remove_file(yard.path("good")).unwrap();
+    let told = Yard::with(&profile).said(&[]);
+    assert!(told.contains("part `bad` failed") && !told.contains("part `worse`"), "{told}");
+}

@@ -9,7 +9,7 @@ use super::runs::yard;
 use super::*;
 
 /// The original, its recipes, and what they need.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 9] = [
     "setuptools==67.8.0",
     "zc.buildout==3.0.1",
     "plone.recipe.command==1.1",
@@ -18,6 +18,7 @@ const PACKAGES: [&str; 8] = [
     "slapos.recipe.cmmi==0.23",
     "zope.interface==7.2",
     "collective.recipe.template==2.2",
+    "slapos.extension.strip==0.4",
 ];
 
 /// Directory with `buildout` and `python`.
@@ -209,4 +210,52 @@ fn readers_of_ini_files_take_what_a_run_leaves() {
     };
     let line = "/b/parts/tool /b/etc/text\n";
     assert_eq!(yard.shown(&output), line.repeat(2));
+}
+
+/// Programs of all kinds, without what tells directories and builds apart.
+const STRIPPED: &str = r"
+[buildout]
+parts = made
+extensions = slapos.extension.strip
+do-not-strip-path = ${buildout:directory}/parts/made/spared
+[made]
+recipe = plone.recipe.command
+location = ${buildout:directory}/parts/made
+stop-on-error = true
+flags = -g -Wl,--build-id=none -fdebug-prefix-map=${:location}=.
+command =
+  mkdir -p ${:location} && cd ${:location} &&
+  echo 'int f(void){return 1;} int main(void){return 0;}' > a.c &&
+  cc ${:flags} -o program a.c && cc ${:flags} -no-pie -o fixed a.c && chmod 555 fixed &&
+  cp program spared && ln program other-name && cc ${:flags} -shared -fPIC -o libx.so.1 a.c &&
+  ln -s libx.so.1 libx.so && cc ${:flags} -c a.c && chmod +x a.o && ar rcD libx.a a.o
+";
+
+#[test]
+fn what_is_stripped_is_byte_for_byte_that_of_the_original() {
+    let name = "what_is_stripped_is_byte_for_byte_that_of_the_original";
+    let Some(bin) = original(name) else { return };
+    if Command::new("file").arg("--version").output().is_err() {
+        return skipped(name, "the original needs the program `file`");
+    }
+    let files = |yard: &Yard| -> BTreeMap<String, (Vec<u8>, u32)> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let entries = std::fs::read_dir(yard.path("parts/made")).unwrap().flatten();
+        let found = entries.map(|entry| {
+            let mode = entry.path().metadata().unwrap().permissions().mode();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, (std::fs::read(entry.path()).unwrap(), mode))
+        });
+        found.collect()
+    };
+    let (theirs, ours) = (Yard::with(STRIPPED), Yard::with(STRIPPED));
+    let run = theirs.command(bin.join("buildout")).arg("-N").output().unwrap();
+    assert!(String::from_utf8_lossy(&run.stdout).contains("Done."), "{run:?}");
+    assert!(ours.run(&[]).status.success());
+    let (theirs, ours) = (files(&theirs), files(&ours));
+    assert_eq!(theirs.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>());
+    for (file, content) in &theirs {
+        assert!(ours[file] == *content, "{file}: {} and {}", content.0.len(), ours[file].0.len());
+    }
+    assert!(ours["program"].0.len() < ours["spared"].0.len());
 }
