@@ -15,6 +15,7 @@ use crate::config::NodeConfig;
 use crate::error::NodeError;
 use crate::instance::Action;
 use crate::node::Node;
+use crate::told;
 
 /// The hooks that a configuration selects.
 pub struct Hooks {
@@ -115,8 +116,8 @@ impl Hooks {
             return carry_out();
         };
         let tell = |error: NodeError| {
-            let told =
-                master.instance_error(&partition.computer, &partition.id, &error.to_string());
+            let text = told::for_master(&error, Some(partition));
+            let told = master.instance_error(&partition.computer, &partition.id, &text);
             if let Err(unheard) = told {
                 scene.warn(&member, &format!("the Master was not told: {unheard}"));
             }

@@ -40,13 +40,14 @@ pub(super) fn run(
     let mut outcome = Outcome::default();
     let mut done = BTreeMap::new();
     let mut steps = steps(session, options, computer.partitions);
-    hooks.begin_instances(session.node, session.master, &steps)?;
     for round in 1..=MOST_ROUNDS {
         let processed: Vec<_> = steps.iter().filter(|step| is_processing(step)).collect();
         done.extend(
             processed.iter().map(|(partition, _)| (partition.id.clone(), version(partition))),
         );
         let news = !processed.is_empty();
+        // Also for instances that came into being in the round before.
+        hooks.begin_instances(session.node, session.master, &steps)?;
         outcome = carry_out(session, hooks, options, &steps, outcome);
         if !news || outcome.is_away() || round == MOST_ROUNDS {
             break;

@@ -251,3 +251,40 @@ fn runs_that_are_killed_at_any_call_of_firewalld_are_made_good() {
     println!("{tried} runs killed, {tried} made good");
     assert!(tried > 10, "{tried}");
 }
+
+/// Asks for an instance of another Software Release, and waits for what it publishes.
+const FRONT: &str = r"[buildout]
+parts = backend
+
+[backend]
+<= slap-connection
+recipe = slapos.cookbook:request
+name = Backend
+software-url = BACK
+return = word
+";
+
+#[test]
+fn an_instance_that_comes_into_being_in_a_run_is_protected_in_it() {
+    let managed = Managed::new("", "[firewall]\n");
+    if !managed.route("an_instance_that_comes_into_being_in_a_run_is_protected_in_it") {
+        return;
+    }
+    let tree = &managed.node.tree;
+    let front = tree.add_software("front", slapos_testkit::SERVICE_PROFILE).display().to_string();
+    tree.write("software/front/instance.cfg.in", FRONT.replace("BACK", &managed.profile));
+    managed.node.ok(&["supply", &front, "local"]);
+    managed.node(&["node", "software"]);
+    managed.node.ok(&["request", "front", &front]);
+    managed.node(&["node", "instance"]);
+    assert!(managed.node.partition(1).join("etc/word.txt").exists(), "deployed in the same run");
+    let rules = managed.kept("firewalld.rules");
+    for rule in [
+        "ipv4 filter INPUT 0 -s 127.16.0.1 -d 127.16.0.2 -j ACCEPT",
+        "ipv4 filter INPUT 1000 -d 127.16.0.2 -j REJECT",
+        // The one that asked was processed again, when the tree had grown.
+        "ipv4 filter INPUT 0 -s 127.16.0.2 -d 127.16.0.1 -j ACCEPT",
+    ] {
+        assert!(lines(&rules).contains(&rule), "{rule} is not in\n{rules}");
+    }
+}
