@@ -1,7 +1,7 @@
 //! What a thousand services cost: started, adopted after `kill -9` of the daemon, taken over by a
 //! new program in place, stopped; ours and Python's supervisor in the same run.
 //!
-//! `cargo bench -p slapos-supervisor [-- COUNT]`. Each service is a `sleep` with a log of its own, ten to a
+//! `cargo bench -p slapos-supervisor [-- COUNT] [alone]`. Each service is a `sleep` with a log of its own, ten to a
 //! group. Supervisor comes from PyPI; where that cannot be reached, there are no ratios.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark runs programs directly")]
@@ -21,6 +21,8 @@ const GROUP: usize = 10;
 /// Seconds of wall clock; of adoption also how many were.
 #[derive(Debug)]
 struct Times {
+    /// Of processor time, of the daemon alone.
+    start_cpu: f64,
     start: f64,
     adopt: Option<(f64, usize)>,
     replace: Option<f64>,
@@ -43,6 +45,9 @@ fn main() {
     println!("{count} services          start    status     adopt   replace      stop");
     let ours = ours(count);
     print_row("slapos", &ours, count);
+    if arguments.iter().any(|word| word == "alone") {
+        return;
+    }
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("supervisor-bench");
     match slapos_testkit::python_with(&place, &["supervisor==4.3.0"]) {
         Err(why) => println!("no comparison: {why}"),
@@ -69,7 +74,8 @@ fn print_row(name: &str, times: &Times, count: usize) {
         seconds(*stop)
     );
     let adopted = times.adopt.map_or(0, |(_, adopted)| adopted);
-    println!("{:20}adopted after kill -9: {adopted} of {count}", "");
+    let cpu = times.start_cpu;
+    println!("{:20}start: {cpu:.2} s of CPU; adopted after kill -9: {adopted} of {count}", "");
 }
 
 fn specs(root: &Path, group: usize, count: usize) -> Vec<ProgramSpec> {
@@ -111,6 +117,15 @@ fn running(client: &Client) -> Vec<u32> {
     pids
 }
 
+/// The processor time that a process has used.
+fn cpu(pid: u32) -> f64 {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let (_, rest) = stat.rsplit_once(')').expect("it has a name");
+    let fields = rest.split_whitespace().skip(11).take(2);
+    fields.map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / TICKS_PER_SECOND
+}
+
 fn kill(pid: u32) {
     let start = slapos_sys::process::start_time(pid).expect("it runs");
     slapos_sys::process::kill(pid, Signal::SIGKILL).expect("it is ours");
@@ -128,7 +143,10 @@ fn ours(count: usize) -> Times {
     let root = dir.path().display().to_string();
     let connect = || ensure_running(&paths, &exe, &["daemon", &root]).expect("it starts");
     let client = connect();
+    let daemon = client.pid().expect("it answers");
+    let idle = cpu(daemon);
     let (_, start) = timed(|| client.start_all(Some(PATIENCE)).expect("they start"));
+    let start_cpu = cpu(daemon) - idle;
     let before = running(&client);
     assert_eq!(before.len(), count);
     let (_, status) = timed(|| client.all_process_info().expect("it answers"));
@@ -142,7 +160,8 @@ fn ours(count: usize) -> Times {
     let (_, stop) = timed(|| client.stop_all(Some(PATIENCE)).expect("they stop"));
     assert!(running(&client).is_empty());
     client.shutdown(Some(PATIENCE)).expect("it ends");
-    Times { start, status, adopt: Some((adopt, adopted)), replace: Some(replace), stop }
+    let adopt = Some((adopt, adopted));
+    Times { start_cpu, start, status, adopt, replace: Some(replace), stop }
 }
 
 /// Supervisor, with its socket where our client looks.
@@ -178,7 +197,9 @@ fn theirs(bin: &Path, count: usize) -> Times {
     std::fs::write(&conf, text).expect("it is ours");
     let peer = Peer { program: bin.join("supervisord"), conf };
     let (mut child, client) = peer.start(&paths);
+    let idle = cpu(child.id());
     let (_, start) = timed(|| client.start_all(Some(PATIENCE)).expect("they start"));
+    let start_cpu = cpu(child.id()) - idle;
     let before = running(&client);
     let (_, status) = timed(|| client.all_process_info().expect("it answers"));
     let (_, stop) = timed(|| client.stop_all(Some(PATIENCE)).expect("they stop"));
@@ -195,5 +216,5 @@ fn theirs(bin: &Path, count: usize) -> Times {
     }
     client.shutdown(Some(PATIENCE)).expect("it ends");
     child.wait().expect("it is ours");
-    Times { start, status, adopt: Some((f64::NAN, adopted)), replace: None, stop }
+    Times { start_cpu, start, status, adopt: Some((f64::NAN, adopted)), replace: None, stop }
 }

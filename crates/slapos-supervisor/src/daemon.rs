@@ -23,6 +23,7 @@ mod remember;
 mod replace;
 mod requests;
 mod server;
+mod starts;
 mod table;
 mod waiters;
 

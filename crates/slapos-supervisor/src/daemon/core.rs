@@ -17,10 +17,11 @@ use tokio::time::Instant;
 
 use super::background::{self, Look, Seen};
 use super::journal::Journal;
-use super::launch::{Job, Launched};
+use super::launch::Launched;
 use super::logs::Log;
 use super::process::Process;
 use super::replace::Replacement;
+use super::starts::Starts;
 use super::table::Origin;
 use super::waiters::Waiter;
 use crate::Paths;
@@ -113,7 +114,7 @@ pub(crate) struct Supervisor {
     pub(crate) started_at: Moment,
     clock_origin: Instant,
     next_id: Id,
-    spawn_queue: Vec<Id>,
+    pub(crate) starts: Starts,
     sweep_due: Option<Moment>,
     sweeping: bool,
     /// Signals to what remains of spawns, to be sent together.
@@ -157,7 +158,7 @@ impl Supervisor {
             started_at: since_boot(),
             clock_origin: Instant::now(),
             next_id: 1,
-            spawn_queue: Vec::new(),
+            starts: Starts::default(),
             sweep_due: None,
             sweeping: false,
             survivor_signals: Vec::new(),
@@ -177,8 +178,14 @@ impl Supervisor {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let machines = self.processes.values().map(|p| p.machine.deadline());
         let sweep = self.sweep_due.filter(|_| !self.sweeping);
-        let others =
-            [sweep, self.ledger_due, Some(self.look_at), self.tick_due(), self.replace_due()];
+        let others = [
+            sweep,
+            self.ledger_due,
+            Some(self.look_at),
+            self.starts.due(),
+            self.tick_due(),
+            self.replace_due(),
+        ];
         let first = machines.chain(others).flatten().min()?;
         Some(self.clock_origin + first.saturating_sub(self.started_at))
     }
@@ -261,7 +268,7 @@ impl Supervisor {
             return;
         };
         match action {
-            Action::Spawn => self.spawn_queue.push(id),
+            Action::Spawn => self.starts.asked.push(id),
             Action::Signal { signal, group, .. } => {
                 if let Err(error) = process.signal(signal, group) {
                     let name = process.display();
@@ -336,25 +343,14 @@ impl Supervisor {
 
     /// Writes the ledger if it is old, begins the spawns that were asked for, looks for survivors.
     fn flush(&mut self) {
-        let queue = std::mem::take(&mut self.spawn_queue);
-        for id in &queue {
-            if let Some(process) = self.processes.get_mut(id) {
-                let spawn = slapos_sys::random::hex(8);
-                process.origin = Origin {
-                    spawn: spawn.unwrap_or_else(|_| format!("{id}-{:?}", Instant::now())),
-                    ..Origin::default()
-                };
-            }
-        }
+        let announced = self.announce_starts();
         let now = self.now();
-        if !queue.is_empty() || self.ledger_due.is_some_and(|due| due <= now) {
+        if announced || self.ledger_due.is_some_and(|due| due <= now) {
             self.write_ledger();
         }
-        // Announced, they are started by who takes over.
+        // Announced, they are begun by who takes over.
         if !self.replacement.holds_starts() {
-            for id in queue {
-                self.launch(id);
-            }
+            self.begin_starts();
         }
         background::signal_survivors(std::mem::take(&mut self.survivor_signals));
         self.sweep(now);
@@ -362,23 +358,9 @@ impl Supervisor {
         background::reap_strangers(self);
     }
 
-    fn launch(&mut self, id: Id) {
-        let Some(process) = self.processes.get(&id) else {
-            return;
-        };
-        let job = Job {
-            spec: Arc::clone(&process.spec),
-            tag: format!("{}:{}", self.instance, process.display()),
-            spawn: process.origin.spawn.clone(),
-            open_files: self.open_files,
-            place: self.place(process),
-        };
-        self.launching += 1;
-        background::launch(self.outbox.clone(), id, job);
-    }
-
     fn on_launched(&mut self, id: Id, spawn: &str, result: Result<Launched, String>) {
         self.launching -= 1;
+        self.starts.done(id);
         let event = match result {
             Err(reason) => Event::SpawnFailed(reason),
             Ok(launched) => {

@@ -6,6 +6,7 @@
 //! that wiped their environment by `likeness`. A process counts as ours only if it runs as the user
 //! that its definition names, since anybody can put any tag into his own environment.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::launch;
 use super::ledger::{GroupRecord, Ledger, ProcessRecord};
 use super::likeness::{self, Missing};
 use super::pool::Pool;
+use super::process::Process;
 use super::table::{self, Entry, Origin, Tag};
 use crate::spec::{Group, ProgramSpec};
 use crate::state::{Event, Machine, Policy, State};
@@ -227,11 +229,14 @@ impl Supervisor {
     /// Ends what carries our tag but has no place: second copies (newer than what was adopted),
     /// and services that nothing defines any more.
     fn end_twins(&mut self, found: &[Found]) {
+        let names = self.processes.values();
+        let by_name: HashMap<(&str, &str), &Process> = names
+            .map(|process| ((process.group.as_str(), process.spec.process_name.as_str()), process))
+            .collect();
         let mut strangers = Vec::new();
         for stranger in found {
             let group = &stranger.tag.group;
-            let mut named = self.processes.values().filter(|p| stranger.is_of(group, &p.spec));
-            let place = named.find(|process| process.group == *group);
+            let place = by_name.get(&(group.as_str(), stranger.tag.name.as_str()));
             let doomed = match place {
                 None => true,
                 Some(process) => {
@@ -244,11 +249,14 @@ impl Supervisor {
                 }
             };
             if doomed {
-                let (pid, name) = (stranger.entry.pid, &stranger.tag.name);
-                self.journal.warn(&format!("{group}:{name}: ending stray process {pid}"));
-                strangers.push(stranger.entry);
+                strangers.push(stranger);
             }
         }
+        for stranger in &strangers {
+            let (pid, Tag { group, name, .. }) = (stranger.entry.pid, &stranger.tag);
+            self.journal.warn(&format!("{group}:{name}: ending stray process {pid}"));
+        }
+        let strangers: Vec<Entry> = strangers.into_iter().map(|stranger| stranger.entry).collect();
         if !strangers.is_empty() {
             background::end_strangers(strangers, PATIENCE);
         }
