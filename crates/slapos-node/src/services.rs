@@ -9,8 +9,8 @@ use slapos_supervisor::{
     AutoRestart, Client, ClientError, Listener, ProcessInfo, ProgramSpec, ensure_running, fault,
     remove_group, write_limited_group, write_listener,
 };
-use slapos_sys::process;
 use slapos_sys::user::Identity;
+use slapos_sys::{fs, process};
 
 use crate::error::{IoContext, NodeError};
 use crate::node::Node;
@@ -37,6 +37,7 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
     let cfg = node.config.file.display().to_string();
     let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg];
     let conf = paths.conf_dir();
+    write_control_file(node)?;
     let changed =
         write_listener(&conf, &watchdog_program(node)).context("define the watchdog in", &conf)?;
     let client = ensure_running(&paths, &exe, &arguments)
@@ -45,6 +46,26 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
         follow(&client, watchdog::PROGRAM)?;
     }
     Ok(client)
+}
+
+/// The file that `supervisorctl -c` of the Python supervisor is given, where the original has it.
+/// It has no section that would let somebody start a second supervisor with it.
+fn write_control_file(node: &Node<'_>) -> Result<(), NodeError> {
+    let paths = node.supervisor_paths();
+    let file = paths.root().join("etc/supervisord.conf");
+    paths.prepare().context("prepare the supervisor's place below", paths.root())?;
+    let text = control_file(&paths.socket());
+    let written = fs::write_atomic_if_changed(&file, text.as_bytes(), 0o600);
+    written.map(drop).context("write", &file)
+}
+
+fn control_file(socket: &Path) -> String {
+    // The syntax takes `%` for itself.
+    let socket = socket.display().to_string().replace('%', "%%");
+    format!(
+        "# For `supervisorctl -c` of the Python supervisor. Written by the node; the definitions of \
+         programs are in supervisord.conf.d.\n\n[supervisorctl]\nserverurl = unix://{socket}\n"
+    )
 }
 
 /// `/proc/self/exe` is this very program to the supervisor that executes it. It comes back however
@@ -174,4 +195,19 @@ fn program(
         program.environment.insert(key.to_owned(), value.to_owned());
     }
     program
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_real_supervisorctl_is_told_where_the_socket_is() {
+        insta::assert_snapshot!(control_file(Path::new("/srv/100%/sv.sock")), @r"
+        # For `supervisorctl -c` of the Python supervisor. Written by the node; the definitions of programs are in supervisord.conf.d.
+
+        [supervisorctl]
+        serverurl = unix:///srv/100%%/sv.sock
+        ");
+    }
 }

@@ -48,7 +48,7 @@ fn main() {
     if arguments.iter().any(|word| word == "alone") {
         return;
     }
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("supervisor-bench");
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("supervisor");
     match slapos_testkit::python_with(&place, &["supervisor==4.3.0"]) {
         Err(why) => println!("no comparison: {why}"),
         Ok(bin) => {

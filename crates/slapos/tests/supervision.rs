@@ -149,3 +149,24 @@ fn the_operators_limits_hold_for_a_partitions_services() {
     assert!(run.err.contains("`memory_max` must be a size such as 512MB or 2GB"), "{}", run.err);
     node.configure("memory_max = much\n", "");
 }
+
+#[test]
+fn the_real_supervisorctl_finds_the_node_by_its_file() {
+    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("supervisor");
+    let bin = match slapos_testkit::python_with(&place, &["supervisor==4.3.0"]) {
+        Ok(bin) => bin,
+        Err(why) => {
+            return slapos_testkit::skipped("the_real_supervisorctl_finds_the_node", &why);
+        }
+    };
+    let node = node_with_service();
+    wait_for("the service to run", 90, || service(&node));
+    let mut command = std::process::Command::new(bin.join("supervisorctl"));
+    command.arg("-c").arg(node.root().join("instance/etc/supervisord.conf"));
+    let output = command.arg("status").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for name in ["slappart0:sleeper-on-watch", "slapproxy", "watchdog"] {
+        let line = text.lines().find(|line| line.starts_with(name));
+        assert!(line.is_some_and(|line| line.contains("RUNNING")), "{name} in {text}");
+    }
+}
