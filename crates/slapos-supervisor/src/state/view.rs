@@ -88,7 +88,7 @@ impl Machine {
         self.runs
     }
 
-    /// When a [`Event::Tick`] is due.
+    /// When a [`Tick`](super::Event::Tick) is due.
     pub fn deadline(&self) -> Option<Moment> {
         match self.phase {
             Phase::Starting { until, .. } | Phase::Backoff { until } => Some(until),
