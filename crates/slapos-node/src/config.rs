@@ -1,7 +1,7 @@
 //! `slapos.cfg`: what this node is, as the original names it.
 //!
 //! Section and option names are the original's. Ours beside them: `master_token_file` and
-//! `download_cache` in `[slapos]`. Every option read here has an effect; others are left alone,
+//! `download_cache` in `[slapos]`, and the sections `[service_limits]` (see [`crate::limits`]). Every option read here has an effect; others are left alone,
 //! because the same file may serve other programs.
 
 use std::net::Ipv4Addr;
