@@ -2,7 +2,8 @@
 //!
 //! Section and option names are the original's. Ours beside them: `master_token_file`,
 //! `download_cache`, `agent_poll_interval`, `rollback`, `rollback_deadline` and `generations_kept` in
-//! `[slapos]`. Every option read here has an effect; others are left alone,
+//! `[slapos]`, and the sections `[service_limits]` (see [`crate::limits`]). Every option read here
+//! has an effect; others are left alone,
 //! because the same file may serve other programs.
 
 mod format;

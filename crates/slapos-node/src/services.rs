@@ -261,18 +261,3 @@ pub(crate) fn program(
     }
     program
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_real_supervisorctl_is_told_where_the_socket_is() {
-        insta::assert_snapshot!(control_file(Path::new("/srv/100%/sv.sock")), @r"
-        # For `supervisorctl -c` of the Python supervisor. Written by the node; the definitions of programs are in supervisord.conf.d.
-
-        [supervisorctl]
-        serverurl = unix:///srv/100%%/sv.sock
-        ");
-    }
-}

@@ -255,8 +255,7 @@ pub(crate) enum Node {
     /// Tell the Master of services that end (started by the supervisor)
     #[command(hide = true)]
     Watchdog,
-    /// Speak to the supervisor: status, start, stop, restart, tail, update and more; `help` lists
-    /// them
+    /// Speak to the supervisor: status, start, stop, tail and more, which `help` lists
     Supervisorctl {
         /// The action and its arguments
         #[arg(required = true)]

@@ -115,7 +115,9 @@ mod tests {
             state: InstanceState::Started,
             at: at.parse().unwrap(),
             outcome,
+            marked: true,
             promises: BTreeMap::new(),
+            schedule: None,
         }
     }
 

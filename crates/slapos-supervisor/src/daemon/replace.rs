@@ -24,8 +24,9 @@ use crate::xmlrpc::{Fault, Value};
 const HANDOVER: &str = "SLAPOS_SUPERVISOR_HANDOVER";
 /// How long the new program may take to print its help.
 const CHECK_LIMIT: Duration = Duration::from_secs(20);
-/// How long calls that wait for processes may hold the change up, then starts under way.
-const WAITERS_LIMIT: Moment = Moment::from_secs(10);
+/// How long calls that wait for processes may hold the change up (services of partitions have 60
+/// seconds to end), then starts under way.
+const WAITERS_LIMIT: Moment = Moment::from_secs(65);
 const STARTS_LIMIT: Moment = Moment::from_secs(5);
 /// How often it is looked whether it can go on.
 const LOOK_EVERY: Moment = Moment::from_millis(20);

@@ -155,3 +155,27 @@ fn what_was_put_off_is_done_by_the_successor() {
     let new = client.process_info("p:slow").unwrap().pid.unwrap();
     assert!(new != old && !alive(old));
 }
+
+#[test]
+fn a_call_that_waits_is_answered_before_the_change() {
+    let node = Node::new();
+    let ready = node.file("ready");
+    let script = format!(
+        "trap 'sleep 1; exit' TERM; echo > {}; while :; do sleep 0.02; done",
+        ready.display()
+    );
+    let mut slow = service("slow", &script);
+    // The shell alone is asked, and takes its time.
+    slow.stopasgroup = false;
+    node.define("p", &[slow]);
+    let client = node.client();
+    client.start("p:slow", Some(PATIENCE)).unwrap();
+    eventually("the trap", || ready.exists().then_some(()));
+    std::thread::scope(|scope| {
+        let stopping = scope.spawn(|| client.stop("p:slow", Some(PATIENCE)));
+        node.await_state("p:slow", State::Stopping);
+        client.replace(PATIENCE).unwrap();
+        stopping.join().unwrap().unwrap();
+    });
+    assert_eq!(client.process_info("p:slow").unwrap().state, State::Stopped);
+}
