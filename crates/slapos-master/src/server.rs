@@ -98,8 +98,11 @@ impl Master {
         let door = Door::new(self.listener, self.limits);
         let service =
             http::router(Arc::clone(&self.app)).into_make_service_with_connect_info::<Guest>();
+        let app = Arc::clone(&self.app);
         let serving = axum::serve(door, service).with_graceful_shutdown(async move {
             shutdown.await;
+            // They would stay for ever.
+            app.listeners.dismiss();
             let _ = told.send(());
         });
         let grace_is_over = async move {

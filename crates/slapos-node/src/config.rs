@@ -1,7 +1,8 @@
 //! `slapos.cfg`: what this node is, as the original names it.
 //!
 //! Section and option names are the original's. Ours beside them: `master_token_file`,
-//! `download_cache`, `rollback`, `rollback_deadline` and `generations_kept` in `[slapos]`. Every option read here has an effect; others are left alone,
+//! `download_cache`, `agent_poll_interval`, `rollback`, `rollback_deadline` and `generations_kept` in
+//! `[slapos]`. Every option read here has an effect; others are left alone,
 //! because the same file may serve other programs.
 
 mod format;
@@ -18,6 +19,7 @@ use slapos_slap::ComputerId;
 use crate::collect::CollectConfig;
 use crate::generation::Rollback;
 use crate::hooks::HooksConfig;
+use crate::limits::ServiceLimits;
 use crate::size::parse_size;
 
 pub use format::{FormatConfig, FormatNetwork};
@@ -55,6 +57,9 @@ pub struct NodeConfig {
     pub partition_timeout: Duration,
     /// `[slapos] promise_timeout`: how long one promise may take.
     pub promise_timeout: Duration,
+    /// `[slapos] agent_poll_interval`: how often the agent has `node instance` look for what is due,
+    /// and asks a Master that does not tell of changes.
+    pub agent_poll_interval: Duration,
     /// `[slapos] rollback`, `rollback_deadline`, `generations_kept`: former configurations.
     pub rollback: Rollback,
     /// `[slapos] software_min_free_space`, bytes.
@@ -69,6 +74,8 @@ pub struct NodeConfig {
     pub pidfile_report: PathBuf,
     /// What only `node software`, `instance`, `report` and `promise` read.
     pub grid: GridConfig,
+    /// `[service_limits]`.
+    pub service_limits: ServiceLimits,
     /// `[slapformat]`.
     pub format: FormatConfig,
     /// `collect_cache` and `[collect]`.
@@ -198,12 +205,14 @@ impl NodeConfig {
             partition_timeout: r
                 .seconds(r.spelling("partition_timeout", "partition-timeout"), 3600)?,
             promise_timeout: r.seconds("promise_timeout", 20)?,
+            agent_poll_interval: r.some_seconds("agent_poll_interval", 60)?,
             rollback: rollback(&r)?,
             software_min_free_space: r.size("software_min_free_space", 1000 * MEBI)?,
             instance_min_free_space: r.size("instance_min_free_space", 1000 * MEBI)?,
             pidfile_software: r.path_or("pidfile_software", lock("slapgrid-sr.pid"))?,
             pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
+            service_limits: ServiceLimits::from_config(config)?,
             grid: GridConfig::from_config(config)?,
             format: FormatConfig::from_config(config, &instance_root)?,
             collect: CollectConfig::from_config(config)?,
@@ -324,6 +333,13 @@ impl<'a> Reader<'a> {
 
     fn seconds(&self, option: &str, default: u64) -> Result<Duration, ConfigError> {
         self.parsed(option, default).map(Duration::from_secs)
+    }
+
+    fn some_seconds(&self, option: &str, default: u64) -> Result<Duration, ConfigError> {
+        match self.seconds(option, default)? {
+            Duration::ZERO => Err(self.error(option, format!("`{option}` must be 1 or more"))),
+            seconds => Ok(seconds),
+        }
     }
 
     /// Seconds, where a negative number means never.

@@ -1,15 +1,20 @@
 //! The SlapOS Node: makes this machine converge on what its Master asks.
 //!
 //! Each command observes, plans (a pure function), executes and reports: [`mod@format`], [`software`],
-//! [`instance`], [`report`], [`promises`], [`prune`]. What belongs to another user is done by a [`worker`], a
+//! [`instance`], [`report`], [`promises`], [`prune`]. They are run by [`mod@cron`], or by the [`agent`];
+//! [`mod@boot`] and [`setup`] come before them. What belongs to another user is done by a [`worker`], a
 //! child of this same program that has become that user.
 //!
 //! Absent on purpose: nothing here writes below a partition's own directory or executes what is
 //! there, except in a worker that runs as the partition's user (one file, `.slapos-resource`, is
 //! written without a worker, but with that user's rights alone); nothing here prints.
 
+pub mod agent;
+pub mod boot;
+mod client_config;
 pub mod collect;
 pub mod config;
+pub mod cron;
 pub mod error;
 pub mod explain;
 pub mod format;
@@ -17,6 +22,7 @@ pub mod generation;
 pub mod hooks;
 pub mod instance;
 mod journal;
+pub mod limits;
 mod node;
 mod promise;
 pub mod promises;
@@ -25,14 +31,17 @@ mod record;
 pub mod report;
 mod retire;
 mod services;
+pub mod setup;
 mod size;
 pub mod software;
 pub mod standalone;
 mod start;
 mod told;
 pub mod usage;
+pub mod watchdog;
 pub mod worker;
 
+pub use client_config::ClientConfig;
 pub use config::NodeConfig;
 pub use error::NodeError;
 pub use node::{Node, Reporter, master, read_token, take_lock};

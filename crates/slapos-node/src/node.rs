@@ -10,7 +10,7 @@ use slapos_sys::clock::Clock;
 use slapos_sys::lock::FileLock;
 use slapos_sys::{Secret, fs};
 
-use crate::config::NodeConfig;
+use crate::config::{IdentityFiles, NodeConfig};
 use crate::error::{IoContext, NodeError};
 use crate::generation::Histories;
 use crate::journal::{Deed, Journal};
@@ -133,19 +133,23 @@ pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
 /// The same; each call takes at most `limit`.
 pub(crate) fn master_within(config: &NodeConfig, limit: Duration) -> Result<SlapClient, NodeError> {
     let token = config.master_token_file.as_deref().map(read_token).transpose()?;
-    let identity = identity(config)?;
+    let grid = &config.grid;
+    let identity = tls_identity(grid.identity.as_ref(), grid.master_ca_file.as_deref())?;
     Ok(SlapClient::with_identity(&config.master_url, token, limit, &identity)?)
 }
 
-/// Who the node is to a Master by https, and by whom that is vouched for.
-fn identity(config: &NodeConfig) -> Result<TlsIdentity, NodeError> {
+/// Who we are to a Master by https, and by whom that is vouched for.
+pub(crate) fn tls_identity(
+    own: Option<&IdentityFiles>,
+    authorities: Option<&std::path::Path>,
+) -> Result<TlsIdentity, NodeError> {
     let read = |path: &std::path::Path| fs::read(path).context("read", path);
     let mut identity = TlsIdentity::default();
-    if let Some(files) = &config.grid.identity {
+    if let Some(files) = own {
         let key = read(&files.key)?;
         identity = identity.with_certificate(&read(&files.certificate)?, &key)?;
     }
-    if let Some(authorities) = &config.grid.master_ca_file {
+    if let Some(authorities) = authorities {
         identity = identity.with_authorities(&read(authorities)?)?;
     }
     Ok(identity)

@@ -96,6 +96,23 @@ impl Records {
         fs::write_replace(&path, text.as_bytes(), 0o600).context("write", &path)
     }
 
+    /// The partitions that have a record.
+    ///
+    /// # Errors
+    /// When the directory is there and cannot be read.
+    pub(crate) fn partitions(&self) -> Result<Vec<String>, NodeError> {
+        let entries = match std::fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).context("read", &self.directory),
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> =
+            names.filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Forgets `partition`, its generations included.
     ///
     /// # Errors

@@ -6,14 +6,15 @@ use std::time::Duration;
 use slapos_slap::PartitionId;
 use slapos_supervisor::state::State;
 use slapos_supervisor::{
-    AutoRestart, Client, ClientError, ProcessInfo, ProgramSpec, Update, ensure_running,
-    remove_group, write_configuration, write_group,
+    AutoRestart, Client, ClientError, Listener, ProcessInfo, ProgramSpec, Update, ensure_running,
+    remove_group, write_configuration, write_limited_group, write_listener,
 };
 use slapos_sys::process;
 use slapos_sys::user::Identity;
 
 use crate::error::{IoContext, NodeError};
 use crate::node::Node;
+use crate::watchdog;
 use crate::worker::Service;
 
 /// As in the original, and larger: its 100 KB held minutes of a busy service.
@@ -21,6 +22,8 @@ const LOG_BYTES: u64 = 10 << 20;
 const LOG_BACKUPS: u32 = 3;
 /// Seconds a service has to end when asked.
 const STOP_SECONDS: u32 = 60;
+/// So many ends of services wait for a watchdog that does not run.
+const WATCHDOG_BUFFER: u32 = 1000;
 /// How long to wait for services to end, which they must within [`STOP_SECONDS`].
 const STOP_LIMIT: Duration = Duration::from_secs(90);
 
@@ -43,8 +46,35 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
             )
         });
     }
-    ensure_running(&paths, &exe, &arguments)
-        .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))
+    let conf = paths.conf_dir();
+    describe(node)?;
+    let changed =
+        write_listener(&conf, &watchdog_program(node)).context("define the watchdog in", &conf)?;
+    let client = ensure_running(&paths, &exe, &arguments)
+        .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))?;
+    if changed {
+        follow(&client, watchdog::PROGRAM)?;
+    }
+    Ok(client)
+}
+
+/// `/proc/self/exe` is this very program to the supervisor that executes it. It comes back however
+/// often it ends, and what it is told waits for it.
+fn watchdog_program(node: &Node<'_>) -> ProgramSpec {
+    let cfg = node.config.file.display().to_string();
+    let words = ["/proc/self/exe", "node", "watchdog", "--cfg", &cfg].map(str::to_owned);
+    let mut program = ProgramSpec::new(watchdog::PROGRAM, words.to_vec());
+    program.autorestart = AutoRestart::Always;
+    program.startsecs = 0;
+    program.priority = -1;
+    program.stdout_logfile = Some(node.config.instance_root.join("var/log/watchdog.log"));
+    program.stdout_logfile_maxbytes = LOG_BYTES;
+    program.stdout_logfile_backups = LOG_BACKUPS;
+    program.environment.insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
+    program.listener = Listener::new(watchdog::EVENTS)
+        .ok()
+        .map(|listener| Listener { buffer_size: WATCHDOG_BUFFER, ..listener });
+    program
 }
 
 /// Writes the file in which other programs look for the supervisor. Also before one is needed: one
@@ -68,10 +98,15 @@ pub(crate) fn define(
     user: &Identity,
     services: &[Service],
 ) -> Result<bool, NodeError> {
-    let programs: Vec<_> =
-        services.iter().map(|service| program(partition, directory, user, service)).collect();
+    let limits = node.config.service_limits.of(partition.as_str());
+    let program = |service| ProgramSpec {
+        limits: limits.process.clone(),
+        ..program(partition, directory, user, service)
+    };
+    let programs: Vec<_> = services.iter().map(program).collect();
     let conf = node.supervisor_paths().conf_dir();
-    write_group(&conf, partition.as_str(), &programs).context("define services in", &conf)
+    write_limited_group(&conf, partition.as_str(), &limits.together, &programs)
+        .context("define services in", &conf)
 }
 
 /// Whether the supervisor has a definition for `partition`.
@@ -137,13 +172,17 @@ pub(crate) fn await_group(
 /// # Errors
 /// When it does not answer, or a service cannot be stopped.
 pub(crate) fn update(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
-    updated(supervisor, partition).map(drop)
+    updated(supervisor, partition.as_str()).map(drop)
 }
 
-fn updated(supervisor: &Client, partition: &PartitionId) -> Result<Update, NodeError> {
-    supervisor.update(Some(partition.as_str()), STOP_LIMIT).map_err(|error| {
-        NodeError::user(format!("the supervisor cannot update {partition}: {error}"))
-    })
+fn follow(supervisor: &Client, group: &str) -> Result<(), NodeError> {
+    updated(supervisor, group).map(drop)
+}
+
+fn updated(supervisor: &Client, group: &str) -> Result<Update, NodeError> {
+    supervisor
+        .update(Some(group), STOP_LIMIT)
+        .map_err(|error| NodeError::user(format!("the supervisor cannot update {group}: {error}")))
 }
 
 /// The same, and what rests of its services starts: those of `etc/run` do their work each time that
@@ -152,7 +191,7 @@ fn updated(supervisor: &Client, partition: &PartitionId) -> Result<Update, NodeE
 /// # Errors
 /// As [`update`].
 pub(crate) fn start(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
-    let update = updated(supervisor, partition)?;
+    let update = updated(supervisor, partition.as_str())?;
     let started = match update.is_empty() {
         true => supervisor.start_group(partition.as_str(), None).map(drop),
         false => start_untouched(supervisor, partition, &update),
@@ -192,9 +231,8 @@ pub(crate) fn program(
     user: &Identity,
     service: &Service,
 ) -> ProgramSpec {
-    // The original tells by this suffix which exits its watchdog answers.
     let process_name = match service.watched {
-        true => format!("{}-on-watch", service.name),
+        true => format!("{}{}", service.name, watchdog::MARK),
         false => service.name.clone(),
     };
     let name = format!("{partition}_{process_name}");
@@ -222,4 +260,19 @@ pub(crate) fn program(
         program.environment.insert(key.to_owned(), value.to_owned());
     }
     program
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_real_supervisorctl_is_told_where_the_socket_is() {
+        insta::assert_snapshot!(control_file(Path::new("/srv/100%/sv.sock")), @r"
+        # For `supervisorctl -c` of the Python supervisor. Written by the node; the definitions of programs are in supervisord.conf.d.
+
+        [supervisorctl]
+        serverurl = unix:///srv/100%%/sv.sock
+        ");
+    }
 }

@@ -103,16 +103,16 @@ pub fn ensure_config(layout: &Layout, partitions: u32, port: Option<u16>) -> Res
 }
 
 /// The users of one node. Nodes that shared them could read each other's partitions.
-struct UserNames {
-    software: String,
-    partition_base: String,
-    master: String,
+pub(crate) struct UserNames {
+    pub(crate) software: String,
+    pub(crate) partition_base: String,
+    pub(crate) master: String,
 }
 
 impl UserNames {
     /// The original's names in the standard places, unless another node on this machine has them
     /// (its builder's home is its software root). Elsewhere names that belong to the place.
-    fn choose(layout: &Layout) -> std::io::Result<Self> {
+    pub(crate) fn choose(layout: &Layout) -> std::io::Result<Self> {
         const BUILDER: &str = "slapsoft";
         let places = [Layout::system(), Layout::under(&Layout::default_root())];
         let builder = user::by_name(BUILDER)?;

@@ -7,6 +7,7 @@
 //!
 //! Absent here, on purpose: any state, any retry policy, any knowledge of the file system.
 
+mod change;
 pub mod client;
 pub mod convert;
 mod description;
@@ -21,7 +22,10 @@ pub mod usage;
 mod words;
 mod xml;
 
-pub use client::{DEFAULT_TIMEOUT, PartitionCertificate, SlapClient, TlsIdentity};
+pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
+pub use client::{
+    DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient, TlsIdentity,
+};
 pub use description::{
     Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,
     PartitionDescription, Route, TapDescription, UserDescription,

@@ -61,6 +61,19 @@ impl ProcessInfo {
     }
 }
 
+/// What a process and its descendants use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessUsage {
+    /// `group:name`.
+    pub namespec: String,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+    /// Processor time since the service was first started, in seconds.
+    pub cpu_seconds: Option<f64>,
+}
+
 /// What became of one process of a call about many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -315,6 +328,56 @@ impl Client {
         Ok(())
     }
 
+    /// Has the daemon execute its program anew, as it is on disk now; services go on. Returns when
+    /// the new program answers, at most after `limit`.
+    ///
+    /// # Errors
+    /// Those of any call; `FAILED` when the program on disk cannot run, and the present one goes on;
+    /// `Timeout`.
+    pub fn replace(&self, limit: Duration) -> Result<()> {
+        let method = "slapos.replace";
+        let old = self.call(method, Vec::new())?.as_int();
+        let begun = Instant::now();
+        loop {
+            match self.call("slapos.generation", Vec::new()) {
+                Ok(generation) if generation.as_int() != old => return Ok(()),
+                Err(error) if error.fault_code() == Some(fault::FAILED) => return Err(error),
+                // Whoever asks in the very moment is cut off.
+                Ok(_) | Err(_) if begun.elapsed() > limit => {
+                    return Err(ClientError::Timeout { method: method.to_owned(), limit });
+                }
+                Ok(_) | Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// What the processes use, where the kernel accounts for it: nothing elsewhere.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub fn usage(&self) -> Result<Vec<ProcessUsage>> {
+        let rows = self.call("slapos.usage", Vec::new())?;
+        let row = |row: &Value| ProcessUsage {
+            namespec: format!("{}:{}", text(row, "group"), text(row, "name")),
+            memory: count(row, "memory"),
+            tasks: count(row, "tasks"),
+            cpu_seconds: match row.member("cpu_seconds") {
+                Some(Value::Double(seconds)) => Some(*seconds),
+                _ => None,
+            },
+        };
+        Ok(rows.as_array().unwrap_or_default().iter().map(row).collect())
+    }
+
+    /// Tells listeners something, as an event `REMOTE_COMMUNICATION`.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub fn send_event(&self, kind: &str, data: &str) -> Result<()> {
+        let method = "supervisor.sendRemoteCommEvent";
+        self.call(method, vec![kind.into(), data.into()]).map(drop)
+    }
+
     fn many(
         &self,
         method: &str,
@@ -425,6 +488,10 @@ fn texts(value: &Value, member: &str) -> Vec<String> {
     let items = value.member(member).and_then(Value::as_array);
     let texts = items.unwrap_or_default().iter();
     texts.filter_map(|item| Some(item.as_str()?.to_owned())).collect()
+}
+
+fn count(value: &Value, member: &str) -> Option<u64> {
+    value.member(member).and_then(Value::as_int).and_then(|number| u64::try_from(number).ok())
 }
 
 fn number(value: &Value, member: &str) -> i32 {

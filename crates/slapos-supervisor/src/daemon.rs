@@ -5,6 +5,7 @@
 //! of the daemon costs them nothing; the next one takes over (see `recover`).
 
 mod background;
+mod control;
 mod core;
 mod groups;
 mod info;
@@ -12,11 +13,17 @@ mod journal;
 mod launch;
 mod ledger;
 mod likeness;
+mod listener;
 mod logs;
+mod methods;
+mod pool;
 mod process;
 mod recover;
+mod remember;
+mod replace;
 mod requests;
 mod server;
+mod starts;
 mod table;
 mod waiters;
 
@@ -31,6 +38,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::core::{Message, Mood, Supervisor};
 use self::journal::Journal;
+use self::replace::{Handover, Replacement};
 use crate::{Client, Paths};
 
 /// How long a thread that has nothing to do is kept.
@@ -65,7 +73,9 @@ pub enum DaemonError {
 }
 
 /// Runs the supervisor of an instance root in the foreground, until it is told to end (by
-/// `SIGTERM`, `SIGINT` or the `shutdown` method) and has stopped everything it supervises.
+/// `SIGTERM`, `SIGINT` or the `shutdown` method) and has stopped everything it supervises. Told to
+/// (by `SIGUSR1` or the `slapos.replace` method), it executes its program anew, as it is on disk
+/// by then, in the same process.
 ///
 /// It changes this process: its umask, its limit of open files, and it becomes the parent of its
 /// descendants' orphans.
@@ -76,13 +86,12 @@ pub fn run_daemon(paths: &Paths) -> Result<(), DaemonError> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let root = paths.root().display().to_string();
     paths.prepare().map_err(setup(format!("prepare {root}")))?;
-    let _lock = take_lock(paths)?;
+    let handover = match Handover::receive(paths) {
+        Some(handover) => handover,
+        None => begin(paths)?,
+    };
     let journal = Journal::open(&paths.log()).map_err(setup("open its log"))?;
-    let pid = format!("{}\n", std::process::id());
-    slapos_sys::fs::write_replace(&paths.pid(), pid.as_bytes(), 0o644)
-        .map_err(setup("write its pid file"))?;
     slapos_sys::process::set_child_subreaper().map_err(setup("become a subreaper"))?;
-    let open_files = raise_open_files();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(MAX_THREADS)
@@ -90,16 +99,30 @@ pub fn run_daemon(paths: &Paths) -> Result<(), DaemonError> {
         .build()
         .map_err(setup("start"))?;
     let (outbox, inbox) = mpsc::unbounded_channel();
-    let supervisor = Supervisor::new(paths.clone(), journal, outbox, open_files);
-    let result = runtime.block_on(supervise(supervisor, inbox));
+    let mut supervisor = Supervisor::new(paths.clone(), journal, outbox, handover.open_files);
+    supervisor.replacement = Replacement::after(handover.generation);
+    let listener = handover.listener.try_clone().map_err(setup("listen"))?;
+    let result = runtime.block_on(supervise(supervisor, inbox, listener));
     // A thread that hangs in somebody's directory must not keep the daemon.
     runtime.shutdown_background();
-    if result.is_ok() {
-        for path in [paths.state(), paths.old_state(), paths.socket(), paths.pid()] {
-            let _ = std::fs::remove_file(path);
-        }
+    match result? {
+        Mood::Replaced => Err(setup("execute its program anew")(handover.execute())),
+        _ => Ok(()),
     }
-    result
+}
+
+/// What a daemon needs that nobody handed over.
+fn begin(paths: &Paths) -> Result<Handover, DaemonError> {
+    let lock = take_lock(paths)?;
+    let pid = format!("{}\n", std::process::id());
+    slapos_sys::fs::write_replace(&paths.pid(), pid.as_bytes(), 0o644)
+        .map_err(setup("write its pid file"))?;
+    let open_files = raise_open_files();
+    let socket = paths.socket();
+    // From now on callers wait instead of being refused; they are answered after the recovery.
+    let listener = server::bind(&socket);
+    let listener = listener.map_err(setup(format!("listen on {}", socket.display())))?;
+    Ok(Handover { lock, listener, open_files, generation: 0 })
 }
 
 fn setup(doing: impl Into<String>) -> impl FnOnce(io::Error) -> DaemonError {
@@ -140,6 +163,7 @@ struct Signals {
     end: Signal,
     interrupt: Signal,
     restart: Signal,
+    replace: Signal,
     child: Signal,
     /// Would end the daemon otherwise; supervisor reopens its logs at it, which we never need.
     _reopen: Signal,
@@ -151,37 +175,58 @@ impl Signals {
             end: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             restart: signal(SignalKind::hangup())?,
+            replace: signal(SignalKind::user_defined1())?,
             child: signal(SignalKind::child())?,
             _reopen: signal(SignalKind::user_defined2())?,
         })
     }
 }
 
+/// Returns how it ended: `Ended` or `Replaced`.
 async fn supervise(
     mut supervisor: Supervisor,
     mut inbox: mpsc::UnboundedReceiver<Message>,
-) -> Result<(), DaemonError> {
+    listener: std::os::unix::net::UnixListener,
+) -> Result<Mood, DaemonError> {
     let mut signals = Signals::new().map_err(setup("handle signals"))?;
     let pid = std::process::id();
-    supervisor.journal.info(&format!("supervisor started with pid {pid}"));
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(setup("listen"))?;
+    supervisor.journal.info(&match supervisor.replacement.generation {
+        0 => format!("supervisor started with pid {pid}"),
+        generation => {
+            format!("supervisor goes on with pid {pid}, its program replaced {generation} times")
+        }
+    });
     supervisor.recover();
+    supervisor.emit("SUPERVISOR_STATE_CHANGE_RUNNING", "");
     supervisor.advance();
     supervisor.write_ledger();
-    let socket = supervisor.paths.socket();
-    let doing = format!("listen on {}", socket.display());
-    let listener = server::bind(&socket).map_err(setup(doing))?;
     let (end, ended) = oneshot::channel::<()>();
     let server = tokio::spawn(server::serve(listener, supervisor.outbox.clone(), async move {
         drop(ended.await);
     }));
-    while supervisor.mood != Mood::Ended {
+    while !matches!(supervisor.mood, Mood::Ended | Mood::Replaced) {
         step(&mut supervisor, &mut inbox, &mut signals).await;
         supervisor.advance();
     }
+    if supervisor.mood == Mood::Ended {
+        // Whoever sees the daemon gone does not find its things.
+        let paths = &supervisor.paths;
+        for path in [paths.state(), paths.old_state(), paths.socket(), paths.pid()] {
+            let _ = std::fs::remove_file(path);
+        }
+        supervisor.forget_all_control();
+    }
     drop(end);
+    // Who asked too late, or waits for what is not to come, is told so.
+    supervisor.waiters.clear();
+    drop(inbox);
     let _ = tokio::time::timeout(LAST_ANSWERS, server).await;
-    supervisor.journal.info("everything is stopped: supervisor ends");
-    Ok(())
+    supervisor.journal.info(match supervisor.mood {
+        Mood::Replaced => "handing over to the program on disk",
+        _ => "everything is stopped: supervisor ends",
+    });
+    Ok(supervisor.mood)
 }
 
 /// Waits for something to happen and takes note of it, and of what happened meanwhile.
@@ -206,6 +251,7 @@ async fn step(
         }
         () = sleep => {}
         _ = signals.child.recv() => {}
+        _ = signals.replace.recv() => drop(supervisor.replace("SIGUSR1")),
         _ = signals.end.recv() => supervisor.stop_everything(Mood::Ending, "SIGTERM"),
         _ = signals.interrupt.recv() => supervisor.stop_everything(Mood::Ending, "SIGINT"),
         _ = signals.restart.recv() => supervisor.stop_everything(Mood::Restarting, "SIGHUP"),

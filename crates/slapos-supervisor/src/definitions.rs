@@ -4,6 +4,7 @@
 //! understood is an error that names file and line, never ignored: a service that runs other than
 //! its definition says is worse than one that does not.
 
+mod listen;
 mod parse;
 mod write;
 
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use slapos_config::{Config, ConfigError};
 
+use crate::limits::GroupLimits;
 use crate::spec::{Group, ProgramSpec};
 
-pub use write::{remove_group, write_group};
+pub use write::{remove_group, write_group, write_limited_group, write_listener};
 
 /// Why definitions cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -138,8 +140,9 @@ fn groups_named_in(path: &Path) -> Vec<String> {
     let text = String::from_utf8_lossy(&bytes);
     let header = |line: &str| {
         let section = line.trim().strip_prefix('[')?.split(']').next()?;
-        let name = section.strip_prefix("group:").or_else(|| section.strip_prefix("program:"))?;
-        Some(name.trim().to_owned())
+        let (kind, name) = section.split_once(':')?;
+        let defines = ["group", "program", "eventlistener"].contains(&kind);
+        defines.then(|| name.trim().to_owned())
     };
     text.lines().filter_map(header).collect()
 }
@@ -158,7 +161,7 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<Group>, ConfigError> {
 /// `InvalidInput` for what the syntax cannot say (line breaks, names with ` `, `,`, `:`, `/`) and
 /// for what [`parse`] would refuse or read differently, such as two programs of one name.
 pub fn render(group: &str, programs: &[ProgramSpec]) -> io::Result<String> {
-    write::render(group, programs)
+    write::render(group, &GroupLimits::default(), programs)
 }
 
 fn conf_files(directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -7,9 +7,13 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use slapos_sys::process::Signal;
 
+use crate::events::Listener;
+use crate::limits::{GroupLimits, Limits};
+
 /// One program to supervise. The defaults of [`ProgramSpec::new`] are supervisor's.
 ///
-/// Standard output and error always go to one log file; there is no separate error log.
+/// Standard output and error always go to one log file; there is no separate error log. Of an event
+/// listener it holds the errors, since its output is for the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramSpec {
     /// The name of the section, unique on the node.
@@ -54,6 +58,12 @@ pub struct ProgramSpec {
     pub umask: u32,
     /// Lower starts earlier and stops later.
     pub priority: i32,
+    /// Limits of resources.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// It is told events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listener: Option<Listener>,
 }
 
 impl ProgramSpec {
@@ -82,6 +92,8 @@ impl ProgramSpec {
             stdout_logfile_backups: 10,
             umask: 0o022,
             priority: 999,
+            limits: Limits::default(),
+            listener: None,
         }
     }
 }
@@ -151,6 +163,8 @@ pub struct Group {
     pub name: String,
     /// Lower is listed and started earlier.
     pub priority: i32,
+    /// What its processes may take together.
+    pub limits: GroupLimits,
     /// Its programs, in start order.
     pub programs: Vec<ProgramSpec>,
 }

@@ -6,6 +6,7 @@
 //! behind is being killed; a stop request wins over everything that was under way; `STOPPING` ends
 //! in bounded time once the kernel obeys `SIGKILL`.
 
+mod view;
 mod vocabulary;
 
 use std::time::Duration;
@@ -101,61 +102,10 @@ impl Machine {
         Self { policy, phase: Phase::Down(state), failures: 0, exit, error, runs: 0 }
     }
 
-    /// The state as the world sees it.
-    pub fn state(&self) -> State {
-        match self.phase {
-            Phase::Down(state) => state,
-            Phase::Spawning { stop: false } | Phase::Starting { .. } => State::Starting,
-            Phase::Running { .. } => State::Running,
-            Phase::Backoff { .. } | Phase::Clearing { then: Then::Again { .. }, .. } => {
-                State::Backoff
-            }
-            Phase::Spawning { stop: true }
-            | Phase::Stopping { .. }
-            | Phase::Draining { .. }
-            | Phase::Clearing { then: Then::Rest(_), .. } => State::Stopping,
-        }
-    }
-
-    /// The process id of the living leader.
-    pub fn pid(&self) -> Option<u32> {
-        match self.phase {
-            Phase::Starting { pid, .. }
-            | Phase::Running { pid, .. }
-            | Phase::Stopping { pid, .. } => Some(pid),
-            _ => None,
-        }
-    }
-
-    /// True while the driver owes the answer to a sweep.
-    pub fn is_draining(&self) -> bool {
-        matches!(self.phase, Phase::Draining { .. } | Phase::Clearing { .. })
-    }
-
-    /// How it last ended, if it did.
-    pub fn exit(&self) -> Option<Exit> {
-        self.exit
-    }
-
-    /// Why it is in `BACKOFF` or `FATAL`, or on the way there; empty otherwise.
-    pub fn error(&self) -> &str {
-        &self.error
-    }
-
-    /// How many times it became `RUNNING`; lets a waiter see a run that is already over.
-    pub fn runs(&self) -> u64 {
-        self.runs
-    }
-
-    /// When a [`Event::Tick`] is due.
-    pub fn deadline(&self) -> Option<Moment> {
-        match self.phase {
-            Phase::Starting { until, .. } | Phase::Backoff { until } => Some(until),
-            Phase::Stopping { kill_at, .. }
-            | Phase::Draining { kill_at, .. }
-            | Phase::Clearing { kill_at, .. } => Some(kill_at),
-            _ => None,
-        }
+    /// The same machine, with so many early ends in a row as a former daemon counted.
+    pub fn after_failures(mut self, failures: u32) -> Self {
+        self.failures = failures;
+        self
     }
 
     /// Takes note of `event` at `now` and says what to do. Events that make no sense in the
@@ -246,16 +196,32 @@ impl Machine {
         if !matches!(self.phase, Phase::Down(_)) {
             return;
         }
-        self.exit = Some(Exit::Unknown);
         match state {
-            State::Starting | State::Backoff => {
+            State::Starting => {
+                self.exit = Some(Exit::Unknown);
                 self.fail("ended while nobody watched".into(), true, now, step);
             }
-            State::Running => self.ended(Exit::Unknown, Duration::ZERO, now, step),
+            // Its failure is counted already.
+            State::Backoff => {
+                let words = "ended while nobody watched".to_owned();
+                let error = Some(std::mem::take(&mut self.error)).filter(|error| !error.is_empty());
+                self.back_off(error.unwrap_or(words), true, now, step);
+            }
+            State::Running => {
+                self.exit = Some(Exit::Unknown);
+                self.ended(Exit::Unknown, Duration::ZERO, now, step);
+            }
             State::Stopping => {
+                self.exit = Some(Exit::Unknown);
                 self.drain(now + self.policy.stop_wait, "stopped unwatched", step);
             }
-            _ => {}
+            // What it left behind was being killed.
+            State::Exited | State::Fatal => {
+                let error = std::mem::take(&mut self.error);
+                self.clear_then(Then::Rest(state), true, "its end was seen", now, step);
+                self.error = error;
+            }
+            State::Stopped => {}
         }
     }
 
@@ -344,7 +310,7 @@ impl Machine {
 
     /// The running process ended by itself after `lived`.
     fn ended(&mut self, exit: Exit, lived: Duration, now: Moment, step: &mut Step) {
-        let expected = matches!(exit, Exit::Code(code) if self.policy.expected.contains(&code));
+        let expected = self.expects(exit);
         let restart = match self.policy.restart {
             AutoRestart::Always => true,
             AutoRestart::Never => false,

@@ -1,5 +1,5 @@
 //! The only room that touches the machine's sharp edges: atomic files, locks, users, processes,
-//! sockets to them, the clock and randomness; also patterns of the names of files.
+//! control groups, sockets to them, the clock and randomness; also patterns of the names of files.
 //!
 //! Everything else reaches them through here (clippy bans the direct way, see `clippy.toml`), so
 //! that what is delicate is written once, and tests can put something else in its place.
@@ -7,6 +7,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "this crate is what the ban points to")]
 
+pub mod cgroup;
 pub mod clock;
 pub mod disk;
 pub mod fs;
@@ -16,6 +17,7 @@ pub mod pattern;
 pub mod process;
 pub mod random;
 mod secret;
+pub mod terminal;
 pub mod user;
 
 pub use secret::Secret;

@@ -3,7 +3,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -22,6 +23,13 @@ impl Drop for FileLock {
     /// Closing is not enough: a child between its `fork` and its `exec` has the file open as well.
     fn drop(&mut self) {
         let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+impl AsFd for FileLock {
+    /// To hand the lock over to a program that is executed in this process.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 
@@ -65,6 +73,20 @@ impl FileLock {
             Err(error) => return Err(error),
         };
         Ok(!try_flock(&file, FlockOperation::NonBlockingLockShared)?)
+    }
+
+    /// The lock at `path` that a former program of this very process held and handed over by `fd`.
+    ///
+    /// # Errors
+    /// When `fd` is not the file at `path`, or does not hold it.
+    pub fn inherited(path: &Path, fd: OwnedFd) -> io::Result<Self> {
+        let file = File::from(fd);
+        let (there, handed) = (std::fs::symlink_metadata(path)?, file.metadata()?);
+        let same = (there.dev(), there.ino()) == (handed.dev(), handed.ino());
+        if !same || !try_flock(&file, FlockOperation::NonBlockingLockExclusive)? {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not the lock"));
+        }
+        Self::held(path, file)
     }
 
     /// The process id written by the last holder of the lock at `path`, if it can be read.

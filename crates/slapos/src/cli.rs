@@ -3,6 +3,7 @@
 mod format;
 mod grid;
 mod profile;
+mod setup;
 mod words;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use slapos_slap::InstanceState;
 pub(crate) use format::Format;
 pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
+pub(crate) use setup::{Configure, ConfigureLocal, Cron, MasterArgs, Register};
 pub(crate) use words::words;
 
 /// SlapOS Node and Master: builds Software Releases from source, deploys instances of them into
@@ -71,6 +73,9 @@ pub(crate) enum Command {
     /// The node: what cron runs
     #[command(subcommand)]
     Node(Node),
+    /// Write a first configuration, for a node with its own Master or for a user
+    #[command(subcommand)]
+    Configure(Configure),
     /// Have a Software Release built on a computer
     Supply(Supply),
     /// Have a Software Release removed from a computer
@@ -191,6 +196,28 @@ pub(crate) enum Node {
         #[command(flatten)]
         grid: Box<Grid>,
     },
+    /// Instead of cron: run these commands when they are to run, the moment the Master says so
+    Agent {
+        /// End quietly when an agent runs already
+        #[arg(long)]
+        unless_running: bool,
+    },
+    /// Have cron, or systemd, run the commands of the node or its agent
+    Cron(Cron),
+    /// When the machine was started: format, start services, have all instances processed again
+    Boot {
+        /// What the Master is told
+        #[arg(short, long, default_value = "Reboot")]
+        message: String,
+    },
+    /// Have every instance of this computer processed again
+    Bang {
+        /// Why
+        #[arg(short, long, default_value = "")]
+        message: String,
+    },
+    /// Make this machine a computer of a Master, and write its configuration
+    Register(Box<Register>),
     /// Former configurations of a partition, and what came of them
     Generations {
         /// The partition
@@ -221,8 +248,15 @@ pub(crate) enum Node {
         /// In place of the option of slapos.cfg
         #[arg(long, value_name = "DIR")]
         instance_root: Option<String>,
+        /// Have the one that runs execute its program anew, after an upgrade; services go on
+        #[arg(long, conflicts_with = "nodaemon")]
+        reexec: bool,
     },
-    /// Speak to the supervisor: status, start, stop, restart, tail, update, pid, shutdown
+    /// Tell the Master of services that end (started by the supervisor)
+    #[command(hide = true)]
+    Watchdog,
+    /// Speak to the supervisor: status, start, stop, restart, tail, update and more; `help` lists
+    /// them
     Supervisorctl {
         /// The action and its arguments
         #[arg(required = true)]
@@ -258,6 +292,9 @@ pub(crate) enum Node {
         /// How many bytes
         #[arg(short = 'c', long, default_value_t = 4096)]
         bytes: u32,
+        /// Go on with what is added, until interrupted
+        #[arg(short, long)]
+        follow: bool,
     },
 }
 

@@ -1,5 +1,6 @@
 //! The commands, one module for each family.
 
+mod agent;
 mod buildout;
 mod client;
 mod generation;
@@ -7,7 +8,9 @@ mod grid;
 mod node;
 mod profile;
 mod proxy;
+mod setup;
 mod supervisor;
+mod supervisorctl;
 mod up;
 
 use slapos_node::{Node, NodeConfig, NodeError};
@@ -28,6 +31,7 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
         Command::Destroy { name } => up::destroy(global, name),
         Command::Proxy(command) => proxy::run(global, command),
         Command::Node(command) => node::run(global, command),
+        Command::Configure(configure) => setup::configure(global, configure),
         Command::Supply(supply) => client::supply(global, supply),
         Command::Remove(supply) => client::remove(global, supply),
         Command::Request(request) => client::request(global, request),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use slapos_node::config::DEFAULT_FILE;
 use slapos_node::standalone::Layout;
-use slapos_node::{NodeConfig, NodeError};
+use slapos_node::{ClientConfig, NodeConfig, NodeError};
 use slapos_slap::SoftwareUrl;
 
 use crate::cli::Global;
@@ -41,6 +41,26 @@ pub(crate) fn config_with(
     Ok(NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?)
 }
 
+/// What a user's commands need to know: from the file that is named, else from the user's own (named
+/// by `SLAPOS_CLIENT_CONFIGURATION`, or in the home directory), else from the node's.
+pub(crate) fn client_config(global: &Global) -> Result<ClientConfig, NodeError> {
+    let own = client_file().filter(|file| !names_a_node(global) && file.exists());
+    let file = own.unwrap_or_else(|| config_file(global));
+    Ok(ClientConfig::read(&absolute(&file)?)?)
+}
+
+/// Whether a configuration file is named, in any way.
+pub(crate) fn names_a_node(global: &Global) -> bool {
+    global.cfg.is_some() || global.root.is_some() || global.system
+}
+
+/// Where a user's own configuration is, as the original has it.
+pub(crate) fn client_file() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let named = variable("SLAPOS_CLIENT_CONFIGURATION").map(PathBuf::from);
+    named.or_else(|| Some(Path::new(&variable("HOME")?).join(".slapos/slapos-client.cfg")))
+}
+
 /// A Software Release as people write it: a URL stays as it is, a path becomes absolute, so that
 /// it means the same wherever the next command is run.
 pub(crate) fn software_url(text: &str) -> Result<SoftwareUrl, NodeError> {
@@ -64,7 +84,8 @@ pub(crate) fn software_url(text: &str) -> Result<SoftwareUrl, NodeError> {
     }
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, NodeError> {
+/// The path, wherever this process is.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, NodeError> {
     std::path::absolute(path)
         .map_err(|error| NodeError::user(format!("cannot find {}: {error}", path.display())))
 }

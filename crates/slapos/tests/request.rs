@@ -6,6 +6,8 @@
     reason = "tests arrange files and processes directly"
 )]
 
+use std::process::Stdio;
+
 use slapos_testkit::TestNode;
 
 /// Makes the instance profile, in which references are for the instance.
@@ -143,6 +145,27 @@ fn an_instance_gets_another_and_publishes_what_that_one_publishes() {
     assert_eq!(node.json(&["proxy", "show"])["instances"][1]["requested_state"], "stopped");
     node.ok(&["destroy", "front"]);
     assert_eq!(node.json(&["proxy", "show"])["instances"].as_array().unwrap().len(), 0);
+}
+
+/// Ends with the test.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_agent_settles_a_tree_without_cron() {
+    let pair = Pair::new("request", "3");
+    let mut agent = pair.node.command(&["node", "agent"]);
+    let _agent = Ended(agent.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    pair.node.ok(&["request", "front", &pair.front, "--parameters", "word=bonjour"]);
+    slapos_testkit::wait_for("what comes from below", 60, || {
+        (pair.published("front")["echoed"] == "bonjour, front").then_some(())
+    });
 }
 
 #[test]

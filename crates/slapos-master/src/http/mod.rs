@@ -1,10 +1,11 @@
 //! HTTP in front of the store: routes, the token, and which outcome has which status.
 //!
-//! Invariants: handlers hold no state between requests; whatever a caller sends, the answer is a
+//! Invariants: handlers hold no state between requests (listeners to events are one long request); whatever a caller sends, the answer is a
 //! status below 500 unless the database fails; bodies are bounded.
 
 mod api;
 mod auth;
+mod events;
 mod hateoas;
 mod params;
 mod slap;
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     token: auth::TokenDigest,
     proof_key: ProofKey,
+    /// What listeners to events have in common.
+    pub(crate) listeners: events::Listeners,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
     run_id: String,
 }
@@ -45,6 +48,7 @@ impl App {
             store,
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
+            listeners: events::Listeners::default(),
             run_id: slapos_sys::random::hex(16)?,
         })
     }
@@ -56,6 +60,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(slap::routes())
         .merge(hateoas::routes())
         .merge(api::routes())
+        .merge(events::routes())
         .fallback(unknown_route)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_token));

@@ -47,7 +47,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/softwareInstanceError", instance_report("error"))
         .route("/updateComputerPartitionRelatedInstanceList", post(related_instances))
         .route("/useComputer", post(|| async { text("Ignored") }))
-        .route("/computerBang", post(|| async { marshalled(&Value::str("")) }))
+        .route("/computerBang", post(computer_bang))
         .route(
             "/getComputerPartitionStatus",
             get(|| async { marshalled(&Value::str("Not implemented.")) }),
@@ -112,6 +112,11 @@ async fn set_connection(State(app): Shared, params: Params) -> Answer {
 async fn bang(State(app): Shared, params: Params) -> Answer {
     app.store.bang(&params.computer()?, &params.partition()?).await?;
     Ok(text("OK"))
+}
+
+async fn computer_bang(State(app): Shared, params: Params) -> Answer {
+    app.store.bang_computer(&params.computer()?).await?;
+    marshalled(&Value::str(""))
 }
 
 async fn rename(State(app): Shared, params: Params) -> Answer {

@@ -1,5 +1,7 @@
 //! The real client against a real server on a port of its own.
 
+mod events;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -40,6 +42,10 @@ impl Running {
     }
 
     fn with(limits: Limits) -> Running {
+        Running::arranged(move |master| master.limits = limits)
+    }
+
+    fn arranged(arrange: impl FnOnce(&mut Master) + Send + 'static) -> Running {
         let directory = tempfile::tempdir().unwrap();
         let database = directory.path().join("proxy.db");
         let (ready, bound) = std::sync::mpsc::channel();
@@ -48,7 +54,7 @@ impl Running {
         let thread = std::thread::spawn(move || {
             runtime().block_on(async move {
                 let mut master = Master::bind(config).await.unwrap();
-                master.limits = limits;
+                arrange(&mut master);
                 ready.send(master.local_addr()).unwrap();
                 master.serve(async { drop(stopped.await) }).await.unwrap();
             });
@@ -425,7 +431,7 @@ fn harmless_routes_answer_as_documented() {
     assert!(matches!(unknown, SlapError::NotFound { .. }), "{unknown}");
     let given = client.partition_certificate(&home(), &part(0)).unwrap();
     assert_eq!((given.certificate.as_str(), given.key.expose()), ("", ""));
-    insta::assert_snapshot!(ask("POST /computerBang", ""), @"<marshal><string></string></marshal>");
+    insta::assert_snapshot!(ask("POST /computerBang", "computer_id=computer"), @"<marshal><string></string></marshal>");
     insta::assert_snapshot!(ask("GET /getComputerPartitionStatus", ""), @"<marshal><string>Not implemented.</string></marshal>");
     insta::assert_snapshot!(ask("GET /getComputerPartitionCertificate", ""), @r#"<marshal><dictionary id="i2"><string>certificate</string><string></string><string>key</string><string></string></dictionary></marshal>"#);
     insta::assert_snapshot!(ask("GET /getSoftwareReleaseListFromSoftwareProduct?software_product_reference=x", ""), @r#"<marshal><list id="i2"/></marshal>"#);

@@ -1,11 +1,12 @@
 //! Computers and the Software Releases supplied to them.
 
 use slapos_slap::{
-    ComputerDescription, ComputerId, PartitionDescription, SoftwareState, SoftwareUrl,
+    Change, ChangeKind, ComputerDescription, ComputerId, PartitionDescription, SoftwareState,
+    SoftwareUrl,
 };
 use sqlx::Row as _;
 
-use super::{Store, Tx, require_computer, routes};
+use super::{Store, Tx, changes, require_computer, routes};
 use crate::error::StoreError;
 
 impl Store {
@@ -38,6 +39,7 @@ impl Store {
             position += 1;
             keep_partition(&mut tx, computer, partition, position).await?;
         }
+        changes::note(&mut tx, computer, &Change::new(ChangeKind::Format), now).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -67,6 +69,8 @@ impl Store {
         .bind(now)
         .execute(&mut *tx)
         .await?;
+        let change = Change::of_software(ChangeKind::Supply, url).state(state.as_str());
+        changes::note(&mut tx, computer, &change, now).await?;
         tx.commit().await?;
         Ok(())
     }

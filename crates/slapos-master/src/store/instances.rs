@@ -1,10 +1,10 @@
 //! Instances that exist: what they publish, bang, new titles, and their end.
 
 use indexmap::IndexMap;
-use slapos_slap::{ComputerId, InstanceState, PartitionId};
+use slapos_slap::{Change, ChangeKind, ComputerId, InstanceState, PartitionId};
 
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
-use super::{Store, Tx, require_partition, shared};
+use super::{Store, Tx, changes, require_computer, require_partition, shared};
 use crate::error::StoreError;
 
 /// What became of a partition whose instance is reported as removed.
@@ -65,9 +65,31 @@ impl Store {
         require_partition(&mut tx, computer, partition).await?;
         if let Some(instance) = instance_at(&mut tx, computer, partition).await? {
             for member in tree(&mut tx, instance.root_title()).await? {
-                touch(&mut tx, &member, member.requested_state, now).await?;
+                touch(&mut tx, &member, member.requested_state, ChangeKind::Bang, now).await?;
             }
         }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Makes every instance of a computer be processed again.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the computer is not known.
+    pub async fn bang_computer(&self, computer: &ComputerId) -> Result<(), StoreError> {
+        let now = self.now();
+        let mut tx = self.write().await?;
+        require_computer(&mut tx, computer).await?;
+        // As `later_than` has it.
+        sqlx::query(
+            "UPDATE instance SET changed_at = \
+             CASE WHEN changed_at >= $2 THEN changed_at + 1 ELSE $2 END WHERE computer = $1",
+        )
+        .bind(computer.as_str())
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        changes::note(&mut tx, computer, &Change::new(ChangeKind::Bang), now).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -84,6 +106,7 @@ impl Store {
         partition: &PartitionId,
         title: &str,
     ) -> Result<bool, StoreError> {
+        let now = self.now();
         let mut tx = self.write().await?;
         match require_partition(&mut tx, computer, partition).await {
             Err(StoreError::NotFound(_)) => return Ok(false),
@@ -114,6 +137,8 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         }
+        let change = Change::of_partition(ChangeKind::Rename, partition);
+        changes::note(&mut tx, computer, &change, now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -154,7 +179,8 @@ impl Store {
                     continue;
                 }
                 if member.requested_state != InstanceState::Destroyed {
-                    touch(&mut tx, &member, InstanceState::Destroyed, now).await?;
+                    touch(&mut tx, &member, InstanceState::Destroyed, ChangeKind::Request, now)
+                        .await?;
                 }
                 children.push(member.partition);
             }
@@ -164,6 +190,8 @@ impl Store {
                 shared::remove_of_root(&mut tx, &instance.title, now).await?;
             }
             delete(&mut tx, computer, partition).await?;
+            let change = Change::of_partition(ChangeKind::Free, partition);
+            changes::note(&mut tx, computer, &change, now).await?;
         }
         tx.commit().await?;
         Ok(if children.is_empty() { Freed::Yes } else { Freed::ChildrenFirst(children) })
@@ -219,16 +247,17 @@ pub(super) async fn touch_root(tx: &mut Tx, root: &str, now: i64) -> Result<(), 
         return Ok(());
     }
     match instance_of(tx, "", root).await? {
-        Some(root) => touch(tx, &root, root.requested_state, now).await,
+        Some(root) => touch(tx, &root, root.requested_state, ChangeKind::Connection, now).await,
         None => Ok(()),
     }
 }
 
-/// Wants that state of an instance, and its node to look at it again.
+/// Wants that state of an instance, and its node to look at it again, because of that.
 pub(super) async fn touch(
     tx: &mut Tx,
     instance: &InstanceRow,
     state: InstanceState,
+    why: ChangeKind,
     now: i64,
 ) -> Result<(), StoreError> {
     sqlx::query(
@@ -241,7 +270,8 @@ pub(super) async fn touch(
     .bind(later_than(instance.changed_at, now))
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    let change = Change::of_partition(why, &instance.partition).state(state.as_str());
+    changes::note(tx, &instance.computer, &change, now).await
 }
 
 /// The instance in a partition, which must have one.

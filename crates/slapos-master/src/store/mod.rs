@@ -3,6 +3,7 @@
 //! Invariants: each public function is one transaction; a change is on disk before the function
 //! returns; readers never wait for writers. What is peculiar to SQLite is in [`sqlite`] alone.
 
+mod changes;
 mod computers;
 mod information;
 mod instances;
@@ -16,26 +17,29 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 mod tree_addresses;
+mod tx;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use slapos_slap::{ComputerId, PartitionId};
 use slapos_sys::clock::Clock;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::AnyPool;
 
 use crate::error::StoreError;
 
+#[cfg(test)]
+pub(crate) use changes::KEPT;
+pub(crate) use changes::{News, Position};
 pub use instances::Freed;
-
-/// One transaction on the database.
-type Tx = Transaction<'static, Any>;
+use tx::Tx;
 
 /// The memory of a Master.
 pub struct Store {
     readers: AnyPool,
     writer: AnyPool,
     clock: Arc<dyn Clock>,
+    bells: Arc<changes::Bells>,
     /// The computer that requests go to when they name none.
     home: ComputerId,
 }
@@ -52,7 +56,7 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Store, StoreError> {
         let (writer, readers) = sqlite::open(path, &*clock).await?;
-        let store = Store { readers, writer, clock, home };
+        let store = Store { readers, writer, clock, bells: Arc::default(), home };
         let mut tx = store.write().await?;
         sqlx::query(
             "INSERT INTO computer (reference, address, netmask) VALUES ($1, '', '') \
@@ -73,12 +77,12 @@ impl Store {
 
     /// A consistent view; dropped without commit.
     async fn read(&self) -> Result<Tx, StoreError> {
-        Ok(self.readers.begin().await?)
+        Ok(Tx::new(self.readers.begin().await?, &self.bells))
     }
 
     /// The right to change things; what is not committed did not happen.
     async fn write(&self) -> Result<Tx, StoreError> {
-        Ok(self.writer.begin_with(sqlite::BEGIN_WRITE).await?)
+        Ok(Tx::new(self.writer.begin_with(sqlite::BEGIN_WRITE).await?, &self.bells))
     }
 
     /// The present time in microseconds since 1970.

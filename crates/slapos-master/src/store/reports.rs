@@ -1,9 +1,9 @@
 //! What nodes report. A report never changes what is wanted.
 
-use slapos_slap::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
+use slapos_slap::{Change, ChangeKind, ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 
 use super::rows::word;
-use super::{Store, require_computer, require_partition};
+use super::{Store, changes, require_computer, require_partition};
 use crate::error::StoreError;
 
 /// The longest message that is kept, in bytes: its end, where errors usually say why.
@@ -25,7 +25,7 @@ impl Store {
         let now = self.now();
         let mut tx = self.write().await?;
         require_computer(&mut tx, computer).await?;
-        sqlx::query(
+        let done = sqlx::query(
             "UPDATE software SET reported_state = $3, reported_message = $4, reported_at = $5 \
              WHERE computer = $1 AND url = $2",
         )
@@ -36,6 +36,10 @@ impl Store {
         .bind(now)
         .execute(&mut *tx)
         .await?;
+        if done.rows_affected() > 0 {
+            let change = Change::of_software(ChangeKind::Report, url).state(state);
+            changes::note(&mut tx, computer, &change, now).await?;
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -50,6 +54,7 @@ impl Store {
         url: &SoftwareUrl,
         computer: &ComputerId,
     ) -> Result<(), StoreError> {
+        let now = self.now();
         let mut tx = self.write().await?;
         let wanted =
             sqlx::query("SELECT requested_state FROM software WHERE computer = $1 AND url = $2")
@@ -70,6 +75,10 @@ impl Store {
             .bind(url.as_str())
             .execute(&mut *tx)
             .await?;
+        if state.is_some() {
+            let change = Change::of_software(ChangeKind::Report, url).state("destroyed");
+            changes::note(&mut tx, computer, &change, now).await?;
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -89,7 +98,7 @@ impl Store {
         let now = self.now();
         let mut tx = self.write().await?;
         require_partition(&mut tx, computer, partition).await?;
-        sqlx::query(
+        let done = sqlx::query(
             "UPDATE instance SET reported_state = $3, reported_message = $4, reported_at = $5 \
              WHERE computer = $1 AND partition_reference = $2",
         )
@@ -100,6 +109,10 @@ impl Store {
         .bind(now)
         .execute(&mut *tx)
         .await?;
+        if done.rows_affected() > 0 {
+            let change = Change::of_partition(ChangeKind::Report, partition).state(state);
+            changes::note(&mut tx, computer, &change, now).await?;
+        }
         tx.commit().await?;
         Ok(())
     }

@@ -8,13 +8,14 @@
 //! - the timestamp changes only when something wanted has changed.
 
 use slapos_slap::{
-    ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest, InstanceState, PartitionId,
+    Change, ChangeKind, ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest,
+    InstanceState, PartitionId,
 };
 
 use super::information::{access_status, addresses};
 use super::instances::{instance_at, instance_of};
 use super::rows::{InstanceRow, later_than, text, to_column, wire_timestamp};
-use super::{Store, Tx, require_computer};
+use super::{Store, Tx, changes, require_computer};
 use crate::error::StoreError;
 
 impl Store {
@@ -57,6 +58,7 @@ impl Store {
                 let wanted = wish(&former, request, limit, now);
                 if wanted != former {
                     update(tx, &wanted).await?;
+                    note(tx, &wanted, now).await?;
                 }
                 wanted
             }
@@ -100,6 +102,7 @@ impl Store {
             filter: request.sla.clone(),
         };
         insert(tx, &row).await?;
+        note(tx, &row, now).await?;
         Ok(row)
     }
 
@@ -139,6 +142,11 @@ fn wish(
     // Nothing of the instance changes by it, so its node need not look at it again.
     wanted.filter.clone_from(&request.sla);
     wanted
+}
+
+async fn note(tx: &mut Tx, row: &InstanceRow, now: i64) -> Result<(), StoreError> {
+    let change = Change::of_partition(ChangeKind::Request, &row.partition);
+    changes::note(tx, &row.computer, &change.state(row.requested_state.as_str()), now).await
 }
 
 async fn free_partition(

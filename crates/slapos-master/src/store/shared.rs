@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 use slapos_slap::{
-    ComputerId, InstanceAnswer, InstanceRequest, InstanceState, PartitionId, SoftwareUrl,
+    ChangeKind, ComputerId, InstanceAnswer, InstanceRequest, InstanceState, PartitionId,
+    SoftwareUrl,
 };
 use sqlx::any::AnyRow;
 
@@ -255,7 +256,7 @@ async fn remove(tx: &mut Tx, row: &SharedRow) -> Result<(), StoreError> {
 
 async fn touch_host(tx: &mut Tx, row: &SharedRow, now: i64) -> Result<(), StoreError> {
     match instance_at(tx, &row.computer, &row.partition).await? {
-        Some(host) => touch(tx, &host, host.requested_state, now).await,
+        Some(host) => touch(tx, &host, host.requested_state, ChangeKind::Request, now).await,
         None => Ok(()),
     }
 }

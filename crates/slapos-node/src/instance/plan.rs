@@ -69,6 +69,8 @@ pub enum Reason {
     Unmarked,
     /// Its periodicity is over, seconds.
     Periodicity(i64),
+    /// It was processed at a time that is in the future.
+    Clock,
     /// A promise failed when last checked.
     Promise(String),
     /// The supervisor's definition of its services is missing.
@@ -88,6 +90,7 @@ impl fmt::Display for Reason {
             Self::Undated => f.write_str("the Master gives it no timestamp"),
             Self::Unmarked => f.write_str("its .timestamp was removed"),
             Self::Periodicity(seconds) => write!(f, "its periodicity of {seconds} s is over"),
+            Self::Clock => f.write_str("the clock was set back since it was processed"),
             Self::Promise(name) => write!(f, "promise {name} failed"),
             Self::Undefined => f.write_str("its services are not defined at the supervisor"),
         }
@@ -162,7 +165,11 @@ fn held(wanted: &ComputerPartition, observed: &Observed) -> Action {
     }
 }
 
+/// Whether it was processed too long ago, or in what is the future by now: a clock that was set back
+/// must not keep an instance waiting for as long.
 fn reason_of_time(now: Timestamp, record: &PartitionRecord, observed: &Observed) -> Option<Reason> {
+    /// By so much clocks are put right all the time.
+    const SLACK: SignedDuration = SignedDuration::from_secs(60);
     if record.marked && !observed.marked {
         return Some(Reason::Unmarked);
     }
@@ -170,6 +177,7 @@ fn reason_of_time(now: Timestamp, record: &PartitionRecord, observed: &Observed)
     let over = match periodicity {
         ..0 => false,
         0 => true,
+        _ if age < -SLACK => return Some(Reason::Clock),
         seconds => age > SignedDuration::from_secs(seconds),
     };
     over.then_some(Reason::Periodicity(periodicity))
@@ -261,6 +269,14 @@ mod tests {
             "up to date; check the promises that are due"
         );
         assert_eq!(decided(|_, o| o.periodicity = 0), "process: its periodicity of 0 s is over");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_silences_no_instance() {
+        let at = |at: &str| decided(|_, o| o.record.as_mut().unwrap().at = at.parse().unwrap());
+        let future = "process: the clock was set back since it was processed";
+        assert_eq!(at("2026-01-03T00:00:00Z"), future);
+        assert_eq!(at("2026-01-02T00:00:30Z"), "up to date; check the promises that are due");
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! on connections whose other end has proved that it knows the token (see [`crate::proof`]; a new
 //! connection costs one request more).
 
+mod events;
 mod guard;
 mod hateoas;
 mod identity;
 mod partition;
+pub mod person;
 mod transport;
 mod tree;
 
@@ -26,6 +28,7 @@ use crate::types::{Computer, ComputerPartition, InstanceAnswer, InstanceRequest}
 use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
+pub use events::{EventStream, Heard};
 pub use identity::TlsIdentity;
 pub use partition::PartitionCertificate;
 
@@ -307,6 +310,14 @@ impl SlapClient {
         message: &str,
     ) -> Result<(), SlapError> {
         self.tell_instance("softwareInstanceBang", computer, partition, &[("message", message)])
+    }
+
+    /// Asks for every instance of a computer to be processed again.
+    ///
+    /// # Errors
+    /// [`SlapError::NotFound`] when the Master does not know the computer.
+    pub fn computer_bang(&self, computer: &ComputerId, message: &str) -> Result<(), SlapError> {
+        self.post("computerBang", &[("computer_id", computer.as_str()), ("message", message)])
     }
 
     /// Gives another title to the instance in a partition.

@@ -8,7 +8,7 @@ use ureq::config::RedirectAuthHeaders;
 use ureq::http::Response;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector as _, DefaultConnector};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, BodyReader};
 use url::{Host, Url};
 
 use super::guard::{Guard, Refusal};
@@ -104,6 +104,65 @@ impl Transport {
             return Err(self.status(status, &reply));
         }
         Ok(reply)
+    }
+
+    /// Posts a form with a header that goes nowhere else: no redirection is followed.
+    pub(super) fn post_once(
+        &self,
+        route: &str,
+        form: &[(&str, &str)],
+        (name, value): (&str, &str),
+    ) -> Result<Reply, SlapError> {
+        let url = self.url(route)?;
+        let request = self.agent.post(url.as_str()).header(name, value);
+        let request = request.config().max_redirects(0).max_redirects_will_error(false).build();
+        self.whole(self.receive(&url, request.send_form(form.iter().copied()))?)
+    }
+
+    /// The same as a GET.
+    pub(super) fn get_once(
+        &self,
+        route: &str,
+        query: &[(&str, &str)],
+        (name, value): (&str, &str),
+    ) -> Result<Reply, SlapError> {
+        let mut url = self.url(route)?;
+        url.query_pairs_mut().extend_pairs(query);
+        let request = self.agent.get(url.as_str()).header(name, value);
+        let request = request.config().max_redirects(0).max_redirects_will_error(false).build();
+        self.whole(self.receive(&url, request.call())?)
+    }
+
+    fn whole(&self, (status, reply): (u16, Reply)) -> Result<Reply, SlapError> {
+        if status >= 300 { Err(self.status(status, &reply)) } else { Ok(reply) }
+    }
+
+    /// The body of an answer that goes on for ever; each part of it may take `patience`.
+    pub(super) fn listen(
+        &self,
+        route: &str,
+        query: &[(&str, &str)],
+        patience: Duration,
+    ) -> Result<BodyReader<'static>, SlapError> {
+        let mut url = self.url(route)?;
+        url.query_pairs_mut().extend_pairs(query);
+        let mut request = self.agent.get(url.as_str());
+        if let Some(header) = self.authorization(&url) {
+            request = request.header("Authorization", header);
+        }
+        let request = request
+            .config()
+            .timeout_global(None)
+            .timeout_connect(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
+            .build();
+        let response = request.call().map_err(|error| self.failure(error))?;
+        if response.status().as_u16() >= 400 {
+            let (status, reply) = self.receive(&url, Ok(response))?;
+            return Err(self.status(status, &reply));
+        }
+        Ok(response.into_body().into_reader())
     }
 
     /// Posts a form; `None` when the Master asks to come back later (408).

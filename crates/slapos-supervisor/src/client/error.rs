@@ -68,6 +68,7 @@ fn doing(method: &str) -> String {
         "stopAllProcesses" => "stop everything",
         "signalProcess" | "signalProcessGroup" => "send a signal to",
         "update" | "reloadConfig" => "update its programs",
+        "replace" | "generation" => "execute its program anew",
         "shutdown" => "stop everything and end",
         "getProcessInfo" => "tell the state of",
         "getAllProcessInfo" => "tell the state of its programs",

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::core::{Id, Message, Supervisor};
 use super::launch::{self, Job};
 use super::logs::{self, Log};
-use super::table::{self, Origin};
+use super::table::{self, Census, Origin};
 use crate::state::{Exit, Moment};
 
 /// How long a leader whose descriptor cannot be waited for is left before it is looked at again.
@@ -99,22 +99,28 @@ pub(crate) fn reap_strangers(supervisor: &Supervisor) {
 /// Looks whether processes remain of these spawns and sends `Swept`.
 pub(crate) fn sweep(outbox: UnboundedSender<Message>, origins: Vec<(Id, Origin)>) {
     tokio::task::spawn_blocking(move || {
-        let all = table::list();
+        let census = Census::take();
         let found = origins.into_iter().map(|(id, origin)| {
-            let remain = !table::survivors(&all, &origin, table::tag).is_empty();
+            let remain = !census.survivors(&origin).is_empty();
             (id, origin.spawn, remain)
         });
         let _ = outbox.send(Message::Swept(found.collect()));
     });
 }
 
-/// Sends `signal` to what remains of a spawn, or only to what left its leader's group.
-pub(crate) fn signal_survivors(origin: Origin, signal: Signal, strays_only: bool) {
+/// Sends each signal to what remains of its spawn, or (`true`) only to what left its leader's
+/// group.
+pub(crate) fn signal_survivors(signals: Vec<(Origin, Signal, bool)>) {
+    if signals.is_empty() {
+        return;
+    }
     tokio::task::spawn_blocking(move || {
-        let all = table::list();
-        for entry in table::survivors(&all, &origin, table::tag) {
-            if !strays_only || entry.group != origin.leader {
-                table::signal(&entry, signal);
+        let census = Census::take();
+        for (origin, signal, strays_only) in &signals {
+            for entry in census.survivors(origin) {
+                if !strays_only || entry.group != origin.leader {
+                    table::signal(&entry, *signal);
+                }
             }
         }
     });
@@ -135,7 +141,7 @@ pub(crate) fn end_strangers(entries: Vec<table::Entry>, patience: Duration) {
 
 impl Supervisor {
     /// When the next log is to be looked at.
-    pub(crate) fn look_due(&self) -> Option<Moment> {
+    fn look_due(&self) -> Moment {
         let own = self.own_log();
         let programs = self.processes.values().filter_map(|process| {
             let path = process.spec.stdout_logfile.as_ref()?;
@@ -144,15 +150,34 @@ impl Supervisor {
         let all = programs.chain([(&own.user, &own.path, own.max_bytes)]);
         let waiting = all.filter(|(user, _, limit)| *limit > 0 && !self.rotating.contains(*user));
         let due = waiting.map(|(_, path, _)| self.looks.get(path).map_or(Moment::ZERO, |l| l.due));
-        due.min()
+        // Who comes or is looked at meanwhile says so himself.
+        due.min().unwrap_or(self.now() + *logs::LOOK_AGAIN.end())
+    }
+
+    /// Has this log looked at soon: somebody new writes to it.
+    pub(crate) fn look_soon(&mut self, log: Option<PathBuf>) {
+        let (Some(path), at) = (log, self.now()) else {
+            return;
+        };
+        let due = at + *logs::LOOK_AGAIN.start();
+        let look = self.looks.entry(path).or_insert(Look { size: 0, rate: 0, at, due });
+        look.due = look.due.min(due);
+        self.look_at = self.look_at.min(look.due);
     }
 
     /// Looks at the sizes of the logs that are due, each user's on a thread of its own: whoever makes his
     /// directory hang only hangs his own.
     pub(crate) fn rotate_logs(&mut self, now: Moment) {
-        if self.look_due().is_none_or(|due| due > now) {
+        if self.look_at > now {
             return;
         }
+        if self.look_due() <= now {
+            self.look_at_logs(now);
+        }
+        self.look_at = self.look_due();
+    }
+
+    fn look_at_logs(&mut self, now: Moment) {
         if self.looks.len() > 2 * self.processes.len() + 1 {
             self.looks.clear();
         }
@@ -185,20 +210,22 @@ impl Supervisor {
         let now = self.now();
         for seen in sizes {
             let (soonest, latest) = logs::LOOK_AGAIN.into_inner();
-            let wait = match (self.looks.get(&seen.path), seen.failed) {
-                (_, true) => latest,
-                (None, _) => soonest,
+            let (wait, rate) = match (self.looks.get(&seen.path), seen.failed) {
+                (_, true) => (latest, 0),
+                (None, _) => (soonest, 0),
                 (Some(last), _) => {
                     let grown = seen.size.saturating_sub(last.size);
+                    let rate = logs::growth(grown, now.saturating_sub(last.at), last.rate);
                     let left = seen.limit.saturating_sub(seen.left_size());
-                    logs::next_look(grown, now.saturating_sub(last.at), left)
+                    (logs::next_look(rate, left), rate)
                 }
             };
             // The calm ones are looked at together.
             let due = if wait == latest { next_multiple(now, latest) } else { now + wait };
-            let look = Look { size: seen.left_size(), at: now, due };
+            let look = Look { size: seen.left_size(), rate, at: now, due };
             self.looks.insert(seen.path, look);
         }
+        self.look_at = self.look_due();
         for failure in failures {
             if self.log_failures.insert(failure.clone()) {
                 self.journal.warn(&failure);
@@ -207,10 +234,12 @@ impl Supervisor {
     }
 }
 
-/// When a log was looked at, its size then, and when it is to be looked at again.
+/// When a log was looked at, its size and growth then, and when it is to be looked at again.
 #[derive(Debug)]
 pub(crate) struct Look {
     size: u64,
+    /// Bytes a second.
+    rate: u64,
     at: Moment,
     due: Moment,
 }

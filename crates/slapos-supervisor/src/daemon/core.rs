@@ -9,19 +9,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use slapos_sys::cgroup::Cgroups;
 use slapos_sys::clock::{Clock, SystemClock};
+use slapos_sys::process::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::background::{self, Look, Seen};
 use super::journal::Journal;
-use super::launch::{Job, Launched};
-use super::ledger::{GroupRecord, Ledger};
+use super::launch::Launched;
 use super::logs::Log;
-use super::process::{Next, Process};
+use super::process::Process;
+use super::replace::Replacement;
+use super::starts::Starts;
 use super::table::Origin;
 use super::waiters::Waiter;
 use crate::Paths;
+use crate::events::{Notice, Said};
+use crate::limits::GroupLimits;
 use crate::spec::{Group, ProgramSpec};
 use crate::state::{Action, Event, Machine, Moment, Policy, State};
 use crate::xmlrpc::{Call, Fault, Value};
@@ -31,8 +36,6 @@ pub(crate) type Id = u64;
 /// Where the answer to a call goes.
 pub(crate) type Reply = oneshot::Sender<Result<Value, Fault>>;
 
-/// How long changes may wait to be written together. Spawns do not wait.
-const LEDGER_DELAY: Moment = Moment::from_millis(30);
 /// How often survivors are looked for.
 const SWEEP_EVERY: Moment = Moment::from_millis(100);
 
@@ -51,12 +54,17 @@ pub(crate) enum Message {
     Swept(Vec<(Id, String, bool)>),
     /// The logs of this user were looked at, with these failures.
     Rotated(Option<String>, Vec<Seen>, Vec<String>),
+    /// The listener made by this spawn said something, or nonsense.
+    Heard(Id, String, Result<Vec<Said>, String>),
+    /// The program that is to replace the daemon can run, or why not.
+    Checked(Result<(), String>),
 }
 
 /// An active group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Active {
     pub(crate) priority: i32,
+    pub(crate) limits: GroupLimits,
     /// It is forgotten when its last process is.
     pub(crate) retiring: bool,
 }
@@ -71,6 +79,8 @@ pub(crate) enum Mood {
     Restarting,
     /// Nothing is left to do.
     Ended,
+    /// Another program is to take this one's place, in this very process.
+    Replaced,
 }
 
 pub(crate) struct Supervisor {
@@ -90,13 +100,29 @@ pub(crate) struct Supervisor {
     pub(crate) log_failures: HashSet<String>,
     pub(crate) launching: usize,
     pub(crate) open_files: (u64, u64),
+    /// Where the kernel limits and accounts.
+    pub(crate) cgroups: Option<Cgroups>,
+    /// Events that listeners were not told yet.
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) event_serial: u64,
+    /// How many times [`Supervisor::emit_ticks`] has counted.
+    pub(crate) ticks: u64,
+    /// When the first log may have to be looked at.
+    pub(crate) look_at: Moment,
+    pub(crate) replacement: Replacement,
+    /// The time since boot when the daemon was started.
+    pub(crate) started_at: Moment,
     clock_origin: Instant,
     next_id: Id,
-    spawn_queue: Vec<Id>,
+    pub(crate) starts: Starts,
     sweep_due: Option<Moment>,
     sweeping: bool,
-    ledger_due: Option<Moment>,
-    ledger_failed: bool,
+    /// Signals to what remains of spawns, to be sent together.
+    survivor_signals: Vec<(Origin, Signal, bool)>,
+    pub(crate) ledger_due: Option<Moment>,
+    /// How long the ledger took to write.
+    pub(crate) ledger_cost: Moment,
+    pub(crate) ledger_failed: bool,
     /// What is at the ledger's path is worth keeping as the generation before.
     pub(crate) ledger_good: bool,
 }
@@ -123,27 +149,45 @@ impl Supervisor {
             log_failures: HashSet::new(),
             launching: 0,
             open_files,
+            cgroups: Cgroups::find(),
+            notices: Vec::new(),
+            event_serial: 0,
+            ticks: 0,
+            look_at: Moment::ZERO,
+            replacement: Replacement::default(),
+            started_at: since_boot(),
             clock_origin: Instant::now(),
             next_id: 1,
-            spawn_queue: Vec::new(),
+            starts: Starts::default(),
             sweep_due: None,
             sweeping: false,
+            survivor_signals: Vec::new(),
             ledger_due: None,
+            ledger_cost: Moment::ZERO,
             ledger_failed: false,
             ledger_good: true,
         }
     }
 
+    /// The time since boot, by a clock that nobody can set.
     pub(crate) fn now(&self) -> Moment {
-        self.clock_origin.elapsed()
+        self.started_at + self.clock_origin.elapsed()
     }
 
     /// When [`Supervisor::advance`] has something to do though nobody sent a message.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let machines = self.processes.values().map(|p| p.machine.deadline());
         let sweep = self.sweep_due.filter(|_| !self.sweeping);
-        let first = machines.chain([sweep, self.ledger_due, self.look_due()]).flatten().min()?;
-        Some(self.clock_origin + first)
+        let others = [
+            sweep,
+            self.ledger_due,
+            Some(self.look_at),
+            self.starts.due(),
+            self.tick_due(),
+            self.replace_due(),
+        ];
+        let first = machines.chain(others).flatten().min()?;
+        Some(self.clock_origin + first.saturating_sub(self.started_at))
     }
 
     /// Takes note of one message.
@@ -157,6 +201,8 @@ impl Supervisor {
             Message::Ended(id, spawn) => self.on_ended(id, spawn),
             Message::Swept(found) => self.on_swept(found),
             Message::Rotated(user, seen, failures) => self.on_rotated(&user, seen, failures),
+            Message::Heard(id, spawn, heard) => self.on_heard(id, &spawn, heard),
+            Message::Checked(result) => self.on_checked(result),
         }
     }
 
@@ -167,7 +213,10 @@ impl Supervisor {
         self.settle();
         self.continue_shutdown();
         self.answer_waiters();
+        self.emit_ticks();
+        self.tell_listeners();
         self.flush();
+        self.continue_replacement();
     }
 
     /// Adds a process at rest.
@@ -180,17 +229,7 @@ impl Supervisor {
     pub(crate) fn add_with(&mut self, group: &str, spec: ProgramSpec, machine: Machine) -> Id {
         let id = self.next_id;
         self.next_id += 1;
-        let process = Process {
-            group: group.to_owned(),
-            spec: Arc::new(spec),
-            machine,
-            origin: Origin::default(),
-            leader: None,
-            started: 0,
-            stopped: 0,
-            next: Next::default(),
-        };
-        self.processes.insert(id, process);
+        self.processes.insert(id, Process::new(group, spec, machine));
         self.ledger_is_old();
         id
     }
@@ -201,6 +240,7 @@ impl Supervisor {
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
+        let adopted = matches!(event, Event::Adopted { .. });
         let step = process.machine.handle(event, now);
         for change in &step.transitions {
             let (from, to) = (change.from.name(), change.to.name());
@@ -210,6 +250,10 @@ impl Supervisor {
                 State::Backoff | State::Fatal => self.journal.warn(&line),
                 _ => self.journal.info(&line),
             }
+        }
+        // That it runs is no news to those who heard of it from the daemon before.
+        for change in step.transitions.iter().filter(|_| !adopted) {
+            self.emit_change(id, change);
         }
         if !step.transitions.is_empty() {
             self.ledger_is_old();
@@ -224,7 +268,7 @@ impl Supervisor {
             return;
         };
         match action {
-            Action::Spawn => self.spawn_queue.push(id),
+            Action::Spawn => self.starts.asked.push(id),
             Action::Signal { signal, group, .. } => {
                 if let Err(error) = process.signal(signal, group) {
                     let name = process.display();
@@ -233,7 +277,7 @@ impl Supervisor {
             }
             Action::Sweep => self.sweep_due = Some(self.now()),
             Action::SignalSurvivors { signal, strays_only } => {
-                background::signal_survivors(process.origin.clone(), signal, strays_only);
+                self.survivor_signals.push((process.origin.clone(), signal, strays_only));
             }
         }
     }
@@ -255,6 +299,7 @@ impl Supervisor {
 
     /// Does what was put off until a process is at rest.
     fn settle(&mut self) {
+        let mut gone = false;
         for id in self.ids(|p| !p.next.is_nothing() && p.machine.state().is_down()) {
             let Some(process) = self.processes.get_mut(&id) else {
                 continue;
@@ -263,6 +308,7 @@ impl Supervisor {
             if next.remove {
                 self.processes.shift_remove(&id);
                 self.ledger_is_old();
+                gone = true;
                 continue;
             }
             if let Some(spec) = next.spec {
@@ -274,56 +320,54 @@ impl Supervisor {
                 self.feed(id, Event::Start);
             }
         }
+        if gone || self.groups.values().any(|active| active.retiring) {
+            self.forget_retired_groups();
+        }
+    }
+
+    fn forget_retired_groups(&mut self) {
         let used: HashSet<&str> = self.processes.values().map(|p| p.group.as_str()).collect();
-        self.groups.retain(|name, active| !active.retiring || used.contains(name.as_str()));
+        let mut gone = Vec::new();
+        self.groups.retain(|name, active| {
+            let stays = !active.retiring || used.contains(name.as_str());
+            if !stays {
+                gone.push(name.clone());
+            }
+            stays
+        });
+        for name in gone {
+            self.forget_control(&name);
+            self.emit("PROCESS_GROUP_REMOVED", format!("groupname:{name}"));
+        }
     }
 
     /// Writes the ledger if it is old, begins the spawns that were asked for, looks for survivors.
     fn flush(&mut self) {
-        let queue = std::mem::take(&mut self.spawn_queue);
-        for id in &queue {
-            if let Some(process) = self.processes.get_mut(id) {
-                let spawn = slapos_sys::random::hex(8);
-                process.origin = Origin {
-                    spawn: spawn.unwrap_or_else(|_| format!("{id}-{:?}", Instant::now())),
-                    ..Origin::default()
-                };
-            }
-        }
+        let announced = self.announce_starts();
         let now = self.now();
-        if !queue.is_empty() || self.ledger_due.is_some_and(|due| due <= now) {
+        if announced || self.ledger_due.is_some_and(|due| due <= now) {
             self.write_ledger();
         }
-        for id in queue {
-            self.launch(id);
+        // Announced, they are begun by who takes over.
+        if !self.replacement.holds_starts() {
+            self.begin_starts();
         }
+        background::signal_survivors(std::mem::take(&mut self.survivor_signals));
         self.sweep(now);
         self.rotate_logs(now);
         background::reap_strangers(self);
     }
 
-    fn launch(&mut self, id: Id) {
-        let Some(process) = self.processes.get(&id) else {
-            return;
-        };
-        let job = Job {
-            spec: Arc::clone(&process.spec),
-            tag: format!("{}:{}", self.instance, process.display()),
-            spawn: process.origin.spawn.clone(),
-            open_files: self.open_files,
-        };
-        self.launching += 1;
-        background::launch(self.outbox.clone(), id, job);
-    }
-
     fn on_launched(&mut self, id: Id, spawn: &str, result: Result<Launched, String>) {
         self.launching -= 1;
+        self.starts.done(id);
         let event = match result {
             Err(reason) => Event::SpawnFailed(reason),
             Ok(launched) => {
                 let origin =
                     Origin { leader: launched.pid, start: launched.start, spawn: spawn.to_owned() };
                 self.attach(id, origin, Arc::new(launched.pidfd), now_seconds());
+                self.connect_listener(id, launched.pipes);
                 Event::Spawned(launched.pid)
             }
         };
@@ -338,11 +382,10 @@ impl Supervisor {
         background::watch(self.outbox.clone(), id, origin.spawn.clone(), Arc::clone(&pidfd));
         process.origin = origin;
         process.leader = Some(pidfd);
-        if let Some(log) = &process.spec.stdout_logfile {
-            // A new process may write faster than the one before.
-            self.looks.remove(log);
-        }
         process.started = started;
+        // A new process may write faster than the one before.
+        let log = process.spec.stdout_logfile.clone();
+        self.look_soon(log);
         self.ledger_is_old();
     }
 
@@ -358,6 +401,7 @@ impl Supervisor {
             Some(exit) => {
                 process.leader = None;
                 process.stopped = now_seconds();
+                self.disconnect_listener(id);
                 self.feed(id, Event::Exited(exit));
             }
         }
@@ -388,35 +432,13 @@ impl Supervisor {
             self.sweep_due.get_or_insert(due);
         }
     }
+}
 
-    pub(crate) fn ledger_is_old(&mut self) {
-        let due = self.now() + LEDGER_DELAY;
-        self.ledger_due.get_or_insert(due);
-    }
-
-    /// A ledger that cannot be written (full disk) stops nothing: tags in the environment of the
-    /// processes would tell a successor almost as much.
-    pub(crate) fn write_ledger(&mut self) {
-        self.ledger_due = None;
-        let groups = self.groups.iter().map(|(name, active)| GroupRecord {
-            name: name.clone(),
-            priority: active.priority,
-            processes: {
-                let members = self.processes.values().filter(|p| p.group == *name);
-                members.map(Process::record).collect()
-            },
-        });
-        let old = self.ledger_good.then(|| self.paths.old_state());
-        match Ledger::new(groups.collect()).write(&self.paths.state(), old.as_deref()) {
-            Ok(()) => (self.ledger_failed, self.ledger_good) = (false, true),
-            Err(error) if !self.ledger_failed => {
-                self.ledger_failed = true;
-                let path = self.paths.state();
-                self.journal.warn(&format!("cannot write {}: {error}", path.display()));
-            }
-            Err(_) => {}
-        }
-    }
+/// The time since boot, whatever the time of day is said to be.
+fn since_boot() -> Moment {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Moment::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Seconds since 1970.

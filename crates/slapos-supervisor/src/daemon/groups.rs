@@ -6,6 +6,7 @@ use super::process::Process;
 use super::waiters::{Goal, Item, Shape};
 use crate::definitions::{self, DefinitionError, Definitions};
 use crate::fault::{self, fault};
+use crate::limits::GroupLimits;
 use crate::spec::{Group, ProgramSpec};
 use crate::state::{Event, State};
 use crate::xmlrpc::{Fault, Value};
@@ -83,21 +84,26 @@ impl Supervisor {
             };
             programs.sort_by_key(place);
         }
-        Some(Group { name: name.to_owned(), priority: active.priority, programs })
+        let limits = active.limits.clone();
+        Some(Group { name: name.to_owned(), priority: active.priority, limits, programs })
     }
 
     /// Adds a group and starts what is to start with it.
     pub(crate) fn activate(&mut self, group: &Group) {
-        self.add_group(&group.name, group.priority);
+        self.add_group(&group.name, group.priority, &group.limits);
+        self.emit("PROCESS_GROUP_ADDED", format!("groupname:{}", group.name));
         for spec in &group.programs {
             self.add_member(&group.name, spec);
         }
         self.journal.info(&format!("{}: group added", group.name));
     }
 
-    pub(crate) fn add_group(&mut self, name: &str, priority: i32) {
-        let active = Active { priority, retiring: false };
-        self.groups.insert(name.to_owned(), active);
+    pub(crate) fn add_group(&mut self, name: &str, priority: i32, limits: &GroupLimits) {
+        let active = Active { priority, limits: limits.clone(), retiring: false };
+        let former = self.groups.insert(name.to_owned(), active);
+        if former.is_some_and(|former| former.limits != *limits) {
+            self.apply_limits(name);
+        }
         self.groups.sort_by(|_, a, _, b| a.priority.cmp(&b.priority));
         self.ledger_is_old();
     }
@@ -132,6 +138,8 @@ impl Supervisor {
         }
         self.processes.retain(|_, process| process.group != name);
         self.groups.shift_remove(name);
+        self.emit("PROCESS_GROUP_REMOVED", format!("groupname:{name}"));
+        self.forget_control(name);
         self.ledger_is_old();
         self.journal.info(&format!("{name}: group removed"));
         Ok(true.into())
@@ -196,8 +204,11 @@ impl Supervisor {
 
     fn change_group(&mut self, name: &str, touched: &mut Touched) {
         let defined = self.defined.get(name).cloned();
+        if !self.groups.contains_key(name) {
+            self.emit("PROCESS_GROUP_ADDED", format!("groupname:{name}"));
+        }
         match &defined {
-            Some(group) => self.add_group(name, group.priority),
+            Some(group) => self.add_group(name, group.priority, &group.limits),
             None => {
                 if let Some(active) = self.groups.get_mut(name) {
                     active.retiring = true;
@@ -263,6 +274,7 @@ impl Supervisor {
     pub(crate) fn stop_everything(&mut self, mood: Mood, reason: &str) {
         if matches!(self.mood, Mood::Up | Mood::Restarting) && self.mood != mood {
             self.journal.info(&format!("stopping everything: {reason}"));
+            self.emit("SUPERVISOR_STATE_CHANGE_STOPPING", "");
             self.mood = mood;
         }
     }
@@ -301,6 +313,7 @@ impl Supervisor {
         self.processes.clear();
         self.groups.clear();
         self.start_afresh();
+        self.emit("SUPERVISOR_STATE_CHANGE_RUNNING", "");
         background::reap_strangers(self);
     }
 

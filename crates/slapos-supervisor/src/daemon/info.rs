@@ -6,13 +6,17 @@ use jiff::tz::TimeZone;
 use super::core::now_seconds;
 use super::process::Process;
 use crate::spec::{Group, ProgramSpec};
-use crate::state::State;
+use crate::state::{Moment, State};
 use crate::xmlrpc::Value;
 
 /// What `getProcessInfo` tells.
-pub(crate) fn process(process: &Process) -> Value {
+pub(crate) fn process(process: &Process, now: Moment) -> Value {
     let state = process.machine.state();
     let log = log_path(&process.spec);
+    let (out, errors) = match process.spec.listener {
+        None => (log.as_str(), ""),
+        Some(_) => ("", log.as_str()),
+    };
     Value::record([
         ("name", process.spec.process_name.as_str().into()),
         ("group", process.group.as_str().into()),
@@ -24,21 +28,33 @@ pub(crate) fn process(process: &Process) -> Value {
         ("spawnerr", process.machine.error().into()),
         ("exitstatus", process.exit_status().into()),
         ("logfile", log.as_str().into()),
-        ("stdout_logfile", log.as_str().into()),
-        ("stderr_logfile", "".into()),
+        ("stdout_logfile", out.into()),
+        ("stderr_logfile", errors.into()),
         ("pid", i64::from(process.machine.pid().unwrap_or(0)).into()),
-        ("description", description(process, state).into()),
+        ("description", description(process, state, now).into()),
     ])
 }
 
-fn description(process: &Process, state: State) -> String {
+fn description(process: &Process, state: State, now: Moment) -> String {
+    let machine = &process.machine;
     match state {
-        State::Running => {
-            let pid = process.machine.pid().unwrap_or(0);
-            let seconds = now_seconds().saturating_sub(process.started).max(0);
-            format!("pid {pid}, uptime {}", uptime(seconds))
+        State::Running if process.pool.is_confused() => {
+            format!("pid {}, talks no sense and is told nothing", machine.pid().unwrap_or(0))
         }
-        State::Backoff | State::Fatal => process.machine.error().to_owned(),
+        State::Running => {
+            let pid = machine.pid().unwrap_or(0);
+            // By the clock that nobody sets.
+            let up = now.saturating_sub(machine.running_since().unwrap_or(now));
+            format!("pid {pid}, uptime {}", uptime(up.as_secs()))
+        }
+        State::Backoff => {
+            let error = machine.error();
+            let failures = machine.failures();
+            let wait = machine.next_attempt().unwrap_or(now).saturating_sub(now);
+            let seconds = wait.as_millis().div_ceil(1000);
+            format!("{error}; failed {failures} times in a row, next attempt in {seconds} s")
+        }
+        State::Fatal => machine.error().to_owned(),
         State::Stopped | State::Exited if process.started == 0 => "Not started".to_owned(),
         State::Stopped | State::Exited => date(process.stopped),
         State::Starting | State::Stopping => String::new(),
@@ -46,7 +62,7 @@ fn description(process: &Process, state: State) -> String {
 }
 
 /// As Python prints a time span.
-fn uptime(seconds: i64) -> String {
+fn uptime(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let clock = format!("{}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);
     match days {

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use slapos_sys::process::Command;
 use slapos_sys::user::{self, Identity};
 
+use super::control::Place;
+use super::listener::Pipes;
 use super::table::{SPAWN, TAG};
 use crate::spec::ProgramSpec;
 
@@ -21,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) spawn: String,
     /// The limits of open files (soft, hard) that the daemon itself was started with.
     pub(crate) open_files: (u64, u64),
+    /// Its control group, or why it has none though it needs one.
+    pub(crate) place: Result<Option<Place>, String>,
 }
 
 /// What came of it.
@@ -31,6 +35,8 @@ pub(crate) struct Launched {
     pub(crate) start: u64,
     /// Becomes readable when the process ends.
     pub(crate) pidfd: OwnedFd,
+    /// Of a listener: how to speak to it.
+    pub(crate) pipes: Option<Pipes>,
 }
 
 /// Starts the process; the error is a text for people.
@@ -38,7 +44,7 @@ pub(crate) fn launch(job: &Job) -> Result<Launched, String> {
     let spec = &job.spec;
     let identity = identity(spec)?;
     let mut command = command(job, identity.as_ref())?;
-    let child = command.spawn().map_err(|error| diagnose(spec, identity.as_ref(), &error))?;
+    let mut child = command.spawn().map_err(|error| diagnose(spec, identity.as_ref(), &error))?;
     let pid = child.id();
     // Nobody reaps it before this is known, so that pid and start time are surely its own.
     let pidfd = slapos_sys::process::pidfd_open(pid).map_err(|error| {
@@ -46,7 +52,9 @@ pub(crate) fn launch(job: &Job) -> Result<Launched, String> {
         format!("cannot watch process {pid}: {error}")
     })?;
     let start = slapos_sys::process::start_time(pid).unwrap_or(0);
-    Ok(Launched { pid, start, pidfd })
+    let pipes = child.stdin.take().zip(child.stdout.take());
+    let pipes = pipes.map(|(input, output)| Pipes { input: input.into(), output: output.into() });
+    Ok(Launched { pid, start, pidfd, pipes })
 }
 
 fn command(job: &Job, identity: Option<&Identity>) -> Result<Command, String> {
@@ -66,13 +74,24 @@ fn command(job: &Job, identity: Option<&Identity>) -> Result<Command, String> {
         .umask(spec.umask)
         .open_files(job.open_files.0, job.open_files.1)
         .new_session();
+    for (resource, limit) in spec.limits.resources() {
+        command.limit(resource, limit, limit);
+    }
+    if let Some(place) = job.place.clone()? {
+        let group = place.make()?;
+        command.control_group(&group).map_err(|error| error.to_string())?;
+    }
     if let Some(identity) = identity {
         command.user(identity);
     }
+    let listens = spec.listener.is_some();
+    if listens {
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    }
     if let Some(log) = &spec.stdout_logfile {
-        command
-            .append_output_to(log)
-            .map_err(|error| format!("log file {}: {error}", log.display()))?;
+        let logged =
+            if listens { command.append_errors_to(log) } else { command.append_output_to(log) };
+        logged.map_err(|error| format!("log file {}: {error}", log.display()))?;
     }
     Ok(command)
 }

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::events::Notice;
+use crate::limits::GroupLimits;
 use crate::spec::ProgramSpec;
 use crate::state::{Exit, State};
 
@@ -28,6 +30,8 @@ pub(crate) struct Ledger {
 pub(crate) struct GroupRecord {
     pub(crate) name: String,
     pub(crate) priority: i32,
+    #[serde(default, skip_serializing_if = "GroupLimits::is_empty")]
+    pub(crate) limits: GroupLimits,
     pub(crate) processes: Vec<ProcessRecord>,
 }
 
@@ -47,6 +51,35 @@ pub(crate) struct ProcessRecord {
     /// When it was last started and ended, in seconds since 1970; 0: never.
     pub(crate) started: i64,
     pub(crate) stopped: i64,
+    /// Where it comes to rest once what it left behind is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rest: Option<State>,
+    /// Early ends in a row.
+    #[serde(default)]
+    pub(crate) failures: u32,
+    /// What is to be done once it is at rest.
+    #[serde(default, skip_serializing_if = "NextRecord::is_nothing")]
+    pub(crate) next: NextRecord,
+    /// Of a listener: the events that it has not acknowledged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) events: Vec<Notice>,
+}
+
+/// What was put off until a process is at rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NextRecord {
+    /// It gets this definition.
+    pub(crate) spec: Option<ProgramSpec>,
+    /// It is started.
+    pub(crate) start: bool,
+    /// It is forgotten.
+    pub(crate) remove: bool,
+}
+
+impl NextRecord {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Ledger {
@@ -95,6 +128,7 @@ mod tests {
         Ledger::new(vec![GroupRecord {
             name: "g".into(),
             priority: 999,
+            limits: GroupLimits::default(),
             processes: vec![ProcessRecord {
                 spec: ProgramSpec::new("g_p", vec!["/bin/true".into()]),
                 state: State::Running,
@@ -105,6 +139,10 @@ mod tests {
                 start: 70,
                 started: 1_700_000_000,
                 stopped: 0,
+                rest: None,
+                failures: 2,
+                next: NextRecord { start: true, ..NextRecord::default() },
+                events: Vec::new(),
             }],
         }])
     }
@@ -131,6 +169,21 @@ mod tests {
         // A damaged one does not take the good one's place.
         Ledger::new(Vec::new()).write(&path, None).unwrap();
         assert_eq!(Ledger::read(&old).unwrap().unwrap().groups.len(), 1);
+    }
+
+    #[test]
+    fn one_of_a_version_that_noted_less_is_understood() {
+        let mut old = serde_json::to_value(ledger()).unwrap();
+        let record = old.pointer_mut("/groups/0/processes/0").and_then(|r| r.as_object_mut());
+        let record = record.unwrap();
+        for newer in ["failures", "next"] {
+            assert!(record.shift_remove(newer).is_some(), "{newer}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        std::fs::write(&path, old.to_string()).unwrap();
+        let read = Ledger::read(&path).unwrap().unwrap();
+        assert_eq!(read.groups[0].processes[0].failures, 0);
     }
 
     #[test]

@@ -61,8 +61,13 @@ pub(crate) fn find(missing: Vec<Missing>, taken: Vec<u32>) -> Option<Vec<Option<
     }
     let (sender, receiver) = mpsc::channel();
     let look = move || {
-        let looks: Vec<Look> = missing.iter().map(|program| look_of(&program.spec)).collect();
         let candidates = candidates(&missing, &taken);
+        if candidates.is_empty() {
+            // Most often; then what they look like need not be known.
+            let _ = sender.send(vec![None; missing.len()]);
+            return;
+        }
+        let looks: Vec<Look> = missing.iter().map(|program| look_of(&program.spec)).collect();
         let wanted: Vec<_> = missing.iter().zip(looks).collect();
         let _ = sender.send(assign(&wanted, &candidates));
     };

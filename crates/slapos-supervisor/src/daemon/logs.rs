@@ -3,16 +3,19 @@
 //! The files of programs lie in directories that other users control. So each function here is
 //! called with the rights of the log's user (`slapos_sys::user::as_files_of`), follows no link at
 //! the end of a path, and touches regular files only. Programs hold their log open, so rotation
-//! copies and truncates; what a program writes between the two is the only thing that can be lost.
+//! copies what is there and takes that out of the file. Where the file system can take a range out
+//! (ext4, XFS), nothing is lost and a line may be in two files; elsewhere the file is truncated,
+//! and what a program writes between the copy and that is lost.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::RangeInclusive;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
+use rustix::fs::FallocateFlags;
 
 /// How soon a log is looked at again, at the earliest (also when nothing is known of it) and at
 /// the latest.
@@ -31,11 +34,19 @@ pub(crate) struct Log {
     pub(crate) backups: u32,
 }
 
-/// When to look at a log again: when it will reach its limit, if it grows on as it did. It grew by
-/// `grown` bytes in `elapsed`, and has `left` bytes to grow.
-pub(crate) fn next_look(grown: u64, elapsed: Duration, left: u64) -> Duration {
+/// How fast a log grows, in bytes a second: it grew by `grown` bytes in `elapsed`. One that wrote in
+/// a burst is expected to do so again: what it did before (`former`) is forgotten only by and by.
+pub(crate) fn growth(grown: u64, elapsed: Duration, former: u64) -> u64 {
+    let nanos = u128::from(grown).saturating_mul(1_000_000_000);
+    let rate = nanos.checked_div(elapsed.as_nanos()).unwrap_or(0);
+    u64::try_from(rate).unwrap_or(u64::MAX).max(former / 2)
+}
+
+/// When to look at a log again: when it will reach its limit, if it grows on at `rate` bytes a
+/// second. It has `left` bytes to grow.
+pub(crate) fn next_look(rate: u64, left: u64) -> Duration {
     let (soonest, latest) = LOOK_AGAIN.into_inner();
-    let nanos = elapsed.as_nanos().saturating_mul(u128::from(left)).checked_div(grown.into());
+    let nanos = u128::from(left).saturating_mul(1_000_000_000).checked_div(rate.into());
     let until = nanos.and_then(|nanos| u64::try_from(nanos).ok());
     until.map_or(latest, |nanos| Duration::from_nanos(nanos).clamp(soonest, latest))
 }
@@ -48,27 +59,48 @@ pub(crate) fn rotate(log: &Log) -> io::Result<(u64, bool)> {
     let Some(mut file) = open(&log.path, OpenOptions::new().read(true).write(true))? else {
         return Ok((0, false));
     };
-    let size = file.metadata()?.len();
+    let metadata = file.metadata()?;
+    let size = metadata.len();
     if log.max_bytes == 0 || size <= log.max_bytes {
         return Ok((size, false));
     }
-    if log.backups > 0 {
-        shift_backups(log)?;
-        let kept =
-            log.max_bytes.saturating_mul(log.backups.into()).saturating_add(log.max_bytes / 2);
-        drop_oldest(log, kept.saturating_sub(size));
-        file.seek(SeekFrom::Start(size.saturating_sub(kept)))?;
-        let first = backup(&log.path, 1);
-        let mut copy = slapos_sys::fs::create_new(&first, 0o600)?;
-        // Not further than the size seen, or a busy writer would keep us here.
-        let limit = kept.min(size);
-        if let Err(error) = io::copy(&mut file.by_ref().take(limit), &mut copy) {
-            let _ = std::fs::remove_file(&first);
-            return Err(error);
+    if log.backups == 0 {
+        file.set_len(0)?;
+        return Ok((size, true));
+    }
+    shift_backups(log)?;
+    let kept = log.max_bytes.saturating_mul(log.backups.into()).saturating_add(log.max_bytes / 2);
+    drop_oldest(log, kept.saturating_sub(size));
+    let first = backup(&log.path, 1);
+    let mut copy = slapos_sys::fs::create_new(&first, 0o600)?;
+    let from = size.saturating_sub(kept);
+    if let Err(error) = move_out(&mut file, from, size, metadata.blksize(), &mut copy) {
+        let _ = std::fs::remove_file(&first);
+        return Err(error);
+    }
+    // When its last line was written.
+    copy.set_modified(metadata.modified()?)?;
+    Ok((size, true))
+}
+
+/// Copies what `file` holds between `from` and `to`, and takes everything before `to` out of it. Not
+/// further than `to`, or a busy writer would keep us here.
+fn move_out(file: &mut File, from: u64, to: u64, block: u64, copy: &mut File) -> io::Result<()> {
+    // Only whole blocks can be taken out, and not all that there is.
+    let blocks = to.saturating_sub(1) / block.max(1) * block;
+    if blocks > from {
+        append(file, from, blocks, copy)?;
+        if rustix::fs::fallocate(&*file, FallocateFlags::COLLAPSE_RANGE, 0, blocks).is_ok() {
+            return Ok(());
         }
     }
-    file.set_len(0)?;
-    Ok((size, true))
+    append(file, from.max(blocks), to, copy)?;
+    file.set_len(0)
+}
+
+fn append(file: &mut File, from: u64, to: u64, copy: &mut File) -> io::Result<()> {
+    file.seek(SeekFrom::Start(from))?;
+    io::copy(&mut file.take(to.saturating_sub(from)), copy).map(drop)
 }
 
 /// Removes the oldest backups, so that the rest takes no more than `room` bytes.
@@ -203,13 +235,76 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_lost_where_a_range_can_be_taken_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let probe = dir.path().join("probe");
+        std::fs::write(&probe, vec![0; 1 << 16]).unwrap();
+        let file = OpenOptions::new().write(true).open(&probe).unwrap();
+        if rustix::fs::fallocate(&file, FallocateFlags::COLLAPSE_RANGE, 0, 1 << 15).is_err() {
+            slapos_testkit::skipped(
+                "nothing_is_lost_where_a_range_can_be_taken_out",
+                "the file system cannot take a range out of a file",
+            );
+            return;
+        }
+        let log = log(dir.path(), 64 << 10, 500);
+        let mut writer = slapos_sys::fs::open_append(&log.path, 0o600).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..200_000 {
+                    writeln!(writer, "line {number}").unwrap();
+                }
+                done.store(true, std::sync::atomic::Ordering::SeqCst);
+            });
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                rotate(&log).unwrap();
+            }
+        });
+        let backups = (1..=log.backups).rev().map(|number| backup(&log.path, number));
+        let files = backups.chain([log.path.clone()]).filter_map(|path| std::fs::read(path).ok());
+        let pieces: Vec<Vec<u8>> = files.collect();
+        assert!(pieces.len() > 5, "{} files", pieces.len());
+        let text = String::from_utf8(pieces.concat()).unwrap();
+        let wrong = text.lines().enumerate().find(|(n, line)| *line != format!("line {n}"));
+        assert_eq!((wrong, text.lines().count()), (None, 200_000));
+    }
+
+    #[test]
+    fn a_backup_is_as_old_as_its_last_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log(dir.path(), 4, 1);
+        std::fs::write(&log.path, "five!").unwrap();
+        let then = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        File::options().write(true).open(&log.path).unwrap().set_modified(then).unwrap();
+        rotate(&log).unwrap();
+        let backup = std::fs::metadata(backup(&log.path, 1)).unwrap();
+        assert_eq!(backup.modified().unwrap(), then);
+    }
+
+    #[test]
     fn the_next_look_comes_when_the_limit_is_reached() {
         let second = Duration::from_secs(1);
-        assert_eq!(next_look(0, second, 1000), Duration::from_secs(2));
-        assert_eq!(next_look(1, second, 1000), Duration::from_secs(2));
-        assert_eq!(next_look(1000, second, 500), second / 2);
-        assert_eq!(next_look(u64::MAX, second, 500), Duration::from_millis(50));
-        assert_eq!(next_look(1, Duration::MAX, u64::MAX), Duration::from_secs(2));
+        assert_eq!(next_look(0, 1000), second * 2);
+        assert_eq!(next_look(1, 1000), second * 2);
+        assert_eq!(next_look(1000, 500), second / 2);
+        assert_eq!(next_look(u64::MAX, 500), Duration::from_millis(50));
+        assert_eq!(next_look(1, u64::MAX), second * 2);
+    }
+
+    #[test]
+    fn a_burst_is_not_forgotten_at_the_first_silence() {
+        let look = Duration::from_millis(50);
+        let mut rate = growth(10 << 20, look, 0);
+        assert_eq!(rate, 200 << 20);
+        let mut looks = 0;
+        while next_look(rate, 1 << 20) == look {
+            rate = growth(0, look, rate);
+            looks += 1;
+        }
+        assert!((3..8).contains(&looks), "{looks}");
+        assert_eq!(growth(u64::MAX, Duration::ZERO, 8), 4);
+        assert_eq!(growth(u64::MAX, Duration::from_nanos(1), 8), u64::MAX);
     }
 
     #[test]

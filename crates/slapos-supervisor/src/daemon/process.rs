@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use slapos_sys::process::Signal;
 
-use super::ledger::ProcessRecord;
+use super::ledger::{NextRecord, ProcessRecord};
+use super::listener::Line;
 use super::logs::Log;
+use super::pool::Pool;
 use super::table::Origin;
 use crate::spec::ProgramSpec;
 use crate::state::{Exit, Machine};
@@ -25,6 +27,10 @@ pub(crate) struct Process {
     pub(crate) started: i64,
     pub(crate) stopped: i64,
     pub(crate) next: Next,
+    /// Of a listener: the events that wait for it.
+    pub(crate) pool: Pool,
+    /// Of a listener: how to speak to it.
+    pub(crate) line: Option<Line>,
 }
 
 /// What is to be done with a process once it is at rest.
@@ -42,9 +48,37 @@ impl Next {
     pub(crate) fn is_nothing(&self) -> bool {
         self.spec.is_none() && !self.start && !self.remove
     }
+
+    fn record(&self) -> NextRecord {
+        let spec = self.spec.as_ref().map(|spec| (**spec).clone());
+        NextRecord { spec, start: self.start, remove: self.remove }
+    }
+}
+
+impl From<NextRecord> for Next {
+    fn from(record: NextRecord) -> Self {
+        let NextRecord { spec, start, remove } = record;
+        Self { spec: spec.map(Arc::new), start, remove }
+    }
 }
 
 impl Process {
+    /// One that was never started.
+    pub(crate) fn new(group: &str, spec: ProgramSpec, machine: Machine) -> Self {
+        Self {
+            group: group.to_owned(),
+            spec: Arc::new(spec),
+            machine,
+            origin: Origin::default(),
+            leader: None,
+            started: 0,
+            stopped: 0,
+            next: Next::default(),
+            pool: Pool::default(),
+            line: None,
+        }
+    }
+
     /// `group:name`, as people write it.
     pub(crate) fn display(&self) -> String {
         format!("{}:{}", self.group, self.spec.process_name)
@@ -90,6 +124,10 @@ impl Process {
             start: self.origin.start,
             started: self.started,
             stopped: self.stopped,
+            rest: self.machine.rest_after(),
+            failures: self.machine.failures(),
+            next: self.next.record(),
+            events: self.pool.undelivered(),
         }
     }
 
@@ -135,16 +173,10 @@ mod tests {
         let (mut innocent, _) = sleeper();
         let spec = ProgramSpec::new("p", vec!["x".into()]);
         let start = slapos_sys::process::start_time(innocent.id()).unwrap();
-        let process = Process {
-            group: "g".into(),
-            machine: Machine::new(Policy::from(&spec)),
-            spec: Arc::new(spec),
-            origin: Origin { leader: innocent.id(), start, spawn: "n".into() },
-            leader: Some(held),
-            started: 0,
-            stopped: 0,
-            next: Next::default(),
-        };
+        let machine = Machine::new(Policy::from(&spec));
+        let mut process = Process::new("g", spec, machine);
+        process.origin = Origin { leader: innocent.id(), start, spawn: "n".into() };
+        process.leader = Some(held);
         process.signal(Signal::SIGKILL, false).unwrap();
         assert!(innocent.try_wait().unwrap().is_none(), "somebody else was hit");
         innocent.kill().unwrap();

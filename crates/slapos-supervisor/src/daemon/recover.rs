@@ -6,6 +6,7 @@
 //! that wiped their environment by `likeness`. A process counts as ours only if it runs as the user
 //! that its definition names, since anybody can put any tag into his own environment.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use super::core::{Id, Supervisor, now_seconds};
 use super::launch;
 use super::ledger::{GroupRecord, Ledger, ProcessRecord};
 use super::likeness::{self, Missing};
+use super::pool::Pool;
+use super::process::Process;
 use super::table::{self, Entry, Origin, Tag};
 use crate::spec::{Group, ProgramSpec};
 use crate::state::{Event, Machine, Policy, State};
@@ -56,14 +59,16 @@ impl Supervisor {
         let taken: Vec<u32> = records.map(|record| record.pid).collect();
         found.extend(self.recognised(missing, taken));
         if let Some(ledger) = ledger {
-            self.journal.info("the daemon before was killed: taking over");
+            if !self.was_handed_over() {
+                self.journal.info("the daemon before was killed: taking over");
+            }
             for group in ledger.groups {
                 self.restore_group(group, &found);
             }
         }
         for group in read.groups.values() {
             if !self.groups.contains_key(&group.name) {
-                self.add_group(&group.name, group.priority);
+                self.add_group(&group.name, group.priority, &group.limits);
                 for spec in &group.programs {
                     self.start_or_adopt(&group.name, spec, &found);
                 }
@@ -112,29 +117,38 @@ impl Supervisor {
     }
 
     fn restore_group(&mut self, group: GroupRecord, found: &[Found]) {
-        self.add_group(&group.name, group.priority);
+        self.add_group(&group.name, group.priority, &group.limits);
         for record in group.processes {
             let policy = Policy::from(&record.spec);
             let (exit, error) = (record.exit, record.error.clone());
-            let machine = Machine::resting(policy, record.state, exit, error);
+            let state = record.rest.unwrap_or(record.state);
+            let machine = Machine::resting(policy, state, exit, error);
+            let machine = machine.after_failures(record.failures);
             let id = self.add_with(&group.name, record.spec.clone(), machine);
             if let Some(process) = self.processes.get_mut(&id) {
                 process.origin =
                     Origin { leader: record.pid, start: record.start, spawn: record.spawn.clone() };
                 process.started = record.started;
                 process.stopped = record.stopped;
+                process.next = record.next.clone().into();
+                process.pool = Pool::holding(record.events.clone());
             }
             self.resume(id, &group.name, &record, found);
         }
     }
 
     fn resume(&mut self, id: Id, group: &str, record: &ProcessRecord, found: &[Found]) {
-        let leader = leader_of(group, record, found);
+        let leader = match self.is_unreaped_child(record) {
+            true => Some(origin_in(record)),
+            false => leader_of(group, record, found),
+        };
         if let Some(origin) = leader
             && self.adopt(id, origin, record.started)
         {
             if record.state == State::Stopping {
                 self.feed(id, Event::Stop);
+            } else if record.spec.listener.is_some() {
+                self.start_again(id);
             }
             return;
         }
@@ -148,12 +162,11 @@ impl Supervisor {
             }
             return;
         }
-        if let Some(process) = self.processes.get_mut(&id)
-            && record.state != State::Backoff
-        {
+        let unseen = record.state != State::Backoff && record.rest.is_none();
+        if let Some(process) = self.processes.get_mut(&id).filter(|_| unseen) {
             process.stopped = now_seconds();
         }
-        self.feed(id, Event::Vanished(record.state));
+        self.feed(id, Event::Vanished(record.rest.unwrap_or(record.state)));
     }
 
     fn start_or_adopt(&mut self, group: &str, spec: &ProgramSpec, found: &[Found]) {
@@ -162,9 +175,33 @@ impl Supervisor {
         let ours = candidates.filter(|f| runs_as_named(spec, f.entry.pid));
         let leader = ours.min_by_key(|found| found.entry.start).map(origin);
         let adopted = leader.is_some_and(|origin| self.adopt(id, origin, 0));
-        if !adopted && spec.autostart {
+        if adopted && spec.listener.is_some() {
+            self.start_again(id);
+        } else if !adopted && spec.autostart {
             self.feed(id, Event::Start);
         }
+    }
+
+    /// An adopted listener cannot be spoken to.
+    fn start_again(&mut self, id: Id) {
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.next.start = true;
+        }
+        self.feed(id, Event::Stop);
+    }
+
+    /// Whether a former program of this very process was in charge.
+    fn was_handed_over(&self) -> bool {
+        self.replacement.generation > 0
+    }
+
+    /// Whether the process of a record ended while the program was replaced. It is our child, and
+    /// how it ended is still to be asked.
+    fn is_unreaped_child(&self, record: &ProcessRecord) -> bool {
+        self.was_handed_over()
+            && record.pid != 0
+            && !record.state.is_down()
+            && slapos_sys::process::start_time(record.pid) == Some(record.start)
     }
 
     /// Takes over a running process; false if it is gone after all.
@@ -174,7 +211,11 @@ impl Supervisor {
             return false;
         };
         // The descriptor pins the process; only now is the start time a proof.
-        if !slapos_sys::process::alive(pid, origin.start) {
+        let is_it = match self.was_handed_over() {
+            true => slapos_sys::process::start_time(pid) == Some(origin.start),
+            false => slapos_sys::process::alive(pid, origin.start),
+        };
+        if !is_it {
             return false;
         }
         let age = age(origin.start);
@@ -188,11 +229,14 @@ impl Supervisor {
     /// Ends what carries our tag but has no place: second copies (newer than what was adopted),
     /// and services that nothing defines any more.
     fn end_twins(&mut self, found: &[Found]) {
+        let names = self.processes.values();
+        let by_name: HashMap<(&str, &str), &Process> = names
+            .map(|process| ((process.group.as_str(), process.spec.process_name.as_str()), process))
+            .collect();
         let mut strangers = Vec::new();
         for stranger in found {
             let group = &stranger.tag.group;
-            let mut named = self.processes.values().filter(|p| stranger.is_of(group, &p.spec));
-            let place = named.find(|process| process.group == *group);
+            let place = by_name.get(&(group.as_str(), stranger.tag.name.as_str()));
             let doomed = match place {
                 None => true,
                 Some(process) => {
@@ -205,11 +249,14 @@ impl Supervisor {
                 }
             };
             if doomed {
-                let (pid, name) = (stranger.entry.pid, &stranger.tag.name);
-                self.journal.warn(&format!("{group}:{name}: ending stray process {pid}"));
-                strangers.push(stranger.entry);
+                strangers.push(stranger);
             }
         }
+        for stranger in &strangers {
+            let (pid, Tag { group, name, .. }) = (stranger.entry.pid, &stranger.tag);
+            self.journal.warn(&format!("{group}:{name}: ending stray process {pid}"));
+        }
+        let strangers: Vec<Entry> = strangers.into_iter().map(|stranger| stranger.entry).collect();
         if !strangers.is_empty() {
             background::end_strangers(strangers, PATIENCE);
         }
@@ -255,11 +302,7 @@ fn missing(
 /// The leader that a record speaks of, or that must have come of the spawn it announces.
 fn leader_of(group: &str, record: &ProcessRecord, found: &[Found]) -> Option<Origin> {
     if record.pid != 0 && slapos_sys::process::alive(record.pid, record.start) {
-        return Some(Origin {
-            leader: record.pid,
-            start: record.start,
-            spawn: record.spawn.clone(),
-        });
+        return Some(origin_in(record));
     }
     let leaders = found.iter().filter(|f| f.leads() && f.is_of(group, &record.spec));
     let candidates = leaders.filter(|found| {
@@ -275,6 +318,10 @@ fn leader_of(group: &str, record: &ProcessRecord, found: &[Found]) -> Option<Ori
     });
     let ours = candidates.filter(|found| runs_as_named(&record.spec, found.entry.pid));
     ours.min_by_key(|found| found.entry.start).map(origin)
+}
+
+fn origin_in(record: &ProcessRecord) -> Origin {
+    Origin { leader: record.pid, start: record.start, spawn: record.spawn.clone() }
 }
 
 fn origin(found: &Found) -> Origin {

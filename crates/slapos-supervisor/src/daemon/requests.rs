@@ -9,6 +9,7 @@ use super::core::{Id, Mood, Reply, Supervisor};
 use super::info;
 use super::journal;
 use super::logs::{self, Log};
+use super::methods::{METHODS, help};
 use super::process::Process;
 use super::waiters::{Goal, Item, Shape, Waiter};
 use crate::fault::{self, fault};
@@ -18,47 +19,6 @@ use crate::xmlrpc::{Call, Fault, Value};
 
 /// The version of supervisor's interface that is spoken here; `supervisorctl` asks for this one.
 const API_VERSION: &str = "3.0";
-
-/// All methods, for `system.listMethods`.
-const METHODS: &[&str] = &[
-    "slapos.update",
-    "supervisor.addProcessGroup",
-    "supervisor.clearAllProcessLogs",
-    "supervisor.clearProcessLog",
-    "supervisor.clearProcessLogs",
-    "supervisor.getAPIVersion",
-    "supervisor.getAllConfigInfo",
-    "supervisor.getAllProcessInfo",
-    "supervisor.getIdentification",
-    "supervisor.getPID",
-    "supervisor.getProcessInfo",
-    "supervisor.getState",
-    "supervisor.getSupervisorVersion",
-    "supervisor.getVersion",
-    "supervisor.readLog",
-    "supervisor.readMainLog",
-    "supervisor.readProcessLog",
-    "supervisor.readProcessStderrLog",
-    "supervisor.readProcessStdoutLog",
-    "supervisor.reloadConfig",
-    "supervisor.removeProcessGroup",
-    "supervisor.restart",
-    "supervisor.shutdown",
-    "supervisor.signalAllProcesses",
-    "supervisor.signalProcess",
-    "supervisor.signalProcessGroup",
-    "supervisor.startAllProcesses",
-    "supervisor.startProcess",
-    "supervisor.startProcessGroup",
-    "supervisor.stopAllProcesses",
-    "supervisor.stopProcess",
-    "supervisor.stopProcessGroup",
-    "supervisor.tailProcessLog",
-    "supervisor.tailProcessStderrLog",
-    "supervisor.tailProcessStdoutLog",
-    "system.listMethods",
-    "system.multicall",
-];
 
 type Job = Box<dyn FnOnce() -> Result<Value, Fault> + Send>;
 
@@ -102,11 +62,12 @@ impl Supervisor {
             "getState" => Ok(Answer::Now(self.daemon_state())),
             "getProcessInfo" => {
                 let id = self.find(params.text(0)?)?;
-                Ok(Answer::Now(info::process(&self.processes[&id])))
+                Ok(Answer::Now(info::process(&self.processes[&id], self.now())))
             }
             "getAllProcessInfo" => {
                 let infos = self.ordered().into_iter();
-                let infos = infos.map(|id| info::process(&self.processes[&id]));
+                let now = self.now();
+                let infos = infos.map(|id| info::process(&self.processes[&id], now));
                 Ok(Answer::Now(Value::Array(infos.collect())))
             }
             "getAllConfigInfo" => Ok(Answer::Now(self.config_info())),
@@ -117,10 +78,8 @@ impl Supervisor {
             "tailProcessStdoutLog" | "tailProcessLog" => {
                 tail(self.log_of(params.text(0)?)?, &params)
             }
-            "readProcessStderrLog" | "tailProcessStderrLog" => {
-                self.find(params.text(0)?)?;
-                Err(fault(fault::NO_FILE, "errors are in the stdout log"))
-            }
+            "readProcessStderrLog" => read(self.error_log_of(params.text(0)?)?, &params, 1),
+            "tailProcessStderrLog" => tail(self.error_log_of(params.text(0)?)?, &params),
             _ if self.mood != Mood::Up => Err(fault(fault::SHUTDOWN_STATE, "")),
             _ => self.command(method, &params),
         }
@@ -129,10 +88,23 @@ impl Supervisor {
     fn other_answer(&mut self, call: &Call) -> Result<Answer, Fault> {
         match call.method.as_str() {
             "system.listMethods" => {
-                let names = METHODS.iter().map(|name| Value::from(*name));
+                let names = METHODS.iter().map(|(name, _)| Value::from(*name));
                 Ok(Answer::Now(Value::Array(names.collect())))
             }
-            "slapos.update" if self.mood != Mood::Up => Err(fault(fault::SHUTDOWN_STATE, "")),
+            "system.methodHelp" => {
+                let method = Params(&call.params).text(0)?;
+                let help = help(method).ok_or_else(|| fault(fault::UNKNOWN_METHOD, method))?;
+                Ok(Answer::Now(help.into()))
+            }
+            "slapos.usage" => {
+                let usage = self.usage();
+                Ok(Answer::Read(Box::new(|| Ok(usage()))))
+            }
+            "slapos.generation" => self.generation().map(Answer::Now),
+            "slapos.update" | "slapos.replace" if self.mood != Mood::Up => {
+                Err(fault(fault::SHUTDOWN_STATE, ""))
+            }
+            "slapos.replace" => Ok(Answer::Now(self.replace("on request"))),
             "slapos.update" => {
                 let names = Params(&call.params).names(0)?;
                 let (items, shape) = self.update(&names)?;
@@ -171,6 +143,21 @@ impl Supervisor {
                 Ok(self.clear(vec![id], Shape::One))
             }
             "clearAllProcessLogs" => Ok(self.clear(self.ordered(), Shape::Many)),
+            "clearLog" => {
+                let log = self.own_log();
+                Ok(Answer::Read(Box::new(move || {
+                    read_as(&log, || logs::clear(&log)).map(|()| true.into())
+                })))
+            }
+            "sendProcessStdin" => {
+                let name = self.processes[&self.find(params.text(0)?)?].display();
+                Err(fault(fault::NO_FILE, format!("{name} has no standard input")))
+            }
+            "sendRemoteCommEvent" => {
+                let (kind, data) = (params.text(0)?, params.text(1)?);
+                self.emit("REMOTE_COMMUNICATION", format!("type:{kind}\n{data}"));
+                Ok(Answer::Now(true.into()))
+            }
             "shutdown" => {
                 self.stop_everything(Mood::Ending, "shutdown requested");
                 Ok(Answer::Now(true.into()))
@@ -185,7 +172,8 @@ impl Supervisor {
 
     fn daemon_state(&self) -> Value {
         let (code, name) = match self.mood {
-            Mood::Up => (1, "RUNNING"),
+            // The successor is up in a moment.
+            Mood::Up | Mood::Replaced => (1, "RUNNING"),
             Mood::Restarting => (0, "RESTARTING"),
             Mood::Ending | Mood::Ended => (-1, "SHUTDOWN"),
         };
@@ -316,6 +304,14 @@ impl Supervisor {
                 },
             }
         }))
+    }
+
+    /// Only listeners have a log of errors, and no other.
+    fn error_log_of(&self, namespec: &str) -> Result<Log, Fault> {
+        match self.processes[&self.find(namespec)?].spec.listener {
+            Some(_) => self.log_of(namespec),
+            None => Err(fault(fault::NO_FILE, "errors are in the stdout log")),
+        }
     }
 
     fn log_of(&self, namespec: &str) -> Result<Log, Fault> {

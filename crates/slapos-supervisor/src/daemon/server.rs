@@ -35,7 +35,7 @@ type Outbox = mpsc::UnboundedSender<Message>;
 
 /// Binds the socket, mode 0700. A socket that is there is replaced: the caller holds the lock, so
 /// nobody is behind it.
-pub(crate) fn bind(socket: &Path) -> io::Result<UnixListener> {
+pub(crate) fn bind(socket: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     match std::fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -43,7 +43,7 @@ pub(crate) fn bind(socket: &Path) -> io::Result<UnixListener> {
     let listener = with_socket_path(socket, |path| std::os::unix::net::UnixListener::bind(path))?;
     slapos_sys::fs::set_mode(socket, 0o700)?;
     listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
+    Ok(listener)
 }
 
 /// Answers requests until `end`, then until those under way are answered.

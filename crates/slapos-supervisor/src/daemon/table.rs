@@ -4,6 +4,8 @@
 //! descendants inherit: whose it is, and by which spawn. So a service can be found again by a
 //! daemon that did not start it, and what it left behind can be told from what replaced it.
 
+use std::collections::HashMap;
+
 use slapos_sys::process::Signal;
 
 /// Names the supervisor's instance root (hashed), the group and the process.
@@ -88,31 +90,81 @@ fn parse_tag(environ: &[u8]) -> Option<Tag> {
     })
 }
 
-/// What lives of the spawn `origin` beside its leader: the members of the leader's group and
-/// session, and those that left both but carry the spawn's tag.
-pub(crate) fn survivors(
-    all: &[Entry],
-    origin: &Origin,
-    tag: impl Fn(u32) -> Option<Tag>,
-) -> Vec<Entry> {
-    // The number of a group or session is not given to a new process while it has members. So if
-    // somebody else has the leader's number now, there are none left of ours.
-    let reused = all.iter().any(|entry| entry.pid == origin.leader && entry.start != origin.start);
-    let belongs = |entry: &&Entry| {
+/// All living processes, arranged so that those of a spawn are found without looking at each.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    entries: Vec<Entry>,
+    /// By which spawn each came, if its environment says so; in the order of `entries`.
+    spawns: Vec<Option<String>>,
+    by_pid: HashMap<u32, usize>,
+    by_spawn: HashMap<String, Vec<usize>>,
+    /// By group, and by session where that is another number.
+    by_leader: HashMap<u32, Vec<usize>>,
+}
+
+impl Census {
+    /// Counts the processes of this machine.
+    pub(crate) fn take() -> Self {
+        Self::of(list(), |pid| tag(pid).map(|tag| tag.spawn))
+    }
+
+    /// Arranges `entries`; `spawn` tells what the environment of a process names.
+    pub(crate) fn of(entries: Vec<Entry>, spawn: impl Fn(u32) -> Option<String>) -> Self {
+        let mut census = Self::default();
+        for (index, entry) in entries.iter().enumerate() {
+            let spawn = spawn(entry.pid);
+            census.by_pid.insert(entry.pid, index);
+            census.by_leader.entry(entry.group).or_default().push(index);
+            if entry.session != entry.group {
+                census.by_leader.entry(entry.session).or_default().push(index);
+            }
+            if let Some(spawn) = &spawn {
+                census.by_spawn.entry(spawn.clone()).or_default().push(index);
+            }
+            census.spawns.push(spawn);
+        }
+        census.entries = entries;
+        census
+    }
+
+    /// What lives of the spawn `origin` beside its leader: the members of the leader's group and
+    /// session, and those that left both but carry the spawn's tag.
+    pub(crate) fn survivors(&self, origin: &Origin) -> Vec<Entry> {
+        let named = self.by_spawn.get(&origin.spawn).filter(|_| !origin.spawn.is_empty());
+        let related = self.by_leader.get(&origin.leader).filter(|_| origin.leader != 0);
+        let mut candidates: Vec<usize> =
+            named.into_iter().chain(related).flatten().copied().collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates.retain(|index| self.belongs(*index, origin));
+        candidates.into_iter().filter_map(|index| self.entries.get(index).copied()).collect()
+    }
+
+    fn belongs(&self, index: usize, origin: &Origin) -> bool {
+        let Some(entry) = self.entries.get(index) else {
+            return false;
+        };
         let leader = entry.pid == origin.leader && entry.start == origin.start;
         // A descendant cannot be older than its ancestor.
         if leader || entry.start < origin.start {
             return false;
         }
-        let related = origin.leader != 0
-            && !reused
-            && (entry.group == origin.leader || entry.session == origin.leader);
-        match tag(entry.pid) {
-            Some(tag) if !origin.spawn.is_empty() => tag.spawn == origin.spawn,
-            _ => related,
+        match self.spawns.get(index).and_then(Option::as_ref) {
+            Some(spawn) if !origin.spawn.is_empty() => *spawn == origin.spawn,
+            _ => {
+                origin.leader != 0
+                    && !self.is_reused(origin)
+                    && (entry.group == origin.leader || entry.session == origin.leader)
+            }
         }
-    };
-    all.iter().filter(belongs).copied().collect()
+    }
+
+    /// The number of a group or session is not given to a new process while it has members. So if
+    /// somebody else has the leader's number now, there are none left of ours.
+    fn is_reused(&self, origin: &Origin) -> bool {
+        let holder = self.by_pid.get(&origin.leader).and_then(|index| self.entries.get(*index));
+        holder.is_some_and(|entry| entry.start != origin.start)
+    }
 }
 
 /// Sends `signal` to the process that was seen as `entry`, and to nobody who may have got its
@@ -137,10 +189,6 @@ mod tests {
 
     fn origin() -> Origin {
         Origin { leader: 10, start: 100, spawn: "n1".into() }
-    }
-
-    fn tagged(spawn: &str) -> Option<Tag> {
-        Some(Tag { instance: "i".into(), group: "g".into(), name: "p".into(), spawn: spawn.into() })
     }
 
     #[test]
@@ -169,18 +217,18 @@ mod tests {
             entry(14, 14, 14, 104),
             entry(15, 10, 10, 99),
         ];
-        let tag = |pid| match pid {
-            13 => tagged("n1"),
-            14 => tagged("n2"),
+        let spawn = |pid| match pid {
+            13 => Some("n1".to_owned()),
+            14 => Some("n2".to_owned()),
             _ => None,
         };
-        let found: Vec<_> = survivors(&all, &origin(), tag).iter().map(|entry| entry.pid).collect();
-        assert_eq!(found, [11, 12, 13]);
+        let found = Census::of(all.to_vec(), spawn).survivors(&origin());
+        assert_eq!(found.iter().map(|entry| entry.pid).collect::<Vec<_>>(), [11, 12, 13]);
     }
 
     #[test]
     fn a_reused_number_protects_its_new_group() {
         let all = [entry(10, 10, 10, 500), entry(11, 10, 10, 501)];
-        assert_eq!(survivors(&all, &origin(), |_| None), []);
+        assert_eq!(Census::of(all.to_vec(), |_| None).survivors(&origin()), []);
     }
 }

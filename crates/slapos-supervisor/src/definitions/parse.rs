@@ -1,24 +1,32 @@
 //! Sections to groups.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use indexmap::IndexMap;
 use slapos_config::{Config, ConfigError};
 
+use crate::limits::GroupLimits;
 use crate::spec::{AutoRestart, Group, ProgramSpec};
 
 /// The groups that `config` defines; a program that no group names is a group of its own.
 pub(super) fn groups(config: &Config) -> Result<Vec<Group>, ConfigError> {
     let mut programs: IndexMap<&str, ProgramSpec> = IndexMap::new();
     let mut headers = Vec::new();
+    let mut listeners = Vec::new();
     for section in config.sections() {
         match section.split_once(':') {
             Some(("program", name)) => {
                 programs.insert(section, program(config, section, name)?);
             }
             Some(("group", name)) => headers.push((section, name)),
+            Some(("eventlistener", name)) => {
+                listeners.push(super::listen::group(config, section, name)?);
+            }
             _ => {
-                let message = format!("[{section}] is neither [program:NAME] nor [group:NAME]");
+                let message = format!(
+                    "[{section}] is none of [program:NAME], [group:NAME] and [eventlistener:NAME]"
+                );
                 return Err(config.error(section, "", message));
             }
         }
@@ -32,9 +40,11 @@ pub(super) fn groups(config: &Config) -> Result<Vec<Group>, ConfigError> {
         groups.push(Group {
             name: spec.program.clone(),
             priority: spec.priority,
+            limits: GroupLimits::default(),
             programs: vec![spec],
         });
     }
+    groups.extend(listeners);
     Ok(groups)
 }
 
@@ -45,7 +55,8 @@ fn group(
     programs: &mut IndexMap<&str, ProgramSpec>,
 ) -> Result<Group, ConfigError> {
     check_name(config, section, "", name)?;
-    let mut group = Group { name: name.to_owned(), priority: 999, programs: Vec::new() };
+    let limits = GroupLimits::default();
+    let mut group = Group { name: name.to_owned(), priority: 999, limits, programs: Vec::new() };
     for (key, value) in config.items(section) {
         match key {
             "priority" => group.priority = number(config, section, key, value)?,
@@ -61,12 +72,27 @@ fn group(
                     add_member(config, section, &mut group, spec)?;
                 }
             }
-            _ => return Err(unknown_key(config, section, key, &["programs", "priority"])),
+            _ if GroupLimits::is_name(key) => {
+                let set = group.limits.set(key, value);
+                set.map_err(|message| config.error(section, key, message))?;
+            }
+            _ => return Err(unknown_key(config, section, key, GROUP_KEYS)),
         }
     }
     group.programs.sort_by_key(|spec| spec.priority);
     Ok(group)
 }
+
+const GROUP_KEYS: &[&str] = &[
+    "programs",
+    "priority",
+    "cpu_max",
+    "cpu_weight",
+    "io_weight",
+    "memory_high",
+    "memory_max",
+    "tasks_max",
+];
 
 fn add_member(
     config: &Config,
@@ -86,15 +112,32 @@ fn add_member(
 fn program(config: &Config, section: &str, name: &str) -> Result<ProgramSpec, ConfigError> {
     let mut spec = ProgramSpec::new(name, Vec::new());
     for (key, value) in config.items(section) {
-        set(config, section, &mut spec, key, value)?;
+        let known = set(config, section, &mut spec, key, value)?;
+        if !known && !IGNORED.contains(&key) {
+            return Err(unknown_key(config, section, key, KEYS));
+        }
     }
-    if spec.command.is_empty() {
-        return Err(config.error(section, "command", format!("[{section}] needs a `command`")));
-    }
+    check_command(config, section, &spec)?;
     check_name(config, section, "process_name", &spec.process_name)?;
     check_error_log(config, section, &spec)?;
     Ok(spec)
 }
+
+pub(super) fn check_command(
+    config: &Config,
+    section: &str,
+    spec: &ProgramSpec,
+) -> Result<(), ConfigError> {
+    if spec.command.is_empty() {
+        return Err(config.error(section, "command", format!("[{section}] needs a `command`")));
+    }
+    Ok(())
+}
+
+/// Supervisor has these for a log of errors alone, which is checked by `check_error_log`, and for
+/// its own address, which programs of ours are not told.
+const IGNORED: &[&str] =
+    &["stderr_logfile", "stderr_logfile_maxbytes", "stderr_logfile_backups", "serverurl"];
 
 const KEYS: &[&str] = &[
     "command",
@@ -118,15 +161,17 @@ const KEYS: &[&str] = &[
     "stdout_logfile_backups",
     "umask",
     "priority",
+    "rlimit_RESOURCE",
 ];
 
-fn set(
+/// Sets the option `key`; false if it is none of a program's.
+pub(super) fn set(
     config: &Config,
     section: &str,
     spec: &mut ProgramSpec,
     key: &str,
     value: &str,
-) -> Result<(), ConfigError> {
+) -> Result<bool, ConfigError> {
     let text = || Some(value.to_owned()).filter(|value| !value.is_empty());
     match key {
         "command" => spec.command = command(config, section, value)?,
@@ -156,7 +201,10 @@ fn set(
         "stopasgroup" => spec.stopasgroup = boolean(config, section, key, value)?,
         "killasgroup" => spec.killasgroup = boolean(config, section, key, value)?,
         "redirect_stderr" => joined_errors(config, section, key, value)?,
-        "stdout_logfile" => spec.stdout_logfile = log_file(value),
+        "stdout_logfile" => {
+            let log = log_file(value);
+            spec.stdout_logfile = log.map_err(|message| config.error(section, key, message))?;
+        }
         "stdout_logfile_maxbytes" => {
             spec.stdout_logfile_maxbytes = bytes(config, section, key, value)?;
         }
@@ -165,12 +213,25 @@ fn set(
         }
         "umask" => spec.umask = umask(config, section, key, value)?,
         "priority" => spec.priority = number(config, section, key, value)?,
-        // Supervisor has these for a log of errors alone, which is checked by `check_error_log`,
-        // and for its own address, which programs of ours are not told.
-        "stderr_logfile" | "stderr_logfile_maxbytes" | "stderr_logfile_backups" | "serverurl" => {}
-        _ => return Err(unknown_key(config, section, key, KEYS)),
+        _ => return limit(config, section, spec, key, value),
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Sets a limit of resources; false if `key` is none.
+fn limit(
+    config: &Config,
+    section: &str,
+    spec: &mut ProgramSpec,
+    key: &str,
+    value: &str,
+) -> Result<bool, ConfigError> {
+    let Some(name) = key.strip_prefix("rlimit_") else {
+        return Ok(false);
+    };
+    let set = spec.limits.set(name, value);
+    set.map_err(|message| config.error(section, key, message))?;
+    Ok(true)
 }
 
 fn command(config: &Config, section: &str, value: &str) -> Result<Vec<String>, ConfigError> {
@@ -195,7 +256,7 @@ fn joined_errors(
 
 fn check_error_log(config: &Config, section: &str, spec: &ProgramSpec) -> Result<(), ConfigError> {
     let key = "stderr_logfile";
-    match config.get(section, key).and_then(log_file) {
+    match config.get(section, key).and_then(|value| log_file(value).ok().flatten()) {
         Some(path) if Some(&path) != spec.stdout_logfile.as_ref() => {
             let message = "standard error always goes to stdout_logfile: remove `stderr_logfile`";
             Err(config.error(section, key, message))
@@ -204,7 +265,12 @@ fn check_error_log(config: &Config, section: &str, spec: &ProgramSpec) -> Result
     }
 }
 
-fn check_name(config: &Config, section: &str, key: &str, name: &str) -> Result<(), ConfigError> {
+pub(super) fn check_name(
+    config: &Config,
+    section: &str,
+    key: &str,
+    name: &str,
+) -> Result<(), ConfigError> {
     if super::is_name(name) {
         return Ok(());
     }
@@ -212,14 +278,22 @@ fn check_name(config: &Config, section: &str, key: &str, name: &str) -> Result<(
     Err(config.error(section, key, message))
 }
 
-fn log_file(value: &str) -> Option<std::path::PathBuf> {
-    let none = value.is_empty()
-        || value.eq_ignore_ascii_case("none")
-        || value.eq_ignore_ascii_case("auto");
-    (!none).then(|| value.into())
+/// The log that `value` names, `None` for none.
+pub(super) fn log_file(value: &str) -> Result<Option<PathBuf>, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "none" => Ok(None),
+        "auto" => Err("name a file that the program's user can write, or NONE: AUTO would be a \
+                       file that nobody finds"
+            .to_owned()),
+        "syslog" => Err("programs write their logs themselves, to files: syslog is none; pipe \
+                         the program's output to `logger`"
+            .to_owned()),
+        _ if !value.starts_with('/') => Err(format!("`{value}` is not an absolute path")),
+        _ => Ok(Some(value.into())),
+    }
 }
 
-fn number<T: FromStr>(
+pub(super) fn number<T: FromStr>(
     config: &Config,
     section: &str,
     key: &str,
@@ -262,14 +336,13 @@ fn auto_restart(
 }
 
 /// A size with an optional unit: `KB`, `MB`, `GB`, powers of 1024.
-fn bytes(config: &Config, section: &str, key: &str, value: &str) -> Result<u64, ConfigError> {
-    let lower = value.trim().to_ascii_lowercase();
-    let units = [("kb", 10), ("mb", 20), ("gb", 30)];
-    let unit = units.iter().find_map(|(unit, bits)| Some((lower.strip_suffix(unit)?, *bits)));
-    let (digits, bits) = unit.unwrap_or((&lower, 0));
-    let parsed: Option<u64> = digits.trim().parse().ok();
-    let sized = parsed.and_then(|count: u64| count.checked_mul(1 << bits));
-    sized.ok_or_else(|| {
+pub(super) fn bytes(
+    config: &Config,
+    section: &str,
+    key: &str,
+    value: &str,
+) -> Result<u64, ConfigError> {
+    crate::limits::size(value).ok_or_else(|| {
         let message = format!("`{key}` must be a size like 100KB or 50MB, got `{value}`");
         config.error(section, key, message)
     })
@@ -283,7 +356,12 @@ fn umask(config: &Config, section: &str, key: &str, value: &str) -> Result<u32, 
     })
 }
 
-fn unknown_key(config: &Config, section: &str, key: &str, known: &[&str]) -> ConfigError {
+pub(super) fn unknown_key(
+    config: &Config,
+    section: &str,
+    key: &str,
+    known: &[&str],
+) -> ConfigError {
     let message = format!("unknown option `{key}` in [{section}]; known are {}", known.join(", "));
     config.error(section, key, message)
 }

@@ -85,7 +85,7 @@ fn what_is_written_reads_like_supervisor() {
 
 #[test]
 fn errors_name_file_line_and_remedy() {
-    insta::assert_snapshot!(message("[program:a]\ncommand=x\nnumprocs=2\n"), @"a.conf:3: unknown option `numprocs` in [program:a]; known are command, process_name, directory, user, group, environment, autostart, autorestart, startsecs, startretries, exitcodes, stopsignal, stopwaitsecs, stopasgroup, killasgroup, redirect_stderr, stdout_logfile, stdout_logfile_maxbytes, stdout_logfile_backups, umask, priority");
+    insta::assert_snapshot!(message("[program:a]\ncommand=x\nnumprocs=2\n"), @"a.conf:3: unknown option `numprocs` in [program:a]; known are command, process_name, directory, user, group, environment, autostart, autorestart, startsecs, startretries, exitcodes, stopsignal, stopwaitsecs, stopasgroup, killasgroup, redirect_stderr, stdout_logfile, stdout_logfile_maxbytes, stdout_logfile_backups, umask, priority, rlimit_RESOURCE");
     insta::assert_snapshot!(message("[program:a]\n"), @"a.conf:1: [program:a] needs a `command`");
     insta::assert_snapshot!(message("[program:a]\ncommand=x 'y\n"), @"a.conf:2: the command is empty or has an unclosed quote");
     insta::assert_snapshot!(message("[program:a]\ncommand=x\nstartsecs=soon\n"), @"a.conf:3: `startsecs` must be a whole number in range, got `soon`");
@@ -96,7 +96,7 @@ fn errors_name_file_line_and_remedy() {
     insta::assert_snapshot!(message("[program:a]\ncommand=x\numask=9\n"), @"a.conf:3: `umask` must be octal, at most 777, got `9`");
     insta::assert_snapshot!(message("[group:g]\nprograms=a,b\n[program:a]\ncommand=x\n"), @"a.conf:2: there is no [program:b] in this file, or another group has it");
     insta::assert_snapshot!(message("[group:g:h]\nprograms=\n"), @"a.conf:1: `g:h` cannot be a name: no spaces and none of `,` `:` `/` `]` `*`");
-    insta::assert_snapshot!(message("[inet_http_server]\n"), @"a.conf:1: [inet_http_server] is neither [program:NAME] nor [group:NAME]");
+    insta::assert_snapshot!(message("[inet_http_server]\n"), @"a.conf:1: [inet_http_server] is none of [program:NAME], [group:NAME] and [eventlistener:NAME]");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::limits::GroupLimits;
 use crate::spec::{AutoRestart, ProgramSpec};
 
 /// Writes `<conf_dir>/<group>.conf` (mode 0600, whole or not at all) so that it defines `group`
@@ -12,9 +13,52 @@ use crate::spec::{AutoRestart, ProgramSpec};
 /// # Errors
 /// `InvalidInput` for what the syntax cannot say, else those of the file system.
 pub fn write_group(conf_dir: &Path, group: &str, programs: &[ProgramSpec]) -> io::Result<bool> {
-    let text = render(group, programs)?;
+    write_limited_group(conf_dir, group, &GroupLimits::default(), programs)
+}
+
+/// As [`write_group`], with limits of what the programs may take together.
+///
+/// # Errors
+/// As [`write_group`].
+pub fn write_limited_group(
+    conf_dir: &Path,
+    group: &str,
+    limits: &GroupLimits,
+    programs: &[ProgramSpec],
+) -> io::Result<bool> {
+    let text = render(group, limits, programs)?;
     slapos_sys::fs::create_dir_all(conf_dir, 0o700)?;
     slapos_sys::fs::write_atomic_if_changed(&file(conf_dir, group)?, text.as_bytes(), 0o600)
+}
+
+/// Writes `<conf_dir>/<name>.conf` (mode 0600, whole or not at all) so that it defines the event
+/// listener `spec`, a group of its own. Returns whether the file changed.
+///
+/// # Errors
+/// `InvalidInput` for what the syntax cannot say, or what is no listener; else those of the file
+/// system.
+pub fn write_listener(conf_dir: &Path, spec: &ProgramSpec) -> io::Result<bool> {
+    let name = &spec.program;
+    check_name("listener", name)?;
+    let Some(listener) = &spec.listener else {
+        return Err(invalid(format!("program `{name}` is no event listener")));
+    };
+    let mut options = options(spec)?;
+    options.retain(|(key, _)| *key != "redirect_stderr");
+    for (key, _) in &mut options {
+        *key = match *key {
+            "stdout_logfile" => "stderr_logfile",
+            "stdout_logfile_maxbytes" => "stderr_logfile_maxbytes",
+            "stdout_logfile_backups" => "stderr_logfile_backups",
+            other => other,
+        };
+    }
+    options.push(("events", listener.events.join(",")));
+    options.push(("buffer_size", listener.buffer_size.to_string()));
+    let text = section("eventlistener", name, &options)?;
+    check_readable(name, std::slice::from_ref(spec), &text)?;
+    slapos_sys::fs::create_dir_all(conf_dir, 0o700)?;
+    slapos_sys::fs::write_atomic_if_changed(&file(conf_dir, name)?, text.as_bytes(), 0o600)
 }
 
 /// Removes what [`write_group`] wrote for `group`. Returns whether there was a file.
@@ -34,7 +78,11 @@ fn file(conf_dir: &Path, group: &str) -> io::Result<PathBuf> {
     Ok(conf_dir.join(format!("{group}.conf")))
 }
 
-pub(super) fn render(group: &str, programs: &[ProgramSpec]) -> io::Result<String> {
+pub(super) fn render(
+    group: &str,
+    limits: &GroupLimits,
+    programs: &[ProgramSpec],
+) -> io::Result<String> {
     check_name("group", group)?;
     let mut names = Vec::new();
     for spec in programs {
@@ -47,22 +95,30 @@ pub(super) fn render(group: &str, programs: &[ProgramSpec]) -> io::Result<String
         names.push(spec.program.as_str());
     }
     let mut text = format!("[group:{group}]\nprograms={}\n", escape(&names.join(",")));
+    for (key, value) in limits.options() {
+        let _ = writeln!(text, "{key}={}", escape(value));
+    }
     for spec in programs {
-        let _ = write!(text, "\n[program:{}]\n", spec.program);
-        for (key, value) in options(spec)? {
-            let one_line = !value.chars().any(char::is_control) && value.trim() == value;
-            if !one_line {
-                let message = format!(
-                    "`{key}` of program `{}` holds a line break, or a space at an end, which the \
-                     configuration cannot express: {value:?}",
-                    spec.program
-                );
-                return Err(invalid(message));
-            }
-            let _ = writeln!(text, "{key}={}", escape(&value));
-        }
+        text.push('\n');
+        text.push_str(&section("program", &spec.program, &options(spec)?)?);
     }
     check_readable(group, programs, &text)?;
+    Ok(text)
+}
+
+fn section(kind: &str, name: &str, options: &[(&'static str, String)]) -> io::Result<String> {
+    let mut text = format!("[{kind}:{name}]\n");
+    for (key, value) in options {
+        let one_line = !value.chars().any(char::is_control) && value.trim() == value;
+        if !one_line {
+            let message = format!(
+                "`{key}` of program `{name}` holds a line break, or a space at an end, which the \
+                 configuration cannot express: {value:?}"
+            );
+            return Err(invalid(message));
+        }
+        let _ = writeln!(text, "{key}={}", escape(value));
+    }
     Ok(text)
 }
 
@@ -115,8 +171,8 @@ fn options(spec: &ProgramSpec) -> io::Result<Vec<(&'static str, String)>> {
         ("umask", Some(format!("{:03o}", spec.umask))),
         ("priority", Some(spec.priority.to_string())),
     ];
-    let set = options.into_iter();
-    Ok(set.filter_map(|(key, value)| Some((key, value?))).collect())
+    let set = options.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    Ok(set.chain(spec.limits.options()).collect())
 }
 
 fn command(spec: &ProgramSpec) -> io::Result<String> {

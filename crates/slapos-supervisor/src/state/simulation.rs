@@ -72,6 +72,8 @@ struct World {
     next_pid: u32,
     /// The last request was a stop.
     unwanted: bool,
+    /// How many events the machine was told.
+    events: u64,
 }
 
 impl World {
@@ -86,6 +88,7 @@ impl World {
             condemned: false,
             next_pid: 2,
             unwanted: true,
+            events: 0,
         }
     }
 
@@ -143,6 +146,7 @@ impl World {
 
     fn feed(&mut self, event: Event) {
         let before = self.machine.state();
+        self.events += 1;
         if event == Event::Survivors(false) {
             self.condemned = false;
         }
@@ -243,4 +247,91 @@ proptest! {
         }
         world.settle();
     }
+}
+
+/// A generator that gives the same numbers in each run, quick enough for millions.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn next_move(&mut self) -> Move {
+        let exit = match self.below(4) {
+            0 => Exit::Code(0),
+            1 => Exit::Code(1),
+            2 => Exit::Signal(6),
+            _ => Exit::Unknown,
+        };
+        match self.below(18) {
+            0..2 => Move::Start,
+            2..4 => Move::Stop,
+            4..8 => Move::AnswerSpawn(self.below(4) > 0),
+            8..10 => Move::End(exit, self.below(2) > 0),
+            10..12 => Move::Obey,
+            12..14 => Move::Look,
+            _ => Move::Wait(u16::try_from(self.below(400)).unwrap_or(0)),
+        }
+    }
+
+    fn policy(&mut self) -> Policy {
+        let restart = match self.below(3) {
+            0 => AutoRestart::Always,
+            1 => AutoRestart::Never,
+            _ => AutoRestart::Unexpected,
+        };
+        Policy {
+            start_after: Duration::from_secs(self.below(3)),
+            retries: u32::try_from(self.below(4)).unwrap_or(0),
+            restart,
+            expected: vec![0],
+            stop_signal: Signal::SIGTERM,
+            stop_wait: Duration::from_secs(self.below(30)),
+            stop_as_group: self.below(2) > 0,
+            kill_as_group: self.below(2) > 0,
+        }
+    }
+}
+
+/// Plays until so many events were handled, in worlds of a thousand moves each, every second of
+/// which begins with a process found running. Returns how many of each state were entered.
+fn play_long(events: u64) -> std::collections::BTreeMap<&'static str, u64> {
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut entered = std::collections::BTreeMap::new();
+    let mut handled = 0;
+    while handled < events {
+        let mut world = World::new(dice.policy());
+        if dice.below(2) > 0 {
+            world.live = Some(1000);
+            world.unwanted = false;
+            world.feed(Event::Adopted { pid: 1000, age: Duration::from_secs(dice.below(100)) });
+        }
+        for _ in 0..1000 {
+            let before = world.machine.state();
+            world.play(dice.next_move());
+            if world.machine.state() != before {
+                *entered.entry(world.machine.state().name()).or_default() += 1;
+            }
+        }
+        world.settle();
+        handled += world.events;
+    }
+    println!("simulated {handled} events of the state machine; states entered: {entered:?}");
+    entered
+}
+
+#[test]
+fn the_rules_hold_for_half_a_million_events() {
+    let entered = play_long(500_000);
+    assert_eq!(entered.len(), 7, "every state is reached: {entered:?}");
+}
+
+#[test]
+#[ignore = "takes a minute; `cargo test -p slapos-supervisor -- --ignored --nocapture millions`"]
+fn the_rules_hold_for_tens_of_millions_of_events() {
+    play_long(50_000_000);
 }

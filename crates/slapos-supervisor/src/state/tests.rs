@@ -210,7 +210,7 @@ fn what_ended_unwatched_is_treated_as_if_it_had_been_seen() {
         let mut machine = Machine::new(policy);
         let step = machine.handle(Event::Vanished(state), secs(0));
         // Whether the former daemon came to kill what was left behind is not known.
-        let ended = matches!(state, State::Starting | State::Running | State::Backoff);
+        let ended = !matches!(state, State::Stopping | State::Stopped);
         assert_eq!(step.actions.contains(&kill_survivors()), ended);
         if ended {
             machine.handle(Event::Survivors(false), secs(0));
@@ -222,5 +222,7 @@ fn what_ended_unwatched_is_treated_as_if_it_had_been_seen() {
     assert_eq!(vanish(State::Starting, AutoRestart::Never), State::Backoff);
     assert_eq!(vanish(State::Backoff, AutoRestart::Never), State::Backoff);
     assert_eq!(vanish(State::Stopping, AutoRestart::Always), State::Stopping);
-    assert_eq!(vanish(State::Exited, AutoRestart::Always), State::Stopped);
+    assert_eq!(vanish(State::Exited, AutoRestart::Always), State::Exited);
+    assert_eq!(vanish(State::Fatal, AutoRestart::Always), State::Fatal);
+    assert_eq!(vanish(State::Stopped, AutoRestart::Always), State::Stopped);
 }

@@ -157,7 +157,8 @@ pub enum Event {
         /// How long it has been running.
         age: Duration,
     },
-    /// A process that a former daemon had in this state is no longer there.
+    /// A process that a former daemon had in this state, or saw on its way there, is no longer
+    /// there.
     Vanished(State),
     /// The process ended.
     Exited(Exit),

@@ -29,6 +29,58 @@ fn logs_rotate_and_lose_nothing_to_the_daemons_death() {
 }
 
 #[test]
+fn a_flood_fills_no_disk_and_keeps_nobody_waiting() {
+    const WRITTEN: u64 = 400 << 20;
+    const ALLOWED: u64 = WRITTEN / 2;
+    let node = Node::new();
+    let count = node.file("count");
+    // About 100 MB/s.
+    let script = format!(
+        "n=0; while :; do head -c 10000000 /dev/zero; n=$((n+10000000)); echo $n > {0}.new; \
+         mv {0}.new {0}; sleep 0.1; done",
+        count.display()
+    );
+    let mut flood = service("flood", &script);
+    flood.stdout_logfile_maxbytes = 1 << 20;
+    flood.stdout_logfile_backups = 2;
+    let log = node.log_of("flood");
+    node.define("p", &[flood]);
+    let client = node.client();
+    client.start("p:flood", Some(PATIENCE)).unwrap();
+    let size = |path: std::path::PathBuf| std::fs::metadata(path).map_or(0, |meta| meta.len());
+    let names = [".flood.log", ".flood.log.1", ".flood.log.2", ".flood.log.3"];
+    let largest = std::cell::Cell::new(0);
+    eventually("a flood", || {
+        let used = names.iter().map(|name| size(log.with_file_name(name))).sum();
+        largest.set(largest.get().max(used));
+        assert!(client.pid().is_ok(), "the daemon does not answer");
+        let text = std::fs::read_to_string(&count).ok()?;
+        (text.trim().parse::<u64>().ok()? > WRITTEN).then_some(())
+    });
+    client.stop("p:flood", Some(PATIENCE)).unwrap();
+    assert!(largest.get() < ALLOWED, "{} bytes at once", largest.get());
+    println!("of {WRITTEN} bytes at most {} were kept at once", largest.get());
+}
+
+#[test]
+fn limits_hold_for_the_program_and_its_children() {
+    let node = Node::new();
+    let mut spec = service("limited", "ulimit -n; ulimit -Hc; sh -c 'ulimit -f'; exec sleep 1000");
+    for (name, value) in [("nofile", "77"), ("core", "0"), ("fsize", "1MB")] {
+        spec.limits.set(name, value).unwrap();
+    }
+    node.define("p", &[spec]);
+    let client = node.client();
+    client.start("p:limited", Some(PATIENCE)).unwrap();
+    let text = eventually("its limits", || {
+        let text = client.tail("p:limited", 0, 1000).ok()?.text;
+        (text.lines().count() == 3).then_some(text)
+    });
+    // The last in blocks of 512 bytes.
+    assert_eq!(text.lines().collect::<Vec<_>>(), ["77", "0", "2048"]);
+}
+
+#[test]
 fn a_program_gets_its_user_and_environment_and_nothing_else() {
     let node = Node::new();
     let nobody = slapos_sys::user::by_name("nobody").unwrap();

@@ -162,6 +162,39 @@ fn sigterm_stops_everything_in_order_and_leaves_nothing() {
 }
 
 #[test]
+fn starts_are_made_in_the_order_of_priorities() {
+    let node = Node::new();
+    let priorities = [30, 10, 50, 20, 40, 10];
+    let specs: Vec<_> = priorities
+        .iter()
+        .enumerate()
+        .map(|(number, priority)| {
+            let mut spec = service(&format!("s{number}"), "exec sleep 1000");
+            spec.priority = *priority;
+            spec
+        })
+        .collect();
+    node.define("p", &specs);
+    let client = node.client();
+    client.start_all(Some(PATIENCE)).unwrap();
+    let infos = client.all_process_info().unwrap();
+    let started = infos.iter().map(|info| {
+        let pid = info.pid.unwrap();
+        let number: usize = info.name.trim_start_matches('s').parse().unwrap();
+        (slapos_sys::process::start_time(pid).unwrap(), pid, priorities[number])
+    });
+    let mut started: Vec<_> = started.collect();
+    started.sort_unstable();
+    let order: Vec<i32> = started.iter().map(|(.., priority)| *priority).collect();
+    assert_eq!(order, [10, 10, 20, 30, 40, 50]);
+    // What is stopped before its turn is not started.
+    client.stop_group("p", Some(PATIENCE)).unwrap();
+    client.start_group("p", None).unwrap();
+    client.stop_group("p", Some(PATIENCE)).unwrap();
+    assert!(client.all_process_info().unwrap().iter().all(|info| info.pid.is_none()));
+}
+
+#[test]
 fn a_client_that_talks_nonsense_harms_nobody() {
     use std::io::{Read, Write};
     let node = Node::new();

@@ -6,8 +6,12 @@
 
 mod guarding;
 mod lifecycle;
+mod listening;
+mod original;
+mod replacing;
 mod supervisorctl;
 mod support;
+mod surviving;
 mod takeover;
 mod update;
 

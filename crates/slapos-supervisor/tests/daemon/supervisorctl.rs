@@ -4,49 +4,13 @@
 //! reached, the test says that it is skipped.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use slapos_supervisor::state::State;
-use slapos_sys::lock::FileLock;
 use slapos_sys::process::Command;
 
-use crate::support::{Node, eventually, service};
-
-/// `supervisorctl`, installed if it was not; `None` where it cannot be had.
-fn installed() -> Option<PathBuf> {
-    let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let _turn = FileLock::acquire(&base.join("supervisorctl.lock")).unwrap();
-    let venv = base.join("supervisorctl");
-    let program = venv.join("bin/supervisorctl");
-    // Written last, so that an interrupted installation is not taken for a whole one.
-    let complete = venv.join("complete");
-    if !complete.exists() {
-        let run = |program: &Path, args: &[&str]| {
-            let mut command = Command::new(program);
-            command.args(args).inherit_env(&[
-                "PATH",
-                "HOME",
-                "PIP_INDEX_URL",
-                "PIP_CONFIG_FILE",
-                "PIP_CERT",
-                "SSL_CERT_FILE",
-                "HTTPS_PROXY",
-                "https_proxy",
-            ]);
-            command.output().is_ok_and(|output| output.status.success())
-        };
-        let made = run(Path::new("python3"), &["-m", "venv", venv.to_str()?]);
-        let pip = venv.join("bin/pip");
-        let options = ["install", "--quiet", "--timeout", "5", "--retries", "1"];
-        let got = made && run(&pip, &[&options[..], &["supervisor==4.3.0"]].concat());
-        if !got {
-            return None;
-        }
-        std::fs::write(complete, "").unwrap();
-    }
-    Some(program)
-}
+use crate::support::{Node, eventually, installed, service};
 
 struct Ctl {
     program: PathBuf,
@@ -55,7 +19,8 @@ struct Ctl {
 
 impl Ctl {
     fn new(node: &Node) -> Option<Self> {
-        let program = installed()?;
+        let program = installed("supervisorctl", "python3", &["supervisor==4.3.0"])?;
+        let program = program.join("supervisorctl");
         let conf = node.file("supervisorctl.conf");
         let socket = node.paths.socket();
         let text = format!("[supervisorctl]\nserverurl=unix://{}\n", socket.display());
@@ -180,4 +145,37 @@ fn updates_and_follows_logs() {
     std::fs::write(node.paths.conf_dir().join("bad.conf"), "[program:x]\n").unwrap();
     let text = ctl.run(&["reread"]).0;
     assert!(text.contains("bad.conf:1: [program:x] needs a `command`"), "{text}");
+}
+
+#[test]
+fn adds_removes_reloads_and_clears() {
+    let node = Node::new();
+    let Some(ctl) = ctl(&node) else { return };
+    node.define("p", &[service("web", "echo hello; exec sleep 1000")]);
+    let client = node.client();
+    assert!(ctl.says(&["version"]).contains("(slapos)"));
+    node.define("q", &[service("new", "exec sleep 1000")]);
+    assert_eq!(ctl.says(&["reread"]).trim(), "q: available");
+    insta::assert_snapshot!(ctl.says(&["add", "q"]), @"q: added process group");
+    insta::assert_snapshot!(ctl.says(&["start", "q:new"]), @"q:new: started");
+    insta::assert_snapshot!(ctl.run(&["remove", "q"]).0, @"ERROR: process/group still running: q");
+    insta::assert_snapshot!(ctl.says(&["stop", "q:new"]), @"q:new: stopped");
+    insta::assert_snapshot!(ctl.says(&["remove", "q"]), @"q: removed process group");
+    insta::assert_snapshot!(ctl.says(&["start", "p:web"]), @"p:web: started");
+    insta::assert_snapshot!(ctl.says(&["signal", "HUP", "all"]), @"p:web: signalled");
+    node.await_state("p:web", State::Exited);
+    insta::assert_snapshot!(ctl.says(&["clear", "all"]), @"p:web: cleared");
+    insta::assert_snapshot!(ctl.says(&["tail", "p:web"]), @"");
+    let (text, _) = ctl.run(&["tail", "p:web", "stderr"]);
+    insta::assert_snapshot!(text, @"p:web: ERROR (no log file)");
+    let pid = client.pid().unwrap();
+    insta::assert_snapshot!(ctl.says(&["reload"]), @"Restarted supervisord");
+    // The removed group is defined, and so comes with the others.
+    eventually("the definitions, read anew", || client.process_info("q:new").ok());
+    assert_eq!(client.pid().unwrap(), pid);
+    let methods = client.call("system.listMethods", Vec::new()).unwrap();
+    for method in methods.as_array().unwrap() {
+        let help = client.call("system.methodHelp", vec![method.clone()]).unwrap();
+        assert!(help.as_str().unwrap().starts_with(method.as_str().unwrap()));
+    }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use slapos_supervisor::state::State;
 use slapos_supervisor::{AutoRestart, Client, Paths, ProgramSpec, ensure_running, write_group};
+use slapos_sys::lock::FileLock;
 use slapos_sys::process::{Command, Signal};
 use slapos_sys::user::Identity;
 
@@ -70,11 +71,15 @@ impl Node {
 
     /// A client of its daemon, which is started if it does not run.
     pub(crate) fn client(&self) -> Client {
-        let exe = std::env::current_exe().unwrap();
+        self.client_of(&std::env::current_exe().unwrap())
+    }
+
+    /// The same, with a daemon of this program.
+    pub(crate) fn client_of(&self, exe: &Path) -> Client {
         let root = self.root().to_str().unwrap();
         let mut args = DAEMON_ARGS.to_vec();
         args.push(root);
-        ensure_running(&self.paths, &exe, &args).unwrap()
+        ensure_running(&self.paths, exe, &args).unwrap()
     }
 
     /// The command that runs a daemon in the foreground.
@@ -156,4 +161,51 @@ pub(crate) fn number_in(path: &Path) -> u32 {
     eventually(&path.display().to_string(), || {
         std::fs::read_to_string(path).ok()?.trim().parse().ok()
     })
+}
+
+/// The `tail`s whose command line holds `mark`.
+pub(crate) fn leaders_with(mark: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let marked = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.starts_with("/usr/bin/tail\0") && line.contains(mark) && alive(*pid)
+    };
+    pids.filter(marked).collect()
+}
+
+/// The programs of these Python packages, installed once under `name` if they were not; `None` where
+/// they cannot be had.
+pub(crate) fn installed(name: &str, python: &str, packages: &[&str]) -> Option<PathBuf> {
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let _turn = FileLock::acquire(&base.join(format!("{name}.lock"))).unwrap();
+    let venv = base.join(name);
+    // Written last, so that an interrupted installation is not taken for a whole one.
+    let complete = venv.join("complete");
+    if !complete.exists() {
+        let run = |program: &Path, args: &[&str]| {
+            let mut command = Command::new(program);
+            command.args(args).inherit_env(&[
+                "PATH",
+                "HOME",
+                "PIP_INDEX_URL",
+                "PIP_CONFIG_FILE",
+                "PIP_CERT",
+                "SSL_CERT_FILE",
+                "HTTPS_PROXY",
+                "https_proxy",
+            ]);
+            command.output().is_ok_and(|output| output.status.success())
+        };
+        let made = run(Path::new(python), &["-m", "venv", venv.to_str()?]);
+        let pip = venv.join("bin/pip");
+        let options = ["install", "--quiet", "--timeout", "5", "--retries", "1"];
+        let got = made && run(&pip, &[&options[..], packages].concat());
+        if !got {
+            return None;
+        }
+        std::fs::write(complete, "").unwrap();
+    }
+    Some(venv.join("bin"))
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use slapos_supervisor::state::State;
 use slapos_supervisor::{AutoRestart, ProcessInfo};
 
-use crate::support::{Node, PATIENCE, alive, eventually, service};
+use crate::support::{Node, PATIENCE, alive, eventually, leaders_with, service};
 
 #[test]
 fn a_killed_daemon_is_succeeded_by_one_that_adopts() {
@@ -208,16 +208,4 @@ fn a_process_without_a_tag_survives_a_daemon_killed_just_after_its_start() {
         client.stop("p:bare", Some(PATIENCE)).unwrap();
         assert!(sleepers(&seconds).is_empty());
     }
-}
-
-/// The `tail`s whose command line holds `mark`.
-fn leaders_with(mark: &str) -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc").unwrap();
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let marked = |pid: &u32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).into_owned();
-        line.starts_with("/usr/bin/tail\0") && line.contains(mark) && alive(*pid)
-    };
-    pids.filter(marked).collect()
 }

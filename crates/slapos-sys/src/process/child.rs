@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::RawFd;
 
-use super::check;
+use super::{Resource, check};
 
 /// What the child does to itself between `fork` and `exec`; made of plain values only, because
 /// memory must not be allocated there.
@@ -16,10 +16,13 @@ pub(super) struct ChildSetup {
     pub(super) umask: Option<u32>,
     pub(super) no_new_privileges: bool,
     pub(super) parent: libc::pid_t,
-    pub(super) open_files: Option<libc::rlimit>,
-    pub(super) processes: Option<libc::rlimit>,
+    pub(super) limits: Vec<(Resource, libc::rlimit)>,
+    /// Opened for writing: the list of processes of the control group to join.
+    pub(super) control_group: Option<CString>,
     pub(super) identity: Option<(u32, u32, Vec<libc::gid_t>)>,
     pub(super) output: Option<CString>,
+    /// Only standard error goes to `output`.
+    pub(super) errors_only: bool,
     pub(super) pass: Vec<RawFd>,
 }
 
@@ -32,14 +35,11 @@ impl ChildSetup {
             // SAFETY: umask takes and returns integers and cannot fail.
             unsafe { libc::umask(mask) };
         }
-        if let Some(limit) = &self.open_files {
+        for (resource, limit) in &self.limits {
             // SAFETY: `limit` lives through the call, which only reads it.
-            check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const *limit) })?;
+            check(unsafe { libc::setrlimit(*resource as _, &raw const *limit) })?;
         }
-        if let Some(limit) = &self.processes {
-            // SAFETY: as above.
-            check(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const *limit) })?;
-        }
+        self.join_control_group()?;
         self.become_user()?;
         if self.no_new_privileges {
             // SAFETY: this operation of prctl takes integers only.
@@ -75,6 +75,22 @@ impl ChildSetup {
         Ok(())
     }
 
+    /// Before the user is changed, who may not. What it starts is in the group from the beginning.
+    fn join_control_group(&self) -> io::Result<()> {
+        let Some(path) = &self.control_group else {
+            return Ok(());
+        };
+        // SAFETY: `path` is NUL-terminated and lives through the call; the descriptor was just
+        // opened, and the one byte ("this process") is a constant.
+        unsafe {
+            let fd = check(libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC))?;
+            let written = libc::write(fd, c"0".as_ptr().cast(), 1);
+            let error = io::Error::last_os_error();
+            libc::close(fd);
+            if written == 1 { Ok(()) } else { Err(error) }
+        }
+    }
+
     fn become_user(&self) -> io::Result<()> {
         let Some((uid, gid, groups)) = &self.identity else {
             return Ok(());
@@ -105,7 +121,9 @@ impl ChildSetup {
                 return Err(io::Error::from_raw_os_error(libc::EINVAL));
             }
             check(libc::fcntl(fd, libc::F_SETFL, libc::O_APPEND))?;
-            check(libc::dup2(fd, 1))?;
+            if !self.errors_only {
+                check(libc::dup2(fd, 1))?;
+            }
             check(libc::dup2(fd, 2))?;
         }
         Ok(())

@@ -11,8 +11,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Output, Stdio};
 
-use super::Signal;
 use super::child::ChildSetup;
+use super::{Resource, Signal};
 use crate::user::Identity;
 
 /// A program to start. The environment is empty until filled.
@@ -116,6 +116,15 @@ impl Command {
         Ok(self)
     }
 
+    /// As [`append_output_to`](Self::append_output_to), but standard error alone.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the path holds a NUL.
+    pub fn append_errors_to(&mut self, path: &Path) -> io::Result<&mut Self> {
+        self.setup.errors_only = true;
+        self.append_output_to(path)
+    }
+
     /// Makes the child become `user`, with all its groups and no way back. Only root can; asking
     /// for the user that this process already is does nothing.
     pub fn user(&mut self, user: &Identity) -> &mut Self {
@@ -161,14 +170,29 @@ impl Command {
 
     /// Limits the descriptors that the child may have open (it may raise `soft` up to `hard`).
     pub fn open_files(&mut self, soft: u64, hard: u64) -> &mut Self {
-        self.setup.open_files = Some(libc::rlimit { rlim_cur: soft, rlim_max: hard });
+        self.limit(Resource::RLIMIT_NOFILE, soft, hard)
+    }
+
+    /// Limits what the child and each of its descendants may take of `resource`; `u64::MAX` is no
+    /// limit. Of two calls for one resource the last counts.
+    pub fn limit(&mut self, resource: Resource, soft: u64, hard: u64) -> &mut Self {
+        self.setup.limits.push((resource, libc::rlimit { rlim_cur: soft, rlim_max: hard }));
         self
     }
 
     /// Lets the child start no process while its user has as many as `most`, threads included.
     pub fn processes(&mut self, most: u64) -> &mut Self {
-        self.setup.processes = Some(libc::rlimit { rlim_cur: most, rlim_max: most });
-        self
+        self.limit(Resource::RLIMIT_NPROC, most, most)
+    }
+
+    /// Starts the child in the control group whose directory is `group`.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the path holds a NUL.
+    pub fn control_group(&mut self, group: &Path) -> io::Result<&mut Self> {
+        let list = group.join("cgroup.procs");
+        self.setup.control_group = Some(CString::new(list.as_os_str().as_bytes())?);
+        Ok(self)
     }
 
     /// Lets the child keep these descriptors, under the same numbers. They must stay open until
@@ -280,6 +304,16 @@ mod tests {
         command.append_output_to(&log).unwrap();
         assert!(command.spawn().is_err());
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "");
+    }
+
+    #[test]
+    fn errors_alone_are_appended_on_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let mut command = sh("echo out; echo err >&2");
+        let output = command.append_errors_to(&log).unwrap().output().unwrap();
+        assert_eq!(output.stdout, b"out\n");
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "err\n");
     }
 
     #[test]

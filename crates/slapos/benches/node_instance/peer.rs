@@ -23,6 +23,7 @@ impl Peer {
     }
 
     /// A command of it that needs no node.
+    #[allow(dead_code, reason = "of the benchmarks that share this, one measures the start")]
     pub(crate) fn start(&self, words: &[&str]) -> Command {
         let mut command = self.0.command("slapos");
         command.args(words).current_dir("/").env("HOME", "/");

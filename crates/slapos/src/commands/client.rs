@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use serde_json::json;
-use slapos_node::{NodeConfig, NodeError, master};
+use slapos_node::NodeError;
 use slapos_slap::{
     ComputerId, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceState, SlapClient,
     SoftwareState, SoftwareUrl,
@@ -26,7 +26,7 @@ fn set_software(
     state: SoftwareState,
     words: &str,
 ) -> Result<u8, NodeError> {
-    let config = place::config(global)?;
+    let config = place::client_config(global)?;
     // What is removed may be gone already.
     let url = match state {
         SoftwareState::Available => place::software_url(&supply.software)?,
@@ -35,9 +35,11 @@ fn set_software(
     };
     let computer = match &supply.computer {
         Some(name) => ComputerId::new(name.as_str()),
-        None => config.computer_id.clone(),
+        None => config.computer_id.clone().ok_or_else(|| {
+            NodeError::user("name the computer: the configuration is a user's, and has none")
+        })?,
     };
-    master(&config)?.supply(&url, &computer, state)?;
+    config.master()?.supply(&url, &computer, state)?;
     match global.json {
         true => say_json(&json!({ "software-url": url, "computer": computer, "state": state })),
         false => say(&format!("{url} {words} {computer}; `slapos node software` does it.")),
@@ -46,7 +48,7 @@ fn set_software(
 }
 
 pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeError> {
-    let config = place::config(global)?;
+    let config = place::client_config(global)?;
     let url = place::software_url(&request.software).or_else(|error| match request.state {
         Some(InstanceState::Destroyed) => Ok(SoftwareUrl::new(request.software.as_str())),
         _ => Err(error),
@@ -54,14 +56,14 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     let mut wanted = InstanceRequest::new(request.name.as_str(), url);
     wanted.state = request.state;
     wanted.sla = request.node.iter().cloned().collect();
-    let answer = ask(&config, &master(&config)?, wanted, &request.wish)?;
+    let answer = ask(config.computer_id.as_ref(), &config.master()?, wanted, &request.wish)?;
     show_answer(global, &request.name, &answer);
     Ok(0)
 }
 
 /// Requests an instance. What the wish leaves open stays as it is, if the instance exists.
 pub(super) fn ask(
-    config: &NodeConfig,
+    home: Option<&ComputerId>,
     master: &SlapClient,
     mut wanted: InstanceRequest,
     wish: &Wish,
@@ -77,8 +79,8 @@ pub(super) fn ask(
     } else if let Some(existing) = &existing {
         wanted.software_type.clone_from(&existing.software_type);
     }
-    if !wanted.sla.contains_key("computer_guid") {
-        wanted.sla.insert("computer_guid".to_owned(), config.computer_id.to_string());
+    if let Some(home) = home {
+        wanted.sla.entry("computer_guid".to_owned()).or_insert_with(|| home.to_string());
     }
     master.request(&wanted)?.ok_or_else(|| {
         NodeError::user("the Master has not allocated the instance yet")
@@ -117,7 +119,7 @@ fn show_answer(global: &Global, name: &str, answer: &InstanceAnswer) {
 }
 
 pub(crate) fn service(global: &Global, command: &Service) -> Result<u8, NodeError> {
-    let master = master(&place::config(global)?)?;
+    let master = place::client_config(global)?.master()?;
     match command {
         Service::List => {
             let mut instances = master.instance_trees()?;

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use slapos_node::{NodeError, begin, collect, format, promises, prune};
+use slapos_node::{NodeError, begin, boot, collect, format, promises, prune};
 
-use super::{generation, grid, supervisor, with_node};
+use super::{agent, generation, grid, setup, supervisor, with_node};
 use crate::cli::{Format, Global, Node};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
 pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
     let config = match command {
+        // It has no configuration yet, or reads it more than once.
+        Node::Register(register) => return setup::register(global, register),
+        Node::Agent { unless_running } => return agent::agent(global, *unless_running),
         Node::Software(software) => return grid::software(global, software),
         Node::Instance(instance) => return grid::instance(global, instance),
         Node::Report(options) => return grid::report(global, options),
@@ -44,6 +47,11 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             show_promises(global, &results);
             Ok(promises::exit_code(&results))
         }
+        Node::Cron(cron) => agent::cron(global, &config, cron),
+        Node::Boot { message } => {
+            with_node(global, &config, |node| boot::run(node, message).map(|()| 0))
+        }
+        Node::Bang { message } => agent::bang(global, &config, message),
         Node::Generations { partition } => generation::list(global, &config, partition),
         Node::Diff { partition, from, to } => {
             generation::diff(global, &config, partition, from.zip(*to))

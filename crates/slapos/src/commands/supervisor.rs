@@ -1,22 +1,36 @@
 //! `slapos node supervisord`, `supervisorctl` and its short forms.
 
+use std::io::Write as _;
 use std::time::Duration;
 
+use indicatif::HumanBytes;
 use serde_json::json;
-use slapos_node::{NodeConfig, NodeError, supervisor};
-use slapos_supervisor::{Client, Paths, ProcessInfo, run_daemon};
+use slapos_node::{NodeConfig, NodeError, supervisor, watchdog};
+use slapos_supervisor::{Client, ClientError, Paths, ProcessInfo, Tail, run_daemon};
 
-use super::with_node;
+use super::{supervisorctl, with_node};
 use crate::cli::{Global, Node};
-use crate::output::{Table, say, say_json};
+use crate::output::{Table, say, say_json, written};
 
-const TAIL_BYTES: u32 = 4096;
+pub(super) const TAIL_BYTES: u32 = 4096;
 /// How long a service may take to start or end: its own 60 seconds, and some more.
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(90));
+pub(super) const PATIENCE: Option<Duration> = Some(Duration::from_secs(90));
+/// So much of it is shown at once, the last if there is more.
+const FOLLOW_BYTES: u32 = 1 << 20;
+/// How often a followed log is looked at.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Result<u8, NodeError> {
-    if let Node::Supervisord { nodaemon: true, .. } = command {
-        return run_daemon(&Paths::new(&config.instance_root)).map(|()| 0).map_err(words);
+    match command {
+        Node::Supervisord { nodaemon: true, .. } => {
+            return run_daemon(&Paths::new(&config.instance_root)).map(|()| 0).map_err(words);
+        }
+        Node::Watchdog => {
+            let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+            return with_node(global, config, |node| watchdog::run(node, &mut input, &mut output))
+                .map(|()| 0);
+        }
+        _ => {}
     }
     let client = match starts_something(command) {
         true => with_node(global, config, supervisor)?,
@@ -32,8 +46,12 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
             act(&client, "stop", name)?;
             act(&client, "start", name)
         }),
-        Node::Tail { name, bytes } => tail(&client, name, *bytes),
-        Node::Supervisorctl { words } => control(global, &client, words),
+        Node::Tail { name, bytes, follow: true } => follow(&client, name, *bytes),
+        Node::Tail { name, bytes, .. } => tail(&client, name, *bytes),
+        Node::Supervisorctl { words } => supervisorctl::run(global, &client, words),
+        Node::Supervisord { reexec: true, .. } => {
+            client.replace(PATIENCE.unwrap_or_default()).map(|()| 0).map_err(words)
+        }
         _ => Ok(0),
     }
 }
@@ -41,7 +59,7 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
 /// Looking at services, or stopping them, does not start those that do not run.
 fn starts_something(command: &Node) -> bool {
     match command {
-        Node::Start { .. } | Node::Restart { .. } | Node::Supervisord { .. } => true,
+        Node::Start { .. } | Node::Restart { .. } | Node::Supervisord { reexec: false, .. } => true,
         Node::Supervisorctl { words } => {
             matches!(words.first().map(String::as_str), Some("start" | "restart" | "update"))
         }
@@ -49,45 +67,7 @@ fn starts_something(command: &Node) -> bool {
     }
 }
 
-fn control(global: &Global, client: &Client, words: &[String]) -> Result<u8, NodeError> {
-    let (action, names) = words.split_first().map_or(("", &[][..]), |(a, n)| (a.as_str(), n));
-    match action {
-        "status" => status(global, client, names),
-        "start" | "stop" => each(names, |name| act(client, action, name)),
-        "restart" => each(names, |name| {
-            act(client, "stop", name)?;
-            act(client, "start", name)
-        }),
-        "tail" => each(names, |name| tail(client, name, TAIL_BYTES).map(drop)),
-        "update" => {
-            update(client, names.first().map(String::as_str))
-        }
-        "pid" => {
-            say(&client.pid().map_err(self::words)?.to_string());
-            Ok(0)
-        }
-        "shutdown" => {
-            client.shutdown(PATIENCE).map_err(self::words)?;
-            say("Shut down");
-            Ok(0)
-        }
-        other => Err(NodeError::user(format!("supervisorctl has no action `{other}` here"))
-            .hint("status, start, stop, restart, tail, update, pid or shutdown; the real supervisorctl works too: `supervisorctl -s unix://INSTANCE_ROOT/sv.sock`")),
-    }
-}
-
-fn update(client: &Client, group: Option<&str>) -> Result<u8, NodeError> {
-    let limit = PATIENCE.unwrap_or_default();
-    let update = client.update(group, limit).map_err(words)?;
-    for (names, what) in
-        [(&update.added, "added"), (&update.changed, "changed"), (&update.removed, "removed")]
-    {
-        names.iter().for_each(|name| say(&format!("{name}: {what}")));
-    }
-    Ok(0)
-}
-
-fn each(
+pub(super) fn each(
     names: &[String],
     mut act: impl FnMut(&str) -> Result<(), NodeError>,
 ) -> Result<u8, NodeError> {
@@ -99,7 +79,7 @@ fn each(
 }
 
 /// `action` is `start` or `stop`; `name` is GROUP:NAME, NAME, GROUP:* or all.
-fn act(client: &Client, action: &str, name: &str) -> Result<(), NodeError> {
+pub(super) fn act(client: &Client, action: &str, name: &str) -> Result<(), NodeError> {
     let start = action == "start";
     let done = match (name, start) {
         ("all", true) => client.start_all(PATIENCE).map(drop),
@@ -112,16 +92,23 @@ fn act(client: &Client, action: &str, name: &str) -> Result<(), NodeError> {
     Ok(())
 }
 
-fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, NodeError> {
+pub(super) fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, NodeError> {
     let mut processes = client.all_process_info().map_err(words)?;
     processes.retain(|process| names.is_empty() || names.iter().any(|name| is(process, name)));
     if processes.is_empty() && !names.is_empty() {
         return Err(NodeError::user(format!("there is no service {}", names.join(", "))));
     }
+    // One of an older version does not tell.
+    let usages = client.usage().unwrap_or_default();
+    let usage = |process: &ProcessInfo| {
+        let name = format!("{}:{}", process.group, process.name);
+        usages.iter().find(|usage| usage.namespec == name)
+    };
     if global.json {
         let list: Vec<_> = processes
             .iter()
             .map(|process| {
+                let usage = usage(process);
                 json!({
                     "group": process.group,
                     "name": process.name,
@@ -129,6 +116,9 @@ fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, Node
                     "description": process.description,
                     "pid": process.pid,
                     "log": process.log,
+                    "memory": usage.and_then(|usage| usage.memory),
+                    "tasks": usage.and_then(|usage| usage.tasks),
+                    "cpu-seconds": usage.and_then(|usage| usage.cpu_seconds),
                 })
             })
             .collect();
@@ -137,10 +127,12 @@ fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, Node
     }
     let mut table = Table::new(&["service", "state", ""]);
     for process in &processes {
+        let memory = usage(process).and_then(|usage| usage.memory);
+        let memory = memory.map_or(String::new(), |bytes| format!(", {}", HumanBytes(bytes)));
         table.row([
             format!("{}:{}", process.group, process.name),
             process.state.name().to_owned(),
-            process.description.clone(),
+            format!("{}{memory}", process.description),
         ]);
     }
     if !table.is_empty() {
@@ -160,11 +152,29 @@ fn is(process: &ProcessInfo, name: &str) -> bool {
     }
 }
 
-fn tail(client: &Client, name: &str, bytes: u32) -> Result<u8, NodeError> {
+pub(super) fn tail(client: &Client, name: &str, bytes: u32) -> Result<u8, NodeError> {
     say(client.tail(name, 0, bytes).map_err(words)?.text.trim_end());
     Ok(0)
 }
 
-fn words(error: impl std::fmt::Display) -> NodeError {
+/// Shows what is added to a log, until interrupted or the service is no more. The daemon may be
+/// replaced or come back meanwhile.
+pub(super) fn follow(client: &Client, name: &str, bytes: u32) -> Result<u8, NodeError> {
+    let mut tail = client.tail(name, 0, bytes).map_err(words)?;
+    loop {
+        if !tail.text.is_empty() {
+            written(std::io::stdout().write_all(tail.text.as_bytes()));
+            written(std::io::stdout().flush());
+        }
+        std::thread::sleep(FOLLOW_EVERY);
+        tail = match client.tail(name, tail.offset, FOLLOW_BYTES) {
+            Ok(tail) => tail,
+            Err(ClientError::Fault { .. }) if client.process_info(name).is_err() => return Ok(0),
+            Err(_) => Tail { text: String::new(), ..tail },
+        };
+    }
+}
+
+pub(super) fn words(error: impl std::fmt::Display) -> NodeError {
     NodeError::user(error.to_string())
 }

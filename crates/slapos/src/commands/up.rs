@@ -52,7 +52,7 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
     let name = instance_name(up, url);
     let mut wanted = InstanceRequest::new(name.as_str(), url.clone());
     wanted.state = Some(InstanceState::Started);
-    let answer = client::ask(node.config, &master, wanted, &up.wish)?;
+    let answer = client::ask(Some(&node.config.computer_id), &master, wanted, &up.wish)?;
     node.reporter.note(&name, &format!("is in {}", answer.partition));
     tolerate_promises(instance::settle(node, Some(&name)))
 }

@@ -91,6 +91,22 @@ async fn a_newer_file_is_refused() {
     assert_eq!(std::fs::read(&fixture.path).unwrap(), before);
 }
 
+#[tokio::test]
+async fn a_file_of_the_first_schema_keeps_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.db");
+    let first = concat!(
+        include_str!("../../../migrations/sqlite/0001_first.sql"),
+        "INSERT INTO schema_migration VALUES (1, 'first', 0);
+         INSERT INTO computer (reference, address, netmask) VALUES ('home', '', '');
+         PRAGMA application_id = 1399611725;"
+    );
+    foreign_database(&path, first).await;
+    let store = reopen(&path).await.unwrap();
+    assert_eq!(store.computers().await.unwrap(), ["home".into()]);
+    store.bang_computer(&"home".into()).await.unwrap();
+}
+
 /// What a process leaves that is killed: the files as they are at that moment, without any
 /// closing. A copy has exactly that.
 #[tokio::test]

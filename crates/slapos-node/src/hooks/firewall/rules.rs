@@ -165,6 +165,8 @@ fn is_about(rule: &Rule, own: &[Ipv4Addr]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use slapos_slap::Route;
+
     use super::*;
 
     fn ip(text: &str) -> Ipv4Addr {

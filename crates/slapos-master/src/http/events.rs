@@ -1,0 +1,180 @@
+//! `GET /api/v1/events?computer=ID`: what changes on a computer, told the moment it does.
+//!
+//! See [`slapos_slap::Change`] for what is sent. A listener that comes back says how far it had
+//! come (`Last-Event-ID`, or `since`) and misses nothing; where what it missed is not kept, and when
+//! it says nothing, it is told to look at everything. Invariants: a listener costs a task and a few
+//! messages, however slowly it reads, because what is to be told stays in the store until there is
+//! room; it hears everything from the store, so that it does not matter which of several Masters
+//! over one store it listens to (what the others did is told with the next heartbeat at the latest);
+//! listeners never take all connections.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use futures_core::Stream;
+use serde::Deserialize;
+use slapos_slap::{Change, ComputerId, EVENTS_ROUTE, RESYNC};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+use super::{ApiError, App};
+use crate::store::{News, Position};
+
+/// Fewer than there may be connections: others have to be answered too.
+const MOST_LISTENERS: usize = 192;
+
+/// Between two signs of life: well below the time after which an idle connection is ended, here and
+/// by what usually stands in between.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// Messages that wait for a listener to read them.
+const WAITING: usize = 16;
+
+/// What all listeners have in common.
+pub(crate) struct Listeners {
+    room: Arc<Semaphore>,
+    /// See [`HEARTBEAT`].
+    pub(super) heartbeat: Duration,
+    leaving: watch::Sender<bool>,
+}
+
+impl Default for Listeners {
+    fn default() -> Listeners {
+        let room = Arc::new(Semaphore::new(MOST_LISTENERS));
+        Listeners { room, heartbeat: HEARTBEAT, leaving: watch::Sender::new(false) }
+    }
+}
+
+impl Listeners {
+    /// Ends what they hear, for good.
+    pub(crate) fn dismiss(&self) {
+        self.leaving.send_replace(true);
+    }
+}
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route(&format!("/{EVENTS_ROUTE}"), get(listen))
+}
+
+#[derive(Deserialize)]
+struct Wish {
+    computer: String,
+    #[serde(default)]
+    since: String,
+}
+
+async fn listen(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(wish): Query<Wish>,
+) -> Result<Response, ApiError> {
+    let computer = ComputerId::new(wish.computer);
+    let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    // What is no position was never told by us: as good as none.
+    let position: Option<Position> = header.unwrap_or(&wish.since).parse().ok();
+    let permit = Arc::clone(&app.listeners.room).try_acquire_owned().map_err(|_| {
+        let message = format!("{MOST_LISTENERS} listen already: ask for what is wanted instead");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    })?;
+    // Before the first look, so that nothing is missed in between.
+    let bell = app.store.bell(&computer);
+    let news = app.store.news(&computer, position.as_ref()).await?;
+    let (out, messages) = mpsc::channel(WAITING);
+    let leaving = app.listeners.leaving.subscribe();
+    let listener = Listener { app, computer, position, bell, leaving, out, _permit: permit };
+    tokio::spawn(listener.serve(news));
+    let unbuffered = (HeaderName::from_static("x-accel-buffering"), "no");
+    Ok(([unbuffered], Sse::new(Messages(messages))).into_response())
+}
+
+/// Somebody who listens.
+struct Listener {
+    app: Arc<App>,
+    computer: ComputerId,
+    position: Option<Position>,
+    bell: watch::Receiver<()>,
+    leaving: watch::Receiver<bool>,
+    out: mpsc::Sender<Event>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Why a listener hears nothing more.
+struct Gone;
+
+impl Listener {
+    async fn serve(mut self, first: News) {
+        let mut news = first;
+        while self.tell(news).await.is_ok() {
+            news = match self.app.store.news(&self.computer, self.position.as_ref()).await {
+                Ok(news) => news,
+                Err(error) => {
+                    tracing::warn!("who listens to {} has to come again: {error}", self.computer);
+                    return;
+                }
+            };
+        }
+    }
+
+    /// Tells what is new, or waits until something is.
+    async fn tell(&mut self, news: News) -> Result<(), Gone> {
+        match news {
+            News::Changes(changes) if changes.is_empty() => self.wait().await,
+            News::Changes(changes) => {
+                for (position, change) in changes {
+                    self.send(change_event(&position, &change)).await?;
+                    self.position = Some(position);
+                }
+                Ok(())
+            }
+            News::Resync(position) => {
+                let event = Event::default().event(RESYNC).id(position.to_string()).data("");
+                self.send(event).await?;
+                self.position = Some(position);
+                Ok(())
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Result<(), Gone> {
+        tokio::select! {
+            // Fails only when the store is gone.
+            rung = self.bell.changed() => return rung.map_err(|_| Gone),
+            () = tokio::time::sleep(self.app.listeners.heartbeat) => {}
+            () = self.out.closed() => return Err(Gone),
+            _ = self.leaving.wait_for(|leaving| *leaving) => return Err(Gone),
+        }
+        self.send(Event::default().comment("")).await
+    }
+
+    async fn send(&mut self, event: Event) -> Result<(), Gone> {
+        tokio::select! {
+            sent = self.out.send(event) => sent.map_err(|_| Gone),
+            _ = self.leaving.wait_for(|leaving| *leaving) => Err(Gone),
+        }
+    }
+}
+
+fn change_event(position: &Position, change: &Change) -> Event {
+    let event = Event::default().event("change").id(position.to_string());
+    // Words and names only, which can always be worded.
+    event.data(serde_json::to_string(change).unwrap_or_default())
+}
+
+/// The body of the answer.
+struct Messages(mpsc::Receiver<Event>);
+
+impl Stream for Messages {
+    type Item = Result<Event, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(cx).map(|event| event.map(Ok))
+    }
+}

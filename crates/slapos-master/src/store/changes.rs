@@ -1,0 +1,181 @@
+//! What changed lately, for nodes that listen.
+//!
+//! A change is written by the transaction that makes it, so that none is told that did not happen,
+//! and none is lost. Only the last [`KEPT`] of each computer are kept: whoever missed more looks at
+//! everything. Listeners are woken by [`Bells`], which ring when such a transaction is committed;
+//! all that they hear then comes from the database. Masters that share one database will have to
+//! ring each other's bells; that is all.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use slapos_slap::{Change, ComputerId, PartitionId, SoftwareUrl};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+use tokio::sync::watch;
+
+use super::rows::{text, word};
+use super::{Store, Tx, require_computer};
+use crate::error::StoreError;
+
+/// How many changes of a computer are kept.
+pub(crate) const KEPT: i64 = 1000;
+
+/// How many changes are read at once.
+const PAGE: i64 = 100;
+
+/// How far a listener has come: the database, and the number of the last change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Position {
+    era: String,
+    number: i64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.era, self.number)
+    }
+}
+
+impl FromStr for Position {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Position, ()> {
+        let (era, number) = text.split_once('-').ok_or(())?;
+        Ok(Position { era: era.to_owned(), number: number.parse().map_err(drop)? })
+    }
+}
+
+/// What a listener is to be told next.
+#[derive(Debug, PartialEq)]
+pub(crate) enum News {
+    /// These changes, each with the position after it; there may be more.
+    Changes(Vec<(Position, Change)>),
+    /// To look at everything, and to go on from here: what it missed is not kept.
+    Resync(Position),
+}
+
+impl Store {
+    /// What is new on a computer after `position`; without one, to look at everything.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the computer is not known.
+    pub(crate) async fn news(
+        &self,
+        computer: &ComputerId,
+        position: Option<&Position>,
+    ) -> Result<News, StoreError> {
+        let mut tx = self.read().await?;
+        require_computer(&mut tx, computer).await?;
+        let era = text(&sqlx::query("SELECT name FROM era").fetch_one(&mut *tx).await?, "name")?;
+        let last = last_number(&mut tx, computer).await?;
+        let Some(heard) = position.filter(|position| {
+            position.era == era && (last.saturating_sub(KEPT)..=last).contains(&position.number)
+        }) else {
+            return Ok(News::Resync(Position { era, number: last }));
+        };
+        let rows = sqlx::query(
+            "SELECT number, kind, partition_reference, software, state FROM change \
+             WHERE computer = $1 AND number > $2 ORDER BY number LIMIT $3",
+        )
+        .bind(computer.as_str())
+        .bind(heard.number)
+        .bind(PAGE)
+        .fetch_all(&mut *tx)
+        .await?;
+        let read = |row: &AnyRow| {
+            let number = row.try_get("number")?;
+            Ok((Position { era: era.clone(), number }, read_change(row)?))
+        };
+        Ok(News::Changes(rows.iter().map(read).collect::<Result<_, StoreError>>()?))
+    }
+
+    /// What wakes whoever listens to a computer. Its present value counts as heard.
+    pub(crate) fn bell(&self, computer: &ComputerId) -> watch::Receiver<()> {
+        self.bells.subscribe(computer)
+    }
+}
+
+/// Takes note of a change of a computer, and of the bell to be rung when `tx` is committed.
+pub(super) async fn note(
+    tx: &mut Tx,
+    computer: &ComputerId,
+    change: &Change,
+    now: i64,
+) -> Result<(), StoreError> {
+    // First, so that others who write about the same computer wait here.
+    sqlx::query("UPDATE computer SET changes = changes + 1 WHERE reference = $1")
+        .bind(computer.as_str())
+        .execute(&mut **tx)
+        .await?;
+    let number = last_number(tx, computer).await?;
+    sqlx::query(
+        "INSERT INTO change \
+         (computer, number, kind, partition_reference, software, state, changed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(computer.as_str())
+    .bind(number)
+    .bind(change.kind.as_str())
+    .bind(change.partition.as_ref().map(PartitionId::as_str))
+    .bind(change.software.as_ref().map(SoftwareUrl::as_str))
+    .bind(change.state.as_deref())
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("DELETE FROM change WHERE computer = $1 AND number <= $2")
+        .bind(computer.as_str())
+        .bind(number.saturating_sub(KEPT))
+        .execute(&mut **tx)
+        .await?;
+    tx.ring(computer);
+    Ok(())
+}
+
+async fn last_number(tx: &mut Tx, computer: &ComputerId) -> Result<i64, StoreError> {
+    let row = sqlx::query("SELECT changes FROM computer WHERE reference = $1")
+        .bind(computer.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+    let Some(row) = row else {
+        return Err(StoreError::Damaged(format!("computer {computer} vanished")));
+    };
+    Ok(row.try_get("changes")?)
+}
+
+fn read_change(row: &AnyRow) -> Result<Change, StoreError> {
+    let optional = |column| row.try_get::<Option<String>, _>(column);
+    Ok(Change {
+        kind: word(row, "kind")?,
+        partition: optional("partition_reference")?.map(PartitionId::new),
+        software: optional("software")?.map(SoftwareUrl::new),
+        state: optional("state")?,
+    })
+}
+
+/// One bell for each computer that somebody listens to.
+#[derive(Debug, Default)]
+pub(super) struct Bells(Mutex<HashMap<ComputerId, watch::Sender<()>>>);
+
+impl Bells {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ComputerId, watch::Sender<()>>> {
+        // Nothing that can panic is done under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subscribe(&self, computer: &ComputerId) -> watch::Receiver<()> {
+        let mut bells = self.lock();
+        // Those that nobody listens to any more.
+        bells.retain(|_, bell| bell.receiver_count() > 0);
+        let bell = bells.entry(computer.clone()).or_insert_with(|| watch::channel(()).0);
+        bell.subscribe()
+    }
+
+    pub(super) fn ring(&self, computer: &ComputerId) {
+        if let Some(bell) = self.lock().get(computer) {
+            bell.send_replace(());
+        }
+    }
+}

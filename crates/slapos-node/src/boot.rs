@@ -1,0 +1,148 @@
+//! `node boot`: what the machine has lost by being switched off comes back, and every instance is
+//! looked at again.
+//!
+//! Services come first: they need no Master. Invariant: what can be mended by waiting is waited for;
+//! each step can be repeated.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use slapos_slap::SlapClient;
+
+use crate::error::{NodeError, exit};
+use crate::format;
+use crate::node::Node;
+use crate::record::Outcome;
+use crate::services;
+
+/// Between two tries: at first, and at most.
+const FIRST: Duration = Duration::from_secs(1);
+const MOST: Duration = Duration::from_secs(15);
+/// How long to wait for an IPv6 address. Afterwards the services that need none run at least.
+const ADDRESS: Duration = Duration::from_secs(300);
+/// What the kernel says about IPv6 addresses.
+const ADDRESSES: &str = "/proc/net/if_inet6";
+
+/// Does what is to be done once after the machine was started. `message` is what the Master is told
+/// with the request to look at everything again.
+///
+/// # Errors
+/// When the Master refuses us, or the services cannot be started.
+pub fn run(node: &Node<'_>, message: &str) -> Result<(), NodeError> {
+    if node.is_down() {
+        return Ok(());
+    }
+    if let Some(interface) = ipv6_interface(node) {
+        wait_for_address(node, interface);
+    }
+    let description = patiently(node, "format", || format::apply(node, false));
+    services::supervisor(node)?;
+    node.reporter.note("boot", "services run as last known");
+    patiently(node, "tell the Master how this computer is formatted", || {
+        format::announce(node, &description)
+    });
+    let master = patiently(node, "reach the Master", || node.master());
+    bang(node, &master, message)?;
+    look_at_everything_again(node)
+}
+
+/// Repeats `act` until it succeeds.
+fn patiently<T>(node: &Node<'_>, what: &str, mut act: impl FnMut() -> Result<T, NodeError>) -> T {
+    let mut wait = FIRST;
+    loop {
+        match act() {
+            Ok(done) => return done,
+            Err(error) => {
+                let text = format!("cannot {what} yet: {error}");
+                node.reporter.warn("boot", &text);
+            }
+        }
+        thread::sleep(wait);
+        wait = (wait * 2).min(MOST);
+    }
+}
+
+/// The Master is asked until it answers; a refusal is an error.
+fn bang(node: &Node<'_>, master: &SlapClient, message: &str) -> Result<(), NodeError> {
+    let computer = &node.config.computer_id;
+    let refusal =
+        patiently(node, "tell the Master", || match master.computer_bang(computer, message) {
+            Ok(()) => Ok(None),
+            Err(error) if error.is_temporary() => Err(error.into()),
+            Err(error) => Ok(Some(error)),
+        });
+    refusal.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Also where the Master takes a bang for nothing. What ran when the machine stopped was interrupted.
+fn look_at_everything_again(node: &Node<'_>) -> Result<(), NodeError> {
+    let lock = &node.config.pidfile_instance;
+    let _lock = loop {
+        match node.lock("slapos node instance", lock) {
+            Err(error) if error.exit_code() == exit::BUSY => thread::sleep(FIRST),
+            other => break other?,
+        }
+    };
+    let records = node.records();
+    for partition in records.partitions()? {
+        if let Some(mut record) = records.load(&partition)? {
+            record.outcome = Outcome::Processing;
+            records.store(&partition, &record)?;
+        }
+    }
+    node.reporter.note("boot", "every instance is processed by the next `slapos node instance`");
+    Ok(())
+}
+
+/// The interface that has to have an IPv6 address before addresses can be given to partitions.
+fn ipv6_interface<'a>(node: &Node<'a>) -> Option<&'a str> {
+    let network = &node.config.format.network;
+    // Nobody gives the loopback interface a global address but us.
+    network.interface_with_ipv6().filter(|name| network.is_altered() && *name != "lo")
+}
+
+fn wait_for_address(node: &Node<'_>, interface: &str) {
+    let deadline = Instant::now() + ADDRESS;
+    let mut wait = FIRST;
+    loop {
+        let text = slapos_sys::fs::read_to_string_lossy(Path::new(ADDRESSES), 1 << 20);
+        if has_global_address(&text.unwrap_or_default(), interface) {
+            return;
+        }
+        let text = format!("{interface} has no global IPv6 address yet");
+        if Instant::now() >= deadline {
+            return node.reporter.warn("boot", &format!("{text}; going on without"));
+        }
+        node.reporter.note("boot", &text);
+        thread::sleep(wait);
+        wait = (wait * 2).min(MOST);
+    }
+}
+
+/// Whether the kernel's list has an address of global scope on the interface. Its columns are the
+/// address, the interface's number, the prefix, the scope, flags and the interface's name.
+fn has_global_address(list: &str, interface: &str) -> bool {
+    list.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words.as_slice(), [_, _, _, "00", _, name] if *name == interface)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_global_address_of_that_interface_counts() {
+        let list = "\
+00000000000000000000000000000001 01 80 10 80       lo
+fe800000000000000042acfffe110002 02 40 20 80     eth0
+20010db8000000000000000000000001 03 40 00 80     eth1
+";
+        assert!(has_global_address(list, "eth1"));
+        for other in ["lo", "eth0", "eth", "eth2"] {
+            assert!(!has_global_address(list, other), "{other}");
+        }
+    }
+}

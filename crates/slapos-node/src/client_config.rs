@@ -1,0 +1,123 @@
+//! The configuration of who asks a Master for something: a user's own file, or a node's.
+
+use std::path::{Path, PathBuf};
+
+use slapos_config::{Config, ConfigError};
+use slapos_slap::{ComputerId, DEFAULT_TIMEOUT, SlapClient};
+
+use crate::config::IdentityFiles;
+use crate::error::NodeError;
+use crate::node::{read_token, tls_identity};
+
+/// What a user's commands need to know.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// `[slapos] master_url`.
+    pub master_url: String,
+    /// `[slapos] master_token_file`; that of the embedded Master unless set.
+    pub master_token_file: Option<PathBuf>,
+    /// `key_file` and `cert_file` of `[slapconsole]`, or else of `[slapos]`: who the user is to a
+    /// Master by https.
+    pub identity: Option<IdentityFiles>,
+    /// `[slapos] master_ca_file`.
+    pub master_ca_file: Option<PathBuf>,
+    /// `[slapos] computer_id`, in the configuration of a node: where instances go that are asked for.
+    pub computer_id: Option<ComputerId>,
+}
+
+impl ClientConfig {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Names the file and line of what is missing or wrong.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Self::from_config(&Config::read(path)?)
+    }
+
+    fn from_config(config: &Config) -> Result<Self, ConfigError> {
+        let get = |section, option| config.get(section, option).filter(|value| !value.is_empty());
+        let master_url = get("slapos", "master_url").ok_or_else(|| {
+            config.error("slapos", "master_url", "[slapos] needs the option `master_url`")
+        })?;
+        let token = get("slapos", "master_token_file").map(PathBuf::from);
+        if token.as_ref().is_some_and(|path| !path.is_absolute()) {
+            let message = "`master_token_file` must be an absolute path";
+            return Err(config.error("slapos", "master_token_file", message));
+        }
+        let database = get("slapproxy", "database_uri").map(Path::new);
+        let beside = database.map(|database| database.with_file_name("master.token"));
+        Ok(Self {
+            master_url: master_url.to_owned(),
+            master_token_file: token.or(beside),
+            identity: identity(config)?,
+            master_ca_file: get("slapos", "master_ca_file").map(PathBuf::from),
+            computer_id: get("slapos", "computer_id").map(ComputerId::new),
+        })
+    }
+
+    /// A client of the Master.
+    ///
+    /// # Errors
+    /// When the token's file cannot be read, or the URL is none.
+    pub fn master(&self) -> Result<SlapClient, NodeError> {
+        let token = self.master_token_file.as_deref().map(read_token).transpose()?;
+        let identity = tls_identity(self.identity.as_ref(), self.master_ca_file.as_deref())?;
+        let client = SlapClient::with_identity(&self.master_url, token, DEFAULT_TIMEOUT, &identity);
+        Ok(client?)
+    }
+}
+
+/// The files of the user's certificate; a section that has one of them must have both.
+fn identity(config: &Config) -> Result<Option<IdentityFiles>, ConfigError> {
+    for section in ["slapconsole", "slapos"] {
+        let get = |option| config.get(section, option).filter(|value| !value.is_empty());
+        match (get("key_file"), get("cert_file")) {
+            (Some(key), Some(certificate)) => {
+                let (key, certificate) = (key.into(), certificate.into());
+                return Ok(Some(IdentityFiles { key, certificate }));
+            }
+            (None, None) => {}
+            _ => {
+                let message = format!("[{section}] needs both `key_file` and `cert_file`, or none");
+                return Err(config.error(section, "key_file", message));
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<ClientConfig, ConfigError> {
+        ClientConfig::from_config(&Config::parse(text, "client.cfg").unwrap())
+    }
+
+    #[test]
+    fn a_users_file_needs_no_more_than_the_master() {
+        let config = read("[slapos]\nmaster_url = http://m\n").unwrap();
+        assert_eq!((config.master_token_file, config.computer_id), (None, None));
+        let error = read("[slapos]\n").unwrap_err().to_string();
+        insta::assert_snapshot!(error, @"client.cfg:1: [slapos] needs the option `master_url`");
+    }
+
+    #[test]
+    fn the_users_own_certificate_comes_before_the_nodes() {
+        let text = "[slapos]\nmaster_url = https://m\nkey_file = /n.key\ncert_file = /n.crt\n";
+        assert_eq!(read(text).unwrap().identity.unwrap().key, Path::new("/n.key"));
+        let both = format!("{text}[slapconsole]\nkey_file = /u.key\ncert_file = /u.crt\n");
+        assert_eq!(read(&both).unwrap().identity.unwrap().certificate, Path::new("/u.crt"));
+        let half = format!("{text}[slapconsole]\nkey_file = /u.key\n");
+        let error = read(&half).unwrap_err().to_string();
+        insta::assert_snapshot!(error, @"client.cfg:6: [slapconsole] needs both `key_file` and `cert_file`, or none");
+    }
+
+    #[test]
+    fn a_nodes_file_says_where_it_is() {
+        let text = "[slapos]\nmaster_url = http://m\ncomputer_id = c\n[slapproxy]\ndatabase_uri = /m/proxy.db\n";
+        let config = read(text).unwrap();
+        assert_eq!(config.master_token_file.as_deref(), Some(Path::new("/m/master.token")));
+        assert_eq!(config.computer_id, Some("c".into()));
+    }
+}

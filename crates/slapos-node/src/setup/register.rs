@@ -1,0 +1,261 @@
+//! `node register`: makes this machine a computer of a Master, and writes its configuration.
+//!
+//! A former configuration is moved aside (`.old`, `.old.1`, ...), once the Master has said yes.
+
+use std::path::{Path, PathBuf};
+
+use slapos_slap::client::person::{Credential, KeyPair, request_computer};
+use slapos_slap::{SlapClient, SlapError};
+use slapos_sys::{Secret, fs, user};
+
+use super::template::{Identity, NodeFile, node_file};
+use super::{
+    Kind, MasterUrls, PATIENCE, check_line, directory_of, understood, write_new, write_secret,
+};
+use crate::error::{IoContext, NodeError};
+use crate::node::Reporter;
+use crate::standalone::{Layout, UserNames};
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The title of the computer; at a Master of ours, its identifier.
+    pub title: String,
+    /// Which Master.
+    pub urls: MasterUrls,
+    /// Who asks.
+    pub credential: Credential,
+    /// The configuration to write.
+    pub config: PathBuf,
+    /// `[slapos] software_root`.
+    pub software_root: PathBuf,
+    /// `[slapos] instance_root`.
+    pub instance_root: PathBuf,
+    /// `[slapformat] partition_amount`.
+    pub partition_amount: u32,
+    /// `[slapformat] interface_name`.
+    pub interface_name: Option<String>,
+    /// `[slapformat] ipv4_local_network`.
+    pub ipv4_local_network: Option<String>,
+    /// `[slapformat] create_tap`.
+    pub create_tap: bool,
+    /// Ask nobody and write nothing: say what would be written.
+    pub dry_run: bool,
+}
+
+/// Registers the computer and writes its configuration; returns its identifier.
+///
+/// # Errors
+/// When the Master does not answer or refuses, or a file cannot be written; a former configuration
+/// is in its place then.
+pub fn register(wanted: &Registration, reporter: &dyn Reporter) -> Result<String, NodeError> {
+    check_line("the name of a node", &wanted.title)?;
+    let files = Files::beside(&wanted.config);
+    if wanted.dry_run {
+        let text = wanted.text(&files, &wanted.title)?;
+        let note = format!("would be written, with the identifier that the Master gives:\n{text}");
+        reporter.note(&wanted.config.display().to_string(), &note);
+        return Ok(wanted.title.clone());
+    }
+    match (wanted.urls.kind(), &wanted.credential) {
+        (Kind::Ours { master }, Credential::Token(token)) => {
+            // Proves that it is the Master, and that it accepts the token.
+            SlapClient::new(&master, Some(token.clone()), PATIENCE)?.ping()?;
+            wanted.write(&files, &wanted.title, &Proof::Token(token), reporter)?;
+            Ok(wanted.title.clone())
+        }
+        (Kind::Ours { .. }, Credential::Login { .. }) => {
+            Err(NodeError::user("a Master of this program knows no logins: give its token")
+                .hint("for one with a web face, name that with --master-url-web"))
+        }
+        (Kind::Original { web, .. }, credential) => {
+            let pair = request_computer(&web, &wanted.title, credential, PATIENCE)
+                .map_err(|error| refused(error, &wanted.title))?;
+            let computer = computer_of(&pair.certificate)?;
+            wanted.write(&files, &computer, &Proof::Pair(&pair), reporter)?;
+            Ok(computer)
+        }
+    }
+}
+
+/// What the Master gave.
+enum Proof<'a> {
+    Token(&'a Secret),
+    Pair(&'a KeyPair),
+}
+
+/// The files that are written.
+struct Files {
+    directory: PathBuf,
+    ssl: PathBuf,
+    key: PathBuf,
+    certificate: PathBuf,
+    repository: PathBuf,
+    token: PathBuf,
+}
+
+impl Files {
+    fn beside(config: &Path) -> Files {
+        let directory = directory_of(config).to_owned();
+        let ssl = directory.join("ssl");
+        Files {
+            key: ssl.join("key"),
+            certificate: ssl.join("certificate"),
+            repository: ssl.join("partition_pki"),
+            token: directory.join("master.token"),
+            ssl,
+            directory,
+        }
+    }
+}
+
+impl Registration {
+    fn text(&self, files: &Files, computer: &str) -> Result<String, NodeError> {
+        let (master_url, identity) = match self.urls.kind() {
+            Kind::Ours { master } => (master, Identity::Token(files.token.clone())),
+            Kind::Original { master, .. } => {
+                let (key, certificate) = (files.key.clone(), files.certificate.clone());
+                let repository = files.repository.clone();
+                (master, Identity::Certificate { key, certificate, repository })
+            }
+        };
+        let layout = Layout {
+            config: self.config.clone(),
+            software_root: self.software_root.clone(),
+            instance_root: self.instance_root.clone(),
+            ..Layout::system()
+        };
+        let names = UserNames::choose(&layout).context("look up users for", &self.config)?;
+        for (what, value) in
+            [("the URL of a Master", &master_url), ("a computer", &computer.into())]
+        {
+            check_line(what, value)?;
+        }
+        if let Some(interface) = &self.interface_name {
+            check_line("an interface", interface)?;
+        }
+        let text = node_file(&NodeFile {
+            command: "slapos node register",
+            computer_id: computer.to_owned(),
+            master_url,
+            identity: Some(identity),
+            shared: self.software_root.join("shared"),
+            software_root: self.software_root.clone(),
+            instance_root: self.instance_root.clone(),
+            partition_amount: self.partition_amount,
+            interface_name: self.interface_name.clone(),
+            ipv4_local_network: self.ipv4_local_network.clone(),
+            create_tap: self.create_tap,
+            computer_xml: None,
+            software_user: names.software,
+            user_base_name: names.partition_base,
+            alter_user: user::is_root(),
+            proxy: None,
+        });
+        understood(&text, &self.config).map(|_| text)
+    }
+
+    /// The configuration comes last: with it the node is registered.
+    fn write(
+        &self,
+        files: &Files,
+        computer: &str,
+        proof: &Proof<'_>,
+        reporter: &dyn Reporter,
+    ) -> Result<(), NodeError> {
+        let text = self.text(files, computer)?;
+        fs::create_dir_all(&files.directory, 0o755).context("create", &files.directory)?;
+        for path in [&self.config, &files.ssl, &files.token] {
+            if let Some(aside) = move_aside(path)? {
+                reporter
+                    .note("register", &format!("{} is now {}", path.display(), aside.display()));
+            }
+        }
+        match proof {
+            Proof::Token(token) => write_secret(&files.token, token)?,
+            Proof::Pair(pair) => {
+                fs::create_dir_all(&files.ssl, 0o711).context("create", &files.ssl)?;
+                fs::create_dir_all(&files.repository, 0o711)
+                    .context("create", &files.repository)?;
+                write_secret(&files.key, &pair.key)?;
+                write_new(&files.certificate, &pair.certificate, 0o600)?;
+            }
+        }
+        write_new(&self.config, &text, 0o644)?;
+        reporter.note("register", &format!("the configuration is {}", self.config.display()));
+        Ok(())
+    }
+}
+
+/// Moves what is at `path` to the first free name beside it.
+fn move_aside(path: &Path) -> Result<Option<PathBuf>, NodeError> {
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let name = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if number == 0 { ".old".to_owned() } else { format!(".old.{number}") });
+        PathBuf::from(name)
+    };
+    let aside = (0..).map(name).find(|aside| aside.symlink_metadata().is_err());
+    let Some(aside) = aside else { return Ok(None) };
+    fs::rename(path, &aside).context("move aside", path)?;
+    Ok(Some(aside))
+}
+
+/// The computer that a certificate is for, as its subject says: `CN=COMP-123/email...`.
+fn computer_of(certificate: &str) -> Result<String, NodeError> {
+    let found = certificate.find("COMP-").and_then(|at| certificate.get(at..));
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let name = found.map(|text| text.split(|c| !plain(c)).next().unwrap_or_default());
+    name.filter(|name| name.len() > "COMP-".len()).map(str::to_owned).ok_or_else(|| {
+        NodeError::user("the Master's certificate does not say which computer it is for")
+            .hint("it is registered: see the web face of the Master, and revoke the certificate")
+    })
+}
+
+/// The Master's refusal, in words that say what to do.
+fn refused(error: SlapError, title: &str) -> NodeError {
+    let text = error.to_string();
+    match &error {
+        _ if text.contains("Certificate still active.") => {
+            NodeError::user(format!("there is already a node {title:?} at this Master"))
+                .hint("choose another name, or revoke the certificate of the former one")
+        }
+        SlapError::Unauthorised { .. } => {
+            NodeError::user(format!("the Master does not accept who asks: {text}"))
+                .hint("ask its web face for a new token (they serve once), or check the login")
+        }
+        _ if text.contains("NotImplementedError") => {
+            NodeError::user("this Master takes no logins").hint("use a token: --token-file")
+        }
+        _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_names_its_computer() {
+        let of = |text: &str| computer_of(text).map_err(|error| error.to_string());
+        let old = "Subject: C=FR, CN=COMP-1234/emailAddress=a@b\n-----BEGIN CERTIFICATE-----";
+        assert_eq!(of(old).unwrap(), "COMP-1234");
+        assert_eq!(of("Subject: CN = COMP-7, emailAddress = a").unwrap(), "COMP-7");
+        for none in ["", "COMP-", "CN=COMP", "CN=comp-7"] {
+            assert!(of(none).unwrap_err().contains("which computer"), "{none}");
+        }
+    }
+
+    #[test]
+    fn what_was_there_is_kept_under_a_free_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ssl");
+        assert_eq!(move_aside(&path).unwrap(), None);
+        for name in ["ssl.old", "ssl.old.1", "ssl.old.2"] {
+            std::fs::create_dir(&path).unwrap();
+            assert_eq!(move_aside(&path).unwrap().unwrap(), directory.path().join(name));
+        }
+    }
+}

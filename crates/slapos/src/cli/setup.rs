@@ -1,0 +1,131 @@
+//! Arguments of the commands that arrange a node: `configure`, `node register`, `node cron`.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Configure {
+    /// A node with an embedded Master: write its configuration, format, start the Master
+    Local(ConfigureLocal),
+    /// A user of a Master elsewhere
+    Client {
+        #[command(flatten)]
+        master: MasterArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigureLocal {
+    /// Network interface that gets the partitions' addresses [default: none is changed]
+    #[arg(long)]
+    pub(crate) interface_name: Option<String>,
+    /// Number of partitions
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) partition_number: u32,
+    /// Network of the partitions' IPv4 addresses [default: loopback addresses]
+    #[arg(long)]
+    pub(crate) ipv4_local_network: Option<String>,
+    /// Address of the embedded Master
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) daemon_listen_ip: String,
+    /// Port of the embedded Master
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) daemon_listen_port: u16,
+    /// Where partitions are
+    #[arg(long, default_value = "/srv/slapgrid")]
+    pub(crate) slapos_instance_root: PathBuf,
+    /// Where Software Releases are
+    #[arg(long, default_value = "/opt/slapgrid")]
+    pub(crate) slapos_software_root: PathBuf,
+    /// Where the Master's database is
+    #[arg(long, default_value = "/opt/slapos")]
+    pub(crate) slapos_buildout_directory: PathBuf,
+    /// Where the configuration is
+    #[arg(long, default_value = "/etc/opt/slapos")]
+    pub(crate) slapos_configuration_directory: PathBuf,
+}
+
+/// Which Master, and who asks.
+#[derive(Debug, Args)]
+pub(crate) struct MasterArgs {
+    /// The Master; without --master-url-web it is one of this program, which wants its token
+    #[arg(long)]
+    pub(crate) master_url: Option<String>,
+    /// The web face of the Master, which gives out certificates
+    #[arg(long)]
+    pub(crate) master_url_web: Option<String>,
+    /// The token (others of this machine can see it here: prefer --token-file)
+    #[arg(long, conflicts_with = "token_file")]
+    pub(crate) token: Option<String>,
+    /// A file with the token [default: it is asked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Register {
+    /// Title of the node; its identifier at a Master of this program
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) master: MasterArgs,
+    /// Log in by name and password instead of a token
+    #[arg(long, conflicts_with_all = ["token", "token_file"])]
+    pub(crate) login: Option<String>,
+    /// The password (others of this machine can see it here) [default: it is asked for]
+    #[arg(long, requires = "login")]
+    pub(crate) password: Option<String>,
+    /// Network interface that gets the partitions' addresses [default: none is changed]
+    #[arg(long)]
+    pub(crate) interface_name: Option<String>,
+    /// Number of partitions
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) partition_number: u32,
+    /// Network of the partitions' IPv4 addresses [default: loopback addresses]
+    #[arg(long)]
+    pub(crate) ipv4_local_network: Option<String>,
+    /// Where Software Releases are
+    #[arg(long, default_value = "/opt/slapgrid")]
+    pub(crate) software_root: PathBuf,
+    /// Where partitions are
+    #[arg(long, default_value = "/srv/slapgrid")]
+    pub(crate) instance_root: PathBuf,
+    /// Make a tap interface for each partition
+    #[arg(short = 't', long)]
+    pub(crate) create_tap: bool,
+    /// Ask nobody, write nothing: show the configuration
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("action").required(true).args(["install", "remove", "show"]))]
+pub(crate) struct Cron {
+    /// Have software and instance run every minute, report and format every hour
+    #[arg(long)]
+    pub(crate) install: bool,
+    /// Take away what was installed
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// Show what is installed
+    #[arg(long)]
+    pub(crate) show: bool,
+    /// Have the agent run, which does all of that when it is to be done
+    #[arg(long, conflicts_with_all = ["remove", "show"])]
+    pub(crate) agent: bool,
+    /// Units of systemd [default: where systemd runs]
+    #[arg(long, conflicts_with = "cron_file")]
+    pub(crate) systemd: bool,
+    /// A file for cron, in this place [default: /etc/cron.d/slapos]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cron_file: Option<PathBuf>,
+    /// Where units of systemd go; elsewhere they are not switched on
+    #[arg(long, value_name = "DIR", default_value = slapos_node::cron::UNIT_DIRECTORY)]
+    pub(crate) systemd_directory: PathBuf,
+    /// Replace files that are not of this command
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Show what would be done, and why
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}

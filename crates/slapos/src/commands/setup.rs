@@ -1,0 +1,124 @@
+//! `slapos configure` and `slapos node register`.
+
+use serde_json::json;
+use slapos_node::setup::{
+    ClientOptions, Credential, LocalOptions, MasterUrls, Registration, configure_client,
+    configure_local,
+};
+use slapos_node::standalone::start_master;
+use slapos_node::{NodeError, format, read_token, setup};
+use slapos_sys::Secret;
+use slapos_sys::terminal::ask_secret;
+
+use super::with_node;
+use crate::cli::{Configure, ConfigureLocal, Global, MasterArgs, Register};
+use crate::output::{Watch, say, say_json};
+use crate::place;
+
+pub(crate) fn configure(global: &Global, configure: &Configure) -> Result<u8, NodeError> {
+    match configure {
+        Configure::Local(local) => self::local(global, local),
+        Configure::Client { master } => client(global, master),
+    }
+}
+
+fn local(global: &Global, local: &ConfigureLocal) -> Result<u8, NodeError> {
+    if place::names_a_node(global) {
+        return Err(NodeError::user(
+            "the configuration is slapos.cfg in --slapos-configuration-directory",
+        ));
+    }
+    let absolute = place::absolute;
+    let config = configure_local(&LocalOptions {
+        directory: absolute(&local.slapos_configuration_directory)?,
+        software_root: absolute(&local.slapos_software_root)?,
+        instance_root: absolute(&local.slapos_instance_root)?,
+        home: absolute(&local.slapos_buildout_directory)?,
+        host: local.daemon_listen_ip.clone(),
+        port: local.daemon_listen_port,
+        partition_amount: local.partition_number,
+        interface_name: local.interface_name.clone(),
+        ipv4_local_network: local.ipv4_local_network.clone(),
+    })?;
+    with_node(global, &config, |node| {
+        let description = format::apply(node, false)?;
+        start_master(node)?;
+        format::announce(node, &description)
+    })?;
+    let file = config.file.display();
+    match global.json {
+        true => say_json(&json!({ "configuration": config.file, "master-url": config.master_url })),
+        false => say(&format!("The node is ready: {file}, its Master {}.", config.master_url)),
+    }
+    Ok(0)
+}
+
+fn client(global: &Global, master: &MasterArgs) -> Result<u8, NodeError> {
+    let named = match place::names_a_node(global) {
+        true => Some(place::config_file(global)),
+        false => place::client_file(),
+    };
+    let config =
+        named.ok_or_else(|| NodeError::user("there is no HOME: name the file by --cfg"))?;
+    let config = place::absolute(&config)?;
+    let token = token(master, "Credential security token")?;
+    configure_client(&ClientOptions { urls: urls(master), token, config: config.clone() })?;
+    match global.json {
+        true => say_json(&json!({ "configuration": config })),
+        false => say(&format!("The configuration is {}.", config.display())),
+    }
+    Ok(0)
+}
+
+pub(crate) fn register(global: &Global, register: &Register) -> Result<u8, NodeError> {
+    let credential = match &register.login {
+        // Nobody is asked, and nothing shown.
+        _ if register.dry_run => Credential::Token(Secret::new("")),
+        None => Credential::Token(token(&register.master, "Computer security token")?),
+        Some(name) => {
+            let password = register.password.clone().map(Secret::new);
+            let password = password.map_or_else(|| ask("Password"), Ok)?;
+            Credential::Login { name: name.clone(), password }
+        }
+    };
+    let registration = Registration {
+        title: register.name.clone(),
+        urls: urls(&register.master),
+        credential,
+        config: place::absolute(&place::config_file(global))?,
+        software_root: place::absolute(&register.software_root)?,
+        instance_root: place::absolute(&register.instance_root)?,
+        partition_amount: register.partition_number,
+        interface_name: register.interface_name.clone(),
+        ipv4_local_network: register.ipv4_local_network.clone(),
+        create_tap: register.create_tap,
+        dry_run: register.dry_run,
+    };
+    let watch = Watch::new(global.verbose, global.quiet);
+    let computer = setup::register(&registration, &watch)?;
+    match (global.json, register.dry_run) {
+        (true, dry_run) => say_json(&json!({ "computer": computer, "dry-run": dry_run })),
+        (false, true) => say("Nobody was asked, nothing was written (--dry-run)."),
+        (false, false) => {
+            say(&format!("The node is {computer}. Now run `slapos node boot`, once."));
+        }
+    }
+    Ok(0)
+}
+
+fn urls(master: &MasterArgs) -> MasterUrls {
+    MasterUrls { master: master.master_url.clone(), web: master.master_url_web.clone() }
+}
+
+fn token(master: &MasterArgs, question: &str) -> Result<Secret, NodeError> {
+    match (&master.token, &master.token_file) {
+        (Some(token), _) => Ok(Secret::new(token.trim())),
+        (None, Some(file)) => read_token(file),
+        (None, None) => ask(question),
+    }
+}
+
+fn ask(question: &str) -> Result<Secret, NodeError> {
+    ask_secret(question)
+        .map_err(|error| NodeError::user(format!("{question}: cannot be read: {error}")))
+}

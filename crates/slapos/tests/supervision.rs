@@ -1,0 +1,172 @@
+//! Services as the node has them supervised: what the Master hears of their end, what they may take, and
+//! the supervisor's own upgrade.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests arrange files and processes directly"
+)]
+
+use slapos_testkit::{TestNode, kill, wait_for};
+
+fn node_with_service() -> TestNode {
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    let profile = node.tree.add_service().display().to_string();
+    node.ok(&["up", &profile]);
+    node
+}
+
+fn log(node: &TestNode) -> String {
+    let path = node.root().join("instance/var/log/watchdog.log");
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn bangs(node: &TestNode) -> usize {
+    log(node).matches("slappart0: bang: service sleeper-on-watch of slappart0 ended").count()
+}
+
+/// The process of the service, once it counts as running.
+fn service(node: &TestNode) -> Option<i64> {
+    let status = node.json(&["node", "status"]);
+    let mut processes = status.as_array().unwrap().iter();
+    let service = processes.find(|process| process["name"] == "sleeper-on-watch")?;
+    (service["state"] == "RUNNING").then(|| service["pid"].as_i64()).flatten()
+}
+
+fn kill_service(node: &TestNode) {
+    let pid = wait_for("the service to run", 90, || service(node));
+    kill(pid);
+    wait_for("another process of it", 90, || service(node).filter(|new| *new != pid));
+}
+
+#[test]
+fn an_end_bangs_once_for_each_deployment() {
+    let node = node_with_service();
+    kill_service(&node);
+    wait_for("the bang", 30, || (bangs(&node) == 1).then_some(()));
+    // The second end of the same deployment is no news.
+    kill_service(&node);
+    wait_for("the second end", 30, || log(&node).contains("no bang").then_some(()));
+    assert_eq!(bangs(&node), 1, "{}", log(&node));
+    let plan = node.ok(&["node", "instance", "--dry-run"]).told();
+    assert!(plan.contains("slappart0: process: the Master changed something"), "{plan}");
+    node.ok(&["node", "instance"]);
+    let told = node.ok(&["node", "instance", "--dry-run"]).told();
+    assert!(!told.contains("process:"), "{told}");
+    kill_service(&node);
+    wait_for("the bang of the second deployment", 30, || (bangs(&node) == 2).then_some(()));
+}
+
+#[test]
+fn a_master_that_is_away_is_told_later_also_by_another_watchdog() {
+    let node = node_with_service();
+    node.ok(&["node", "stop", "slapproxy:slapproxy"]);
+    kill_service(&node);
+    wait_for("the failure", 30, || log(&node).contains("the bang is put off").then_some(()));
+    let watchdog = node.pids()["watchdog"];
+    kill(watchdog);
+    node.ok(&["node", "start", "slapproxy:slapproxy"]);
+    wait_for("the bang", 60, || (bangs(&node) == 1).then_some(()));
+}
+
+#[test]
+fn no_token_is_where_services_of_the_supervisor_are_described() {
+    let node = node_with_service();
+    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
+    for pid in [i64::from(node.supervisor_pid()), node.pids()["watchdog"]] {
+        for name in ["environ", "cmdline"] {
+            let bytes = std::fs::read(format!("/proc/{pid}/{name}")).unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains(token.trim()), "{name}");
+        }
+    }
+    let state = node.root().join("instance/var/run/supervisord.state.json");
+    assert!(!std::fs::read_to_string(state).unwrap().contains(token.trim()));
+}
+
+#[test]
+fn the_supervisor_is_upgraded_in_place_and_logs_are_followed() {
+    let node = node_with_service();
+    let before = (node.pids()["sleeper-on-watch"], node.pids()["slapproxy"], node.supervisor_pid());
+    node.ok(&["node", "supervisord", "--reexec"]);
+    let after = (node.pids()["sleeper-on-watch"], node.pids()["slapproxy"], node.supervisor_pid());
+    assert_eq!(after, before);
+    // The watchdog can only be spoken to by who started it.
+    wait_for("the watchdog", 30, || node.pids().get("watchdog").copied().filter(|pid| *pid > 0));
+    kill_service(&node);
+    wait_for("the bang", 30, || (bangs(&node) == 1).then_some(()));
+    let mut child = node.start(&["node", "tail", "-f", "slapproxy:slapproxy"]);
+    node.ok(&["node", "supervisord", "--reexec"]);
+    node.ok(&["node", "stop", "slapproxy:slapproxy"]);
+    assert!(child.try_wait().unwrap().is_none(), "it goes on");
+    let definition = node.root().join("instance/etc/supervisord.conf.d/slapproxy.conf");
+    std::fs::remove_file(definition).unwrap();
+    node.ok(&["node", "supervisorctl", "update", "slapproxy"]);
+    assert!(child.wait().unwrap().success(), "nothing is left to follow");
+}
+
+#[test]
+fn a_service_that_was_given_up_bangs_and_is_tried_again_by_the_next_processing() {
+    let node = node_with_service();
+    let wrapper = node.partition(0).join("etc/service/sleeper");
+    let whole = std::fs::read(&wrapper).unwrap();
+    wait_for("the service to run", 90, || service(&node));
+    // Its program is broken from now on; the kill is what shows it.
+    std::fs::write(&wrapper, "#!/bin/sh\nexit 3\n").unwrap();
+    kill(service(&node).unwrap());
+    let fatal = || node.ok(&["node", "status"]).out.contains("FATAL");
+    wait_for("the end of the tries", 90, || fatal().then_some(()));
+    wait_for("the bang", 30, || (bangs(&node) == 1).then_some(()));
+    std::fs::write(&wrapper, whole).unwrap();
+    node.ok(&["node", "instance"]);
+    wait_for("the service to run again", 30, || service(&node));
+}
+
+#[test]
+fn the_operators_limits_hold_for_a_partitions_services() {
+    let node = node_with_service();
+    let service_limits = "[service_limits]\nrlimit_nofile = 321\n\n[slapformat]";
+    node.configure("[slapformat]", service_limits);
+    node.ok(&["node", "instance", "--all"]);
+    let pid = wait_for("the service to run", 90, || service(&node));
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(files.split_whitespace().nth(3), Some("321"), "{files}");
+    // A limit that does not hold is worse than a service that says why it does not run.
+    node.configure("rlimit_nofile = 321\n", "rlimit_nofile = 322\nmemory_max = 1GB\n");
+    node.run(&["node", "instance", "--all"]);
+    let log = wait_for("the service, or why it does not run", 90, || {
+        let path = node.root().join("instance/var/log/supervisord.log");
+        let log = std::fs::read_to_string(path).unwrap();
+        let refused = log.contains("memory_max cannot be honoured: there are no control groups");
+        let limited = service(&node).is_some_and(|now| now != pid);
+        (refused || limited).then_some(log)
+    });
+    if !log.contains("memory_max cannot be honoured") {
+        slapos_testkit::skipped("the refusal of memory_max", "this kernel can limit memory");
+    }
+    node.configure("memory_max = 1GB\n", "memory_max = much\n");
+    let run = node.fails(1, &["node", "instance"]);
+    assert!(run.err.contains("`memory_max` must be a size such as 512MB or 2GB"), "{}", run.err);
+    node.configure("memory_max = much\n", "");
+}
+
+#[test]
+fn the_real_supervisorctl_finds_the_node_by_its_file() {
+    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("supervisor");
+    let bin = match slapos_testkit::python_with(&place, &["supervisor==4.3.0"]) {
+        Ok(bin) => bin,
+        Err(why) => {
+            return slapos_testkit::skipped("the_real_supervisorctl_finds_the_node", &why);
+        }
+    };
+    let node = node_with_service();
+    wait_for("the service to run", 90, || service(&node));
+    let mut command = std::process::Command::new(bin.join("supervisorctl"));
+    command.arg("-c").arg(node.root().join("instance/etc/supervisord.conf"));
+    let output = command.arg("status").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for name in ["slappart0:sleeper-on-watch", "slapproxy", "watchdog"] {
+        let line = text.lines().find(|line| line.starts_with(name));
+        assert!(line.is_some_and(|line| line.contains("RUNNING")), "{name} in {text}");
+    }
+}
