@@ -30,17 +30,7 @@ use implementation::Implementation;
 use scene::Scene;
 
 /// Cases that ours does not pass yet, and what it lacks. They are run and spoken of all the same.
-const NOT_YET: &[(&str, &str)] = &[
-    ("formats::makes_what_is_defined", "definition files are not looked at"),
-    ("formats::ends_with_2_when_its_master_was_not_told", "it ends with 1"),
-    ("instances::is_stopped_by_force", "there is no --force-stop"),
-    ("instances::leaves_a_log", "there is no .slapgrid/log/instance.log"),
-    ("instances::leaves_its_error_beside_it", "there is no .slapgrid-PARTITION-error.log"),
-    ("processing::is_repeated_when_its_period_is_over", "there is no --maximum-periodicity"),
-    ("processing::of_an_unknown_computer", "there is no --computer-id"),
-    ("promises::in_python", "promises in Python are not run"),
-    ("reports::keeps_what_is_locked", "retention locks are not looked at"),
-];
+const NOT_YET: &[(&str, &str)] = &[];
 
 /// Runs a case on one implementation.
 fn examine(implementation: &dyn Implementation, name: &str, case: &Case) {
@@ -164,7 +154,6 @@ fn the_differences_are_these() {
         lines.extend(reasons(&case().steps).iter().map(|why| format!("{name}: {why}")));
     }
     insta::assert_snapshot!(lines.join("\n"), @r"
-    instances::is_deployed: what the node remembers of a partition is kept where the partition cannot write
     instances::is_deployed: a lock is a file that stays: one that is removed can be held by two
     instances::that_its_master_forgot: what belongs to no instance any more does not run on
     instances::obeys_the_hand: that one of the services does not run is no failure of the question
