@@ -12,7 +12,7 @@ use slapos_sys::clock::Timestamp;
 use slapos_sys::fs;
 
 use crate::error::{IoContext, NodeError};
-use crate::generation::Histories;
+use crate::generation::{Histories, Wanted};
 use crate::promise::{PromiseResult, Schedule};
 
 /// A record longer than this is not ours.
@@ -27,6 +27,9 @@ pub struct PartitionRecord {
     pub software_stamp: String,
     /// The Master's timestamp that was processed.
     pub timestamp: Option<String>,
+    /// Names what was asked of the instance ([`wish_of`](crate::generation::wish_of)).
+    #[serde(default)]
+    pub wish: String,
     /// The state that was brought about.
     pub state: InstanceState,
     /// When processing began or ended.
@@ -42,6 +45,18 @@ pub struct PartitionRecord {
     /// When promises were looked at, and are to be again; none if they never were, or there are none.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+}
+
+impl PartitionRecord {
+    /// What was wanted when it was processed.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            software: self.software.clone(),
+            software_stamp: self.software_stamp.clone(),
+            wish: self.wish.clone(),
+            state: self.state,
+        }
+    }
 }
 
 /// How far the processing of a partition came.

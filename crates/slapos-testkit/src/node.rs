@@ -75,6 +75,17 @@ impl TestNode {
         self.root().join(format!("instance/slappart{index}"))
     }
 
+    /// What an instance left in a partition that is free: all but what `node format` says there.
+    ///
+    /// # Panics
+    /// When the partition cannot be listed.
+    pub fn left_in(&self, index: u32) -> Vec<String> {
+        let entries = std::fs::read_dir(self.partition(index)).expect("the partition is there");
+        let names = entries.map(|entry| entry.expect("it is listed").file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        names.filter(|name| name != ".slapos-resource").collect()
+    }
+
     /// A command of the binary for this node, ready to be run.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);

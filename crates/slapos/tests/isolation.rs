@@ -146,7 +146,7 @@ fn one_that_fills_its_disk_harms_itself_alone() {
     let bad = node.tree.root().join("software/bad/software.cfg").display().to_string();
     node.ok(&["request", "bad", &bad, "--state", "destroyed"]);
     node.ok(&["node", "report"]);
-    assert_eq!(std::fs::read_dir(node.partition(0)).unwrap().count(), 0);
+    assert_eq!(node.left_in(0), [""; 0]);
     drop(disk);
 }
 
@@ -219,10 +219,10 @@ fn what_a_partition_plants_leads_the_node_nowhere() {
     huge.set_len(1 << 40).unwrap();
     let run = node.fails(1, &["node", "report"]);
     assert!(run.told().contains("is longer than"), "{}", run.err);
-    assert_eq!(std::fs::read_dir(node.partition(1)).unwrap().count(), 0);
+    assert_eq!(node.left_in(1), [""; 0]);
     let _ = place(".slapos-retention-lock-delay");
     node.ok(&["node", "report"]);
-    assert_eq!(std::fs::read_dir(node.partition(0)).unwrap().count(), 0);
+    assert_eq!(node.left_in(0), [""; 0]);
 }
 
 #[test]

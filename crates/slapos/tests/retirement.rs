@@ -40,7 +40,7 @@ fn kept(node: &TestNode, words: &str) {
 
 fn gone(node: &TestNode) {
     node.ok(&["node", "report"]);
-    assert_eq!(std::fs::read_dir(node.partition(0)).unwrap().count(), 0);
+    assert_eq!(node.left_in(0), [""; 0]);
     assert_eq!(node.json(&["proxy", "show"])["instances"].as_array().unwrap().len(), 0);
 }
 

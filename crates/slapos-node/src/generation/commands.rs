@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use slapos_slap::{InstanceState, PartitionId};
 
-use super::history::{History, Verdict, Wanted};
+use super::history::{History, Verdict};
 use super::restore::{Place, restore};
 use crate::error::NodeError;
 use crate::instance::{Quiet, partition_owner};
@@ -95,6 +95,10 @@ fn latest_change(partition: &str, history: &History) -> Result<(Side, Side), Nod
 /// promises fail.
 pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result<u32, NodeError> {
     let directory = directory(node, partition)?;
+    if node.is_down() {
+        return Err(NodeError::user("the node is down: nothing can be put in place")
+            .hint("`slapos up` brings it back"));
+    }
     let _lock = node.lock("slapos node instance", &node.config.pidfile_instance)?;
     let mut history = node.histories().load(partition)?;
     let number = match number {
@@ -107,12 +111,7 @@ pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result
     let Some(mut record) = node.records().load(partition)? else {
         return Err(NodeError::user(format!("no instance was deployed in {partition}")));
     };
-    let held = Wanted {
-        software: record.software.clone(),
-        software_stamp: record.software_stamp.clone(),
-        timestamp: record.timestamp.clone(),
-        state: record.state,
-    };
+    let held = record.wanted();
     let owner = partition_owner(&directory)?;
     let id = PartitionId::from(partition);
     let place = Place { id: &id, directory: &directory, owner: &owner, state: held.state };

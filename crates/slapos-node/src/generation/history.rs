@@ -1,18 +1,22 @@
 //! The generations of one partition, as the node knows them: pure.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use slapos_slap::{ComputerPartition, InstanceState, SoftwareUrl};
+use slapos_sources::Digest;
 use slapos_sys::clock::Timestamp;
 
-/// What the Master wanted, as far as it makes one deployment another one.
+/// What the Master wanted, as far as it makes one deployment another one. Its timestamp does not: a
+/// bang asks for the same once more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// The Software Release.
     pub software: SoftwareUrl,
     /// Names the build of it.
     pub software_stamp: String,
-    /// The Master's timestamp.
-    pub timestamp: Option<String>,
+    /// Names what was asked for: see [`wish_of`].
+    pub wish: String,
     /// Started or stopped.
     pub state: InstanceState,
 }
@@ -24,10 +28,23 @@ impl Wanted {
         Some(Self {
             software: partition.software.clone()?,
             software_stamp: stamp.to_owned(),
-            timestamp: partition.timestamp.clone(),
+            wish: wish_of(partition),
             state: partition.requested_state,
         })
     }
+}
+
+/// A hash of what was asked of the instance in `partition`: its type, its parameters, its addresses
+/// and the shared instances in it.
+pub(crate) fn wish_of(partition: &ComputerPartition) -> String {
+    let parameters: BTreeMap<_, _> = partition.parameters.iter().collect();
+    let wish = serde_json::json!([
+        partition.software_type,
+        parameters,
+        partition.ip_list,
+        partition.slave_instance_list,
+    ]);
+    Digest::sha256_of(wish.to_string().as_bytes()).hex()
 }
 
 /// What came of a generation.
@@ -169,7 +186,7 @@ mod tests {
             wanted: Wanted {
                 software: SoftwareUrl::new("/s.cfg"),
                 software_stamp: "b1".into(),
-                timestamp: Some(number.to_string()),
+                wish: number.to_string(),
                 state: InstanceState::Started,
             },
             digest: digest.into(),
@@ -192,10 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn a_bang_is_no_other_wish() {
+        let mut partition = ComputerPartition::free("c".into(), "p".into());
+        partition.software = Some(SoftwareUrl::new("/s.cfg"));
+        let before = Wanted::of(&partition, "b1");
+        partition.timestamp = Some("2".into());
+        assert_eq!(Wanted::of(&partition, "b1"), before);
+        partition.parameters.insert("a".into(), "1".into());
+        assert_ne!(Wanted::of(&partition, "b1"), before);
+        assert_ne!(Wanted::of(&partition, "b2"), Wanted::of(&partition, "b1"));
+    }
+
+    #[test]
     fn the_same_content_is_the_same_generation() {
         let mut history = history(&["a", "b", "b"]);
         assert_eq!(numbers(&history), [1, 2]);
-        assert_eq!(history.current().unwrap().wanted.timestamp.as_deref(), Some("3"));
+        assert_eq!(history.current().unwrap().wanted.wish, "3");
         history.deployed(made(history.next_number(), "a"), 3);
         assert_eq!(numbers(&history), [1, 2, 4], "numbers are not used again");
     }

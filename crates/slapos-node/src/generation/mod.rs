@@ -3,7 +3,8 @@
 //!
 //! A generation is what the parts of the instance made (as their ledgers record it), those ledgers,
 //! `buildout.cfg` and the link to the Software Release. Data is not part of it: what services wrote
-//! stays as it is whichever generation is in place.
+//! stays as it is whichever generation is in place, also in directories that parts made, and but for
+//! what they changed in the very files that parts wrote.
 //!
 //! Two truths, each with one owner. The node's [`History`] says which generations there are, what
 //! came of them and which one is in place; partitions cannot write it. Their [`content`] lies in the
@@ -23,6 +24,7 @@ mod store;
 mod transaction;
 
 pub use commands::{Side, diff, list, rollback};
+pub(crate) use history::wish_of;
 pub use history::{Generation, History, Verdict, Wanted};
 pub use policy::{Policy, Rollback};
 pub(crate) use restore::{Place, restore};

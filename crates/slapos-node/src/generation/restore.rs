@@ -30,6 +30,23 @@ pub(crate) struct Place<'a> {
     pub(crate) state: InstanceState,
 }
 
+/// Puts the content of generation `number` in place again, which is the one in place by all but its
+/// content: services were not switched, and go on.
+///
+/// # Errors
+/// When it is not kept any more, or something could not be put in place.
+pub(crate) fn put_right(
+    node: &Node<'_>,
+    place: Place<'_>,
+    history: &History,
+    number: u32,
+) -> Result<(), NodeError> {
+    history.get(number).ok_or_else(|| not_kept(place.id.as_str(), number))?;
+    let mut worker = Worker::start(place.owner, place.id.as_str(), Purpose::Partition)?;
+    // Parts have been at work since: what is in their directories is not known to be anybody's.
+    content(node, &mut worker, place, None, number).map(drop)
+}
+
 /// Brings generation `number` back, to stay for as long as `held` is wanted, starts its services
 /// anew and asks its promises. Where none are to run, nothing is asked.
 ///
@@ -49,7 +66,7 @@ pub(crate) fn restore(
     let mut worker = Worker::start(place.owner, id, Purpose::Partition)?;
     history.begin_restoring(number, held);
     node.histories().store(id, history)?;
-    let services = content(node, &mut worker, place, number)?;
+    let services = content(node, &mut worker, place, history.current, number)?;
     switch(node, place, &services)?;
     history.restored(number);
     node.histories().store(id, history)?;
@@ -92,10 +109,11 @@ fn content(
     node: &Node<'_>,
     worker: &mut Worker,
     place: Place<'_>,
+    in_place: Option<u32>,
     number: u32,
 ) -> Result<Vec<Service>, NodeError> {
     let directory = place.directory.to_owned();
-    let job = Job::Generation(GenerationJob::Restore { directory, number });
+    let job = Job::Generation(GenerationJob::Restore { directory, number, in_place });
     match worker.run(&job, Some(node.config.partition_timeout), &mut Quiet)? {
         Done::Restored { services } => Ok(services),
         other => Err(NodeError::user(format!("the worker of {} answered {other:?}", place.id))),

@@ -44,11 +44,11 @@ impl Histories {
     /// When the file cannot be read, or is of a later version of this program.
     pub(crate) fn load(&self, partition: &str) -> Result<History, NodeError> {
         let path = self.path(partition);
+        use std::io::ErrorKind::{FileTooLarge, InvalidData, NotFound};
         let text = match fs::read_to_string_limited(&path, MAX_HISTORY) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(History::default());
-            }
+            Err(error) if error.kind() == NotFound => return Ok(History::default()),
+            Err(error) if matches!(error.kind(), InvalidData | FileTooLarge) => String::new(),
             Err(error) => return Err(error).context("read", &path),
         };
         match serde_json::from_str::<Header>(&text) {

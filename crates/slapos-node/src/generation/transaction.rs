@@ -6,7 +6,7 @@ use slapos_slap::ComputerPartition;
 
 use super::history::{Generation, History, Verdict, Wanted};
 use super::policy::Policy;
-use super::restore::{Place, restore};
+use super::restore::{Place, put_right, restore};
 use crate::error::{NodeError, exit};
 use crate::instance::Quiet;
 use crate::node::Node;
@@ -56,14 +56,25 @@ impl<'a, 'n> Transaction<'a, 'n> {
         self.store()
     }
 
-    /// Keeps what was just deployed.
+    /// Keeps what was just deployed. Where nothing is ever taken back, that it cannot be kept is no
+    /// reason not to go on.
     ///
     /// # Errors
     /// When it cannot be read, or written down.
     pub(crate) fn deployed(&mut self, worker: &mut Worker) -> Result<(), NodeError> {
         let before = self.history.clone();
-        self.capture(worker, self.reason.clone())?;
-        if self.history == before { Ok(()) } else { self.store() }
+        let kept = self
+            .capture(worker, self.reason.clone())
+            .and_then(|()| if self.history == before { Ok(()) } else { self.store() });
+        match kept {
+            Err(error) if self.policy == Policy::Off => {
+                self.history = before;
+                let text = format!("this generation is not kept: {error}");
+                self.node.reporter.warn(self.place.id.as_str(), &text);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Where promises decide whether the generation stays, they are asked only once all services
@@ -102,8 +113,8 @@ impl<'a, 'n> Transaction<'a, 'n> {
             return error;
         };
         // Not held: what failed is tried again, as always.
-        match restore(self.node, self.place, &mut self.history, current, None) {
-            Ok(_) => {
+        match put_right(self.node, self.place, &self.history, current) {
+            Ok(()) => {
                 let text = format!("generation {current} was restored");
                 self.node.reporter.note(self.place.id.as_str(), &text);
                 error.and(&text)

@@ -90,16 +90,18 @@ fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Option
     };
     let defined = services::is_defined(node, &partition.id);
     let software_stamp = partition.software.as_ref().and_then(|url| software::stamp(root, url));
-    let wanted = software_stamp.as_ref().and_then(|stamp| Wanted::of(partition, stamp));
+    let held = history.held.is_some()
+        && history.holds(software_stamp.as_ref().and_then(|s| Wanted::of(partition, s)).as_ref());
+    let lost = !defined && is_to_run(partition);
     let timestamp = node.config.instance_root.join(partition.id.as_str()).join(TIMESTAMP);
     let observed = Observed {
         record,
         software_stamp,
         periodicity: periodicity(node, partition),
         defined,
-        held: history.holds(wanted.as_ref()),
+        held,
         // One whose definition is lost is put in place once more.
-        restoring: history.restoring.or(history.current.filter(|_| !defined)),
+        restoring: history.restoring.or(history.current.filter(|_| lost)),
         marked: std::fs::symlink_metadata(timestamp).is_ok(),
     };
     let force = options.all || (options.force_stop && is_to_run(partition));

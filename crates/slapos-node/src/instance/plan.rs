@@ -21,7 +21,8 @@ pub struct Observed {
     pub defined: bool,
     /// Whether a former generation was brought back, to stay while what is wanted now is wanted.
     pub held: bool,
-    /// The generation whose bringing back was interrupted.
+    /// The generation that is to be put in place: bringing it back was interrupted, or its services
+    /// are not defined though they are to run.
     pub restoring: Option<u32>,
     /// Whether the partition has its `.timestamp`.
     pub marked: bool,
@@ -234,6 +235,7 @@ mod tests {
             software: SoftwareUrl::new("/s.cfg"),
             software_stamp: "b1".into(),
             timestamp: Some("1.5".into()),
+            wish: String::new(),
             state: InstanceState::Started,
             at: "2026-01-01T23:00:00Z".parse().unwrap(),
             outcome: Outcome::Done,

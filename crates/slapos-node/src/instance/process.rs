@@ -16,10 +16,10 @@ use super::certificate;
 use super::offline::told;
 use super::plan::{Action, Reason};
 use crate::error::{IoContext, NodeError};
-use crate::generation::{self, Place, Transaction, Wanted};
+use crate::generation::{self, Place, Transaction};
 use crate::journal::Deed;
 use crate::node::Node;
-use crate::promises::{self, Question};
+use crate::promises::{self, Question, Told};
 use crate::record::{Outcome, PartitionRecord};
 use crate::worker::{Done, InstanceJob, Job, Listener, Purpose, Service, Worker};
 use crate::{services, software};
@@ -97,7 +97,7 @@ impl Session<'_, '_> {
         let place = Place { id, directory: &directory, owner: &owner, state };
         let before = self.node.records().load(id.as_str())?;
         let mut record = self.new_record(partition, &url);
-        let wanted = wanted_of(&record);
+        let wanted = record.wanted();
         let mut transaction =
             Transaction::begin(self.node, place, partition, wanted, reason.to_string())?;
         self.store(partition, &record)?;
@@ -121,6 +121,7 @@ impl Session<'_, '_> {
             software_stamp: software::stamp(&self.node.config.software_root, url)
                 .unwrap_or_default(),
             timestamp: partition.timestamp.clone(),
+            wish: generation::wish_of(partition),
             state: if self.runs(partition) {
                 partition.requested_state
             } else {
@@ -153,12 +154,21 @@ impl Session<'_, '_> {
                 return Err(transaction.failed(error));
             }
         };
-        transaction.deployed(&mut worker)?;
+        if let Err(error) = transaction.deployed(&mut worker) {
+            return Err(transaction.failed(error));
+        }
         if self.runs(partition) {
-            self.start(place, &services)?;
-            let up = transaction.await_services();
-            let question = Question::test(transaction.grace(GRACE));
-            let mut said = promises::ask(self.node, &mut worker, partition, question)?;
+            let started = self.start(place, &services);
+            let up = started.and_then(|()| transaction.await_services());
+            let asked = up.and_then(|()| {
+                let question = Question::test(transaction.grace(GRACE));
+                promises::ask(self.node, &mut worker, partition, question)
+            });
+            // What cannot be asked has not kept its promises either.
+            let (up, mut said) = match asked {
+                Ok(said) => (Ok(()), said),
+                Err(error) => (Err(error), Told::default()),
+            };
             let verdict = transaction.judge(up, &mut said);
             said.remember(record, self.node.clock.now());
             verdict?;
@@ -298,15 +308,6 @@ impl Session<'_, '_> {
             let text = format!("the Master was not told: {unheard}");
             self.node.reporter.warn(partition.id.as_str(), &text);
         }
-    }
-}
-
-fn wanted_of(record: &PartitionRecord) -> Wanted {
-    Wanted {
-        software: record.software.clone(),
-        software_stamp: record.software_stamp.clone(),
-        timestamp: record.timestamp.clone(),
-        state: record.state,
     }
 }
 

@@ -112,6 +112,7 @@ mod tests {
             software: "/s.cfg".into(),
             software_stamp: String::new(),
             timestamp: None,
+            wish: String::new(),
             state: InstanceState::Started,
             at: at.parse().unwrap(),
             outcome,

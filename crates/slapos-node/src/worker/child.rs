@@ -12,6 +12,7 @@ use slapos_sys::{fs, process};
 
 use super::protocol::{Done, Failure, GenerationJob, Job, Message, PromiseJob, RemoveJob, Reply};
 use super::{build, deploy, farewell, marks};
+use crate::format::RESOURCE_FILE;
 use crate::generation::content;
 use crate::promise::{Checked, Limits, Wanted, check_all};
 use crate::{prune, usage};
@@ -172,8 +173,10 @@ fn promises(job: &PromiseJob, cancellation: &Cancellation) -> Result<Done, Failu
         |error: std::io::Error| Failure::io("check the promises of", &job.directory, &error);
     // What they leave running comes to this process, and ends with the check.
     process::set_child_subreaper().map_err(words)?;
+    // What the making of the instance has left running stays.
+    let (own, before) = (std::process::id(), process::descendants(std::process::id()));
     let checked = check_all(&wanted);
-    process::kill_descendants(std::process::id(), LAST_LOOK).map_err(words)?;
+    process::kill_descendants_since(own, &before, LAST_LOOK).map_err(words)?;
     let Checked { results, skipped, warnings, due } = checked.map_err(words)?;
     Ok(Done::Promises { results, skipped, warnings, due })
 }
@@ -184,8 +187,8 @@ fn generation(job: &GenerationJob) -> Result<Done, Failure> {
             let digest = content::capture(directory, *number, known.as_deref(), kept)?;
             Ok(Done::Captured { digest })
         }
-        GenerationJob::Restore { directory, number } => {
-            content::restore(directory, *number)?;
+        GenerationJob::Restore { directory, number, in_place } => {
+            content::restore(directory, *number, *in_place)?;
             Ok(Done::Restored { services: deploy::services(directory)? })
         }
         GenerationJob::Differences { directory, from, to } => {
@@ -212,7 +215,11 @@ fn remove(job: &RemoveJob) -> Result<Done, Failure> {
         Err(error) => return Err(words(error)),
     };
     for entry in entries {
-        fs::remove_tree(&entry.map_err(words)?.path()).map_err(words)?;
+        let entry = entry.map_err(words)?;
+        // What `node format` says of the place holds for the next instance, too.
+        if entry.file_name() != RESOURCE_FILE {
+            fs::remove_tree(&entry.path()).map_err(words)?;
+        }
     }
     Ok(Done::Removed)
 }

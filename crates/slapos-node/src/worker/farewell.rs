@@ -10,6 +10,7 @@ use slapos_sys::process::Command;
 use super::log::{FOLDER, RunLog};
 use super::marks::{INSTANCE_LOG, RETENTION_DELAY, TIMESTAMP};
 use super::protocol::{DestroyJob, Done, Failure, InspectJob, TidyJob};
+use crate::format::RESOURCE_FILE;
 use crate::software::SMALL;
 
 /// When a destroyed instance may go, seconds since 1970; written at the first try.
@@ -113,14 +114,13 @@ fn empty_storage(job: &DestroyJob, home: &Path) -> Result<(), Failure> {
 /// What a node keeps in a partition goes from a free one; says what else is there.
 pub(super) fn tidy(job: &TidyJob) -> Result<Done, Failure> {
     const OF_THE_NODE: [&str; 2] = [".slapgrid", TIMESTAMP];
-    const OF_FORMAT: &str = ".slapos-resource";
     for name in OF_THE_NODE {
         let path = job.directory.join(name);
         fs::remove_tree(&path).map_err(|error| Failure::io("remove", &path, &error))?;
     }
     let entries = std::fs::read_dir(&job.directory)
         .map_err(|error| Failure::io("list", &job.directory, &error))?;
-    let left = entries.flatten().filter(|entry| entry.file_name() != OF_FORMAT).count();
+    let left = entries.flatten().filter(|entry| entry.file_name() != RESOURCE_FILE).count();
     Ok(Done::Tidied { left })
 }
 

@@ -208,6 +208,8 @@ pub enum GenerationJob {
         directory: PathBuf,
         /// Its number.
         number: u32,
+        /// The one in place, if any: what was changed since it was made is nobody's to take away.
+        in_place: Option<u32>,
     },
     /// Say how one differs from another, or from what is in place.
     Differences {

@@ -18,7 +18,7 @@ pub use running::{
     set_child_subreaper, start_time, wait_within,
 };
 pub use signals::on_signals;
-pub use tree::{descendants, kill_descendants, kill_each};
+pub use tree::{descendants, kill_descendants, kill_descendants_since, kill_each};
 
 /// The result of a system call that returns a negative number when it fails.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

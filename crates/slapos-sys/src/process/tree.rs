@@ -76,10 +76,23 @@ pub fn kill_each(processes: &[(u32, u64)]) -> io::Result<()> {
 /// # Errors
 /// `TimedOut` when some are still there in the end.
 pub fn kill_descendants(ancestor: u32, limit: Duration) -> io::Result<usize> {
+    kill_descendants_since(ancestor, &[], limit)
+}
+
+/// The same, but those that were there `before` stay.
+///
+/// # Errors
+/// As [`kill_descendants`].
+pub fn kill_descendants_since(
+    ancestor: u32,
+    before: &[(u32, u64)],
+    limit: Duration,
+) -> io::Result<usize> {
     let deadline = Instant::now() + limit;
     let mut known = BTreeSet::new();
     loop {
-        let found = descendants(ancestor);
+        let mut found = descendants(ancestor);
+        found.retain(|process| !before.contains(process));
         if found.is_empty() {
             return Ok(known.len());
         }

@@ -150,6 +150,37 @@ fn an_instance_is_what_it_should_be_after_any_fault() {
 }
 
 #[test]
+fn a_rollback_comes_to_its_end_after_any_fault() {
+    let Some(points) = Points::find("a_rollback_comes_to_its_end_after_any_fault") else { return };
+    let node = node();
+    let profile = add_software(&node, "s");
+    node.ok(&["up", &profile, "--name", "one", "--parameters", "word=w1"]);
+    node.ok(&["request", "one", &profile, "--parameters", "word=w2"]);
+    node.ok(&["node", "instance"]);
+    let tree = || Tree::of(&node.partition(0)).without_history();
+    let second = tree();
+    let back = ["node", "rollback", "slappart0", "1"];
+    let count = points.count(&node, &back);
+    let first = tree();
+    let again = || node.ok(&["node", "rollback", "slappart0", "2"]);
+    again();
+    assert_eq!(tree().differences(&second), "", "there and back is where one was");
+    let mut survived = 0;
+    for (fault, point) in points.chosen(count) {
+        injected(&node, &back, fault, point);
+        let what = format!("{fault:?} at point {point} of {count}");
+        until_it_works(&node, &["node", "instance"], &what);
+        let history = node.json(&["node", "generations", "slappart0"]);
+        assert!(history.get("restoring").is_none(), "{what}: {history:#}");
+        let expected = if history["current"] == 1 { &first } else { &second };
+        assert_eq!(tree().differences(expected), "", "{what}");
+        again();
+        survived += 1;
+    }
+    points.report("node rollback", count, survived);
+}
+
+#[test]
 fn a_new_instance_is_what_it_should_be_after_any_fault() {
     let Some(points) = Points::find("a_new_instance_is_what_it_should_be_after_any_fault") else {
         return;

@@ -1,5 +1,6 @@
 //! Looks at what is in place and keeps it as a generation.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -14,6 +15,8 @@ use crate::worker::Failure;
 
 /// Configuration is small: a larger file is data, or can be had again from where it came.
 const LARGEST_FILE: u64 = 16 << 20;
+/// All that is kept of one generation together.
+const LARGEST: u64 = 64 << 20;
 /// A directory with more than this is a program or data, not configuration.
 const MOST_ITEMS: usize = 4000;
 /// Made by the node itself in each deployment.
@@ -52,7 +55,7 @@ pub(super) fn look(
 ) -> Result<Manifest, Failure> {
     let holdings =
         Holdings::of(&room.partition).map_err(|error| Failure::new(error.to_string()))?;
-    let look = Look { root: &room.partition, keep };
+    let look = Look { root: &room.partition, keep, left: Cell::new(LARGEST) };
     let (mut items, mut records) = (BTreeMap::new(), BTreeMap::new());
     let own = OWN.map(|name| room.partition.join(name));
     for path in own.iter().chain(&holdings.paths) {
@@ -67,6 +70,8 @@ pub(super) fn look(
 struct Look<'a, K> {
     root: &'a Path,
     keep: K,
+    /// Bytes that may still be kept.
+    left: Cell<u64>,
 }
 
 type Items = BTreeMap<String, Item>;
@@ -102,8 +107,14 @@ impl<K: Fn(&[u8]) -> io::Result<String>> Look<'_, K> {
             }
         } else if meta.is_dir() {
             Item::Directory { mode }
-        } else if meta.is_file() && meta.len() <= LARGEST_FILE {
-            Item::File { mode, object: (self.keep)(&fs::read(path)?)? }
+        } else if meta.is_file() && meta.len() <= LARGEST_FILE.min(self.left.get()) {
+            self.left.set(self.left.get() - meta.len());
+            match fs::read(path) {
+                Ok(bytes) => Item::File { mode, object: (self.keep)(&bytes)? },
+                // Gone meanwhile, or closed even to its owner: it is not configuration.
+                Err(error) if is_not_ours(&error) => Item::Left,
+                Err(error) => return Err(error),
+            }
         } else {
             Item::Left
         };
@@ -116,7 +127,12 @@ impl<K: Fn(&[u8]) -> io::Result<String>> Look<'_, K> {
     }
 
     fn walk_into(&self, path: &Path, name: &str, items: &mut Items) -> io::Result<Walk> {
-        for entry in std::fs::read_dir(path)? {
+        let entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) if is_not_ours(&error) => return Ok(Walk::TooMuch),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
             let entry = entry?.file_name();
             // What has no name in text is nothing that a part's profile could have named.
             let Some(inner) = entry.to_str() else { return Ok(Walk::TooMuch) };
@@ -128,6 +144,10 @@ impl<K: Fn(&[u8]) -> io::Result<String>> Look<'_, K> {
         }
         Ok(Walk::Whole)
     }
+}
+
+fn is_not_ours(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
 }
 
 enum Walk {

@@ -35,10 +35,10 @@ impl Room {
     pub(super) fn keep(&self, bytes: &[u8]) -> io::Result<String> {
         let name = Digest::sha256_of(bytes).hex();
         let path = self.object(&name);
-        // One that a full disk or a power cut left short has another length than its name says.
+        // A name is given to what is whole and on disk only.
         let whole = path.symlink_metadata().is_ok_and(|meta| meta.len() == bytes.len() as u64);
         if !whole {
-            fs::write_replace(&path, bytes, 0o600)?;
+            fs::write_atomic(&path, bytes, 0o600)?;
         }
         Ok(name)
     }

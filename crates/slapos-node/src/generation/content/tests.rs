@@ -85,7 +85,7 @@ fn what_was_in_place_is_in_place_again_and_data_stays() {
     let dir = partition();
     let first = first_generation(dir.path());
     second_generation(dir.path());
-    restore(dir.path(), 1).unwrap();
+    restore(dir.path(), 1, Some(2)).unwrap();
     let mut expected = first;
     // No part recorded the directory, so it is nobody's to remove.
     expected.insert(
@@ -94,7 +94,7 @@ fn what_was_in_place_is_in_place_again_and_data_stays() {
     );
     assert_eq!(tree(dir.path()), expected);
     // The same once more changes nothing.
-    restore(dir.path(), 1).unwrap();
+    restore(dir.path(), 1, Some(2)).unwrap();
     assert_eq!(tree(dir.path()), expected);
 }
 
@@ -111,9 +111,9 @@ fn one_that_is_not_whole_is_not_touched() {
             std::fs::write(&path, "two").unwrap();
         }
     }
-    let failure = restore(dir.path(), 1).unwrap_err();
+    let failure = restore(dir.path(), 1, Some(2)).unwrap_err();
     assert!(failure.message.contains("generation 1 cannot be used"), "{}", failure.message);
-    assert!(restore(dir.path(), 7).is_err());
+    assert!(restore(dir.path(), 7, None).is_err());
     assert_eq!(tree(dir.path()), before);
 }
 
@@ -132,7 +132,7 @@ fn the_same_content_is_kept_once_and_what_no_generation_needs_goes() {
     write(dir.path(), "etc/word", "two");
     capture(dir.path(), 3, None, &[]).unwrap();
     assert_eq!(names(".slapos/generations/objects").len(), before, "`one` went, `two` came");
-    assert!(restore(dir.path(), 1).is_err());
+    assert!(restore(dir.path(), 1, None).is_err());
 }
 
 #[test]
@@ -180,4 +180,41 @@ fn differences_are_shown_as_people_know_them() {
     +three
     \ No newline at end of file
     ");
+}
+
+#[test]
+fn what_services_write_in_directories_of_parts_stays() {
+    let dir = partition();
+    write(dir.path(), "parts/db/setting", "one");
+    record(dir.path(), &["parts/db", "etc/word"]);
+    capture(dir.path(), 1, None, &[]).unwrap();
+    write(dir.path(), "parts/db/setting", "two");
+    write(dir.path(), "parts/db/made", "by the part");
+    capture(dir.path(), 2, None, &[1]).unwrap();
+    write(dir.path(), "parts/db/table", "rows");
+    write(dir.path(), "parts/db/made", "and changed by the service");
+    restore(dir.path(), 1, Some(2)).unwrap();
+    let read =
+        |name: &str| std::fs::read_to_string(dir.path().join("parts/db").join(name)).unwrap();
+    assert_eq!(read("setting"), "one");
+    assert_eq!(read("table"), "rows");
+    assert_eq!(read("made"), "and changed by the service");
+    // Where nothing is known of what parts left, nothing that is there is touched.
+    write(dir.path(), "parts/db/setting", "three");
+    restore(dir.path(), 1, None).unwrap();
+    assert_eq!(read("setting"), "three");
+    std::fs::remove_file(dir.path().join("parts/db/setting")).unwrap();
+    restore(dir.path(), 1, None).unwrap();
+    assert_eq!(read("setting"), "one");
+}
+
+#[test]
+fn what_cannot_be_read_is_left_alone() {
+    let dir = partition();
+    write(dir.path(), "etc/closed", "secret");
+    slapos_sys::fs::set_mode(&dir.path().join("etc/closed"), 0).unwrap();
+    record(dir.path(), &["etc/closed", "etc/missing"]);
+    capture(dir.path(), 1, None, &[]).unwrap();
+    restore(dir.path(), 1, None).unwrap();
+    assert!(dir.path().join("etc/closed").exists());
 }
