@@ -27,7 +27,7 @@ pub struct PartitionRecord {
     pub software_stamp: String,
     /// The Master's timestamp that was processed.
     pub timestamp: Option<String>,
-    /// Names what was asked of the instance ([`wish_of`](crate::generation::wish_of)).
+    /// Names what was asked of the instance, as [`Wanted::wish`] does.
     #[serde(default)]
     pub wish: String,
     /// The state that was brought about.

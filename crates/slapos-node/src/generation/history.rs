@@ -15,7 +15,7 @@ pub struct Wanted {
     pub software: SoftwareUrl,
     /// Names the build of it.
     pub software_stamp: String,
-    /// Names what was asked for: see [`wish_of`].
+    /// Names what was asked for: its type, parameters, addresses and shared instances.
     pub wish: String,
     /// Started or stopped.
     pub state: InstanceState,

@@ -7,10 +7,10 @@
 //! what they changed in the very files that parts wrote.
 //!
 //! Two truths, each with one owner. The node's [`History`] says which generations there are, what
-//! came of them and which one is in place; partitions cannot write it. Their [`content`] lies in the
+//! came of them and which one is in place; partitions cannot write it. Their content lies in the
 //! partition, `.slapos/generations`, made and read by a worker that is the partition's user.
 //!
-//! A [`Transaction`] is one deployment with its way back: what was in place before is known, the new
+//! A transaction is one deployment with its way back: what was in place before is known, the new
 //! generation is judged by its promises, and [`Policy`] says whether it may stay when it fails.
 //! What was brought back is *held*: it stays until the Master wants something else or the operator
 //! has the instance processed.

@@ -7,7 +7,7 @@
 //!   instant. It looks at what is, decides by a pure function, and does what is missing; where all
 //!   is in place it does nothing.
 //! - **Believes a partition only about itself.** What a partition plants is read with that
-//!   partition's own rights, no link followed, bounded in size ([`planted`]), and checked entry by
+//!   partition's own rights, no link followed, bounded in size (`planted`), and checked entry by
 //!   entry. An entry that is wrong, or asks for what the partition may not have, is told and left
 //!   out; it is no error.
 //! - **Ends.** Programs of others are run with a time limit and without a terminal.
