@@ -117,7 +117,7 @@ fn one_that_breaks_its_promises_is_taken_back_and_not_tried_again() {
     let plan = node.ok(&["node", "instance", "--dry-run"]).told();
     assert!(plan.contains("a former generation was restored, and it is stopped"), "{plan}");
     // Another wish is another deployment.
-    ask(&node, &profile, "fine");
+    node.ok(&["request", "word", &profile, "--parameters", "word=fine", "--state", "started"]);
     node.ok(&["node", "instance"]);
     assert_eq!(read(&node, "etc/word.txt"), "fine");
     assert!(reported(&node).contains("started"), "{}", reported(&node));
