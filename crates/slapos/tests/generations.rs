@@ -122,7 +122,7 @@ fn one_that_breaks_its_promises_is_taken_back_and_not_tried_again() {
     assert_eq!(read(&node, "etc/word.txt"), "fine");
     assert!(reported(&node).contains("started"), "{}", reported(&node));
     let history = node.json(&["node", "generations", "slappart0"]);
-    assert_eq!(history["current"], 3);
+    assert_eq!(history["current"], 4);
     let table = node.ok(&["node", "generations", "slappart0"]).out;
     assert!(table.contains("broken: Promise 'word-is-good' failed"), "{table}");
 }
