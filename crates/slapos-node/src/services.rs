@@ -214,7 +214,12 @@ fn start_untouched(
     let touched = |name: &str| update.processes.iter().any(|(process, _)| process == name);
     for process in supervisor.all_process_info()? {
         let name = process.namespec();
-        if process.group == partition.as_str() && !process.state.is_up() && !touched(&name) {
+        // What was down when its definition changed is still down, touched or not.
+        let rests = match process.state {
+            State::Stopped | State::Fatal => true,
+            state => !state.is_up() && !touched(&name),
+        };
+        if process.group == partition.as_str() && rests {
             match supervisor.start(&name, None) {
                 Ok(()) | Err(ClientError::Fault { .. }) => {}
                 Err(error) => return Err(error),

@@ -305,11 +305,16 @@ pub fn shut_down(node: &Node<'_>) -> Result<bool, NodeError> {
         fs::create_dir_all(directory, 0o755).context("create", directory)?;
     }
     fs::write_atomic(&down, b"", 0o644).context("write", &down)?;
-    match Client::connect(&node.supervisor_paths()) {
-        Err(ClientError::Unreachable { .. }) => Ok(false),
-        Err(error) => Err(supervisor_error(error)),
-        Ok(client) => client.shutdown(Some(SHUT_DOWN)).map(|()| true).map_err(supervisor_error),
-    }
+    let paths = node.supervisor_paths();
+    let client = match Client::connect(&paths) {
+        // What a killed supervisor has left running is adopted, to be stopped.
+        Err(ClientError::Unreachable { .. }) if paths.state().exists() => {
+            services::supervisor(node)?
+        }
+        Err(ClientError::Unreachable { .. }) => return Ok(false),
+        other => other.map_err(supervisor_error)?,
+    };
+    client.shutdown(Some(SHUT_DOWN)).map(|()| true).map_err(supervisor_error)
 }
 
 fn supervisor_error(error: impl std::fmt::Display) -> NodeError {

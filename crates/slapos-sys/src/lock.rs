@@ -100,9 +100,9 @@ impl FileLock {
     }
 
     fn held(path: &Path, mut file: File) -> io::Result<Self> {
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())?;
+        // Who holds it is only for people to read: a full disk keeps nobody from working.
+        let _ = file.set_len(0).and_then(|()| file.rewind());
+        let _ = writeln!(file, "{}", std::process::id());
         Ok(Self { path: path.to_owned(), file })
     }
 }

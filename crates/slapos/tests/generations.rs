@@ -10,7 +10,7 @@
 use slapos_testkit::{TestNode, wait_for};
 
 const INSTANCE: &str = r#"[buildout]
-parts = word extra service promise check
+parts = word extra service promise check publish
 
 [slap-configuration]
 recipe = slapos.cookbook:slapconfiguration
@@ -45,6 +45,10 @@ inline =
   test "$word" = good -o "$word" = fine || { echo "the word is $word"; exit 1; }
 output = $${buildout:directory}/etc/promise/word-is-good
 mode = 0755
+
+[publish]
+recipe = slapos.cookbook:publish
+word = $${slap-configuration:configuration.word}
 
 [check]
 recipe = plone.recipe.command
@@ -98,6 +102,10 @@ fn one_that_breaks_its_promises_is_taken_back_and_not_tried_again() {
     assert_eq!(read(&node, "etc/word.txt"), "good");
     assert!(!node.partition(0).join("etc/bad.d").exists(), "what only the other one had is gone");
     wait_for("it to be so", 20, || (read(&node, "srv-word") == "good").then_some(()));
+    let published = |node: &TestNode| {
+        node.json(&["service", "info", "word"])["connection-parameters"]["word"].clone()
+    };
+    assert_eq!(published(&node), "good", "others are told what is there again");
     let report = reported(&node);
     assert!(report.contains("generation 1 restored"), "the Master knows: {report}");
     // Cron's next runs leave it at that.
@@ -198,4 +206,19 @@ fn generations_are_compared_and_brought_back_by_hand() {
     let story = node.ok(&["explain", "reader-fine"]).out;
     assert!(story.contains("slappart0:reader-fine-on-watch: STOPPED -> STARTING"), "{story}");
     node.fails(1, &["explain", "moon"]);
+}
+
+#[test]
+fn a_generation_whose_content_is_lost_stops_nobody() {
+    let (node, profile) = node(GATED);
+    ask(&node, &profile, "fine");
+    node.ok(&["node", "instance"]);
+    std::fs::remove_dir_all(node.partition(0).join(".slapos/generations")).unwrap();
+    ask(&node, &profile, "bad");
+    let told = node.fails(2, &["node", "instance"]).told();
+    assert!(told.contains("generation 2 of slappart0 is not whole any more"), "{told}");
+    assert!(told.contains("generation 1 of slappart0 is not whole any more"), "{told}");
+    ask(&node, &profile, "fine");
+    node.ok(&["node", "instance"]);
+    assert_eq!(read(&node, "etc/word.txt"), "fine");
 }

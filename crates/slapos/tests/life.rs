@@ -251,6 +251,17 @@ fn nobody_of_a_destroyed_instance_lives_on() {
 }
 
 #[test]
+fn down_stops_what_a_killed_supervisor_left_running() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    let service = node.pids()["sleeper-on-watch"];
+    kill(i64::from(node.supervisor_pid()));
+    assert!(running(service));
+    node.ok(&["down"]);
+    assert!(!running(service));
+}
+
+#[test]
 fn a_second_run_is_turned_away() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile]);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use slapos_slap::{ComputerPartition, InstanceState, SoftwareUrl};
 use slapos_sources::Digest;
@@ -72,6 +73,9 @@ pub struct Generation {
     pub wanted: Wanted,
     /// Names its content: hash of all that was captured.
     pub digest: String,
+    /// What it had published when it was followed by another one; `None` before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<IndexMap<String, String>>,
     /// What came of it.
     pub verdict: Verdict,
 }
@@ -140,6 +144,15 @@ impl History {
         });
     }
 
+    /// Records what the generation in place has published.
+    pub fn published(&mut self, connection: &IndexMap<String, String>) {
+        let current = self.current;
+        let in_place = self.generations.iter_mut().find(|known| Some(known.number) == current);
+        if let Some(known) = in_place {
+            known.connection = Some(connection.clone());
+        }
+    }
+
     /// Records what came of the generation in place.
     pub fn judged(&mut self, verdict: Verdict) {
         let current = self.current;
@@ -160,6 +173,15 @@ impl History {
     pub fn begin_restoring(&mut self, number: u32, held: Option<Wanted>) {
         self.restoring = Some(number);
         self.held = held;
+    }
+
+    /// Records that generation `number` cannot be brought back, because of `why`: another one may be.
+    pub fn lost(&mut self, number: u32, why: &str) {
+        self.restoring = None;
+        self.held = None;
+        if let Some(known) = self.generations.iter_mut().find(|known| known.number == number) {
+            known.verdict = Verdict::Broken(format!("it is not whole any more: {why}"));
+        }
     }
 
     /// Records that the generation `number` is in place again.
@@ -190,6 +212,7 @@ mod tests {
                 state: InstanceState::Started,
             },
             digest: digest.into(),
+            connection: None,
             verdict: Verdict::Untried,
         }
     }

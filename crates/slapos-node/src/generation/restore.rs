@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use slapos_slap::{ComputerPartition, InstanceState, PartitionId};
 use slapos_sys::user::Identity;
 
@@ -44,7 +45,10 @@ pub(crate) fn put_right(
     history.get(number).ok_or_else(|| not_kept(place.id.as_str(), number))?;
     let mut worker = Worker::start(place.owner, place.id.as_str(), Purpose::Partition)?;
     // Parts have been at work since: what is in their directories is not known to be anybody's.
-    content(node, &mut worker, place, None, number).map(drop)
+    match content(node, &mut worker, place, None, number)? {
+        Ok(_) => Ok(()),
+        Err(lost) => Err(unusable(place.id.as_str(), number, &lost)),
+    }
 }
 
 /// Brings generation `number` back, to stay for as long as `held` is wanted, starts its services
@@ -66,17 +70,30 @@ pub(crate) fn restore(
     let mut worker = Worker::start(place.owner, id, Purpose::Partition)?;
     history.begin_restoring(number, held);
     node.histories().store(id, history)?;
-    let services = content(node, &mut worker, place, history.current, number)?;
+    let services = match content(node, &mut worker, place, history.current, number)? {
+        Ok(services) => services,
+        Err(lost) => {
+            history.lost(number, &lost);
+            node.histories().store(id, history)?;
+            return Err(unusable(id, number, &lost));
+        }
+    };
     switch(node, place, &services)?;
     history.restored(number);
     node.histories().store(id, history)?;
     node.did(id, Deed::Note { text: format!("generation {number} was restored") });
+    publish(node, place, generation.connection.as_ref());
     if place.state != InstanceState::Started {
         return Ok(Told::default());
     }
     let mut partition = ComputerPartition::free(node.config.computer_id.clone(), place.id.clone());
     partition.software = Some(generation.wanted.software);
     promises::ask(node, &mut worker, &partition, Question::test(GRACE))
+}
+
+fn unusable(id: &str, number: u32, lost: &str) -> NodeError {
+    NodeError::user(format!("generation {number} of {id} is not whole any more: {lost}"))
+        .hint(format!("`slapos node generations {id}` lists the others; nothing was changed"))
 }
 
 fn not_kept(id: &str, number: u32) -> NodeError {
@@ -111,12 +128,26 @@ fn content(
     place: Place<'_>,
     in_place: Option<u32>,
     number: u32,
-) -> Result<Vec<Service>, NodeError> {
+) -> Result<Result<Vec<Service>, String>, NodeError> {
     let directory = place.directory.to_owned();
     let job = Job::Generation(GenerationJob::Restore { directory, number, in_place });
     match worker.run(&job, Some(node.config.partition_timeout), &mut Quiet)? {
-        Done::Restored { services } => Ok(services),
+        Done::Restored { lost: Some(lost), .. } => Ok(Err(lost)),
+        Done::Restored { services, lost: None } => Ok(Ok(services)),
         other => Err(NodeError::user(format!("the worker of {} answered {other:?}", place.id))),
+    }
+}
+
+/// Others must not go on with addresses and passwords of what was taken back. A Master that does not
+/// answer is no reason not to go back.
+fn publish(node: &Node<'_>, place: Place<'_>, connection: Option<&IndexMap<String, String>>) {
+    let Some(connection) = connection else { return };
+    let told = node.master().and_then(|master| {
+        Ok(master.set_connection(&node.config.computer_id, place.id, connection)?)
+    });
+    if let Err(error) = told {
+        let text = format!("what it publishes could not be published again: {error}");
+        node.reporter.warn(place.id.as_str(), &text);
     }
 }
 

@@ -8,7 +8,7 @@ use super::history::{Generation, History, Verdict, Wanted};
 use super::policy::Policy;
 use super::restore::{Place, put_right, restore};
 use crate::error::{NodeError, exit};
-use crate::instance::Quiet;
+use crate::instance::{Quiet, Reason};
 use crate::node::Node;
 use crate::promises::Told;
 use crate::services;
@@ -21,6 +21,7 @@ pub(crate) struct Transaction<'a, 'n> {
     policy: Policy,
     wanted: Wanted,
     reason: String,
+    usual: Duration,
     history: History,
 }
 
@@ -34,11 +35,17 @@ impl<'a, 'n> Transaction<'a, 'n> {
         place: Place<'a>,
         partition: &ComputerPartition,
         wanted: Wanted,
-        reason: String,
+        reason: &Reason,
     ) -> Result<Self, NodeError> {
-        let history = node.histories().load(place.id.as_str())?;
+        let mut history = node.histories().load(place.id.as_str())?;
+        // What was brought back publishes again what it had published; until then the Master has
+        // what the one that was taken back had.
+        if history.held.is_none() {
+            history.published(&partition.connection);
+        }
         let policy = policy_of(node, partition);
-        Ok(Self { node, place, policy, wanted, reason, history })
+        let (usual, reason) = (reason.patience(), reason.to_string());
+        Ok(Self { node, place, policy, wanted, reason, usual, history })
     }
 
     /// Keeps what is in place, if it may have to come back and was never kept: an earlier version
@@ -91,17 +98,22 @@ impl<'a, 'n> Transaction<'a, 'n> {
         match late.pop() {
             None => Ok(()),
             Some(service) => {
-                let text = format!("service {} is not up: {}", service.name, service.description);
+                let text = format!(
+                    "service {} is not up, but {} {}",
+                    service.name,
+                    service.state.name(),
+                    service.description
+                );
                 Err(NodeError::user(text).code(exit::PROMISE))
             }
         }
     }
 
-    /// How long promises may fail before that counts, where they usually may for `usual`.
-    pub(crate) fn grace(&self, usual: Duration) -> Duration {
+    /// How long promises may fail before that counts.
+    pub(crate) fn grace(&self) -> Duration {
         match self.policy {
             Policy::PromiseGated => self.node.config.rollback.deadline,
-            _ => usual,
+            _ => self.usual,
         }
     }
 
@@ -170,7 +182,13 @@ impl<'a, 'n> Transaction<'a, 'n> {
                 .hint("it stays until another change is requested, or `slapos node instance --all`")
             }
             Err(second) => {
-                error.and(&format!("and generation {number} cannot be restored: {second}"))
+                let error =
+                    error.and(&format!("and generation {number} cannot be restored: {second}"));
+                let next = self.history.fallback().map(|generation| generation.number);
+                match next.filter(|next| *next < number) {
+                    Some(next) => self.go_back(next, error, said),
+                    None => error,
+                }
             }
         }
     }
@@ -196,6 +214,7 @@ impl<'a, 'n> Transaction<'a, 'n> {
             reason,
             wanted: self.wanted.clone(),
             digest,
+            connection: None,
             verdict: Verdict::Untried,
         };
         self.history.deployed(generation, self.node.config.rollback.kept);

@@ -2,6 +2,7 @@
 //! recorded.
 
 use std::fmt;
+use std::time::Duration;
 
 use slapos_slap::{ComputerPartition, InstanceState};
 use slapos_sys::clock::{SignedDuration, Timestamp};
@@ -76,6 +77,18 @@ pub enum Reason {
     Promise(String),
     /// The supervisor's definition of its services is missing.
     Undefined,
+}
+
+impl Reason {
+    /// For how long promises may fail after an instance was processed for this reason: services that
+    /// were just started need time, those that did not come right last time had it.
+    pub(crate) fn patience(&self) -> Duration {
+        const GRACE: Duration = Duration::from_secs(20);
+        match self {
+            Self::Failed | Self::Promise(_) => Duration::ZERO,
+            _ => GRACE,
+        }
+    }
 }
 
 impl fmt::Display for Reason {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use indexmap::IndexMap;
 use slapos_slap::{
@@ -23,9 +22,6 @@ use crate::promises::{self, Question, Told};
 use crate::record::{Outcome, PartitionRecord};
 use crate::worker::{Done, InstanceJob, Job, Listener, Purpose, Service, Worker};
 use crate::{services, software};
-
-/// For how long promises of services that were just started may fail.
-const GRACE: Duration = Duration::from_secs(20);
 
 /// One run of `node instance`.
 pub(super) struct Session<'a, 'n> {
@@ -98,8 +94,7 @@ impl Session<'_, '_> {
         let before = self.node.records().load(id.as_str())?;
         let mut record = self.new_record(partition, &url);
         let wanted = record.wanted();
-        let mut transaction =
-            Transaction::begin(self.node, place, partition, wanted, reason.to_string())?;
+        let mut transaction = Transaction::begin(self.node, place, partition, wanted, reason)?;
         self.store(partition, &record)?;
         let deployed = before.is_some_and(|before| before.outcome == Outcome::Done);
         let result = self.deploy(partition, place, &mut transaction, deployed, &mut record);
@@ -161,7 +156,7 @@ impl Session<'_, '_> {
             let started = self.start(place, &services);
             let up = started.and_then(|()| transaction.await_services());
             let asked = up.and_then(|()| {
-                let question = Question::test(transaction.grace(GRACE));
+                let question = Question::test(transaction.grace());
                 promises::ask(self.node, &mut worker, partition, question)
             });
             // What cannot be asked has not kept its promises either.

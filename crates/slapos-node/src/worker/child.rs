@@ -188,8 +188,8 @@ fn generation(job: &GenerationJob) -> Result<Done, Failure> {
             Ok(Done::Captured { digest })
         }
         GenerationJob::Restore { directory, number, in_place } => {
-            content::restore(directory, *number, *in_place)?;
-            Ok(Done::Restored { services: deploy::services(directory)? })
+            let lost = content::restore(directory, *number, *in_place)?;
+            Ok(Done::Restored { services: deploy::services(directory)?, lost })
         }
         GenerationJob::Differences { directory, from, to } => {
             Ok(Done::Differences { text: content::differences(directory, *from, *to)? })

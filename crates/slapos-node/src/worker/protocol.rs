@@ -330,6 +330,8 @@ pub enum Done {
     Restored {
         /// What is to run.
         services: Vec<Service>,
+        /// Why nothing was done: the generation is not whole any more.
+        lost: Option<String>,
     },
     /// Of [`GenerationJob::Differences`].
     Differences {

@@ -18,7 +18,7 @@ use slapos_sources::Digest;
 use slapos_sys::fs;
 
 use super::capture::look;
-use super::manifest::Item;
+use super::manifest::{Item, Manifest};
 use super::room::Room;
 use crate::worker::Failure;
 
@@ -26,14 +26,20 @@ use crate::worker::Failure;
 /// as far as that is known: without it, what is in directories stays, and only what is missing there
 /// is put back.
 ///
+/// Says why it cannot be, if it is not whole any more; nothing was changed then.
+///
 /// # Errors
-/// When it is not whole (nothing was changed then), or a file cannot be written.
-pub(crate) fn restore(partition: &Path, number: u32, in_place: Option<u32>) -> Result<(), Failure> {
+/// When a file cannot be written.
+pub(crate) fn restore(
+    partition: &Path,
+    number: u32,
+    in_place: Option<u32>,
+) -> Result<Option<String>, Failure> {
     let room = Room::of(partition);
-    let manifest = room.read(number).map_err(|error| unusable(number, &error))?;
-    for object in manifest.objects() {
-        room.bytes(object).map_err(|error| unusable(number, &error))?;
-    }
+    let manifest = match whole(&room, number) {
+        Ok(manifest) => manifest,
+        Err(error) => return Ok(Some(error.to_string())),
+    };
     let present = look(&room, |bytes| Ok(Digest::sha256_of(bytes).hex()))?;
     let held = Holdings::of(partition).map_err(|error| Failure::new(error.to_string()))?;
     let ground = Ground {
@@ -60,7 +66,17 @@ pub(crate) fn restore(partition: &Path, number: u32, in_place: Option<u32>) -> R
     }
     remove_others(partition, &present.records, &manifest.records, |_| true).map_err(doing)?;
     // What a deployment that was cut short had put there is in place again.
-    fs::remove_tree(&partition.join(".slapos/aside")).map_err(doing)
+    fs::remove_tree(&partition.join(".slapos/aside")).map_err(doing)?;
+    Ok(None)
+}
+
+/// The manifest of generation `number`, if all that it names is there.
+fn whole(room: &Room, number: u32) -> io::Result<Manifest> {
+    let manifest = room.read(number)?;
+    for object in manifest.objects() {
+        room.bytes(object)?;
+    }
+    Ok(manifest)
 }
 
 /// What tells whose a file is.
@@ -79,11 +95,6 @@ impl Ground<'_> {
         let present = self.present.get(name);
         inside && present.is_some() && self.made.get(name) != present
     }
-}
-
-fn unusable(number: u32, error: &io::Error) -> Failure {
-    Failure::new(format!("generation {number} cannot be used: {error}"))
-        .hint("`slapos node generations PARTITION` lists the others; nothing was changed")
 }
 
 fn put(room: &Room, name: &str, item: &Item) -> io::Result<()> {
