@@ -164,6 +164,32 @@ fn processors_are_given_to_processes_of_power_users() {
 }
 
 #[test]
+fn no_process_leaves_the_limits_of_its_partition_for_a_processor() {
+    let managed = Managed::new("manager_list = cpuset", "[manager:cpuset]\ncgroup-path = CGROUP");
+    let cgroup = managed.node.path("cgroup");
+    std::fs::create_dir(&cgroup).unwrap();
+    for name in ["cgroup.controllers", "cgroup.subtree_control"] {
+        std::fs::write(cgroup.join(name), "cpuset memory").unwrap();
+    }
+    managed.node.configure("CGROUP", &cgroup.display().to_string());
+    let user = name_of(managed.uid());
+    managed.node.configure(
+        "manager_list = cpuset",
+        &format!("manager_list = cpuset\npower_user_list = {user}"),
+    );
+    managed.request("started");
+    managed.node(&["node", "instance"]);
+    let pid = managed.node.pids()["sleeper-on-watch"];
+    managed.plant(".slapos-cpu-exclusive", &format!("{pid}\n"));
+    managed
+        .node
+        .configure("[manager:cpuset]", "[service_limits]\nmemory_max = 1GB\n\n[manager:cpuset]");
+    let run = managed.node(&["node", "instance"]);
+    assert!(run.err.contains("it would leave memory_max of [service_limits]"), "{}", run.err);
+    assert_eq!(std::fs::read_dir(&cgroup).unwrap().count(), 2);
+}
+
+#[test]
 fn disks_that_are_allowed_are_given_and_taken_back() {
     let name = "disks_that_are_allowed_are_given_and_taken_back";
     if !slapos_testkit::is_root() {
