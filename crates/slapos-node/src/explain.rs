@@ -11,6 +11,7 @@ use crate::error::{IoContext, NodeError};
 use crate::journal::{Deed, Line};
 use crate::node::Node;
 use crate::record::Outcome;
+use crate::watchdog;
 
 /// Lines of the supervisor's log that are shown of a service.
 const MOST_CHANGES: usize = 12;
@@ -132,7 +133,7 @@ fn service_of(line: &str) -> Option<&str> {
 /// Of watched programs the supervisor's name has an ending that their file has not.
 fn is_called(service: &str, name: &str) -> bool {
     let short = service.split_once(':').map_or(service, |(_, name)| name);
-    let file = short.strip_suffix("-on-watch").unwrap_or(short);
+    let file = short.strip_suffix(watchdog::MARK).unwrap_or(short);
     [service, short, file].contains(&name)
 }
 

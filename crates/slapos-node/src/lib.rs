@@ -47,5 +47,5 @@ pub use error::NodeError;
 pub use node::{Node, Reporter, master, read_token, take_lock};
 pub use promise::{Kind as PromiseKind, Mode as PromiseMode, PromiseResult, Schedule};
 pub use record::{Outcome, PartitionRecord, Records};
-pub use services::supervisor;
+pub use services::{start_supervisor, supervisor};
 pub use start::begin;

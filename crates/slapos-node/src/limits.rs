@@ -4,7 +4,8 @@
 //! every partition, `[service_limits:PARTITION]` changes single options for one. `rlimit_*` options
 //! hold each process (`setrlimit`), the others a partition's services together (control groups of
 //! version 2; where there are none, services that are to be limited so do not start, and say why).
-//! They take effect when a partition is processed.
+//! They take effect when a partition is processed. What managers run for a partition (`portredir`,
+//! `prerm`) is limited alike, as a group of its own.
 
 use std::collections::BTreeMap;
 

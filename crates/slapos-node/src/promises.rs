@@ -15,8 +15,8 @@ use crate::instance::{Quiet, check_only, partition_owner};
 use crate::node::Node;
 use crate::promise::{Mode, PromiseResult, Schedule};
 use crate::record::PartitionRecord;
-use crate::software;
 use crate::worker::{Done, Job, PromiseJob, Purpose, Worker};
+use crate::{software, watchdog};
 
 /// Promises of one partition run side by side; more rounds than this are not waited for.
 const PROMISE_ROUNDS: u32 = 10;
@@ -163,14 +163,12 @@ impl Told {
         Err(NodeError::user(text).code(exit::PROMISE))
     }
 
-    /// Has the Master have the instance's tree deployed again, if a promise calls for that: once.
+    /// Has the Master have the instance's tree deployed again, if a promise calls for that and it was
+    /// not since the last deployment.
     pub(crate) fn bang(&self, node: &Node<'_>, master: &SlapClient, partition: &ComputerPartition) {
-        let Some(result) = self.results.iter().find(|result| result.bang) else { return };
-        let id = partition.id.as_str();
-        let message = format!("Promise {} is failing", result.title);
-        match master.bang(&partition.computer, &partition.id, &message) {
-            Ok(()) => node.reporter.note(id, &format!("bang: {message}")),
-            Err(error) => node.reporter.warn(id, &format!("the bang was not heard: {error}")),
+        if let Some(result) = self.results.iter().find(|result| result.bang) {
+            let message = format!("Promise {} is failing", result.title);
+            watchdog::bang(node, master, partition.id.as_str(), &message);
         }
     }
 }

@@ -14,6 +14,7 @@ use slapos_sys::fs;
 use crate::error::{IoContext, NodeError};
 use crate::generation::{Histories, Wanted};
 use crate::promise::{PromiseResult, Schedule};
+use crate::watchdog::Marks;
 
 /// A record longer than this is not ours.
 const MAX_RECORD: u64 = 4 << 20;
@@ -76,13 +77,15 @@ pub enum Outcome {
 pub struct Records {
     directory: PathBuf,
     histories: Histories,
+    marks: Marks,
 }
 
 impl Records {
     /// Those below `instance_root`; the directory is made when something is written.
     pub fn new(instance_root: &Path) -> Self {
         let histories = Histories::new(instance_root);
-        Self { directory: instance_root.join("var/slapgrid"), histories }
+        let marks = Marks::new(instance_root);
+        Self { directory: instance_root.join("var/slapgrid"), histories, marks }
     }
 
     /// The record of `partition`. One that cannot be understood counts as none: the partition is
@@ -128,13 +131,14 @@ impl Records {
         Ok(names)
     }
 
-    /// Forgets `partition`, its generations included.
+    /// Forgets `partition`, its generations and what was complained of included.
     ///
     /// # Errors
     /// When the file exists and cannot be removed.
     pub fn forget(&self, partition: &str) -> Result<(), NodeError> {
         let path = self.path(partition);
         fs::remove_tree(&path).context("remove", &path)?;
+        self.marks.forget(partition)?;
         self.histories.forget(partition)
     }
 
@@ -144,7 +148,7 @@ impl Records {
 }
 
 /// What cannot be a record counts as none.
-fn is_none(kind: std::io::ErrorKind) -> bool {
+pub(crate) fn is_none(kind: std::io::ErrorKind) -> bool {
     use std::io::ErrorKind::{FileTooLarge, InvalidData, NotFound};
     matches!(kind, NotFound | FileTooLarge | InvalidData)
 }

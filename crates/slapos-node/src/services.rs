@@ -6,8 +6,8 @@ use std::time::Duration;
 use slapos_slap::PartitionId;
 use slapos_supervisor::state::State;
 use slapos_supervisor::{
-    AutoRestart, Client, ClientError, Listener, ProcessInfo, ProgramSpec, Update, ensure_running,
-    remove_group, write_configuration, write_limited_group, write_listener,
+    AutoRestart, Client, ClientError, Listener, Paths, ProcessInfo, ProgramSpec, Update,
+    ensure_running, remove_group, write_configuration, write_limited_group, write_listener,
 };
 use slapos_sys::process;
 use slapos_sys::user::Identity;
@@ -32,30 +32,65 @@ const STOP_LIMIT: Duration = Duration::from_secs(90);
 /// # Errors
 /// When it can be neither reached nor started.
 pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
-    describe(node)?;
-    let paths = node.supervisor_paths();
-    let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
-    let cfg = node.config.file.display().to_string();
-    let root = node.config.instance_root.display().to_string();
-    let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg, "--instance-root", &root];
-    if node.config.grid.forbid_supervisord_automatic_launch {
-        return Client::connect(&paths).map_err(|error| {
+    if !node.config.grid.forbid_supervisord_automatic_launch {
+        return start_supervisor(node);
+    }
+    let connect = |paths: &Paths| {
+        Client::connect(paths).map_err(|error| {
             NodeError::user(format!("the supervisor does not answer: {error}")).hint(
                 "start it with `slapos node supervisord`: \
                  forbid_supervisord_automatic_launch is set in slapos.cfg",
             )
-        });
-    }
-    let conf = paths.conf_dir();
+        })
+    };
+    reach(node, connect)
+}
+
+/// The same, for who asks for the daemon itself: it is started in any case.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start_supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
+    let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
+    let cfg = node.config.file.display().to_string();
+    let root = node.config.instance_root.display().to_string();
+    let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg, "--instance-root", &root];
+    reach(node, |paths| {
+        ensure_running(paths, &exe, &arguments)
+            .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))
+    })
+}
+
+/// Whichever way it is started, it has a watchdog.
+fn reach(
+    node: &Node<'_>,
+    connect: impl FnOnce(&Paths) -> Result<Client, NodeError>,
+) -> Result<Client, NodeError> {
     describe(node)?;
+    let paths = node.supervisor_paths();
+    let conf = paths.conf_dir();
     let changed =
         write_listener(&conf, &watchdog_program(node)).context("define the watchdog in", &conf)?;
-    let client = ensure_running(&paths, &exe, &arguments)
-        .map_err(|error| NodeError::user(format!("the supervisor cannot be started: {error}")))?;
+    let client = connect(&paths)?;
     if changed {
-        follow(&client, watchdog::PROGRAM)?;
+        update(&client, watchdog::PROGRAM)?;
     }
     Ok(client)
+}
+
+/// Has services run as they are defined, and none that is not: also what a killed run defined or
+/// took away without having the supervisor follow.
+///
+/// # Errors
+/// When the supervisor can be neither reached nor started.
+pub(crate) fn as_defined(node: &Node<'_>) -> Result<(), NodeError> {
+    let client = supervisor(node)?;
+    if let Err(error) = client.update(None, STOP_LIMIT) {
+        // Such as a wrong definition of somebody else: instances are processed all the same.
+        let text = format!("not all services are as they are defined: {error}");
+        node.reporter.warn("supervisor", &text);
+    }
+    Ok(())
 }
 
 /// `/proc/self/exe` is this very program to the supervisor that executes it. It comes back however
@@ -98,14 +133,27 @@ pub(crate) fn define(
     user: &Identity,
     services: &[Service],
 ) -> Result<bool, NodeError> {
+    let program = |service| program(partition, directory, user, service);
+    define_group(node, partition, partition, services.iter().map(program).collect())
+}
+
+/// Defines `programs` as a group that belongs to `partition`, with the limits of that. Returns
+/// whether the definition changed.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn define_group(
+    node: &Node<'_>,
+    group: &PartitionId,
+    partition: &PartitionId,
+    mut programs: Vec<ProgramSpec>,
+) -> Result<bool, NodeError> {
     let limits = node.config.service_limits.of(partition.as_str());
-    let program = |service| ProgramSpec {
-        limits: limits.process.clone(),
-        ..program(partition, directory, user, service)
-    };
-    let programs: Vec<_> = services.iter().map(program).collect();
+    for program in &mut programs {
+        program.limits = limits.process.clone();
+    }
     let conf = node.supervisor_paths().conf_dir();
-    write_limited_group(&conf, partition.as_str(), &limits.together, &programs)
+    write_limited_group(&conf, group.as_str(), &limits.together, &programs)
         .context("define services in", &conf)
 }
 
@@ -121,7 +169,7 @@ pub(crate) fn is_defined(node: &Node<'_>, partition: &PartitionId) -> bool {
 pub(crate) fn stop(node: &Node<'_>, partition: &PartitionId) -> Result<(), NodeError> {
     let conf = node.supervisor_paths().conf_dir();
     remove_group(&conf, partition.as_str()).context("remove a definition from", &conf)?;
-    update(&supervisor(node)?, partition)
+    update(&supervisor(node)?, partition.as_str()).map(drop)
 }
 
 /// Defines `services` and starts all of them anew: what ran under the former definition ends first.
@@ -137,7 +185,7 @@ pub(crate) fn start_anew(
 ) -> Result<(), NodeError> {
     stop(node, partition)?;
     define(node, partition, directory, user, services)?;
-    update(&supervisor(node)?, partition)
+    update(&supervisor(node)?, partition.as_str()).map(drop)
 }
 
 /// Waits until all services of `partition` are up, or have come to their end as they may; at most
@@ -166,20 +214,12 @@ pub(crate) fn await_group(
     Ok(all.into_iter().filter(late).collect())
 }
 
-/// Has the supervisor follow a changed definition: new services start, changed ones restart, those
-/// no longer defined stop.
+/// Has the supervisor follow the definition of `group`: new services start, changed ones restart,
+/// those no longer defined stop.
 ///
 /// # Errors
 /// When it does not answer, or a service cannot be stopped.
-pub(crate) fn update(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
-    updated(supervisor, partition.as_str()).map(drop)
-}
-
-fn follow(supervisor: &Client, group: &str) -> Result<(), NodeError> {
-    updated(supervisor, group).map(drop)
-}
-
-fn updated(supervisor: &Client, group: &str) -> Result<Update, NodeError> {
+pub(crate) fn update(supervisor: &Client, group: &str) -> Result<Update, NodeError> {
     supervisor
         .update(Some(group), STOP_LIMIT)
         .map_err(|error| NodeError::user(format!("the supervisor cannot update {group}: {error}")))
@@ -191,7 +231,7 @@ fn updated(supervisor: &Client, group: &str) -> Result<Update, NodeError> {
 /// # Errors
 /// As [`update`].
 pub(crate) fn start(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
-    let update = updated(supervisor, partition.as_str())?;
+    let update = update(supervisor, partition.as_str())?;
     let started = match update.is_empty() {
         true => supervisor.start_group(partition.as_str(), None).map(drop),
         false => start_untouched(supervisor, partition, &update),
@@ -248,6 +288,10 @@ pub(crate) fn program(
     program.group = Some(user.gid.to_string());
     program.autorestart = if service.watched { AutoRestart::Always } else { AutoRestart::Never };
     program.startsecs = u32::from(service.watched);
+    if service.watched {
+        // It is to run for ever: it is tried ever more slowly, and never given up.
+        program.startretries = u32::MAX;
+    }
     program.stopwaitsecs = STOP_SECONDS;
     program.stopasgroup = true;
     program.killasgroup = true;

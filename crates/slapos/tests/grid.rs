@@ -223,10 +223,13 @@ fn a_supervisor_that_must_not_be_started_is_not() {
     slapos_testkit::kill(i64::from(node.supervisor_pid()));
     let run = node.run(&["node", "instance"]);
     assert_ne!(run.code, 0);
-    assert!(run.err.contains("forbid_supervisord_automatic_launch"), "{}", run.err);
-    node.configure("forbid_supervisord_automatic_launch = true", "");
-    node.ok(&["node", "instance"]);
+    assert!(run.err.contains("start it with `slapos node supervisord`"), "{}", run.err);
+    node.ok(&["node", "supervisord"]);
     assert_eq!(node.pids()["sleeper-on-watch"], pids["sleeper-on-watch"], "adopted");
+    let watchdog = node.root().join("instance/etc/supervisord.conf.d/watchdog.conf");
+    std::fs::remove_file(&watchdog).unwrap();
+    node.ok(&["node", "instance"]);
+    assert!(watchdog.exists(), "whoever starts it, there is a watchdog");
 }
 
 #[test]

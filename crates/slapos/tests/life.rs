@@ -238,13 +238,15 @@ fn nobody_of_a_destroyed_instance_lives_on() {
     let (node, profile) = node_with_service();
     let instance = node.tree.root().join("software/service/instance.cfg.in");
     let text = std::fs::read_to_string(&instance).unwrap();
-    let runaway =
-        "setsid env -i sleep 86400 > /dev/null 2>&1 & echo $! > $${directory:srv}/runaway; test -e";
-    std::fs::write(&instance, text.replace("command = test -e", &format!("command = {runaway}")))
-        .unwrap();
+    // By a service: what the making of an instance leaves running is ended with it.
+    let runaway = "/bin/sh -c \"setsid env -i sleep 86400 > /dev/null 2>&1 & \
+                   echo $! > srv/runaway; exec sleep 86400\"";
+    std::fs::write(&instance, text.replace("/bin/sleep 1000000", runaway)).unwrap();
     node.ok(&["up", &profile]);
-    let runaway = std::fs::read_to_string(node.partition(0).join("srv/runaway")).unwrap();
-    let runaway: i64 = runaway.trim().parse().unwrap();
+    let path = node.partition(0).join("srv/runaway");
+    let runaway = wait_for("the runaway", 30, || {
+        std::fs::read_to_string(&path).ok()?.trim().parse::<i64>().ok()
+    });
     assert!(running(runaway));
     node.ok(&["destroy", "service"]);
     wait_for("the runaway to be ended", 10, || (!running(runaway)).then_some(()));

@@ -105,6 +105,24 @@ fn the_supervisor_is_upgraded_in_place_and_logs_are_followed() {
 }
 
 #[test]
+fn what_a_killed_run_defined_or_took_away_is_followed_by_the_next() {
+    let node = node_with_service();
+    let definitions = node.root().join("instance/etc/supervisord.conf.d");
+    let other = definitions.join("other.conf");
+    std::fs::write(&other, "[program:other]\ncommand=/bin/sleep 86400\n").unwrap();
+    std::fs::write(definitions.join("wrong.conf"), "[program:wrong]\nodd=1\n").unwrap();
+    let told = node.ok(&["node", "instance"]).told();
+    assert!(told.contains("not all services are as they are defined: "), "{told}");
+    assert!(!node.pids().contains_key("other"));
+    std::fs::remove_file(definitions.join("wrong.conf")).unwrap();
+    node.ok(&["node", "instance"]);
+    assert!(node.pids().contains_key("other"));
+    std::fs::remove_file(&other).unwrap();
+    node.ok(&["node", "instance"]);
+    assert!(!node.pids().contains_key("other"));
+}
+
+#[test]
 fn a_service_that_was_given_up_bangs_and_is_tried_again_by_the_next_processing() {
     let node = node_with_service();
     let wrapper = node.partition(0).join("etc/service/sleeper");

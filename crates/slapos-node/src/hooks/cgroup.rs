@@ -47,6 +47,12 @@ impl Cpus {
         &self.root
     }
 
+    /// Whether a process that gets a processor stays in its control group, with the limits of that.
+    /// In version 2 only a group directly below a root of processors can be one.
+    pub(super) fn keeps_limits(&self) -> bool {
+        self.version == Version::One
+    }
+
     /// Prepares what `node format` prepares.
     pub(super) fn format(&self) -> io::Result<()> {
         match self.version {
@@ -278,7 +284,7 @@ mod tests {
             ("slapos-cpu2/cgroup.procs", ""),
         ]);
         let cpus = Cpus::at(dir.path(), dir.path()).unwrap();
-        assert!(!cpus.is_formatted());
+        assert!(!cpus.is_formatted() && !cpus.keeps_limits());
         cpus.format().unwrap();
         assert_eq!(text(&dir, "cgroup.subtree_control"), "+cpuset");
         cpus.give(2, 77).unwrap();

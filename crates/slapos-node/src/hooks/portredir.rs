@@ -9,12 +9,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::Deserialize;
 use slapos_slap::{ComputerPartition, InstanceState, PartitionId};
-use slapos_supervisor::{AutoRestart, ProgramSpec, write_group};
+use slapos_supervisor::{AutoRestart, ProgramSpec};
 
 use super::planted::{self, Planted};
 use super::scene::{Member, Occasion, Scene};
 use super::{Hook, command};
-use crate::error::{IoContext, NodeError};
+use crate::error::NodeError;
 use crate::services;
 use crate::worker::Service;
 
@@ -49,26 +49,25 @@ impl Hook for Portredir {
         let redirects = redirects(&entries, member.partition, |why| {
             scene.warn(member, &format!("{FILE}: {why}"));
         });
+        let group = group_of(&member.partition.id);
         if redirects.is_empty() {
-            return self.removed(scene, &member.partition.id);
+            // What a killed run took away without stopping it was stopped when this run began.
+            return match services::is_defined(scene.node, &group) {
+                true => services::stop(scene.node, &group),
+                false => Ok(()),
+            };
         }
         let programs = programs(scene, member, &redirects)?;
-        let group = group_of(&member.partition.id);
-        let conf = scene.node.supervisor_paths().conf_dir();
-        let changed = write_group(&conf, group.as_str(), &programs);
-        if changed.context("define services in", &conf)? {
-            scene.note(member, &format!("{} ports lead to it", programs.len()));
+        if services::define_group(scene.node, &group, &member.partition.id, programs)? {
+            scene.note(member, &format!("{} ports lead to it", redirects.len()));
         }
         // Also when the definition is as it was: a killed run may have got no further than that.
-        services::update(&services::supervisor(scene.node)?, &group)
+        services::update(&services::supervisor(scene.node)?, group.as_str()).map(drop)
     }
 
     fn removed(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
-        let group = group_of(partition);
-        match services::is_defined(scene.node, &group) {
-            true => services::stop(scene.node, &group),
-            false => Ok(()),
-        }
+        // Also where nothing is defined any more: a killed run may have got no further than that.
+        services::stop(scene.node, &group_of(partition))
     }
 }
 

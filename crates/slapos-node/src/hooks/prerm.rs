@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use slapos_slap::PartitionId;
 use slapos_supervisor::definitions::is_name;
-use slapos_supervisor::{Client, ProcessInfo, ProgramSpec, write_group};
+use slapos_supervisor::{Client, ProcessInfo, ProgramSpec};
 use slapos_sys::fs;
 
 use super::scene::{Member, Scene};
@@ -65,10 +65,8 @@ impl Hook for Prerm {
     }
 
     fn removed(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
-        let group = group_of(partition);
-        if services::is_defined(scene.node, &group) {
-            services::stop(scene.node, &group)?;
-        }
+        // Also where nothing is defined any more: a killed run may have got no further than that.
+        services::stop(scene.node, &group_of(partition))?;
         let path = record_path(scene, partition);
         fs::remove_tree(&path).context("remove", &path)
     }
@@ -107,13 +105,12 @@ fn define(
         let program = services::program(group, &directory, &owner, &service);
         ProgramSpec { autostart: false, startretries: 0, ..program }
     };
-    let programs: Vec<_> = names.iter().map(program).collect();
-    let conf = scene.node.supervisor_paths().conf_dir();
-    write_group(&conf, group.as_str(), &programs).context("define services in", &conf)?;
+    let programs = names.iter().map(program).collect();
+    services::define_group(scene.node, group, &member.partition.id, programs)?;
     let waited: String = names.iter().map(|name| format!("{group}:{name}\n")).collect();
     planted::replace(scene, member, WAIT_LIST, &waited)?;
     let client = services::supervisor(scene.node)?;
-    services::update(&client, group)?;
+    services::update(&client, group.as_str())?;
     Ok(client)
 }
 

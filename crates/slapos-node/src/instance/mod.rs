@@ -11,6 +11,7 @@ mod rounds;
 mod settle;
 
 use slapos_slap::ComputerPartition;
+use slapos_supervisor::Client;
 use slapos_sys::fs;
 
 use crate::error::NodeError;
@@ -68,9 +69,10 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         }
         return Ok(());
     }
-    if computer.partitions.iter().any(|partition| !partition.is_free()) {
+    let used = computer.partitions.iter().any(|partition| !partition.is_free());
+    if used || Client::connect(&node.supervisor_paths()).is_ok() {
         // Also what brings services back after the machine or the supervisor was restarted.
-        services::supervisor(node)?;
+        services::as_defined(node)?;
     }
     let hooks = Hooks::of(config);
     let outcome = rounds::run(&session, &hooks, options, computer);

@@ -30,13 +30,13 @@ pub(super) fn run(node: &Node<'_>, options: &Options, error: SlapError) -> Resul
     }
     if !is_away(&error) {
         // Its answer is final, and no reason to leave services down after the machine started.
-        if let Err(unstarted) = services::supervisor(node) {
+        if let Err(unstarted) = services::as_defined(node) {
             node.reporter.failed("node", &unstarted);
         }
         return Err(error.into());
     }
     node.reporter.warn("node", &error.to_string());
-    services::supervisor(node)?;
+    services::as_defined(node)?;
     Err(NodeError::user("the Master does not answer; services run as last known")
         .hint("they are processed when it answers again")
         .code(exit::OFFLINE))

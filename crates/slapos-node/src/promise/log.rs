@@ -4,7 +4,7 @@
 //! themselves. Lines of one run have its transaction id in common; a line that does not start an
 //! entry continues the one before.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use slapos_sys::clock::{self, Timestamp};
@@ -66,7 +66,7 @@ impl Log {
     /// A problem, if the last run and exactly `amount` of the last `count` runs were bad (counting
     /// stops there).
     pub(super) fn verdict(&self, count: usize, amount: usize) -> std::io::Result<Verdict> {
-        Ok(conclude(&last_runs(&self.end()?, count), amount))
+        Ok(conclude(&last_runs(&fs::tail(&self.path, LOOK_BACK)?, count), amount))
     }
 
     /// Keeps a log from growing for ever.
@@ -75,22 +75,8 @@ impl Log {
             Ok(meta) if meta.is_file() && meta.len() > LONGEST => {}
             _ => return Ok(()),
         }
-        let end = self.tail(KEPT)?;
-        let whole = end.find('\n').map_or(end.as_str(), |first| &end[first + 1..]);
-        fs::write_replace(&self.path, whole.as_bytes(), 0o644)
-    }
-
-    fn end(&self) -> std::io::Result<String> {
-        self.tail(LOOK_BACK)
-    }
-
-    fn tail(&self, most: u64) -> std::io::Result<String> {
-        let mut log = fs::open_ordinary(&self.path)?;
-        let length = log.metadata()?.len();
-        log.seek(SeekFrom::Start(length.saturating_sub(most)))?;
-        let mut end = Vec::new();
-        log.take(most).read_to_end(&mut end)?;
-        Ok(String::from_utf8_lossy(&end).into_owned())
+        let end = fs::tail(&self.path, KEPT)?;
+        fs::write_replace(&self.path, end.as_bytes(), 0o644)
     }
 }
 

@@ -63,7 +63,8 @@ pub(super) fn next(input: &mut impl BufRead) -> io::Result<Option<Event>> {
 /// The end that an event tells of, if it does.
 pub(super) fn ended(event: &Event) -> Option<Ended> {
     let given_up = match event.name.as_str() {
-        "PROCESS_STATE_EXITED" => false,
+        // One that ends too soon is waited for and tried again; the first time is worth a bang.
+        "PROCESS_STATE_EXITED" | "PROCESS_STATE_BACKOFF" => false,
         "PROCESS_STATE_FATAL" => true,
         _ => return None,
     };

@@ -1,168 +1,321 @@
-//! What the watchdog remembers of each partition: the last bang, and for which deployment it was.
+//! What is remembered of each partition: the last bang, for which deployment it was, and what is to
+//! be judged once a deployment has ended.
 //!
-//! Kept in the instance root's `var`, where partitions cannot write.
+//! Kept in the instance root's `var`, where partitions cannot write. Several processes note and tell:
+//! a change is made under a lock that is held for no longer than that, and who tells the Master of a
+//! partition holds another one, so that no bang is lost or sent twice.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use slapos_sys::fs;
+use slapos_sys::lock::FileLock;
 
 use crate::error::{IoContext, NodeError};
-use crate::record::{Outcome, PartitionRecord};
+use crate::record::{Outcome, PartitionRecord, is_none};
 
-/// A mark longer than this is not ours.
+/// What is longer is not ours.
 const LONGEST: u64 = 64 << 10;
 
-/// The last bang of a partition.
+/// What is remembered of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Notes {
+    /// The last bang.
+    #[serde(flatten)]
+    last: Option<Mark>,
+    /// What happened during a deployment; it is judged when that has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waiting: Option<String>,
+}
+
+/// A bang.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     /// Which deployment was complained of: when it ended. `None` if there was none without error.
-    pub(super) deployment: Option<String>,
+    deployment: Option<String>,
     /// What the Master is told.
     pub(super) message: String,
-    /// The Master knows.
-    pub(super) told: bool,
+    /// The Master knows, or is not to know any more.
+    told: bool,
 }
 
-/// What to do about the end of a service.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The Master is to be told; about this deployment.
-    Bang(Option<String>),
-    /// It was told already, or will be.
-    Known(&'static str),
+/// Where a partition stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// What is in place was brought back, and stays while the Master wants what failed.
+    Held,
+    /// A deployment has begun and not ended.
+    Deploying,
+    /// This was the last deployment: when it ended; `None` if it failed, or there was none.
+    Deployed(Option<String>),
 }
 
-/// Decides by what is recorded of the partition, and its last mark.
-pub(super) fn judge(record: Option<&PartitionRecord>, mark: Option<&Mark>) -> Verdict {
-    let done = record.filter(|record| record.outcome == Outcome::Done);
-    let deployment = done.map(|record| record.at.to_string());
-    match mark {
-        None => Verdict::Bang(deployment),
-        Some(_) if deployment.is_none() => {
-            Verdict::Known("it was not deployed without an error since the last one")
+impl Standing {
+    /// By what is recorded of the partition.
+    pub(super) fn of(record: Option<&PartitionRecord>, held: bool) -> Self {
+        match record {
+            Some(_) if held => Self::Held,
+            Some(record) => match record.outcome {
+                Outcome::Processing => Self::Deploying,
+                Outcome::Done => Self::Deployed(Some(record.at.to_string())),
+                Outcome::Failed(_) => Self::Deployed(None),
+            },
+            None => Self::Deployed(None),
         }
-        Some(mark) if mark.deployment == deployment => {
-            Verdict::Known("it was not deployed again since the last one")
-        }
-        Some(_) => Verdict::Bang(deployment),
     }
 }
 
-/// The marks of a node, one file each.
+impl Notes {
+    /// Decides what is done about `message`. Returns why the Master is not to be told, if it is not.
+    pub(super) fn hear(&mut self, standing: &Standing, message: String) -> Option<&'static str> {
+        let deployment = match standing {
+            Standing::Held => return Some("a former generation was restored and is to stay"),
+            Standing::Deploying => {
+                self.waiting.get_or_insert(message);
+                return None;
+            }
+            Standing::Deployed(deployment) => deployment.clone(),
+        };
+        match &self.last {
+            Some(_) if deployment.is_none() => {
+                Some("it was not deployed without an error since the last one")
+            }
+            Some(last) if last.deployment == deployment => {
+                Some("it was not deployed again since the last one")
+            }
+            _ => {
+                self.last = Some(Mark { deployment, message, told: false });
+                None
+            }
+        }
+    }
+
+    /// Decides about what waited, and about what could not be told in time. Returns what is dropped
+    /// with the reason.
+    pub(super) fn settle(&mut self, standing: &Standing) -> Option<(String, &'static str)> {
+        if *standing == Standing::Held
+            && let Some(last) = &mut self.last
+        {
+            last.told = true;
+        }
+        let message = self.waiting.take()?;
+        self.hear(standing, message.clone()).map(|why| (message, why))
+    }
+
+    /// What the Master is to be told now.
+    pub(super) fn untold(&self) -> Option<&Mark> {
+        self.last.as_ref().filter(|mark| !mark.told)
+    }
+
+    /// Whether there is something to tell, now or later.
+    pub(super) fn is_left(&self) -> bool {
+        self.untold().is_some() || self.waiting.is_some()
+    }
+}
+
+/// What a node remembers, one file for each partition.
 #[derive(Clone, Debug)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     directory: PathBuf,
 }
 
 impl Marks {
     /// Those below `instance_root`; the directory is made when something is written.
-    pub(super) fn new(instance_root: &Path) -> Self {
+    pub(crate) fn new(instance_root: &Path) -> Self {
         Self { directory: instance_root.join("var/watchdog") }
     }
 
-    /// The mark of `partition`. One that cannot be understood counts as none.
-    pub(super) fn load(&self, partition: &str) -> Result<Option<Mark>, NodeError> {
-        let path = self.path(partition);
+    /// What is noted of `partition`. What cannot be understood counts as nothing.
+    fn load(&self, partition: &str) -> Result<Notes, NodeError> {
+        let path = self.path(partition, "json");
         match fs::read_to_string_limited(&path, LONGEST) {
-            Ok(text) => Ok(serde_json::from_str(&text).ok()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Ok(text) => Ok(serde_json::from_str(&text).unwrap_or_default()),
+            Err(error) if is_none(error.kind()) => Ok(Notes::default()),
             Err(error) => Err(error).context("read", &path),
         }
     }
 
-    /// Writes the mark of `partition`.
-    pub(super) fn store(&self, partition: &str, mark: &Mark) -> Result<(), NodeError> {
-        fs::create_dir_all(&self.directory, 0o700).context("create", &self.directory)?;
-        let path = self.path(partition);
-        let text = serde_json::to_string(mark)
-            .map_err(|error| NodeError::user(format!("cannot word the mark: {error}")))?;
-        fs::write_atomic(&path, text.as_bytes(), 0o600).context("write", &path)
+    /// Lets `change` change what is noted of `partition`. Nobody else does meanwhile.
+    pub(super) fn update<T>(
+        &self,
+        partition: &str,
+        change: impl FnOnce(&mut Notes) -> Result<T, NodeError>,
+    ) -> Result<T, NodeError> {
+        let lock = self.directory()?.join("lock");
+        let _lock = FileLock::acquire(&lock).context("lock", &lock)?;
+        let before = self.load(partition)?;
+        let mut notes = before.clone();
+        let result = change(&mut notes)?;
+        if notes != before {
+            let path = self.path(partition, "json");
+            let text = serde_json::to_string(&notes)
+                .map_err(|error| NodeError::user(format!("cannot word the mark: {error}")))?;
+            fs::write_atomic(&path, text.as_bytes(), 0o600).context("write", &path)?;
+        }
+        Ok(result)
     }
 
-    /// The partitions about which the Master does not know yet.
-    pub(super) fn untold(&self) -> Vec<String> {
+    /// Notes that the Master was told of `mark`, unless another one has taken its place. Returns
+    /// whether nothing is left to tell.
+    pub(super) fn told(&self, partition: &str, mark: &Mark) -> Result<bool, NodeError> {
+        self.update(partition, |notes| {
+            if let Some(last) = notes.last.as_mut().filter(|last| *last == mark) {
+                last.told = true;
+            }
+            Ok(!notes.is_left())
+        })
+    }
+
+    /// The right to tell the Master of `partition`, unless somebody has it.
+    pub(super) fn turn(&self, partition: &str) -> Result<Option<FileLock>, NodeError> {
+        self.directory()?;
+        let path = self.path(partition, "telling");
+        FileLock::try_acquire(&path).context("lock", &path)
+    }
+
+    /// The partitions about which there is something to tell, now or later.
+    pub(super) fn left(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.directory).into_iter().flatten();
         let names = entries.filter_map(|entry| {
             let name = entry.ok()?.file_name().into_string().ok()?;
             name.strip_suffix(".json").map(str::to_owned)
         });
-        let mut untold: Vec<String> = names
-            .filter(|partition| matches!(self.load(partition), Ok(Some(mark)) if !mark.told))
-            .collect();
-        untold.sort();
-        untold
+        let is_left = |partition: &String| self.load(partition).is_ok_and(|notes| notes.is_left());
+        let mut left: Vec<String> = names.filter(is_left).collect();
+        left.sort();
+        left
     }
 
-    fn path(&self, partition: &str) -> PathBuf {
-        self.directory.join(format!("{partition}.json"))
+    /// Forgets `partition`.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be removed.
+    pub(crate) fn forget(&self, partition: &str) -> Result<(), NodeError> {
+        let path = self.path(partition, "json");
+        fs::remove_tree(&path).context("remove", &path)
+    }
+
+    fn directory(&self) -> Result<&Path, NodeError> {
+        fs::create_dir_all(&self.directory, 0o700).context("create", &self.directory)?;
+        Ok(&self.directory)
+    }
+
+    fn path(&self, partition: &str, kind: &str) -> PathBuf {
+        self.directory.join(format!("{partition}.{kind}"))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use slapos_slap::InstanceState;
+    #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
     use super::*;
-
-    fn record(at: &str, outcome: Outcome) -> PartitionRecord {
-        PartitionRecord {
-            software: "/s.cfg".into(),
-            software_stamp: String::new(),
-            timestamp: None,
-            wish: String::new(),
-            state: InstanceState::Started,
-            at: at.parse().unwrap(),
-            outcome,
-            marked: true,
-            promises: BTreeMap::new(),
-            schedule: None,
-        }
-    }
-
-    fn mark(deployment: Option<&str>) -> Mark {
-        Mark { deployment: deployment.map(str::to_owned), message: "m".into(), told: true }
-    }
 
     const ONE: &str = "2026-01-01T00:00:00Z";
     const TWO: &str = "2026-01-02T00:00:00Z";
 
+    fn done(at: &str) -> Standing {
+        Standing::Deployed(Some(at.to_owned()))
+    }
+
+    fn mark(deployment: Option<&str>, message: &str) -> Mark {
+        let deployment = deployment.map(str::to_owned);
+        Mark { deployment, message: message.to_owned(), told: false }
+    }
+
+    fn told(deployment: Option<&str>) -> Notes {
+        Notes { last: Some(Mark { told: true, ..mark(deployment, "m") }), waiting: None }
+    }
+
+    /// What is to be told after something is heard.
+    fn heard(mut notes: Notes, standing: &Standing) -> Option<Mark> {
+        notes.hear(standing, "m".to_owned());
+        notes.untold().cloned()
+    }
+
     #[test]
     fn one_bang_for_one_deployment() {
-        let bang = |at: &str| Verdict::Bang(Some(at.to_owned()));
-        let done = |at: &str| record(at, Outcome::Done);
-        assert_eq!(judge(Some(&done(ONE)), None), bang(ONE));
-        assert!(matches!(judge(Some(&done(ONE)), Some(&mark(Some(ONE)))), Verdict::Known(_)));
-        assert_eq!(judge(Some(&done(TWO)), Some(&mark(Some(ONE)))), bang(TWO));
+        assert_eq!(heard(Notes::default(), &done(ONE)), Some(mark(Some(ONE), "m")));
+        assert_eq!(heard(told(Some(ONE)), &done(ONE)), None);
+        assert_eq!(heard(told(Some(ONE)), &done(TWO)), Some(mark(Some(TWO), "m")));
         // The clock may be set back.
-        assert_eq!(judge(Some(&done(ONE)), Some(&mark(Some(TWO)))), bang(ONE));
+        assert_eq!(heard(told(Some(TWO)), &done(ONE)), Some(mark(Some(ONE), "m")));
     }
 
     #[test]
     fn what_never_succeeds_bangs_once() {
-        let failed = record(ONE, Outcome::Failed("no".into()));
-        assert_eq!(judge(Some(&failed), None), Verdict::Bang(None));
-        assert_eq!(judge(None, None), Verdict::Bang(None));
-        for record in [None, Some(&failed), Some(&record(TWO, Outcome::Processing))] {
-            assert!(matches!(judge(record, Some(&mark(None))), Verdict::Known(_)));
-        }
-        assert_eq!(
-            judge(Some(&record(TWO, Outcome::Done)), Some(&mark(None))),
-            Verdict::Bang(Some(TWO.to_owned()))
-        );
+        let failed = Standing::Deployed(None);
+        assert_eq!(heard(Notes::default(), &failed), Some(mark(None, "m")));
+        assert_eq!(heard(told(None), &failed), None);
+        assert_eq!(heard(told(None), &done(TWO)), Some(mark(Some(TWO), "m")));
     }
 
     #[test]
-    fn what_is_noted_is_read_and_only_the_untold_are_listed() {
+    fn what_happens_during_a_deployment_is_judged_when_that_has_ended() {
+        for (end, banged) in [(done(TWO), true), (done(ONE), false), (Standing::Held, false)] {
+            let mut notes = told(Some(ONE));
+            assert_eq!(notes.hear(&Standing::Deploying, "given up".to_owned()), None);
+            assert_eq!(notes.settle(&Standing::Deploying), None);
+            assert!(notes.untold().is_none() && notes.is_left());
+            assert_eq!(notes.settle(&end).is_none(), banged);
+            assert_eq!(notes.untold(), banged.then(|| mark(Some(TWO), "given up")).as_ref());
+            assert_eq!(notes.is_left(), banged);
+        }
+    }
+
+    #[test]
+    fn a_held_generation_is_not_banged_for() {
+        assert_eq!(heard(Notes::default(), &Standing::Held), None);
+        let mut late = Notes { last: Some(mark(Some(ONE), "m")), waiting: None };
+        assert_eq!(late.settle(&Standing::Held), None);
+        assert!(!late.is_left());
+    }
+
+    fn marks() -> (tempfile::TempDir, Marks) {
         let dir = tempfile::tempdir().unwrap();
         let marks = Marks::new(dir.path());
-        assert_eq!(marks.load("p").unwrap(), None);
-        let untold = Mark { told: false, ..mark(Some(ONE)) };
-        marks.store("p", &untold).unwrap();
-        marks.store("q", &mark(None)).unwrap();
-        assert_eq!(marks.load("p").unwrap(), Some(untold));
-        assert_eq!(marks.untold(), ["p"]);
+        (dir, marks)
+    }
+
+    fn hear(marks: &Marks, partition: &str, at: &str) {
+        let hear = |notes: &mut Notes| Ok(notes.hear(&done(at), at.to_owned()));
+        marks.update(partition, hear).unwrap();
+    }
+
+    #[test]
+    fn a_mark_noted_while_another_is_told_is_not_lost() {
+        let (_dir, marks) = marks();
+        hear(&marks, "p", ONE);
+        hear(&marks, "q", ONE);
+        let sent = marks.load("p").unwrap().untold().cloned().unwrap();
+        hear(&marks, "p", TWO);
+        assert!(!marks.told("p", &sent).unwrap());
+        let newer = marks.load("p").unwrap().untold().cloned().unwrap();
+        assert_eq!(newer, mark(Some(TWO), TWO));
+        assert!(marks.told("p", &newer).unwrap());
+        assert_eq!(marks.left(), ["q"]);
+        marks.forget("q").unwrap();
+        assert_eq!(marks.left(), [""; 0]);
+    }
+
+    #[test]
+    fn one_at_a_time_tells() {
+        let (_dir, marks) = marks();
+        let turn = marks.turn("p").unwrap();
+        assert!(turn.is_some() && marks.turn("p").unwrap().is_none());
+        assert!(marks.turn("q").unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_damaged_counts_as_nothing_and_earlier_versions_are_understood() {
+        let (_dir, marks) = marks();
+        let path = marks.directory().unwrap().join("p.json");
+        for damaged in [&b"\xff"[..], b"{", &[b' '; 1 << 17]] {
+            std::fs::write(&path, damaged).unwrap();
+            assert_eq!(marks.load("p").unwrap(), Notes::default());
+        }
+        let text = format!(r#"{{"deployment":"{ONE}","message":"m","told":true}}"#);
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(marks.load("p").unwrap(), told(Some(ONE)));
     }
 }

@@ -1,6 +1,6 @@
 //! Keeps the logs of parts from filling the disk: what commands print goes straight to them.
 
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -51,17 +51,15 @@ fn long_ones(logs: &Path, most: u64) -> Vec<PathBuf> {
     long.map(|entry| entry.path()).collect()
 }
 
-/// Leaves of `log` its last `kept` bytes. Whoever appends to it goes on.
+/// Leaves of `log` the lines in its last `kept` bytes. Whoever appends to it goes on.
 fn cut(log: &Path, kept: u64) -> std::io::Result<()> {
-    let mut end = Vec::new();
-    let mut file = fs::open_ordinary(log)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(kept)))?;
-    file.take(kept).read_to_end(&mut end)?;
+    let length = std::fs::symlink_metadata(log)?.len();
+    let end = fs::tail(log, kept)?;
     let mut file = fs::open_append(log, 0o644)?;
     file.set_len(0)?;
-    writeln!(file, "[slapos left {} bytes out of this log here]", length.saturating_sub(kept))?;
-    file.write_all(&end)
+    let left_out = length.saturating_sub(end.len() as u64);
+    writeln!(file, "[slapos left {left_out} bytes out of this log here]")?;
+    file.write_all(end.as_bytes())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::HumanBytes;
 use serde_json::json;
-use slapos_node::{NodeConfig, NodeError, supervisor, watchdog};
+use slapos_node::{NodeConfig, NodeError, start_supervisor, supervisor, watchdog};
 use slapos_supervisor::{Client, ClientError, Paths, ProcessInfo, Tail, run_daemon};
 
 use super::{supervisorctl, with_node};
@@ -33,6 +33,9 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
         _ => {}
     }
     let client = match starts_something(command) {
+        true if matches!(command, Node::Supervisord { .. }) => {
+            with_node(global, config, start_supervisor)?
+        }
         true => with_node(global, config, supervisor)?,
         false => Client::connect(&Paths::new(&config.instance_root)).map_err(|error| {
             words(error).hint("`slapos up` or `slapos node instance` starts the supervisor")

@@ -120,6 +120,8 @@ fn unknown_managers_are_refused_with_their_line() {
     let run = managed.try_node(&["node", "instance"]);
     assert_eq!(run.code, 1);
     assert!(run.err.contains("there is no manager `nosuch`"), "{}", run.err);
+    // The node is not brought down by a configuration that is refused.
+    managed.node.configure("manager_list = prerm, nosuch\n", "");
 }
 
 fn name_of(uid: u32) -> String {

@@ -46,7 +46,8 @@ fn links_pipes_and_long_files_of_a_partition_are_ignored() {
 
 #[test]
 fn ports_lead_to_a_partition_while_it_runs() {
-    let managed = Managed::new("manager_list = portredir", "");
+    let managed =
+        Managed::new("manager_list = portredir", "[service_limits]\nrlimit_nofile = 321\n");
     managed.script(
         "socat",
         "#!/bin/sh\necho \"$@\" >> $(dirname $0)/socat.$(id -un)\nexec sleep 86400\n",
@@ -71,6 +72,7 @@ fn ports_lead_to_a_partition_while_it_runs() {
         (!said.is_empty()).then_some(said)
     });
     assert_eq!(said, "TCP4-LISTEN:18080,fork TCP6:[2001:db8::1]:80\n");
+    assert_eq!(open_files(first), "321", "it has the partition's limits");
     managed.node(&["node", "instance"]);
     assert_eq!(status("socat-tcp-18080"), Some(first), "left alone");
     managed.request("stopped");
@@ -80,13 +82,22 @@ fn ports_lead_to_a_partition_while_it_runs() {
     managed.node(&["node", "instance"]);
     assert!(status("socat-tcp-18080").is_some());
     std::fs::remove_file(file).unwrap();
+    // As a run that was killed in this very moment leaves it.
+    let definition = "instance/etc/supervisord.conf.d/slappart0-socat.conf";
+    std::fs::remove_file(managed.node.root().join(definition)).unwrap();
     managed.node(&["node", "instance"]);
     assert_eq!(status("socat-tcp-18080"), None);
 }
 
+fn open_files(pid: i64) -> String {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    files.split_whitespace().nth(3).unwrap().to_owned()
+}
+
 #[test]
 fn services_run_once_before_an_instance_is_removed() {
-    let managed = Managed::new("manager_list = prerm", "");
+    let managed = Managed::new("manager_list = prerm", "[service_limits]\nrlimit_nofile = 321\n");
     managed.request("started");
     managed.node(&["node", "instance"]);
     let script = "#!/bin/sh\necho $(basename $0) >> ../prerm.log\n";
@@ -111,6 +122,7 @@ fn services_run_once_before_an_instance_is_removed() {
         names == expected
     };
     wait_for("both to run", 20, || ran(&["quick", "slow"]).then_some(()));
+    assert_eq!(open_files(managed.node.pids()["slow"]), "321", "it has the partition's limits");
     // Again, also when the supervisor's daemon was killed: none runs twice.
     kill(i64::from(managed.node.supervisor_pid()));
     managed.node(&["node", "report"]);
@@ -161,6 +173,32 @@ fn processors_are_given_to_processes_of_power_users() {
     if slapos_testkit::is_root() {
         assert!(run.err.contains(&format!("process {foreign} is not its")), "{}", run.err);
     }
+}
+
+#[test]
+fn no_process_leaves_the_limits_of_its_partition_for_a_processor() {
+    let managed = Managed::new("manager_list = cpuset", "[manager:cpuset]\ncgroup-path = CGROUP");
+    let cgroup = managed.node.path("cgroup");
+    std::fs::create_dir(&cgroup).unwrap();
+    for name in ["cgroup.controllers", "cgroup.subtree_control"] {
+        std::fs::write(cgroup.join(name), "cpuset memory").unwrap();
+    }
+    managed.node.configure("CGROUP", &cgroup.display().to_string());
+    let user = name_of(managed.uid());
+    managed.node.configure(
+        "manager_list = cpuset",
+        &format!("manager_list = cpuset\npower_user_list = {user}"),
+    );
+    managed.request("started");
+    managed.node(&["node", "instance"]);
+    let pid = managed.node.pids()["sleeper-on-watch"];
+    managed.plant(".slapos-cpu-exclusive", &format!("{pid}\n"));
+    managed
+        .node
+        .configure("[manager:cpuset]", "[service_limits]\nmemory_max = 1GB\n\n[manager:cpuset]");
+    let run = managed.node(&["node", "instance"]);
+    assert!(run.err.contains("it would leave memory_max of [service_limits]"), "{}", run.err);
+    assert_eq!(std::fs::read_dir(&cgroup).unwrap().count(), 2);
 }
 
 #[test]

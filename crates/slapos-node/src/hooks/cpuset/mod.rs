@@ -4,7 +4,8 @@
 //! Only users in `power_user_list` may ask, and only for processes of their own. As in the original,
 //! what got a processor is taken out of the file, and what still waits stays in it.
 //! `[manager:cpuset] cgroup-path` names the mounted control groups where they are not in the usual
-//! place.
+//! place. With version 2 of control groups, a process that gets a processor leaves the group of its
+//! partition; where that has limits, none is given.
 
 mod plan;
 
@@ -122,7 +123,18 @@ impl Hook for Cpuset {
             scene.warn(member, &format!("{FILE}: {user} is not in power_user_list of slapos.cfg"));
             return Ok(());
         }
+        let limits = &scene.node.config.service_limits.of(member.id()).together;
         match self.cpus().filter(Cpus::is_formatted) {
+            Some(cpus) if !limits.is_empty() && !cpus.keeps_limits() => {
+                let names: Vec<_> = limits.options().map(|(name, _)| name).collect();
+                let text = format!(
+                    "{FILE}: no process gets a processor for itself: it would leave {} of \
+                     [service_limits]",
+                    names.join(", ")
+                );
+                scene.warn(member, &text);
+                Ok(())
+            }
             Some(cpus) => self.serve(scene, member, &cpus, &wanted),
             None => {
                 scene.warn(member, "processors are not prepared; `slapos node format` does it");

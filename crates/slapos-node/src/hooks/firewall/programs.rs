@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use slapos_supervisor::{AutoRestart, Client, ProgramSpec, remove_group, write_group};
+use slapos_supervisor::{AutoRestart, ProgramSpec, remove_group, write_group};
 
 use crate::error::{IoContext, NodeError};
 use crate::hooks::config::FirewallConfig;
@@ -35,7 +35,7 @@ pub(super) fn define(node: &Node<'_>, config: &FirewallConfig) -> Result<(), Nod
         return Ok(());
     }
     let client = services::supervisor(node)?;
-    changed.into_iter().try_for_each(|group| update(&client, group))
+    changed.into_iter().try_for_each(|group| services::update(&client, group).map(drop))
 }
 
 /// Takes away what an earlier configuration had the supervisor run.
@@ -43,7 +43,7 @@ pub(in crate::hooks) fn forget_programs(node: &Node<'_>) -> Result<(), NodeError
     let conf = node.supervisor_paths().conf_dir();
     for group in [FIREWALL, DBUS] {
         if remove_group(&conf, group).context("remove a definition from", &conf)? {
-            update(&services::supervisor(node)?, group)?;
+            services::update(&services::supervisor(node)?, group)?;
         }
     }
     Ok(())
@@ -87,10 +87,4 @@ fn program(name: &str, command: Vec<String>, log: &Path, priority: i32) -> Progr
     let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     program.environment.insert("PATH".to_owned(), path.to_owned());
     program
-}
-
-fn update(client: &Client, group: &str) -> Result<(), NodeError> {
-    let updated = client.update(Some(group), PATIENCE).map(drop);
-    updated
-        .map_err(|error| NodeError::user(format!("the supervisor cannot update {group}: {error}")))
 }
