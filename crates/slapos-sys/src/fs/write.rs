@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::{ignore_missing, ordinary};
@@ -188,15 +188,26 @@ fn remove_if_abandoned(path: &Path) -> io::Result<()> {
 
 /// A temporary file in `dir` that has everything but its name. It is locked until it is closed.
 fn whole_file(dir: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
-    let mut file = tempfile::Builder::new()
-        .prefix(UNNAMED.0)
-        .suffix(UNNAMED.1)
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(dir)?;
-    rustix::fs::flock(file.as_file(), rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    let mut file = locked_file(dir)?;
     file.write_all(bytes)?;
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     Ok(file)
+}
+
+/// Who tidies up may take a file away between its making and its lock: then another one is made.
+fn locked_file(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix(UNNAMED.0)
+            .suffix(UNNAMED.1)
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(dir)?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if file.as_file().metadata()?.nlink() > 0 => return Ok(file),
+            Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn holds(path: &Path, bytes: &[u8], mode: u32) -> io::Result<bool> {
@@ -255,6 +266,25 @@ mod tests {
         assert!(!left.exists() && writing.path().exists());
         assert!(dir.path().join("mine.tmp").exists());
         remove_unnamed(&dir.path().join("missing")).unwrap();
+    }
+
+    #[test]
+    fn who_tidies_up_disturbs_no_writer() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    remove_unnamed(dir.path()).unwrap();
+                }
+            });
+            let path = dir.path().join("a");
+            let written = (0..3000).map(|_| write_replace(&path, b"x", 0o600));
+            let failed = written.filter_map(Result::err).next();
+            done.store(true, Ordering::Relaxed);
+            assert!(failed.is_none(), "{failed:?}");
+        });
     }
 
     #[test]
