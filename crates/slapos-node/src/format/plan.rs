@@ -14,6 +14,7 @@ use super::view::NetworkView;
 use super::wanted::Wanted;
 use crate::config::NodeConfig;
 use crate::error::NodeError;
+use crate::instance::certificate;
 
 pub use step::{FormatPlan, FormatStep, NetworkStep};
 
@@ -49,7 +50,8 @@ pub(super) fn wanted_directories(config: &NodeConfig, wanted: &Wanted) -> Vec<Wa
         }
     }
     if let Some(path) = &config.format.certificate_repository_path {
-        all.push(WantedDirectory { path: path.clone(), mode: 0o700, owner: None, shared: false });
+        let mode = certificate::DIRECTORY_MODE;
+        all.push(WantedDirectory { path: path.clone(), mode, owner: None, shared: false });
     }
     all
 }
