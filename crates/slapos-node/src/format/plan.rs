@@ -49,7 +49,7 @@ pub(super) fn wanted_directories(config: &NodeConfig, wanted: &Wanted) -> Vec<Wa
             all.push(WantedDirectory { path: path.into(), mode: 0o750, owner, shared: true });
         }
     }
-    if let Some(path) = &config.format.certificate_repository_path {
+    if let Some(path) = &config.grid.certificate_repository_path {
         let mode = certificate::DIRECTORY_MODE;
         all.push(WantedDirectory { path: path.clone(), mode, owner: None, shared: false });
     }
