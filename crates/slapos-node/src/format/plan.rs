@@ -67,7 +67,7 @@ pub fn plan(
     network: &NetworkView,
     observed: &Observed,
 ) -> Result<FormatPlan, NodeError> {
-    check_powers(config, observed)?;
+    check_powers(config, observed).map_err(NodeError::lasting)?;
     let mut plan = FormatPlan { steps: Vec::new(), warnings: wanted.warnings.clone() };
     if config.format.alter_user {
         plan_users(config, wanted, observed, &mut plan.steps);

@@ -96,7 +96,7 @@ pub struct Wanted {
 /// # Errors
 /// When it cannot be: options that exclude each other, a network without addresses for all.
 pub fn wanted(config: &NodeConfig, survey: &Survey) -> Result<Wanted, NodeError> {
-    check(config)?;
+    check(config).map_err(NodeError::lasting)?;
     let mut wanted = Wanted {
         description: skeleton(config, survey),
         network: Vec::new(),
