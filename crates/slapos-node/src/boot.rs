@@ -1,14 +1,15 @@
 //! `node boot`: what the machine has lost by being switched off comes back, and every instance is
 //! looked at again.
 //!
-//! Services come first: they need no Master. Invariant: what can be mended by waiting is waited for;
-//! each step can be repeated.
+//! Services come first: they need no Master, and where the machine cannot be brought in order within
+//! some minutes, they run as they can. Invariant: what can be mended by waiting is waited for, what a
+//! person must mend is not; each step can be repeated.
 
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use slapos_slap::SlapClient;
+use slapos_slap::ComputerDescription;
 
 use crate::error::{NodeError, exit};
 use crate::format;
@@ -21,6 +22,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(15);
 /// How long to wait for an IPv6 address. Afterwards the services that need none run at least.
 const ADDRESS: Duration = Duration::from_secs(300);
+/// How long to try to bring the machine in order before services start without.
+const FORMAT: Duration = Duration::from_secs(300);
 /// What the kernel says about IPv6 addresses.
 const ADDRESSES: &str = "/proc/net/if_inet6";
 
@@ -28,7 +31,8 @@ const ADDRESSES: &str = "/proc/net/if_inet6";
 /// with the request to look at everything again.
 ///
 /// # Errors
-/// When the Master refuses us, or the services cannot be started.
+/// When the machine cannot be brought in order, the Master refuses us, or the services cannot be
+/// started. What does not depend on it is done all the same.
 pub fn run(node: &Node<'_>, message: &str) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
@@ -36,43 +40,53 @@ pub fn run(node: &Node<'_>, message: &str) -> Result<(), NodeError> {
     if let Some(interface) = ipv6_interface(node) {
         wait_for_address(node, interface);
     }
-    let description = patiently(node, "format", || format::apply(node, false));
+    let formatted = in_order(node);
     services::supervisor(node)?;
     node.reporter.note("boot", "services run as last known");
-    patiently(node, "tell the Master how this computer is formatted", || {
-        format::announce(node, &description)
-    });
-    let master = patiently(node, "reach the Master", || node.master());
-    bang(node, &master, message)?;
-    look_at_everything_again(node)
+    look_at_everything_again(node)?;
+    let master = node.master()?;
+    if let Ok(description) = &formatted {
+        patiently(node, "tell the Master how this computer is formatted", None, || {
+            format::announce(node, description)
+        })?;
+    }
+    let computer = &node.config.computer_id;
+    patiently(node, "tell the Master", None, || Ok(master.computer_bang(computer, message)?))?;
+    formatted.map(|_| ())
 }
 
-/// Repeats `act` until it succeeds.
-fn patiently<T>(node: &Node<'_>, what: &str, mut act: impl FnMut() -> Result<T, NodeError>) -> T {
+/// Users, directories and addresses come back. If they do not, it is said, and services start with
+/// what there is.
+fn in_order(node: &Node<'_>) -> Result<ComputerDescription, NodeError> {
+    let formatted = patiently(node, "format", Some(FORMAT), || format::apply(node, false));
+    formatted.inspect_err(|error| {
+        let text = format!("services start as they can: {error}");
+        node.reporter.warn("format", &text);
+    })
+}
+
+/// Repeats `act` until it succeeds, waiting does not mend it or, if there is one, the limit is over.
+fn patiently<T>(
+    node: &Node<'_>,
+    what: &str,
+    limit: Option<Duration>,
+    mut act: impl FnMut() -> Result<T, NodeError>,
+) -> Result<T, NodeError> {
+    let begin = Instant::now();
     let mut wait = FIRST;
     loop {
         match act() {
-            Ok(done) => return done,
-            Err(error) => {
+            Err(error)
+                if !error.is_lasting() && limit.is_none_or(|limit| begin.elapsed() < limit) =>
+            {
                 let text = format!("cannot {what} yet: {error}");
                 node.reporter.warn("boot", &text);
             }
+            result => return result,
         }
         thread::sleep(wait);
         wait = (wait * 2).min(MOST);
     }
-}
-
-/// The Master is asked until it answers; a refusal is an error.
-fn bang(node: &Node<'_>, master: &SlapClient, message: &str) -> Result<(), NodeError> {
-    let computer = &node.config.computer_id;
-    let refusal =
-        patiently(node, "tell the Master", || match master.computer_bang(computer, message) {
-            Ok(()) => Ok(None),
-            Err(error) if error.is_temporary() => Err(error.into()),
-            Err(error) => Ok(Some(error)),
-        });
-    refusal.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Also where the Master takes a bang for nothing. What ran when the machine stopped was interrupted.

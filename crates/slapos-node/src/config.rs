@@ -264,7 +264,8 @@ impl ProxyConfig {
     }
 }
 
-struct Reader<'a> {
+/// Reads the options of one section.
+pub(crate) struct Reader<'a> {
     config: &'a Config,
     section: &'a str,
     /// A section whose options come before those of `section`.
@@ -272,11 +273,16 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn of(config: &'a Config, section: &'a str) -> Self {
+    pub(crate) fn of(config: &'a Config, section: &'a str) -> Self {
         Self { config, section, over: None }
     }
 
-    fn optional(&self, option: &str) -> Option<&'a str> {
+    /// `[slapformat]`, over which `[slapos]` goes.
+    fn of_format(config: &'a Config) -> Self {
+        Self { config, section: "slapformat", over: Some("slapos") }
+    }
+
+    pub(crate) fn optional(&self, option: &str) -> Option<&'a str> {
         self.config.get(self.section_of(option), option).filter(|value| !value.is_empty())
     }
 
@@ -321,7 +327,7 @@ impl<'a> Reader<'a> {
         Err(self.error(option, message))
     }
 
-    fn parsed<T: FromStr<Err: std::fmt::Display>>(
+    pub(crate) fn parsed<T: FromStr<Err: std::fmt::Display>>(
         &self,
         option: &str,
         default: T,
@@ -332,7 +338,7 @@ impl<'a> Reader<'a> {
         text.parse().map_err(|error| self.error(option, format!("`{option}` = `{text}`: {error}")))
     }
 
-    fn seconds(&self, option: &str, default: u64) -> Result<Duration, ConfigError> {
+    pub(crate) fn seconds(&self, option: &str, default: u64) -> Result<Duration, ConfigError> {
         self.parsed(option, default).map(Duration::from_secs)
     }
 
@@ -366,7 +372,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn boolean(&self, option: &str, default: bool) -> Result<bool, ConfigError> {
+    pub(crate) fn boolean(&self, option: &str, default: bool) -> Result<bool, ConfigError> {
         match self.optional(option).map(str::to_lowercase).as_deref() {
             None => Ok(default),
             Some("true") => Ok(true),
@@ -391,7 +397,7 @@ impl<'a> Reader<'a> {
         Err(self.error(option, message))
     }
 
-    fn error(&self, option: &str, message: String) -> ConfigError {
+    pub(crate) fn error(&self, option: &str, message: String) -> ConfigError {
         self.config.error(self.section_of(option), option, message)
     }
 }

@@ -30,12 +30,19 @@ pub struct NodeError {
     detail: Option<String>,
     hint: Option<String>,
     code: u8,
+    lasting: bool,
 }
 
 impl NodeError {
     /// An error that reads `message`; the exit code is [`exit::FAILED`].
     pub fn user(message: impl Into<String>) -> Self {
-        Self { message: message.into(), detail: None, hint: None, code: exit::FAILED }
+        Self {
+            message: message.into(),
+            detail: None,
+            hint: None,
+            code: exit::FAILED,
+            lasting: false,
+        }
     }
 
     /// Another process does the same thing at this moment.
@@ -71,6 +78,17 @@ impl NodeError {
     pub fn code(mut self, code: u8) -> Self {
         self.code = code;
         self
+    }
+
+    /// Says that no waiting mends it: a person must.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        Self { lasting: true, ..self }
+    }
+
+    /// Whether it is known that waiting does not mend it.
+    pub fn is_lasting(&self) -> bool {
+        self.lasting
     }
 
     /// The exit code that tells this error from others.
@@ -112,7 +130,7 @@ impl From<ConfigError> for NodeError {
 
 impl From<SlapError> for NodeError {
     fn from(error: SlapError) -> Self {
-        Self::user(error.to_string())
+        Self { lasting: !error.is_temporary(), ..Self::user(error.to_string()) }
     }
 }
 

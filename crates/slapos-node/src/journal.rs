@@ -149,8 +149,7 @@ impl Deed {
 
     fn shortened(self) -> Self {
         let cut = |mut text: String| {
-            if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
-                text.truncate(end);
+            if crate::text::cut(&mut text, LONGEST_TEXT) {
                 text.push('…');
             }
             text

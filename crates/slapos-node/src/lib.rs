@@ -36,6 +36,7 @@ mod size;
 pub mod software;
 pub mod standalone;
 mod start;
+mod text;
 mod told;
 pub mod usage;
 pub mod watchdog;

@@ -95,18 +95,30 @@ impl Node<'_> {
     }
 
     /// Holds `lock` for the time of the command `what`, and tidies up after a command that was
-    /// killed.
+    /// killed. Those at work, under whatever lock, keep what they are writing.
     ///
     /// # Errors
     /// [`NodeError::busy`] when another process holds it.
     pub fn lock(&self, what: &str, lock: &std::path::Path) -> Result<FileLock, NodeError> {
         let held = take_lock(what, lock)?;
-        let records = self.config.instance_root.join("var/slapgrid");
-        let rooms = [records.join("generations"), records, self.supervisor_paths().conf_dir()];
-        for room in rooms {
+        for room in self.rooms() {
             fs::remove_unnamed(&room).context("tidy up", &room)?;
         }
         Ok(held)
+    }
+
+    /// The directories of files that are written while the node is at work: records and those of
+    /// hooks, marks of the watchdog, definitions.
+    fn rooms(&self) -> Vec<PathBuf> {
+        let var = self.config.instance_root.join("var");
+        let records = var.join("slapgrid");
+        let entries = std::fs::read_dir(&records).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut rooms: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
+        let named = [records, var.join("slapformat"), var.join("watchdog")];
+        rooms.extend(named);
+        rooms.push(self.supervisor_paths().conf_dir());
+        rooms
     }
 }
 

@@ -3,18 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
 use slapos_sys::clock::Timestamp;
 
 use crate::error::{NodeError, exit};
-use crate::instance::{Quiet, check_only, partition_owner};
+use crate::instance::{Quiet, check_only, partition_owner, pool};
 use crate::node::Node;
 use crate::promise::{Mode, PromiseResult, Schedule};
 use crate::record::PartitionRecord;
+use crate::text::cut;
 use crate::worker::{Done, Job, PromiseJob, Purpose, Worker};
 use crate::{software, watchdog};
 
@@ -138,12 +137,6 @@ fn bound(results: &mut Vec<PromiseResult>) {
     }
 }
 
-fn cut(text: &mut String, most: usize) {
-    if let Some((end, _)) = text.char_indices().nth(most) {
-        text.truncate(end);
-    }
-}
-
 impl Told {
     /// Keeps what was said in the partition's record.
     pub(crate) fn remember(&self, record: &mut PartitionRecord, now: Timestamp) {
@@ -204,26 +197,9 @@ pub fn run(node: &Node<'_>, only: &[String]) -> Result<Vec<PartitionPromises>, N
 }
 
 fn check_each(node: &Node<'_>, partitions: &[&ComputerPartition]) -> Vec<PartitionPromises> {
-    let checked = Mutex::new(BTreeMap::new());
-    let next = AtomicUsize::new(0);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = (processors * AT_ONCE_EACH).max(AT_ONCE_LEAST).min(partitions.len());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(partition) = partitions.get(number) else { return };
-                    let result = check(node, partition);
-                    let mut checked =
-                        checked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    checked.insert(number, result);
-                }
-            });
-        }
-    });
-    let checked = checked.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    checked.into_values().collect()
+    let at_once = (processors * AT_ONCE_EACH).max(AT_ONCE_LEAST);
+    pool::map(partitions, at_once, |partition| check(node, partition))
 }
 
 fn check(node: &Node<'_>, partition: &ComputerPartition) -> PartitionPromises {

@@ -9,7 +9,6 @@
 
 pub mod cgroup;
 pub mod clock;
-pub mod disk;
 pub mod fs;
 pub mod lock;
 pub mod packet;

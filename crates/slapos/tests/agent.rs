@@ -210,6 +210,23 @@ fn a_boot_brings_services_and_has_everything_looked_at() {
 }
 
 #[test]
+fn services_run_after_a_boot_that_a_person_must_mend() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile, "--name", "one"]);
+    let before = node.pids();
+    kill(i64::from(node.supervisor_pid()));
+    before.values().for_each(|pid| kill(*pid));
+    node.configure("[slapformat]", "[slapformat]\nbridge_name = br0");
+    let run = node.fails(1, &["node", "boot"]);
+    assert!(run.err.contains("`bridge_name` is no option any more"), "{}", run.err);
+    wait_for("the service to run", 30, || {
+        Some(node.pids()).filter(|pids| pids["sleeper-on-watch"] != 0)
+    });
+    let plan = node.ok(&["node", "instance", "--dry-run"]).told();
+    assert!(plan.contains("slappart0: process: "), "{plan}");
+}
+
+#[test]
 fn after_a_power_cut_everything_runs_again() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile, "--name", "one"]);

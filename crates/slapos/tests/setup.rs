@@ -112,6 +112,30 @@ fn a_computer_is_registered_by_token() {
 }
 
 #[test]
+fn a_full_disk_leaves_the_former_configuration_in_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("slapos.cfg");
+    let key = directory.path().join("ssl/key");
+    let register = |program: &str, before: &[&str]| {
+        let (url, _) = web("200 OK", PAIR);
+        let mut command = Command::new(program);
+        command.args(before).args(["node", "register", "n", "--token", "t"]);
+        command.args(["--cfg", config.to_str().unwrap(), "--master-url-web", &url]);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let slapos = env!("CARGO_BIN_EXE_slapos");
+    assert_eq!(register(slapos, &[]).0, Some(0));
+    let read = || (std::fs::read(&config).unwrap(), std::fs::read(&key).unwrap());
+    let before = read();
+    let full = r#"trap "" XFSZ; ulimit -f 0; exec "$0" "$@""#;
+    let (code, said) = register("sh", &["-c", full, slapos]);
+    assert!(code == Some(1) && said.contains("a former configuration is in its place"), "{said}");
+    assert!(read() == before, "{said}");
+    assert!(!directory.path().join("slapos.cfg.old").exists(), "{said}");
+}
+
+#[test]
 fn a_computer_is_registered_by_login() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("slapos.cfg");

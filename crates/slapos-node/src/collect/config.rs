@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use slapos_config::{Config, ConfigError};
 
+use crate::config::Reader;
+
 const SECTION: &str = "collect";
 
 /// What `node collect` is told.
@@ -30,34 +32,26 @@ impl CollectConfig {
     /// # Errors
     /// Names the file and line of what is wrong, or cannot be honoured.
     pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        let text = |section: &str, option: &str| {
-            config.get(section, option).map(str::trim).filter(|value| !value.is_empty())
-        };
-        let flag = |option: &str| {
-            text(SECTION, option).map(|word| ["true", "on", "1"].contains(&&*word.to_lowercase()))
-        };
-        let number = |section: &str, option: &str| match text(section, option).map(str::parse) {
-            None => Ok(None),
-            Some(Ok(number)) => Ok(Some(number)),
-            Some(Err(_)) => {
-                let word = text(section, option).unwrap_or_default();
-                let why = format!("`{option}` must be a number, not `{word}`");
-                Err(config.error(section, option, why))
-            }
-        };
-        if flag("disk_snapshot_use_quota") == Some(true) {
-            let why = "disk quotas are not read; take `disk_snapshot_use_quota` out";
-            return Err(config.error(SECTION, "disk_snapshot_use_quota", why));
+        let r = Reader::of(config, SECTION);
+        if switch(&r, "disk_snapshot_use_quota", false)? {
+            let why = "disk quotas are not read; take `disk_snapshot_use_quota` out".to_owned();
+            return Err(r.error("disk_snapshot_use_quota", why));
         }
         let default = Self::default();
-        let days = number("slapos", "collect_cache")?;
-        let days = days.map(|days| u16::try_from(days).unwrap_or(u16::MAX));
-        let cycle = number(SECTION, "disk_snapshot_time_cycle")?.map(Duration::from_secs);
         Ok(Self {
-            days_kept: days.unwrap_or(default.days_kept),
-            report_disk_usage: flag("report_disk_usage").unwrap_or(default.report_disk_usage),
-            disk_cycle: cycle.unwrap_or(default.disk_cycle),
+            days_kept: Reader::of(config, "slapos").parsed("collect_cache", default.days_kept)?,
+            report_disk_usage: switch(&r, "report_disk_usage", default.report_disk_usage)?,
+            disk_cycle: r.seconds("disk_snapshot_time_cycle", default.disk_cycle.as_secs())?,
         })
+    }
+}
+
+/// A boolean, for which the original has more words in this section.
+fn switch(r: &Reader<'_>, option: &str, default: bool) -> Result<bool, ConfigError> {
+    match r.optional(option).map(str::to_lowercase).as_deref() {
+        Some("on" | "1") => Ok(true),
+        Some("off" | "0") => Ok(false),
+        _ => r.boolean(option, default),
     }
 }
 
@@ -76,6 +70,7 @@ mod tests {
         assert_eq!((told.days_kept, told.report_disk_usage), (3, false));
         assert_eq!(told.disk_cycle, Duration::from_secs(60));
         insta::assert_snapshot!(read("[collect]\ndisk_snapshot_use_quota = True\n").unwrap_err(), @"slapos.cfg:2: disk quotas are not read; take `disk_snapshot_use_quota` out");
-        insta::assert_snapshot!(read("[slapos]\ncollect_cache = long\n").unwrap_err(), @"slapos.cfg:2: `collect_cache` must be a number, not `long`");
+        insta::assert_snapshot!(read("[slapos]\ncollect_cache = long\n").unwrap_err(), @"slapos.cfg:2: `collect_cache` = `long`: invalid digit found in string");
+        insta::assert_snapshot!(read("[collect]\nreport_disk_usage = yes\n").unwrap_err(), @"slapos.cfg:2: `report_disk_usage` must be true or false, not `yes`");
     }
 }

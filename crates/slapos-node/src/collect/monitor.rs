@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::json;
 use slapos_sys::clock::Timestamp;
-use slapos_sys::{disk, fs, user};
+use slapos_sys::{fs, user};
 
 use super::proc::{Machine, Process, float};
 use super::{Measured, Stamp};
@@ -146,7 +146,7 @@ fn write_files(
 
 /// Adds a row to a history, in place: it may be long, and there is one a minute.
 fn append(path: &Path, header: &str, now: Timestamp, row: &str) -> io::Result<()> {
-    if let Ok(mut file) = disk::open_to_change(path)
+    if let Ok(mut file) = fs::open_to_change(path)
         && file.metadata()?.len() < LONGEST
         && file.seek(SeekFrom::End(-2)).is_ok()
     {

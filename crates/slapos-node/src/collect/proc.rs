@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use slapos_sys::disk;
+use slapos_sys::fs;
 
 /// Where it tells it.
 pub(super) const ROOT: &str = "/proc";
@@ -48,7 +48,7 @@ pub(super) struct Machine {
     /// Received bytes, errors, dropped packets; the same for what was sent. Of all interfaces.
     pub(super) network: [u64; 6],
     /// Device, mount point, room.
-    pub(super) disks: Vec<(String, String, disk::Room)>,
+    pub(super) disks: Vec<(String, String, fs::Room)>,
     /// Ticks of all processors, at rest and altogether.
     pub(super) idle: u64,
     pub(super) all: u64,
@@ -187,15 +187,15 @@ fn network(dev: &str) -> [u64; 6] {
 }
 
 /// What is mounted of devices, each device once.
-fn disks(mounts: &str) -> Vec<(String, String, disk::Room)> {
-    let mut found: Vec<(String, String, disk::Room)> = Vec::new();
+fn disks(mounts: &str) -> Vec<(String, String, fs::Room)> {
+    let mut found: Vec<(String, String, fs::Room)> = Vec::new();
     for line in mounts.lines() {
         let mut words = line.split(' ');
         let (Some(device), Some(mount)) = (words.next(), words.next()) else { continue };
         let is_new =
             device.starts_with("/dev/") && !found.iter().any(|(known, ..)| known == device);
         // Unusual names are escaped there, and such a place is not found.
-        if let Some(room) = is_new.then(|| disk::room(Path::new(mount)).ok()).flatten() {
+        if let Some(room) = is_new.then(|| fs::room(Path::new(mount)).ok()).flatten() {
             found.push((device.to_owned(), mount.to_owned(), room));
         }
     }

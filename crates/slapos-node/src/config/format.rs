@@ -27,8 +27,6 @@ pub struct FormatConfig {
     pub ipv4_local_network: Ipv4Network,
     /// The options about interfaces.
     pub network: FormatNetwork,
-    /// `instance_storage_home`: in each of its directories `data<number>` every partition gets one.
-    pub instance_storage_home: Option<PathBuf>,
     /// `input_definition_file`: says what the partitions are, instead of what was made before.
     pub input_definition_file: Option<PathBuf>,
     /// `output_definition_file`: where such a file is written.
@@ -42,10 +40,6 @@ pub struct FormatConfig {
     pub log_file: Option<PathBuf>,
     /// `public_ipv4_address`: what the Master is told about how the world sees this machine.
     pub public_ipv4_address: Option<Ipv4Addr>,
-    /// `certificate_repository_path`: made if it is missing.
-    pub certificate_repository_path: Option<PathBuf>,
-    /// `key_file`, `cert_file`, `master_ca_file`: those that are set must exist.
-    pub credentials: Vec<PathBuf>,
     /// Why `node format` refuses to run with this file, if it does: an option that went away.
     pub refusal: Option<String>,
 }
@@ -109,9 +103,7 @@ impl FormatNetwork {
 
 impl FormatConfig {
     pub(super) fn from_config(config: &Config, instance_root: &Path) -> Result<Self, ConfigError> {
-        let r = Reader { config, section: "slapformat", over: Some("slapos") };
-        let credentials = ["key_file", "cert_file", "master_ca_file"];
-        let credentials = credentials.iter().filter_map(|option| r.optional(option));
+        let r = Reader::of_format(config);
         let record = || instance_root.join("var/slapformat/computer.xml");
         Ok(Self {
             // StandaloneSlapOS writes -1 until it knows.
@@ -125,7 +117,6 @@ impl FormatConfig {
             alter_user: r.boolean("alter_user", true)?,
             ipv4_local_network: r.parsed("ipv4_local_network", DEFAULT_NETWORK)?,
             network: FormatNetwork::from_reader(&r)?,
-            instance_storage_home: r.any_path("instance_storage_home"),
             input_definition_file: r.any_path("input_definition_file"),
             output_definition_file: r.any_path("output_definition_file"),
             computer_xml: r.any_path("computer_xml").unwrap_or_else(record),
@@ -135,8 +126,6 @@ impl FormatConfig {
                 None => None,
                 Some(_) => Some(r.parsed("public_ipv4_address", Ipv4Addr::UNSPECIFIED)?),
             },
-            certificate_repository_path: r.any_path("certificate_repository_path"),
-            credentials: credentials.map(PathBuf::from).collect(),
             refusal: refusal(&r),
         })
     }
@@ -201,9 +190,9 @@ mod tests {
 
     #[test]
     fn slapos_goes_over_slapformat() {
-        let text = "instance_storage_home = /a\n[slapformat]\ninstance_storage_home = /b\ncreate_tun = TRUE\n";
+        let text = "computer_xml = /a\n[slapformat]\ncomputer_xml = /b\ncreate_tun = TRUE\n";
         let format = read(text).unwrap();
-        assert_eq!(format.instance_storage_home.as_deref(), Some(Path::new("/a")));
+        assert_eq!(format.computer_xml, Path::new("/a"));
         assert_eq!(format.network.create_tun, Some(true));
         assert_eq!(format.network.create_tap, None);
         let error = read("alter_user = yes\n[slapformat]\n").unwrap_err().to_string();

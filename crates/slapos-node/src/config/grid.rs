@@ -1,4 +1,5 @@
-//! The options of `slapos.cfg` that only `node software`, `instance`, `report` and `promise` read.
+//! The options of `slapos.cfg` that `node software`, `instance`, `report` and `promise` read; `node
+//! format` makes what some of them name, and so these may also stand in `[slapformat]`.
 //!
 //! They are the original's; ours among them are `instance_jobs` and `master_timeout`. Three have another default here:
 //! `root_check` (false: a node without root works, too), the pidfiles (below the instance root) and
@@ -16,7 +17,7 @@ use super::Reader;
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct GridConfig {
-    /// `key_file` and `cert_file`: who the node is to a Master by https.
+    /// `key_file` and `cert_file` (here and in the next two, also in `[slapformat]`): who the node is to a Master by https.
     pub identity: Option<IdentityFiles>,
     /// `master_ca_file`: the Master's certificate must be signed by one of these authorities; those
     /// that the machine trusts unless set.
@@ -42,7 +43,8 @@ pub struct GridConfig {
     pub force_stop: bool,
     /// `buildout_debug`: logs say everything.
     pub buildout_debug: bool,
-    /// `instance_storage_home`: storage outside of partitions, which the instances are told of.
+    /// `instance_storage_home`: storage outside of partitions, which the instances are told of; in
+    /// each of its directories `data<number>` every partition gets one. Also in `[slapformat]`.
     pub instance_storage_home: Option<PathBuf>,
     /// `ipv4_global_network`: which the instances are told of.
     pub ipv4_global_network: String,
@@ -65,12 +67,13 @@ pub struct IdentityFiles {
 
 impl GridConfig {
     pub(super) fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        let r = Reader { config, section: "slapos", over: None };
+        let r = Reader::of(config, "slapos");
+        let format = Reader::of_format(config);
         let words = |option: &str, other: &str| words(&r, r.spelling(option, other));
         Ok(Self {
-            identity: identity(&r)?,
-            master_ca_file: r.optional_path("master_ca_file")?,
-            certificate_repository_path: r.optional_path("certificate_repository_path")?,
+            identity: identity(&format)?,
+            master_ca_file: format.optional_path("master_ca_file")?,
+            certificate_repository_path: format.optional_path("certificate_repository_path")?,
             master_timeout: r.seconds("master_timeout", DEFAULT_TIMEOUT.as_secs())?,
             root_check: r.boolean("root_check", false)?,
             forbid_supervisord_automatic_launch: r
@@ -81,12 +84,18 @@ impl GridConfig {
             only_partitions: words("only_cp", "only-cp"),
             force_stop: r.boolean(r.spelling("force_stop", "force-stop"), false)?,
             buildout_debug: r.boolean(r.spelling("buildout_debug", "buildout-debug"), false)?,
-            instance_storage_home: r.optional_path("instance_storage_home")?,
+            instance_storage_home: format.optional_path("instance_storage_home")?,
             ipv4_global_network: r.optional("ipv4_global_network").unwrap_or_default().to_owned(),
             build_time_part_list: r.path_list("build_time_part_list")?,
             instance_jobs: r.parsed("instance_jobs", 0)?,
             without_effect: without_effect(config),
         })
+    }
+
+    /// The files that say who we are to the Master, and it to us.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = &PathBuf> {
+        let own = self.identity.iter().flat_map(|files| [&files.key, &files.certificate]);
+        own.chain(&self.master_ca_file)
     }
 }
 
@@ -148,6 +157,18 @@ mod tests {
         assert!(grid.force_stop && grid.buildout_debug && !grid.develop);
         let files = IdentityFiles { key: "/k".into(), certificate: "/c".into() };
         assert_eq!(grid.identity, Some(files));
+    }
+
+    #[test]
+    fn what_format_makes_is_known_to_instances_wherever_it_is_said() {
+        let text = "[slapformat]\ninstance_storage_home = /a\ncertificate_repository_path = /b\n\
+            master_ca_file = /c\n[slapos]\nmaster_ca_file = /d\n";
+        let grid = read(text).unwrap();
+        assert_eq!(grid.instance_storage_home.as_deref(), Some("/a".as_ref()));
+        assert_eq!(grid.certificate_repository_path.as_deref(), Some("/b".as_ref()));
+        assert_eq!(grid.credentials().collect::<Vec<_>>(), ["/d"]);
+        let error = read("[slapformat]\ninstance_storage_home = a\n").unwrap_err().to_string();
+        insta::assert_snapshot!(error, @"slapos.cfg:2: `instance_storage_home` must be an absolute path, not `a`");
     }
 
     #[test]

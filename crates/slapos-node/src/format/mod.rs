@@ -27,6 +27,7 @@ mod view;
 mod wanted;
 
 use slapos_slap::ComputerDescription;
+use slapos_sys::lock::FileLock;
 use slapos_sys::random;
 
 use crate::config::NodeConfig;
@@ -96,12 +97,26 @@ fn delay(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     Ok(())
 }
 
+/// Two at once would undo each other's record. Why the lock cannot be made, its plan says best.
+fn lock(node: &Node<'_>) -> Result<FileLock, NodeError> {
+    let path = node.config.instance_root.join("var/run/slapformat.pid");
+    node.lock("slapos node format", &path).map_err(|error| match error.exit_code() {
+        exit::BUSY => error,
+        _ => {
+            let planned = survey(node.config).and_then(|survey| decide(node.config, &survey));
+            planned.err().unwrap_or(error)
+        }
+    })
+}
+
 /// Brings this machine in order: what `node format` does before it tells the Master, and what is
 /// then to be told. With `dry_run` the plan is only shown.
 ///
 /// # Errors
-/// When it cannot be planned or a step fails.
+/// When it cannot be planned or a step fails; [`NodeError::busy`] while another process does it.
 pub fn apply(node: &Node<'_>, dry_run: bool) -> Result<ComputerDescription, NodeError> {
+    // A dry run makes nothing, not even the lock.
+    let _alone = (!dry_run).then(|| lock(node)).transpose()?;
     let mut refused = std::collections::BTreeSet::new();
     for _ in 0..ROUNDS {
         let survey = Survey { refused: refused.clone(), ..survey(node.config)? };

@@ -14,6 +14,7 @@ use super::view::NetworkView;
 use super::wanted::Wanted;
 use crate::config::NodeConfig;
 use crate::error::NodeError;
+use crate::instance::certificate;
 
 pub use step::{FormatPlan, FormatStep, NetworkStep};
 
@@ -48,8 +49,9 @@ pub(super) fn wanted_directories(config: &NodeConfig, wanted: &Wanted) -> Vec<Wa
             all.push(WantedDirectory { path: path.into(), mode: 0o750, owner, shared: true });
         }
     }
-    if let Some(path) = &config.format.certificate_repository_path {
-        all.push(WantedDirectory { path: path.clone(), mode: 0o700, owner: None, shared: false });
+    if let Some(path) = &config.grid.certificate_repository_path {
+        let mode = certificate::DIRECTORY_MODE;
+        all.push(WantedDirectory { path: path.clone(), mode, owner: None, shared: false });
     }
     all
 }
@@ -65,7 +67,7 @@ pub fn plan(
     network: &NetworkView,
     observed: &Observed,
 ) -> Result<FormatPlan, NodeError> {
-    check_powers(config, observed)?;
+    check_powers(config, observed).map_err(NodeError::lasting)?;
     let mut plan = FormatPlan { steps: Vec::new(), warnings: wanted.warnings.clone() };
     if config.format.alter_user {
         plan_users(config, wanted, observed, &mut plan.steps);

@@ -27,7 +27,7 @@ pub fn survey(config: &NodeConfig) -> Result<Survey, NodeError> {
         known: known::read(config)?,
         network,
         ipv6_loopback: has_ipv6_loopback(),
-        storage: match &config.format.instance_storage_home {
+        storage: match &config.grid.instance_storage_home {
             Some(home) => storage(home)?,
             None => Vec::new(),
         },

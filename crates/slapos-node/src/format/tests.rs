@@ -257,7 +257,7 @@ fn what_cannot_be_is_refused_with_its_reason() {
     insta::assert_snapshot!(refusal("interface_name = none0\n", &bare), @"there is no network interface none0");
     insta::assert_snapshot!(refusal("alter_network = true\n", &bare), @"`alter_network = true` needs an interface to put addresses on");
     insta::assert_snapshot!(refusal("ipv6_prefixshift = 2\n", &bare), @"ipv6_prefixshift = 2 does not suit partition_amount = 2");
-    insta::assert_snapshot!(refusal("key_file = /none\n", &bare), @"/none does not exist");
+    insta::assert_snapshot!(refusal("master_ca_file = /none\n", &bare), @"/none does not exist");
     insta::assert_snapshot!(refusal("no_bridge = true\n", &bare), @"s:8: `no_bridge` is no option any more: partitions get their addresses on `interface_name`, and no bridge is made");
     let long = format!("{MANAGED}tap_base_name = abcdefghijklmno\n");
     insta::assert_snapshot!(refusal(&long, &machine()), @"the kernel takes no interface of the name abcdefghijklmno0: it is too long");

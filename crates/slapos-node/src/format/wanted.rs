@@ -96,13 +96,13 @@ pub struct Wanted {
 /// # Errors
 /// When it cannot be: options that exclude each other, a network without addresses for all.
 pub fn wanted(config: &NodeConfig, survey: &Survey) -> Result<Wanted, NodeError> {
-    check(config)?;
+    check(config).map_err(NodeError::lasting)?;
     let mut wanted = Wanted {
         description: skeleton(config, survey),
         network: Vec::new(),
         warnings: idle_options(config),
     };
-    if let Some(home) = config.format.instance_storage_home.as_ref()
+    if let Some(home) = config.grid.instance_storage_home.as_ref()
         && survey.storage.is_empty()
     {
         let text = "there is no directory `data<number>` in instance_storage_home";
@@ -128,7 +128,7 @@ fn check(config: &NodeConfig) -> Result<(), NodeError> {
     if let Some(refusal) = &format.refusal {
         return Err(NodeError::user(refusal).hint("take the option out of [slapformat]"));
     }
-    if let Some(missing) = format.credentials.iter().find(|path| !path.exists()) {
+    if let Some(missing) = config.grid.credentials().find(|path| !path.exists()) {
         return Err(NodeError::user(format!("{} does not exist", missing.display()))
             .hint("`key_file`, `cert_file` and `master_ca_file` must name files, or be left out"));
     }
@@ -232,7 +232,8 @@ fn machine(config: &NodeConfig, survey: &Survey, builder: &str) -> MachineDescri
         tap_ipv6: network.tap_ipv6,
         software_root: config.software_root.display().to_string(),
         instance_root: config.instance_root.display().to_string(),
-        instance_storage_home: format
+        instance_storage_home: config
+            .grid
             .instance_storage_home
             .as_ref()
             .map(|home| home.display().to_string()),

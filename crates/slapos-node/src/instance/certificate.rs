@@ -12,6 +12,9 @@ use super::offline::told;
 use crate::config::NodeConfig;
 use crate::error::{IoContext, NodeError};
 
+/// Users of partitions pass the directory to their own files, and cannot list it.
+pub(crate) const DIRECTORY_MODE: u32 = 0o711;
+
 /// The key and the certificate of a partition.
 pub(super) fn files(config: &NodeConfig, partition: &str) -> Option<(PathBuf, PathBuf)> {
     let directory = config.grid.certificate_repository_path.as_deref()?;
@@ -39,11 +42,19 @@ pub(super) fn update(
         other => told(other),
     })?;
     if let Some(directory) = key.parent() {
-        // Users pass it to their own files.
-        fs::create_dir_all(directory, 0o711).context("create", directory)?;
+        make_directory(directory)?;
     }
     write(&key, given.key.expose(), owner)?;
     write(&certificate, &given.certificate, owner)
+}
+
+/// Makes a directory on the way to the files of partitions, whatever the umask is.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn make_directory(path: &Path) -> Result<(), NodeError> {
+    fs::create_dir_all(path, DIRECTORY_MODE).context("create", path)?;
+    fs::set_mode(path, DIRECTORY_MODE).context("open to users", path)
 }
 
 /// Removes the certificate of a partition whose instance is gone.

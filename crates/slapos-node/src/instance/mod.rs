@@ -5,7 +5,7 @@ pub(crate) mod certificate;
 mod offline;
 mod outcome;
 mod plan;
-mod pool;
+pub(crate) mod pool;
 mod process;
 mod rounds;
 mod settle;

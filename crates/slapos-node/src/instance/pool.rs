@@ -2,6 +2,7 @@
 //! hangs must not hold up the others.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,31 @@ pub(super) fn for_each<T: Sync>(
             });
         }
     });
+}
+
+/// What `work` makes of each of `items`, in their order, `at_once` at a time.
+pub(crate) fn map<T: Sync, R: Send>(
+    items: &[T],
+    at_once: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let made = Mutex::new(BTreeMap::new());
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        items.get(number).map(|item| (number, item))
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..items.len().min(at_once.max(1)) {
+            scope.spawn(|| {
+                while let Some((number, item)) = take() {
+                    let result = work(item);
+                    made.lock().unwrap_or_else(PoisonError::into_inner).insert(number, result);
+                }
+            });
+        }
+    });
+    made.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
 /// Since when which items are worked on.
@@ -79,12 +105,22 @@ fn wait(since: &BTreeMap<usize, Instant>, bound: Bound, now: Instant) -> Option<
 mod tests {
     use super::*;
     use std::sync::Barrier;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn bound(at_once: usize, patience: Duration) -> Bound {
         Bound { at_once, patience, most: 64 }
+    }
+
+    #[test]
+    fn what_is_made_at_once_comes_in_order() {
+        let both = Barrier::new(2);
+        let made = map(&[3, 1, 2, 0], 2, |item| {
+            both.wait();
+            item * 10
+        });
+        assert_eq!(made, [30, 10, 20, 0]);
+        assert_eq!(map(&[1], 0, |item| *item), [1]);
     }
 
     #[test]

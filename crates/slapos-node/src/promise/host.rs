@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +30,7 @@ use super::discover::Promise;
 use super::execute::{LAST_DEEDS, Patience, end_family};
 use super::one::{Answer, Outcome};
 use super::python::Interpreter;
+use crate::text::LastWords;
 use message::Said;
 
 /// Longest packet taken, bytes.
@@ -68,7 +69,7 @@ pub(super) struct Host {
     turn: Mutex<()>,
     waiting: Waiting,
     next: AtomicU64,
-    last_words: Arc<Mutex<Vec<u8>>>,
+    last_words: Option<LastWords>,
 }
 
 impl Host {
@@ -112,11 +113,8 @@ impl Host {
         command.pass_fds(&[fd]).process_group();
         let mut child = command.spawn()?;
         drop(theirs);
-        let last_words = Arc::new(Mutex::new(Vec::new()));
-        if let Some(stderr) = child.stderr.take() {
-            let words = Arc::clone(&last_words);
-            std::thread::spawn(move || listen(stderr, &words));
-        }
+        let errors = child.stderr.take();
+        let last_words = errors.map(|errors| LastWords::listen(errors, LAST_WORDS));
         if let Some(stdout) = child.stdout.take() {
             // What promises print is nobody's business, but they must not wait for a reader.
             std::thread::spawn(move || drain(stdout));
@@ -263,8 +261,9 @@ impl Host {
     fn last_words(&self) -> String {
         // It may be about to end, and what it says then is what we want to know.
         let _ = wait_within(&mut lock(&self.child), POLL);
-        let words = String::from_utf8_lossy(&lock(&self.last_words)).trim().to_owned();
-        if words.is_empty() { words } else { format!("\n{words}") }
+        let words = self.last_words.as_ref().map(LastWords::until_now).unwrap_or_default();
+        let words = words.trim();
+        if words.is_empty() { String::new() } else { format!("\n{words}") }
     }
 }
 
@@ -309,17 +308,4 @@ fn deliver(socket: &PacketSocket, waiting: &Waiting) {
 fn drain(mut output: impl Read) {
     let mut piece = [0; 4096];
     while output.read(&mut piece).is_ok_and(|read| read > 0) {}
-}
-
-fn listen(mut errors: ChildStderr, words: &Mutex<Vec<u8>>) {
-    let mut piece = [0; LAST_WORDS];
-    while let Ok(read) = errors.read(&mut piece) {
-        if read == 0 {
-            return;
-        }
-        let mut kept = lock(words);
-        kept.extend_from_slice(&piece[..read]);
-        let excess = kept.len().saturating_sub(LAST_WORDS);
-        kept.drain(..excess);
-    }
 }

@@ -13,6 +13,7 @@ use super::host::Host;
 use super::log::Log;
 use super::native::{Native, Rule, Surroundings};
 use super::{Kind, Mode};
+use crate::text::last;
 
 /// Characters kept of what a promise says.
 const LONGEST_MESSAGE: usize = 5000;
@@ -227,10 +228,8 @@ fn own_traits(promise: &Promise, periodicity: serde_json::Number) -> Traits {
 }
 
 fn shorten(message: &mut String) {
-    let length = message.chars().count();
     // What has been shortened already begins with dots.
-    if length > LONGEST_MESSAGE + 3 {
-        let kept: String = message.chars().skip(length - LONGEST_MESSAGE).collect();
-        *message = format!("...{kept}");
+    if message.chars().count() > LONGEST_MESSAGE + 3 {
+        *message = format!("...{}", last(message, LONGEST_MESSAGE));
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use slapos_engine::Cancellation;
@@ -17,6 +15,7 @@ use super::one::{Answer, Outcome, Room, Traits, Way};
 use super::plan::{self, Asked, Step};
 use super::state::{Cache, State, epoch, instant};
 use super::{Kind, Mode, PromiseResult, python};
+use crate::instance::pool;
 
 /// Checks of one partition that run at once.
 const AT_ONCE: usize = 8;
@@ -125,24 +124,7 @@ struct Check {
 
 fn check_each(room: &Room<'_>, open: &[&Entry<'_>], grace: Duration) -> Vec<Check> {
     let give_up = Instant::now() + grace;
-    let checks = Mutex::new(BTreeMap::new());
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..open.len().min(AT_ONCE) {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(entry) = open.get(number) else { return };
-                    let check = entry.check(room, give_up);
-                    let mut checks =
-                        checks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    checks.insert(number, check);
-                }
-            });
-        }
-    });
-    let checks = checks.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    checks.into_values().collect()
+    pool::map(open, AT_ONCE, |entry| entry.check(room, give_up))
 }
 
 /// A promise with what is known of it and what is to be done.

@@ -1,10 +1,11 @@
 //! First configurations: `configure local`, `configure client`, `node register`.
 //!
-//! Invariants: nothing that is there is overwritten; secrets are in files of mode 0600, and in no
+//! Invariants: nothing that is there is lost; secrets are in files of mode 0600, and in no
 //! command line that we start; the configuration itself is written last, so that one that is there
 //! is whole, and it was understood before it was written.
 
 mod client;
+mod exchange;
 mod local;
 mod register;
 mod template;

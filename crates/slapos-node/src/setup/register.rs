@@ -1,6 +1,7 @@
 //! `node register`: makes this machine a computer of a Master, and writes its configuration.
 //!
-//! A former configuration is moved aside (`.old`, `.old.1`, ...), once the Master has said yes.
+//! A former configuration is moved aside (`.old`, `.old.1`, ...), once the Master has said yes and
+//! the new one is on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +9,13 @@ use slapos_slap::client::person::{Credential, KeyPair, request_computer};
 use slapos_slap::{SlapClient, SlapError};
 use slapos_sys::{Secret, fs, user};
 
+use super::exchange::{Exchange, Exchanged};
 use super::template::{Identity, NodeFile, node_file};
 use super::{
     Kind, MasterUrls, PATIENCE, check_line, directory_of, understood, write_new, write_secret,
 };
 use crate::error::{IoContext, NodeError};
+use crate::instance::certificate;
 use crate::node::Reporter;
 use crate::standalone::{Layout, UserNames};
 
@@ -98,6 +101,10 @@ impl Files {
     fn beside(config: &Path) -> Files {
         let directory = directory_of(config).to_owned();
         let ssl = directory.join("ssl");
+        Files::new(directory, ssl)
+    }
+
+    fn new(directory: PathBuf, ssl: PathBuf) -> Files {
         Files {
             key: ssl.join("key"),
             certificate: ssl.join("certificate"),
@@ -155,7 +162,7 @@ impl Registration {
         understood(&text, &self.config).map(|_| text)
     }
 
-    /// The configuration comes last: with it the node is registered.
+    /// All is made first. The configuration changes hands last: with it the node is registered.
     fn write(
         &self,
         files: &Files,
@@ -165,42 +172,40 @@ impl Registration {
     ) -> Result<(), NodeError> {
         let text = self.text(files, computer)?;
         fs::create_dir_all(&files.directory, 0o755).context("create", &files.directory)?;
-        for path in [&self.config, &files.ssl, &files.token] {
-            if let Some(aside) = move_aside(path)? {
+        let mut exchange = Exchange::default();
+        let made = self.make(files, &text, proof, &mut exchange);
+        let exchanged = made.and_then(|()| exchange.carry_out()).map_err(|error| {
+            error.hint("a former configuration is in its place; what the Master gave is kept beside it, under names with `.new`")
+        });
+        for Exchanged { place, aside } in exchanged? {
+            if let Some(aside) = aside {
                 reporter
-                    .note("register", &format!("{} is now {}", path.display(), aside.display()));
+                    .note("register", &format!("{} is now {}", place.display(), aside.display()));
             }
         }
-        match proof {
-            Proof::Token(token) => write_secret(&files.token, token)?,
-            Proof::Pair(pair) => {
-                fs::create_dir_all(&files.ssl, 0o711).context("create", &files.ssl)?;
-                fs::create_dir_all(&files.repository, 0o711)
-                    .context("create", &files.repository)?;
-                write_secret(&files.key, &pair.key)?;
-                write_new(&files.certificate, &pair.certificate, 0o600)?;
-            }
-        }
-        write_new(&self.config, &text, 0o644)?;
         reporter.note("register", &format!("the configuration is {}", self.config.display()));
         Ok(())
     }
-}
 
-/// Moves what is at `path` to the first free name beside it.
-fn move_aside(path: &Path) -> Result<Option<PathBuf>, NodeError> {
-    if path.symlink_metadata().is_err() {
-        return Ok(None);
+    fn make(
+        &self,
+        files: &Files,
+        text: &str,
+        proof: &Proof<'_>,
+        exchange: &mut Exchange,
+    ) -> Result<(), NodeError> {
+        match proof {
+            Proof::Token(token) => write_secret(&exchange.stage(&files.token), token)?,
+            Proof::Pair(pair) => {
+                let staged = Files::new(files.directory.clone(), exchange.stage(&files.ssl));
+                certificate::make_directory(&staged.ssl)?;
+                certificate::make_directory(&staged.repository)?;
+                write_secret(&staged.key, &pair.key)?;
+                write_new(&staged.certificate, &pair.certificate, 0o600)?;
+            }
+        }
+        write_new(&exchange.stage(&self.config), text, 0o644)
     }
-    let name = |number: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(if number == 0 { ".old".to_owned() } else { format!(".old.{number}") });
-        PathBuf::from(name)
-    };
-    let aside = (0..).map(name).find(|aside| aside.symlink_metadata().is_err());
-    let Some(aside) = aside else { return Ok(None) };
-    fs::rename(path, &aside).context("move aside", path)?;
-    Ok(Some(aside))
 }
 
 /// The computer that a certificate is for, as its subject says: `CN=COMP-123/email...`.
@@ -245,17 +250,6 @@ mod tests {
         assert_eq!(of("Subject: CN = COMP-7, emailAddress = a").unwrap(), "COMP-7");
         for none in ["", "COMP-", "CN=COMP", "CN=comp-7"] {
             assert!(of(none).unwrap_err().contains("which computer"), "{none}");
-        }
-    }
-
-    #[test]
-    fn what_was_there_is_kept_under_a_free_name() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ssl");
-        assert_eq!(move_aside(&path).unwrap(), None);
-        for name in ["ssl.old", "ssl.old.1", "ssl.old.2"] {
-            std::fs::create_dir(&path).unwrap();
-            assert_eq!(move_aside(&path).unwrap().unwrap(), directory.path().join(name));
         }
     }
 }

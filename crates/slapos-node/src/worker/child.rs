@@ -121,7 +121,7 @@ pub fn serve() -> std::io::Result<()> {
 /// writing where the next run will build.
 fn end_when_asked(cancellation: &Cancellation, busy: &Arc<AtomicBool>) -> std::io::Result<()> {
     let (cancellation, busy) = (cancellation.clone(), Arc::clone(busy));
-    slapos_sys::process::on_termination(move || {
+    process::on_signals(&process::TERMINATION, move |_| {
         if !busy.load(Ordering::SeqCst) {
             std::process::exit(0);
         }

@@ -2,9 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
@@ -15,11 +14,16 @@ use slapos_sys::user::{self, Identity};
 use super::protocol::{Done, Job, Message, Reply};
 use super::tree::Tree;
 use crate::error::NodeError;
+use crate::text::LastWords;
 
 /// Longer messages are not a worker's, bytes.
 const LONGEST_MESSAGE: u64 = 16 << 20;
 /// Messages that wait to be read; then the worker waits.
 const WAITING_MESSAGES: usize = 64;
+/// What a worker may ask for in one job: a frontend publishes for thousands of shared instances.
+const MOST_QUESTIONS: u32 = 1 << 16;
+/// What a worker may tell of in one job.
+const MOST_EVENTS: u32 = 1 << 20;
 /// What is kept of a worker's standard error, bytes.
 const LAST_WORDS: usize = 4096;
 
@@ -63,7 +67,7 @@ pub struct Worker {
     child: Child,
     input: ChildStdin,
     messages: Receiver<std::io::Result<Message>>,
-    last_words: Option<JoinHandle<String>>,
+    last_words: Option<LastWords>,
     name: String,
 }
 
@@ -81,6 +85,32 @@ pub trait Listener {
     /// The instance wants another one; to be asked for in its name, whoever the request names.
     fn request(&mut self, request: InstanceRequest)
     -> Result<Option<InstanceAnswer>, RequestError>;
+}
+
+/// How many messages a worker may still send for a job.
+struct Left {
+    questions: u32,
+    events: u32,
+}
+
+impl Default for Left {
+    fn default() -> Self {
+        Self { questions: MOST_QUESTIONS, events: MOST_EVENTS }
+    }
+}
+
+impl Left {
+    /// Counts `message`; whether there was one left.
+    fn take(&mut self, message: &Message) -> bool {
+        let left = match message {
+            Message::Event { .. } => &mut self.events,
+            Message::Publish { .. } | Message::Request { .. } => &mut self.questions,
+            Message::Done { .. } | Message::Failed { .. } => return true,
+        };
+        let next = left.checked_sub(1);
+        *left = next.unwrap_or(0);
+        next.is_some()
+    }
 }
 
 impl Worker {
@@ -102,7 +132,7 @@ impl Worker {
         };
         let (sender, messages) = sync_channel(WAITING_MESSAGES);
         std::thread::spawn(move || listen(output, &sender));
-        let last_words = Some(std::thread::spawn(move || last_words(errors)));
+        let last_words = Some(LastWords::listen(errors, LAST_WORDS));
         Ok(Self { child, input, messages, last_words, name: name.to_owned() })
     }
 
@@ -118,8 +148,17 @@ impl Worker {
     ) -> Result<Done, NodeError> {
         self.send(job)?;
         let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut left = Left::default();
         loop {
-            match self.receive(deadline)? {
+            let message = self.receive(deadline)?;
+            if !left.take(&message) {
+                self.end();
+                return Err(NodeError::user(format!(
+                    "{} said too much and was stopped",
+                    self.name
+                )));
+            }
+            match message {
                 Message::Event { what } => listener.event(what),
                 Message::Publish { connection, shared } => {
                     let refused = listener.publish(shared.as_deref(), connection).err();
@@ -183,7 +222,7 @@ impl Worker {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        let words = self.last_words.take().and_then(|thread| thread.join().ok());
+        let words = self.last_words.take().map(LastWords::all);
         let error = NodeError::user(format!("the worker of {} died: {how}", self.name))
             .hint("run the command again: what was finished is recorded, the rest starts over");
         match words.filter(|words| !words.trim().is_empty()) {
@@ -263,23 +302,21 @@ fn listen(output: ChildStdout, sender: &SyncSender<std::io::Result<Message>>) {
     }
 }
 
-/// The end of what a worker writes to its standard error, once it is gone.
-fn last_words(mut errors: ChildStderr) -> String {
-    let mut kept = Vec::new();
-    let mut piece = [0; LAST_WORDS];
-    while let Ok(read) = errors.read(&mut piece) {
-        if read == 0 {
-            break;
-        }
-        kept.extend_from_slice(&piece[..read]);
-        let excess = kept.len().saturating_sub(LAST_WORDS);
-        kept.drain(..excess);
-    }
-    String::from_utf8_lossy(&kept).into_owned()
-}
-
 impl Drop for Worker {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_cannot_go_on_talking() {
+        let publish = Message::Publish { connection: Default::default(), shared: None };
+        let mut left = Left { questions: 2, events: 0 };
+        assert!(left.take(&publish) && left.take(&publish));
+        assert!(!left.take(&publish) && !left.take(&publish));
     }
 }

@@ -135,8 +135,8 @@ fn group_named(name: &str) -> Result<u32, String> {
     if let Ok(gid) = name.parse() {
         return Ok(gid);
     }
-    match nix::unistd::Group::from_name(name) {
-        Ok(Some(group)) => Ok(group.gid.as_raw()),
+    match user::group_id(name) {
+        Ok(Some(gid)) => Ok(gid),
         Ok(None) => Err(format!("there is no group `{name}`")),
         Err(error) => Err(format!("cannot look up group `{name}`: {error}")),
     }

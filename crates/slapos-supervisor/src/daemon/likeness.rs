@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use slapos_sys::process::only_uid;
+
 use super::table::{self, Entry};
 use crate::spec::ProgramSpec;
 
@@ -144,15 +146,6 @@ fn file_id(path: &Path) -> Option<FileId> {
 
 fn id(metadata: &std::fs::Metadata) -> FileId {
     (metadata.dev(), metadata.ino())
-}
-
-/// The user of a process, if all four of its user ids (real, effective, saved, file) are the same.
-fn only_uid(pid: u32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    let uids: Vec<u32> = line.split_whitespace().filter_map(|uid| uid.parse().ok()).collect();
-    let first = *uids.first()?;
-    (uids.len() == 4 && uids.iter().all(|uid| *uid == first)).then_some(first)
 }
 
 #[cfg(test)]

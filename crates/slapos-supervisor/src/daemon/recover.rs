@@ -333,10 +333,7 @@ fn runs_as_named(spec: &ProgramSpec, pid: u32) -> bool {
     let Ok(named) = uid_named(spec) else {
         return false;
     };
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    let real = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    real == Some(named)
+    slapos_sys::process::uids(pid).is_some_and(|[real, ..]| real == named)
 }
 
 fn uid_named(spec: &ProgramSpec) -> Result<u32, String> {

@@ -14,10 +14,10 @@ pub use nix::sys::resource::Resource;
 pub use nix::sys::signal::Signal;
 pub use running::{
     alive, children_cpu_seconds, children_peak_bytes, ended_within, executable, forbid_inspection,
-    inherited_fd, kill, kill_all_of_this_user, kill_group, on_termination, pidfd_open,
-    set_child_subreaper, start_time, wait_within,
+    inherited_fd, kill, kill_all_of_this_user, kill_group, only_uid, pidfd_open,
+    set_child_subreaper, start_time, uids, wait_within,
 };
-pub use signals::on_signals;
+pub use signals::{TERMINATION, on_signals};
 pub use tree::{descendants, kill_descendants, kill_descendants_since, kill_each};
 
 /// The result of a system call that returns a negative number when it fails.

@@ -35,6 +35,21 @@ pub(super) fn stat_fields(pid: u32) -> Option<impl Iterator<Item = String>> {
     Some(rest.split_whitespace().map(str::to_owned).collect::<Vec<_>>().into_iter())
 }
 
+/// The real, effective, saved and file user ids of process `pid`; `None` if there is no such process.
+pub fn uids(pid: u32) -> Option<[u32; 4]> {
+    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    let ids: Option<Vec<u32>> = line.split_whitespace().map(|id| id.parse().ok()).collect();
+    ids?.try_into().ok()
+}
+
+/// The user of process `pid`, if it acts as nobody else: all its user ids are the same.
+pub fn only_uid(pid: u32) -> Option<u32> {
+    let [real, others @ ..] = uids(pid)?;
+    others.iter().all(|id| *id == real).then_some(real)
+}
+
 /// Sends `signal` to process `pid`. It is no error when the process is gone.
 ///
 /// # Errors
@@ -99,25 +114,6 @@ pub fn ended_within(pidfd: &OwnedFd, limit: Duration) -> io::Result<bool> {
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// Calls `act` in a thread of its own when this process is asked to end (`SIGTERM`, `SIGINT`),
-/// which does not end it any more. To be called before other threads are started: they inherit
-/// that the signals wait. Children do not.
-///
-/// # Errors
-/// When the signals cannot be held back or the thread cannot be started.
-pub fn on_termination(act: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let mut signals = nix::sys::signal::SigSet::empty();
-    signals.add(Signal::SIGTERM);
-    signals.add(Signal::SIGINT);
-    signals.thread_block()?;
-    let wait = move || {
-        if signals.wait().is_ok() {
-            act();
-        }
-    };
-    std::thread::Builder::new().name("termination".to_owned()).spawn(wait).map(drop)
 }
 
 /// Makes this process adopt the orphans of its descendants.
@@ -201,6 +197,14 @@ fn gone_is_fine(result: nix::Result<()>) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::process::Command;
+
+    #[test]
+    fn a_process_has_the_user_it_was_started_by() {
+        let own = crate::user::current().unwrap().uid;
+        assert_eq!(uids(std::process::id()), Some([own; 4]));
+        assert_eq!(only_uid(std::process::id()), Some(own));
+        assert_eq!(uids(u32::MAX), None);
+    }
 
     #[test]
     fn a_process_is_named_by_pid_and_start_time() {

@@ -4,6 +4,9 @@ use std::io;
 
 use super::Signal;
 
+/// What asks a process to end.
+pub const TERMINATION: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
+
 /// Calls `act` in a thread of its own for each of these signals that comes to this process, which
 /// they do nothing else to any more. To be called before other threads are started: they inherit
 /// that the signals wait. Children do not.

@@ -8,6 +8,7 @@ use slapos_engine::{BuildError, Cancellation, Event, PartFailure};
 use slapos_node::NodeError;
 use slapos_node::error::exit;
 use slapos_profile::inspect::Stage;
+use slapos_sys::process::{TERMINATION, on_signals};
 
 use super::profile;
 use crate::cli::Global;
@@ -85,7 +86,7 @@ fn tell(level: Level, text: &str) {
 
 fn end_when_asked(cancellation: &Cancellation) -> Result<(), NodeError> {
     let cancellation = cancellation.clone();
-    let watch = slapos_sys::process::on_termination(move || {
+    let watch = on_signals(&TERMINATION, move |_| {
         cancellation.cancel();
         // Something that cannot be ended must not keep this process either.
         std::thread::sleep(LAST_DEEDS);

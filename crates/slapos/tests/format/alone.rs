@@ -44,6 +44,27 @@ fn nothing_to_do_after_up_and_what_is_wrong_is_refused() {
 }
 
 #[test]
+fn one_at_a_time_and_what_was_killed_leaves_nothing() {
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    node.ok(&["up", "--partitions", "1"]);
+    let instances = node.partition(0).parent().unwrap().to_owned();
+    let lock = instances.join("var/run/slapformat.pid");
+    let held = slapos_sys::lock::FileLock::try_acquire(&lock).unwrap().unwrap();
+    let run = node.fails(10, &["node", "format"]);
+    assert!(run.err.contains("another `slapos node format` is running"), "{}", run.err);
+    node.ok(&["node", "format", "--dry-run"]);
+    drop(held);
+    let left = ["var/watchdog", "var/slapgrid", "var/slapgrid/journal", "var/slapgrid/firewall"]
+        .map(|room| instances.join(room).join(".slapos-left.tmp"));
+    for file in &left {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "half").unwrap();
+    }
+    node.ok(&["node", "format"]);
+    assert_eq!(left.iter().find(|file| file.exists()), None);
+}
+
+#[test]
 fn a_master_that_is_gone_is_told_by_the_exit_code() {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
     node.ok(&["up", "--partitions", "1"]);

@@ -1,6 +1,7 @@
 //! Networks made for the test.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+use std::os::unix::process::CommandExt as _;
 
 use crate::support::{Namespace, Node, json};
 
@@ -74,8 +75,7 @@ fn all_that_a_node_can_have_is_made_once_and_again_after_a_reboot() {
         let meta = std::fs::metadata(node.path(directory)).unwrap();
         assert_eq!((meta.uid(), meta.permissions().mode() & 0o7777), (owner, 0o750), "{directory}");
     }
-    let certificates = std::fs::metadata(node.path("certificates")).unwrap();
-    assert_eq!(certificates.permissions().mode() & 0o7777, 0o700);
+    assert_reads_its_key_alone(&node, owner);
 
     let record = node.record();
     let partition = &record["partition_list"][1];
@@ -107,6 +107,21 @@ fn all_that_a_node_can_have_is_made_once_and_again_after_a_reboot() {
     assert!(!said.contains("write "), "{said}");
     assert_eq!(node.record(), record);
     assert_in_order(&node, &namespace);
+}
+
+/// The user of a partition reads its own key, and does not see whose keys there are.
+fn assert_reads_its_key_alone(node: &Node, user: u32) {
+    let certificates = node.path("certificates");
+    let key = certificates.join("slappart1.key");
+    std::fs::write(&key, "its key").unwrap();
+    std::os::unix::fs::chown(&key, Some(user), None).unwrap();
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o400)).unwrap();
+    let as_user = |program: &str, path: &std::path::Path| {
+        let mut command = std::process::Command::new(program);
+        command.arg(path).current_dir("/").uid(user).gid(user).output().unwrap()
+    };
+    assert_eq!(as_user("cat", &key).stdout, b"its key");
+    assert!(!as_user("ls", &certificates).status.success());
 }
 
 fn assert_in_order(node: &Node, namespace: &Namespace) {

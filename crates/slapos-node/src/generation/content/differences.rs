@@ -52,8 +52,7 @@ pub(crate) fn differences(partition: &Path, from: u32, to: Option<u32>) -> Resul
     for name in names {
         compare(&mut text, name, &old, &new);
         if text.len() > LONGEST {
-            let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-            text.truncate(end);
+            text.truncate(text.floor_char_boundary(LONGEST));
             text.push_str("\n... and more\n");
             break;
         }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use slapos_sys::process::{only_uid, uids};
+
 /// More processes than a machine has processors for, for sure.
 const MOST: usize = 1000;
 
@@ -56,11 +58,7 @@ pub(super) fn plan(
 
 /// Whose the process is: its user if it acts as nobody else, else root, who is nobody's.
 pub(super) fn owner_of(pid: u32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    let mut ids = line.split_whitespace().map(|id| id.parse().unwrap_or(0));
-    let first = ids.next()?;
-    Some(if ids.all(|id| id == first) { first } else { 0 })
+    uids(pid).map(|_| only_uid(pid).unwrap_or(0))
 }
 
 #[cfg(test)]

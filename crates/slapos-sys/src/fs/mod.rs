@@ -1,0 +1,34 @@
+//! Files that are whole or not there, read and removed without surprises.
+//!
+//! Invariant: nothing under a final name is incomplete. What is written goes to a temporary name
+//! in the same directory, is synced, renamed, and the directory is synced.
+
+use std::io;
+
+mod read;
+mod space;
+mod tree;
+mod write;
+
+use read::ordinary;
+
+pub use read::{
+    open_ordinary, open_to_change, read, read_to_string, read_to_string_limited,
+    read_to_string_lossy, read_untrusted, tail,
+};
+pub use space::{Room, free_space, room};
+pub use tree::{
+    create_dir_all, make_read_only, may_change_entries, own_directory, remove_tree, set_mode,
+    temp_dir_in, temp_dir_named,
+};
+pub use write::{
+    create_new, open_append, remove_unnamed, rename, symlink_atomic, sync_dir, sync_filesystem,
+    write_atomic, write_atomic_if_changed, write_once, write_replace, write_replace_if_changed,
+};
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,48 @@
+//! How full file systems are.
+
+use std::io;
+use std::path::Path;
+
+/// The room of a file system, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// All of it.
+    pub total: u64,
+    /// What is in use.
+    pub used: u64,
+    /// What an ordinary user may still write.
+    pub free: u64,
+}
+
+/// The room of the file system that `path` is on.
+///
+/// # Errors
+/// Those of `statvfs`.
+pub fn room(path: &Path) -> io::Result<Room> {
+    let stat = rustix::fs::statvfs(path)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(Room {
+        total: bytes(stat.f_blocks),
+        used: bytes(stat.f_blocks.saturating_sub(stat.f_bfree)),
+        free: bytes(stat.f_bavail),
+    })
+}
+
+/// Bytes that an ordinary user may still write on the file system of `path`.
+///
+/// # Errors
+/// Those of `statvfs`.
+pub fn free_space(path: &Path) -> io::Result<u64> {
+    room(path).map(|room| room.free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_has_room() {
+        let room = room(Path::new("/")).unwrap();
+        assert!(room.total >= room.used && room.total >= room.free, "{room:?}");
+    }
+}
