@@ -24,6 +24,7 @@ pub mod instance;
 mod journal;
 pub mod limits;
 mod node;
+mod program;
 mod promise;
 pub mod promises;
 pub mod prune;
