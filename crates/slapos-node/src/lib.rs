@@ -23,6 +23,7 @@ pub mod hooks;
 pub mod instance;
 mod journal;
 pub mod limits;
+mod listing;
 mod node;
 mod program;
 mod promise;

@@ -104,6 +104,12 @@ pub fn serve() -> std::io::Result<()> {
             Ok(job) => work(job, &channel, &cancellation),
             Err(error) => Err(Failure::new(format!("the job is not understood: {error}"))),
         };
+        // What it left running comes to this process, and ends with the job.
+        let ended = process::kill_descendants(std::process::id(), LAST_LOOK);
+        let result = result.and_then(|done| match ended {
+            Ok(_) => Ok(done),
+            Err(error) => Err(Failure::new(format!("what it started cannot be ended: {error}"))),
+        });
         busy.store(false, Ordering::SeqCst);
         if cancellation.is_cancelled() {
             end_what_is_left();
@@ -170,11 +176,7 @@ fn promises(job: &PromiseJob, cancellation: &Cancellation) -> Result<Done, Failu
     };
     let words =
         |error: std::io::Error| Failure::io("check the promises of", &job.directory, &error);
-    // What they leave running comes to this process, and ends with the check.
-    process::set_child_subreaper().map_err(words)?;
-    let checked = check_all(&wanted);
-    process::kill_descendants(std::process::id(), LAST_LOOK).map_err(words)?;
-    let Checked { results, skipped, warnings, due } = checked.map_err(words)?;
+    let Checked { results, skipped, warnings, due } = check_all(&wanted).map_err(words)?;
     Ok(Done::Promises { results, skipped, warnings, due })
 }
 
