@@ -32,6 +32,7 @@ pub mod prune;
 mod record;
 pub mod report;
 mod retire;
+mod routine;
 mod services;
 pub mod setup;
 mod size;

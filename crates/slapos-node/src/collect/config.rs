@@ -9,6 +9,8 @@ const SECTION: &str = "collect";
 /// What `node collect` is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectConfig {
+    /// Whether there is a section `[collect]`: cron and the agent have the command run then.
+    pub wanted: bool,
     /// `collect_cache`: days that samples are kept.
     pub days_kept: u16,
     /// `report_disk_usage`: whether the disks of partitions are measured.
@@ -20,7 +22,7 @@ pub struct CollectConfig {
 impl Default for CollectConfig {
     fn default() -> Self {
         let disk_cycle = Duration::from_secs(86_400);
-        Self { days_kept: 15, report_disk_usage: true, disk_cycle }
+        Self { wanted: false, days_kept: 15, report_disk_usage: true, disk_cycle }
     }
 }
 
@@ -54,6 +56,7 @@ impl CollectConfig {
         let days = days.map(|days| u16::try_from(days).unwrap_or(u16::MAX));
         let cycle = number(SECTION, "disk_snapshot_time_cycle")?.map(Duration::from_secs);
         Ok(Self {
+            wanted: config.sections().any(|section| section == SECTION),
             days_kept: days.unwrap_or(default.days_kept),
             report_disk_usage: flag("report_disk_usage").unwrap_or(default.report_disk_usage),
             disk_cycle: cycle.unwrap_or(default.disk_cycle),
@@ -72,6 +75,7 @@ mod tests {
     #[test]
     fn options_are_the_originals_and_quotas_are_refused() {
         assert_eq!(read("").unwrap(), CollectConfig::default());
+        assert!(read("[collect]\n").unwrap().wanted);
         let told = read("[slapos]\ncollect_cache = 3\n[collect]\nreport_disk_usage = off\ndisk_snapshot_time_cycle = 60\n").unwrap();
         assert_eq!((told.days_kept, told.report_disk_usage), (3, false));
         assert_eq!(told.disk_cycle, Duration::from_secs(60));
