@@ -11,6 +11,7 @@ use crate::error::{IoContext, NodeError};
 use crate::journal::{Deed, Line};
 use crate::node::Node;
 use crate::record::Outcome;
+use crate::software::is_directory_name;
 use crate::watchdog;
 
 /// Lines of the supervisor's log that are shown of a service.
@@ -56,8 +57,12 @@ pub fn explain(node: &Node<'_>, name: &str) -> Result<Vec<Explanation>, NodeErro
 fn last_run(node: &Node<'_>, subject: &str, lines: &[Line]) -> Result<Explanation, NodeError> {
     let begun = lines.iter().rposition(|line| matches!(line.deed, Deed::Begun { .. }));
     let mut story: Vec<_> = lines[begun.unwrap_or(0)..].iter().map(told).collect();
-    let Some(record) = node.records().load(subject)? else {
+    if is_directory_name(subject) {
         return Ok(Explanation { subject: format!("Software Release {subject}"), story });
+    }
+    let subject_of = |story| Explanation { subject: format!("partition {subject}"), story };
+    let Some(record) = node.records().load(subject)? else {
+        return Ok(subject_of(story));
     };
     if record.outcome == Outcome::Processing {
         story.push("it did not come to its end, or is under way".to_owned());
@@ -75,7 +80,7 @@ fn last_run(node: &Node<'_>, subject: &str, lines: &[Line]) -> Result<Explanatio
     for promise in record.promises.values().filter(|promise| promise.failed) {
         story.push(format!("{} promise {}: {}", promise.date, promise.title, promise.message));
     }
-    Ok(Explanation { subject: format!("partition {subject}"), story })
+    Ok(subject_of(story))
 }
 
 /// The last times that the part `name` of `subject` was made.

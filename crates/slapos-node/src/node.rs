@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slapos_engine::Event;
-use slapos_slap::{Computer, SlapClient, TlsIdentity};
+use slapos_slap::{Computer, ComputerPartition, SlapClient, TlsIdentity};
 use slapos_supervisor::Paths;
 use slapos_sys::clock::Clock;
 use slapos_sys::lock::FileLock;
@@ -15,6 +15,7 @@ use crate::error::{IoContext, NodeError};
 use crate::generation::Histories;
 use crate::journal::{Deed, Journal};
 use crate::record::Records;
+use crate::told;
 
 /// Watches a command. Called from several threads.
 pub trait Reporter: Sync {
@@ -87,6 +88,21 @@ impl Node<'_> {
     /// Writes down what was done with `subject`.
     pub(crate) fn did(&self, subject: &str, deed: Deed) {
         self.journal().write(subject, self.clock.now(), deed);
+    }
+
+    /// Tells the Master that something went wrong with `partition`, as far as others may know it.
+    /// The error itself goes another way: a Master that does not hear of it is no reason to lose it.
+    pub(crate) fn tell_error(
+        &self,
+        master: &SlapClient,
+        partition: &ComputerPartition,
+        error: &NodeError,
+    ) {
+        let text = told::for_master(error, Some(partition));
+        if let Err(unheard) = master.instance_error(&partition.computer, &partition.id, &text) {
+            let text = format!("the Master was not told: {unheard}");
+            self.reporter.warn(partition.id.as_str(), &text);
+        }
     }
 
     /// Where the supervisor keeps its things.

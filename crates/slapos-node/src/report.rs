@@ -1,18 +1,19 @@
 //! `node report`: tells the Master what instances used, and removes those that are to be destroyed.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
+use slapos_sys::lock::FileLock;
 use slapos_sys::user;
 
-use crate::error::NodeError;
+use crate::error::{NodeError, exit};
 use crate::hooks::{Hooks, Removal, Scene};
 use crate::instance::{Quiet, certificate, partition_owner};
 use crate::journal::Deed;
 use crate::node::Node;
 use crate::retire::{self, Verdict};
 use crate::services;
-use crate::told;
 use crate::usage;
 use crate::worker::{DestroyJob, Job, Purpose, RemoveJob, Worker};
 
@@ -38,9 +39,16 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         return Ok(());
     }
     let _lock = node.lock("slapos node report", &node.config.pidfile_report)?;
-    // An instance must not be processed while it is taken away.
-    let _instances = node.lock("slapos node instance", &node.config.pidfile_instance)?;
     let master = node.master()?;
+    // Before anything goes that could still tell what it used, and while instances can be deployed:
+    // what partitions run here takes its time.
+    let begun = Instant::now();
+    let told = match options.dry_run {
+        true => Ok(()),
+        false => usage::run(node, &master, &node.computer(&master)?.partitions),
+    };
+    // An instance must not be processed while it is taken away.
+    let _instances = lock_instances(node, begun.elapsed())?;
     if options.dry_run {
         let partitions = node.computer(&master)?.partitions;
         return partitions.iter().filter(|partition| is_to_go(partition)).try_for_each(
@@ -53,12 +61,25 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     }
     let hooks = Hooks::of(node.config);
     let scene = Scene { node, master: Some(&master) };
-    // Before anything goes that could still tell what it used.
-    let told = usage::run(node, &master, &node.computer(&master)?.partitions);
     let removed = remove_all(node, &master, &hooks);
     // What the hooks have to do once, whatever became of the partitions.
     let ended = hooks.end(&scene);
     told.and(removed).and(ended)
+}
+
+/// Other runs are waited for no longer than `patience`, which is what partitions took: otherwise one
+/// that is slow could have every removal meet the instances' turn.
+fn lock_instances(node: &Node<'_>, patience: Duration) -> Result<FileLock, NodeError> {
+    const POLL: Duration = Duration::from_millis(100);
+    let end = Instant::now() + patience;
+    loop {
+        match node.lock("slapos node instance", &node.config.pidfile_instance) {
+            Err(error) if error.exit_code() == exit::BUSY && Instant::now() < end => {
+                std::thread::sleep(POLL);
+            }
+            held => return held,
+        }
+    }
 }
 
 fn remove_all(node: &Node<'_>, master: &SlapClient, hooks: &Hooks) -> Result<(), NodeError> {
@@ -86,9 +107,7 @@ fn destroy_all(
     for partition in partitions {
         if let Err(error) = destroy(node, master, hooks, partition) {
             node.reporter.failed(partition.id.as_str(), &error);
-            let text = told::for_master(&error, Some(partition));
-            // The error itself matters more than a Master that does not hear of it.
-            let _ = master.instance_error(&partition.computer, &partition.id, &text);
+            node.tell_error(master, partition, &error);
             failed.push(partition.id.to_string());
         }
     }

@@ -13,7 +13,6 @@ use slapos_slap::{
 use slapos_sys::{fs, user};
 
 use crate::error::{IoContext, NodeError};
-use crate::hooks::{Hooks, Scene};
 use crate::journal::Deed;
 use crate::node::Node;
 use crate::services;
@@ -83,6 +82,13 @@ pub fn directory(software_root: &Path, url: &SoftwareUrl) -> PathBuf {
     software_root.join(url.md5_hex())
 }
 
+/// Whether a Software Release may have a directory of this name.
+pub(crate) fn is_directory_name(name: &str) -> bool {
+    const MD5_DIGITS: usize = 32;
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    name.len() == MD5_DIGITS && name.bytes().all(is_digit)
+}
+
 /// The stamp of a whole Software Release; `None` if it is not built.
 pub(crate) fn stamp(software_root: &Path, url: &SoftwareUrl) -> Option<String> {
     let path = directory(software_root, url).join(COMPLETED);
@@ -124,19 +130,12 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     for text in &config.grid.without_effect {
         node.reporter.note("node", text);
     }
-    let hooks = Hooks::of(config);
-    let scene = Scene { node, master: Some(&master) };
     let mut failed = Vec::new();
     for release in &computer.software {
         if !is_chosen(&options.only, &release.url) {
             continue;
         }
-        let reconcile = || reconcile(node, &master, release, options);
-        let result = match options.dry_run {
-            true => reconcile(),
-            false => hooks.around_software(&scene, release, reconcile),
-        };
-        if let Err(error) = result {
+        if let Err(error) = reconcile(node, &master, release, options) {
             let name = short_name(&release.url);
             node.reporter.failed(&name, &error);
             failed.push(name);
@@ -190,8 +189,11 @@ fn reconcile(
             Ok(master.software_destroyed(&release.url, &node.config.computer_id)?)
         }
         Action::Nothing(_) => Ok(()),
-        Action::Remove(_) if options.dry_run => Ok(()),
         Action::Remove(_) => {
+            warn_users(node, &release.url, &name)?;
+            if options.dry_run {
+                return Ok(());
+            }
             let removed = remove(node, master, &release.url, &name, directory);
             removed.inspect_err(|error| tell_error(node, master, &release.url, &name, error))
         }
@@ -241,6 +243,19 @@ fn build(
             Err(error)
         }
     }
+}
+
+/// What the Master wants is done, even where instances still need what goes.
+fn warn_users(node: &Node<'_>, url: &SoftwareUrl, name: &str) -> Result<(), NodeError> {
+    if let Some(users) = garbage::users(node)?.get(&url.md5_hex()) {
+        let users: Vec<_> = users.iter().map(String::as_str).collect();
+        let text = format!(
+            "it goes, and these were deployed from it or may be brought back to it: {}",
+            users.join(", ")
+        );
+        node.reporter.warn(name, &text);
+    }
+    Ok(())
 }
 
 /// The error itself matters more than a Master that does not hear of it.

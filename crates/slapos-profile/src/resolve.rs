@@ -270,12 +270,6 @@ impl<'p> Resolver<'p> {
         self.states.get(section).map(|state| &state.resolved)
     }
 
-    /// Whether a section is completely initialised, its recipe included.
-    #[must_use]
-    pub fn is_ready(&self, section: &str) -> bool {
-        self.states.get(section).is_some_and(|state| state.phase == Phase::Ready)
-    }
-
     /// Whether a section is defined, by the profile or by [`Resolver::set`].
     #[must_use]
     pub fn exists(&self, section: &str) -> bool {

@@ -98,26 +98,6 @@ impl LocalFiles {
         })
     }
 
-    /// Copies the file `path` to `to`, which is replaced at once or left as it was. Permission to
-    /// execute is kept. Returns how many bytes it has.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open), and those of writing.
-    pub fn copy_to(&self, path: &Path, to: &Path) -> io::Result<u64> {
-        use std::os::unix::fs::PermissionsExt;
-        let mut from = self.open(path)?;
-        let mode = from.metadata()?.permissions().mode() & 0o111 | 0o644;
-        let parent = to.parent().unwrap_or(Path::new("."));
-        let dir = slapos_sys::fs::temp_dir_in(parent, ".copy-")?;
-        let temporary = dir.path().join("file");
-        let mut into = slapos_sys::fs::create_new(&temporary, 0o600)?;
-        let copied = io::copy(&mut from, &mut into)?;
-        slapos_sys::fs::set_mode(&temporary, mode)?;
-        into.sync_all()?;
-        slapos_sys::fs::rename(&temporary, to)?;
-        Ok(copied)
-    }
-
     /// `None` when no alias covers the path, or when it leads out of the alias's directory.
     fn open_aliased(&self, path: &Path) -> Option<io::Result<File>> {
         let (alias, rest) = self
@@ -214,19 +194,5 @@ mod tests {
     fn a_pipe_is_refused_and_does_not_hang() {
         let error = LocalFiles::new().read(Path::new("/dev/zero")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-    }
-
-    #[test]
-    fn a_copy_keeps_permission_to_execute() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let from = dir.path().join("from");
-        let to = dir.path().join("to");
-        std::fs::write(&from, "#!").unwrap();
-        std::fs::set_permissions(&from, PermissionsExt::from_mode(0o700)).unwrap();
-        assert_eq!(LocalFiles::new().copy_to(&from, &to).unwrap(), 2);
-        let mode = std::fs::metadata(&to).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o744);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

@@ -78,11 +78,6 @@ impl SpellingError {
 }
 
 impl SourceUrl {
-    /// True for the schemes that ask a registry by name (`debian:`, `pypi:`, `crate:`, `npm:`).
-    pub fn is_registry(&self) -> bool {
-        !matches!(self, Self::Http(_) | Self::File(_))
-    }
-
     /// The name that a file from there would have: the last segment of the path, or what the
     /// registry calls it. `None` where the path ends in `/`.
     pub fn file_name(&self) -> Option<String> {

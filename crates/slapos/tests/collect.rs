@@ -121,3 +121,23 @@ fn links_that_a_partition_plants_lead_nowhere() {
     assert_eq!(std::fs::read_to_string(&secret).unwrap(), "{\"data\": []}");
     assert!(!file.is_symlink(), "it was replaced");
 }
+
+#[test]
+fn an_agent_notes_it_too_where_that_is_configured() {
+    let name = "an_agent_notes_it_too_where_that_is_configured";
+    if !slapos_testkit::is_root() {
+        return slapos_testkit::skipped(name, "needs root");
+    }
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    node.ok(&["up"]);
+    node.configure("\n[slapformat]\n", "\n[collect]\n\n[slapformat]\n");
+    let mut agent = node.start(&["node", "agent"]);
+    let database = node.root().join("instance/var/data-log/collector.db");
+    slapos_testkit::wait_for("a sample", 30, || database.exists().then_some(()));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    // What it started goes on to its end, for which this waits.
+    slapos_testkit::wait_for("the run to end", 30, || {
+        (node.run(&["node", "collect"]).code == 0).then_some(())
+    });
+}

@@ -106,3 +106,17 @@ fn what_is_not_understood_is_refused() {
     let run = node.fails(1, &["node", "cron", "--install", "--cron-file", &nowhere]);
     assert!(run.err.contains("is cron installed?"), "{}", run.err);
 }
+
+#[test]
+fn what_instances_use_is_noted_where_that_is_configured() {
+    let node = node();
+    let file = node.path("slapos.cron").display().to_string();
+    let install = || {
+        node.ok(&["node", "cron", "--install", "--cron-file", &file]);
+        std::fs::read_to_string(&file).unwrap()
+    };
+    assert!(!install().contains("node collect"));
+    node.configure("\n[slapformat]\n", "\n[collect]\n\n[slapformat]\n");
+    // Only root sees what they use.
+    assert_eq!(install().contains("node collect"), slapos_testkit::is_root());
+}

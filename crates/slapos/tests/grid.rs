@@ -6,6 +6,7 @@
     reason = "tests arrange files and processes directly"
 )]
 
+use slapos_slap::SoftwareUrl;
 use slapos_testkit::TestNode;
 
 fn node_with_service() -> (TestNode, String) {
@@ -254,6 +255,39 @@ fn garbage_is_what_neither_master_nor_instances_name() {
     assert!(!old.exists() && other.exists());
     let link = std::fs::read_link(node.partition(0).join("software_release")).unwrap();
     assert!(link.join(".completed").exists());
+}
+
+#[test]
+fn what_instances_run_from_or_may_be_brought_back_to_is_no_garbage() {
+    let (node, profile) = served();
+    let records = node.root().join("instance/var/slapgrid");
+    let release = node.root().join("software").join(SoftwareUrl::new("/former.cfg").md5_hex());
+    // As when the Master wants another Software Release of an instance by now.
+    for file in ["slappart0.json", "generations/slappart0.json"] {
+        let (from, to) = (records.join(file), records.join(file.replace('0', "1")));
+        let text = std::fs::read_to_string(from).unwrap();
+        assert!(text.contains(&profile), "{text}");
+        std::fs::write(&to, text.replace(&profile, "/former.cfg")).unwrap();
+    }
+    std::fs::create_dir(&release).unwrap();
+    if slapos_testkit::is_root() {
+        use std::os::unix::fs::MetadataExt;
+        let owner = std::fs::metadata(node.root().join("software")).unwrap();
+        std::os::unix::fs::chown(&release, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    let collect = || node.ok(&["node", "software", "--garbage-collect"]);
+    collect();
+    assert!(release.exists());
+    std::fs::copy(records.join("slappart0.json"), records.join("slappart1.json")).unwrap();
+    collect();
+    assert!(release.exists(), "a generation is of it");
+    std::fs::remove_file(records.join("generations/slappart1.json")).unwrap();
+    collect();
+    assert!(!release.exists());
+    // What the Master wants destroyed goes, and whom that concerns is said.
+    node.ok(&["remove", &profile, "local"]);
+    let told = node.ok(&["node", "software"]).told();
+    assert!(told.contains("may be brought back to it: slappart0"), "{told}");
 }
 
 #[test]

@@ -267,4 +267,5 @@ fn a_free_partition_is_tidied() {
         (!node.partition(0).join(".slapgrid").exists()).then_some(())
     });
     assert!(node.partition(0).join("left").exists());
+    assert!(!record.join("slappart0.json").exists());
 }

@@ -26,9 +26,10 @@ use slapos_sys::process::{Command, Signal, on_signals};
 use crate::config::NodeConfig;
 use crate::error::{NodeError, exit};
 use crate::node::{Node, Reporter};
+use crate::routine::Job;
 use jitter::Jitter;
 use listen::Ear;
-use schedule::{Ending, Input, Job, Schedule, Source, Start};
+use schedule::{Ending, Input, Schedule, Source, Start};
 
 /// Threads of the agent only wait.
 const SMALL_STACK: usize = 256 << 10;
@@ -74,6 +75,10 @@ fn node_of<'a>(config: &'a NodeConfig, setup: &Setup<'a>) -> Node<'a> {
     Node { config, reporter: setup.reporter, clock: &slapos_sys::clock::SystemClock }
 }
 
+fn collects(config: &NodeConfig, setup: &Setup<'_>) -> bool {
+    Job::of(&node_of(config, setup)).contains(&Job::Collect)
+}
+
 struct Agent<'a> {
     setup: &'a Setup<'a>,
     config: NodeConfig,
@@ -95,7 +100,11 @@ impl<'a> Agent<'a> {
     ) -> Result<Self, NodeError> {
         Ok(Self {
             ear: Ear::start(&config, out.clone())?,
-            schedule: Schedule::new(config.agent_poll_interval, Jitter::seed()),
+            schedule: Schedule::new(
+                config.agent_poll_interval,
+                collects(&config, setup),
+                Jitter::seed(),
+            ),
             setup,
             config,
             out,
@@ -178,7 +187,8 @@ impl<'a> Agent<'a> {
         self.source = None;
         self.config = config;
         reporter.note("agent", "read its configuration again");
-        Input::Poll(self.config.agent_poll_interval)
+        let collects = collects(&self.config, self.setup);
+        Input::Config { poll: self.config.agent_poll_interval, collects }
     }
 
     /// Starts a command; whatever becomes of it, its end is told.
@@ -209,8 +219,10 @@ impl<'a> Agent<'a> {
     fn spawn(&self, job: Job) -> std::io::Result<()> {
         let mut command = Command::current_exe();
         command.arg0("slapos").args(["node", job.word(), "--cfg"]).arg(&self.config.file);
-        // It waits long enough itself.
-        command.arg("--now");
+        if job != Job::Collect {
+            // The agent waits long enough itself, and that one does not wait.
+            command.arg("--now");
+        }
         command.args(&self.setup.words).inherit_env(&["PATH", "HOME", "LANG", "TERM"]);
         command.inherit_env(&["SLAPOS_LOG", "NO_COLOR"]).inherit_env(&NETWORK_VARIABLES);
         command.stdin(std::process::Stdio::null());

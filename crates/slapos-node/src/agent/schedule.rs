@@ -14,6 +14,7 @@ use std::time::Duration;
 use slapos_slap::{Change, ChangeKind};
 
 use super::jitter::{Jitter, backoff};
+use crate::routine::Job;
 
 /// Time since the agent started, which no clock changes.
 pub(super) type Moment = Duration;
@@ -39,33 +40,7 @@ const WORTH_A_LOOK: Duration = Duration::from_secs(1);
 const MOST_BUSY: Duration = MINUTE;
 const MOST_AWAY: Duration = Duration::from_secs(600);
 
-/// A command that is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Job {
-    /// `node format`
-    Format,
-    /// `node software`
-    Software,
-    /// `node report`
-    Report,
-    /// `node instance`
-    Instance,
-}
-
 impl Job {
-    /// All, in the order in which they are started.
-    pub(super) const ALL: [Job; 4] = [Job::Format, Job::Software, Job::Report, Job::Instance];
-
-    /// The word after `node`.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Job::Format => "format",
-            Job::Software => "software",
-            Job::Report => "report",
-            Job::Instance => "instance",
-        }
-    }
-
     /// Whether both may run at a time.
     fn excludes(self, other: Job) -> bool {
         let apart = |one, two| one == Job::Instance && matches!(two, Job::Report | Job::Format);
@@ -110,8 +85,8 @@ pub(super) enum Input {
     Change(Change),
     /// Something may have been missed.
     Resync,
-    /// The configuration was read again.
-    Poll(Duration),
+    /// The configuration was read again: how often to ask, and whether to collect.
+    Config { poll: Duration, collects: bool },
     /// A command ended.
     Ended(Job, Ending),
 }
@@ -237,20 +212,22 @@ pub(super) struct Schedule {
     desks: BTreeMap<Job, Desk>,
     source: Source,
     poll: Duration,
+    /// Whether `node collect` runs at all.
+    collects: bool,
     jitter: Jitter,
 }
 
 impl Schedule {
     /// The schedule of an agent that starts now. All is due at once but what only tidies up.
-    pub(super) fn new(poll: Duration, seed: u64) -> Self {
+    pub(super) fn new(poll: Duration, collects: bool, seed: u64) -> Self {
         let mut jitter = Jitter::new(seed);
         let report = MINUTE + jitter.below(MINUTE * 10);
         let due = |job| match job {
             Job::Report => report,
-            Job::Format | Job::Software | Job::Instance => FIRST_WORD,
+            _ => FIRST_WORD,
         };
         let desks = Job::ALL.into_iter().map(|job| (job, Desk::new(due(job)))).collect();
-        Self { desks, source: Source::Away, poll, jitter }
+        Self { desks, source: Source::Away, poll, collects, jitter }
     }
 
     /// Takes note of `input` and says what to start.
@@ -280,7 +257,8 @@ impl Schedule {
     }
 
     fn is_excluded(&self, job: Job) -> bool {
-        self.desks.iter().any(|(other, desk)| desk.running.is_some() && job.excludes(*other))
+        (job == Job::Collect && !self.collects)
+            || self.desks.iter().any(|(other, desk)| desk.running.is_some() && job.excludes(*other))
     }
 
     fn absorb(&mut self, now: Moment, input: Input) {
@@ -297,8 +275,8 @@ impl Schedule {
                     self.want(job, Why::Missed);
                 }
             }
-            Input::Poll(poll) => {
-                self.poll = poll;
+            Input::Config { poll, collects } => {
+                (self.poll, self.collects) = (poll, collects);
                 self.hear_by(now, self.source);
                 self.want(Job::Instance, Why::Missed);
             }
@@ -330,9 +308,10 @@ impl Schedule {
     fn interval(&self, job: Job) -> Duration {
         let failed = self.desks.get(&job).is_some_and(|desk| desk.failed);
         match job {
-            Job::Format | Job::Report => HOUR,
+            job if job.is_hourly() => HOUR,
+            Job::Collect => MINUTE,
             Job::Software if self.source == Source::Told && !failed => self.poll * SELDOM,
-            Job::Software | Job::Instance => self.poll,
+            _ => self.poll,
         }
     }
 

@@ -22,7 +22,7 @@ fn text(starts: &[Start]) -> Vec<String> {
 
 /// A schedule that has been told everything and did its first runs, at second 3.
 fn settled() -> Schedule {
-    let mut schedule = Schedule::new(POLL, 1);
+    let mut schedule = Schedule::new(POLL, false, 1);
     assert!(schedule.step(secs(0), Input::Time).is_empty(), "the Master may say something");
     schedule.step(secs(1), Input::Source(Source::Told));
     let first = schedule.step(secs(1), Input::Resync);
@@ -137,7 +137,7 @@ fn who_meets_another_run_tries_again_soon() {
 
 #[test]
 fn a_master_that_is_away_is_asked_less_and_less() {
-    let mut schedule = Schedule::new(POLL, 3);
+    let mut schedule = Schedule::new(POLL, false, 3);
     let mut now = secs(2);
     let mut waits = Vec::new();
     schedule.step(now, Input::Time);
@@ -162,7 +162,7 @@ fn a_master_that_is_away_is_asked_less_and_less() {
 #[test]
 fn a_day_without_news_has_the_runs_that_it_should() {
     let day = |source, seed| {
-        let mut schedule = Schedule::new(POLL, seed);
+        let mut schedule = Schedule::new(POLL, false, seed);
         let mut runs: BTreeMap<Job, u32> = BTreeMap::new();
         let mut starts = schedule.step(secs(0), Input::Source(source));
         let mut now = secs(0);
@@ -201,11 +201,25 @@ fn a_machine_that_slept_does_everything_once() {
 
 #[test]
 fn addresses_come_back_before_instances_are_looked_at() {
-    let mut schedule = Schedule::new(POLL, 2);
+    let mut schedule = Schedule::new(POLL, false, 2);
     let starts = schedule.step(FIRST_WORD, Input::Time);
     assert_eq!(text(&starts), ["format: it is time", "software: it is time"]);
     let starts = schedule.step(FIRST_WORD, Input::Ended(Job::Format, Ending::Failed));
     assert_eq!(text(&starts), ["instance: it is time"]);
+}
+
+#[test]
+fn what_instances_use_is_noted_once_a_minute_where_that_is_wanted() {
+    let mut schedule = settled();
+    let input = |collects| Input::Config { poll: POLL, collects };
+    let first = text(&schedule.step(secs(4), input(true)));
+    assert!(first.contains(&"collect: it is time".to_owned()), "{first:?}");
+    schedule.step(secs(5), Input::Ended(Job::Collect, Ending::Done));
+    let mut later = schedule.clone();
+    let started = |schedule: &mut Schedule| text(&schedule.step(secs(90), Input::Time));
+    assert!(started(&mut later).contains(&"collect: it is time".to_owned()));
+    schedule.step(secs(6), input(false));
+    assert!(!started(&mut schedule).contains(&"collect: it is time".to_owned()));
 }
 
 #[test]
@@ -229,7 +243,9 @@ fn any_input() -> impl Strategy<Value = Input> {
         6 => change,
         1 => Just(Input::Resync),
         1 => sources.prop_map(Input::Source),
-        1 => (1_u64..600).prop_map(|poll| Input::Poll(Duration::from_secs(poll))),
+        1 => (1_u64..600, any::<bool>()).prop_map(|(poll, collects)| {
+            Input::Config { poll: Duration::from_secs(poll), collects }
+        }),
     ]
 }
 
@@ -246,7 +262,7 @@ proptest! {
         seed in any::<u64>(),
         story in prop::collection::vec((0_u64..30_000, any_input(), any_ending(), any::<bool>()), 1..300),
     ) {
-        let mut schedule = Schedule::new(POLL, seed);
+        let mut schedule = Schedule::new(POLL, false, seed);
         let mut now = Moment::ZERO;
         let mut running: Vec<Job> = Vec::new();
         let mut words: BTreeMap<Job, u32> = BTreeMap::new();
@@ -270,6 +286,7 @@ proptest! {
             prop_assert!(schedule.wake().is_none_or(|wake| wake > now), "a busy loop");
         }
         // Left alone, everything runs within its interval.
+        schedule.collects = true;
         let mut left: Vec<Job> = Job::ALL.to_vec();
         let end = now + 2 * HOUR;
         while let Some(job) = running.pop() {

@@ -11,6 +11,8 @@ const SECTION: &str = "collect";
 /// What `node collect` is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectConfig {
+    /// Whether there is a section `[collect]`: cron and the agent have the command run then.
+    pub wanted: bool,
     /// `collect_cache`: days that samples are kept.
     pub days_kept: u16,
     /// `report_disk_usage`: whether the disks of partitions are measured.
@@ -22,7 +24,7 @@ pub struct CollectConfig {
 impl Default for CollectConfig {
     fn default() -> Self {
         let disk_cycle = Duration::from_secs(86_400);
-        Self { days_kept: 15, report_disk_usage: true, disk_cycle }
+        Self { wanted: false, days_kept: 15, report_disk_usage: true, disk_cycle }
     }
 }
 
@@ -39,6 +41,7 @@ impl CollectConfig {
         }
         let default = Self::default();
         Ok(Self {
+            wanted: config.sections().any(|section| section == SECTION),
             days_kept: Reader::of(config, "slapos").parsed("collect_cache", default.days_kept)?,
             report_disk_usage: switch(&r, "report_disk_usage", default.report_disk_usage)?,
             disk_cycle: r.seconds("disk_snapshot_time_cycle", default.disk_cycle.as_secs())?,
@@ -66,6 +69,7 @@ mod tests {
     #[test]
     fn options_are_the_originals_and_quotas_are_refused() {
         assert_eq!(read("").unwrap(), CollectConfig::default());
+        assert!(read("[collect]\n").unwrap().wanted);
         let told = read("[slapos]\ncollect_cache = 3\n[collect]\nreport_disk_usage = off\ndisk_snapshot_time_cycle = 60\n").unwrap();
         assert_eq!((told.days_kept, told.report_disk_usage), (3, false));
         assert_eq!(told.disk_cycle, Duration::from_secs(60));

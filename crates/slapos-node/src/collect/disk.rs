@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// KiB in use below `partition`. To be called with the partition's rights: its trees may change, and
 /// lead elsewhere, while they are walked.
 pub(super) fn usage(partition: &Path) -> u64 {
-    let mut count = Count { seen: BTreeSet::new(), bytes: 0, end: Instant::now() + LIMIT };
+    let mut count = Count::new(MOST);
     count.tree(partition);
     for entry in std::fs::read_dir(partition.join("DATA")).into_iter().flatten().flatten() {
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
@@ -33,25 +33,62 @@ struct Count {
     seen: BTreeSet<(u64, u64)>,
     bytes: u64,
     end: Instant,
+    most: Most,
 }
 
+/// How much is kept in mind of a tree, which others make as they like.
+#[derive(Clone, Copy)]
+struct Most {
+    /// Files of several names. Of more, each name counts for its share.
+    links: usize,
+    /// Bytes of the paths of directories that are still to be entered. More are not entered.
+    paths: usize,
+}
+
+const MOST: Most = Most { links: 1 << 18, paths: 16 << 20 };
+
 impl Count {
+    fn new(most: Most) -> Self {
+        Self { seen: BTreeSet::new(), bytes: 0, end: Instant::now() + LIMIT, most }
+    }
+
     fn tree(&mut self, root: &Path) {
+        self.entry(root);
         let mut waiting = vec![root.to_owned()];
-        while let Some(path) = waiting.pop() {
-            if Instant::now() > self.end {
-                return;
-            }
-            let Ok(meta) = std::fs::symlink_metadata(&path) else { continue };
-            if meta.nlink() > 1 && !meta.is_dir() && !self.seen.insert((meta.dev(), meta.ino())) {
-                continue;
-            }
-            self.bytes = self.bytes.saturating_add(meta.blocks().saturating_mul(512));
-            if meta.is_dir() {
-                let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
-                waiting.extend(entries.map(|entry| entry.path()));
+        let mut room = self.most.paths;
+        while let Some(directory) = waiting.pop() {
+            room += directory.as_os_str().len();
+            for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+                if Instant::now() > self.end {
+                    return;
+                }
+                let path = entry.path();
+                let length = path.as_os_str().len();
+                if self.entry(&path) && length <= room {
+                    room -= length;
+                    waiting.push(path);
+                }
             }
         }
+    }
+
+    /// Counts what is at `path`, without what is below it; whether that is a directory.
+    fn entry(&mut self, path: &Path) -> bool {
+        let Ok(meta) = std::fs::symlink_metadata(path) else { return false };
+        let bytes = meta.blocks().saturating_mul(512);
+        let names = if meta.is_dir() { 1 } else { meta.nlink().max(1) };
+        let known = (meta.dev(), meta.ino());
+        let counts = match names {
+            1 => bytes,
+            _ if self.seen.contains(&known) => 0,
+            _ if self.seen.len() >= self.most.links => bytes / names,
+            _ => {
+                self.seen.insert(known);
+                bytes
+            }
+        };
+        self.bytes = self.bytes.saturating_add(counts);
+        meta.is_dir()
     }
 }
 
@@ -84,5 +121,25 @@ mod tests {
         std::fs::write(data.join("more"), vec![1; 100_000]).unwrap();
         std::os::unix::fs::symlink(&data, partition.join("DATA/extra")).unwrap();
         assert!(usage(&partition) >= theirs + 98);
+    }
+
+    #[test]
+    fn what_is_kept_in_mind_has_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let count = |most| {
+            let mut count = Count::new(most);
+            count.tree(dir.path());
+            (count.bytes, count.seen.len())
+        };
+        for name in ["a", "b", "c"] {
+            std::fs::write(dir.path().join(name), vec![1; 1 << 20]).unwrap();
+            std::fs::hard_link(dir.path().join(name), dir.path().join(format!("{name}2"))).unwrap();
+        }
+        let (all, seen) = count(MOST);
+        assert_eq!(seen, 3);
+        assert_eq!(count(Most { links: 1, ..MOST }), (all, 1), "each name counts for its share");
+        std::fs::create_dir(dir.path().join("deep")).unwrap();
+        std::fs::write(dir.path().join("deep/file"), vec![1; 1 << 20]).unwrap();
+        assert!(count(Most { paths: 0, ..MOST }).0 < count(MOST).0);
     }
 }

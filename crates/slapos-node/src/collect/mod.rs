@@ -83,6 +83,10 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     let _lock = node.lock("slapos node collect", &var.join("run/slapgrid-collect.pid"))?;
     let partitions = measured(node)?;
     let sample = measure(&partitions).context("measure from", Path::new(proc::ROOT))?;
+    for (name, _) in sample.processes.iter().filter(|(_, its)| its.len() >= proc::MOST_PROCESSES) {
+        let text = format!("more than {} processes are left out", proc::MOST_PROCESSES);
+        node.reporter.warn(name, &text);
+    }
     let stamp = Stamp::of(node.clock.now());
     let directory = var.join("data-log");
     fs::create_dir_all(&directory, 0o755).context("create", &directory)?;

@@ -1,7 +1,7 @@
 //! What the kernel tells about processes and the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use slapos_sys::fs;
@@ -10,6 +10,11 @@ use slapos_sys::fs;
 pub(super) const ROOT: &str = "/proc";
 /// The unit of times in `/proc`: 1/100 s on every machine that this runs on.
 const TICKS: f64 = 100.0;
+
+/// Bytes kept of a command line: a process may make its own as long as its memory.
+const MOST_COMMAND: u64 = 4096;
+/// Processes of one user that are told.
+pub(super) const MOST_PROCESSES: usize = 1000;
 
 /// A process as found, and what it uses.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,16 +73,23 @@ pub(super) fn float(number: u64) -> f64 {
     number as f64
 }
 
-/// The processes of these users. One that ends meanwhile is left out.
+/// The processes of these users, [`MOST_PROCESSES`] of each; which ones then is not defined. One
+/// that ends meanwhile is left out.
 pub(super) fn processes(root: &Path, uids: &BTreeSet<u32>) -> io::Result<Vec<Process>> {
     let boot = boot_time(&read(&root.join("stat"))?);
     let mut found = Vec::new();
+    let mut left: BTreeMap<u32, usize> = uids.iter().map(|uid| (*uid, MOST_PROCESSES)).collect();
     for entry in std::fs::read_dir(root)? {
         let entry = entry?;
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        found.extend(process(&entry.path(), pid, boot, uids));
+        let Some(process) = process(&entry.path(), pid, boot, uids) else { continue };
+        match left.get_mut(&process.uid) {
+            Some(left) if *left > 0 => *left -= 1,
+            _ => continue,
+        }
+        found.push(process);
     }
     found.sort_by_key(|process| process.pid);
     Ok(found)
@@ -99,7 +111,10 @@ fn process(directory: &Path, pid: u32, boot: f64, uids: &BTreeSet<u32>) -> Optio
     let sum =
         |names: [&str; 2]| names.iter().filter_map(|name| io.get(*name)?.parse::<u64>().ok()).sum();
     let own = field(14) + field(15);
-    let command = std::fs::read(directory.join("cmdline")).unwrap_or_default();
+    let mut command = Vec::new();
+    // What cannot be read has no words.
+    let _ = std::fs::File::open(directory.join("cmdline"))
+        .and_then(|file| file.take(MOST_COMMAND).read_to_end(&mut command));
     let words = command.split(|byte| *byte == 0).filter(|word| !word.is_empty());
     Some(Process {
         pid,
@@ -240,6 +255,10 @@ mod tests {
         put("7/stat", "7 (a) b) S 1 7 7 0 -1 0 0 0 0 0 300 100 20 10 20 0 3 0 5000 0 0\n");
         put("7/io", "rchar: 9\nsyscr: 4\nsyscw: 5\nread_bytes: 1000\nwrite_bytes: 24\n");
         put("7/cmdline", "/bin/x\0-y\0");
+        let long = "x".repeat(10_000);
+        put("9/status", "Uid:\t1003\t1003\t1003\t1003\n");
+        put("9/stat", "9 (z) S\n");
+        put("9/cmdline", &long);
         put("8/status", "Uid:\t1002\t1002\t1002\t1002\n");
         put("8/stat", "8 (z) S\n");
         dir
@@ -268,6 +287,22 @@ mod tests {
         let another = Process { own_time: 9.0, created: 1.0, ..expected.clone() };
         assert_eq!(usage(&found, vec![later], 2.0)[0].cpu_percent, 25.0);
         assert_eq!(usage(&found, vec![another], 2.0)[0].cpu_percent, 0.0, "another of its number");
+    }
+
+    #[test]
+    fn of_many_processes_and_long_commands_only_so_much_is_kept() {
+        let dir = fake();
+        let found = processes(dir.path(), &BTreeSet::from([1003])).unwrap();
+        assert_eq!(found[0].command, ["x".repeat(4096)]);
+        for pid in 1000..1000 + MOST_PROCESSES + 5 {
+            let process = dir.path().join(pid.to_string());
+            std::fs::create_dir(&process).unwrap();
+            std::fs::write(process.join("status"), "Uid:\t1003\n").unwrap();
+            std::fs::write(process.join("stat"), "1 (z) S\n").unwrap();
+        }
+        let found = processes(dir.path(), &BTreeSet::from([1001, 1003])).unwrap();
+        assert_eq!(found.iter().filter(|one| one.uid == 1003).count(), MOST_PROCESSES);
+        assert_eq!(found.iter().filter(|one| one.uid == 1001).count(), 1, "others are told");
     }
 
     #[test]

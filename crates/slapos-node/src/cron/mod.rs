@@ -14,6 +14,7 @@ use slapos_sys::{fs, user};
 
 use crate::error::{IoContext, NodeError};
 use crate::node::Node;
+use crate::routine::Job;
 use plan::{Found, InTheWay, Observed};
 use text::Subject;
 
@@ -42,7 +43,7 @@ pub enum Runner {
 /// What is to be arranged.
 #[derive(Clone, Debug)]
 pub enum Arrangement {
-    /// The four commands, by that runner.
+    /// The commands, by that runner.
     Commands(Runner),
     /// The agent, by that runner.
     Agent(Runner),
@@ -120,6 +121,7 @@ fn subject(node: &Node<'_>) -> Result<Subject, NodeError> {
         logs: node.config.instance_root.join("var/log"),
         user: current.name,
         name: node.config.computer_id.to_string(),
+        jobs: Job::of(node),
     })
 }
 

@@ -10,23 +10,11 @@ use std::path::{Path, PathBuf};
 use slapos_slap::SoftwareUrl;
 use slapos_sys::process::Command;
 
+use crate::routine::Job;
+
 /// The first line of every file of ours; what lacks it is not touched.
 pub(super) const MARK: &str =
     "# Written by `slapos node cron --install`; `slapos node cron --remove` takes it away.";
-
-/// What runs, and how often.
-struct Entry {
-    word: &'static str,
-    what: &'static str,
-    hourly: bool,
-}
-
-const ENTRIES: [Entry; 4] = [
-    Entry { word: "software", what: "build and remove Software Releases", hourly: false },
-    Entry { word: "instance", what: "deploy, change, start and stop instances", hourly: false },
-    Entry { word: "report", what: "remove instances that are to be destroyed", hourly: true },
-    Entry { word: "format", what: "users, directories and addresses of partitions", hourly: true },
-];
 
 /// Exit codes that are no failure of the machine: promises, no Master, another run.
 const EXPECTED: &str = "2 3 10";
@@ -44,6 +32,8 @@ pub(super) struct Subject {
     pub(super) user: String,
     /// Names the node.
     pub(super) name: String,
+    /// What it has run.
+    pub(super) jobs: Vec<Job>,
 }
 
 impl Subject {
@@ -75,10 +65,11 @@ impl Subject {
     }
 }
 
-/// The file for `/etc/cron.d` with the four commands.
+/// The file for `/etc/cron.d` with the commands.
 pub(super) fn crontab(subject: &Subject) -> String {
     let mut text = crontab_head();
-    for Entry { word, what, hourly } in ENTRIES {
+    for job in &subject.jobs {
+        let (word, what, hourly) = (job.word(), job.what(), job.is_hourly());
         let line = subject.line(&[word]);
         let _ = match hourly {
             true => {
@@ -130,10 +121,11 @@ pub(super) fn logrotate(subject: &Subject) -> String {
     )
 }
 
-/// The names and texts of the units that run the four commands.
+/// The names and texts of the units that run the commands.
 pub(super) fn timers(subject: &Subject) -> Vec<(String, String)> {
     let mut units = Vec::new();
-    for Entry { word, what, hourly } in ENTRIES {
+    for job in &subject.jobs {
+        let (word, what, hourly) = (job.word(), job.what(), job.is_hourly());
         let command = exec_line(&subject.words(&[word]));
         units.push((
             format!("slapos-node-{word}.service"),
@@ -177,10 +169,11 @@ const KEEP_SERVICES: &str = "# The supervisor and its services go on when this u
 
 /// All names of units that may be ours.
 pub(super) fn unit_names() -> Vec<String> {
-    let of = |entry: &Entry| {
-        [format!("slapos-node-{}.service", entry.word), format!("slapos-node-{}.timer", entry.word)]
+    let of = |job: Job| {
+        let word = job.word();
+        [format!("slapos-node-{word}.service"), format!("slapos-node-{word}.timer")]
     };
-    let mut names: Vec<String> = ENTRIES.iter().flat_map(of).collect();
+    let mut names: Vec<String> = Job::ALL.into_iter().flat_map(of).collect();
     names.push("slapos-agent.service".to_owned());
     names
 }
@@ -209,28 +202,32 @@ mod tests {
             logs: "/srv/slapgrid/var/log".into(),
             user: "root".into(),
             name: "COMP-1".into(),
+            jobs: Job::ALL.to_vec(),
         }
     }
 
     #[test]
-    fn the_four_entries_of_cron() {
+    fn the_entries_of_cron() {
         insta::assert_snapshot!(crontab(&subject()), @r#"
         # Written by `slapos node cron --install`; `slapos node cron --remove` takes it away.
         SHELL=/bin/sh
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
         MAILTO=""
 
+        # Once an hour: users, directories and addresses of partitions.
+        13 * * * * root umask 027; /usr/bin/slapos node format --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-format.log 2>&1
+
         # Once a minute: build and remove Software Releases.
         * * * * * root umask 027; sleep 29; /usr/bin/slapos node software --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-software.log 2>&1
+
+        # Once an hour: report usage, and remove instances that are to be destroyed.
+        38 * * * * root umask 027; /usr/bin/slapos node report --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-report.log 2>&1
 
         # Once a minute: deploy, change, start and stop instances.
         * * * * * root umask 027; sleep 17; /usr/bin/slapos node instance --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-instance.log 2>&1
 
-        # Once an hour: remove instances that are to be destroyed.
-        38 * * * * root umask 027; /usr/bin/slapos node report --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-report.log 2>&1
-
-        # Once an hour: users, directories and addresses of partitions.
-        13 * * * * root umask 027; /usr/bin/slapos node format --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-format.log 2>&1
+        # Once a minute: note what instances use of this machine.
+        * * * * * root umask 027; sleep 26; /usr/bin/slapos node collect --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-collect.log 2>&1
         "#);
     }
 
@@ -265,11 +262,11 @@ mod tests {
     }
 
     #[test]
-    fn the_four_timers() {
+    fn the_timers() {
         let units = timers(&subject());
-        assert_eq!(units.len(), 8);
+        assert_eq!(units.len(), 10);
         assert!(units.iter().all(|(name, _)| unit_names().contains(name)));
-        insta::assert_snapshot!(units[0].1, @r"
+        insta::assert_snapshot!(units[2].1, @r"
         # Written by `slapos node cron --install`; `slapos node cron --remove` takes it away.
         [Unit]
         Description=SlapOS node: build and remove Software Releases
@@ -284,7 +281,7 @@ mod tests {
         KillMode=process
         TasksMax=infinity
         ");
-        insta::assert_snapshot!(units[1].1, @r"
+        insta::assert_snapshot!(units[3].1, @r"
         # Written by `slapos node cron --install`; `slapos node cron --remove` takes it away.
         [Unit]
         Description=SlapOS node: build and remove Software Releases
@@ -301,7 +298,7 @@ mod tests {
         insta::assert_snapshot!(units[5].1, @r"
         # Written by `slapos node cron --install`; `slapos node cron --remove` takes it away.
         [Unit]
-        Description=SlapOS node: remove instances that are to be destroyed
+        Description=SlapOS node: report usage, and remove instances that are to be destroyed
 
         [Timer]
         OnBootSec=5min

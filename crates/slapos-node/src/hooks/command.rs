@@ -2,15 +2,15 @@
 //! path, without a terminal, within a time limit, and with an end to what is read of their output.
 
 use std::ffi::OsString;
-use std::io::{Read, Seek};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use slapos_sys::process::{Command, Signal, kill_group, wait_within};
+use slapos_engine::Cancellation;
+use slapos_sys::process::Command;
 
 use crate::error::NodeError;
+use crate::program::{self, Ended, Patience, Whose};
 
 /// How long one program may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -33,29 +33,21 @@ pub(super) struct Said {
 /// # Errors
 /// When there are no words, it cannot be started, or takes longer than two minutes.
 pub(super) fn run(words: &[String]) -> Result<Said, NodeError> {
-    let Some((program, arguments)) = words.split_first() else {
+    let Some((name, arguments)) = words.split_first() else {
         return Err(NodeError::user("there is no program to run"));
     };
-    let failed =
-        |error: std::io::Error| NodeError::user(format!("cannot run `{program}`: {error}"));
-    let mut output = tempfile::tempfile().map_err(failed)?;
-    let copy = || output.try_clone().map_err(failed);
-    let mut command = Command::new(program);
-    command.args(arguments).env("PATH", search_path()).env("LANG", "C.UTF-8").current_dir("/");
-    command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?).new_session().die_with_parent();
-    let mut child = command.spawn().map_err(failed)?;
-    let status = wait_within(&mut child, LIMIT).map_err(failed)?;
-    let Some(status) = status else {
-        let _ = kill_group(child.id(), Signal::SIGKILL);
-        let _ = child.wait();
-        let text = format!("`{}` did not end within {} s", words.join(" "), LIMIT.as_secs());
-        return Err(NodeError::user(text));
-    };
-    let mut said = Vec::new();
-    output.rewind().map_err(failed)?;
-    output.take(MOST_OUTPUT).read_to_end(&mut said).map_err(failed)?;
-    let output = String::from_utf8_lossy(&said).trim().to_owned();
-    Ok(Said { success: status.success(), output })
+    let failed = |error: std::io::Error| NodeError::user(format!("cannot run `{name}`: {error}"));
+    let mut command = Command::new(name);
+    command.args(arguments).env("PATH", search_path()).current_dir("/").die_with_parent();
+    let cancellation = Cancellation::new();
+    let patience = Patience { deadline: Instant::now() + LIMIT, cancellation: &cancellation };
+    match program::run(&mut command, Whose::Machine, MOST_OUTPUT, patience).map_err(failed)? {
+        Ended::Itself(status, output) => Ok(Said { success: status.success(), output }),
+        Ended::Late => {
+            let text = format!("`{}` did not end within {} s", words.join(" "), LIMIT.as_secs());
+            Err(NodeError::user(text))
+        }
+    }
 }
 
 /// Where the program `name` is, if it is found.

@@ -3,8 +3,9 @@
 //!
 //! Only disks that `allowed-disk-for-vm` in `[manager:devperm]` names are given away, and only by
 //! root or by whom they were given to before: no partition takes another's. The original gives any
-//! disk of the machine if that option is not set, its own included; here it gives none. When the
-//! instance is removed, its disks are root's again.
+//! disk of the machine if that option is not set, its own included; here it gives none. What is given
+//! is recorded before. When the instance is removed, its disks are root's again, whatever the option
+//! says by then.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use slapos_slap::PartitionId;
+use slapos_sys::fs;
 use slapos_sys::user::{self, Identity};
 
 use super::config::{HooksConfig, Manager};
@@ -23,6 +25,8 @@ use crate::instance::partition_owner;
 
 const FILE: &str = ".slapos-disk-permission";
 const OPTION: &str = "allowed-disk-for-vm";
+/// A longer record is not ours, bytes.
+const LONGEST_RECORD: u64 = 1 << 20;
 /// Owns disks beside their user.
 const GROUP: &str = "disk";
 
@@ -48,6 +52,7 @@ impl Devperm {
             match self.one(entry, &disks, &owner) {
                 Ok(None) => {}
                 Ok(Some(disk)) => {
+                    Self::record(scene, &member.partition.id, &disk)?;
                     let to = Identity { gid: disk_group(&owner)?, ..owner.clone() };
                     user::chown(&disk, &to).context("give away", &disk)?;
                     scene.note(member, &format!("{} is now its", disk.display()));
@@ -56,6 +61,37 @@ impl Devperm {
             }
         }
         Ok(())
+    }
+
+    /// The disks that a partition was given; a record that is not understood counts as none.
+    fn given(
+        scene: &Scene<'_, '_>,
+        partition: &PartitionId,
+    ) -> Result<BTreeSet<PathBuf>, NodeError> {
+        let path = Self::path(scene, partition);
+        match fs::read_to_string_limited(&path, LONGEST_RECORD) {
+            Ok(text) => Ok(serde_json::from_str(&text).unwrap_or_default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            Err(error) => Err(error).context("read", &path),
+        }
+    }
+
+    fn record(
+        scene: &Scene<'_, '_>,
+        partition: &PartitionId,
+        disk: &Path,
+    ) -> Result<(), NodeError> {
+        let directory = scene.records("devperm");
+        fs::create_dir_all(&directory, 0o700).context("create", &directory)?;
+        let path = Self::path(scene, partition);
+        let mut given = Self::given(scene, partition)?;
+        given.insert(disk.to_owned());
+        let text = serde_json::json!(given).to_string();
+        fs::write_atomic_if_changed(&path, text.as_bytes(), 0o600).map(drop).context("write", &path)
+    }
+
+    fn path(scene: &Scene<'_, '_>, partition: &PartitionId) -> PathBuf {
+        scene.records("devperm").join(format!("{partition}.json"))
     }
 
     /// The disk that an entry asks for, if it is to be given away; `None` if it was before.
@@ -98,7 +134,10 @@ impl Hook for Devperm {
     fn removed(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
         let directory = scene.node.config.instance_root.join(partition.as_str());
         let Ok(owner) = partition_owner(&directory) else { return Ok(()) };
-        for disk in &self.allowed {
+        // Also allowed ones that were given before there was a record.
+        let mut disks = Self::given(scene, partition)?;
+        disks.extend(self.allowed.iter().cloned());
+        for disk in &disks {
             let Ok(disk) = std::fs::canonicalize(disk) else { continue };
             let is_its = std::fs::symlink_metadata(&disk)
                 .is_ok_and(|found| found.file_type().is_block_device() && found.uid() == owner.uid);
@@ -110,7 +149,8 @@ impl Hook for Devperm {
                 scene.node.reporter.note(partition.as_str(), &text);
             }
         }
-        Ok(())
+        let path = Self::path(scene, partition);
+        fs::remove_tree(&path).context("remove", &path)
     }
 }
 

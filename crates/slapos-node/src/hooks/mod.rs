@@ -26,7 +26,7 @@ mod scene;
 mod set;
 mod whitelistfirewall;
 
-use slapos_slap::{PartitionId, SoftwareRelease};
+use slapos_slap::PartitionId;
 
 use crate::error::NodeError;
 
@@ -62,26 +62,6 @@ pub trait Hook: Sync {
     /// When `node format` has made users and directories, before the Master is told. An error ends
     /// the command.
     fn format(&self, scene: &Scene<'_, '_>) -> Result<(), NodeError> {
-        Ok(())
-    }
-
-    /// After all hooks' [`format`](Self::format), if none failed.
-    fn format_tear_down(&self, scene: &Scene<'_, '_>) -> Result<(), NodeError> {
-        Ok(())
-    }
-
-    /// Before `node software` decides about a Software Release. An error counts as that of the
-    /// Software Release, which is not looked at then; others are.
-    fn software(&self, scene: &Scene<'_, '_>, release: &SoftwareRelease) -> Result<(), NodeError> {
-        Ok(())
-    }
-
-    /// After a Software Release was built, removed or left alone; not after a failure.
-    fn software_tear_down(
-        &self,
-        scene: &Scene<'_, '_>,
-        release: &SoftwareRelease,
-    ) -> Result<(), NodeError> {
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use slapos_sys::{fs, user};
 
 use super::scene::{Member, Scene};
 use crate::error::{IoContext, NodeError};
+use crate::listing::first_files;
 
 /// More than any sensible request has, bytes.
 const LONGEST: u64 = 64 << 10;
@@ -91,9 +92,9 @@ pub(super) fn replace(
     written.context("take the rights of the owner of", &path)?.context("write", &path)
 }
 
-/// The names of the ordinary files in the directory `name` below the partition, sorted; at most as
-/// many as a list may have entries. None if there is no such directory, or the partition's user
-/// cannot look into it.
+/// The names of the ordinary files in the directory `name` below the partition, sorted; the first of
+/// them, and a warning, where there are more than a list may have entries. None if there is no such
+/// directory, or the partition's user cannot look into it.
 ///
 /// # Errors
 /// When the partition itself is missing or open to others.
@@ -104,15 +105,11 @@ pub(super) fn files(
 ) -> Result<Vec<String>, NodeError> {
     let path = member.directory(scene).join(name);
     let owner = member.owner(scene)?;
-    let listed = user::as_files_of(&owner, || {
-        let entries = std::fs::read_dir(&path)?.take(MOST_ENTRIES);
-        let names = entries.filter_map(|entry| {
-            let entry = entry.ok().filter(|entry| entry.path().is_file())?;
-            entry.file_name().into_string().ok()
-        });
-        let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
-        names.sort();
-        Ok::<_, std::io::Error>(names)
-    });
-    Ok(listed.context("take the rights of the owner of", &path)?.unwrap_or_default())
+    let listed = user::as_files_of(&owner, || first_files(&path, MOST_ENTRIES));
+    let listed = listed.context("take the rights of the owner of", &path)?.unwrap_or_default();
+    if listed.more {
+        let text = format!("{name} has more than {MOST_ENTRIES} files; the others are ignored");
+        scene.warn(member, &text);
+    }
+    Ok(listed.names)
 }

@@ -1,6 +1,6 @@
 //! The hooks of a node, and the calling of them as their contracts say.
 
-use slapos_slap::{ComputerPartition, PartitionId, SlapClient, SoftwareRelease};
+use slapos_slap::{ComputerPartition, PartitionId, SlapClient};
 
 use super::config::Manager;
 use super::cpuset::Cpuset;
@@ -15,7 +15,6 @@ use crate::config::NodeConfig;
 use crate::error::NodeError;
 use crate::instance::Action;
 use crate::node::Node;
-use crate::told;
 
 /// The hooks that a configuration selects.
 pub struct Hooks {
@@ -54,23 +53,7 @@ impl Hooks {
     /// The first of theirs.
     pub fn format(&self, node: &Node<'_>) -> Result<(), NodeError> {
         let scene = Scene { node, master: None };
-        self.each(|hook| hook.format(&scene))?;
-        self.each(|hook| hook.format_tear_down(&scene))
-    }
-
-    /// Calls `reconcile`, which looks at one Software Release, between the hooks.
-    ///
-    /// # Errors
-    /// Theirs, or that of `reconcile`.
-    pub fn around_software(
-        &self,
-        scene: &Scene<'_, '_>,
-        release: &SoftwareRelease,
-        reconcile: impl FnOnce() -> Result<(), NodeError>,
-    ) -> Result<(), NodeError> {
-        self.each(|hook| hook.software(scene, release))?;
-        reconcile()?;
-        self.each(|hook| hook.software_tear_down(scene, release))
+        self.each(|hook| hook.format(&scene))
     }
 
     /// Before `node instance` carries out `steps`.
@@ -95,7 +78,8 @@ impl Hooks {
         self.each(|hook| hook.begin(&scene, &members))
     }
 
-    /// Calls `carry_out`, which does what was decided about one partition, between the hooks.
+    /// Calls `carry_out`, which does what was decided about one partition, between the hooks. A
+    /// partition that is to be forgotten is, once all of them have let go of it.
     ///
     /// # Errors
     /// Theirs, which the Master is told, or that of `carry_out`.
@@ -109,18 +93,16 @@ impl Hooks {
     ) -> Result<(), NodeError> {
         let scene = Scene { node, master: Some(master) };
         if matches!(action, Action::Forget) {
+            // The record goes last: as long as it is there, the next run comes here again.
             carry_out()?;
-            return self.each(|hook| hook.removed(&scene, &partition.id));
+            self.removed(&scene, &partition.id)?;
+            return node.records().forget(partition.id.as_str());
         }
         let Some(member) = member_of(partition, action).filter(|_| !self.list.is_empty()) else {
             return carry_out();
         };
         let tell = |error: NodeError| {
-            let text = told::for_master(&error, Some(partition));
-            let told = master.instance_error(&partition.computer, &partition.id, &text);
-            if let Err(unheard) = told {
-                scene.warn(&member, &format!("the Master was not told: {unheard}"));
-            }
+            node.tell_error(master, partition, &error);
             error
         };
         let before = self.each(|hook| hook.instance(&scene, &member)).map_err(tell);

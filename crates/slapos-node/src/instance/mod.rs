@@ -8,7 +8,6 @@ mod plan;
 pub(crate) mod pool;
 mod process;
 mod rounds;
-mod settle;
 
 use slapos_slap::ComputerPartition;
 use slapos_supervisor::Client;
@@ -23,13 +22,15 @@ use crate::{services, software};
 
 pub use plan::{Action, Observed, Reason, decide};
 pub(crate) use process::{Quiet, partition_owner};
-pub use settle::settle;
 
 /// Which partitions to look at, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Only these partitions; empty for all.
     pub only: Vec<String>,
+    /// Only instances of the tree of the root with this title, also those that come into being in
+    /// this run.
+    pub tree: Option<String>,
     /// Also those that are up to date.
     pub all: bool,
     /// Print the plan and do nothing.
@@ -64,7 +65,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     check_only(&options.only, &computer.partitions)?;
     let session = process::Session { node, master: &master, force_stop: options.force_stop };
     if options.dry_run {
-        for (partition, action) in rounds::steps(&session, options, computer.partitions) {
+        for (partition, action) in rounds::steps(&session, options, computer.partitions)? {
             node.reporter.note(partition.id.as_str(), &action.to_string());
         }
         return Ok(());

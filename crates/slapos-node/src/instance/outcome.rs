@@ -14,6 +14,8 @@ pub(super) struct Outcome {
     broken: BTreeMap<String, String>,
     /// The Master went away.
     away: Option<NodeError>,
+    /// Why no further round was begun.
+    halted: Option<NodeError>,
 }
 
 impl Outcome {
@@ -37,18 +39,26 @@ impl Outcome {
         }
     }
 
+    /// Nothing more is begun, for this reason; what was done before counts.
+    pub(super) fn halt(&mut self, error: NodeError) {
+        self.halted = Some(error);
+    }
+
     /// Whether the Master went away: nothing more is begun then.
     pub(super) fn is_away(&self) -> bool {
         self.away.is_some()
     }
 
-    /// As the command ends. Errors are worth more than broken promises, and these than a Master
-    /// that went away after it had been heard.
+    /// As the command ends. Errors are worth more than a reason to halt, that than a Master that
+    /// went away after it had been heard, and all of them than broken promises.
     pub(super) fn conclude(self) -> Result<(), NodeError> {
         let names = |map: &BTreeMap<_, _>| map.keys().cloned().collect::<Vec<String>>().join(", ");
         if !self.failed.is_empty() {
             let message = format!("failed: {}", names(&self.failed));
             return Err(NodeError::user(message).detail(self.summary()));
+        }
+        if let Some(halted) = self.halted {
+            return Err(halted);
         }
         if let Some(away) = self.away {
             return Err(NodeError::user("the Master went away; services run as last known")
@@ -65,7 +75,7 @@ impl Outcome {
 
     /// In the words of the original, which people look for in logs.
     fn summary(&self) -> String {
-        let mut lines = Vec::new();
+        let mut lines: Vec<_> = self.halted.iter().map(ToString::to_string).collect();
         for (title, list) in [
             ("Error while processing the following partitions:", &self.failed),
             ("Error with promises for the following partitions:", &self.broken),
@@ -90,7 +100,7 @@ mod tests {
                 ids.iter().map(|id| ((*id).to_owned(), format!("{id}[default]: it broke\nmore")));
             lines.collect()
         };
-        let outcome = Outcome { failed: map(failed), broken: map(broken), away: None };
+        let outcome = Outcome { failed: map(failed), broken: map(broken), ..Outcome::default() };
         let error = outcome.conclude().unwrap_err();
         (format!("{error}\n{}", error.detail_text().unwrap()), error.exit_code())
     }
@@ -108,6 +118,24 @@ mod tests {
           c[default]: it broke
         ");
         assert_eq!(concluded(&[], &["c"]).1, exit::PROMISE);
+    }
+
+    #[test]
+    fn what_was_done_before_a_halt_counts() {
+        let halted = |failed: &[&str]| {
+            let failed = failed.iter().map(|id| ((*id).to_owned(), format!("{id}: it broke")));
+            let mut outcome = Outcome { failed: failed.collect(), ..Outcome::default() };
+            outcome.halt(NodeError::user("manager firewall: no"));
+            outcome.conclude().unwrap_err()
+        };
+        assert_eq!(halted(&[]).to_string(), "manager firewall: no");
+        let error = halted(&["a"]);
+        assert_eq!(error.to_string(), "failed: a");
+        assert!(error.detail_text().unwrap().starts_with("manager firewall: no\n"));
+    }
+
+    #[test]
+    fn all_well_is_no_error() {
         assert!(Outcome::default().conclude().is_ok());
     }
 }

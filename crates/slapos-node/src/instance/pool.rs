@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 /// How much is done at once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bound {
+pub(crate) struct Bound {
     /// Pieces of work that began less than `patience` ago.
-    pub(super) at_once: usize,
+    pub(crate) at_once: usize,
     /// How long a piece of work counts.
-    pub(super) patience: Duration,
+    pub(crate) patience: Duration,
     /// Pieces of work in all, however long they take.
-    pub(super) most: usize,
+    pub(crate) most: usize,
 }
 
 /// Calls `work` for each of `items`, in threads; begins no more once `stop` says so.
-pub(super) fn for_each<T: Sync>(
+pub(crate) fn for_each<T: Sync>(
     items: &[T],
     bound: Bound,
     stop: impl Fn() -> bool,

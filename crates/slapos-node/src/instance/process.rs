@@ -42,10 +42,10 @@ impl Session<'_, '_> {
             Action::Nothing(_) => Ok(()),
             Action::Refuse(_) => {
                 let error = NodeError::user(action.to_string());
-                self.tell_error(partition, &error);
+                self.node.tell_error(self.master, partition, &error);
                 Err(error)
             }
-            Action::Forget => self.forget(partition),
+            Action::Forget => self.leave(partition),
             Action::Stop => self.stop(partition),
             Action::Check => self.check(partition),
             Action::Restore(number) => self.restore(partition, *number),
@@ -55,20 +55,21 @@ impl Session<'_, '_> {
                 let result = self.process(partition, reason);
                 self.did(partition, Deed::ended(&result));
                 if let Err(error) = &result {
-                    self.tell_error(partition, error);
+                    self.node.tell_error(self.master, partition, error);
                 }
                 result
             }
         }
     }
 
-    fn forget(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
+    /// All but the record, which goes when the hooks have let go, too.
+    fn leave(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
         let id = partition.id.as_str();
         services::stop(self.node, &partition.id)?;
         if let Err(error) = self.tidy(id) {
             self.node.reporter.warn(id, &format!("it is free, but: {error}"));
         }
-        self.node.records().forget(id)
+        Ok(())
     }
 
     fn stop(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
@@ -272,7 +273,7 @@ impl Session<'_, '_> {
         said.bang(self.node, self.master, partition);
         let verdict = said.judge();
         match &verdict {
-            Err(error) => self.tell_error(partition, error),
+            Err(error) => self.node.tell_error(self.master, partition, error),
             // What was taken back stays an error until another change is requested.
             Ok(()) if partition.is_in_error() && record.outcome == Outcome::Done => {
                 self.master.instance_started(&partition.computer, &partition.id).map_err(told)?;
@@ -292,17 +293,6 @@ impl Session<'_, '_> {
         record: &PartitionRecord,
     ) -> Result<(), NodeError> {
         self.node.records().store(partition.id.as_str(), record)
-    }
-
-    /// The error itself is returned elsewhere; a Master that does not hear of it is no reason to
-    /// lose it.
-    fn tell_error(&self, partition: &ComputerPartition, error: &NodeError) {
-        let text = crate::told::for_master(error, Some(partition));
-        if let Err(unheard) = self.master.instance_error(&partition.computer, &partition.id, &text)
-        {
-            let text = format!("the Master was not told: {unheard}");
-            self.node.reporter.warn(partition.id.as_str(), &text);
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rounds of one run: what an instance publishes or asks for changes what the Master wants of
 //! others in its tree, and they need not wait for the next run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) type Step = (ComputerPartition, Action);
 /// Does what is to be done until the Master wants nothing new.
 ///
 /// # Errors
-/// When the hooks forbid to begin.
+/// When the Master does not tell what belongs to the tree that is asked for.
 pub(super) fn run(
     session: &Session<'_, '_>,
     hooks: &Hooks,
@@ -39,7 +39,7 @@ pub(super) fn run(
 ) -> Result<Outcome, NodeError> {
     let mut outcome = Outcome::default();
     let mut done = BTreeMap::new();
-    let mut steps = steps(session, options, computer.partitions);
+    let mut steps = steps(session, options, computer.partitions)?;
     for round in 1..=MOST_ROUNDS {
         let processed: Vec<_> = steps.iter().filter(|step| is_processing(step)).collect();
         done.extend(
@@ -47,13 +47,17 @@ pub(super) fn run(
         );
         let news = !processed.is_empty();
         // Also for instances that came into being in the round before.
-        hooks.begin_instances(session.node, session.master, &steps)?;
+        if let Err(error) = hooks.begin_instances(session.node, session.master, &steps) {
+            outcome.halt(error);
+            break;
+        }
         outcome = carry_out(session, hooks, options, &steps, outcome);
         if !news || outcome.is_away() || round == MOST_ROUNDS {
             break;
         }
-        steps = match session.node.computer(session.master) {
-            Ok(computer) => again(session, options, computer, &done),
+        let computer = session.node.computer(session.master);
+        steps = match computer.and_then(|computer| again(session, options, computer, &done)) {
+            Ok(steps) => steps,
             Err(error) => {
                 let text = format!("it cannot be seen whether instances wait for others: {error}");
                 session.node.reporter.warn("node", &text);
@@ -65,20 +69,35 @@ pub(super) fn run(
 }
 
 /// What is to be done with each of the chosen partitions.
+///
+/// # Errors
+/// When the Master does not tell what belongs to the tree that is asked for.
 pub(super) fn steps(
     session: &Session<'_, '_>,
     options: &Options,
     partitions: Vec<ComputerPartition>,
-) -> Vec<Step> {
+) -> Result<Vec<Step>, NodeError> {
+    let members = options.tree.as_ref().map(|tree| members(session, tree)).transpose()?;
     let chosen = |partition: &ComputerPartition| {
-        options.only.is_empty() || options.only.iter().any(|name| name == partition.id.as_str())
+        let is_named = options.only.iter().any(|name| name == partition.id.as_str());
+        let is_member = members.as_ref().is_none_or(|members| members.contains(&partition.id));
+        (options.only.is_empty() || is_named) && is_member
     };
     let chosen = partitions.into_iter().filter(chosen);
     let decided = chosen.map(|partition| {
         let action = decide_about(session.node, &partition, options);
         (partition, action)
     });
-    decided.collect()
+    Ok(decided.collect())
+}
+
+/// Where the instances of a tree are on this computer: it grows while they ask for others.
+fn members(session: &Session<'_, '_>, tree: &str) -> Result<BTreeSet<PartitionId>, NodeError> {
+    let mut instances = session.master.overview()?.instances;
+    instances.retain(|instance| {
+        instance.computer == session.node.config.computer_id && instance.root_title == tree
+    });
+    Ok(instances.into_iter().map(|instance| instance.partition).collect())
 }
 
 /// The partitions of which something else is wanted now than when they were processed in this run,
@@ -88,12 +107,12 @@ fn again(
     options: &Options,
     computer: Computer,
     done: &BTreeMap<PartitionId, Version>,
-) -> Vec<Step> {
+) -> Result<Vec<Step>, NodeError> {
     // What was forced has been done.
     let options = Options { all: false, ..options.clone() };
-    let mut steps = steps(session, &options, computer.partitions);
+    let mut steps = steps(session, &options, computer.partitions)?;
     steps.retain(|step| is_processing(step) && done.get(&step.0.id) != Some(&version(&step.0)));
-    steps
+    Ok(steps)
 }
 
 fn is_processing(step: &Step) -> bool {

@@ -27,9 +27,9 @@ use slapos_sys::process::{
 
 use super::Mode;
 use super::discover::Promise;
-use super::execute::{LAST_DEEDS, Patience, end_family};
 use super::one::{Answer, Outcome};
 use super::python::Interpreter;
+use crate::program::{LAST_DEEDS, Patience, end_family};
 use crate::text::LastWords;
 use message::Said;
 

@@ -8,11 +8,12 @@ use slapos_sys::clock::{Clock, SystemClock, Timestamp};
 use slapos_sys::process::Command;
 
 use super::discover::{Promise, Source};
-use super::execute::{self, Ended, Patience};
+use super::execute::{self, Ended};
 use super::host::Host;
 use super::log::Log;
 use super::native::{Native, Rule, Surroundings};
 use super::{Kind, Mode};
+use crate::program::Patience;
 use crate::text::last;
 
 /// Characters kept of what a promise says.

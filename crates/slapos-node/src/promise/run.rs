@@ -8,7 +8,6 @@ use slapos_engine::Cancellation;
 use slapos_sys::clock::{Clock, SystemClock, Timestamp};
 
 use super::discover::{Found, Promise, discover};
-use super::execute::Patience;
 use super::host::Host;
 use super::log::Log;
 use super::one::{Answer, Outcome, Room, Traits, Way};
@@ -16,6 +15,7 @@ use super::plan::{self, Asked, Step};
 use super::state::{Cache, State, epoch, instant};
 use super::{Kind, Mode, PromiseResult, python};
 use crate::instance::pool;
+use crate::program::Patience;
 
 /// Checks of one partition that run at once.
 const AT_ONCE: usize = 8;

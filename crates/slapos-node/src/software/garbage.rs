@@ -1,19 +1,20 @@
 //! Software Releases that nobody wants any more, though the Master never said that they are to go:
 //! `node software --garbage-collect`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use slapos_slap::Computer;
+use slapos_slap::{Computer, SoftwareUrl};
 
-use super::remove_directory;
+use super::{is_directory_name, remove_directory};
 use crate::error::{IoContext, NodeError};
 use crate::node::Node;
 
 /// Removes the directories of Software Releases that the Master does not list and no instance on
-/// this computer uses. Other directories in the software root are left alone.
+/// this computer is to use, was deployed from, or may be brought back to. Other directories in the
+/// software root are left alone.
 ///
 /// # Errors
-/// When the software root cannot be listed or one cannot be removed.
+/// When the software root or a record cannot be read, or a Software Release cannot be removed.
 pub(super) fn collect(
     node: &Node<'_>,
     computer: &Computer,
@@ -27,7 +28,9 @@ pub(super) fn collect(
             names.extend(entry.file_name().into_string().ok());
         }
     }
-    for name in garbage(names, &wanted(computer)) {
+    let mut wanted = wanted(computer);
+    wanted.extend(users(node)?.into_keys());
+    for name in garbage(names, &wanted) {
         node.reporter.note(&name, "remove: the Master does not list it and no instance uses it");
         if !dry_run {
             remove_directory(node, &name, root.join(&name))?;
@@ -36,19 +39,37 @@ pub(super) fn collect(
     Ok(())
 }
 
+/// The partitions that were deployed from each Software Release, or may be brought back to it, by
+/// the name of its directory. What the Master wants of them by now may be something else.
+///
+/// # Errors
+/// When a record cannot be read.
+pub(super) fn users(node: &Node<'_>) -> Result<BTreeMap<String, BTreeSet<String>>, NodeError> {
+    let (records, histories) = (node.records(), node.histories());
+    let mut users: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut note = |software: &SoftwareUrl, partition: &str| {
+        users.entry(software.md5_hex()).or_default().insert(partition.to_owned());
+    };
+    for partition in records.partitions()? {
+        if let Some(record) = records.load(&partition)? {
+            note(&record.software, &partition);
+        }
+        for generation in histories.load(&partition)?.generations {
+            note(&generation.wanted.software, &partition);
+        }
+    }
+    Ok(users)
+}
+
 fn wanted(computer: &Computer) -> BTreeSet<String> {
     let listed = computer.software.iter().map(|release| release.url.md5_hex());
     let used = computer.partitions.iter().filter_map(|partition| partition.software.as_ref());
-    listed.chain(used.map(slapos_slap::SoftwareUrl::md5_hex)).collect()
+    listed.chain(used.map(SoftwareUrl::md5_hex)).collect()
 }
 
 /// Those of `names` that are of Software Releases and not wanted.
 fn garbage(mut names: Vec<String>, wanted: &BTreeSet<String>) -> Vec<String> {
-    const MD5_DIGITS: usize = 32;
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    names.retain(|name| {
-        name.len() == MD5_DIGITS && name.bytes().all(is_digit) && !wanted.contains(name)
-    });
+    names.retain(|name| is_directory_name(name) && !wanted.contains(name));
     names.sort();
     names
 }
@@ -56,7 +77,7 @@ fn garbage(mut names: Vec<String>, wanted: &BTreeSet<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use slapos_slap::{ComputerPartition, SoftwareRelease, SoftwareState, SoftwareUrl};
+    use slapos_slap::{ComputerPartition, SoftwareRelease, SoftwareState};
 
     #[test]
     fn only_software_releases_that_nobody_wants_are_garbage() {

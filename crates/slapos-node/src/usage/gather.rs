@@ -1,14 +1,21 @@
 //! The node's side of gathering: a worker is only started where there is something to ask.
 
+use std::time::Duration;
+
 use slapos_slap::{ComputerPartition, PartitionId};
 use slapos_sys::user;
 
 use super::directory;
-use super::work::{Gathered, PROGRAMS, REPORTS, ReportFile, UsageJob, discard, read_reports};
+use super::work::{
+    Gathered, LIMIT, PROGRAMS, REPORTS, ReportFile, UsageJob, discard, read_reports,
+};
 use crate::error::{IoContext, NodeError};
 use crate::instance::{Quiet, partition_owner};
 use crate::node::Node;
 use crate::worker::{Done, Job, Purpose, Worker};
+
+/// How long reading, or taking away, may take beside the making.
+const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// Has the partition make and give its reports.
 pub(super) fn gather(
@@ -60,11 +67,14 @@ pub(super) fn take_away(
 
 /// The reports about a partition that programs of the node itself made.
 pub(super) fn of_node(node: &Node<'_>, partition: &PartitionId) -> Vec<ReportFile> {
-    read_reports(&directory(node, partition.as_str()))
+    let mut warnings = Vec::new();
+    let files = read_reports(&directory(node, partition.as_str()), &mut warnings);
+    warnings.iter().for_each(|text| node.reporter.warn(partition.as_str(), text));
+    files
 }
 
 fn ask(node: &Node<'_>, partition: &PartitionId, job: UsageJob) -> Result<Done, NodeError> {
     let owner = partition_owner(&node.config.instance_root.join(partition.as_str()))?;
     let mut worker = Worker::start(&owner, partition.as_str(), Purpose::Partition)?;
-    worker.run(&Job::Usage(job), Some(node.config.partition_timeout), &mut Quiet)
+    worker.run(&Job::Usage(job), Some(LIMIT + LAST_WORDS), &mut Quiet)
 }

@@ -1,6 +1,6 @@
 //! What instances consumed, as they report it: gathered from the partitions, told to the Master.
 //!
-//! A run gathers valid reports into one journal, takes what it gathered away, and hands in every
+//! A run gathers valid reports into journals, takes what it gathered away, and hands in every
 //! journal that waits. What is about to be taken away is on disk first, in `var/slapgrid/usage.json`,
 //! with the journal itself; a run that finds that file ends what the former one began. So nothing
 //! is lost, and nothing counts twice, wherever a run is killed; only an answer of the Master that
@@ -10,18 +10,26 @@ mod gather;
 mod spool;
 mod work;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use slapos_slap::usage::{Consumption, journal, read_consumption};
 use slapos_slap::{ComputerPartition, PartitionId, SlapClient};
 
 use crate::error::NodeError;
+use crate::instance::pool::{Bound, for_each};
 use crate::node::Node;
 
 pub(crate) use work::work;
 pub use work::{Gathered, ReportFile, UsageJob};
 
-/// Gathers and hands in the usage of this computer's instances.
+/// How many partitions make their reports at once, and how long one counts among them.
+const BOUND: Bound = Bound { at_once: 4, patience: Duration::from_secs(10), most: 64 };
+
+/// Gathers and hands in the usage of this computer's instances. A partition that takes its time
+/// holds up no other.
 ///
 /// # Errors
 /// When a report could not be made, or a journal not be handed in; everything else was done.
@@ -31,25 +39,29 @@ pub(crate) fn run(
     partitions: &[ComputerPartition],
 ) -> Result<(), NodeError> {
     spool::take_up(node)?;
+    let found = Mutex::new(BTreeMap::new());
+    let used: Vec<_> = partitions.iter().filter(|partition| !partition.is_free()).collect();
+    for_each(
+        &used,
+        BOUND,
+        || false,
+        |partition| {
+            let reports = reports_of(node, master, partition);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.insert(partition.id.clone(), reports);
+        },
+    );
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut failed = Vec::new();
     let mut reports = Vec::new();
-    for partition in partitions.iter().filter(|partition| !partition.is_free()) {
-        match gather::gather(node, partition) {
-            Ok(gathered) => {
-                if let Err(error) = tell_failures(node, master, partition, &gathered.failed) {
-                    failed.push(error);
-                }
-                reports.extend(valid(node, partition, gathered.files));
-                reports.extend(valid(node, partition, gather::of_node(node, &partition.id)));
-            }
-            Err(error) => {
-                node.reporter.failed(partition.id.as_str(), &error);
-                failed.push(partition.id.to_string());
-            }
+    for (partition, (its, whole)) in found {
+        reports.extend(its);
+        if !whole {
+            failed.push(partition.to_string());
         }
     }
-    if !reports.is_empty() {
-        spool::put(node, &document(node, &reports), taken(&reports))?;
+    for part in parts(reports) {
+        spool::put(node, &document(node, &part), taken(&part))?;
     }
     spool::hand_in(node, master, &mut failed);
     match failed.as_slice() {
@@ -63,6 +75,50 @@ struct Report {
     partition: PartitionId,
     file: ReportFile,
     consumption: Consumption,
+}
+
+/// The reports of one partition, and whether all could be made.
+fn reports_of(
+    node: &Node<'_>,
+    master: &SlapClient,
+    partition: &ComputerPartition,
+) -> (Vec<Report>, bool) {
+    let id = partition.id.as_str();
+    let gathered = match gather::gather(node, partition) {
+        Ok(gathered) => gathered,
+        Err(error) => {
+            node.reporter.failed(id, &error);
+            return (Vec::new(), false);
+        }
+    };
+    gathered.warnings.iter().for_each(|text| node.reporter.warn(id, text));
+    let whole = gathered.failed.is_empty();
+    if !whole {
+        let error = NodeError::user(gathered.failed.join("\n"));
+        node.reporter.failed(id, &error);
+        node.tell_error(master, partition, &error);
+    }
+    let mut reports = valid(node, partition, gathered.files);
+    reports.extend(valid(node, partition, gather::of_node(node, &partition.id)));
+    (reports, whole)
+}
+
+/// Reports that go into one journal each: what is in one is not longer than the longest report.
+fn parts(reports: Vec<Report>) -> Vec<Vec<Report>> {
+    let mut parts: Vec<Vec<Report>> = Vec::new();
+    let mut left = 0;
+    for report in reports {
+        let length = report.file.text.len() as u64;
+        match parts.last_mut().filter(|_| length <= left) {
+            Some(part) => part.push(report),
+            None => {
+                left = work::LONGEST.max(length);
+                parts.push(vec![report]);
+            }
+        }
+        left -= length;
+    }
+    parts
 }
 
 fn valid(node: &Node<'_>, partition: &ComputerPartition, files: Vec<ReportFile>) -> Vec<Report> {
@@ -90,26 +146,32 @@ fn taken(reports: &[Report]) -> Vec<(PartitionId, ReportFile)> {
     reports.iter().map(|report| (report.partition.clone(), report.file.clone())).collect()
 }
 
-/// Tells the Master which programs of a partition failed; the error names the partition.
-fn tell_failures(
-    node: &Node<'_>,
-    master: &SlapClient,
-    partition: &ComputerPartition,
-    failures: &[String],
-) -> Result<(), String> {
-    if failures.is_empty() {
-        return Ok(());
-    }
-    let text = failures.join("\n");
-    node.reporter.failed(partition.id.as_str(), &NodeError::user(&text));
-    if let Err(unheard) = master.instance_error(&partition.computer, &partition.id, &text) {
-        let text = format!("the Master was not told: {unheard}");
-        node.reporter.warn(partition.id.as_str(), &text);
-    }
-    Err(partition.id.to_string())
-}
-
 /// Where reports about one partition, or journals of the computer, wait on the node's own side.
 fn directory(node: &Node<'_>, of: &str) -> PathBuf {
     node.config.instance_root.join("var/xml_report").join(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn journals_do_not_grow_beyond_what_can_be_handed_in() {
+        let report = |kibi: usize| {
+            let file = ReportFile { name: "r".into(), text: "x".repeat(kibi << 10) };
+            let consumption = read_consumption(CONSUMPTION).unwrap();
+            Report { partition: "slappart0".into(), file, consumption }
+        };
+        let sizes = |lengths: &[usize]| {
+            let reports = lengths.iter().map(|kibi| report(*kibi)).collect();
+            parts(reports).iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&[]), [0; 0]);
+        assert_eq!(sizes(&[512, 512, 512, 1024, 200]), [2, 1, 1, 1]);
+        assert_eq!(sizes(&[100; 30]), [10, 10, 10]);
+    }
+
+    const CONSUMPTION: &str = "<consumption><movement><resource>CPU</resource><title>t</title>\
+        <reference>x</reference><quantity>1.5</quantity><price>0</price><VAT></VAT></movement>\
+        </consumption>";
 }

@@ -100,10 +100,19 @@ pub(super) fn hand_in(node: &Node<'_>, master: &SlapClient, failed: &mut Vec<Str
 }
 
 fn one(node: &Node<'_>, master: &SlapClient, path: &Path) -> Result<(), NodeError> {
-    let text = fs::read_untrusted(path, LONGEST).context("read", path)?;
+    let leave = |why: &dyn std::fmt::Display| {
+        node.reporter.warn("usage", &format!("{} is left where it is: {why}", path.display()));
+    };
+    let text = match fs::read_untrusted(path, LONGEST) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            leave(&error);
+            return Ok(());
+        }
+        Err(error) => return Err(error).context("read", path),
+    };
     if let Err(error) = check_journal(&text) {
-        let text = format!("{} is left where it is: {error}", path.display());
-        node.reporter.warn("usage", &text);
+        leave(&error);
         return Ok(());
     }
     master.use_computer(&node.config.computer_id, &text)?;

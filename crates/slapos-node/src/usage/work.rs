@@ -1,23 +1,24 @@
 //! The worker's part, as the partition's user: runs what makes reports, reads reports, and takes
 //! them away.
 
-use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use slapos_sys::process::{Command, Signal, kill_group, wait_within};
+use slapos_engine::Cancellation;
+use slapos_sys::process::Command;
 use slapos_sys::{fs, random};
 
+use crate::listing::first_files;
+use crate::program::{self, Ended, Patience, Whose};
 use crate::worker::{Done, Failure};
 
 /// Where programs that make reports are.
 pub(super) const PROGRAMS: &str = "etc/report";
 /// Where they put them.
 pub(super) const REPORTS: &str = "var/xml_report";
-/// How long one of them may take.
-const LIMIT: Duration = Duration::from_secs(300);
+/// How long all of a partition's may take together: the others wait for them.
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 /// More are not run, or read.
 const MOST_FILES: usize = 100;
 /// A longer report is not read, bytes.
@@ -59,6 +60,8 @@ pub struct ReportFile {
 pub struct Gathered {
     /// One line for each program that failed.
     pub failed: Vec<String>,
+    /// What was left out.
+    pub warnings: Vec<String>,
     /// The reports, by name.
     pub files: Vec<ReportFile>,
 }
@@ -67,9 +70,10 @@ pub struct Gathered {
 pub(crate) fn work(job: &UsageJob) -> Result<Done, Failure> {
     match job {
         UsageJob::Gather { directory } => {
-            let failed = make_reports(directory)?;
-            let files = read_reports(&directory.join(REPORTS));
-            Ok(Done::Usage { gathered: Gathered { failed, files } })
+            let mut warnings = Vec::new();
+            let failed = make_reports(directory, &mut warnings)?;
+            let files = read_reports(&directory.join(REPORTS), &mut warnings);
+            Ok(Done::Usage { gathered: Gathered { failed, warnings, files } })
         }
         UsageJob::Discard { directory, files } => {
             discard(&directory.join(REPORTS), files)?;
@@ -79,8 +83,8 @@ pub(crate) fn work(job: &UsageJob) -> Result<Done, Failure> {
 }
 
 /// Runs every executable with the path of a report that does not exist yet.
-fn make_reports(directory: &Path) -> Result<Vec<String>, Failure> {
-    let programs = names(&directory.join(PROGRAMS));
+fn make_reports(directory: &Path, warnings: &mut Vec<String>) -> Result<Vec<String>, Failure> {
+    let programs = names(&directory.join(PROGRAMS), warnings);
     if programs.is_empty() {
         return Ok(Vec::new());
     }
@@ -88,58 +92,49 @@ fn make_reports(directory: &Path) -> Result<Vec<String>, Failure> {
     fs::create_dir_all(&reports, 0o750).map_err(|error| Failure::io("create", &reports, &error))?;
     let mark = random::hex(4).map_err(|error| Failure::io("name a report in", &reports, &error))?;
     let report = reports.join(format!("slapreport.{mark}"));
+    let cancellation = Cancellation::new();
+    let patience = Patience { deadline: Instant::now() + LIMIT, cancellation: &cancellation };
     let failed = |name: &String| {
-        let why = execute(directory, name, &report).err()?;
+        let why = execute(directory, name, &report, patience).err()?;
         Some(format!("{PROGRAMS}/{name} failed: {why}"))
     };
     Ok(programs.iter().filter_map(failed).collect())
 }
 
-fn execute(directory: &Path, name: &str, report: &Path) -> Result<(), String> {
-    let words = |error: std::io::Error| format!("it cannot be run: {error}");
+fn execute(
+    directory: &Path,
+    name: &str,
+    report: &Path,
+    patience: Patience<'_>,
+) -> Result<(), String> {
     let programs = directory.join(PROGRAMS);
-    let mut output = tempfile::tempfile_in(directory).map_err(words)?;
-    let copy = || output.try_clone().map_err(words);
     let mut command = Command::new(programs.join(name));
-    command.arg(report).current_dir(&programs).env("HOME", directory).env("LANG", "C.UTF-8");
-    command.env("PATH", "/usr/local/bin:/usr/bin:/bin").new_session().die_with_parent();
-    command.stdin(Stdio::null()).stdout(copy()?).stderr(copy()?);
-    let mut child = command.spawn().map_err(words)?;
-    let status = wait_within(&mut child, LIMIT).map_err(words)?;
-    let _ = kill_group(child.id(), Signal::SIGKILL);
-    let _ = child.wait();
-    match status {
-        Some(status) if status.success() => Ok(()),
-        None => Err(format!("it did not end within {} s", LIMIT.as_secs())),
-        Some(status) => {
-            let mut said = Vec::new();
-            output.rewind().map_err(words)?;
-            output.take(MOST_WORDS).read_to_end(&mut said).map_err(words)?;
-            Err(format!("{status} {}", String::from_utf8_lossy(&said).trim()).trim().to_owned())
+    command.arg(report).current_dir(&programs).die_with_parent();
+    let ended = program::run(&mut command, Whose::Partition(directory), MOST_WORDS, patience);
+    match ended.map_err(|error| format!("it cannot be run: {error}"))? {
+        Ended::Itself(status, _) if status.success() => Ok(()),
+        Ended::Itself(status, said) => Err(format!("{status} {said}").trim().to_owned()),
+        Ended::Late => {
+            Err(format!("all of them together did not end within {} s", LIMIT.as_secs()))
         }
     }
 }
 
-/// The names of the ordinary files in `directory`, sorted; hidden ones left out. None if there is
-/// no such directory.
-fn names(directory: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return Vec::new();
-    };
-    let named = entries.take(MOST_FILES).filter_map(|entry| {
-        let entry = entry.ok().filter(|entry| entry.path().is_file())?;
-        entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))
-    });
-    let mut names: Vec<_> = named.collect();
-    names.sort();
-    names
+/// The first ordinary files in `directory`; none if there is no such directory.
+fn names(directory: &Path, warnings: &mut Vec<String>) -> Vec<String> {
+    let listing = first_files(directory, MOST_FILES).unwrap_or_default();
+    if listing.more {
+        let name = directory.display();
+        warnings.push(format!("{name} has more than {MOST_FILES} files; the others are ignored"));
+    }
+    listing.names
 }
 
 /// The reports in `directory`, as far as they are short texts.
-pub(super) fn read_reports(directory: &Path) -> Vec<ReportFile> {
+pub(super) fn read_reports(directory: &Path, warnings: &mut Vec<String>) -> Vec<ReportFile> {
     let mut left = MOST_BYTES;
     let mut files = Vec::new();
-    for name in names(directory) {
+    for name in names(directory, warnings) {
         let Ok(text) = fs::read_untrusted(&directory.join(&name), LONGEST) else { continue };
         if text.len() > left {
             break;
@@ -219,7 +214,7 @@ mod tests {
         }
         let victim = dir.path().join("keep").display().to_string();
         discard(dir.path(), &[file("a", "1"), file("b", "old"), file(&victim, "3")]).unwrap();
-        let left = read_reports(dir.path());
+        let left = read_reports(dir.path(), &mut Vec::new());
         assert_eq!(left, [file("b", "2"), file("keep", "3")]);
     }
 }

@@ -102,7 +102,7 @@ pub fn serve() -> std::io::Result<()> {
         }
         busy.store(true, Ordering::SeqCst);
         let result = match serde_json::from_str(&line) {
-            Ok(job) => work(job, &channel, &cancellation),
+            Ok(job) => work_alone(job, &channel, &cancellation),
             Err(error) => Err(Failure::new(format!("the job is not understood: {error}"))),
         };
         busy.store(false, Ordering::SeqCst);
@@ -139,6 +139,26 @@ fn end_what_is_left() {
     let _ = process::kill_descendants(std::process::id(), LAST_LOOK);
 }
 
+/// What a job leaves running comes to this process, and ends with the job; but daemons that the
+/// making of an instance or of a Software Release has started are there to stay.
+fn work_alone(
+    job: Job,
+    channel: &Arc<Channel>,
+    cancellation: &Cancellation,
+) -> Result<Done, Failure> {
+    if matches!(job, Job::Software(_) | Job::Instance(_)) {
+        return work(job, channel, cancellation);
+    }
+    let own = std::process::id();
+    let before = process::descendants(own);
+    let result = work(job, channel, cancellation);
+    let ended = process::kill_descendants_since(own, &before, LAST_LOOK);
+    result.and_then(|done| match ended {
+        Ok(_) => Ok(done),
+        Err(error) => Err(Failure::new(format!("what it started cannot be ended: {error}"))),
+    })
+}
+
 fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result<Done, Failure> {
     match job {
         Job::Software(job) => build::build(&job, channel, cancellation),
@@ -171,13 +191,7 @@ fn promises(job: &PromiseJob, cancellation: &Cancellation) -> Result<Done, Failu
     };
     let words =
         |error: std::io::Error| Failure::io("check the promises of", &job.directory, &error);
-    // What they leave running comes to this process, and ends with the check.
-    process::set_child_subreaper().map_err(words)?;
-    // What the making of the instance has left running stays.
-    let (own, before) = (std::process::id(), process::descendants(std::process::id()));
-    let checked = check_all(&wanted);
-    process::kill_descendants_since(own, &before, LAST_LOOK).map_err(words)?;
-    let Checked { results, skipped, warnings, due } = checked.map_err(words)?;
+    let Checked { results, skipped, warnings, due } = check_all(&wanted).map_err(words)?;
     Ok(Done::Promises { results, skipped, warnings, due })
 }
 

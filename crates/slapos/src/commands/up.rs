@@ -54,7 +54,8 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
     wanted.state = Some(InstanceState::Started);
     let answer = client::ask(Some(&node.config.computer_id), &master, wanted, &up.wish)?;
     node.reporter.note(&name, &format!("is in {}", answer.partition));
-    tolerate_promises(instance::settle(node, Some(&name)))
+    let options = instance::Options { tree: Some(name), ..Default::default() };
+    tolerate_promises(instance::run(node, &options))
 }
 
 /// `node software` and `node instance` for all that was asked for before. A Software Release that
@@ -62,7 +63,7 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
 fn resume(node: &Node<'_>, up: &Up) -> Result<bool, NodeError> {
     let parallel = up.jobs.unwrap_or(0);
     let built = software::run(node, &software::Options { parallel, ..Default::default() });
-    let broken = tolerate_promises(instance::settle(node, None))?;
+    let broken = tolerate_promises(instance::run(node, &instance::Options::default()))?;
     built.map(|()| broken)
 }
 

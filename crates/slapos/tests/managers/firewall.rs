@@ -58,6 +58,32 @@ fn a_whitelist_is_made_once_and_goes_with_its_instance() {
 }
 
 #[test]
+fn a_partition_is_not_forgotten_before_its_rules_are_gone() {
+    let managed = Managed::new("manager_list = whitelistfirewall", "[firewall]\n");
+    managed.request("started");
+    managed.node(&["node", "instance"]);
+    managed.plant(".slapos-whitelist-firewall", r#"["192.0.2.1"]"#);
+    managed.node(&["node", "instance"]);
+    let (rules, chains) = (managed.kept("firewalld.rules"), managed.kept("firewalld.chains"));
+    let record = managed.node.root().join("instance/var/slapgrid/slappart0.json");
+    let text = std::fs::read(&record).unwrap();
+    managed.request("destroyed");
+    managed.node(&["node", "report"]);
+    // As when the Master alone let the instance go.
+    std::fs::write(&record, text).unwrap();
+    std::fs::write(managed.bin().join("firewalld.rules"), rules).unwrap();
+    std::fs::write(managed.bin().join("firewalld.chains"), chains).unwrap();
+    managed.script("firewall-cmd", "#!/bin/sh\necho FirewallD is not running\nexit 252\n");
+    let run = managed.try_node(&["node", "instance"]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(record.exists(), "the next run comes here again");
+    managed.script("firewall-cmd", FIREWALL_CMD);
+    managed.node(&["node", "instance"]);
+    assert_eq!(managed.kept("firewalld.rules"), "");
+    assert!(!record.exists());
+}
+
+#[test]
 fn the_firewall_lets_the_tree_through_and_protects_before_the_start() {
     let managed = Managed::new("", "[firewall]\nauthorized_sources =\n  192.0.2.0/24\n");
     managed.request("started");
@@ -264,18 +290,48 @@ software-url = BACK
 return = word
 ";
 
+impl Managed {
+    /// Asks for an instance that asks for another.
+    fn request_front(&self) {
+        let tree = &self.node.tree;
+        let front = tree.add_software("front", slapos_testkit::SERVICE_PROFILE);
+        let front = front.display().to_string();
+        tree.write("software/front/instance.cfg.in", FRONT.replace("BACK", &self.profile));
+        self.node.ok(&["supply", &front, "local"]);
+        self.node(&["node", "software"]);
+        self.node.ok(&["request", "front", &front]);
+    }
+}
+
+#[test]
+fn a_failure_of_one_round_does_not_outlast_it() {
+    let managed = Managed::new("", "[firewall]\nauthorized_sources =\n  192.0.2.1\n");
+    if !managed.route("a_failure_of_one_round_does_not_outlast_it") {
+        return;
+    }
+    managed.request_front();
+    managed.node(&["node", "instance"]);
+    // Other rules and, of the instance below, another word: the one above is processed twice.
+    let template = managed.node.tree.root().join("software/service/instance.cfg.in");
+    let text = std::fs::read_to_string(&template).unwrap();
+    std::fs::write(&template, text.replace("word = hello", "word = salve")).unwrap();
+    managed.node(&["node", "software", "--all"]);
+    managed.node.configure("  192.0.2.1\n", "  192.0.2.2\n");
+    let fails_once = "case \"$*\" in *\"INPUT 0 -s 192.0.2.2 -d 127.16.0.1 \"*)\n\
+         test -e $state.failed || { touch $state.failed; echo not now; exit 1; };; esac\n\
+         verb=$3; shift 3";
+    managed.script("firewall-cmd", &FIREWALL_CMD.replace("verb=$3; shift 3", fails_once));
+    let run = managed.node(&["node", "instance", "--all"]);
+    assert!(run.err.contains("not now"), "{}", run.err);
+}
+
 #[test]
 fn an_instance_that_comes_into_being_in_a_run_is_protected_in_it() {
     let managed = Managed::new("", "[firewall]\n");
     if !managed.route("an_instance_that_comes_into_being_in_a_run_is_protected_in_it") {
         return;
     }
-    let tree = &managed.node.tree;
-    let front = tree.add_software("front", slapos_testkit::SERVICE_PROFILE).display().to_string();
-    tree.write("software/front/instance.cfg.in", FRONT.replace("BACK", &managed.profile));
-    managed.node.ok(&["supply", &front, "local"]);
-    managed.node(&["node", "software"]);
-    managed.node.ok(&["request", "front", &front]);
+    managed.request_front();
     managed.node(&["node", "instance"]);
     assert!(managed.node.partition(1).join("etc/word.txt").exists(), "deployed in the same run");
     let rules = managed.kept("firewalld.rules");

@@ -238,7 +238,12 @@ fn disks_that_are_allowed_are_given_and_taken_back() {
     assert_eq!(std::fs::metadata(&disk).unwrap().uid(), 4242);
     std::os::unix::fs::chown(&disk, Some(0), None).unwrap();
     managed.node(&["node", "instance"]);
+    assert_eq!(std::fs::metadata(&disk).unwrap().uid(), managed.uid());
+    // Also one that is not in the option any more.
+    managed.node.configure(&format!("  {}", disk.display()), "  /dev/none");
     managed.request("destroyed");
     managed.node(&["node", "report"]);
     assert_eq!(std::fs::metadata(&disk).unwrap().uid(), 0);
+    let record = managed.node.root().join("instance/var/slapgrid/devperm/slappart0.json");
+    assert!(!record.exists());
 }

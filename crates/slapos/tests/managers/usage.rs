@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use slapos_testkit::wait_for;
+
 use super::{Managed, name_of};
 
 const REPORT: &str = "<consumption><movement><resource>CPU</resource><title>t</title><reference>x</reference><quantity>1.5</quantity><price>0</price><VAT></VAT></movement></consumption>";
@@ -45,6 +47,35 @@ fn usage_is_gathered_and_handed_in_once() {
     assert_eq!(left(), ["wrong"]);
     let info = managed.node.json(&["proxy", "show"]);
     assert!(info.to_string().contains("no meter"), "the Master was told: {info}");
+}
+
+#[test]
+fn what_makes_reports_keeps_nobody_waiting_and_leaves_nothing() {
+    let managed = Managed::new("", "");
+    let secret = ["--parameters", "admin-password=hunter22"];
+    let words = ["request", "service", &managed.profile, "--state", "started"];
+    managed.node.ok(&[&words[..], &secret].concat());
+    managed.node(&["node", "instance"]);
+    let directory = managed.node.partition(0);
+    // It goes on until an instance was deployed meanwhile, leaves a process, and tells a secret.
+    let script = format!(
+        "#!/bin/sh\ncd {}\ntouch begun\nwhile test ! -e go; do sleep 0.1; done\n\
+         setsid sh -c 'echo $$ > left; exec sleep 86400' &\n\
+         while test ! -s left; do sleep 0.1; done\necho hunter22 is wrong; exit 1\n",
+        directory.display()
+    );
+    let path = managed.plant("etc/report/slow", &script);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut report = managed.node.start(&["node", "report"]);
+    wait_for("the report to begin", 20, || directory.join("begun").exists().then_some(()));
+    managed.node(&["node", "instance", "--all"]);
+    managed.plant("go", "");
+    assert_eq!(report.wait().unwrap().code(), Some(1));
+    let pid = std::fs::read_to_string(directory.join("left")).unwrap();
+    let process = std::path::Path::new("/proc").join(pid.trim());
+    wait_for("what it left to be gone", 5, || (!process.exists()).then_some(()));
+    let info = managed.node.json(&["proxy", "show"])["instances"][0]["reported"].to_string();
+    assert!(info.contains("*** is wrong") && !info.contains("hunter22"), "{info}");
 }
 
 #[test]

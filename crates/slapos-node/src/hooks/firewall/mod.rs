@@ -136,8 +136,11 @@ impl Hook for Firewall {
     fn begin(&self, scene: &Scene<'_, '_>, members: &[Member<'_>]) -> Result<(), NodeError> {
         programs::define(scene.node, &self.config)?;
         for member in members.iter().filter(|member| member.occasion == Occasion::Process) {
-            if let Err(error) = self.protect(scene, member) {
-                self.failures().insert(member.partition.id.clone(), error.to_string());
+            let id = &member.partition.id;
+            match self.protect(scene, member) {
+                // Also after a failure in an earlier round.
+                Ok(()) => drop(self.failures().remove(id)),
+                Err(error) => drop(self.failures().insert(id.clone(), error.to_string())),
             }
         }
         self.reload(scene)

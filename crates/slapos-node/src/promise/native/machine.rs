@@ -5,9 +5,10 @@ use std::time::Instant;
 use slapos_sys::fs;
 use slapos_sys::process::{Command, alive, start_time};
 
-use super::super::execute::{self, Ended, Patience};
+use super::super::execute::{self, Ended};
 use super::options::Options;
 use super::{Found, Surroundings, path_in};
+use crate::program::Patience;
 use crate::size::parse_size;
 
 /// What the original tolerates of load for each processor.
