@@ -110,6 +110,20 @@ impl Node<'_> {
         Paths::new(&self.config.instance_root)
     }
 
+    /// As [`lock`](Self::lock), unless the command only says what it would do: then nothing is touched,
+    /// and it need not wait for another one.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    pub fn lock_unless(
+        &self,
+        dry_run: bool,
+        what: &str,
+        lock: &std::path::Path,
+    ) -> Result<Option<FileLock>, NodeError> {
+        if dry_run { Ok(None) } else { self.lock(what, lock).map(Some) }
+    }
+
     /// Holds `lock` for the time of the command `what`, and tidies up after a command that was
     /// killed. Those at work, under whatever lock, keep what they are writing.
     ///

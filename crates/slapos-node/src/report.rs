@@ -38,17 +38,9 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
     }
-    let _lock = node.lock("slapos node report", &node.config.pidfile_report)?;
+    let lock = &node.config.pidfile_report;
+    let _lock = node.lock_unless(options.dry_run, "slapos node report", lock)?;
     let master = node.master()?;
-    // Before anything goes that could still tell what it used, and while instances can be deployed:
-    // what partitions run here takes its time.
-    let begun = Instant::now();
-    let told = match options.dry_run {
-        true => Ok(()),
-        false => usage::run(node, &master, &node.computer(&master)?.partitions),
-    };
-    // An instance must not be processed while it is taken away.
-    let _instances = lock_instances(node, begun.elapsed())?;
     if options.dry_run {
         let partitions = node.computer(&master)?.partitions;
         return partitions.iter().filter(|partition| is_to_go(partition)).try_for_each(
@@ -59,6 +51,12 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
             },
         );
     }
+    // Before anything goes that could still tell what it used, and while instances can be deployed:
+    // what partitions run here takes its time.
+    let begun = Instant::now();
+    let told = usage::run(node, &master, &node.computer(&master)?.partitions);
+    // An instance must not be processed while it is taken away.
+    let _instances = lock_instances(node, begun.elapsed())?;
     let hooks = Hooks::of(node.config);
     let scene = Scene { node, master: Some(&master) };
     let removed = remove_all(node, &master, &hooks);

@@ -120,7 +120,8 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         return Err(NodeError::user(format!("there is no {}", config.software_root.display()))
             .hint("`slapos node format` makes it"));
     }
-    let _lock = node.lock("slapos node software", &config.pidfile_software)?;
+    let _lock =
+        node.lock_unless(options.dry_run, "slapos node software", &config.pidfile_software)?;
     if !options.dry_run {
         services::describe(node)?;
     }

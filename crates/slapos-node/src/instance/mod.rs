@@ -56,7 +56,8 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         return Err(NodeError::user(format!("there is no {}", config.instance_root.display()))
             .hint("`slapos node format` makes it"));
     }
-    let _lock = node.lock("slapos node instance", &config.pidfile_instance)?;
+    let _lock =
+        node.lock_unless(options.dry_run, "slapos node instance", &config.pidfile_instance)?;
     let master = node.master()?;
     let computer = match master.full_computer_information(&config.computer_id) {
         Ok(computer) => computer,

@@ -44,7 +44,11 @@ fn verdict(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Untried => "not asked".to_owned(),
         Verdict::Kept => "kept".to_owned(),
-        Verdict::Broken(why) => format!("broken: {why}"),
+        Verdict::Broken(why) => {
+            let line = why.lines().next().unwrap_or_default();
+            let short: String = line.chars().take(80).collect();
+            format!("broken: {short}")
+        }
     }
 }
 

@@ -138,12 +138,23 @@ fn show_promises(global: &Global, results: &[promises::PartitionPromises]) {
                 partition.partition.clone(),
                 promise.title.clone(),
                 promise_state(promise.failed).to_owned(),
-                promise.message.lines().next().unwrap_or_default().to_owned(),
+                in_a_line(promise),
             ]);
         }
     }
     if !table.is_empty() {
         say(&table.to_string());
+    }
+}
+
+/// What a promise says, as far as a table has room: of a failure without output, the last line has
+/// the cause.
+pub(crate) fn in_a_line(promise: &slapos_node::PromiseResult) -> String {
+    let mut lines = promise.message.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or_default();
+    match lines.next_back().filter(|_| promise.failed && first.starts_with("Error:")) {
+        Some(last) => format!("{first} ... {last}"),
+        None => first.to_owned(),
     }
 }
 

@@ -153,7 +153,7 @@ fn text(instance: &OverviewInstance, promises: &[slapos_node::PromiseResult]) ->
         table.row([format!("  {key}"), value.clone()]);
     }
     for promise in promises {
-        let message = promise.message.lines().next().unwrap_or_default();
+        let message = super::node::in_a_line(promise);
         let state = format!("{:6}  {message}", promise_state(promise.failed));
         table.row([format!("  promise {}", promise.title), state]);
     }

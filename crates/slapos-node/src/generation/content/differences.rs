@@ -26,8 +26,10 @@ const CONTEXT: usize = 3;
 pub(crate) fn differences(partition: &Path, from: u32, to: Option<u32>) -> Result<String, Failure> {
     let room = Room::of(partition);
     let read = |number: u32| {
-        room.read(number)
-            .map_err(|error| Failure::new(format!("generation {number} cannot be read: {error}")))
+        room.read(number).map_err(|error| {
+            Failure::new(format!("generation {number} cannot be read: {error}"))
+                .hint("`slapos node generations PARTITION` lists those that are kept")
+        })
     };
     let old = Part {
         manifest: read(from)?,
