@@ -52,7 +52,7 @@ fn watch() -> String {
     plugin(
         "    def __init__(self, config):
         GenericPromise.__init__(self, config)
-        self.setPeriodicity(0.001)
+        self.setPeriodicity(0.00001)
     def sense(self):
         found = open('state').read()
         (self.logger.info if found == 'ok' else self.logger.error)('found ' + found)
