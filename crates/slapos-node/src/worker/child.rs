@@ -163,27 +163,16 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
     match job {
         Job::Software(job) => build::build(&job, channel, cancellation),
         Job::Instance(job) => deploy::deploy(*job, channel, cancellation),
-        Job::Promises(job) => alone(|| promises(&job, cancellation)),
+        Job::Promises(job) => promises(&job, cancellation),
         Job::Generation(job) => generation(&job),
         Job::Mark(job) => marks::mark(&job),
         Job::Inspect(job) => farewell::inspect(&job),
         Job::Destroy(job) => farewell::destroy(&job),
         Job::Tidy(job) => farewell::tidy(&job),
-        Job::Usage(job) => alone(|| usage::work(&job)),
+        Job::Usage(job) => usage::work(&job),
         Job::Remove(job) => remove(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),
-    }
-}
-
-/// Does `work`. What it leaves running comes to this process, and ends with it.
-fn alone(work: impl FnOnce() -> Result<Done, Failure>) -> Result<Done, Failure> {
-    let result = work();
-    let ended = process::kill_descendants(std::process::id(), LAST_LOOK);
-    let done = result?;
-    match ended {
-        Ok(_) => Ok(done),
-        Err(error) => Err(Failure::new(format!("what it started cannot be ended: {error}"))),
     }
 }
 
