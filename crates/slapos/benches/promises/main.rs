@@ -24,8 +24,11 @@ use slapos_testkit::TestNode;
 const PROMISES: u32 = 5;
 const RUNS: usize = 5;
 
-/// A check as instances have them: it looks at a file and says what it found.
-const PLUGIN: &str = "import os
+/// A check as instances have them: it looks at a file and says what it found. The original's runner
+/// wants the first assignment to be that of the path.
+const PLUGIN: &str = "import sys
+sys.path[0:0] = []
+import os
 from zope.interface import implementer
 from slapos.grid.promise import interface
 from slapos.grid.promise.generic import GenericPromise
