@@ -69,7 +69,8 @@ pub struct Observed {
 pub fn observe(config: &NodeConfig, wanted: &Wanted) -> Result<Observed, NodeError> {
     let mut observed = Observed { root: user::is_root(), ..Observed::default() };
     observe_users(config, wanted, &mut observed)?;
-    for directory in wanted_directories(config, wanted) {
+    let directories = wanted_directories(config, wanted);
+    for directory in &directories {
         if let Some(found) = look(&directory.path)? {
             observed.directories.insert(directory.path.clone(), found);
         }
@@ -77,6 +78,8 @@ pub fn observe(config: &NodeConfig, wanted: &Wanted) -> Result<Observed, NodeErr
             note_closed(&directory.path, &mut observed.closed);
         }
     }
+    // Those of ours that are closed, as a killed run leaves them, are opened by the plan.
+    observed.closed.retain(|closed| !directories.iter().any(|ours| ours.path == *closed));
     observe_texts(config, wanted, &mut observed)?;
     Ok(observed)
 }
