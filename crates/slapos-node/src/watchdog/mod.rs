@@ -3,7 +3,7 @@
 //! It is an event listener of the supervisor. What it hears is noted on disk before it is
 //! acknowledged, and told to the Master by a thread that tries until it is heard; so that neither
 //! a Master that is away nor the death of the watchdog loses it, and a Master that is slow does
-//! not keep events waiting. Promises complain in the same way ([`bang`]): one bang for one
+//! not keep events waiting. Promises complain in the same way (`bang`): one bang for one
 //! deployment. Until an instance has been deployed again without an error, what its services and
 //! promises do is no news; and none at all while a former generation is in place that is to stay.
 //! The Master's token is read from its file and is nowhere else.
