@@ -130,8 +130,7 @@ fn services_run_once_before_an_instance_is_removed() {
     managed.plant("go", "");
     wait_for("the slow one to end, and the instance to go", 30, || {
         managed.node(&["node", "report"]);
-        let left = std::fs::read_dir(managed.node.partition(0)).unwrap().count();
-        (left == 0).then_some(())
+        managed.node.left_in(0).is_empty().then_some(())
     });
     assert_eq!(managed.node.pids().get("slow"), None);
     assert!(!managed.node.root().join("instance/var/slapgrid/prerm/slappart0.json").exists());
