@@ -103,10 +103,11 @@ impl Journal {
     }
 
     fn append(&self, subject: &str, line: &[u8]) -> std::io::Result<()> {
-        fs::create_dir_all(&self.directory, 0o700)?;
         let path = self.path(subject);
-        if path.metadata().is_ok_and(|meta| meta.len() > LONGEST) {
-            fs::rename(&path, &path.with_extension("old"))?;
+        match path.metadata() {
+            Ok(meta) if meta.len() > LONGEST => fs::rename(&path, &path.with_extension("old"))?,
+            Ok(_) => {}
+            Err(_) => fs::create_dir_all(&self.directory, 0o700)?,
         }
         // One write, so that lines of two processes do not mix.
         fs::open_append(&path, 0o600)?.write_all(line)

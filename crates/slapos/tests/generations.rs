@@ -7,7 +7,7 @@
     reason = "tests arrange files and processes directly"
 )]
 
-use slapos_testkit::{TestNode, wait_for};
+use slapos_testkit::{SERVICE_PROFILE, TestNode, wait_for};
 
 const INSTANCE: &str = r#"[buildout]
 parts = word extra service promise check publish
@@ -57,20 +57,10 @@ update-command = $${:command}
 stop-on-error = true
 "#;
 
-const PROFILE: &str = r"
-[buildout]
-parts = instance
-
-[instance]
-recipe = slapos.recipe.template
-url = ${:_profile_base_location_}/instance.cfg.in
-output = ${buildout:directory}/instance.cfg
-";
-
 fn node(options: &str) -> (TestNode, String) {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
     node.tree.write("software/word/instance.cfg.in", INSTANCE);
-    let profile = node.tree.add_software("word", PROFILE).display().to_string();
+    let profile = node.tree.add_software("word", SERVICE_PROFILE).display().to_string();
     node.ok(&["up", "--partitions", "1"]);
     node.configure("[slapformat]", &format!("{options}\n[slapformat]"));
     node.ok(&["up", &profile]);
@@ -193,8 +183,11 @@ fn generations_are_compared_and_brought_back_by_hand() {
     // It stays, also when the Master does not answer meanwhile.
     node.ok(&["node", "instance"]);
     assert_eq!(read(&node, "etc/word.txt"), "good");
+    let published = || node.json(&["service", "info", "word"])["connection-parameters"].clone();
+    assert_eq!(published()["word"], "good");
     node.ok(&["node", "rollback", "slappart0", "2"]);
     assert_eq!(read(&node, "etc/word.txt"), "fine");
+    assert_eq!(published()["word"], "fine", "there and back");
     node.ok(&["node", "instance", "--all"]);
     let told = node.fails(1, &["node", "rollback", "slappart0", "7"]).told();
     assert!(told.contains("generation 7 of slappart0 is not kept"), "{told}");

@@ -73,7 +73,7 @@ pub struct Generation {
     pub wanted: Wanted,
     /// Names its content: hash of all that was captured.
     pub digest: String,
-    /// What it had published when it was followed by another one; `None` before.
+    /// What it published; `None` if an earlier version of this program made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<IndexMap<String, String>>,
     /// What came of it.
@@ -126,6 +126,7 @@ impl History {
         let in_place = self.generations.iter_mut().find(|known| Some(known.number) == current);
         if let Some(known) = in_place.filter(same) {
             known.wanted = generation.wanted;
+            known.connection = generation.connection;
             return;
         }
         self.current = Some(generation.number);
@@ -142,15 +143,6 @@ impl History {
             left -= usize::from(goes);
             !goes
         });
-    }
-
-    /// Records what the generation in place has published.
-    pub fn published(&mut self, connection: &IndexMap<String, String>) {
-        let current = self.current;
-        let in_place = self.generations.iter_mut().find(|known| Some(known.number) == current);
-        if let Some(known) = in_place {
-            known.connection = Some(connection.clone());
-        }
     }
 
     /// Records what came of the generation in place.

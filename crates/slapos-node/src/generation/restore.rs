@@ -42,11 +42,14 @@ pub(crate) fn put_right(
     history: &History,
     number: u32,
 ) -> Result<(), NodeError> {
-    history.get(number).ok_or_else(|| not_kept(place.id.as_str(), number))?;
+    let generation = history.get(number).ok_or_else(|| not_kept(place.id.as_str(), number))?;
     let mut worker = Worker::start(place.owner, place.id.as_str(), Purpose::Partition)?;
     // Parts have been at work since: what is in their directories is not known to be anybody's.
     match content(node, &mut worker, place, None, number)? {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            publish(node, place, generation.connection.as_ref());
+            Ok(())
+        }
         Err(lost) => Err(unusable(place.id.as_str(), number, &lost)),
     }
 }

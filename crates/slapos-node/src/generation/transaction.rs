@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use slapos_slap::ComputerPartition;
 
 use super::history::{Generation, History, Verdict, Wanted};
@@ -22,6 +23,8 @@ pub(crate) struct Transaction<'a, 'n> {
     wanted: Wanted,
     reason: String,
     usual: Duration,
+    /// What the instance has published, by this deployment or a former one.
+    published: IndexMap<String, String>,
     history: History,
 }
 
@@ -37,15 +40,11 @@ impl<'a, 'n> Transaction<'a, 'n> {
         wanted: Wanted,
         reason: &Reason,
     ) -> Result<Self, NodeError> {
-        let mut history = node.histories().load(place.id.as_str())?;
-        // What was brought back publishes again what it had published; until then the Master has
-        // what the one that was taken back had.
-        if history.held.is_none() {
-            history.published(&partition.connection);
-        }
+        let history = node.histories().load(place.id.as_str())?;
         let policy = policy_of(node, partition);
         let (usual, reason) = (reason.patience(), reason.to_string());
-        Ok(Self { node, place, policy, wanted, reason, usual, history })
+        let published = partition.connection.clone();
+        Ok(Self { node, place, policy, wanted, reason, usual, published, history })
     }
 
     /// Keeps what is in place, if it may have to come back and was never kept: an earlier version
@@ -63,12 +62,17 @@ impl<'a, 'n> Transaction<'a, 'n> {
         self.store()
     }
 
-    /// Keeps what was just deployed. Where nothing is ever taken back, that it cannot be kept is no
+    /// Keeps what was just deployed, and what it `published`, if it did. Where nothing is ever taken back, that it cannot be kept is no
     /// reason not to go on.
     ///
     /// # Errors
     /// When it cannot be read, or written down.
-    pub(crate) fn deployed(&mut self, worker: &mut Worker) -> Result<(), NodeError> {
+    pub(crate) fn deployed(
+        &mut self,
+        worker: &mut Worker,
+        published: Option<IndexMap<String, String>>,
+    ) -> Result<(), NodeError> {
+        self.published = published.unwrap_or(std::mem::take(&mut self.published));
         let before = self.history.clone();
         let kept = self
             .capture(worker, self.reason.clone())
@@ -214,7 +218,7 @@ impl<'a, 'n> Transaction<'a, 'n> {
             reason,
             wanted: self.wanted.clone(),
             digest,
-            connection: None,
+            connection: Some(self.published.clone()),
             verdict: Verdict::Untried,
         };
         self.history.deployed(generation, self.node.config.rollback.kept);

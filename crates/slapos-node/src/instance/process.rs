@@ -143,14 +143,15 @@ impl Session<'_, '_> {
         certificate::update(self.node.config, self.master, partition, place.owner)?;
         let mut worker = Worker::start(place.owner, id, Purpose::Partition)?;
         transaction.before(&mut worker, deployed)?;
-        let services = match self.configure(partition, &record.software, place, &mut worker) {
-            Ok(services) => services,
+        let made = self.configure(partition, &record.software, place, &mut worker);
+        let (services, published) = match made {
+            Ok(made) => made,
             Err(error) => {
                 drop(worker);
                 return Err(transaction.failed(error));
             }
         };
-        if let Err(error) = transaction.deployed(&mut worker) {
+        if let Err(error) = transaction.deployed(&mut worker, published) {
             return Err(transaction.failed(error));
         }
         if self.runs(partition) {
@@ -185,21 +186,22 @@ impl Session<'_, '_> {
         partition.requested_state == InstanceState::Started && !self.force_stop
     }
 
-    /// Makes the instance's parts. Its services are not touched.
+    /// Makes the instance's parts: what is to run, and what it published, if it did. Its services are
+    /// not touched.
     fn configure(
         &self,
         partition: &ComputerPartition,
         url: &SoftwareUrl,
         place: Place<'_>,
         worker: &mut Worker,
-    ) -> Result<Vec<Service>, NodeError> {
-        let mut watcher = Watcher { session: self, partition, asked: Vec::new() };
+    ) -> Result<(Vec<Service>, Option<IndexMap<String, String>>), NodeError> {
+        let mut watcher = Watcher { session: self, partition, asked: Vec::new(), published: None };
         let job = self.instance_job(partition, url, place.directory.to_owned());
         let job = Job::Instance(Box::new(job));
         match worker.run(&job, Some(self.node.config.partition_timeout), &mut watcher)? {
             Done::Instance { services } => {
                 self.tell_asked(partition, watcher.asked);
-                Ok(services)
+                Ok((services, watcher.published))
             }
             other => Err(NodeError::user(format!("the worker of {} answered {other:?}", place.id))),
         }
@@ -328,6 +330,8 @@ struct Watcher<'a, 's, 'n> {
     partition: &'a ComputerPartition,
     /// The titles of the instances that were asked for.
     asked: Vec<String>,
+    /// What the instance published.
+    published: Option<IndexMap<String, String>>,
 }
 
 impl Listener for Watcher<'_, '_, '_> {
@@ -344,11 +348,15 @@ impl Listener for Watcher<'_, '_, '_> {
     ) -> Result<(), String> {
         let ComputerPartition { computer, id, .. } = self.partition;
         let master = &self.session.master;
-        let published = match shared {
+        let told = match shared {
             None => master.set_connection(computer, id, &connection),
             Some(reference) => master.set_shared_connection(computer, id, reference, &connection),
         };
-        published.map_err(|error| error.to_string())
+        told.map_err(|error| error.to_string())?;
+        if shared.is_none() {
+            self.published = Some(connection);
+        }
+        Ok(())
     }
 
     fn request(
