@@ -17,6 +17,8 @@ use crate::text::cut;
 use crate::worker::{Done, Job, PromiseJob, Purpose, Worker};
 use crate::{software, watchdog};
 
+/// For how long promises of services that were just started may fail.
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
 /// Promises of one partition run side by side; more rounds than this are not waited for.
 const PROMISE_ROUNDS: u32 = 10;
 /// How long a partition's Python may take to start, and the last of what runs to end.

@@ -4,7 +4,6 @@
 //! run that was killed is continued by the next one.
 
 use std::path::Path;
-use std::time::Duration;
 
 use indexmap::IndexMap;
 use slapos_slap::{ComputerPartition, InstanceState, PartitionId};
@@ -18,9 +17,6 @@ use crate::node::Node;
 use crate::promises::{self, Question, Told};
 use crate::worker::{Done, GenerationJob, Job, Purpose, Service, Worker};
 use crate::{services, software};
-
-/// For how long promises of services that were just started may fail.
-const GRACE: Duration = Duration::from_secs(20);
 
 /// A partition, and whether its services are to run.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +87,7 @@ pub(crate) fn restore(
     }
     let mut partition = ComputerPartition::free(node.config.computer_id.clone(), place.id.clone());
     partition.software = Some(generation.wanted.software);
-    promises::ask(node, &mut worker, &partition, Question::test(GRACE))
+    promises::ask(node, &mut worker, &partition, Question::test(promises::GRACE))
 }
 
 fn unusable(id: &str, number: u32, lost: &str) -> NodeError {

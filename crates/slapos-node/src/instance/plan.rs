@@ -7,6 +7,7 @@ use std::time::Duration;
 use slapos_slap::{ComputerPartition, InstanceState};
 use slapos_sys::clock::{SignedDuration, Timestamp};
 
+use crate::promises;
 use crate::record::{Outcome, PartitionRecord};
 
 /// What is known of a partition on this machine.
@@ -83,10 +84,9 @@ impl Reason {
     /// For how long promises may fail after an instance was processed for this reason: services that
     /// were just started need time, those that did not come right last time had it.
     pub(crate) fn patience(&self) -> Duration {
-        const GRACE: Duration = Duration::from_secs(20);
         match self {
             Self::Failed | Self::Promise(_) => Duration::ZERO,
-            _ => GRACE,
+            _ => promises::GRACE,
         }
     }
 }
