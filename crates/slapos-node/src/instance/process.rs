@@ -194,7 +194,7 @@ impl Session<'_, '_> {
         url: &SoftwareUrl,
         place: Place<'_>,
         worker: &mut Worker,
-    ) -> Result<(Vec<Service>, Option<IndexMap<String, String>>), NodeError> {
+    ) -> Result<(Vec<Service>, Option<Connection>), NodeError> {
         let mut watcher = Watcher { session: self, partition, asked: Vec::new(), published: None };
         let job = self.instance_job(partition, url, place.directory.to_owned());
         let job = Job::Instance(Box::new(job));
@@ -325,13 +325,16 @@ pub(crate) fn partition_owner(directory: &Path) -> Result<Identity, NodeError> {
     user::by_uid(meta.uid()).context("look up the owner of", directory)
 }
 
+/// What an instance publishes.
+type Connection = IndexMap<String, String>;
+
 struct Watcher<'a, 's, 'n> {
     session: &'a Session<'s, 'n>,
     partition: &'a ComputerPartition,
     /// The titles of the instances that were asked for.
     asked: Vec<String>,
     /// What the instance published.
-    published: Option<IndexMap<String, String>>,
+    published: Option<Connection>,
 }
 
 impl Listener for Watcher<'_, '_, '_> {
