@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Keeps the first `most` characters of `text`; whether that left any out.
 pub(crate) fn cut(text: &mut String, most: usize) -> bool {
@@ -38,8 +39,13 @@ impl LastWords {
         Self { kept, listener }
     }
 
-    /// What was said until now.
-    pub(crate) fn until_now(&self) -> String {
+    /// What was said until nobody says anything any more, which is waited for no longer than `limit`.
+    pub(crate) fn within(&self, limit: Duration) -> String {
+        const POLL: Duration = Duration::from_millis(1);
+        let end = Instant::now() + limit;
+        while !self.listener.is_finished() && Instant::now() < end {
+            std::thread::sleep(POLL);
+        }
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&kept).into_owned()
     }

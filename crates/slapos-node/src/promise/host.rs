@@ -261,7 +261,7 @@ impl Host {
     fn last_words(&self) -> String {
         // It may be about to end, and what it says then is what we want to know.
         let _ = wait_within(&mut lock(&self.child), POLL);
-        let words = self.last_words.as_ref().map(LastWords::until_now).unwrap_or_default();
+        let words = self.last_words.as_ref().map(|words| words.within(POLL)).unwrap_or_default();
         let words = words.trim();
         if words.is_empty() { String::new() } else { format!("\n{words}") }
     }
