@@ -96,8 +96,7 @@ impl Master {
         tracing::info!("Running on {}", self.url());
         let (told, stopping) = oneshot::channel::<()>();
         let door = Door::new(self.listener, self.limits);
-        let service =
-            http::router(Arc::clone(&self.app)).into_make_service_with_connect_info::<Guest>();
+        let service = http::router(&self.app).into_make_service_with_connect_info::<Guest>();
         let app = Arc::clone(&self.app);
         let serving = axum::serve(door, service).with_graceful_shutdown(async move {
             shutdown.await;

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Query, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
 use slapos_slap::Overview;
-use slapos_slap::proof::{PROOF_ROUTE, is_nonce};
+use slapos_slap::proof::is_nonce;
 
+use super::access::{Route, Rule};
 use super::{ApiError, App};
 
-/// What strangers may ask.
-pub(super) fn public_routes() -> Router<Arc<App>> {
-    Router::new().route(&format!("/{PROOF_ROUTE}"), get(proof))
-}
+/// [`PROOF_ROUTE`] as a path.
+const PROOF_PATH: &str = "/api/v1/proof";
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/overview", get(overview))
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get(PROOF_PATH, Rule::ANYBODY, proof),
+        Route::get("/api/v1/overview", Rule::OPERATOR, overview),
+    ]
 }
 
 async fn overview(State(app): State<Arc<App>>) -> Result<Json<Overview>, ApiError> {

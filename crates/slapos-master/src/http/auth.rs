@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use super::access::{Caller, May, Rule};
 use super::{ApiError, App};
 use crate::connections::Guest;
 
@@ -31,28 +32,45 @@ impl TokenDigest {
     }
 }
 
-/// Lets a request through if it has the token, and its connection stay.
-pub(crate) async fn require_token(
-    State(app): State<Arc<App>>,
-    request: Request,
+/// Lets a request through to its handler if the rule of its route grants it, with the [`Caller`] in its
+/// extensions; the connection of a caller who is known may stay.
+pub(crate) async fn guard(
+    State((app, rule)): State<(Arc<App>, Rule)>,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let header = request.headers().get(header::AUTHORIZATION);
-    let presented = header.and_then(|value| value.to_str().ok()).and_then(presented);
-    let reason = match presented {
-        Some(token) if app.token.matches(&token) => {
-            if let Some(ConnectInfo(guest)) = request.extensions().get::<ConnectInfo<Guest>>() {
-                guest.welcome();
-            }
-            return next.run(request).await;
-        }
-        Some(_) => "the token is not this Master's",
-        None => "this Master wants its token, as the header `Authorization: Bearer TOKEN`",
+    let caller = match recognise(&app, &request) {
+        Ok(caller) => caller,
+        Err(_) if rule.anybody => return next.run(request).await,
+        Err(reason) => return refuse(&request, StatusCode::UNAUTHORIZED, reason),
     };
+    if let Some(ConnectInfo(guest)) = request.extensions().get::<ConnectInfo<Guest>>() {
+        guest.welcome();
+    }
+    if rule.grants(&caller) == May::Not {
+        return refuse(&request, StatusCode::FORBIDDEN, "this is not for you");
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// Who the caller is, by what the request presents.
+fn recognise(app: &App, request: &Request) -> Result<Caller, &'static str> {
+    let header = request.headers().get(header::AUTHORIZATION);
+    match header.and_then(|value| value.to_str().ok()).and_then(presented) {
+        Some(token) if app.token.matches(&token) => Ok(Caller::Operator),
+        Some(_) => Err("the token is not this Master's"),
+        None => Err("this Master wants its token, as the header `Authorization: Bearer TOKEN`"),
+    }
+}
+
+fn refuse(request: &Request, status: StatusCode, reason: &str) -> Response {
     tracing::warn!("refused {} {}: {reason}", request.method(), request.uri().path());
-    let mut response = ApiError::new(StatusCode::UNAUTHORIZED, reason).into_response();
-    let challenge = header::HeaderValue::from_static("Bearer");
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    let mut response = ApiError::new(status, reason).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        let challenge = header::HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
     response
 }
 

@@ -14,17 +14,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use futures_core::Stream;
 use serde::Deserialize;
-use slapos_slap::{Change, ComputerId, EVENTS_ROUTE, RESYNC};
+use slapos_slap::{Change, ComputerId, RESYNC};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
+use super::access::{Route, Rule};
 use super::{ApiError, App};
 use crate::store::{News, Position};
 
@@ -60,8 +59,8 @@ impl Listeners {
     }
 }
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route(&format!("/{EVENTS_ROUTE}"), get(listen))
+pub(super) fn routes() -> Vec<Route> {
+    vec![Route::get("/api/v1/events", Rule::NODE, listen)]
 }
 
 #[derive(Deserialize)]

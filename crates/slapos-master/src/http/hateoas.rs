@@ -2,28 +2,29 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use slapos_slap::InstanceInfo;
 use slapos_slap::instance_xml::dict2xml;
 
+use super::access::{Route, Rule};
 use super::{ApiError, App};
 
 type Shared = State<Arc<App>>;
 type Answer = Result<Response, ApiError>;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/hateoas", get(|| async { Redirect::permanent("/hateoas/") }))
-        .route("/hateoas/", get(entry))
-        .route("/hateoas/partitions/{title}", get(partition))
-        .route("/hateoas/shared/{title}", get(shared))
-        .route("/hateoas/computers/{reference}", get(computer))
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/hateoas", Rule::KNOWN, || async { Redirect::permanent("/hateoas/") }),
+        Route::get("/hateoas/", Rule::USER, entry),
+        Route::get("/hateoas/partitions/{title}", Rule::USER, partition),
+        Route::get("/hateoas/shared/{title}", Rule::USER, shared),
+        Route::get("/hateoas/computers/{reference}", Rule::USER, computer),
+    ]
 }
 
 /// The address under which the caller sees us: scheme, host and any prefix, without a slash.

@@ -3,6 +3,7 @@
 //! Invariants: handlers hold no state between requests (listeners to events are one long request); whatever a caller sends, the answer is a
 //! status below 500 unless the database fails; bodies are bounded.
 
+mod access;
 mod api;
 mod auth;
 mod events;
@@ -19,12 +20,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use slapos_slap::convert::ConvertError;
 use slapos_slap::marshal::MarshalError;
 use slapos_slap::proof::ProofKey;
 use slapos_sys::Secret;
 
+use self::access::{Route, Rule};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -54,24 +55,29 @@ impl App {
     }
 }
 
-/// All routes.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    let protected = Router::new()
-        .merge(slap::routes())
-        .merge(hateoas::routes())
-        .merge(api::routes())
-        .merge(events::routes())
-        .fallback(unknown_route)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_token));
-    // Outside of the layer: that the process lives, and that it knows the token. Programs that
-    // start a Master wait for an answer from its root.
-    Router::new()
-        .route("/", get(|| async { text("SlapOS Master") }))
-        .route("/healthz", get(|| async { text("ok") }))
-        .merge(api::public_routes())
-        .merge(protected)
-        .with_state(app)
+/// All routes: the one list from which the router, the table of who may call what, and their test come.
+pub(crate) fn routes() -> Vec<Route> {
+    let mut routes = vec![
+        // Programs that start a Master wait for an answer from its root.
+        Route::get("/", Rule::ANYBODY, || async { text("SlapOS Master") }),
+        Route::get("/healthz", Rule::ANYBODY, || async { text("ok") }),
+    ];
+    routes.extend(slap::routes());
+    routes.extend(hateoas::routes());
+    routes.extend(api::routes());
+    routes.extend(events::routes());
+    routes
+}
+
+/// What answers.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let guard = |rule| middleware::from_fn_with_state((Arc::clone(app), rule), auth::guard);
+    let mut router = Router::new();
+    for route in routes() {
+        router = router.route(route.path, route.handler.route_layer(guard(route.rule)));
+    }
+    let strangers = Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN));
+    router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(Arc::clone(app))
 }
 
 async fn unknown_route(uri: Uri) -> ApiError {

@@ -6,11 +6,9 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
 use slapos_slap::convert::{
     answer_to_value, computer_to_value, description_from_value, ip_list_to_value, partition_id,
     partition_to_value, request_from_form, texts_from_value,
@@ -18,6 +16,7 @@ use slapos_slap::convert::{
 use slapos_slap::marshal::{dumps, loads};
 use slapos_slap::{PartitionId, SoftwareState, Value};
 
+use super::access::{Route, Rule};
 use super::params::Params;
 use super::{ApiError, App, hateoas, text, xml};
 use crate::error::StoreError;
@@ -26,37 +25,56 @@ use crate::store::Freed;
 type Shared = State<Arc<App>>;
 type Answer = Result<Response, ApiError>;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/getComputerInformation", get(computer_information))
-        .route("/getFullComputerInformation", get(computer_information))
-        .route("/registerComputerPartition", get(computer_partition))
-        .route("/loadComputerConfigurationFromXML", post(format))
-        .route("/supplySupply", post(supply))
-        .route("/requestComputerPartition", post(request))
-        .route("/setComputerPartitionConnectionXml", post(set_connection))
-        .route("/softwareInstanceBang", post(bang))
-        .route("/softwareInstanceRename", post(rename))
-        .route("/destroyedComputerPartition", post(destroyed))
-        .route("/destroyedSoftwareRelease", post(software_destroyed))
-        .route("/buildingSoftwareRelease", software_report("building"))
-        .route("/availableSoftwareRelease", software_report("available"))
-        .route("/softwareReleaseError", software_report("error"))
-        .route("/startedComputerPartition", instance_report("started"))
-        .route("/stoppedComputerPartition", instance_report("stopped"))
-        .route("/softwareInstanceError", instance_report("error"))
-        .route("/updateComputerPartitionRelatedInstanceList", post(related_instances))
-        .route("/useComputer", post(|| async { text("Ignored") }))
-        .route("/computerBang", post(computer_bang))
-        .route(
-            "/getComputerPartitionStatus",
-            get(|| async { marshalled(&Value::str("Not implemented.")) }),
-        )
-        .route("/getComputerPartitionCertificate", get(certificate))
-        .route("/getHostingSubscriptionIpList", get(tree_addresses))
-        .route("/getSoftwareReleaseListFromSoftwareProduct", get(software_product))
-        .route("/getHateoasUrl", get(hateoas_url))
-        .route("/getRunId", get(|State(app): Shared| async move { text(&app.run_id) }))
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = node_routes();
+    routes.extend(instance_routes());
+    routes.extend([
+        Route::post("/supplySupply", Rule::USER, supply),
+        Route::post("/requestComputerPartition", Rule::OWN, request),
+        Route::get("/getSoftwareReleaseListFromSoftwareProduct", Rule::KNOWN, software_product),
+        Route::get("/getHateoasUrl", Rule::KNOWN, hateoas_url),
+        Route::get("/getRunId", Rule::KNOWN, |State(app): Shared| async move { text(&app.run_id) }),
+    ]);
+    routes
+}
+
+/// What a node says and asks about its computer.
+fn node_routes() -> Vec<Route> {
+    vec![
+        Route::get("/getComputerInformation", Rule::NODE, computer_information),
+        Route::get("/getFullComputerInformation", Rule::NODE, computer_information),
+        Route::post("/loadComputerConfigurationFromXML", Rule::NODE, format),
+        Route::post("/destroyedSoftwareRelease", Rule::NODE, software_destroyed),
+        software_report("/buildingSoftwareRelease", "building"),
+        software_report("/availableSoftwareRelease", "available"),
+        software_report("/softwareReleaseError", "error"),
+        Route::post("/destroyedComputerPartition", Rule::NODE, destroyed),
+        Route::post("/useComputer", Rule::NODE, || async { text("Ignored") }),
+        Route::post("/computerBang", Rule::NODE, computer_bang),
+    ]
+}
+
+/// What an instance, or its node for it, says and asks.
+fn instance_routes() -> Vec<Route> {
+    vec![
+        Route::get("/registerComputerPartition", Rule::INSTANCE, computer_partition),
+        Route::post("/setComputerPartitionConnectionXml", Rule::INSTANCE, set_connection),
+        Route::post("/softwareInstanceBang", Rule::INSTANCE, bang),
+        Route::post("/softwareInstanceRename", Rule::INSTANCE, rename),
+        instance_report("/startedComputerPartition", "started"),
+        instance_report("/stoppedComputerPartition", "stopped"),
+        instance_report("/softwareInstanceError", "error"),
+        Route::post(
+            "/updateComputerPartitionRelatedInstanceList",
+            Rule::INSTANCE,
+            related_instances,
+        ),
+        Route::get("/getComputerPartitionStatus", Rule::INSTANCE, || async {
+            marshalled(&Value::str("Not implemented."))
+        }),
+        Route::get("/getComputerPartitionCertificate", Rule::INSTANCE, certificate),
+        Route::get("/getHostingSubscriptionIpList", Rule::INSTANCE, tree_addresses),
+    ]
 }
 
 fn marshalled(value: &Value) -> Answer {
@@ -156,8 +174,8 @@ async fn software_destroyed(State(app): Shared, params: Params) -> Answer {
     Ok(text("OK"))
 }
 
-fn software_report(state: &'static str) -> MethodRouter<Arc<App>> {
-    post(move |State(app): Shared, params: Params| async move {
+fn software_report(path: &'static str, state: &'static str) -> Route {
+    Route::post(path, Rule::NODE, move |State(app): Shared, params: Params| async move {
         let (url, computer) = (params.software()?, params.computer()?);
         let message = params.message();
         app.store.report_software(&url, &computer, state, &message).await?;
@@ -165,8 +183,8 @@ fn software_report(state: &'static str) -> MethodRouter<Arc<App>> {
     })
 }
 
-fn instance_report(state: &'static str) -> MethodRouter<Arc<App>> {
-    post(move |State(app): Shared, params: Params| async move {
+fn instance_report(path: &'static str, state: &'static str) -> Route {
+    Route::post(path, Rule::INSTANCE, move |State(app): Shared, params: Params| async move {
         let (computer, partition) = (params.computer()?, params.partition()?);
         let message = params.message();
         app.store.report_instance(&computer, &partition, state, &message).await?;
