@@ -16,4 +16,4 @@ mod testing;
 
 pub use error::{MasterError, StoreError};
 pub use server::{Master, MasterConfig, serve};
-pub use store::{Database, Freed, Server, Store};
+pub use store::{Database, Freed, Migrated, Server, Store, backup, migrate, restore};

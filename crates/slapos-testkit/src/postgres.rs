@@ -182,7 +182,9 @@ fn programs() -> Option<PathBuf> {
     kept.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).chain(kept.into_iter().rev());
-    let mut found = found.filter(|dir| ["initdb", "postgres", "psql"].iter().all(|program| dir.join(program).exists()));
+    let mut found = found.filter(|dir| {
+        ["initdb", "postgres", "psql"].iter().all(|program| dir.join(program).exists())
+    });
     found.next()
 }
 

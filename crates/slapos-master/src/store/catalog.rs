@@ -61,10 +61,7 @@ const POSTGRES_REFERENCES: &str = "SELECT CAST(c.relname AS TEXT) AS child, \
      WHERE f.contype = 'f' AND n.nspname = current_schema()";
 
 /// The tables of the database, by name.
-pub(super) async fn tables(
-    tx: &mut AnyConnection,
-    kind: Kind,
-) -> Result<Vec<Table>, StoreError> {
+pub(super) async fn tables(tx: &mut AnyConnection, kind: Kind) -> Result<Vec<Table>, StoreError> {
     let sql = match kind {
         Kind::Sqlite => SQLITE_COLUMNS,
         Kind::Postgres => POSTGRES_COLUMNS,
@@ -83,10 +80,7 @@ pub(super) async fn tables(
 }
 
 /// All tables but the records of migrations, each after those that it refers to.
-pub(super) async fn in_order(
-    tx: &mut AnyConnection,
-    kind: Kind,
-) -> Result<Vec<Table>, StoreError> {
+pub(super) async fn in_order(tx: &mut AnyConnection, kind: Kind) -> Result<Vec<Table>, StoreError> {
     let sql = match kind {
         Kind::Sqlite => SQLITE_REFERENCES,
         Kind::Postgres => POSTGRES_REFERENCES,

@@ -4,6 +4,7 @@
 //! returns; readers never wait for writers. What is peculiar to a kind of database is in [`sqlite`] and
 //! [`postgres`] alone, except how the list of tables is read ([`catalog`]).
 
+mod backup;
 mod catalog;
 mod changes;
 mod computers;
@@ -11,12 +12,14 @@ mod database;
 mod failure;
 mod information;
 mod instances;
+mod migrate;
 mod migrations;
 mod overview;
 mod pools;
 mod postgres;
 mod reports;
 mod request;
+mod restore;
 mod routes;
 mod rows;
 mod shared;
@@ -34,12 +37,15 @@ use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
 
+pub use backup::backup;
 #[cfg(test)]
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
 pub use database::{Database, Server};
 pub use instances::Freed;
+pub use migrate::{Migrated, migrate};
 use pools::Pools;
+pub use restore::restore;
 use tx::Tx;
 
 /// The memory of a Master.
