@@ -6,6 +6,7 @@
 //! `kill -9`; every route but `GET /healthz` and
 //! `GET /api/v1/proof` wants the token.
 
+mod allocation;
 mod connections;
 mod error;
 mod http;
@@ -14,4 +15,4 @@ mod store;
 
 pub use error::{MasterError, StoreError};
 pub use server::{Master, MasterConfig, serve};
-pub use store::{Freed, Store};
+pub use store::{Freed, Store, Would};

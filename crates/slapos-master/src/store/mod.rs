@@ -5,13 +5,19 @@
 
 mod changes;
 mod computers;
+mod hosts;
 mod information;
 mod instances;
+mod offers;
+mod orphans;
 mod overview;
+mod placing;
 mod reports;
 mod request;
+mod restart;
 mod routes;
 mod rows;
+mod settings;
 mod shared;
 mod sqlite;
 #[cfg(test)]
@@ -32,6 +38,7 @@ use crate::error::StoreError;
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
 pub use instances::Freed;
+pub use request::Would;
 use tx::Tx;
 
 /// The memory of a Master.

@@ -1,6 +1,9 @@
 //! The store's rules, each against a real SQLite file.
 
 mod file;
+mod orphans;
+mod places;
+mod projects;
 mod requests;
 mod shared;
 mod trees;
