@@ -10,9 +10,11 @@ mod allocation;
 mod connections;
 mod error;
 mod http;
+mod requests;
 mod server;
 mod store;
 
 pub use error::{MasterError, StoreError};
+pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict};
 pub use server::{Master, MasterConfig, serve};
 pub use store::{Freed, Store, Would};

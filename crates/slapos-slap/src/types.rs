@@ -182,6 +182,9 @@ pub struct InstanceAnswer {
     pub timestamp: Option<String>,
     /// See [`ComputerPartition::access_status`]; `None` for a shared instance.
     pub access_status: Option<String>,
+    /// The Master that serves it, when that is not the one that was asked.
+    #[serde(default)]
+    pub master_url: Option<String>,
 }
 
 /// One line of `slapos service list`.

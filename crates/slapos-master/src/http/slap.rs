@@ -107,9 +107,10 @@ async fn supply(State(app): Shared, params: Params) -> Answer {
     Ok(text(format!("Supplied {url} to be {state}")))
 }
 
-async fn request(State(app): Shared, params: Params) -> Answer {
+async fn request(State(app): Shared, headers: HeaderMap, params: Params) -> Answer {
     let request = request_from_form(|name| params.optional(name))?;
-    let answer = app.store.request(&request).await?;
+    let origin = hateoas::origin(&headers);
+    let answer = app.desk.request(&app.store, "", &request, &origin).await?;
     marshalled(&answer_to_value(&answer)?)
 }
 

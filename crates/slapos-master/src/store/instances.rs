@@ -5,7 +5,7 @@ use slapos_slap::{Change, ChangeKind, ComputerId, InstanceState, PartitionId};
 
 use super::offers::recount;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
-use super::{Store, Tx, changes, require_computer, require_partition, shared};
+use super::{Store, Tx, changes, forwarded, require_computer, require_partition, shared};
 use crate::error::StoreError;
 
 /// What became of a partition whose instance is reported as removed.
@@ -197,6 +197,7 @@ impl Store {
             if instance.root.is_empty() {
                 let (project, title) = (&instance.project, &instance.title);
                 shared::remove_of_root(&mut tx, project, title, now).await?;
+                forwarded::forget_of_root(&mut tx, project, title).await?;
             }
             delete(&mut tx, computer, partition).await?;
             recount(&mut tx, computer).await?;

@@ -5,6 +5,7 @@
 
 mod changes;
 mod computers;
+mod forwarded;
 mod hosts;
 mod information;
 mod instances;
@@ -37,6 +38,7 @@ use crate::error::StoreError;
 #[cfg(test)]
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
+pub(crate) use forwarded::Standing;
 pub use instances::Freed;
 pub use request::Would;
 use tx::Tx;

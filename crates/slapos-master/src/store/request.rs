@@ -310,5 +310,6 @@ async fn answer(tx: &mut Tx, row: InstanceRow) -> Result<InstanceAnswer, StoreEr
         software_url: row.software,
         timestamp: Some(wire_timestamp(row.changed_at)),
         access_status: row.reported.as_ref().map(access_status),
+        master_url: None,
     })
 }

@@ -337,5 +337,6 @@ async fn answer(
         software_url: row.software,
         timestamp: None,
         access_status: None,
+        master_url: None,
     })
 }
