@@ -254,6 +254,7 @@ mod tests {
             outcome: Outcome::Done,
             marked: true,
             promises: std::collections::BTreeMap::default(),
+            restart: None,
             schedule: None,
         };
         Observed {
