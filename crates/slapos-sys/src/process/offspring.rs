@@ -405,7 +405,8 @@ mod tests {
 
     #[test]
     fn the_end_is_waited_for_only_so_long() {
-        let mut child = Command::new("/bin/sleep").arg("600").spawn_apart(Piped::default()).unwrap();
+        let mut child =
+            Command::new("/bin/sleep").arg("600").spawn_apart(Piped::default()).unwrap();
         assert_eq!(child.wait_within(Duration::from_millis(1)).unwrap(), None);
         crate::process::kill(child.id(), crate::process::Signal::SIGKILL).unwrap();
         let ended = child.wait_within(Duration::from_secs(60)).unwrap().unwrap();
