@@ -10,18 +10,25 @@ mod changes;
 mod computers;
 mod database;
 mod failure;
+mod forwarded;
+mod hosts;
 mod information;
 mod instances;
 mod migrate;
 mod migrations;
+mod offers;
+mod orphans;
 mod overview;
+mod placing;
 mod pools;
 mod postgres;
 mod reports;
 mod request;
+mod restart;
 mod restore;
 mod routes;
 mod rows;
+mod settings;
 mod shared;
 mod sqlite;
 #[cfg(test)]
@@ -44,8 +51,10 @@ pub(crate) use changes::{News, Position};
 pub use database::{Database, Server};
 pub use instances::Freed;
 pub use migrate::{Migrated, migrate};
-use pools::Pools;
+pub use request::Would;
 pub use restore::restore;
+pub(crate) use forwarded::Standing;
+use pools::Pools;
 use tx::Tx;
 
 /// The memory of a Master.

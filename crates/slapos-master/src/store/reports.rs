@@ -2,6 +2,7 @@
 
 use slapos_slap::{Change, ChangeKind, ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 
+use super::offers::recount;
 use super::rows::word;
 use super::{Store, changes, require_computer, require_partition};
 use crate::error::StoreError;
@@ -37,6 +38,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if done.rows_affected() > 0 {
+            recount(&mut tx, computer).await?;
             let change = Change::of_software(ChangeKind::Report, url).state(state);
             changes::note(&mut tx, computer, &change, now).await?;
         }
@@ -76,6 +78,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         if state.is_some() {
+            recount(&mut tx, computer).await?;
             let change = Change::of_software(ChangeKind::Report, url).state("destroyed");
             changes::note(&mut tx, computer, &change, now).await?;
         }

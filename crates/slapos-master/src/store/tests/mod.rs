@@ -3,6 +3,9 @@
 mod backup;
 mod file;
 mod migrations;
+mod orphans;
+mod places;
+mod projects;
 mod requests;
 mod shared;
 mod trees;
