@@ -49,12 +49,12 @@ pub use backup::backup;
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
 pub use database::{Database, Server};
+pub(crate) use forwarded::Standing;
 pub use instances::Freed;
 pub use migrate::{Migrated, migrate};
+use pools::Pools;
 pub use request::Would;
 pub use restore::restore;
-pub(crate) use forwarded::Standing;
-use pools::Pools;
 use tx::Tx;
 
 /// The memory of a Master.

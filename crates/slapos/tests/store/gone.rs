@@ -30,9 +30,8 @@ fn tells_to_come_again(master: &Configured) {
 #[test]
 fn all_is_well_again_when_the_server_is_back() {
     let Some(mut server) = server("all_is_well_again_when_the_server_is_back") else { return };
-    let master = Place::new();
-    let master = (master.configure("a.cfg", &server.database("master")), master);
-    let (master, place) = (master.0, master.1);
+    let place = Place::new();
+    let master = place.configure("a.cfg", &server.database("master"));
     let _running = master.start();
     let client = master.client();
     client.load_computer_configuration(&computer(2)).unwrap();

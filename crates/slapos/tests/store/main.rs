@@ -12,4 +12,5 @@ mod damaged;
 mod gone;
 mod killed;
 mod masters;
+mod secure;
 mod several;
