@@ -8,6 +8,7 @@ mod api;
 mod auth;
 mod events;
 mod hateoas;
+mod json_rpc;
 mod params;
 mod slap;
 #[cfg(test)]
@@ -64,6 +65,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ];
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
+    routes.extend(json_rpc::routes());
     routes.extend(api::routes());
     routes.extend(events::routes());
     routes

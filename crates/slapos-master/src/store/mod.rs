@@ -5,6 +5,7 @@
 
 mod changes;
 mod computers;
+mod documents;
 mod information;
 mod instances;
 mod overview;
@@ -31,6 +32,7 @@ use crate::error::StoreError;
 #[cfg(test)]
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
+pub(crate) use documents::InstanceDocument;
 pub use instances::Freed;
 use tx::Tx;
 

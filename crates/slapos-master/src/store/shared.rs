@@ -201,7 +201,7 @@ pub(super) async fn remove_of_root(tx: &mut Tx, root: &str, now: i64) -> Result<
     Ok(())
 }
 
-async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
+pub(super) async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM shared_instance WHERE reference = $1");
     let row =
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(reference).fetch_optional(&mut **tx).await?;
