@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use slapos_slap::{ComputerId, InstanceState, PartitionId, Route, SoftwareRelease, SoftwareUrl};
 
 use super::information::{access_status, addresses, software};
-use super::instances::{instance_at, instance_of};
+use super::instances::{instance_at, instance_of, tree};
 use super::rows::{INSTANCE_COLUMNS, InstanceRow};
 use super::shared::{self, SharedRow};
 use super::{Store, Tx, require_computer, routes};
@@ -96,6 +96,21 @@ impl Store {
             Some(row) => own(&mut tx, row).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// What was last reported of each instance of a tree, in words, by title.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn news_of_tree(
+        &self,
+        root: &str,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let mut tx = self.read().await?;
+        let members = tree(&mut tx, root).await?.into_iter();
+        let told =
+            members.filter_map(|row| Some((row.title, row.reported.as_ref().map(access_status)?)));
+        Ok(told.collect())
     }
 
     /// The instances of a computer in the order of its partitions, without their addresses.
