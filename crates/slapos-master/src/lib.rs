@@ -9,9 +9,12 @@
 mod connections;
 mod error;
 mod http;
+mod protocols;
 mod server;
+mod shacache;
 mod store;
 
 pub use error::{MasterError, StoreError};
+pub use protocols::{Protocols, ShacacheConfig};
 pub use server::{Master, MasterConfig, serve};
 pub use store::{Freed, Store};

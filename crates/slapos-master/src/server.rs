@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::connections::{Door, Guest, Limits};
 use crate::error::MasterError;
 use crate::http::{self, App};
+use crate::protocols::Protocols;
 use crate::store::Store;
 
 /// How long requests that are being answered may take after the Master was told to stop.
@@ -33,6 +34,8 @@ pub struct MasterConfig {
     pub token: Secret,
     /// The computer that requests go to when they name none.
     pub computer_id: ComputerId,
+    /// What it serves beside SLAP.
+    pub protocols: Protocols,
 }
 
 /// A Master that has its database and its port, and answers once it is told to [`serve`].
@@ -70,7 +73,7 @@ impl Master {
         }
         let clock = Arc::new(SystemClock);
         let store = Store::open(&config.database, config.computer_id, clock).await?;
-        let app = Arc::new(App::new(store, &config.token)?);
+        let app = Arc::new(App::new(store, &config.token, config.protocols)?);
         Ok(Master { listener, address, limits: Limits::default(), app })
     }
 

@@ -110,6 +110,14 @@ impl Route {
     {
         Route { method: Method::POST, path, rule, handler: on(MethodFilter::POST, handler) }
     }
+
+    pub(crate) fn put<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Route { method: Method::PUT, path, rule, handler: on(MethodFilter::PUT, handler) }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

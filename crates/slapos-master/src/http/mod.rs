@@ -10,6 +10,7 @@ mod events;
 mod hateoas;
 mod json_rpc;
 mod params;
+mod shacache;
 mod slap;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,8 @@ use slapos_sys::Secret;
 
 use self::access::{Route, Rule};
 use crate::error::StoreError;
+use crate::protocols::Protocols;
+use crate::shacache::Shacache;
 use crate::store::Store;
 
 /// The largest body of a request, in bytes: a formatted computer with thousands of partitions.
@@ -40,13 +43,19 @@ pub(crate) struct App {
     proof_key: ProofKey,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
+    /// Names for Software Releases.
+    products: std::collections::BTreeMap<String, slapos_slap::SoftwareUrl>,
+    /// The network cache, where there is one.
+    shacache: Option<Shacache>,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
     run_id: String,
 }
 
 impl App {
-    pub(crate) fn new(store: Store, token: &Secret) -> std::io::Result<App> {
+    pub(crate) fn new(store: Store, token: &Secret, protocols: Protocols) -> std::io::Result<App> {
         Ok(App {
+            products: protocols.products,
+            shacache: protocols.shacache.map(Shacache::open).transpose()?,
             store,
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
@@ -66,6 +75,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
     routes.extend(json_rpc::routes());
+    routes.extend(shacache::routes());
     routes.extend(api::routes());
     routes.extend(events::routes());
     routes

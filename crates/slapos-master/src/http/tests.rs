@@ -33,6 +33,7 @@ fn config(database: PathBuf, port: u16) -> MasterConfig {
         database,
         token: Secret::new("the token"),
         computer_id: "computer".into(),
+        protocols: crate::Protocols::default(),
     }
 }
 

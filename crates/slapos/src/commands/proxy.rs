@@ -1,6 +1,7 @@
 //! `slapos proxy ...`: the embedded Master.
 
-use slapos_master::{Master, MasterConfig};
+use slapos_master::{Master, MasterConfig, Protocols, ShacacheConfig};
+use slapos_node::config::ProtocolsConfig;
 use slapos_node::standalone::prepare_master;
 use slapos_node::{NodeConfig, NodeError, master, read_token};
 use slapos_slap::Overview;
@@ -41,6 +42,7 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         database: proxy.database_uri.clone(),
         token,
         computer_id: config.computer_id.clone(),
+        protocols: protocols(&proxy.protocols),
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -49,6 +51,20 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
         .map_err(|error| NodeError::user(error.to_string()))?;
     Ok(0)
+}
+
+fn protocols(config: &ProtocolsConfig) -> Protocols {
+    Protocols {
+        products: config.products.iter().cloned().collect(),
+        shacache: config.shacache.clone().map(|cache| ShacacheConfig {
+            content: cache.content,
+            metadata: cache.metadata,
+            upstream_cache: cache.upstream_cache,
+            upstream_dir: cache.upstream_dir,
+            anonymous_download: cache.anonymous_download,
+            largest: cache.largest,
+        }),
+    }
 }
 
 /// Goes on as `user`, in the same process; returns only when that failed.

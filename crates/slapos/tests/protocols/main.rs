@@ -8,5 +8,7 @@
     reason = "tests arrange files and run programs directly"
 )]
 
+mod clients;
 mod json_rpc;
 mod master;
+mod shacache;
