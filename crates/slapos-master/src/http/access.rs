@@ -85,7 +85,6 @@ impl Rule {
 /// One route: what it is for, who may call it, and what answers.
 pub(crate) struct Route {
     /// GET, POST, ...
-    #[allow(dead_code, reason = "read by the table of routes")]
     pub(crate) method: Method,
     /// As `axum` writes it: `/computers/{id}`.
     pub(crate) path: &'static str,

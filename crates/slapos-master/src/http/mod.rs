@@ -14,6 +14,7 @@ mod shacache;
 mod slap;
 #[cfg(test)]
 mod tests;
+mod token_path;
 
 use std::sync::Arc;
 
@@ -86,10 +87,14 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let guard = |rule| middleware::from_fn_with_state((Arc::clone(app), rule), auth::guard);
     let mut router = Router::new();
     for route in routes() {
-        router = router.route(route.path, route.handler.route_layer(guard(route.rule)));
+        let rule = shacache::rule(app, &route);
+        router = router.route(route.path, route.handler.route_layer(guard(rule)));
     }
     let strangers = Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN));
-    router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(Arc::clone(app))
+    let router = router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY));
+    let router = router.with_state(Arc::clone(app));
+    // Outside of the router, because it changes where a request goes.
+    Router::new().fallback_service(router).layer(middleware::map_request(token_path::taken_off))
 }
 
 async fn unknown_route(uri: Uri) -> ApiError {

@@ -13,13 +13,13 @@ use std::task::{Context, Poll};
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_core::Stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::access::{Caller, May, Route, Rule};
+use super::access::{May, Route, Rule};
 use super::{ApiError, App, text};
 use crate::shacache::{Digest, Failure, Incoming, Key, Refused, Shacache, Upstream, is_entry};
 
@@ -35,15 +35,22 @@ const UPLOAD: Rule = Rule { user: May::All, computer: May::All, ..Rule::OPERATOR
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        // Whether a token is wanted is configured: clients in Python can show none over HTTP.
-        Route::get("/shacache/cache/{digest}", Rule::ANYBODY, download),
+        Route::get("/shacache/cache/{digest}", Rule::KNOWN, download),
         Route::put("/shacache/cache/{digest}", UPLOAD, upload_as),
         Route::post("/shacache/cache", UPLOAD, upload),
         Route::post("/shacache/cache/", UPLOAD, upload),
-        Route::get("/shacache/dir/{key}", Rule::ANYBODY, entries),
+        Route::get("/shacache/dir/{key}", Rule::KNOWN, entries),
         Route::put("/shacache/dir/{key}", UPLOAD, index),
         Route::post("/shacache/update", Rule::OPERATOR, update),
     ]
+}
+
+/// The rule of a route: that of the list, except that whoever reaches the Master may read from the
+/// cache if that is configured. Clients in Python can show no token over HTTP.
+pub(super) fn rule(app: &App, route: &Route) -> Rule {
+    let open = app.shacache.as_ref().is_some_and(|cache| cache.config.anonymous_download);
+    let read = route.method == Method::GET && route.path.starts_with("/shacache/");
+    if open && read { Rule::ANYBODY } else { route.rule }
 }
 
 /// The cache, if there is one.
@@ -51,18 +58,6 @@ fn cache(app: &App) -> Result<Shacache, ApiError> {
     app.shacache
         .clone()
         .ok_or_else(|| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Shacache not configured"))
-}
-
-/// The cache for somebody who reads.
-fn readable(app: &App, caller: Option<&Caller>) -> Result<Shacache, ApiError> {
-    let cache = cache(app)?;
-    match cache.config.anonymous_download || caller.is_some() {
-        true => Ok(cache),
-        false => Err(ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "this cache wants a token; `shacache_anonymous_download = true` lets everybody read",
-        )),
-    }
 }
 
 /// Does what waits for the disk or for another cache where it holds up nobody.
@@ -102,13 +97,8 @@ impl From<Refused> for ApiError {
 }
 
 /// Gives a content, taken from upstream where it is not here yet.
-async fn download(
-    State(app): Shared,
-    caller: Option<axum::Extension<Caller>>,
-    headers: HeaderMap,
-    Path(digest): Path<String>,
-) -> Answer {
-    let cache = readable(&app, caller.as_deref())?;
+async fn download(State(app): Shared, headers: HeaderMap, Path(digest): Path<String>) -> Answer {
+    let cache = cache(&app)?;
     let digest = Digest::parse(&digest).ok_or_else(not_found)?;
     let name = digest.clone();
     let file = aside(move || {
@@ -277,12 +267,8 @@ fn written(
 }
 
 /// What is known of a key, taken from upstream where it is not here yet.
-async fn entries(
-    State(app): Shared,
-    caller: Option<axum::Extension<Caller>>,
-    Path(key): Path<String>,
-) -> Answer {
-    let cache = readable(&app, caller.as_deref())?;
+async fn entries(State(app): Shared, Path(key): Path<String>) -> Answer {
+    let cache = cache(&app)?;
     let key = Key::parse(&key).ok_or_else(not_found)?;
     let text = aside(move || {
         if let Some(text) = cache.entries(&key).map_err(|error| failed(&error))? {

@@ -12,3 +12,4 @@ mod clients;
 mod json_rpc;
 mod master;
 mod shacache;
+mod slapgrid;

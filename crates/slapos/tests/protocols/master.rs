@@ -8,7 +8,7 @@ use slapos_testkit::{Original, Person, free_port, skipped, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_slapos");
 /// What our Master wants to be shown.
-pub(crate) const TOKEN: &str = "the token of this test";
+pub(crate) const TOKEN: &str = "token-of-this-test";
 
 /// The original, or `None` after saying why `test` is skipped.
 pub(crate) fn original(test: &str) -> Option<Original> {
