@@ -122,12 +122,12 @@ enum Search {
 
 /// The few queries that clients send. The title of a computer is its reference.
 fn parse_query(query: &str) -> Option<Search> {
-    let (kind, keys, make): (_, &[&str], fn(Option<String>) -> Search) =
-        if query.starts_with("portal_type:\"Instance Tree\"") {
-            ("Instance Tree", &["title"], Search::Trees)
-        } else {
-            ("Compute Node", &["reference", "title"], Search::Computers)
-        };
+    let trees = query.starts_with("portal_type:\"Instance Tree\"");
+    let make = if trees { Search::Trees } else { Search::Computers };
+    let (kind, keys): (_, &[&str]) = match trees {
+        true => ("Instance Tree", &["title"]),
+        false => ("Compute Node", &["reference", "title"]),
+    };
     let start = format!("portal_type:\"{kind}\" AND validation_state:validated");
     let rest = query.strip_prefix(&start)?;
     if rest.is_empty() {

@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(cache.kept_entries(&key).unwrap(), Some(vec![kept.clone()]));
         cache.set_entries(&key, std::slice::from_ref(&kept)).unwrap();
         assert_eq!(cache.kept_entries(&key).unwrap(), None);
-        assert_eq!(cache.keys().unwrap(), [key.clone()]);
+        assert_eq!(cache.keys().unwrap(), std::slice::from_ref(&key));
         assert_eq!(cache.entries(&key).unwrap(), Some(json!([kept]).to_string()));
         cache.set_entries(&key, &[]).unwrap();
         assert!(cache.keys().unwrap().is_empty());

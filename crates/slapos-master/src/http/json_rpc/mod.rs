@@ -173,7 +173,9 @@ fn success(title: impl Into<String>) -> Answer {
 
 /// What a method that lists answers.
 fn list(items: Vec<Json>) -> Answer {
-    Ok(json!({ "result_list": items }))
+    let mut answer = Map::new();
+    answer.insert("result_list".to_owned(), Json::Array(items));
+    Ok(Json::Object(answer))
 }
 
 /// Why a method was not carried out.
