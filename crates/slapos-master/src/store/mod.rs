@@ -9,6 +9,7 @@ mod catalog;
 mod changes;
 mod computers;
 mod database;
+mod documents;
 mod failure;
 mod forwarded;
 mod hosts;
@@ -49,12 +50,13 @@ pub use backup::backup;
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
 pub use database::{Database, Server};
+pub(crate) use documents::InstanceDocument;
+pub(crate) use forwarded::Standing;
 pub use instances::Freed;
 pub use migrate::{Migrated, migrate};
+use pools::Pools;
 pub use request::Would;
 pub use restore::restore;
-pub(crate) use forwarded::Standing;
-use pools::Pools;
 use tx::Tx;
 
 /// The memory of a Master.
