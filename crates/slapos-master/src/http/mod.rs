@@ -12,6 +12,7 @@ mod params;
 mod slap;
 #[cfg(test)]
 mod tests;
+mod ui;
 
 use std::sync::Arc;
 
@@ -57,15 +58,12 @@ impl App {
 
 /// All routes: the one list from which the router, the table of who may call what, and their test come.
 pub(crate) fn routes() -> Vec<Route> {
-    let mut routes = vec![
-        // Programs that start a Master wait for an answer from its root.
-        Route::get("/", Rule::ANYBODY, || async { text("SlapOS Master") }),
-        Route::get("/healthz", Rule::ANYBODY, || async { text("ok") }),
-    ];
+    let mut routes = vec![Route::get("/healthz", Rule::ANYBODY, || async { text("ok") })];
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
     routes.extend(api::routes());
     routes.extend(events::routes());
+    routes.extend(ui::routes());
     routes
 }
 
