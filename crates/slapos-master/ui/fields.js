@@ -87,9 +87,10 @@ function boolean(spec) {
 
 /** What can only be one thing; given where it is needed, or where it tells alternatives apart. */
 function constant(spec) {
-  const { schema, must } = spec;
+  const { schema, must, always } = spec;
+  if (!must && !always) return chooser(spec, [[schema.const, words(schema.const)]]);
   const control = h('input', { type: 'text', value: words(schema.const), readonly: true });
-  return simple(spec, control, () => (must ? schema.const : spec.value));
+  return simple(spec, control, () => schema.const);
 }
 
 /** Anything: written as JSON. */

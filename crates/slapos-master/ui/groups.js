@@ -50,7 +50,7 @@ function object(spec, root) {
   const fill = () => {
     const needed = new Set(schema.required ?? []);
     const properties = Object.entries(schema.properties ?? {});
-    for (const [key, one] of properties) parts.push(make({ schema: one, name: key, must: needed.has(key), value: initial[key], depth: depth + 1 }, root));
+    for (const [key, one] of properties) parts.push(make({ schema: one, name: key, must: needed.has(key), always: spec.always, value: initial[key], depth: depth + 1 }, root));
     const rest = Object.entries(initial).filter(([key]) => !(key in (schema.properties ?? {})));
     const others = additional(schema, depth, properties.length === 0, rest, root);
     if (others) parts.push(others);
@@ -160,7 +160,7 @@ function choice(spec, root) {
   let inner = null;
   const pick = (initial) => {
     const chosen = control.value === '' ? null : alternatives[Number(control.value)];
-    inner = chosen && make({ schema: chosen, name: name || 'Value', must: true, value: initial, depth: depth + 1 }, root);
+    inner = chosen && make({ schema: chosen, name: name || 'Value', must: true, always: true, value: initial, depth: depth + 1 }, root);
     place.replaceChildren(...(inner ? [inner.node] : []));
   };
   control.addEventListener('change', () => pick(undefined));

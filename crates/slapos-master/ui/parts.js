@@ -48,7 +48,7 @@ export function paged(label, columns, page, more) {
 
 /** `[name, value]` pairs; those without a value are left out. */
 export function facts(...pairs) {
-  const given = pairs.filter((pair) => pair && pair[1] !== null && pair[1] !== undefined && pair[1] !== '');
+  const given = pairs.filter((pair) => pair && pair[1] !== null && pair[1] !== undefined && pair[1] !== false && pair[1] !== '');
   return h('dl', { class: 'facts' }, given.map(([name, value]) => [h('dt', null, name), h('dd', null, value)]));
 }
 

@@ -33,7 +33,7 @@ export class Screen {
     clearTimeout(waiting);
     if (!shown) return;
     scrollTo(0, 0);
-    const wanted = this.#main.querySelector('[autofocus]') ?? this.#main.querySelector('h1');
+    const wanted = this.#main.querySelector('[data-first]') ?? this.#main.querySelector('h1');
     wanted?.focus({ preventScroll: true });
     say(view.title(context.params));
   }
@@ -107,9 +107,10 @@ function replaceKeeping(main, fresh) {
     const part = document.getElementById(id);
     if (part) part.open = open;
   }
-  for (const [id, place, atEnd] of scrolled) {
-    const part = document.getElementById(id);
-    if (part) part.scrollTop = atEnd ? part.scrollHeight : place;
+  // A log is read from its end, and followed while one is there.
+  for (const part of main.querySelectorAll('pre[id]')) {
+    const [, place, atEnd] = scrolled.find(([id]) => id === part.id) ?? [null, 0, true];
+    part.scrollTop = atEnd ? part.scrollHeight : place;
   }
   if (top) scrollTo(0, top);
   const again = focused ? document.getElementById(focused) : null;

@@ -51,6 +51,7 @@ const STATES = {
   waits: ['busy', 'half', 'not yet done'],
   unknown: ['idle', 'ring', 'unknown'],
   free: ['idle', 'ring', 'free'],
+  wanted: ['busy', 'half', 'wanted'],
   live: ['good', 'disc', 'live'],
   connecting: ['busy', 'half', 'connecting'],
   off: ['idle', 'ring', 'not live'],
@@ -78,18 +79,42 @@ export function softwareState(software) {
 }
 
 const KINDS = {
-  instance: 'Instance wanted',
-  reported: 'Instance told',
-  software: 'Software wanted',
-  'software-reported': 'Software told',
+  request: 'Instance wanted',
+  supply: 'Software wanted',
+  report: 'Told',
+  connection: 'Published',
+  rename: 'Renamed',
+  free: 'Partition freed',
+  format: 'Formatted',
+  bang: 'To be looked at again',
+  progress: 'Build',
+  promise: 'Promise',
   computer: 'Computer',
-  bang: 'Asked to look again',
-  restart: 'Restart asked for',
+  user: 'User',
+  project: 'Project',
 };
+
+/** Whether a change is only a sign of life, which no list shows. */
+export function isPulse({ kind }) {
+  return kind === 'contact' || kind === 'metrics';
+}
 
 /** One change, in words; pure. */
 export function changeWords(change) {
   const kind = KINDS[change.kind] ?? String(change.kind ?? 'change').replaceAll(/[-_]/g, ' ');
-  const about = change.software ? shortSoftware(change.software) : change.partition;
+  const about = change.software ? shortSoftware(change.software) : change.about ?? change.partition ?? change.tree;
   return { kind: kind[0].toUpperCase() + kind.slice(1), about: about ?? '', state: change.state ?? '' };
+}
+
+const BYTES = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+
+/** `3.2 GiB`; pure. */
+export function bytes(number) {
+  let unit = 0;
+  let value = number;
+  while (value >= 1024 && unit < BYTES.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${BYTES[unit]}`;
 }

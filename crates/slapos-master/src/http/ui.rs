@@ -76,6 +76,7 @@ const FILES: &[File] = files![
     "views/missing.js"
     "views/overview.js"
     "views/people.js"
+    "views/projects.js"
     "views/promises.js"
     "views/request.js"
     "views/schema-choice.js"

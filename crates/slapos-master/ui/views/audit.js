@@ -3,11 +3,12 @@
 import { h } from '../dom.js';
 import { empty, head, paged, time, view } from '../parts.js';
 import { load, more } from '../live-list.js';
+import { isPulse } from '../words.js';
 import { status } from '../shapes.js';
 
-function outcome(word) {
-  const refused = /refus|denied|fail|error|^[45]\d\d/i.test(String(word));
-  return status(refused ? 'error' : 'ok', String(word));
+/** What came of it, by the status of the answer. */
+function outcome(code) {
+  return code < 400 ? status('ok', 'done') : status('error', `refused (${code})`);
 }
 
 const COLUMNS = [
@@ -23,5 +24,5 @@ export default {
   load: (context) => load('/api/v1/audit', {}, context),
   draw: (page, context) => view(head('Audit'), h('section', { class: 'card' },
     page.items.length === 0 ? empty('Nothing was changed yet.') : paged('Audit log', COLUMNS, page, more(context)))),
-  wants: () => true,
+  wants: (change) => !isPulse(change),
 };

@@ -2,19 +2,20 @@
 
 import { patch, path, post, remove } from '../api.js';
 import { confirm, prompt, secret, toast } from '../dialog.js';
+import { projectsOf } from './projects.js';
 import { h } from '../dom.js';
 import { place } from '../parts.js';
 import { go } from '../router.js';
 
-export function addComputer({ me }) {
-  const projects = (me.projects ?? []).map((name) => [name, name || 'none']);
+export async function addComputer({ me }) {
+  const projects = (await projectsOf(me)).map((name) => [name, name || 'none']);
   prompt({
     title: 'Add a computer',
-    words: 'The Master gives it a name and a token, with which the machine brings itself in.',
+    words: 'The Master gives it a token, with which the machine brings itself in.',
     verb: 'Add',
     fields: [
-      { name: 'title', label: 'Title', must: true, help: 'For people: where it stands, what it is.' },
-      projects.length > 0 && { name: 'project', label: 'Project', choices: projects },
+      { name: 'title', label: 'Name', must: true, help: 'It stays: letters, digits and dashes.' },
+      projects.length > 1 && { name: 'project', label: 'Project', choices: projects },
     ].filter(Boolean),
     run: async ({ title, project }) => {
       const made = await post('/api/v1/computers', { title, ...(project ? { project } : {}) });

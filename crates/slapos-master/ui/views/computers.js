@@ -47,5 +47,6 @@ export default {
       h('section', { class: 'card' }, page.items.length === 0 ? none : paged('Computers', COLUMNS, page, more(context))),
     );
   },
-  wants: () => true,
+  // Signs of life too: they tell who is silent.
+  wants: (change) => change.kind !== 'metrics' && change.kind !== 'progress',
 };

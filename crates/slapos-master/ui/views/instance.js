@@ -5,7 +5,7 @@ import { h } from '../dom.js';
 import { body, card, computer, copyButton, empty, facts, head, instance as link, linked, notice, place, software, table, time, view } from '../parts.js';
 import { decode } from '../parameters.js';
 import { status } from '../shapes.js';
-import { instanceState } from '../words.js';
+import { instanceState, isPulse } from '../words.js';
 import { instanceActions } from './instance-actions.js';
 import { COLUMNS } from './instances.js';
 import { promisesCard, since } from './promises.js';
@@ -43,6 +43,7 @@ function about(instance) {
     ['Computer', instance.computer && [computer(instance.computer), ' ', instance.partition]],
     ['Tree', instance.tree && !instance.root && instance.tree.title], ['Project', instance.project],
     ['Shares', instance.host && h('a', { href: place('instances', instance.host) }, instance.host)],
+    ['Addresses', instance.addresses?.length > 0 && h('span', { class: 'mono' }, instance.addresses.map(({ address }) => address).join(' '))],
     ['Changed', time(instance.changed_at)], ['Guid', [h('code', null, instance.guid), ' ', copyButton('the guid', instance.guid)]])));
 }
 
@@ -94,6 +95,6 @@ export default {
       members(instance, tree),
     );
   },
-  wants: (change, { instance }, { params }) => change.instance === params.guid || change.tree === instance?.tree?.title
-    || (change.computer === instance?.computer && (!change.partition || change.partition === instance?.partition)),
+  wants: (change, { instance }) => !isPulse(change) && change.kind !== 'progress'
+    && ((change.tree && change.tree === instance?.tree?.title) || (change.computer === instance?.computer && (!change.partition || change.partition === instance?.partition))),
 };

@@ -4,9 +4,9 @@ import { h } from '../dom.js';
 import { computer, empty, head, instance, paged, place, software, time, view } from '../parts.js';
 import { filters, load, more } from '../live-list.js';
 import { status } from '../shapes.js';
-import { count, instanceState } from '../words.js';
+import { count, instanceState, isPulse } from '../words.js';
 
-const STATES = [['', 'In any state'], ['started', 'Started'], ['stopped', 'Stopped'], ['destroyed', 'Destroyed'], ['failed', 'Failing']];
+const STATES = [['', 'In any state'], ['started', 'Started'], ['stopped', 'Stopped'], ['destroyed', 'Destroyed'], ['error', 'Told an error']];
 
 /** How many of a tree are in which state. */
 function members({ instances, states, failed }) {
@@ -58,5 +58,5 @@ export default {
       h('section', { class: 'card' }, page.items.length === 0 ? none : paged('Instances', kind === 'all' ? COLUMNS : TREES, page, more(context))),
     );
   },
-  wants: (change) => !['progress', 'software'].includes(change.kind),
+  wants: (change) => !isPulse(change) && change.kind !== 'progress',
 };

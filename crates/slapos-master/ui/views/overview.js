@@ -1,12 +1,11 @@
 // How all is: counts, what fails, and what changes as one looks.
 
-import { get, list } from '../api.js';
+import { get } from '../api.js';
 import { h } from '../dom.js';
 import { card, computer, empty, head, instance, place, software, time, view } from '../parts.js';
-import { changeWords, count, softwareState } from '../words.js';
+import { changeWords, count, isPulse } from '../words.js';
 import { status } from '../shapes.js';
 
-const FAILING = 20;
 const FEED = 40;
 /** What was heard since the page was opened, newest first. */
 const heard = [];
@@ -15,33 +14,10 @@ function listen({ events }) {
   if (listen.done) return;
   listen.done = true;
   events.addEventListener('change', ({ detail }) => {
+    if (isPulse(detail)) return;
     heard.unshift({ ...detail, at: new Date().toISOString() });
     heard.length = Math.min(heard.length, FEED);
   });
-}
-
-/** Counts what a Master without a summary lists. */
-async function counted(signal) {
-  const [computers, softwares, instances] = await Promise.all(
-    ['computers', 'software', 'instances'].map((what) => list(`/api/v1/${what}`, {}, 500, signal)));
-  const having = (items, test) => items.filter(test).length;
-  const sum = (name) => computers.items.reduce((all, { partitions }) => all + (partitions?.[name] ?? 0), 0);
-  return {
-    computers: { total: computers.items.length, ok: having(computers.items, ({ state }) => state === 'ok'), silent: having(computers.items, ({ state }) => state === 'silent'), never: having(computers.items, ({ state }) => state === 'never') },
-    software: { total: softwares.items.length, error: having(softwares.items, (item) => softwareState(item) === 'error'), building: having(softwares.items, (item) => softwareState(item) === 'building') },
-    trees: having(instances.items, ({ root }) => root),
-    instances: { total: instances.items.length, failed: having(instances.items, (item) => item.reported?.state === 'error' || item.promises?.failed > 0) },
-    partitions: { total: sum('total'), busy: sum('busy') },
-  };
-}
-
-async function summary(signal) {
-  try {
-    return await get('/api/v1/summary', {}, signal);
-  } catch (error) {
-    if (error.status === 404) return counted(signal);
-    throw error;
-  }
 }
 
 function tile(href, name, number, ...notes) {
@@ -61,11 +37,11 @@ function tiles({ computers, software: softwares, trees, instances, partitions })
       instances.failed > 0 && status('error', `${instances.failed} failing`)));
 }
 
-function failingRows({ silent, software: softwares, instances }) {
+function failingRows({ computers, software: softwares, instances }) {
   return [
-    ...silent.items.map((item) => ({ what: computer(item.id), state: status('silent'), why: item.last_contact_at ? ['last heard of ', time(item.last_contact_at)] : null })),
-    ...softwares.items.map((item) => ({ what: [software(item.url), ' on ', computer(item.computer)], state: status('error', 'build failed'), why: item.reported?.message })),
-    ...instances.items.map((item) => ({ what: instance(item), state: status('error', item.promises?.failed ? count(item.promises.failed, 'promise') : 'error'), why: item.reported?.message })),
+    ...computers.map((item) => ({ what: computer(item.id), state: status('silent'), why: item.last_contact_at ? ['last heard of ', time(item.last_contact_at)] : null })),
+    ...softwares.map((item) => ({ what: [software(item.url), ' on ', computer(item.computer)], state: status('error', 'build failed'), why: item.reported?.message })),
+    ...instances.map((item) => ({ what: instance(item), state: status('error', item.promises?.failed ? `${count(item.promises.failed, 'promise')} broken` : 'error'), why: item.reported?.message })),
   ];
 }
 
@@ -74,7 +50,7 @@ function failing(data) {
   const list = rows.length === 0
     ? empty('Nothing fails.')
     : h('ul', { class: 'feed failing' }, rows.map(({ what, state, why }) => h('li', null, state, h('div', null, what, why && h('div', { class: 'soft small' }, why)))));
-  return card('What fails', {}, list);
+  return card('What fails', { note: rows.length > 0 ? 'the first of each kind' : null }, list);
 }
 
 function feed() {
@@ -89,22 +65,16 @@ function feed() {
 
 export default {
   title: () => 'Overview',
-  async load({ signal, ...context }) {
+  load({ signal, ...context }) {
     listen(context);
-    const [counts, silent, softwares, instances] = await Promise.all([
-      summary(signal),
-      list('/api/v1/computers', { state: 'silent' }, FAILING, signal),
-      list('/api/v1/software', { state: 'error' }, FAILING, signal),
-      list('/api/v1/instances', { state: 'failed' }, FAILING, signal),
-    ]);
-    return { counts, silent, software: softwares, instances };
+    return get('/api/v1/summary', {}, signal);
   },
   draw: (data) => view(
     head('Overview', { actions: h('a', { class: 'button main', href: place('request') }, 'Request an instance') }),
-    data.counts.computers.total === 0
+    data.computers.total === 0
       ? h('section', { class: 'card' }, empty('No computer is known yet. Bring one in with', 'slapos node register', h('a', { href: place('computers') }, 'or prepare one here')))
-      : tiles(data.counts),
-    h('div', { class: 'columns' }, h('div', null, failing(data)), h('div', null, feed())),
+      : tiles(data),
+    h('div', { class: 'columns' }, h('div', null, failing(data.failing)), h('div', null, feed())),
   ),
-  wants: () => true,
+  wants: (change) => !isPulse(change),
 };

@@ -3,7 +3,9 @@
 import { list, path, post, put, remove } from '../api.js';
 import { confirm, prompt, secret, toast } from '../dialog.js';
 import { h } from '../dom.js';
-import { card, empty, head, table, view } from '../parts.js';
+import { card, empty, head, table, time, view } from '../parts.js';
+
+const MOST = 2000;
 
 const button = (words, click, look = 'tiny') => h('button', { type: 'button', class: look, on: { click } }, words);
 
@@ -88,9 +90,9 @@ function users(items, refresh) {
   return card('Users', { actions: button('Add a user', () => addUser(refresh)) },
     items.length === 0 ? empty('Nobody but the operator is known.') : table('Users', [
       { name: 'Name', cell: ({ name }) => name },
+      { name: 'Known since', cell: ({ created_at: at }) => time(at) },
       { name: 'Projects', class: 'wide', cell: ({ projects }) => (projects ?? []).join(', ') },
-      { name: 'Tokens', class: 'number', cell: ({ tokens }) => tokens },
-      { name: '', bare: true, class: 'wide', cell: ({ name }) => h('div', { class: 'actions' }, button('Token…', () => newToken(name, refresh)), button('Revoke tokens…', () => revoke(name, refresh)), button('Remove…', () => removeUser(name, refresh), 'tiny danger')) },
+      { name: '', bare: true, class: 'wide number', cell: ({ name }) => h('div', { class: 'actions' }, button('Token…', () => newToken(name, refresh)), button('Revoke tokens…', () => revoke(name, refresh)), button('Remove…', () => removeUser(name, refresh), 'tiny danger')) },
     ], items));
 }
 
@@ -99,14 +101,14 @@ function projects(items, known, refresh) {
     items.length === 0 ? empty('There is no project: all belongs to the operator.') : table('Projects', [
       { name: 'Name', cell: ({ name }) => name || 'the operator’s' },
       { name: 'Members', class: 'wide', cell: (project) => members(project, refresh) },
-      { name: '', bare: true, cell: ({ name }) => name && button('Add a member…', () => addMember(name, known, refresh)) },
+      { name: '', bare: true, class: 'number', cell: ({ name }) => name && button('Add a member…', () => addMember(name, known, refresh)) },
     ], items));
 }
 
 export default {
   title: () => 'People',
   async load({ signal }) {
-    const [known, made] = await Promise.all([list('/api/v1/users', {}, 1000, signal), list('/api/v1/projects', {}, 1000, signal)]);
+    const [known, made] = await Promise.all([list('/api/v1/users', {}, MOST, signal), list('/api/v1/projects', {}, MOST, signal)]);
     return { users: known.items, projects: made.items };
   },
   draw: (data, { refresh }) => view(head('People'), users(data.users, refresh), projects(data.projects, data.users, refresh)),

@@ -7,6 +7,7 @@ import { body, card, head, notice, place, problem, view } from '../parts.js';
 import { parameterEditor, showRefusal } from '../parameter-editor.js';
 import { go } from '../router.js';
 import { slaEditor } from '../sla.js';
+import { projectsOf } from './projects.js';
 import { softwareSchema, typeOf } from './schema-choice.js';
 
 const OUTCOMES = {
@@ -42,13 +43,13 @@ function labelled(label, control, help, must) {
 }
 
 /** All of the form; `known` is what the address says. */
-function form({ softwares, first }, { query, me }) {
+function form({ softwares, first, projects }, { query }) {
   const urls = h('datalist', { id: id('urls') }, softwares.map((url) => h('option', { value: url })));
-  const url = h('input', { type: 'text', id: 'software', list: urls.id, value: query.software ?? '', spellcheck: 'false', autocomplete: 'off', autofocus: !query.software });
-  const title = h('input', { type: 'text', id: 'title', autocomplete: 'off', autofocus: Boolean(query.software) });
-  const project = h('select', { id: 'project' }, (me.projects ?? []).map((name) => h('option', { value: name }, name || 'none (the operator’s)')));
+  const url = h('input', { type: 'text', id: 'software', list: urls.id, value: query.software ?? '', spellcheck: 'false', autocomplete: 'off', 'data-first': !query.software });
+  const title = h('input', { type: 'text', id: 'title', autocomplete: 'off', 'data-first': Boolean(query.software) });
+  const project = h('select', { id: 'project' }, projects.map((name) => h('option', { value: name }, name || 'none (the operator’s)')));
   const typePlace = h('div', { class: 'fields' });
-  const parameterPlace = h('div');
+  const parameterPlace = h('div', { class: 'fields' });
   const found = h('p', { class: 'help soft small', 'aria-live': 'polite' });
   const shared = h('input', { type: 'checkbox', id: 'shared' });
   const sla = slaEditor();
@@ -67,7 +68,7 @@ function form({ softwares, first }, { query, me }) {
     const types = software?.types ?? [];
     const ids = [...new Map(types.map((one) => [one.id, one])).values()];
     type = ids.length > 0
-      ? h('select', { id: 'type' }, ids.map((one) => h('option', { value: one.id }, one.title && one.title !== one.id ? `${one.title} (${one.id})` : one.id)))
+      ? h('select', { id: 'type' }, ids.map((one) => h('option', { value: one.id }, one.title && one.title.toLowerCase() !== one.id.toLowerCase() ? `${one.title} (${one.id})` : one.id)))
       : h('input', { type: 'text', id: 'type', value: 'default', autocomplete: 'off' });
     type.addEventListener('change', () => ids.length > 0 && edit(software));
     shared.onchange = () => ids.length > 0 && edit(software);
@@ -135,7 +136,7 @@ function form({ softwares, first }, { query, me }) {
   });
   return h('form', { class: 'view', novalidate: true, on: { submit: ask } },
     card('What', {}, body(urls, h('div', { class: 'fields' }, urlField.node, found, typePlace, titleField.node,
-      (me.projects ?? []).length > 1 && labelled('Project', project).node))),
+      projects.length > 1 && labelled('Project', project).node))),
     card('Parameters', {}, body(parameterPlace)),
     card('Where and how', {}, body(
       h('div', { class: 'field' }, h('span', { class: 'label' }, 'Filters'), h('span', { class: 'help' }, 'Without any, the Master chooses among all computers that are open.'), sla.node),
@@ -154,12 +155,13 @@ function safely(editor) {
 
 export default {
   title: () => 'Request an instance',
-  async load({ query, signal }) {
-    const [{ items }, first] = await Promise.all([
+  async load({ query, signal, me }) {
+    const [projects, { items }, first] = await Promise.all([
+      projectsOf(me, signal),
       list('/api/v1/software', {}, 500, signal),
       query.software ? softwareSchema(query.software, signal) : null,
     ]);
-    return { softwares: [...new Set(items.map(({ url }) => url))], first };
+    return { softwares: [...new Set(items.map(({ url }) => url))], first, projects };
   },
   draw: (data, context) => view(head('Request an instance'), form(data, context)),
 };

@@ -4,6 +4,7 @@ import { get } from '../api.js';
 import { h } from '../dom.js';
 import { card, computer, empty, head, place, table, view } from '../parts.js';
 import { status } from '../shapes.js';
+import { isPulse } from '../words.js';
 import { COLUMNS } from './instances.js';
 import { softwareTable } from './software-parts.js';
 
@@ -30,5 +31,5 @@ export default {
     return view(head(q ? `Search: ${q}` : 'Search'), sections.length > 0 ? sections
       : h('section', { class: 'card' }, empty(q ? 'Nothing fits. Titles, names and URLs are searched.' : 'Type what you look for into the field at the top; the key / goes there.')));
   },
-  wants: () => true,
+  wants: (change) => !isPulse(change),
 };

@@ -9,9 +9,11 @@ export default {
   title: () => 'Sign in',
   draw(_, { refused, done }) {
     const said = h('div', { 'aria-live': 'polite' }, refused && notice('warn', refused));
-    const input = h('input', { type: 'password', id: 'token', autocomplete: 'current-password', required: true, spellcheck: 'false', autofocus: true });
+    const input = h('input', { type: 'password', id: 'token', autocomplete: 'current-password', required: true, spellcheck: 'false', 'data-first': true });
     const button = h('button', { type: 'submit', class: 'main' }, 'Sign in');
     const form = h('form', { class: 'body', novalidate: true },
+      // For password managers, which keep names.
+      h('input', { type: 'text', autocomplete: 'username', value: 'slapos', readonly: true, hidden: true }),
       h('div', { class: 'field' }, h('label', { for: 'token' }, 'Token'), input,
         h('span', { class: 'help' }, 'Yours, or the operator’s. ', h('code', null, 'slapos up'), ' and ', h('code', null, 'slapos proxy start'), ' say in which file the operator’s is.')),
       said, h('div', { class: 'actions' }, button));

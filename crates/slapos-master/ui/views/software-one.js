@@ -24,7 +24,7 @@ function logCard({ shown, log, items }, { state, refresh }) {
 export default {
   title: ({ url }) => shortSoftware(url),
   async load({ params, state, signal }) {
-    const { items } = await list('/api/v1/software', { url: params.url }, 500, signal);
+    const { items } = await list('/api/v1/software', { search: params.url }, 500, signal);
     const mine = items.filter(({ url }) => url === params.url);
     const shown = choose(mine, state.computer);
     const log = shown && await textOf('/api/v1/software/log', { computer: shown.computer, url: params.url }, signal);

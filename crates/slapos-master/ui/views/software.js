@@ -5,7 +5,7 @@ import { empty, head, view } from '../parts.js';
 import { filters, load, more, narrowed } from '../live-list.js';
 import { softwareTable, supply } from './software-parts.js';
 
-const STATES = [['', 'In any state'], ['available', 'Available'], ['building', 'Building'], ['error', 'Failed'], ['destroyed', 'Removed']];
+const STATES = [['', 'In any state'], ['available', 'Available'], ['building', 'Building'], ['error', 'Failed'], ['destroyed', 'Removed'], ['wanted', 'Not yet told']];
 
 export default {
   title: () => 'Software Releases',
