@@ -17,6 +17,7 @@ pub mod marshal;
 mod overview;
 mod port;
 pub mod proof;
+mod told;
 mod types;
 pub mod usage;
 mod words;
@@ -37,6 +38,9 @@ pub use overview::{
     OverviewSoftware, Report,
 };
 pub use port::{PartitionPort, PortError, RequestError};
+pub use told::{
+    BuildProgress, NodeMetrics, PartitionPromises, PromiseReport, PromiseResult, Room, Services,
+};
 pub use types::{
     Computer, ComputerPartition, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceSummary,
     SoftwareRelease,
