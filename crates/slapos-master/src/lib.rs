@@ -11,6 +11,7 @@ mod error;
 mod http;
 mod server;
 mod store;
+mod view;
 
 pub use error::{MasterError, StoreError};
 pub use server::{Master, MasterConfig, serve};

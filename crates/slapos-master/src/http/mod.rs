@@ -7,7 +7,9 @@ mod access;
 mod api;
 mod auth;
 mod events;
+mod feed;
 mod hateoas;
+mod metrics;
 mod params;
 mod slap;
 #[cfg(test)]
@@ -37,6 +39,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     token: auth::TokenDigest,
     proof_key: ProofKey,
+    /// What was done so far, in numbers.
+    metrics: metrics::Metrics,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
@@ -49,6 +53,7 @@ impl App {
             store,
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
+            metrics: metrics::Metrics::default(),
             listeners: events::Listeners::default(),
             run_id: slapos_sys::random::hex(16)?,
         })
@@ -66,6 +71,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(hateoas::routes());
     routes.extend(api::routes());
     routes.extend(events::routes());
+    routes.extend(metrics::routes());
     routes
 }
 
@@ -77,7 +83,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         router = router.route(route.path, route.handler.route_layer(guard(route.rule)));
     }
     let strangers = Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN));
-    router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(Arc::clone(app))
+    let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
+    let router = router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).layer(measured);
+    router.with_state(Arc::clone(app))
 }
 
 async fn unknown_route(uri: Uri) -> ApiError {

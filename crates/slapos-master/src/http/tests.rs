@@ -1,6 +1,8 @@
 //! The real client against a real server on a port of its own.
 
+mod api;
 mod events;
+mod feed;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -5,9 +5,12 @@
 
 mod changes;
 mod computers;
+mod feed;
 mod information;
 mod instances;
+mod listing;
 mod overview;
+mod removal;
 mod reports;
 mod request;
 mod routes;
@@ -16,6 +19,7 @@ mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tree_addresses;
 mod tx;
 
@@ -31,7 +35,10 @@ use crate::error::StoreError;
 #[cfg(test)]
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
+pub(crate) use feed::{Entry, Place};
 pub use instances::Freed;
+pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
+pub(crate) use told::PartitionTold;
 use tx::Tx;
 
 /// The memory of a Master.

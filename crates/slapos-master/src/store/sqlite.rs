@@ -22,12 +22,19 @@ const APPLICATION_ID: u32 = 0x536c_614d;
 /// while another does, instead of waiting.
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
+/// The number of the present transaction in the feed: one writes at a time, so the next one.
+pub(super) const TRANSACTION: &str = "(SELECT COALESCE(max(transaction_number), 0) + 1 FROM feed)";
+
+/// Below it, all transactions have ended: those whose entries can be seen.
+pub(super) const HORIZON: &str = "SELECT COALESCE(max(transaction_number), 0) + 1 AS n FROM feed";
+
 /// All schema changes in order; the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("first", include_str!("../../migrations/sqlite/0001_first.sql")),
     ("filter", include_str!("../../migrations/sqlite/0002_filter.sql")),
     ("partition_route", include_str!("../../migrations/sqlite/0003_partition_route.sql")),
     ("changes", include_str!("../../migrations/sqlite/0004_changes.sql")),
+    ("told", include_str!("../../migrations/0008_told.up.sql")),
 ];
 
 /// Connections that only read. They do not wait for the writer (WAL), and SQLite itself is fast
