@@ -3,6 +3,7 @@
 mod api;
 mod events;
 mod feed;
+mod fuzz;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -11,7 +11,7 @@ impl Running {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+    pub(super) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut stream = TcpStream::connect(self.address).unwrap();
         write!(
