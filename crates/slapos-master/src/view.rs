@@ -195,6 +195,10 @@ pub(crate) struct Instance {
     pub(crate) changed_at: Option<String>,
     /// The instance that serves a shared one.
     pub(crate) host: Option<String>,
+    /// The instance that asked for it last; `null` for what a person asked for.
+    pub(crate) asked_by: Option<String>,
+    /// Since when that one does not ask for it any more.
+    pub(crate) orphan_since: Option<String>,
 }
 
 /// An instance with all that belongs to it.

@@ -17,6 +17,7 @@ pub mod marshal;
 mod overview;
 mod port;
 pub mod proof;
+mod settings;
 mod told;
 mod types;
 pub mod usage;
@@ -38,6 +39,7 @@ pub use overview::{
     OverviewSoftware, Report,
 };
 pub use port::{PartitionPort, PortError, RequestError};
+pub use settings::{ComputerSettings, Remaining, SetComputer};
 pub use told::{
     BuildProgress, NodeMetrics, PartitionPromises, PromiseReport, PromiseResult, Room, Services,
 };
@@ -46,6 +48,6 @@ pub use types::{
     SoftwareRelease,
 };
 pub use words::{
-    ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId, SoftwareState,
-    SoftwareUrl, UnknownWord,
+    AllocationScope, ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId,
+    SoftwareState, SoftwareUrl, UnknownWord,
 };

@@ -9,6 +9,7 @@ mod auth;
 mod events;
 mod feed;
 mod hateoas;
+mod health;
 mod metrics;
 mod params;
 mod slap;
@@ -22,6 +23,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
+use slapos_slap::SlapError;
 use slapos_slap::convert::ConvertError;
 use slapos_slap::marshal::MarshalError;
 use slapos_slap::proof::ProofKey;
@@ -29,6 +32,7 @@ use slapos_sys::Secret;
 
 use self::access::{Route, Rule};
 use crate::error::StoreError;
+use crate::requests::{Desk, Refused, RequestsConfig};
 use crate::store::Store;
 
 /// The largest body of a request, in bytes: a formatted computer with thousands of partitions.
@@ -43,19 +47,27 @@ pub(crate) struct App {
     metrics: metrics::Metrics,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
+    /// Who grants requests.
+    pub(crate) desk: Desk,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
     run_id: String,
 }
 
 impl App {
-    pub(crate) fn new(store: Store, token: &Secret) -> std::io::Result<App> {
+    pub(crate) fn new(
+        store: Store,
+        token: &Secret,
+        requests: RequestsConfig,
+    ) -> std::io::Result<App> {
+        let run_id = slapos_sys::random::hex(16)?;
         Ok(App {
             store,
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
             metrics: metrics::Metrics::default(),
             listeners: events::Listeners::default(),
-            run_id: slapos_sys::random::hex(16)?,
+            desk: Desk::new(requests, run_id.clone()),
+            run_id,
         })
     }
 }
@@ -65,8 +77,8 @@ pub(crate) fn routes() -> Vec<Route> {
     let mut routes = vec![
         // Programs that start a Master wait for an answer from its root.
         Route::get("/", Rule::ANYBODY, || async { text("SlapOS Master") }),
-        Route::get("/healthz", Rule::ANYBODY, || async { text("ok") }),
     ];
+    routes.extend(health::routes());
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
     routes.extend(api::routes());
@@ -128,8 +140,13 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let told = self.status.is_client_error();
+        let reason = told.then(|| reason_phrase(&self.message)).flatten();
         let mut response = text(self.message);
         *response.status_mut() = self.status;
+        if let Some(reason) = reason {
+            response.extensions_mut().insert(reason);
+        }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
@@ -139,19 +156,49 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// The beginning of a refusal, in place of the status's own words: the original's clients show that,
+/// and not the body.
+fn reason_phrase(message: &str) -> Option<ReasonPhrase> {
+    const LONGEST: usize = 400;
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let line: String = message.chars().take(LONGEST).map(plain).collect();
+    ReasonPhrase::try_from(line.into_bytes()).ok()
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
         let status = match &error {
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
             StoreError::Conflict(_) => StatusCode::CONFLICT,
             StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
-            StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Busy(_) | StoreError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
             tracing::error!("{error}");
         }
         ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> ApiError {
+        let message = refused.to_string();
+        let status = match refused {
+            Refused::Store(error) => return error.into(),
+            Refused::Parameters { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refused::Configuration(_) => StatusCode::NOT_FOUND,
+            Refused::NotReady(_) => StatusCode::REQUEST_TIMEOUT,
+            Refused::Other(SlapError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Refused::Other(SlapError::Server { status: 400 | 409 | 422, .. }) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Refused::Other(error) => {
+                tracing::warn!("{error}");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        ApiError::new(status, message)
     }
 }
 

@@ -21,7 +21,8 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::listing::Scope;
-use super::{Store, Tx};
+use super::pools::Kind;
+use super::{Store, Tx, postgres, sqlite};
 use crate::error::StoreError;
 
 /// How many transactions back entries are kept.
@@ -129,7 +130,11 @@ impl Store {
         let mut tx = self.read().await?;
         let era = super::changes::era(&mut tx).await?;
         // First: what is seen afterwards has all that is below it.
-        let horizon = number(&mut tx, super::sqlite::HORIZON).await?;
+        let horizon = match tx.kind() {
+            Kind::Sqlite => sqlite::HORIZON,
+            Kind::Postgres => postgres::HORIZON,
+        };
+        let horizon = number(&mut tx, horizon).await?;
         let reached = Place { era: era.clone(), transaction: horizon - 1, number: i64::MAX };
         let heard = place.filter(|place| {
             place.era == era && (horizon - HEARD..=horizon).contains(&place.transaction)
@@ -166,12 +171,15 @@ impl Store {
 /// Takes note of a change for those who listen to everything.
 pub(super) async fn tell(tx: &mut Tx, entry: &Entry, now: i64) -> Result<(), StoreError> {
     let place = tx.next_entry();
+    let transaction = match tx.kind() {
+        Kind::Sqlite => sqlite::TRANSACTION,
+        Kind::Postgres => postgres::TRANSACTION,
+    };
     let sql = format!(
         "INSERT INTO feed (transaction_number, number, kind, computer, partition_reference, \
          software, state, tree, about, project, computer_project, changed_at) \
-         VALUES ({}, $1, $2, $3, $4, $5, $6, COALESCE($7, {TREE}), $8, {PROJECT}, \
-         {COMPUTER_PROJECT}, $9)",
-        super::sqlite::TRANSACTION
+         VALUES ({transaction}, $1, $2, $3, $4, $5, $6, COALESCE($7, {TREE}), $8, {PROJECT}, \
+         {COMPUTER_PROJECT}, $9)"
     );
     sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(place)
@@ -199,7 +207,8 @@ const TREE: &str = "(SELECT CASE WHEN i.root = '' THEN i.title ELSE i.root END F
      WHERE i.computer = $3 AND i.partition_reference = $4)";
 
 /// The project of the instance in the partition.
-const PROJECT: &str = "''";
+const PROJECT: &str = "COALESCE((SELECT i.project FROM instance i \
+     WHERE i.computer = $3 AND i.partition_reference = $4), '')";
 
 /// The project of the computer.
 const COMPUTER_PROJECT: &str = "''";

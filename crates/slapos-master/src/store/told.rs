@@ -43,7 +43,7 @@ impl Store {
         if last.is_some_and(|last| (now - CONTACT..=now).contains(&last)) {
             return Ok(());
         }
-        let mut tx = self.write().await?;
+        let mut tx = self.write_about(computer).await?;
         sqlx::query(
             "INSERT INTO computer_contact (computer, contact_at) \
              SELECT reference, CAST($2 AS BIGINT) FROM computer WHERE reference = $1 \
@@ -67,7 +67,7 @@ impl Store {
         progress: &BuildProgress,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write().await?;
+        let mut tx = self.write_about(computer).await?;
         require_computer(&mut tx, computer).await?;
         // A log that is not told leaves the former one.
         let done = sqlx::query(
@@ -106,7 +106,7 @@ impl Store {
         told: &[PartitionTold],
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write().await?;
+        let mut tx = self.write_about(computer).await?;
         require_computer(&mut tx, computer).await?;
         for part in told {
             let place = (computer, &part.partition);
@@ -141,7 +141,7 @@ impl Store {
         let now = self.now();
         let text = serde_json::to_string(metrics)
             .map_err(|error| StoreError::Invalid(format!("the metrics of {computer}: {error}")))?;
-        let mut tx = self.write().await?;
+        let mut tx = self.write_about(computer).await?;
         require_computer(&mut tx, computer).await?;
         sqlx::query(
             "INSERT INTO computer_metrics (computer, metrics, told_at) VALUES ($1, $2, $3) \

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -16,8 +16,10 @@ use slapos_slap::{
 use utoipa::ToSchema;
 
 use super::super::access::{Caller, Route, Rule};
-use super::super::{ApiError, App};
+use super::super::{ApiError, App, hateoas};
 use super::take::{Body, Named, addressed, named};
+use crate::error::StoreError;
+use crate::store::Scope;
 use crate::view::{Instance, InstanceDetail, Texts};
 
 type Shared = State<Arc<App>>;
@@ -86,9 +88,6 @@ impl Wish {
     fn into_request(self) -> Result<InstanceRequest, ApiError> {
         named("`title`", &self.title)?;
         addressed("`software_release`", &self.software_release)?;
-        if self.project.is_some_and(|project| !project.is_empty()) {
-            return Err(ApiError::bad_request("this Master knows no projects yet"));
-        }
         let mut request = InstanceRequest::new(self.title.as_str(), self.software_release.as_str());
         if let Some(kind) = self.software_type.filter(|kind| !kind.is_empty()) {
             named("`software_type`", &kind)?;
@@ -102,22 +101,34 @@ impl Wish {
     }
 }
 
-async fn request(State(app): Shared, caller: Caller, Body(wish): Body<Wish>) -> Answer {
+async fn request(
+    State(app): Shared,
+    caller: Caller,
+    headers: HeaderMap,
+    Body(wish): Body<Wish>,
+) -> Answer {
     let scope = app.seen_by(&caller).await?;
+    let project = app.project_of(&caller, wish.project.as_deref()).await?;
     let request = wish.into_request()?;
-    let guid = |answer: &slapos_slap::InstanceAnswer| {
-        answer.guid.clone().unwrap_or_else(|| format!("_{}", request.title))
-    };
-    let known = app.store.instance_exists(&request).await?;
-    let answer = app.store.request(&request).await;
+    let known = app.store.meant_by(&project, &request).await?.is_some();
+    let origin = hateoas::origin(&headers);
+    let answer = app.desk.request(&app.store, &project, &request, &origin).await;
     app.metrics.requested(&answer);
-    let answer = answer?;
+    answer?;
     if request.shared && request.state == Some(InstanceState::Destroyed) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
-    let shown = app.store.show_instance(&scope, &guid(&answer)).await?;
-    Ok((status, Json(shown)).into_response())
+    let Some(guid) = app.store.meant_by(&project, &request).await? else {
+        return Err(forwarded(&request));
+    };
+    Ok((status, Json(app.store.show_instance(&scope, &guid).await?)).into_response())
+}
+
+/// The request was granted, and what it made is not here.
+fn forwarded(request: &InstanceRequest) -> ApiError {
+    let message = format!("{} is with another Master, which has to be asked about it", request.title);
+    ApiError::new(StatusCode::CONFLICT, message)
 }
 
 /// What is to become different of an instance; what is left out stays.
@@ -137,6 +148,7 @@ pub(super) struct Change {
 async fn change(
     State(app): Shared,
     caller: Caller,
+    headers: HeaderMap,
     Named(guid): Named,
     Body(change): Body<Change>,
 ) -> Answer {
@@ -148,8 +160,10 @@ async fn change(
     }
     let gone = former.instance.shared && change.state.as_deref() == Some("destroyed");
     let place = place(&former.instance);
-    if let Some(request) = wanted(&former, change)? {
-        app.store.request(&request).await?;
+    if let Some(mut request) = wanted(&former, change)? {
+        request.requester = requester(&app, &former.instance).await?;
+        let (project, origin) = (&former.instance.project, hateoas::origin(&headers));
+        app.desk.request(&app.store, project, &request, &origin).await?;
     }
     if let Some(title) = title.filter(|title| *title != former.instance.title) {
         if former.instance.shared {
@@ -186,8 +200,25 @@ fn wanted(former: &InstanceDetail, change: Change) -> Result<Option<InstanceRequ
     request.shared = instance.shared;
     request.parameters = given(parameters, &former.parameters);
     request.sla = given(sla, &former.sla);
-    request.requester = (!instance.root).then(|| place(instance));
     Ok(Some(request))
+}
+
+/// In whose name a member of a tree is changed: that of the instance which asks for it, so that it
+/// stays asked for.
+async fn requester(
+    app: &App,
+    instance: &Instance,
+) -> Result<Option<(ComputerId, PartitionId)>, ApiError> {
+    if instance.root {
+        return Ok(None);
+    }
+    let Some(guid) = &instance.asked_by else { return Ok(Some(place(instance))) };
+    // Who asked may be gone: its tree is the same in any case.
+    Ok(Some(match app.store.show_instance(&Scope::All, guid).await {
+        Ok(asker) => place(&asker.instance),
+        Err(StoreError::NotFound(_)) => place(instance),
+        Err(error) => return Err(error.into()),
+    }))
 }
 
 /// The new texts, or else the former ones.

@@ -22,6 +22,22 @@ impl App {
         })
     }
 
+    /// The project of what a person or the operator makes.
+    ///
+    /// # Errors
+    /// 404 for a project that is not the caller's.
+    pub(crate) async fn project_of(
+        &self,
+        caller: &Caller,
+        named: Option<&str>,
+    ) -> Result<String, ApiError> {
+        let named = named.unwrap_or_default();
+        match caller {
+            Caller::Operator => Ok(named.to_owned()),
+            _ => Err(StoreError::NotFound(format!("there is no project {named}")).into()),
+        }
+    }
+
     /// Requires that the computer is the caller's.
     ///
     /// # Errors

@@ -98,7 +98,7 @@ fn an_instance_is_asked_for_shown_changed_and_found() {
     let mut shown = changed.clone();
     shown["changed_at"].take();
     shown["reported"]["at"].take();
-    insta::assert_snapshot!(shown, @r#"{"guid":"computer-slappart0","title":"site","project":"","tree":{"project":"","title":"site"},"root":true,"shared":false,"computer":"computer","partition":"slappart0","software_release":"http://example.org/s.cfg","software_type":"default","state":"stopped","reported":{"state":"error","message":"broken","at":null},"promises":null,"changed_at":null,"host":null,"parameters":{"b":"2"},"connection":{"url":"u"},"sla":{},"addresses":[{"interface":"slappart0","address":"fd00::"}],"shared_instances":[]}"#);
+    insta::assert_snapshot!(shown, @r#"{"guid":"computer-slappart0","title":"site","project":"","tree":{"project":"","title":"site"},"root":true,"shared":false,"computer":"computer","partition":"slappart0","software_release":"http://example.org/s.cfg","software_type":"default","state":"stopped","reported":{"state":"error","message":"broken","at":null},"promises":null,"changed_at":null,"host":null,"asked_by":null,"orphan_since":null,"parameters":{"b":"2"},"connection":{"url":"u"},"sla":{},"addresses":[{"interface":"slappart0","address":"fd00::"}],"shared_instances":[]}"#);
     assert_eq!(running.api("PATCH", path, Some(&change)), (200, changed), "nothing is different");
     let tree = &running.get("/api/v1/trees")["items"][0];
     assert_eq!((&tree["failed"], &tree["states"]), (&json!(1), &json!({"stopped": 1})));
@@ -222,5 +222,5 @@ fn what_is_not_understood_is_refused() {
     }
     assert_eq!(running.get("/api/v1/instances")["items"], json!([]));
     let me = running.get("/api/v1/me");
-    assert_eq!((&me["kind"], &me["master"]["database"]), (&json!("operator"), &json!("sqlite")));
+    assert_eq!((&me["kind"], &me["name"]), (&json!("operator"), &json!("")));
 }

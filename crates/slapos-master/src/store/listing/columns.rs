@@ -8,14 +8,14 @@ use super::query::Query;
 pub(super) const COMPUTER_PROJECT: &str = "''";
 
 /// The project of an instance `i`.
-pub(super) const INSTANCE_PROJECT: &str = "''";
+pub(super) const INSTANCE_PROJECT: &str = "i.project";
 
 /// The project of a shared instance `s`.
-pub(super) const SHARED_PROJECT: &str = "''";
+pub(super) const SHARED_PROJECT: &str = "s.project";
 
 /// The settings of a computer `c`.
-pub(super) const COMPUTER_SETTINGS: &str = "'' AS title, '' AS project, 'open' AS allocation_scope, \
-     '{}' AS labels, '' AS network, CAST(NULL AS BIGINT) AS capacity";
+pub(super) const COMPUTER_SETTINGS: &str =
+    "c.title, '' AS project, c.allocation_scope, c.labels, c.network, c.capacity";
 
 /// Only the computers `c` that the scope has.
 pub(super) fn computers_of(query: Query, scope: &Scope) -> Query {

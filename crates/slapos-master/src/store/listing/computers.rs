@@ -35,7 +35,7 @@ impl Store {
         let mut tx = self.read().await?;
         let query = computers_of(select(), scope)
             .after(&["c.reference"], keys.as_deref())
-            .search(&["c.reference", "c.address"], &window.search);
+            .search(&["c.reference", "c.title", "c.address"], &window.search);
         let rows = query.rows(&mut tx, "c.reference", window.fetch()).await?;
         let items: Result<Vec<_>, _> = rows.iter().map(|row| read(row, self.now())).collect();
         Ok(window.page(items?, |computer| vec![computer.id.clone()]))

@@ -98,7 +98,7 @@ fn key(instance: &Instance) -> Vec<String> {
 
 const COLUMNS: &str = "i.computer, i.partition_reference, i.title, i.root, i.software, \
      i.software_type, i.requested_state, i.changed_at, i.reported_state, i.reported_message, \
-     i.reported_at, i.parameters, i.connection, i.filter, \
+     i.reported_at, i.parameters, i.connection, i.filter, i.asked_by, i.orphan_since, \
      (SELECT count(*) FROM promise p WHERE p.computer = i.computer \
       AND p.partition_reference = i.partition_reference) AS promises, \
      (SELECT count(*) FROM promise p WHERE p.computer = i.computer \
@@ -111,7 +111,8 @@ pub(super) fn select() -> Query {
 pub(super) fn select_shared() -> Query {
     Query::new(&format!(
         "SELECT s.reference, s.computer, s.partition_reference, s.title, s.root, s.software, \
-         s.software_type, s.parameters, s.connection, {SHARED_PROJECT} AS project \
+         s.software_type, s.parameters, s.connection, s.asked_by, s.orphan_since, \
+         {SHARED_PROJECT} AS project \
          FROM shared_instance s"
     ))
 }
@@ -224,6 +225,8 @@ pub(super) fn read(row: &AnyRow) -> Result<Instance, StoreError> {
         promises: (total > 0).then_some(promises),
         changed_at: Some(rfc3339(row.try_get("changed_at")?)),
         host: None,
+        asked_by: Some(text(row, "asked_by")?).filter(|guid| !guid.is_empty()),
+        orphan_since: row.try_get::<Option<i64>, _>("orphan_since")?.map(rfc3339),
         computer,
         partition,
         project,
@@ -247,6 +250,8 @@ pub(super) fn read_shared(row: &AnyRow) -> Result<Instance, StoreError> {
         promises: None,
         changed_at: None,
         host: Some(format!("{computer}-{partition}")),
+        asked_by: Some(text(row, "asked_by")?).filter(|guid| !guid.is_empty()),
+        orphan_since: row.try_get::<Option<i64>, _>("orphan_since")?.map(rfc3339),
         computer,
         partition,
         project,

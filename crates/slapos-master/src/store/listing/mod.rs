@@ -19,6 +19,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use slapos_slap::{ComputerId, InstanceRequest};
 
 use super::Store;
+use super::pools::Kind;
+use super::rows::text;
 use crate::error::StoreError;
 use crate::view::Page;
 
@@ -92,26 +94,36 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn identity(&self) -> Result<(&'static str, String), StoreError> {
         let mut tx = self.read().await?;
-        Ok(("sqlite", super::changes::era(&mut tx).await?))
+        let kind = match tx.kind() {
+            Kind::Sqlite => "sqlite",
+            Kind::Postgres => "postgresql",
+        };
+        Ok((kind, super::changes::era(&mut tx).await?))
     }
 
-    /// Whether there is an instance that the request means.
+    /// The guid, or reference, of the root that a request of a person means, if it is there.
     ///
     /// # Errors
     /// Only failures of the database.
-    pub(crate) async fn instance_exists(
+    pub(crate) async fn meant_by(
         &self,
+        project: &str,
         request: &InstanceRequest,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<String>, StoreError> {
         let mut tx = self.read().await?;
-        let query = if request.shared { instances::select_shared() } else { instances::select() };
-        let condition = if request.shared {
-            "s.root = '' AND s.title = ?"
+        let (query, name) = if request.shared {
+            (instances::select_shared(), "s")
         } else {
-            "i.root = '' AND i.title = ?"
+            (instances::select(), "i")
         };
-        let query = query.and(condition, [request.title.as_ref()]);
-        Ok(!query.rows(&mut tx, "title", 1).await?.is_empty())
+        let condition = format!("{name}.project = ? AND {name}.root = '' AND {name}.title = ?");
+        let query = query.and(&condition, [project, request.title.as_str()]);
+        let found = query.rows(&mut tx, &format!("{name}.title"), 1).await?;
+        let Some(row) = found.first() else { return Ok(None) };
+        if request.shared {
+            return text(row, "reference").map(Some);
+        }
+        Ok(Some(format!("{}-{}", text(row, "computer")?, text(row, "partition_reference")?)))
     }
 }
 

@@ -133,8 +133,8 @@ async fn summed(tx: &mut Tx, roots: Vec<Instance>) -> Result<Vec<Tree>, StoreErr
     ))
     .one_of("i.root", &titles);
     let mut sums: HashMap<(String, String), Sums> = HashMap::new();
-    let group = if INSTANCE_PROJECT == "''" { "i.root" } else { "i.project, i.root" };
-    for row in query.grouped(tx, &format!("{group}, i.requested_state")).await? {
+    let group = format!("{INSTANCE_PROJECT}, i.root, i.requested_state");
+    for row in query.grouped(tx, &group).await? {
         let tree = (text(&row, "project")?, text(&row, "root")?);
         let (members, failed) = (row.try_get("members")?, row.try_get("failed")?);
         sums.entry(tree).or_default().add(text(&row, "requested_state")?, members, failed);
