@@ -8,6 +8,7 @@
 
 mod format;
 mod grid;
+mod requests;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::size::parse_size;
 
 pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
+pub use requests::{OtherMasterOptions, RequestsOptions, Schema};
 
 /// Where the configuration is looked for when nothing else names it.
 pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";
@@ -99,6 +101,8 @@ pub struct ProxyConfig {
     /// `user`: whom the database's directory is given to when root makes it, and who then runs the
     /// Master. A directory that exists keeps its owner.
     pub user: String,
+    /// What it does with requests.
+    pub requests: RequestsOptions,
 }
 
 /// An IPv4 network such as `127.16.0.0/16`.
@@ -260,6 +264,7 @@ impl ProxyConfig {
             port: r.parsed("port", 5000)?,
             database_uri: r.absolute_path("database_uri")?,
             user: r.name("user", "slapproxy")?,
+            requests: RequestsOptions::from_config(config)?,
         }))
     }
 }

@@ -110,6 +110,14 @@ impl Route {
     {
         Route { method: Method::POST, path, rule, handler: on(MethodFilter::POST, handler) }
     }
+
+    pub(crate) fn patch<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Route { method: Method::PATCH, path, rule, handler: on(MethodFilter::PATCH, handler) }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -9,6 +9,7 @@ mod auth;
 mod events;
 mod hateoas;
 mod params;
+mod places;
 mod slap;
 #[cfg(test)]
 mod tests;
@@ -76,6 +77,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
     routes.extend(api::routes());
+    routes.extend(places::routes());
     routes.extend(events::routes());
     routes
 }

@@ -1,6 +1,7 @@
 //! The real client against a real server on a port of its own.
 
 mod events;
+mod places;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

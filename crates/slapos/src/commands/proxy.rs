@@ -7,7 +7,8 @@ use slapos_slap::Overview;
 use slapos_sys::process::Command;
 use slapos_sys::user::Identity;
 
-use crate::cli::{Global, Proxy, Show};
+use super::{computer_set, proxy_requests};
+use crate::cli::{Global, Proxy, ProxyComputer, Show};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
@@ -15,6 +16,7 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     match command {
         Proxy::Start => start(global, &config),
+        Proxy::Computer(ProxyComputer::Set(wanted)) => computer_set::set(global, &config, wanted),
         Proxy::Show(show) => {
             let overview = master(&config)?.overview()?;
             show_overview(global, show, &overview);
@@ -41,6 +43,7 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         database: proxy.database_uri.clone(),
         token,
         computer_id: config.computer_id.clone(),
+        requests: proxy_requests::requests(&proxy.requests)?,
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -99,10 +102,12 @@ fn show_overview(global: &Global, show: &Show, overview: &Overview) {
 }
 
 fn computers(overview: &Overview) -> Table {
-    let mut table = Table::new(&["computer", "address", "formatted at"]);
+    let mut table = Table::new(&["computer", "address", "formatted at", "scope"]);
     for computer in &overview.computers {
         let formatted = computer.formatted_at.clone().unwrap_or_else(|| "never".to_owned());
-        table.row([computer.reference.to_string(), computer.address.clone(), formatted]);
+        let scope = computer.settings.as_ref().map(|settings| settings.allocation_scope.as_str());
+        let scope = scope.unwrap_or_default().to_owned();
+        table.row([computer.reference.to_string(), computer.address.clone(), formatted, scope]);
     }
     table
 }
