@@ -3,8 +3,8 @@
 //! [`Master::bind`] opens the database and the port, [`Master::serve`] answers until told to
 //! stop. Invariants: nothing but the [`Store`] remembers anything, so that any number of processes
 //! may serve one database; every change is one transaction, and an answered request survives
-//! `kill -9`; every route but `GET /healthz` and
-//! `GET /api/v1/proof` wants the token.
+//! `kill -9`; every route but `GET /`, `/healthz`,
+//! `/readyz` and `/api/v1/proof` wants the token.
 
 mod allocation;
 mod connections;
@@ -13,8 +13,10 @@ mod http;
 mod requests;
 mod server;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use error::{MasterError, StoreError};
 pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict};
 pub use server::{Master, MasterConfig, serve};
-pub use store::{Freed, Store, Would};
+pub use store::{Database, Freed, Migrated, Server, Store, Would, backup, migrate, restore};

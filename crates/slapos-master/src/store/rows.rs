@@ -112,6 +112,11 @@ pub(super) fn to_column(parameters: &IndexMap<String, String>) -> String {
     serde_json::Value::Object(object).to_string()
 }
 
+/// Bytes in lower-case hexadecimal.
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A time as people read it.
 pub(super) fn rfc3339(microseconds: i64) -> String {
     Timestamp::from_microsecond(microseconds).map(|time| time.to_string()).unwrap_or_default()
