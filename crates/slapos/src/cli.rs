@@ -68,6 +68,9 @@ pub(crate) enum Command {
     Destroy {
         /// The instance's name
         name: String,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// The embedded Master
     #[command(subcommand)]
@@ -209,7 +212,11 @@ pub(crate) enum Node {
     /// Report usage, and remove instances that are to be destroyed
     Report(Box<Report>),
     /// Note what instances use of this machine: processors, memory, disks
-    Collect,
+    Collect {
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
     /// Remove shared parts and eggs that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why
@@ -225,6 +232,9 @@ pub(crate) enum Node {
         /// Only these partitions
         #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
         only: Vec<String>,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
         #[command(flatten)]
         grid: Box<Grid>,
     },
@@ -241,12 +251,18 @@ pub(crate) enum Node {
         /// What the Master is told
         #[arg(short, long, default_value = "Reboot")]
         message: String,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Have every instance of this computer processed again
     Bang {
         /// Why
         #[arg(short, long, default_value = "")]
         message: String,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Make this machine a computer of a Master, and write its configuration
     Register(Box<Register>),
@@ -271,6 +287,9 @@ pub(crate) enum Node {
         partition: String,
         /// The generation's number [default: the last one that kept its promises]
         number: Option<u32>,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Run the supervisor
     Supervisord {

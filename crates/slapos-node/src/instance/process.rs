@@ -12,7 +12,6 @@ use slapos_slap::{
 use slapos_sys::user::{self, Identity};
 
 use super::certificate;
-use super::offline::told;
 use super::plan::{Action, Reason};
 use crate::error::{IoContext, NodeError};
 use crate::generation::{self, Place, Transaction};
@@ -79,7 +78,7 @@ impl Session<'_, '_> {
         if defined {
             self.node.reporter.note(partition.id.as_str(), "stopped");
         }
-        self.master.instance_stopped(&partition.computer, &partition.id).map_err(told)
+        self.master.instance_stopped(&partition.computer, &partition.id).map_err(NodeError::from)
     }
 
     fn process(&self, partition: &ComputerPartition, reason: &Reason) -> Result<(), NodeError> {
@@ -89,6 +88,8 @@ impl Session<'_, '_> {
         let directory = self.node.config.instance_root.join(partition.id.as_str());
         let owner = partition_owner(&directory)?;
         let id = &partition.id;
+        // Before anything is touched: services without their limits would not be started.
+        self.node.config.service_limits.of(id.as_str())?;
         let state =
             if self.runs(partition) { InstanceState::Started } else { InstanceState::Stopped };
         let place = Place { id, directory: &directory, owner: &owner, state };
@@ -172,12 +173,16 @@ impl Session<'_, '_> {
             said.remember(record, self.node.clock.now());
             verdict?;
             self.node.reporter.note(id, "deployed and started");
-            self.master.instance_started(&partition.computer, &partition.id).map_err(told)?;
+            self.master
+                .instance_started(&partition.computer, &partition.id)
+                .map_err(NodeError::from)?;
         } else {
             services::stop(self.node, &partition.id)?;
             self.node.reporter.note(id, "deployed and stopped");
             if partition.requested_state != InstanceState::Started {
-                self.master.instance_stopped(&partition.computer, &partition.id).map_err(told)?;
+                self.master
+                    .instance_stopped(&partition.computer, &partition.id)
+                    .map_err(NodeError::from)?;
             }
         }
         self.mark_success(partition, place.directory, &mut worker, record)
@@ -294,7 +299,9 @@ impl Session<'_, '_> {
             Err(error) => self.node.tell_error(self.master, partition, error),
             // What was taken back stays an error until another change is requested.
             Ok(()) if partition.is_in_error() && record.outcome == Outcome::Done => {
-                self.master.instance_started(&partition.computer, &partition.id).map_err(told)?;
+                self.master
+                    .instance_started(&partition.computer, &partition.id)
+                    .map_err(NodeError::from)?;
             }
             Ok(()) => {}
         }
