@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::access::{Route, Rule};
 use super::{ApiError, App};
-use crate::store::{News, Position};
+use crate::store::{Bell, News, Position};
 
 /// Fewer than there may be connections: others have to be answered too.
 const MOST_LISTENERS: usize = 192;
@@ -99,7 +99,7 @@ struct Listener {
     app: Arc<App>,
     computer: ComputerId,
     position: Option<Position>,
-    bell: watch::Receiver<()>,
+    bell: Bell,
     leaving: watch::Receiver<bool>,
     out: mpsc::Sender<Event>,
     _permit: OwnedSemaphorePermit,
@@ -144,8 +144,7 @@ impl Listener {
 
     async fn wait(&mut self) -> Result<(), Gone> {
         tokio::select! {
-            // Fails only when the store is gone.
-            rung = self.bell.changed() => return rung.map_err(|_| Gone),
+            () = self.bell.rung() => return Ok(()),
             () = tokio::time::sleep(self.app.listeners.heartbeat) => {}
             () = self.out.closed() => return Err(Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => return Err(Gone),

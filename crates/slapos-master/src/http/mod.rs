@@ -9,6 +9,7 @@ mod auth;
 mod events;
 mod hateoas;
 mod params;
+mod renderings;
 mod slap;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
@@ -39,6 +41,8 @@ pub(crate) struct App {
     proof_key: ProofKey,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
+    /// What nodes were told and still would be.
+    renderings: renderings::Renderings,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
     run_id: String,
 }
@@ -50,6 +54,7 @@ impl App {
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
             listeners: events::Listeners::default(),
+            renderings: renderings::Renderings::default(),
             run_id: slapos_sys::random::hex(16)?,
         })
     }
@@ -86,19 +91,20 @@ async fn unknown_route(uri: Uri) -> ApiError {
 
 /// A plain text answer.
 fn text(body: impl Into<String>) -> Response {
-    with_type("text/plain; charset=utf-8", body.into())
+    let body: String = body.into();
+    with_type("text/plain; charset=utf-8", body)
 }
 
 /// A marshalled answer.
-fn xml(body: String) -> Response {
+fn xml(body: impl Into<Body>) -> Response {
     with_type("text/xml; charset=utf-8", body)
 }
 
-fn with_type(content_type: &'static str, body: String) -> Response {
+fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
     // Texts repeat what users gave: no browser shall take them for a page.
     let headers =
         [(header::CONTENT_TYPE, content_type), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, body).into_response()
+    (headers, body.into()).into_response()
 }
 
 /// A request that is not granted.

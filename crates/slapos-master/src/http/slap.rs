@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -82,8 +83,15 @@ fn marshalled(value: &Value) -> Answer {
 }
 
 async fn computer_information(State(app): Shared, params: Params) -> Answer {
-    let computer = app.store.computer(&params.computer()?).await?;
-    marshalled(&computer_to_value(&computer))
+    let id = params.computer()?;
+    let present = app.store.revision(&id).await?;
+    if let Some(document) = app.renderings.get(&id, &present) {
+        return Ok(xml(document));
+    }
+    let (revision, computer) = app.store.computer_at(&id).await?;
+    let document = Bytes::from(dumps(&computer_to_value(&computer))?);
+    app.renderings.put(&id, revision, &document);
+    Ok(xml(document))
 }
 
 async fn computer_partition(State(app): Shared, params: Params) -> Answer {

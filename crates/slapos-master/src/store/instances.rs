@@ -35,9 +35,11 @@ impl Store {
         let mut tx = self.write().await?;
         require_partition(&mut tx, computer, partition).await?;
         let instance = require_instance(&mut tx, computer, partition).await?;
-        if instance.connection != *connection {
-            touch_root(&mut tx, &instance.root, now).await?;
+        if instance.connection == *connection {
+            return Ok(());
         }
+        touch_root(&mut tx, &instance.root, now).await?;
+        changes::revise(&mut tx, computer).await?;
         sqlx::query(
             "UPDATE instance SET connection = $3 WHERE computer = $1 AND partition_reference = $2",
         )
@@ -136,6 +138,7 @@ impl Store {
                 .bind(title)
                 .execute(&mut *tx)
                 .await?;
+            changes::revise_children(&mut tx, title).await?;
         }
         let change = Change::of_partition(ChangeKind::Rename, partition);
         changes::note(&mut tx, computer, &change, now).await?;

@@ -5,6 +5,7 @@
 
 mod changes;
 mod computers;
+mod group;
 mod information;
 mod instances;
 mod overview;
@@ -30,14 +31,15 @@ use crate::error::StoreError;
 
 #[cfg(test)]
 pub(crate) use changes::KEPT;
-pub(crate) use changes::{News, Position};
+pub(crate) use changes::{Bell, News, Position};
+pub(crate) use information::Revision;
 pub use instances::Freed;
 use tx::Tx;
 
 /// The memory of a Master.
 pub struct Store {
     readers: AnyPool,
-    writer: AnyPool,
+    writer: Arc<group::Group>,
     clock: Arc<dyn Clock>,
     bells: Arc<changes::Bells>,
     /// The computer that requests go to when they name none.
@@ -56,6 +58,7 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Store, StoreError> {
         let (writer, readers) = sqlite::open(path, &*clock).await?;
+        let writer = group::Group::new(writer, sqlite::BEGIN_WRITE);
         let store = Store { readers, writer, clock, bells: Arc::default(), home };
         let mut tx = store.write().await?;
         sqlx::query(
@@ -82,7 +85,7 @@ impl Store {
 
     /// The right to change things; what is not committed did not happen.
     async fn write(&self) -> Result<Tx, StoreError> {
-        Ok(Tx::new(self.writer.begin_with(sqlite::BEGIN_WRITE).await?, &self.bells))
+        Ok(Tx::shared(self.writer.join().await?, &self.bells))
     }
 
     /// The present time in microseconds since 1970.
@@ -99,10 +102,14 @@ async fn require_computer(tx: &mut Tx, computer: &ComputerId) -> Result<(), Stor
         .await?;
     match found {
         Some(_) => Ok(()),
-        None => Err(StoreError::NotFound(format!(
-            "computer {computer} is not known: run `slapos node format` there first"
-        ))),
+        None => Err(unknown_computer(computer)),
     }
+}
+
+fn unknown_computer(computer: &ComputerId) -> StoreError {
+    StoreError::NotFound(format!(
+        "computer {computer} is not known: run `slapos node format` there first"
+    ))
 }
 
 /// Requires that the partition is known.

@@ -194,11 +194,24 @@ pub(super) async fn hosted_on(
 
 /// Removes the shared instances that the tree of that root asked for; their hosts are told.
 pub(super) async fn remove_of_root(tx: &mut Tx, root: &str, now: i64) -> Result<(), StoreError> {
-    for row in all(tx).await?.iter().filter(|row| row.root == root) {
+    for row in &of_root(tx, root).await? {
         remove(tx, row).await?;
         touch_host(tx, row, now).await?;
     }
     Ok(())
+}
+
+/// The shared instances that the tree of that root asked for, by reference; those that users asked
+/// for when it is empty.
+pub(super) async fn of_root(tx: &mut Tx, root: &str) -> Result<Vec<SharedRow>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM shared_instance WHERE root = $1 ORDER BY reference");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(root).fetch_all(&mut **tx).await?;
+    rows.iter().map(SharedRow::read).collect()
+}
+
+/// The shared instance of that title that users asked for.
+pub(super) async fn of_user(tx: &mut Tx, title: &str) -> Result<Option<SharedRow>, StoreError> {
+    find(tx, &format!("_{title}")).await
 }
 
 async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {

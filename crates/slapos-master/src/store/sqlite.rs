@@ -23,11 +23,12 @@ const APPLICATION_ID: u32 = 0x536c_614d;
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// All schema changes in order; the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("first", include_str!("../../migrations/sqlite/0001_first.sql")),
     ("filter", include_str!("../../migrations/sqlite/0002_filter.sql")),
     ("partition_route", include_str!("../../migrations/sqlite/0003_partition_route.sql")),
     ("changes", include_str!("../../migrations/sqlite/0004_changes.sql")),
+    ("scale", include_str!("../../migrations/0010_scale.up.sql")),
 ];
 
 /// Connections that only read. They do not wait for the writer (WAL), and SQLite itself is fast

@@ -1,5 +1,5 @@
-//! One transaction, which rings the bells of the computers that it changed when it is committed,
-//! and only then.
+//! One transaction, or a member of one that several callers share, which rings the bells of the
+//! computers that it changed when it is committed, and only then.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -8,18 +8,29 @@ use slapos_slap::ComputerId;
 use sqlx::{Any, AnyConnection, Transaction};
 
 use super::changes::Bells;
+use super::group::Member;
 use crate::error::StoreError;
 
 /// See the module. What is not committed did not happen.
 pub(super) struct Tx {
-    inner: Transaction<'static, Any>,
+    inner: Inner,
     bells: Arc<Bells>,
     changed: Vec<ComputerId>,
 }
 
+enum Inner {
+    Own(Transaction<'static, Any>),
+    Shared(Member),
+}
+
 impl Tx {
     pub(super) fn new(inner: Transaction<'static, Any>, bells: &Arc<Bells>) -> Tx {
-        Tx { inner, bells: Arc::clone(bells), changed: Vec::new() }
+        Tx { inner: Inner::Own(inner), bells: Arc::clone(bells), changed: Vec::new() }
+    }
+
+    /// One that is committed together with others.
+    pub(super) fn shared(inner: Member, bells: &Arc<Bells>) -> Tx {
+        Tx { inner: Inner::Shared(inner), bells: Arc::clone(bells), changed: Vec::new() }
     }
 
     /// Has the bell of a computer rung after the commit.
@@ -31,7 +42,10 @@ impl Tx {
 
     /// Makes it all happen.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        self.inner.commit().await?;
+        match self.inner {
+            Inner::Own(transaction) => transaction.commit().await?,
+            Inner::Shared(member) => member.commit().await?,
+        }
         self.changed.iter().for_each(|computer| self.bells.ring(computer));
         Ok(())
     }
@@ -41,12 +55,18 @@ impl Deref for Tx {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        &self.inner
+        match &self.inner {
+            Inner::Own(transaction) => transaction,
+            Inner::Shared(member) => member,
+        }
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.inner
+        match &mut self.inner {
+            Inner::Own(transaction) => transaction,
+            Inner::Shared(member) => member,
+        }
     }
 }

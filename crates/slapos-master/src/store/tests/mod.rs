@@ -1,7 +1,9 @@
 //! The store's rules, each against a real SQLite file.
 
 mod file;
+mod group;
 mod requests;
+mod revisions;
 mod shared;
 mod trees;
 
