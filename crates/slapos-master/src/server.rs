@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::connections::{Door, Guest, Limits};
 use crate::error::MasterError;
 use crate::http::{self, App};
-use crate::store::Store;
+use crate::store::{Database, Store};
 
 /// How long requests that are being answered may take after the Master was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -27,8 +26,8 @@ pub struct MasterConfig {
     pub host: String,
     /// The port to listen on; 0 takes a free one, see [`Master::local_addr`].
     pub port: u16,
-    /// The SQLite file; made, with its directory, when it does not exist.
-    pub database: PathBuf,
+    /// The database.
+    pub database: Database,
     /// What every caller must present.
     pub token: Secret,
     /// The computer that requests go to when they name none.

@@ -8,6 +8,7 @@ mod api;
 mod auth;
 mod events;
 mod hateoas;
+mod health;
 mod params;
 mod renderings;
 mod slap;
@@ -65,8 +66,8 @@ pub(crate) fn routes() -> Vec<Route> {
     let mut routes = vec![
         // Programs that start a Master wait for an answer from its root.
         Route::get("/", Rule::ANYBODY, || async { text("SlapOS Master") }),
-        Route::get("/healthz", Rule::ANYBODY, || async { text("ok") }),
     ];
+    routes.extend(health::routes());
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
     routes.extend(api::routes());
@@ -143,7 +144,7 @@ impl From<StoreError> for ApiError {
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
             StoreError::Conflict(_) => StatusCode::CONFLICT,
             StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
-            StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Busy(_) | StoreError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {

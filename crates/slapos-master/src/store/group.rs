@@ -46,12 +46,6 @@ impl Group {
         Arc::new(Group { pool, begin, open: Arc::default(), given_up, finished: Lock::default() })
     }
 
-    /// The connection that writes, for tests that hurt it.
-    #[cfg(test)]
-    pub(super) fn pool(&self) -> &AnyPool {
-        &self.pool
-    }
-
     /// The right to write, once those who came before have finished.
     ///
     /// # Errors
@@ -59,7 +53,7 @@ impl Group {
     pub(super) async fn join(self: &Arc<Self>) -> Result<Member, StoreError> {
         let turn = Arc::clone(&self.open).lock_owned();
         let turn = tokio::time::timeout(PATIENCE, turn).await;
-        let mut open = turn.map_err(|_| StoreError::Busy(sqlx::Error::PoolTimedOut))?;
+        let mut open = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
         self.tidy(&mut open).await;
         if open.is_none() {
             let mut shared = self.pool.begin_with(self.begin).await?;
@@ -67,14 +61,13 @@ impl Group {
             *open = Some(shared);
         }
         let shared = OwnedMutexGuard::try_map(open, Option::as_mut);
-        let shared = shared.map_err(|_| StoreError::Busy(sqlx::Error::WorkerCrashed))?;
+        let shared = shared.map_err(|_| sqlx::Error::WorkerCrashed)?;
         Ok(Member { shared, group: Arc::clone(self), has_finished: false })
     }
 
-    /// Waits until everything is on disk, and closes the file.
-    pub(super) async fn close(&self) {
+    /// Waits until nobody writes.
+    pub(super) async fn settled(&self) {
         drop(self.open.lock().await);
-        self.pool.close().await;
     }
 
     /// Takes back what the last member gave up.
@@ -119,7 +112,7 @@ impl Group {
         for member in waiting {
             let told = match (failure.take(), &reason) {
                 (Some(error), _) => Err(error),
-                (None, Some(reason)) => Err(StoreError::Busy(lost(reason))),
+                (None, Some(reason)) => Err(lost(reason)),
                 (None, None) => Ok(()),
             };
             // It may have gone away.
@@ -128,8 +121,8 @@ impl Group {
     }
 }
 
-fn lost(reason: &str) -> sqlx::Error {
-    sqlx::Error::Protocol(format!("what was written together was lost together: {reason}"))
+fn lost(reason: &str) -> StoreError {
+    StoreError::Unavailable(format!("what was written together was lost together: {reason}"))
 }
 
 /// One caller's part of what is committed together; dropped without commit, it did not happen.
@@ -148,7 +141,7 @@ impl Member {
         let (tell, told) = oneshot::channel();
         // A caller that goes away does not take along those who rely on it.
         tokio::spawn(self.finish(tell));
-        told.await.unwrap_or_else(|_| Err(StoreError::Busy(sqlx::Error::WorkerCrashed)))
+        told.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
     }
 
     async fn finish(mut self, tell: oneshot::Sender<Outcome>) {

@@ -67,7 +67,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when the computer is not known.
     pub(crate) async fn revision(&self, computer: &ComputerId) -> Result<Revision, StoreError> {
-        revision(&self.readers, computer).await
+        revision(&self.pools.readers, computer).await
     }
 
     /// Everything wanted of one partition.

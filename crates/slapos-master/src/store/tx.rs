@@ -1,5 +1,5 @@
-//! One transaction, or a member of one that several callers share, which rings the bells of the
-//! computers that it changed when it is committed, and only then.
+//! One transaction, or a member of one that several callers share, which rings the bells of the computers that it changed when it is committed,
+//! and only then: its own, and through the database those of other Masters.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -9,11 +9,14 @@ use sqlx::{Any, AnyConnection, Transaction};
 
 use super::changes::Bells;
 use super::group::Member;
+use super::pools::Kind;
+use super::postgres;
 use crate::error::StoreError;
 
 /// See the module. What is not committed did not happen.
 pub(super) struct Tx {
     inner: Inner,
+    kind: Kind,
     bells: Arc<Bells>,
     changed: Vec<ComputerId>,
 }
@@ -24,13 +27,13 @@ enum Inner {
 }
 
 impl Tx {
-    pub(super) fn new(inner: Transaction<'static, Any>, bells: &Arc<Bells>) -> Tx {
-        Tx { inner: Inner::Own(inner), bells: Arc::clone(bells), changed: Vec::new() }
+    pub(super) fn new(inner: Transaction<'static, Any>, kind: Kind, bells: &Arc<Bells>) -> Tx {
+        Tx { inner: Inner::Own(inner), kind, bells: Arc::clone(bells), changed: Vec::new() }
     }
 
     /// One that is committed together with others.
-    pub(super) fn shared(inner: Member, bells: &Arc<Bells>) -> Tx {
-        Tx { inner: Inner::Shared(inner), bells: Arc::clone(bells), changed: Vec::new() }
+    pub(super) fn shared(inner: Member, kind: Kind, bells: &Arc<Bells>) -> Tx {
+        Tx { inner: Inner::Shared(inner), kind, bells: Arc::clone(bells), changed: Vec::new() }
     }
 
     /// Has the bell of a computer rung after the commit.
@@ -41,7 +44,11 @@ impl Tx {
     }
 
     /// Makes it all happen.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        if self.kind == Kind::Postgres {
+            let (teller, changed) = (self.bells.name().to_owned(), self.changed.clone());
+            postgres::tell(&mut self, &teller, &changed).await?;
+        }
         match self.inner {
             Inner::Own(transaction) => transaction.commit().await?,
             Inner::Shared(member) => member.commit().await?,

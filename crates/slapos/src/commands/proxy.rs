@@ -38,7 +38,7 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
     let master = MasterConfig {
         host: proxy.host.clone(),
         port: proxy.port,
-        database: proxy.database_uri.clone(),
+        database: proxy.database_uri.clone().into(),
         token,
         computer_id: config.computer_id.clone(),
     };

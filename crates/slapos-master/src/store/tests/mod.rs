@@ -1,7 +1,6 @@
-//! The store's rules, each against a real SQLite file.
+//! The store's rules, each against a real SQLite file and a real PostgreSQL server.
 
 mod file;
-mod group;
 mod requests;
 mod revisions;
 mod shared;
@@ -16,7 +15,7 @@ use slapos_slap::{
 };
 use slapos_sys::clock::{ManualClock, Timestamp};
 
-use super::Store;
+use super::{Database, Store};
 use crate::error::StoreError;
 
 pub(super) const SOFTWARE: &str = "http://example.org/software.cfg";
@@ -32,15 +31,19 @@ fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Timestamp::from_second(1_000_000).unwrap()))
 }
 
+pub(super) async fn opened(database: &Database) -> Result<Store, StoreError> {
+    Store::open(database, "home".into(), clock()).await
+}
+
 pub(super) async fn reopen(path: &std::path::Path) -> Result<Store, StoreError> {
-    Store::open(path, "home".into(), clock()).await
+    opened(&path.into()).await
 }
 
 /// A store whose own computer `home` has that many partitions.
 pub(super) async fn store(partitions: usize) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("made/proxy.db");
-    let store = reopen(&path).await.unwrap();
+    let store = opened(&crate::testing::database(&path)).await.unwrap();
     store.format(&description("home", partitions)).await.unwrap();
     Fixture { store, path, _directory: directory }
 }

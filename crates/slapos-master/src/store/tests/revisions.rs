@@ -163,7 +163,7 @@ async fn all_is_coherent(deeds: &[Deed]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_changes_without_the_revision(deeds in proptest::collection::vec(deed(), 1..40)) {
