@@ -2,10 +2,11 @@
 //!
 //! `cargo bench -p slapos --bench master [-- PART ...]`, where a part is
 //! - `ratios`: rates and latencies next to those of the original's `slapos proxy`, in the same run;
+//! - `rates`: the same for our Master alone, when it is named;
 //! - `events[=NODES]`: so many nodes listen (10,000 unless told otherwise), and users ask;
 //! - `growth[=NODES]`: what a request costs with 100, 1,000 ... NODES nodes of 10 instances each.
 //!
-//! All of them unless some are named. With `SLAPOS_BENCH_POSTGRES` (the URL of an empty database)
+//! All of them but `rates` unless some are named. With `SLAPOS_BENCH_POSTGRES` (the URL of an empty database)
 //! our Master keeps everything there, and in an SQLite file otherwise. The load runs in one thread
 //! of this process, on the same machine; the Master's own cost is its processor time for each
 //! request. A table and plots (SVG) of `growth` are left in the directory that is printed. Aims: 50
@@ -53,7 +54,10 @@ fn main() {
     let database = std::env::var("SLAPOS_BENCH_POSTGRES").ok();
     let start = || ours::Master::start(database.as_deref());
     if wanted(&parts, "ratios").is_some() {
-        ratios::compare(&start());
+        ratios::compare(&start(), true);
+    }
+    if parts.iter().any(|part| part == "rates") {
+        ratios::compare(&start(), false);
     }
     if let Some(nodes) = wanted(&parts, "events") {
         events::measure(&start(), nodes);

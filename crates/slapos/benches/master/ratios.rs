@@ -21,19 +21,10 @@ const COMPUTERS: usize = 400;
 const NO_END: Duration = Duration::from_secs(600);
 const BUSY: &str = "busy";
 
-/// Asks both and prints.
-pub(crate) fn compare(master: &Master) {
+/// Asks our Master and, if it is to be compared, the original, and prints.
+pub(crate) fn compare(master: &Master, with_peer: bool) {
     let ours = measure(&Target::of(master), COMPUTERS);
-    let theirs = match Peer::start() {
-        Ok(peer) => {
-            let (address, pid, words) = (peer.address, peer.pid(), peer.words.clone());
-            Some(measure(&Target { address, pid, words }, COMPUTERS / 10))
-        }
-        Err(why) => {
-            println!("no ratios: {why}");
-            None
-        }
-    };
+    let theirs = with_peer.then(measure_peer).flatten();
     println!(
         "{:36} {:>7} | {:>9} {:>8} {:>8} {:>7} | {:>8} {:>8} {:>8} | ratio",
         "question", "clients", "ours/s", "p50 ms", "p99 ms", "cpu us", "peer/s", "p50 ms", "p99 ms"
@@ -45,6 +36,19 @@ pub(crate) fn compare(master: &Master) {
     match theirs {
         Some(theirs) => println!(", of the original {:.0} MiB\n", theirs.resident),
         None => println!("\n"),
+    }
+}
+
+fn measure_peer() -> Option<Answers> {
+    match Peer::start() {
+        Ok(peer) => {
+            let (address, pid, words) = (peer.address, peer.pid(), peer.words.clone());
+            Some(measure(&Target { address, pid, words }, COMPUTERS / 10))
+        }
+        Err(why) => {
+            println!("no ratios: {why}");
+            None
+        }
     }
 }
 
