@@ -19,6 +19,7 @@ use slapos_slap::{PartitionId, SoftwareState, Value};
 
 use super::access::{Route, Rule};
 use super::params::Params;
+use super::renderings::Topic;
 use super::{ApiError, App, hateoas, text, xml};
 use crate::error::StoreError;
 use crate::store::Freed;
@@ -83,22 +84,30 @@ fn marshalled(value: &Value) -> Answer {
 }
 
 async fn computer_information(State(app): Shared, params: Params) -> Answer {
-    let id = params.computer()?;
-    let present = app.store.revision(&id).await?;
-    if let Some(document) = app.renderings.get(&id, &present) {
+    let topic = Topic { computer: params.computer()?, partition: None };
+    let present = app.store.revision(&topic.computer).await?;
+    if let Some(document) = app.renderings.get(&topic, &present) {
         return Ok(xml(document));
     }
-    let (revision, computer) = app.store.computer_at(&id).await?;
+    let (revision, computer) = app.store.computer_at(&topic.computer).await?;
     let document = Bytes::from(dumps(&computer_to_value(&computer))?);
-    app.renderings.put(&id, revision, &document);
+    app.renderings.put(&topic, revision, &document);
     Ok(xml(document))
 }
 
 async fn computer_partition(State(app): Shared, params: Params) -> Answer {
     let computer = params.require("computer_reference")?.into();
     let partition = partition_id(params.require("computer_partition_reference")?)?;
-    let partition = app.store.partition(&computer, &partition).await?;
-    marshalled(&partition_to_value(&partition))
+    let present = app.store.revision(&computer).await?;
+    let topic = Topic { computer, partition: Some(partition.clone()) };
+    if let Some(document) = app.renderings.get(&topic, &present) {
+        return Ok(xml(document));
+    }
+    // Found later: if it is of a later revision, nobody is given it again under this one.
+    let partition = app.store.partition(&topic.computer, &partition).await?;
+    let document = Bytes::from(dumps(&partition_to_value(&partition))?);
+    app.renderings.put(&topic, present, &document);
+    Ok(xml(document))
 }
 
 async fn format(State(app): Shared, params: Params) -> Answer {
