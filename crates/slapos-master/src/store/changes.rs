@@ -18,7 +18,7 @@ use sqlx::{AnyConnection, Row as _};
 use tokio::sync::watch;
 
 use super::rows::{text, word};
-use super::{Store, Tx, require_computer};
+use super::{Store, Tx, unknown_computer};
 use crate::error::StoreError;
 
 /// How many changes of a computer are kept.
@@ -82,10 +82,15 @@ impl Store {
         computer: &ComputerId,
         position: Option<&Position>,
     ) -> Result<News, StoreError> {
+        // One look is enough most often: listeners come by at every sign of life.
+        let present = last_position(&self.pools.readers, computer).await?;
+        match position {
+            None => return Ok(News::Resync(present)),
+            Some(position) if *position == present => return Ok(News::Changes(Vec::new())),
+            Some(_) => {}
+        }
         let mut tx = self.read().await?;
-        require_computer(&mut tx, computer).await?;
-        let era = text(&sqlx::query("SELECT name FROM era").fetch_one(&mut *tx).await?, "name")?;
-        let last = last_number(&mut tx, computer).await?;
+        let Position { era, number: last } = last_position(&mut *tx, computer).await?;
         let Some(heard) = position.filter(|position| {
             position.era == era && (last.saturating_sub(KEPT)..=last).contains(&position.number)
         }) else {
@@ -175,12 +180,17 @@ pub(super) async fn revise_children(tx: &mut Tx, root: &str) -> Result<(), Store
     Ok(())
 }
 
-async fn last_number(tx: &mut Tx, computer: &ComputerId) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT changes FROM computer WHERE reference = $1")
+/// The position after the last change of a computer.
+async fn last_position(
+    executor: impl sqlx::Executor<'_, Database = sqlx::Any>,
+    computer: &ComputerId,
+) -> Result<Position, StoreError> {
+    let row = sqlx::query("SELECT c.changes, e.name FROM computer c, era e WHERE c.reference = $1")
         .bind(computer.as_str())
-        .fetch_optional(&mut **tx)
+        .fetch_optional(executor)
         .await?;
-    Ok(row.ok_or_else(|| vanished(computer))?.try_get("changes")?)
+    let row = row.ok_or_else(|| unknown_computer(computer))?;
+    Ok(Position { era: text(&row, "name")?, number: row.try_get("changes")? })
 }
 
 fn vanished(computer: &ComputerId) -> StoreError {

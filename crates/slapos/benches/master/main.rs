@@ -6,8 +6,8 @@
 //! - `events[=NODES]`: so many nodes listen (10,000 unless told otherwise), and users ask;
 //! - `growth[=NODES]`: what a request costs with 100, 1,000 ... NODES nodes of 10 instances each.
 //!
-//! All of them but `rates` unless some are named. With `SLAPOS_BENCH_POSTGRES` (the URL of an empty database)
-//! our Master keeps everything there, and in an SQLite file otherwise. The load runs in one thread
+//! All of them but `rates` unless some are named. Our Master keeps everything in an SQLite file; with
+//! `SLAPOS_BENCH_POSTGRES=1` in a PostgreSQL server that is started for it, one database for each part. The load runs in one thread
 //! of this process, on the same machine; the Master's own cost is its processor time for each
 //! request. A table and plots (SVG) of `growth` are left in the directory that is printed. Aims: 50
 //! times the original's rate of full information and of requests; 10,000 listeners in 300 MB, told
@@ -32,6 +32,7 @@ mod words;
 
 use std::net::SocketAddr;
 
+use slapos_testkit::Postgres;
 use words::Words;
 
 /// A Master under load.
@@ -51,19 +52,23 @@ impl Target {
 
 fn main() {
     let parts: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let database = std::env::var("SLAPOS_BENCH_POSTGRES").ok();
-    let start = || ours::Master::start(database.as_deref());
+    let is_asked = std::env::var_os("SLAPOS_BENCH_POSTGRES").is_some();
+    let server = is_asked.then(|| Postgres::start(true).unwrap_or_else(|why| panic!("{why}")));
+    let start = |part: &str| {
+        let database = server.as_ref().map(|server| server.database(part));
+        ours::Master::start(database.as_deref())
+    };
     if wanted(&parts, "ratios").is_some() {
-        ratios::compare(&start(), true);
+        ratios::compare(&start("ratios"), true);
     }
     if parts.iter().any(|part| part == "rates") {
-        ratios::compare(&start(), false);
+        ratios::compare(&start("rates"), false);
     }
     if let Some(nodes) = wanted(&parts, "events") {
-        events::measure(&start(), nodes);
+        events::measure(&start("events"), nodes);
     }
     if let Some(nodes) = wanted(&parts, "growth") {
-        growth::measure(&start(), nodes);
+        growth::measure(&start("growth"), nodes);
     }
 }
 
