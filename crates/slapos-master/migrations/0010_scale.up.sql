@@ -2,5 +2,6 @@
 -- no node needs to be woken for it. What was made of it for one number need not be made again.
 ALTER TABLE computer ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
 
--- What a tree asked for is looked for when its root is renamed or goes.
-CREATE INDEX shared_instance_root ON shared_instance (root);
+-- People look for what they asked for by its title, in all their projects.
+CREATE INDEX instance_title ON instance (title);
+CREATE INDEX shared_instance_title ON shared_instance (title);

@@ -104,11 +104,6 @@ pub enum StoreError {
     #[error("the Master's database fails: {0}")]
     Database(String),
     /// A backup cannot be written, read, or put in place.
-    #[error("the backup {}: {reason}", path.display())]
-    Backup {
-        /// Its file.
-        path: PathBuf,
-        /// Why, and what to do.
-        reason: String,
-    },
+    #[error("the backup: {0}")]
+    Backup(String),
 }

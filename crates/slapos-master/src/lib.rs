@@ -6,14 +6,17 @@
 //! `kill -9`; every route but `GET /`, `/healthz`,
 //! `/readyz` and `/api/v1/proof` wants the token.
 
+mod allocation;
 mod connections;
 mod error;
 mod http;
+mod requests;
 mod server;
 mod store;
 #[cfg(test)]
 mod testing;
 
 pub use error::{MasterError, StoreError};
+pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict};
 pub use server::{Master, MasterConfig, serve};
-pub use store::{Database, Freed, Server, Store};
+pub use store::{Database, Freed, Migrated, Server, Store, Would, backup, migrate, restore};

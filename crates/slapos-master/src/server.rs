@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::connections::{Door, Guest, Limits};
 use crate::error::MasterError;
 use crate::http::{self, App};
+use crate::requests::RequestsConfig;
 use crate::store::{Database, Store};
 
 /// How long requests that are being answered may take after the Master was told to stop.
@@ -32,6 +33,8 @@ pub struct MasterConfig {
     pub token: Secret,
     /// The computer that requests go to when they name none.
     pub computer_id: ComputerId,
+    /// How requests are judged, and which other Masters there are.
+    pub requests: RequestsConfig,
 }
 
 /// A Master that has its database and its port, and answers once it is told to [`serve`].
@@ -69,7 +72,7 @@ impl Master {
         }
         let clock = Arc::new(SystemClock);
         let store = Store::open(&config.database, config.computer_id, clock).await?;
-        let app = Arc::new(App::new(store, &config.token)?);
+        let app = Arc::new(App::new(store, &config.token, config.requests)?);
         Ok(Master { listener, address, limits: Limits::default(), app })
     }
 

@@ -1,4 +1,5 @@
-//! For tests: a database of its own for each, an SQLite file, or one of a PostgreSQL server.
+//! For tests: a database of its own for each, an SQLite file, or a schema of a PostgreSQL server, which
+//! is as good as a database and made in a moment.
 //!
 //! Every test that takes its database from here is run twice: as it stands with a file, and once more
 //! by [`the_same_on_postgresql`], which starts a server and this very program again with it.
@@ -19,8 +20,10 @@ pub(crate) fn database(file: &Path) -> Database {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let Some(socket) = std::env::var_os(SERVER) else { return file.into() };
     let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    sql_at(Path::new(&socket), "postgres", &format!("CREATE DATABASE {name}"));
-    let uri = format!("postgresql:///{name}?host={}&user=slapos", Path::new(&socket).display());
+    sql_at(Path::new(&socket), "postgres", &format!("CREATE SCHEMA {name}"));
+    let socket = Path::new(&socket).display();
+    let uri =
+        format!("postgresql:///postgres?host={socket}&user=slapos&options=-csearch_path%3D{name}");
     Database::parse(&uri, None).unwrap()
 }
 

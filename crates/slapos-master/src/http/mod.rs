@@ -23,6 +23,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
+use slapos_slap::SlapError;
 use slapos_slap::convert::ConvertError;
 use slapos_slap::marshal::MarshalError;
 use slapos_slap::proof::ProofKey;
@@ -30,6 +32,7 @@ use slapos_sys::Secret;
 
 use self::access::{Route, Rule};
 use crate::error::StoreError;
+use crate::requests::{Desk, Refused, RequestsConfig};
 use crate::store::Store;
 
 /// The largest body of a request, in bytes: a formatted computer with thousands of partitions.
@@ -44,19 +47,27 @@ pub(crate) struct App {
     pub(crate) listeners: events::Listeners,
     /// What nodes were told and still would be.
     renderings: renderings::Renderings,
+    /// Who grants requests.
+    pub(crate) desk: Desk,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
     run_id: String,
 }
 
 impl App {
-    pub(crate) fn new(store: Store, token: &Secret) -> std::io::Result<App> {
+    pub(crate) fn new(
+        store: Store,
+        token: &Secret,
+        requests: RequestsConfig,
+    ) -> std::io::Result<App> {
+        let run_id = slapos_sys::random::hex(16)?;
         Ok(App {
             store,
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
             listeners: events::Listeners::default(),
             renderings: renderings::Renderings::default(),
-            run_id: slapos_sys::random::hex(16)?,
+            desk: Desk::new(requests, run_id.clone()),
+            run_id,
         })
     }
 }
@@ -127,8 +138,13 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let told = self.status.is_client_error();
+        let reason = told.then(|| reason_phrase(&self.message)).flatten();
         let mut response = text(self.message);
         *response.status_mut() = self.status;
+        if let Some(reason) = reason {
+            response.extensions_mut().insert(reason);
+        }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
@@ -136,6 +152,15 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// The beginning of a refusal, in place of the status's own words: the original's clients show that,
+/// and not the body.
+fn reason_phrase(message: &str) -> Option<ReasonPhrase> {
+    const LONGEST: usize = 400;
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let line: String = message.chars().take(LONGEST).map(plain).collect();
+    ReasonPhrase::try_from(line.into_bytes()).ok()
 }
 
 impl From<StoreError> for ApiError {
@@ -151,6 +176,27 @@ impl From<StoreError> for ApiError {
             tracing::error!("{error}");
         }
         ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> ApiError {
+        let message = refused.to_string();
+        let status = match refused {
+            Refused::Store(error) => return error.into(),
+            Refused::Parameters { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refused::Configuration(_) => StatusCode::NOT_FOUND,
+            Refused::NotReady(_) => StatusCode::REQUEST_TIMEOUT,
+            Refused::Other(SlapError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Refused::Other(SlapError::Server { status: 400 | 409 | 422, .. }) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Refused::Other(error) => {
+                tracing::warn!("{error}");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        ApiError::new(status, message)
     }
 }
 

@@ -32,6 +32,7 @@ fn config(database: Database, port: u16) -> MasterConfig {
         database,
         token: Secret::new("the token"),
         computer_id: "computer".into(),
+        requests: Default::default(),
     }
 }
 

@@ -169,11 +169,16 @@ pub(super) async fn revise(tx: &mut Tx, computer: &ComputerId) -> Result<(), Sto
 }
 
 /// The same for all computers that have children of a root.
-pub(super) async fn revise_children(tx: &mut Tx, root: &str) -> Result<(), StoreError> {
+pub(super) async fn revise_children(
+    tx: &mut Tx,
+    project: &str,
+    root: &str,
+) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE computer SET revision = revision + 1 \
-         WHERE reference IN (SELECT computer FROM instance WHERE root = $1)",
+        "UPDATE computer SET revision = revision + 1 WHERE reference IN \
+         (SELECT computer FROM instance WHERE project = $1 AND root = $2)",
     )
+    .bind(project)
     .bind(root)
     .execute(&mut **tx)
     .await?;

@@ -22,6 +22,7 @@ const OPTIONS: &[&str] = &[
     "sslcert",
     "sslkey",
     "application_name",
+    "options",
 ];
 
 /// The database of a Master.
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_honoured_is_refused() {
-        insta::assert_snapshot!(parsed("postgres://h/db?ssl_mode=require", None).0, @"`database_uri` in [slapproxy]: `ssl_mode` is not known; what is: host, port, user, password, dbname, sslmode, sslrootcert, sslcert, sslkey, application_name");
+        insta::assert_snapshot!(parsed("postgres://h/db?ssl_mode=require", None).0, @"`database_uri` in [slapproxy]: `ssl_mode` is not known; what is: host, port, user, password, dbname, sslmode, sslrootcert, sslcert, sslkey, application_name, options");
         insta::assert_snapshot!(parsed("postgres://u:s3cret@h", None).0, @"`database_uri` in [slapproxy]: it names no database: postgresql://user@host/DATABASE");
         insta::assert_snapshot!(parsed("postgres://u:s3cret@h:port/db", None).0, @"`database_uri` in [slapproxy]: it is no URL: invalid port number");
         insta::assert_snapshot!(parsed("postgres://u:s3cret@h/db", Some("other")).0, @"`database_uri` in [slapproxy]: it has a password, and `database_password_file` another");

@@ -10,7 +10,6 @@ use slapos_slap::{
 };
 use sqlx::Row as _;
 
-use super::instances::instance_of;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, text, wire_timestamp, word};
 use super::shared::{self, SharedRow};
 use super::{Store, Tx, require_partition, routes, unknown_computer};
@@ -97,14 +96,8 @@ impl Store {
         title: Option<&str>,
     ) -> Result<Vec<InstanceInfo>, StoreError> {
         let mut tx = self.read().await?;
-        let roots = match title {
-            Some(title) => Vec::from_iter(instance_of(&mut tx, "", title).await?),
-            None => roots(&mut tx).await?,
-        };
-        let shared = match title {
-            Some(title) => Vec::from_iter(shared::of_user(&mut tx, title).await?),
-            None => shared::of_root(&mut tx, "").await?,
-        };
+        let roots = roots(&mut tx, title).await?;
+        let shared = shared::of_users(&mut tx, title).await?;
         Ok(roots.into_iter().map(tree).chain(shared.into_iter().map(shared_tree)).collect())
     }
 
@@ -134,11 +127,13 @@ async fn revision(
     Ok(Revision { era: text(&row, "name")?, number: row.try_get("revision")? })
 }
 
-async fn roots(tx: &mut Tx) -> Result<Vec<InstanceRow>, StoreError> {
+async fn roots(tx: &mut Tx, title: Option<&str>) -> Result<Vec<InstanceRow>, StoreError> {
+    let titled = if title.is_some() { "i.title = $1 AND" } else { "" };
     let sql = sqlx::AssertSqlSafe(format!(
-        "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.root = '' ORDER BY i.title"
+        "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE {titled} i.root = '' ORDER BY i.title"
     ));
-    let rows = sqlx::query(sql).fetch_all(&mut **tx).await?;
+    let query = title.into_iter().fold(sqlx::query(sql), |query, title| query.bind(title));
+    let rows = query.fetch_all(&mut **tx).await?;
     rows.iter().map(InstanceRow::read).collect()
 }
 
@@ -226,6 +221,7 @@ fn fill(partition: &mut ComputerPartition, instance: InstanceRow) {
     partition.connection = instance.connection;
     partition.filter = instance.filter;
     partition.timestamp = Some(wire_timestamp(instance.changed_at));
+    partition.restart = instance.restart_at.map(wire_timestamp);
     partition.access_status = instance.reported.as_ref().map(access_status);
 }
 

@@ -43,6 +43,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002", "filter"),
     migration!(3, "0003", "partition_route"),
     migration!(4, "0004", "changes"),
+    migration!(7, "0007", "requests"),
     migration!(10, "0010", "scale"),
 ];
 
@@ -60,21 +61,27 @@ pub(super) fn latest() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.number).max().unwrap_or(0)
 }
 
-/// What is left to be done for the schema `to`: first what is above it goes, from the newest, then
-/// what is missing comes, from the oldest.
+/// The steps that make the schema of that number.
+pub(super) fn up_to(number: i64) -> BTreeSet<i64> {
+    MIGRATIONS.iter().map(|step| step.number).filter(|step| *step <= number).collect()
+}
+
+/// What is left to be done so that exactly `wanted` is applied: first what is not wanted goes, from the
+/// newest, then what is missing comes, from the oldest.
 ///
 /// # Errors
-/// The newest number that is not known, and so was written by a newer version.
-pub(super) fn steps(applied: &BTreeSet<i64>, to: i64) -> Result<Vec<Step>, i64> {
-    let known = |number: &&i64| MIGRATIONS.iter().all(|migration| migration.number != **number);
-    if let Some(newer) = applied.iter().rev().find(known) {
+/// The newest number of either that is not known, and so was written by a newer version.
+pub(super) fn steps(applied: &BTreeSet<i64>, wanted: &BTreeSet<i64>) -> Result<Vec<Step>, i64> {
+    let known = up_to(i64::MAX);
+    if let Some(newer) = applied.union(wanted).filter(|number| !known.contains(number)).max() {
         return Err(*newer);
     }
-    let down = MIGRATIONS.iter().rev();
-    let down = down.filter(|step| step.number > to && applied.contains(&step.number));
-    let up = MIGRATIONS.iter();
-    let up = up.filter(|step| step.number <= to && !applied.contains(&step.number));
-    Ok(down.map(Step::Down).chain(up.map(Step::Up)).collect())
+    let surplus =
+        |step: &&Migration| applied.contains(&step.number) && !wanted.contains(&step.number);
+    let missing =
+        |step: &&Migration| wanted.contains(&step.number) && !applied.contains(&step.number);
+    let down = MIGRATIONS.iter().rev().filter(surplus).map(Step::Down);
+    Ok(down.chain(MIGRATIONS.iter().filter(missing).map(Step::Up)).collect())
 }
 
 /// Brings the database to the schema `to`, and returns what that took.
@@ -86,10 +93,11 @@ pub(super) async fn migrate(
     clock: &dyn Clock,
     to: i64,
 ) -> Result<Vec<Step>, StoreError> {
+    let wanted = up_to(to);
     let mut done = Vec::new();
     loop {
         let mut tx = pools.write().await?;
-        let left = left(&mut tx, pools, to).await?;
+        let left = left(&mut tx, pools, &wanted).await?;
         let Some(step) = left.first().copied() else { return Ok(done) };
         take(&mut tx, step, clock.now().as_microsecond()).await?;
         tx.commit().await?;
@@ -97,17 +105,17 @@ pub(super) async fn migrate(
     }
 }
 
-/// What is left to be done in the database that `tx` is of.
+/// What is left to be done in the database that `tx` is of, so that exactly `wanted` is applied.
 pub(super) async fn left(
     tx: &mut AnyConnection,
     pools: &Pools,
-    to: i64,
+    wanted: &BTreeSet<i64>,
 ) -> Result<Vec<Step>, StoreError> {
     let applied = applied(tx, pools.kind).await?;
-    steps(&applied, to).map_err(|found| newer(&pools.name, found))
+    steps(&applied, wanted).map_err(|found| newer(&pools.name, found))
 }
 
-fn newer(database: &str, found: i64) -> StoreError {
+pub(super) fn newer(database: &str, found: i64) -> StoreError {
     StoreError::Newer { database: database.to_owned(), found, known: latest() }
 }
 
@@ -118,7 +126,7 @@ pub(super) async fn not_newer(
     database: &str,
 ) -> Result<(), StoreError> {
     let applied = applied(tx, kind).await?;
-    steps(&applied, latest()).map(drop).map_err(|found| newer(database, found))
+    steps(&applied, &BTreeSet::new()).map(drop).map_err(|found| newer(database, found))
 }
 
 /// One step with its record.
@@ -164,7 +172,7 @@ mod tests {
     use super::*;
 
     fn numbers(applied: &[i64], to: i64) -> Vec<i64> {
-        let steps = steps(&applied.iter().copied().collect(), to).unwrap();
+        let steps = steps(&applied.iter().copied().collect(), &up_to(to)).unwrap();
         let number = |step| match step {
             Step::Up(migration) => migration.number,
             Step::Down(migration) => -migration.number,
@@ -184,7 +192,8 @@ mod tests {
     #[test]
     fn what_is_newer_is_left_alone() {
         let applied = (1..=latest()).chain([98, 99]).collect();
-        assert_eq!(steps(&applied, 1), Err(99));
+        assert_eq!(steps(&applied, &up_to(1)), Err(99));
+        assert_eq!(steps(&up_to(2), &applied), Err(99));
     }
 
     #[test]

@@ -4,22 +4,33 @@
 //! returns; readers never wait for writers. What is peculiar to a kind of database is in [`sqlite`] and
 //! [`postgres`] alone, except how the list of tables is read ([`catalog`]).
 
+mod backup;
 mod catalog;
 mod changes;
 mod computers;
 mod database;
 mod failure;
+mod forwarded;
 mod group;
+mod hosts;
 mod information;
 mod instances;
+mod migrate;
 mod migrations;
+mod offers;
+mod orphans;
 mod overview;
+mod placing;
 mod pools;
 mod postgres;
+mod repeated;
 mod reports;
 mod request;
+mod restart;
+mod restore;
 mod routes;
 mod rows;
+mod settings;
 mod shared;
 mod sqlite;
 #[cfg(test)]
@@ -35,13 +46,18 @@ use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
 
+pub use backup::backup;
 #[cfg(test)]
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{Bell, News, Position};
 pub use database::{Database, Server};
+pub(crate) use forwarded::Standing;
 pub(crate) use information::Revision;
 pub use instances::Freed;
+pub use migrate::{Migrated, migrate};
 use pools::{Kind, Pools};
+pub use request::Would;
+pub use restore::restore;
 use tx::Tx;
 
 /// The memory of a Master.

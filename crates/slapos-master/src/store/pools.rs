@@ -47,6 +47,18 @@ impl Pools {
         }
     }
 
+    /// Connects to a database that exists already.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); [`StoreError::File`] when there is no such file.
+    pub(super) async fn existing(database: &Database) -> Result<Pools, StoreError> {
+        if let Database::File(path) = database {
+            let failed = |source| StoreError::File { path: path.clone(), source };
+            path.metadata().map_err(failed)?;
+        }
+        Pools::connect(database).await
+    }
+
     /// Connects, and brings the database to the present schema.
     ///
     /// # Errors

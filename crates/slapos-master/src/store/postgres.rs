@@ -38,8 +38,9 @@ pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ 
 /// Begins a transaction that writes; a lock comes next.
 pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
-/// What the lock of all writers is called: the letters `SlaM`. Advisory locks belong to a database.
-const LOCK: i64 = 0x536c_614d;
+/// What the lock of all writers is called, the letters `SlaM`, together with the name of the schema:
+/// advisory locks belong to a database, which may have several.
+const LOCK: i32 = 0x536c_614d;
 
 /// Where Masters tell each other which computers have changed.
 const CHANNEL: &str = "slapos_change";
@@ -125,7 +126,10 @@ fn foreign(tables: &[Table]) -> Option<String> {
 
 /// Waits until nobody else may change anything.
 pub(super) async fn lock_all(tx: &mut AnyConnection) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(tx).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))")
+        .bind(LOCK)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -134,7 +138,10 @@ pub(super) async fn lock_computer(
     tx: &mut AnyConnection,
     computer: &ComputerId,
 ) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(LOCK).execute(&mut *tx).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock_shared($1, hashtext(current_schema()))")
+        .bind(LOCK)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query("SELECT reference FROM computer WHERE reference = $1 FOR UPDATE")
         .bind(computer.as_str())
         .execute(tx)

@@ -1,6 +1,11 @@
 //! The store's rules, each against a real SQLite file and a real PostgreSQL server.
 
+mod backup;
 mod file;
+mod migrations;
+mod orphans;
+mod places;
+mod projects;
 mod requests;
 mod revisions;
 mod shared;
@@ -24,6 +29,7 @@ pub(super) const SOFTWARE: &str = "http://example.org/software.cfg";
 pub(super) struct Fixture {
     pub(super) store: Store,
     pub(super) path: PathBuf,
+    pub(super) database: Database,
     _directory: tempfile::TempDir,
 }
 
@@ -43,9 +49,10 @@ pub(super) async fn reopen(path: &std::path::Path) -> Result<Store, StoreError> 
 pub(super) async fn store(partitions: usize) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("made/proxy.db");
-    let store = opened(&crate::testing::database(&path)).await.unwrap();
+    let database = crate::testing::database(&path);
+    let store = opened(&database).await.unwrap();
     store.format(&description("home", partitions)).await.unwrap();
-    Fixture { store, path, _directory: directory }
+    Fixture { store, path, database, _directory: directory }
 }
 
 pub(super) fn description(computer: &str, partitions: usize) -> ComputerDescription {

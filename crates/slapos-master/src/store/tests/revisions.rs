@@ -25,6 +25,9 @@ enum Deed {
     Supply { computer: usize, word: u8, state: bool },
     Built { computer: usize, word: u8, gone: bool },
     Format { computer: usize, partitions: usize },
+    Restart { computer: usize, partition: u8 },
+    Want { computer: usize, partition: u8, state: u8 },
+    Forget { computer: usize, partition: u8, destroy: bool },
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -55,6 +58,12 @@ fn deed() -> impl Strategy<Value = Deed> {
             .prop_map(|(computer, word, gone)| Deed::Built { computer, word, gone }),
         1 => (computer(), 0_usize..6)
             .prop_map(|(computer, partitions)| Deed::Format { computer, partitions }),
+        1 => (computer(), 0_u8..4)
+            .prop_map(|(computer, partition)| Deed::Restart { computer, partition }),
+        1 => (computer(), 0_u8..4, 0_u8..3)
+            .prop_map(|(computer, partition, state)| Deed::Want { computer, partition, state }),
+        1 => (computer(), 0_u8..4, any::<bool>())
+            .prop_map(|(computer, partition, destroy)| Deed::Forget { computer, partition, destroy }),
     ]
 }
 
@@ -136,6 +145,23 @@ async fn act(store: &Store, deed: &Deed) {
                 let _ = store.software_destroyed(&software, &computer).await;
             } else {
                 let _ = store.report_software(&software, &computer, "available", "").await;
+            }
+        }
+        Deed::Restart { computer, partition } => {
+            let (computer, partition) = place(*computer, *partition);
+            let _ = store.restart(&computer, &partition).await;
+        }
+        Deed::Want { computer, partition, state } => {
+            let (computer, partition) = place(*computer, *partition);
+            let state = [InstanceState::Started, InstanceState::Stopped, InstanceState::Destroyed]
+                [usize::from(*state)];
+            let _ = store.set_state(&computer, &partition, state).await;
+        }
+        Deed::Forget { computer, partition, destroy } => {
+            let (computer, partition) = place(*computer, *partition);
+            let _ = store.still_asked_for(&computer, &partition, &[]).await;
+            if *destroy {
+                let _ = store.destroy_orphans(&computer, &partition).await;
             }
         }
         Deed::Format { computer, partitions } => {
