@@ -288,7 +288,7 @@ pub(super) async fn of_users(
     rows.iter().map(SharedRow::read).collect()
 }
 
-async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
+pub(super) async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM shared_instance WHERE reference = $1");
     let row =
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(reference).fetch_optional(&mut **tx).await?;
