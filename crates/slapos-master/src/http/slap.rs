@@ -85,6 +85,7 @@ fn marshalled(value: &Value) -> Answer {
 
 async fn computer_information(State(app): Shared, params: Params) -> Answer {
     let topic = Topic { computer: params.computer()?, partition: None };
+    app.store.contact(&topic.computer).await?;
     let present = app.store.revision(&topic.computer).await?;
     if let Some(document) = app.renderings.get(&topic, &present) {
         return Ok(xml(document));
@@ -127,8 +128,9 @@ async fn supply(State(app): Shared, params: Params) -> Answer {
 async fn request(State(app): Shared, headers: HeaderMap, params: Params) -> Answer {
     let request = request_from_form(|name| params.optional(name))?;
     let origin = hateoas::origin(&headers);
-    let answer = app.desk.request(&app.store, "", &request, &origin).await?;
-    marshalled(&answer_to_value(&answer)?)
+    let answer = app.desk.request(&app.store, "", &request, &origin).await;
+    app.metrics.requested(&answer);
+    marshalled(&answer_to_value(&answer?)?)
 }
 
 async fn set_connection(State(app): Shared, params: Params) -> Answer {

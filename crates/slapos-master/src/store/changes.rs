@@ -17,6 +17,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 use tokio::sync::watch;
 
+use super::feed::{self, Entry};
 use super::rows::{text, word};
 use super::{Store, Tx, unknown_computer};
 use crate::error::StoreError;
@@ -156,7 +157,12 @@ pub(super) async fn note(
             .await?;
     }
     tx.ring(computer);
-    Ok(())
+    feed::tell(tx, &Entry::of(computer, change), now).await
+}
+
+/// What tells this database from another.
+pub(super) async fn era(tx: &mut Tx) -> Result<String, StoreError> {
+    text(&sqlx::query("SELECT name FROM era").fetch_one(&mut **tx).await?, "name")
 }
 
 /// Takes note of a change in what the node of a computer is told, for which it need not be woken.
@@ -241,8 +247,10 @@ impl Bells {
         Bell { rung, computer: computer.clone(), bells: Arc::clone(bells) }
     }
 
+    /// Rings the bell of a computer, and that of everything, which is that of the empty name.
     pub(super) fn ring(&self, computer: &ComputerId) {
-        if let Some(bell) = self.lock().get(computer) {
+        let bells = self.lock();
+        for bell in [bells.get(computer), bells.get(&ComputerId::new(""))].into_iter().flatten() {
             bell.send_replace(());
         }
     }

@@ -11,11 +11,13 @@ mod computers;
 mod database;
 mod documents;
 mod failure;
+mod feed;
 mod forwarded;
 mod group;
 mod hosts;
 mod information;
 mod instances;
+mod listing;
 mod migrate;
 mod migrations;
 mod offers;
@@ -24,6 +26,7 @@ mod overview;
 mod placing;
 mod pools;
 mod postgres;
+mod removal;
 mod repeated;
 mod reports;
 mod request;
@@ -36,6 +39,7 @@ mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tree_addresses;
 mod tx;
 
@@ -53,13 +57,16 @@ pub(crate) use changes::KEPT;
 pub(crate) use changes::{Bell, News, Position};
 pub use database::{Database, Server};
 pub(crate) use documents::InstanceDocument;
+pub(crate) use feed::{Entry, Place};
 pub(crate) use forwarded::Standing;
 pub(crate) use information::Revision;
 pub use instances::Freed;
+pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
 use pools::{Kind, Pools};
 pub use request::Would;
 pub use restore::restore;
+pub(crate) use told::PartitionTold;
 use tx::Tx;
 
 /// The memory of a Master.
