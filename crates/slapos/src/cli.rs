@@ -146,6 +146,27 @@ pub(crate) struct Wish {
 pub(crate) enum Proxy {
     /// Run the Master in the foreground
     Start,
+    /// Write all that the Master remembers to a file, while it runs or not
+    Backup {
+        /// The file, which is replaced when the new one is whole; `-`: standard output
+        file: PathBuf,
+    },
+    /// Put a backup in the place of all that the Master remembers, in whatever kind of database
+    /// `database_uri` names
+    Restore {
+        /// The file; `-`: standard input
+        file: PathBuf,
+        /// Replace what is in the database, which must be empty otherwise
+        #[arg(long)]
+        force: bool,
+    },
+    /// Change the schema of the Master's database; `proxy start` brings it to the present one by itself
+    Migrate {
+        /// The number of a schema, to go back for an older version; what only later ones can hold is
+        /// lost. Without it, the present one
+        #[arg(long, value_name = "N")]
+        to: Option<i64>,
+    },
     /// Show what the Master knows
     Show(Show),
 }

@@ -85,7 +85,6 @@ impl Rule {
 /// One route: what it is for, who may call it, and what answers.
 pub(crate) struct Route {
     /// GET, POST, ...
-    #[allow(dead_code, reason = "read by the table of routes")]
     pub(crate) method: Method,
     /// As `axum` writes it: `/computers/{id}`.
     pub(crate) path: &'static str,
@@ -109,6 +108,14 @@ impl Route {
         T: 'static,
     {
         Route { method: Method::POST, path, rule, handler: on(MethodFilter::POST, handler) }
+    }
+
+    pub(crate) fn put<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Route { method: Method::PUT, path, rule, handler: on(MethodFilter::PUT, handler) }
     }
 }
 

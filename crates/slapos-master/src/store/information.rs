@@ -114,7 +114,10 @@ fn shared_tree(row: SharedRow) -> InstanceInfo {
     }
 }
 
-async fn software(tx: &mut Tx, computer: &ComputerId) -> Result<Vec<SoftwareRelease>, StoreError> {
+pub(super) async fn software(
+    tx: &mut Tx,
+    computer: &ComputerId,
+) -> Result<Vec<SoftwareRelease>, StoreError> {
     let rows = sqlx::query(
         "SELECT url, requested_state FROM software WHERE computer = $1 ORDER BY requested_at, url",
     )
@@ -174,6 +177,7 @@ fn fill(partition: &mut ComputerPartition, instance: InstanceRow) {
     partition.connection = instance.connection;
     partition.filter = instance.filter;
     partition.timestamp = Some(wire_timestamp(instance.changed_at));
+    partition.restart = instance.restart_at.map(wire_timestamp);
     partition.access_status = instance.reported.as_ref().map(access_status);
 }
 

@@ -250,6 +250,7 @@ mod tests {
             outcome: Outcome::Done,
             marked: true,
             promises: std::collections::BTreeMap::default(),
+            restart: None,
             schedule: None,
         };
         Observed {

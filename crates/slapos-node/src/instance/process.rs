@@ -95,6 +95,7 @@ impl Session<'_, '_> {
         let place = Place { id, directory: &directory, owner: &owner, state };
         let before = self.node.records().load(id.as_str())?;
         let mut record = self.new_record(partition, &url);
+        record.restart = before.as_ref().and_then(|before| before.restart.clone());
         let wanted = record.wanted();
         let mut transaction = Transaction::begin(self.node, place, partition, wanted, reason)?;
         self.store(partition, &record)?;
@@ -126,6 +127,7 @@ impl Session<'_, '_> {
             },
             at: self.node.clock.now(),
             outcome: Outcome::Processing,
+            restart: None,
             marked: false,
             promises: BTreeMap::new(),
             schedule: None,
@@ -156,7 +158,7 @@ impl Session<'_, '_> {
             return Err(transaction.failed(error));
         }
         if self.runs(partition) {
-            let started = self.start(place, &services);
+            let started = self.start(partition, place, &services, record);
             let up = started.and_then(|()| transaction.await_services());
             let asked = up.and_then(|()| {
                 let question = Question::test(transaction.grace());
@@ -257,7 +259,21 @@ impl Session<'_, '_> {
         }
     }
 
-    fn start(&self, place: Place<'_>, services: &[Service]) -> Result<(), NodeError> {
+    /// Has the services run; anew, if somebody wanted that since they were last started so.
+    fn start(
+        &self,
+        partition: &ComputerPartition,
+        place: Place<'_>,
+        services: &[Service],
+        record: &mut PartitionRecord,
+    ) -> Result<(), NodeError> {
+        if partition.restart.is_some() && partition.restart != record.restart {
+            let Place { id, directory, owner, .. } = place;
+            services::start_anew(self.node, id, directory, owner, services)?;
+            record.restart.clone_from(&partition.restart);
+            self.node.reporter.note(id.as_str(), "restarted, as somebody asked for at the Master");
+            return Ok(());
+        }
         services::define(self.node, place.id, place.directory, place.owner, services)?;
         // Also when the definition is as it was: a killed run may have got no further than that.
         services::start(&services::supervisor(self.node)?, place.id)

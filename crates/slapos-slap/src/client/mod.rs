@@ -83,6 +83,14 @@ impl SlapClient {
         self.transport.get("getRunId", &[]).map(drop)
     }
 
+    /// What names the Master's process, as long as it runs.
+    ///
+    /// # Errors
+    /// Any [`SlapError`].
+    pub fn run_id(&self) -> Result<String, SlapError> {
+        Ok(self.transport.get("getRunId", &[])?.body)
+    }
+
     /// Everything wanted of a computer.
     ///
     /// # Errors
