@@ -5,12 +5,14 @@
 //! on connections whose other end has proved that it knows the token (see [`crate::proof`]; a new
 //! connection costs one request more).
 
+mod computers;
 mod events;
 mod guard;
 mod hateoas;
 mod identity;
 mod partition;
 pub mod person;
+mod told;
 mod transport;
 mod tree;
 
