@@ -8,6 +8,7 @@
 
 mod format;
 mod grid;
+mod protocols;
 mod requests;
 
 use std::net::Ipv4Addr;
@@ -27,6 +28,7 @@ use crate::size::parse_size;
 
 pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
+pub use protocols::{ProtocolsConfig, ShacacheOptions};
 pub use requests::{OtherMasterOptions, RequestsOptions, Schema};
 
 /// Where the configuration is looked for when nothing else names it.
@@ -108,6 +110,8 @@ pub struct ProxyConfig {
     /// `user`: whom the database's directory is given to when root makes it, and who then runs the
     /// Master. A directory that exists keeps its owner.
     pub user: String,
+    /// What it serves beside SLAP.
+    pub protocols: ProtocolsConfig,
     /// What it does with requests.
     pub requests: RequestsOptions,
 }
@@ -272,6 +276,7 @@ impl ProxyConfig {
             database_uri: Secret::new(r.required("database_uri")?),
             database_password_file: r.optional_path("database_password_file")?,
             user: r.name("user", "slapproxy")?,
+            protocols: ProtocolsConfig::read(&r)?,
             requests: RequestsOptions::from_config(config)?,
         }))
     }

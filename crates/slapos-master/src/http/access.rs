@@ -71,6 +71,9 @@ impl Rule {
     /// All that are known, about what is theirs.
     pub(crate) const OWN: Rule = Rule { user: May::Own, ..Rule::INSTANCE };
 
+    /// People about what is theirs, and a node about its computer.
+    pub(crate) const USER_OR_NODE: Rule = Rule { user: May::Own, ..Rule::NODE };
+
     /// How far the caller may go.
     pub(crate) fn grants(self, caller: &Caller) -> May {
         match caller {
@@ -85,7 +88,6 @@ impl Rule {
 /// One route: what it is for, who may call it, and what answers.
 pub(crate) struct Route {
     /// GET, POST, ...
-    #[allow(dead_code, reason = "read by the table of routes")]
     pub(crate) method: Method,
     /// As `axum` writes it: `/computers/{id}`.
     pub(crate) path: &'static str,
@@ -111,12 +113,28 @@ impl Route {
         Route { method: Method::POST, path, rule, handler: on(MethodFilter::POST, handler) }
     }
 
+    pub(crate) fn put<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Route { method: Method::PUT, path, rule, handler: on(MethodFilter::PUT, handler) }
+    }
+
     pub(crate) fn patch<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
     where
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
         Route { method: Method::PATCH, path, rule, handler: on(MethodFilter::PATCH, handler) }
+    }
+
+    pub(crate) fn delete<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Route { method: Method::DELETE, path, rule, handler: on(MethodFilter::DELETE, handler) }
     }
 }
 

@@ -7,13 +7,19 @@ mod access;
 mod api;
 mod auth;
 mod events;
+mod feed;
 mod hateoas;
 mod health;
+mod json_rpc;
+mod metrics;
 mod params;
 mod places;
+mod shacache;
 mod slap;
 #[cfg(test)]
 mod tests;
+mod token_path;
+mod ui;
 
 use std::sync::Arc;
 
@@ -31,7 +37,9 @@ use slapos_sys::Secret;
 
 use self::access::{Route, Rule};
 use crate::error::StoreError;
+use crate::protocols::Protocols;
 use crate::requests::{Desk, Refused, RequestsConfig};
+use crate::shacache::Shacache;
 use crate::store::Store;
 
 /// The largest body of a request, in bytes: a formatted computer with thousands of partitions.
@@ -42,10 +50,16 @@ pub(crate) struct App {
     pub(crate) store: Store,
     token: auth::TokenDigest,
     proof_key: ProofKey,
+    /// What was done so far, in numbers.
+    metrics: metrics::Metrics,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
     /// Who grants requests.
     pub(crate) desk: Desk,
+    /// Names for Software Releases.
+    products: std::collections::BTreeMap<String, slapos_slap::SoftwareUrl>,
+    /// The network cache, where there is one.
+    shacache: Option<Shacache>,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
     run_id: String,
 }
@@ -55,12 +69,16 @@ impl App {
         store: Store,
         token: &Secret,
         requests: RequestsConfig,
+        protocols: Protocols,
     ) -> std::io::Result<App> {
         let run_id = slapos_sys::random::hex(16)?;
         Ok(App {
+            products: protocols.products,
+            shacache: protocols.shacache.map(Shacache::open).transpose()?,
             store,
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
+            metrics: metrics::Metrics::default(),
             listeners: events::Listeners::default(),
             desk: Desk::new(requests, run_id.clone()),
             run_id,
@@ -70,16 +88,16 @@ impl App {
 
 /// All routes: the one list from which the router, the table of who may call what, and their test come.
 pub(crate) fn routes() -> Vec<Route> {
-    let mut routes = vec![
-        // Programs that start a Master wait for an answer from its root.
-        Route::get("/", Rule::ANYBODY, || async { text("SlapOS Master") }),
-    ];
-    routes.extend(health::routes());
+    let mut routes = health::routes();
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
+    routes.extend(json_rpc::routes());
+    routes.extend(shacache::routes());
     routes.extend(api::routes());
     routes.extend(places::routes());
     routes.extend(events::routes());
+    routes.extend(ui::routes());
+    routes.extend(metrics::routes());
     routes
 }
 
@@ -88,10 +106,15 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let guard = |rule| middleware::from_fn_with_state((Arc::clone(app), rule), auth::guard);
     let mut router = Router::new();
     for route in routes() {
-        router = router.route(route.path, route.handler.route_layer(guard(route.rule)));
+        let rule = shacache::rule(app, &route);
+        router = router.route(route.path, route.handler.route_layer(guard(rule)));
     }
     let strangers = Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN));
-    router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(Arc::clone(app))
+    let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
+    let router = router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).layer(measured);
+    let router = router.with_state(Arc::clone(app));
+    // Outside of the router, because it changes where a request goes.
+    Router::new().fallback_service(router).layer(middleware::map_request(token_path::taken_off))
 }
 
 async fn unknown_route(uri: Uri) -> ApiError {

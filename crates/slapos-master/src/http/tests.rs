@@ -1,6 +1,9 @@
 //! The real client against a real server on a port of its own.
 
+mod api;
 mod events;
+mod feed;
+mod fuzz;
 mod places;
 
 use std::io::{Read as _, Write as _};
@@ -34,6 +37,7 @@ fn config(database: Database, port: u16) -> MasterConfig {
         token: Secret::new("the token"),
         computer_id: "computer".into(),
         requests: Default::default(),
+        protocols: crate::Protocols::default(),
     }
 }
 

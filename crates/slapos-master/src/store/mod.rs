@@ -9,11 +9,14 @@ mod catalog;
 mod changes;
 mod computers;
 mod database;
+mod documents;
 mod failure;
+mod feed;
 mod forwarded;
 mod hosts;
 mod information;
 mod instances;
+mod listing;
 mod migrate;
 mod migrations;
 mod offers;
@@ -22,6 +25,7 @@ mod overview;
 mod placing;
 mod pools;
 mod postgres;
+mod removal;
 mod reports;
 mod request;
 mod restart;
@@ -33,6 +37,7 @@ mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tree_addresses;
 mod tx;
 
@@ -49,12 +54,16 @@ pub use backup::backup;
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
 pub use database::{Database, Server};
+pub(crate) use documents::InstanceDocument;
+pub(crate) use feed::{Entry, Place};
 pub(crate) use forwarded::Standing;
 pub use instances::Freed;
+pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
 use pools::Pools;
 pub use request::Would;
 pub use restore::restore;
+pub(crate) use told::PartitionTold;
 use tx::Tx;
 
 /// The memory of a Master.

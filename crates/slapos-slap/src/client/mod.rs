@@ -12,6 +12,7 @@ mod hateoas;
 mod identity;
 mod partition;
 pub mod person;
+mod told;
 mod transport;
 mod tree;
 
