@@ -31,6 +31,7 @@ pub struct NodeError {
     hint: Option<String>,
     code: u8,
     lasting: bool,
+    unreachable: bool,
 }
 
 impl NodeError {
@@ -42,6 +43,7 @@ impl NodeError {
             hint: None,
             code: exit::FAILED,
             lasting: false,
+            unreachable: false,
         }
     }
 
@@ -91,6 +93,11 @@ impl NodeError {
         self.lasting
     }
 
+    /// Whether it is that the Master does not answer.
+    pub fn is_unreachable(&self) -> bool {
+        self.unreachable
+    }
+
     /// The exit code that tells this error from others.
     pub fn exit_code(&self) -> u8 {
         self.code
@@ -130,7 +137,11 @@ impl From<ConfigError> for NodeError {
 
 impl From<SlapError> for NodeError {
     fn from(error: SlapError) -> Self {
-        Self { lasting: !error.is_temporary(), ..Self::user(error.to_string()) }
+        Self {
+            lasting: !error.is_temporary(),
+            unreachable: matches!(error, SlapError::Unreachable { .. }),
+            ..Self::user(error.to_string())
+        }
     }
 }
 

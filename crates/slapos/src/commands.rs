@@ -2,10 +2,14 @@
 
 mod agent;
 mod buildout;
+mod cachelookup;
 mod client;
+mod computer;
+mod console;
 mod generation;
 mod grid;
 mod node;
+mod parameters;
 mod profile;
 mod proxy;
 mod setup;
@@ -13,11 +17,13 @@ mod supervisor;
 mod supervisorctl;
 mod up;
 
+use clap::CommandFactory as _;
+use slapos_node::error::exit;
 use slapos_node::{Node, NodeConfig, NodeError};
 use slapos_sys::clock::SystemClock;
 
 use crate::cli::{Cli, Command, Global};
-use crate::output::Watch;
+use crate::output::{Watch, say};
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
@@ -32,14 +38,31 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
         Command::Proxy(command) => proxy::run(global, command),
         Command::Node(command) => node::run(global, command),
         Command::Configure(configure) => setup::configure(global, configure),
-        Command::Supply(supply) => client::supply(global, supply),
-        Command::Remove(supply) => client::remove(global, supply),
-        Command::Request(request) => client::request(global, request),
+        Command::Supply(supply) => asked(client::supply(global, supply)),
+        Command::Remove(supply) => asked(client::remove(global, supply)),
+        Command::Request(request) => asked(client::request(global, request)),
         Command::Buildout { words } => buildout::run(global, words),
         Command::Explain { name } => generation::explain(global, name),
         Command::Profile(command) => profile::run(global, command),
-        Command::Service(command) => client::service(global, command),
+        Command::Service(command) => asked(client::service(global, command)),
+        Command::Computer(command) => asked(computer::run(global, command)),
+        Command::Console(console) => console::run(global, console),
+        Command::CacheLookup(command) => cachelookup::run(global, command),
+        Command::Complete { shell } => {
+            let mut out = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "slapos", &mut out);
+            say(String::from_utf8_lossy(&out).trim_end());
+            Ok(0)
+        }
     }
+}
+
+/// A question of a person's: that the Master does not answer has a code of its own.
+fn asked(result: Result<u8, NodeError>) -> Result<u8, NodeError> {
+    result.map_err(|error| match error.is_unreachable() {
+        true => error.code(exit::OFFLINE),
+        false => error,
+    })
 }
 
 /// Runs `act` with the node that `config` describes, watched as `global` says.
