@@ -3,18 +3,24 @@
 //! [`Master::bind`] opens the database and the port, [`Master::serve`] answers until told to
 //! stop. Invariants: nothing but the [`Store`] remembers anything, so that any number of processes
 //! may serve one database; every change is one transaction, and an answered request survives
-//! `kill -9`; every route but `GET /healthz` and
-//! `GET /api/v1/proof` wants the token.
+//! `kill -9`; every route but `GET /`, `/healthz`,
+//! `/readyz` and `/api/v1/proof` wants the token.
 
+mod allocation;
 mod connections;
 mod error;
 mod http;
 mod protocols;
+mod requests;
 mod server;
 mod shacache;
 mod store;
+#[cfg(test)]
+mod testing;
+mod view;
 
 pub use error::{MasterError, StoreError};
 pub use protocols::{Protocols, ShacacheConfig};
+pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict};
 pub use server::{Master, MasterConfig, serve};
-pub use store::{Freed, Store};
+pub use store::{Database, Freed, Migrated, Server, Store, Would, backup, migrate, restore};

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,8 @@ use crate::connections::{Door, Guest, Limits};
 use crate::error::MasterError;
 use crate::http::{self, App};
 use crate::protocols::Protocols;
-use crate::store::Store;
+use crate::requests::RequestsConfig;
+use crate::store::{Database, Store};
 
 /// How long requests that are being answered may take after the Master was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -28,12 +28,14 @@ pub struct MasterConfig {
     pub host: String,
     /// The port to listen on; 0 takes a free one, see [`Master::local_addr`].
     pub port: u16,
-    /// The SQLite file; made, with its directory, when it does not exist.
-    pub database: PathBuf,
+    /// The database.
+    pub database: Database,
     /// What every caller must present.
     pub token: Secret,
     /// The computer that requests go to when they name none.
     pub computer_id: ComputerId,
+    /// How requests are judged, and which other Masters there are.
+    pub requests: RequestsConfig,
     /// What it serves beside SLAP.
     pub protocols: Protocols,
 }
@@ -73,7 +75,7 @@ impl Master {
         }
         let clock = Arc::new(SystemClock);
         let store = Store::open(&config.database, config.computer_id, clock).await?;
-        let app = Arc::new(App::new(store, &config.token, config.protocols)?);
+        let app = Arc::new(App::new(store, &config.token, config.requests, config.protocols)?);
         Ok(Master { listener, address, limits: Limits::default(), app })
     }
 

@@ -17,6 +17,8 @@ pub mod marshal;
 mod overview;
 mod port;
 pub mod proof;
+mod settings;
+mod told;
 mod types;
 pub mod usage;
 mod words;
@@ -38,11 +40,15 @@ pub use overview::{
     OverviewSoftware, Report,
 };
 pub use port::{PartitionPort, PortError, RequestError};
+pub use settings::{ComputerSettings, Remaining, SetComputer};
+pub use told::{
+    BuildProgress, NodeMetrics, PartitionPromises, PromiseReport, PromiseResult, Room, Services,
+};
 pub use types::{
     Computer, ComputerPartition, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceSummary,
     SoftwareRelease,
 };
 pub use words::{
-    ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId, SoftwareState,
-    SoftwareUrl, UnknownWord,
+    AllocationScope, ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId,
+    SoftwareState, SoftwareUrl, UnknownWord,
 };

@@ -1,6 +1,7 @@
 //! The arguments. Names are the original's where it has the command.
 
 mod client;
+mod computer_set;
 mod format;
 mod grid;
 mod profile;
@@ -13,6 +14,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_node::generation::Side;
 
 pub(crate) use client::{CacheLookup, Computer, Console, Request, Serialisation};
+pub(crate) use computer_set::ComputerSet;
 pub(crate) use format::Format;
 pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
@@ -67,6 +69,9 @@ pub(crate) enum Command {
     Destroy {
         /// The instance's name
         name: String,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// The embedded Master
     #[command(subcommand)]
@@ -158,8 +163,38 @@ pub(crate) struct Wish {
 pub(crate) enum Proxy {
     /// Run the Master in the foreground
     Start,
+    /// Write all that the Master remembers to a file, while it runs or not
+    Backup {
+        /// The file, which is replaced when the new one is whole; `-`: standard output
+        file: PathBuf,
+    },
+    /// Put a backup in the place of all that the Master remembers, in whatever kind of database
+    /// `database_uri` names
+    Restore {
+        /// The file; `-`: standard input
+        file: PathBuf,
+        /// Replace what is in the database, which must be empty otherwise
+        #[arg(long)]
+        force: bool,
+    },
+    /// Change the schema of the Master's database; `proxy start` brings it to the present one by itself
+    Migrate {
+        /// The number of a schema, to go back for an older version; what only later ones can hold is
+        /// lost. Without it, the present one
+        #[arg(long, value_name = "N")]
+        to: Option<i64>,
+    },
     /// Show what the Master knows
     Show(Show),
+    /// Computers
+    #[command(subcommand)]
+    Computer(ProxyComputer),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProxyComputer {
+    /// Say what a computer may be used for, and show it
+    Set(ComputerSet),
 }
 
 #[derive(Debug, Args)]
@@ -192,7 +227,11 @@ pub(crate) enum Node {
     /// Report usage, and remove instances that are to be destroyed
     Report(Box<Report>),
     /// Note what instances use of this machine: processors, memory, disks
-    Collect,
+    Collect {
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
     /// Remove shared parts and eggs that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why
@@ -208,6 +247,9 @@ pub(crate) enum Node {
         /// Only these partitions
         #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
         only: Vec<String>,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
         #[command(flatten)]
         grid: Box<Grid>,
     },
@@ -224,12 +266,18 @@ pub(crate) enum Node {
         /// What the Master is told
         #[arg(short, long, default_value = "Reboot")]
         message: String,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Have every instance of this computer processed again
     Bang {
         /// Why
         #[arg(short, long, default_value = "")]
         message: String,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Make this machine a computer of a Master, and write its configuration
     Register(Box<Register>),
@@ -254,6 +302,9 @@ pub(crate) enum Node {
         partition: String,
         /// The generation's number [default: the last one that kept its promises]
         number: Option<u32>,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Run the supervisor
     Supervisord {

@@ -5,6 +5,7 @@ mod buildout;
 mod cachelookup;
 mod client;
 mod computer;
+mod computer_set;
 mod console;
 mod generation;
 mod grid;
@@ -12,13 +13,13 @@ mod node;
 mod parameters;
 mod profile;
 mod proxy;
+mod proxy_requests;
 mod setup;
 mod supervisor;
 mod supervisorctl;
 mod up;
 
 use clap::CommandFactory as _;
-use slapos_node::error::exit;
 use slapos_node::{Node, NodeConfig, NodeError};
 use slapos_sys::clock::SystemClock;
 
@@ -34,18 +35,18 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
         }),
         Command::Up(up) => up::up(global, up),
         Command::Down => up::down(global),
-        Command::Destroy { name } => up::destroy(global, name),
+        Command::Destroy { name, dry_run } => up::destroy(global, name, *dry_run),
         Command::Proxy(command) => proxy::run(global, command),
         Command::Node(command) => node::run(global, command),
         Command::Configure(configure) => setup::configure(global, configure),
-        Command::Supply(supply) => asked(client::supply(global, supply)),
-        Command::Remove(supply) => asked(client::remove(global, supply)),
-        Command::Request(request) => asked(client::request(global, request)),
+        Command::Supply(supply) => client::supply(global, supply),
+        Command::Remove(supply) => client::remove(global, supply),
+        Command::Request(request) => client::request(global, request),
         Command::Buildout { words } => buildout::run(global, words),
         Command::Explain { name } => generation::explain(global, name),
         Command::Profile(command) => profile::run(global, command),
-        Command::Service(command) => asked(client::service(global, command)),
-        Command::Computer(command) => asked(computer::run(global, command)),
+        Command::Service(command) => client::service(global, command),
+        Command::Computer(command) => computer::run(global, command),
         Command::Console(console) => console::run(global, console),
         Command::CacheLookup(command) => cachelookup::run(global, command),
         Command::Complete { shell } => {
@@ -55,14 +56,6 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
             Ok(0)
         }
     }
-}
-
-/// A question of a person's: that the Master does not answer has a code of its own.
-fn asked(result: Result<u8, NodeError>) -> Result<u8, NodeError> {
-    result.map_err(|error| match error.is_unreachable() {
-        true => error.code(exit::OFFLINE),
-        false => error,
-    })
 }
 
 /// Runs `act` with the node that `config` describes, watched as `global` says.

@@ -7,14 +7,19 @@ mod access;
 mod api;
 mod auth;
 mod events;
+mod feed;
 mod hateoas;
+mod health;
 mod json_rpc;
+mod metrics;
 mod params;
+mod places;
 mod shacache;
 mod slap;
 #[cfg(test)]
 mod tests;
 mod token_path;
+mod ui;
 
 use std::sync::Arc;
 
@@ -23,6 +28,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
+use slapos_slap::SlapError;
 use slapos_slap::convert::ConvertError;
 use slapos_slap::marshal::MarshalError;
 use slapos_slap::proof::ProofKey;
@@ -31,6 +38,7 @@ use slapos_sys::Secret;
 use self::access::{Route, Rule};
 use crate::error::StoreError;
 use crate::protocols::Protocols;
+use crate::requests::{Desk, Refused, RequestsConfig};
 use crate::shacache::Shacache;
 use crate::store::Store;
 
@@ -42,8 +50,12 @@ pub(crate) struct App {
     pub(crate) store: Store,
     token: auth::TokenDigest,
     proof_key: ProofKey,
+    /// What was done so far, in numbers.
+    metrics: metrics::Metrics,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
+    /// Who grants requests.
+    pub(crate) desk: Desk,
     /// Names for Software Releases.
     products: std::collections::BTreeMap<String, slapos_slap::SoftwareUrl>,
     /// The network cache, where there is one.
@@ -53,32 +65,39 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(store: Store, token: &Secret, protocols: Protocols) -> std::io::Result<App> {
+    pub(crate) fn new(
+        store: Store,
+        token: &Secret,
+        requests: RequestsConfig,
+        protocols: Protocols,
+    ) -> std::io::Result<App> {
+        let run_id = slapos_sys::random::hex(16)?;
         Ok(App {
             products: protocols.products,
             shacache: protocols.shacache.map(Shacache::open).transpose()?,
             store,
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
+            metrics: metrics::Metrics::default(),
             listeners: events::Listeners::default(),
-            run_id: slapos_sys::random::hex(16)?,
+            desk: Desk::new(requests, run_id.clone()),
+            run_id,
         })
     }
 }
 
 /// All routes: the one list from which the router, the table of who may call what, and their test come.
 pub(crate) fn routes() -> Vec<Route> {
-    let mut routes = vec![
-        // Programs that start a Master wait for an answer from its root.
-        Route::get("/", Rule::ANYBODY, || async { text("SlapOS Master") }),
-        Route::get("/healthz", Rule::ANYBODY, || async { text("ok") }),
-    ];
+    let mut routes = health::routes();
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
     routes.extend(json_rpc::routes());
     routes.extend(shacache::routes());
     routes.extend(api::routes());
+    routes.extend(places::routes());
     routes.extend(events::routes());
+    routes.extend(ui::routes());
+    routes.extend(metrics::routes());
     routes
 }
 
@@ -91,7 +110,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         router = router.route(route.path, route.handler.route_layer(guard(rule)));
     }
     let strangers = Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN));
-    let router = router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY));
+    let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
+    let router = router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).layer(measured);
     let router = router.with_state(Arc::clone(app));
     // Outside of the router, because it changes where a request goes.
     Router::new().fallback_service(router).layer(middleware::map_request(token_path::taken_off))
@@ -137,8 +157,13 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let told = self.status.is_client_error();
+        let reason = told.then(|| reason_phrase(&self.message)).flatten();
         let mut response = text(self.message);
         *response.status_mut() = self.status;
+        if let Some(reason) = reason {
+            response.extensions_mut().insert(reason);
+        }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
@@ -148,19 +173,49 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// The beginning of a refusal, in place of the status's own words: the original's clients show that,
+/// and not the body.
+fn reason_phrase(message: &str) -> Option<ReasonPhrase> {
+    const LONGEST: usize = 400;
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let line: String = message.chars().take(LONGEST).map(plain).collect();
+    ReasonPhrase::try_from(line.into_bytes()).ok()
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
         let status = match &error {
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
             StoreError::Conflict(_) => StatusCode::CONFLICT,
             StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
-            StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Busy(_) | StoreError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
             tracing::error!("{error}");
         }
         ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> ApiError {
+        let message = refused.to_string();
+        let status = match refused {
+            Refused::Store(error) => return error.into(),
+            Refused::Parameters { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refused::Configuration(_) => StatusCode::NOT_FOUND,
+            Refused::NotReady(_) => StatusCode::REQUEST_TIMEOUT,
+            Refused::Other(SlapError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Refused::Other(SlapError::Server { status: 400 | 409 | 422, .. }) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Refused::Other(error) => {
+                tracing::warn!("{error}");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        ApiError::new(status, message)
     }
 }
 

@@ -82,8 +82,9 @@ fn marshalled(value: &Value) -> Answer {
 }
 
 async fn computer_information(State(app): Shared, params: Params) -> Answer {
-    let computer = app.store.computer(&params.computer()?).await?;
-    marshalled(&computer_to_value(&computer))
+    let computer = params.computer()?;
+    app.store.contact(&computer).await?;
+    marshalled(&computer_to_value(&app.store.computer(&computer).await?))
 }
 
 async fn computer_partition(State(app): Shared, params: Params) -> Answer {
@@ -107,10 +108,12 @@ async fn supply(State(app): Shared, params: Params) -> Answer {
     Ok(text(format!("Supplied {url} to be {state}")))
 }
 
-async fn request(State(app): Shared, params: Params) -> Answer {
+async fn request(State(app): Shared, headers: HeaderMap, params: Params) -> Answer {
     let request = request_from_form(|name| params.optional(name))?;
-    let answer = app.store.request(&request).await?;
-    marshalled(&answer_to_value(&answer)?)
+    let origin = hateoas::origin(&headers);
+    let answer = app.desk.request(&app.store, "", &request, &origin).await;
+    app.metrics.requested(&answer);
+    marshalled(&answer_to_value(&answer?)?)
 }
 
 async fn set_connection(State(app): Shared, params: Params) -> Answer {
@@ -192,14 +195,22 @@ fn instance_report(path: &'static str, state: &'static str) -> Route {
     })
 }
 
-/// Which instances an instance still asks for. Nothing is done with it: an instance that is no
-/// longer asked for stays, as with the original's ERP5 Master, where this is switched off. A profile
-/// that forgets a request by mistake must not cost anybody's data.
+/// Which instances an instance still asks for. Others are marked, and stay.
 async fn related_instances(State(app): Shared, params: Params) -> Answer {
     let (computer, partition) = (params.computer()?, params.partition()?);
-    app.store.partition(&computer, &partition).await?;
-    loads(params.require("instance_reference_xml")?)?;
+    let titles = titles(loads(params.require("instance_reference_xml")?)?)?;
+    app.store.still_asked_for(&computer, &partition, &titles).await?;
     Ok(text("Ignored"))
+}
+
+fn titles(value: Value) -> Result<Vec<String>, ApiError> {
+    let wrong = || ApiError::bad_request("instance_reference_xml: a list of texts is expected");
+    let Value::List(items) = value else { return Err(wrong()) };
+    let title = |item| match item {
+        Value::Str(title) => Ok(title),
+        _ => Err(wrong()),
+    };
+    items.into_iter().map(title).collect()
 }
 
 /// No partition has a certificate: the token is enough.

@@ -3,8 +3,9 @@
 //! A change is written by the transaction that makes it, so that none is told that did not happen,
 //! and none is lost. Only the last [`KEPT`] of each computer are kept: whoever missed more looks at
 //! everything. Listeners are woken by [`Bells`], which ring when such a transaction is committed;
-//! all that they hear then comes from the database. Masters that share one database will have to
-//! ring each other's bells; that is all.
+//! all that they hear then comes from the database. Masters that share a PostgreSQL database ring each
+//! other's bells through it; processes that share a file do not, so that their listeners hear of
+//! what another did with the next sign of life.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,10 +13,11 @@ use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use slapos_slap::{Change, ComputerId, PartitionId, SoftwareUrl};
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
 use tokio::sync::watch;
 
+use super::feed::{self, Entry};
 use super::rows::{text, word};
 use super::{Store, Tx, require_computer};
 use crate::error::StoreError;
@@ -57,6 +59,17 @@ pub(crate) enum News {
     Resync(Position),
 }
 
+/// Gives the database its name, unless it has one.
+pub(super) async fn name_era(tx: &mut AnyConnection) -> Result<(), StoreError> {
+    if sqlx::query("SELECT name FROM era").fetch_optional(&mut *tx).await?.is_some() {
+        return Ok(());
+    }
+    let name = slapos_sys::random::hex(8)
+        .map_err(|error| StoreError::Unavailable(format!("no random name: {error}")))?;
+    sqlx::query("INSERT INTO era (name) VALUES ($1)").bind(name).execute(tx).await?;
+    Ok(())
+}
+
 impl Store {
     /// What is new on a computer after `position`; without one, to look at everything.
     ///
@@ -69,7 +82,7 @@ impl Store {
     ) -> Result<News, StoreError> {
         let mut tx = self.read().await?;
         require_computer(&mut tx, computer).await?;
-        let era = text(&sqlx::query("SELECT name FROM era").fetch_one(&mut *tx).await?, "name")?;
+        let era = era(&mut tx).await?;
         let last = last_number(&mut tx, computer).await?;
         let Some(heard) = position.filter(|position| {
             position.era == era && (last.saturating_sub(KEPT)..=last).contains(&position.number)
@@ -131,7 +144,12 @@ pub(super) async fn note(
         .execute(&mut **tx)
         .await?;
     tx.ring(computer);
-    Ok(())
+    feed::tell(tx, &Entry::of(computer, change), now).await
+}
+
+/// What tells this database from another.
+pub(super) async fn era(tx: &mut Tx) -> Result<String, StoreError> {
+    text(&sqlx::query("SELECT name FROM era").fetch_one(&mut **tx).await?, "name")
 }
 
 async fn last_number(tx: &mut Tx, computer: &ComputerId) -> Result<i64, StoreError> {
@@ -156,13 +174,25 @@ fn read_change(row: &AnyRow) -> Result<Change, StoreError> {
 }
 
 /// One bell for each computer that somebody listens to.
-#[derive(Debug, Default)]
-pub(super) struct Bells(Mutex<HashMap<ComputerId, watch::Sender<()>>>);
+#[derive(Debug)]
+pub(super) struct Bells {
+    /// Tells this Master from others that ring for the same database.
+    name: String,
+    bells: Mutex<HashMap<ComputerId, watch::Sender<()>>>,
+}
 
 impl Bells {
+    pub(super) fn new() -> std::io::Result<Bells> {
+        Ok(Bells { name: slapos_sys::random::hex(8)?, bells: Mutex::default() })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<ComputerId, watch::Sender<()>>> {
         // Nothing that can panic is done under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn subscribe(&self, computer: &ComputerId) -> watch::Receiver<()> {
@@ -173,9 +203,16 @@ impl Bells {
         bell.subscribe()
     }
 
+    /// Rings the bell of a computer, and that of everything, which is that of the empty name.
     pub(super) fn ring(&self, computer: &ComputerId) {
-        if let Some(bell) = self.lock().get(computer) {
+        let bells = self.lock();
+        for bell in [bells.get(computer), bells.get(&ComputerId::new(""))].into_iter().flatten() {
             bell.send_replace(());
         }
+    }
+
+    /// For who cannot know what has changed.
+    pub(super) fn ring_all(&self) {
+        self.lock().values().for_each(|bell| bell.send_replace(()));
     }
 }

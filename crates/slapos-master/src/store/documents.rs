@@ -58,7 +58,7 @@ impl Store {
         title: &str,
     ) -> Result<Option<InstanceDocument>, StoreError> {
         let mut tx = self.read().await?;
-        match instance_of(&mut tx, root, title).await? {
+        match instance_of(&mut tx, "", root, title).await? {
             Some(row) => own(&mut tx, row).await.map(Some),
             None => Ok(None),
         }
@@ -107,7 +107,7 @@ impl Store {
         root: &str,
     ) -> Result<Vec<(String, String)>, StoreError> {
         let mut tx = self.read().await?;
-        let members = tree(&mut tx, root).await?.into_iter();
+        let members = tree(&mut tx, "", root).await?.into_iter();
         let told =
             members.filter_map(|row| Some((row.title, row.reported.as_ref().map(access_status)?)));
         Ok(told.collect())

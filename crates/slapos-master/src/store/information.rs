@@ -177,6 +177,7 @@ fn fill(partition: &mut ComputerPartition, instance: InstanceRow) {
     partition.connection = instance.connection;
     partition.filter = instance.filter;
     partition.timestamp = Some(wire_timestamp(instance.changed_at));
+    partition.restart = instance.restart_at.map(wire_timestamp);
     partition.access_status = instance.reported.as_ref().map(access_status);
 }
 

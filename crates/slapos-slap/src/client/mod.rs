@@ -6,12 +6,14 @@
 //! connection costs one request more).
 
 mod computers;
+mod directory;
 mod events;
 mod guard;
 mod hateoas;
 mod identity;
 mod partition;
 pub mod person;
+mod told;
 mod transport;
 mod tree;
 
@@ -29,7 +31,7 @@ use crate::types::{Computer, ComputerPartition, InstanceAnswer, InstanceRequest}
 use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
-pub use computers::ComputerSummary;
+pub use directory::ComputerSummary;
 pub use events::{EventStream, Heard};
 pub use identity::TlsIdentity;
 pub use partition::PartitionCertificate;
@@ -83,6 +85,14 @@ impl SlapClient {
     /// Any [`SlapError`]; [`SlapError::is_temporary`] while it is starting.
     pub fn ping(&self) -> Result<(), SlapError> {
         self.transport.get("getRunId", &[]).map(drop)
+    }
+
+    /// What names the Master's process, as long as it runs.
+    ///
+    /// # Errors
+    /// Any [`SlapError`].
+    pub fn run_id(&self) -> Result<String, SlapError> {
+        Ok(self.transport.get("getRunId", &[])?.body)
     }
 
     /// Everything wanted of a computer.

@@ -1,14 +1,17 @@
 //! `slapos proxy ...`: the embedded Master.
 
+mod database;
+
 use slapos_master::{Master, MasterConfig, Protocols, ShacacheConfig};
-use slapos_node::config::ProtocolsConfig;
+use slapos_node::config::{ProtocolsConfig, ProxyConfig};
 use slapos_node::standalone::prepare_master;
 use slapos_node::{NodeConfig, NodeError, master, read_token};
 use slapos_slap::Overview;
 use slapos_sys::process::Command;
 use slapos_sys::user::Identity;
 
-use crate::cli::{Global, Proxy, Show};
+use super::{computer_set, proxy_requests};
+use crate::cli::{Global, Proxy, ProxyComputer, Show};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
@@ -16,6 +19,10 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     match command {
         Proxy::Start => start(global, &config),
+        Proxy::Computer(ProxyComputer::Set(wanted)) => computer_set::set(global, &config, wanted),
+        Proxy::Backup { file } => database::backup(global, &config, file),
+        Proxy::Restore { file, force } => database::restore(global, &config, file, *force),
+        Proxy::Migrate { to } => database::migrate(global, &config, *to),
         Proxy::Show(show) => {
             let overview = master(&config)?.overview()?;
             show_overview(global, show, &overview);
@@ -25,12 +32,10 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
 }
 
 fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
-    let Some(proxy) = &config.proxy else {
-        return Err(NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
-            .hint("add the section with host, port and database_uri"));
-    };
+    let proxy = embedded(config)?;
     if let Some(user) = prepare_master(config)? {
-        return Err(become_user(global, config, &user));
+        let error = as_user(global, config, &user, &["start"]).exec();
+        return Err(not_as(&user, &error));
     }
     let token = config.master_token_file.as_deref().map(read_token).transpose()?;
     let Some(token) = token else {
@@ -39,14 +44,13 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
     let master = MasterConfig {
         host: proxy.host.clone(),
         port: proxy.port,
-        database: proxy.database_uri.clone(),
+        database: database::of(proxy)?,
         token,
         computer_id: config.computer_id.clone(),
         protocols: protocols(&proxy.protocols),
+        requests: proxy_requests::requests(&proxy.requests)?,
     };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| NodeError::user(format!("cannot start: {error}")))?;
+    let runtime = runtime()?;
     runtime
         .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
         .map_err(|error| NodeError::user(error.to_string()))?;
@@ -67,19 +71,38 @@ fn protocols(config: &ProtocolsConfig) -> Protocols {
     }
 }
 
-/// Goes on as `user`, in the same process; returns only when that failed.
-fn become_user(global: &Global, config: &NodeConfig, user: &Identity) -> NodeError {
+fn embedded(config: &NodeConfig) -> Result<&ProxyConfig, NodeError> {
+    config.proxy.as_ref().ok_or_else(|| {
+        NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
+            .hint("add the section with host, port and database_uri")
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| NodeError::user(format!("cannot start: {error}")))
+}
+
+/// `slapos proxy WORDS` as `user`.
+fn as_user(global: &Global, config: &NodeConfig, user: &Identity, words: &[&str]) -> Command {
     let mut command = Command::current_exe();
-    command.arg0("slapos").args(["proxy", "start", "--cfg"]).arg(&config.file);
+    command.arg0("slapos").arg("proxy").args(words).arg("--cfg").arg(&config.file);
     for _ in 0..global.verbose {
         command.arg("-v");
     }
     if global.quiet {
         command.arg("-q");
     }
+    if global.json {
+        command.arg("--json");
+    }
     command.inherit_env(&["PATH", "SLAPOS_LOG", "NO_COLOR", "TERM"]).user(user);
-    let error = command.exec();
-    NodeError::user(format!("the Master cannot be started as {}: {error}", user.name))
+    command
+}
+
+fn not_as(user: &Identity, error: &std::io::Error) -> NodeError {
+    NodeError::user(format!("this program cannot be started as {}: {error}", user.name))
 }
 
 /// Ends when this process is asked to.
@@ -115,10 +138,12 @@ fn show_overview(global: &Global, show: &Show, overview: &Overview) {
 }
 
 fn computers(overview: &Overview) -> Table {
-    let mut table = Table::new(&["computer", "address", "formatted at"]);
+    let mut table = Table::new(&["computer", "address", "formatted at", "scope"]);
     for computer in &overview.computers {
         let formatted = computer.formatted_at.clone().unwrap_or_else(|| "never".to_owned());
-        table.row([computer.reference.to_string(), computer.address.clone(), formatted]);
+        let scope = computer.settings.as_ref().map(|settings| settings.allocation_scope.as_str());
+        let scope = scope.unwrap_or_default().to_owned();
+        table.row([computer.reference.to_string(), computer.address.clone(), formatted, scope]);
     }
     table
 }
