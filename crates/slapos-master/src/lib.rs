@@ -10,14 +10,17 @@ mod allocation;
 mod connections;
 mod error;
 mod http;
+mod protocols;
 mod requests;
 mod server;
+mod shacache;
 mod store;
 #[cfg(test)]
 mod testing;
 mod view;
 
 pub use error::{MasterError, StoreError};
+pub use protocols::{Protocols, ShacacheConfig};
 pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict};
 pub use server::{Master, MasterConfig, serve};
 pub use store::{Database, Freed, Migrated, Server, Store, Would, backup, migrate, restore};

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::connections::{Door, Guest, Limits};
 use crate::error::MasterError;
 use crate::http::{self, App};
+use crate::protocols::Protocols;
 use crate::requests::RequestsConfig;
 use crate::store::{Database, Store};
 
@@ -35,6 +36,8 @@ pub struct MasterConfig {
     pub computer_id: ComputerId,
     /// How requests are judged, and which other Masters there are.
     pub requests: RequestsConfig,
+    /// What it serves beside SLAP.
+    pub protocols: Protocols,
 }
 
 /// A Master that has its database and its port, and answers once it is told to [`serve`].
@@ -72,7 +75,7 @@ impl Master {
         }
         let clock = Arc::new(SystemClock);
         let store = Store::open(&config.database, config.computer_id, clock).await?;
-        let app = Arc::new(App::new(store, &config.token, config.requests)?);
+        let app = Arc::new(App::new(store, &config.token, config.requests, config.protocols)?);
         Ok(Master { listener, address, limits: Limits::default(), app })
     }
 

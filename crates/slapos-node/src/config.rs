@@ -8,6 +8,7 @@
 
 mod format;
 mod grid;
+mod protocols;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use crate::size::parse_size;
 
 pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
+pub use protocols::{ProtocolsConfig, ShacacheOptions};
 
 /// Where the configuration is looked for when nothing else names it.
 pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";
@@ -106,6 +108,8 @@ pub struct ProxyConfig {
     /// `user`: whom the database's directory is given to when root makes it, and who then runs the
     /// Master. A directory that exists keeps its owner.
     pub user: String,
+    /// What it serves beside SLAP.
+    pub protocols: ProtocolsConfig,
 }
 
 /// An IPv4 network such as `127.16.0.0/16`.
@@ -268,6 +272,7 @@ impl ProxyConfig {
             database_uri: Secret::new(r.required("database_uri")?),
             database_password_file: r.optional_path("database_password_file")?,
             user: r.name("user", "slapproxy")?,
+            protocols: ProtocolsConfig::read(&r)?,
         }))
     }
 }

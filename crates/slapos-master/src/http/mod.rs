@@ -10,11 +10,14 @@ mod events;
 mod feed;
 mod hateoas;
 mod health;
+mod json_rpc;
 mod metrics;
 mod params;
+mod shacache;
 mod slap;
 #[cfg(test)]
 mod tests;
+mod token_path;
 
 use std::sync::Arc;
 
@@ -32,7 +35,9 @@ use slapos_sys::Secret;
 
 use self::access::{Route, Rule};
 use crate::error::StoreError;
+use crate::protocols::Protocols;
 use crate::requests::{Desk, Refused, RequestsConfig};
+use crate::shacache::Shacache;
 use crate::store::Store;
 
 /// The largest body of a request, in bytes: a formatted computer with thousands of partitions.
@@ -49,6 +54,10 @@ pub(crate) struct App {
     pub(crate) listeners: events::Listeners,
     /// Who grants requests.
     pub(crate) desk: Desk,
+    /// Names for Software Releases.
+    products: std::collections::BTreeMap<String, slapos_slap::SoftwareUrl>,
+    /// The network cache, where there is one.
+    shacache: Option<Shacache>,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
     run_id: String,
 }
@@ -58,9 +67,12 @@ impl App {
         store: Store,
         token: &Secret,
         requests: RequestsConfig,
+        protocols: Protocols,
     ) -> std::io::Result<App> {
         let run_id = slapos_sys::random::hex(16)?;
         Ok(App {
+            products: protocols.products,
+            shacache: protocols.shacache.map(Shacache::open).transpose()?,
             store,
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
@@ -81,6 +93,8 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(health::routes());
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
+    routes.extend(json_rpc::routes());
+    routes.extend(shacache::routes());
     routes.extend(api::routes());
     routes.extend(events::routes());
     routes.extend(metrics::routes());
@@ -92,12 +106,15 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let guard = |rule| middleware::from_fn_with_state((Arc::clone(app), rule), auth::guard);
     let mut router = Router::new();
     for route in routes() {
-        router = router.route(route.path, route.handler.route_layer(guard(route.rule)));
+        let rule = shacache::rule(app, &route);
+        router = router.route(route.path, route.handler.route_layer(guard(rule)));
     }
     let strangers = Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN));
     let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
     let router = router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).layer(measured);
-    router.with_state(Arc::clone(app))
+    let router = router.with_state(Arc::clone(app));
+    // Outside of the router, because it changes where a request goes.
+    Router::new().fallback_service(router).layer(middleware::map_request(token_path::taken_off))
 }
 
 async fn unknown_route(uri: Uri) -> ApiError {

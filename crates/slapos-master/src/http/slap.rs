@@ -224,10 +224,13 @@ async fn tree_addresses(State(app): Shared, params: Params) -> Answer {
     marshalled(&ip_list_to_value(&app.store.tree_addresses(&computer, &partition).await?))
 }
 
-/// No Software Product is configured.
-async fn software_product(params: Params) -> Answer {
+/// The Software Release that a name stands for, if it does.
+async fn software_product(State(app): Shared, params: Params) -> Answer {
     match (params.optional("software_product_reference"), params.optional("software_release_url")) {
-        (Some(_), None) => marshalled(&Value::List(Vec::new())),
+        (Some(name), None) => {
+            let url = app.products.get(name).map(|url| Value::str(url.as_str()));
+            marshalled(&Value::List(url.into_iter().collect()))
+        }
         _ => Err(ApiError::bad_request("give \"software_product_reference\", and nothing else")),
     }
 }

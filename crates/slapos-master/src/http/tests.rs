@@ -36,6 +36,7 @@ fn config(database: Database, port: u16) -> MasterConfig {
         token: Secret::new("the token"),
         computer_id: "computer".into(),
         requests: Default::default(),
+        protocols: crate::Protocols::default(),
     }
 }
 

@@ -129,9 +129,7 @@ impl Desk {
         }
         match answer? {
             None => Err(Refused::NotReady(other.url.clone())),
-            Some(answer) => {
-                Ok(InstanceAnswer { master_url: Some(other.url.clone()), ..answer })
-            }
+            Some(answer) => Ok(InstanceAnswer { master_url: Some(other.url.clone()), ..answer }),
         }
     }
 }
@@ -197,7 +195,10 @@ mod tests {
 
     async fn target(sla: &[(&str, &str)], standing: &Standing) -> Result<String, String> {
         let config = RequestsConfig {
-            other_masters: vec![other("http://127.0.0.1:1/", &["S"]), other("http://127.0.0.1:2", &[])],
+            other_masters: vec![
+                other("http://127.0.0.1:1/", &["S"]),
+                other("http://127.0.0.1:2", &[]),
+            ],
             ..RequestsConfig::default()
         };
         let desk = Desk::new(config, "id".to_owned());
@@ -213,10 +214,8 @@ mod tests {
     #[tokio::test]
     async fn who_serves_a_request() {
         let new = Standing::New;
-        let asked = |url: &str| Standing::Forwarded {
-            master_url: url.to_owned(),
-            title: "t".to_owned(),
-        };
+        let asked =
+            |url: &str| Standing::Forwarded { master_url: url.to_owned(), title: "t".to_owned() };
         assert_eq!(target(&[], &new).await.unwrap(), "http://127.0.0.1:1/");
         assert_eq!(target(&[], &Standing::Here { same: false }).await.unwrap(), "here");
         assert_eq!(target(&[("source_instance_id", "a")], &new).await.unwrap(), "here");

@@ -9,13 +9,15 @@ mod schema;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slapos_slap::{DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest, InstanceState, SlapError};
+use slapos_slap::{
+    DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest, InstanceState, SlapError,
+};
 
 use crate::error::StoreError;
 use crate::store::{Standing, Store, Would};
 pub use forward::OtherMaster;
-pub use schema::{SchemaError, Verdict};
 use schema::{Documents, Web};
+pub use schema::{SchemaError, Verdict};
 
 /// How long a judgement may take; then the schema counts as one that cannot be read.
 const JUDGEMENT: Duration = Duration::from_secs(20);
@@ -51,7 +53,8 @@ pub(crate) enum Refused {
     /// The parameters do not fit.
     #[error(
         "the parameters are not what {software} says of its type {kind}: {}. (`schema = warn` in \
-         [slapproxy] lets them pass)", listed(errors)
+         [slapproxy] lets them pass)",
+        listed(errors)
     )]
     Parameters { software: String, kind: String, errors: Vec<SchemaError> },
     /// Another Master is to be asked, and cannot be. The original answers 404.
@@ -161,8 +164,7 @@ impl Desk {
     /// Refuses parameters that do not fit. Only people's requests are judged: what a profile asks
     /// for is its own matter, as with the original.
     async fn judge(&self, project: &str, request: &InstanceRequest) -> Result<(), Refused> {
-        if self.config.schema == SchemaMode::Off
-            || request.state == Some(InstanceState::Destroyed)
+        if self.config.schema == SchemaMode::Off || request.state == Some(InstanceState::Destroyed)
         {
             return Ok(());
         }

@@ -114,7 +114,10 @@ fn shared_tree(row: SharedRow) -> InstanceInfo {
     }
 }
 
-async fn software(tx: &mut Tx, computer: &ComputerId) -> Result<Vec<SoftwareRelease>, StoreError> {
+pub(super) async fn software(
+    tx: &mut Tx,
+    computer: &ComputerId,
+) -> Result<Vec<SoftwareRelease>, StoreError> {
     let rows = sqlx::query(
         "SELECT url, requested_state FROM software WHERE computer = $1 ORDER BY requested_at, url",
     )

@@ -274,7 +274,7 @@ pub(super) async fn titled(
     row.as_ref().map(SharedRow::read).transpose()
 }
 
-async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
+pub(super) async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM shared_instance WHERE reference = $1");
     let row =
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(reference).fetch_optional(&mut **tx).await?;

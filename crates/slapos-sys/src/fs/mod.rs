@@ -5,6 +5,7 @@
 
 use std::io;
 
+mod draft;
 mod read;
 mod space;
 mod tree;
@@ -12,6 +13,7 @@ mod write;
 
 use read::ordinary;
 
+pub use draft::Draft;
 pub use read::{
     open_ordinary, open_to_change, read, read_to_string, read_to_string_limited,
     read_to_string_lossy, read_untrusted, tail,

@@ -242,7 +242,7 @@ fn whole_file(dir: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::Named
 }
 
 /// Who tidies up may take a file away between its making and its lock: then another one is made.
-fn locked_file(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
+pub(super) fn locked_file(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
     loop {
         let file = tempfile::Builder::new()
             .prefix(UNNAMED.0)

@@ -2,8 +2,8 @@
 
 mod database;
 
-use slapos_master::{Master, MasterConfig};
-use slapos_node::config::ProxyConfig;
+use slapos_master::{Master, MasterConfig, Protocols, ShacacheConfig};
+use slapos_node::config::{ProtocolsConfig, ProxyConfig};
 use slapos_node::standalone::prepare_master;
 use slapos_node::{NodeConfig, NodeError, master, read_token};
 use slapos_slap::Overview;
@@ -45,12 +45,28 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         database: database::of(proxy)?,
         token,
         computer_id: config.computer_id.clone(),
+        protocols: protocols(&proxy.protocols),
+        requests: slapos_master::RequestsConfig::default(),
     };
     let runtime = runtime()?;
     runtime
         .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
         .map_err(|error| NodeError::user(error.to_string()))?;
     Ok(0)
+}
+
+fn protocols(config: &ProtocolsConfig) -> Protocols {
+    Protocols {
+        products: config.products.iter().cloned().collect(),
+        shacache: config.shacache.clone().map(|cache| ShacacheConfig {
+            content: cache.content,
+            metadata: cache.metadata,
+            upstream_cache: cache.upstream_cache,
+            upstream_dir: cache.upstream_dir,
+            anonymous_download: cache.anonymous_download,
+            largest: cache.largest,
+        }),
+    }
 }
 
 fn embedded(config: &NodeConfig) -> Result<&ProxyConfig, NodeError> {

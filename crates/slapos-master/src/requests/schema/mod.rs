@@ -64,9 +64,8 @@ fn try_judge(
     request: &InstanceRequest,
 ) -> Result<Vec<SchemaError>, String> {
     let software = documents.software()?;
-    let entry = entry(&software, &request.software_type, request.shared).ok_or_else(|| {
-        format!("it describes no software type {}", request.software_type)
-    })?;
+    let entry = entry(&software, &request.software_type, request.shared)
+        .ok_or_else(|| format!("it describes no software type {}", request.software_type))?;
     let reference = text(entry, "request").ok_or("it names no schema of parameters")?;
     let (base, schema) = documents.named(reference)?;
     let validator = jsonschema::options()
@@ -125,7 +124,8 @@ pub(crate) fn describe(documents: &Documents) -> Result<Value, String> {
 fn entry<'s>(software: &'s Value, kind: &str, shared: bool) -> Option<&'s Value> {
     let kind = if kind == OLD_DEFAULT { DEFAULT_SOFTWARE_TYPE } else { kind };
     let types = software.get("software-type")?.as_object()?;
-    let named = |id: &str| if id == OLD_DEFAULT { DEFAULT_SOFTWARE_TYPE.to_owned() } else { id.to_owned() };
+    let named =
+        |id: &str| if id == OLD_DEFAULT { DEFAULT_SOFTWARE_TYPE.to_owned() } else { id.to_owned() };
     let exact = types.iter().find(|(id, entry)| {
         let of = named(text(entry, "software-type").unwrap_or(id));
         of == kind && entry.get("shared").and_then(Value::as_bool).unwrap_or(false) == shared
@@ -161,7 +161,9 @@ fn document(request: &InstanceRequest) -> Result<Value, SchemaError> {
 
 fn texts(request: &InstanceRequest) -> Value {
     let items = request.parameters.iter().filter(|(key, _)| *key != "$schema");
-    Value::Object(items.map(|(key, text)| (key.clone(), text.clone().into())).collect::<Map<_, _>>())
+    Value::Object(
+        items.map(|(key, text)| (key.clone(), text.clone().into())).collect::<Map<_, _>>(),
+    )
 }
 
 /// The texts, and in place of those that do not fit as texts the values that they read as.

@@ -61,11 +61,7 @@ impl Documents {
     ///
     /// # Errors
     /// When they may not be read.
-    pub(crate) fn of(
-        software: &SoftwareUrl,
-        project: &str,
-        web: Web,
-    ) -> Result<Documents, String> {
+    pub(crate) fn of(software: &SoftwareUrl, project: &str, web: Web) -> Result<Documents, String> {
         let text = software.as_str();
         let url = match text.starts_with('/') {
             true => Url::from_file_path(text).map_err(|()| "its path is none".to_owned())?,
@@ -118,7 +114,9 @@ impl Documents {
     fn permit(&self, url: &Url) -> Result<(), String> {
         match url.scheme() {
             "file" if self.files => Ok(()),
-            "file" => Err("files of the Master's machine are read for the operator only".to_owned()),
+            "file" => {
+                Err("files of the Master's machine are read for the operator only".to_owned())
+            }
             "http" | "https" if self.web == Web::Off => Err(
                 "the Master reads no schemas from the network: `schema_http = on` in [slapproxy] \
                  lets it"
@@ -209,7 +207,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Only global unicast, without the parts of it that carry or stand for other addresses:
     // Teredo and the like, documentation, 6to4.
     let [a, b, ..] = address.segments();
-    (0x2000..0x4000).contains(&a) && !(a == 0x2001 && (b < 0x0200 || b == 0x0db8)) && a != 0x2002
+    (0x2000..0x4000).contains(&a)
+        && !(a == 0x2001 && (b < 0x0200 || b == 0x0db8))
+        && a != 0x2002
         && a != 0x3fff
 }
 
@@ -223,10 +223,28 @@ mod tests {
             assert!(is_public(yes.parse().unwrap()), "{yes}");
         }
         for no in [
-            "127.0.0.1", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "0.0.0.0",
-            "100.64.0.1", "198.18.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1", "192.0.2.1",
-            "::1", "::", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
-            "2002:7f00:1::", "2001:db8::1", "2001::1", "ff02::1",
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.3.4",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "240.0.0.1",
+            "192.0.2.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "ff02::1",
         ] {
             assert!(!is_public(no.parse().unwrap()), "{no}");
         }

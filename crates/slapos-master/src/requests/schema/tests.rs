@@ -124,7 +124,10 @@ fn forms_get_all_types_with_their_schemas() {
     assert_eq!(types[0]["request_schema"]["type"], "object");
     assert_eq!(types[0]["response_schema"], json!({}));
     assert_eq!(types[1]["response_schema"], Value::Null);
-    assert_eq!((&types[2]["software_type"], &types[2]["shared"]), (&json!("default"), &json!(true)));
+    assert_eq!(
+        (&types[2]["software_type"], &types[2]["shared"]),
+        (&json!("default"), &json!(true))
+    );
 }
 
 /// Answers requests with these bodies, one connection each; where it is.
