@@ -17,6 +17,7 @@ mod shacache;
 mod store;
 #[cfg(test)]
 mod testing;
+mod view;
 
 pub use error::{MasterError, StoreError};
 pub use protocols::{Protocols, ShacacheConfig};

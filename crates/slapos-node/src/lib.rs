@@ -26,6 +26,7 @@ pub mod limits;
 mod listing;
 mod node;
 mod program;
+mod progress;
 mod promise;
 pub mod promises;
 pub mod prune;

@@ -18,6 +18,7 @@ mod overview;
 mod port;
 pub mod proof;
 mod settings;
+mod told;
 mod types;
 pub mod usage;
 mod words;
@@ -39,6 +40,9 @@ pub use overview::{
 };
 pub use port::{PartitionPort, PortError, RequestError};
 pub use settings::{ComputerSettings, Remaining, SetComputer};
+pub use told::{
+    BuildProgress, NodeMetrics, PartitionPromises, PromiseReport, PromiseResult, Room, Services,
+};
 pub use types::{
     Computer, ComputerPartition, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceSummary,
     SoftwareRelease,

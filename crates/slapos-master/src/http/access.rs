@@ -71,6 +71,9 @@ impl Rule {
     /// All that are known, about what is theirs.
     pub(crate) const OWN: Rule = Rule { user: May::Own, ..Rule::INSTANCE };
 
+    /// People about what is theirs, and a node about its computer.
+    pub(crate) const USER_OR_NODE: Rule = Rule { user: May::Own, ..Rule::NODE };
+
     /// How far the caller may go.
     pub(crate) fn grants(self, caller: &Caller) -> May {
         match caller {
@@ -116,6 +119,22 @@ impl Route {
         T: 'static,
     {
         Route { method: Method::PUT, path, rule, handler: on(MethodFilter::PUT, handler) }
+    }
+
+    pub(crate) fn patch<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Route { method: Method::PATCH, path, rule, handler: on(MethodFilter::PATCH, handler) }
+    }
+
+    pub(crate) fn delete<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Route { method: Method::DELETE, path, rule, handler: on(MethodFilter::DELETE, handler) }
     }
 }
 

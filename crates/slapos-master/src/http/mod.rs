@@ -7,9 +7,11 @@ mod access;
 mod api;
 mod auth;
 mod events;
+mod feed;
 mod hateoas;
 mod health;
 mod json_rpc;
+mod metrics;
 mod params;
 mod shacache;
 mod slap;
@@ -47,6 +49,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     token: auth::TokenDigest,
     proof_key: ProofKey,
+    /// What was done so far, in numbers.
+    metrics: metrics::Metrics,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
     /// Who grants requests.
@@ -73,6 +77,7 @@ impl App {
             store,
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
+            metrics: metrics::Metrics::default(),
             listeners: events::Listeners::default(),
             desk: Desk::new(requests, run_id.clone()),
             run_id,
@@ -89,6 +94,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(shacache::routes());
     routes.extend(api::routes());
     routes.extend(events::routes());
+    routes.extend(metrics::routes());
     routes.extend(ui::routes());
     routes
 }
@@ -102,7 +108,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         router = router.route(route.path, route.handler.route_layer(guard(rule)));
     }
     let strangers = Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN));
-    let router = router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY));
+    let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
+    let router = router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).layer(measured);
     let router = router.with_state(Arc::clone(app));
     // Outside of the router, because it changes where a request goes.
     Router::new().fallback_service(router).layer(middleware::map_request(token_path::taken_off))

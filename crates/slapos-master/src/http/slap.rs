@@ -82,8 +82,9 @@ fn marshalled(value: &Value) -> Answer {
 }
 
 async fn computer_information(State(app): Shared, params: Params) -> Answer {
-    let computer = app.store.computer(&params.computer()?).await?;
-    marshalled(&computer_to_value(&computer))
+    let computer = params.computer()?;
+    app.store.contact(&computer).await?;
+    marshalled(&computer_to_value(&app.store.computer(&computer).await?))
 }
 
 async fn computer_partition(State(app): Shared, params: Params) -> Answer {
@@ -110,8 +111,9 @@ async fn supply(State(app): Shared, params: Params) -> Answer {
 async fn request(State(app): Shared, headers: HeaderMap, params: Params) -> Answer {
     let request = request_from_form(|name| params.optional(name))?;
     let origin = hateoas::origin(&headers);
-    let answer = app.desk.request(&app.store, "", &request, &origin).await?;
-    marshalled(&answer_to_value(&answer)?)
+    let answer = app.desk.request(&app.store, "", &request, &origin).await;
+    app.metrics.requested(&answer);
+    marshalled(&answer_to_value(&answer?)?)
 }
 
 async fn set_connection(State(app): Shared, params: Params) -> Answer {

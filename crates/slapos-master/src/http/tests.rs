@@ -1,6 +1,9 @@
 //! The real client against a real server on a port of its own.
 
+mod api;
 mod events;
+mod feed;
+mod fuzz;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

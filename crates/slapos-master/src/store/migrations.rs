@@ -44,6 +44,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003", "partition_route"),
     migration!(4, "0004", "changes"),
     migration!(7, "0007", "requests"),
+    migration!(8, "0008", "told"),
 ];
 
 /// A migration in one direction.

@@ -11,10 +11,12 @@ mod computers;
 mod database;
 mod documents;
 mod failure;
+mod feed;
 mod forwarded;
 mod hosts;
 mod information;
 mod instances;
+mod listing;
 mod migrate;
 mod migrations;
 mod offers;
@@ -23,6 +25,7 @@ mod overview;
 mod placing;
 mod pools;
 mod postgres;
+mod removal;
 mod reports;
 mod request;
 mod restart;
@@ -34,6 +37,7 @@ mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tree_addresses;
 mod tx;
 
@@ -57,6 +61,9 @@ pub use migrate::{Migrated, migrate};
 use pools::Pools;
 pub use request::Would;
 pub use restore::restore;
+pub(crate) use feed::{Entry, Place};
+pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
+pub(crate) use told::PartitionTold;
 use tx::Tx;
 
 /// The memory of a Master.

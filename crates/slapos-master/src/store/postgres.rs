@@ -38,6 +38,13 @@ pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ 
 /// Begins a transaction that writes; a lock comes next.
 pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
+/// The number of the present transaction in the feed.
+pub(super) const TRANSACTION: &str = "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)";
+
+/// Below it, all transactions have ended.
+pub(super) const HORIZON: &str =
+    "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT) AS n";
+
 /// What the lock of all writers is called, the letters `SlaM`, together with the name of the schema:
 /// advisory locks belong to a database, which may have several.
 const LOCK: i32 = 0x536c_614d;

@@ -24,6 +24,12 @@ const APPLICATION_ID: u32 = 0x536c_614d;
 /// while another does, instead of waiting.
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
+/// The number of the present transaction in the feed: one writes at a time, so the next one.
+pub(super) const TRANSACTION: &str = "(SELECT COALESCE(max(transaction_number), 0) + 1 FROM feed)";
+
+/// Below it, all transactions have ended: those whose entries can be seen.
+pub(super) const HORIZON: &str = "SELECT COALESCE(max(transaction_number), 0) + 1 AS n FROM feed";
+
 /// Connections that only read. They do not wait for the writer (WAL), and SQLite itself is fast
 /// enough that more would only take memory.
 const READERS: u32 = 4;

@@ -11,6 +11,7 @@ mod hateoas;
 mod identity;
 mod partition;
 pub mod person;
+mod told;
 mod transport;
 mod tree;
 

@@ -184,6 +184,15 @@ impl Transport {
         }
     }
 
+    /// Posts JSON to an address of the Master's own.
+    pub(super) fn post_json(&self, url: &Url, body: &str) -> Result<Reply, SlapError> {
+        let mut request = self.agent.post(url.as_str()).header("Content-Type", "application/json");
+        if let Some(header) = self.authorization(url) {
+            request = request.header("Authorization", header);
+        }
+        self.whole(self.receive(url, request.send(body))?)
+    }
+
     fn authorization(&self, url: &Url) -> Option<String> {
         let token = self.token.as_ref().filter(|_| url.origin() == self.base.origin())?;
         Some(format!("Bearer {}", token.expose()))
