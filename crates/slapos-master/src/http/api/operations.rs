@@ -6,8 +6,8 @@ use super::change::{Change, Supply, Wish};
 use super::openapi::Operation;
 use super::places::{Described, Orphans, Outlook};
 use crate::view::{
-    Computer, ComputerDetail, Found, Instance, InstanceDetail, Me, Promises, Software, Tree,
-    TreeDetail,
+    Computer, ComputerDetail, Found, Instance, InstanceDetail, Me, Promises, Software, Summary,
+    Tree, TreeDetail,
 };
 
 /// All of them.
@@ -43,6 +43,9 @@ fn about_the_master() -> Vec<Operation> {
         get("/api/v1/search", "Looks for a text everywhere")
             .needs("q", "the text; the case of ASCII letters does not matter")
             .gives::<Found>(200, "at most ten of each kind"),
+        get("/api/v1/summary", "How all is, in numbers, and what fails")
+            .says("Counts what the caller sees: its cost grows with that.")
+            .gives::<Summary>(200, "counts, and the first of what fails"),
         get("/api/v1/events", "What changes, the moment it does (server-sent events)")
             .says(
                 "An event `change` has as data one line of JSON that says what changed and where, \
@@ -60,7 +63,9 @@ fn about_the_master() -> Vec<Operation> {
 
 fn computers() -> Vec<Operation> {
     vec![
-        get("/api/v1/computers", "Computers, by reference").lists::<Computer>(),
+        get("/api/v1/computers", "Computers, by reference")
+            .may("state", "`ok`, `silent` or `never` heard of")
+            .lists::<Computer>(),
         get("/api/v1/computers/{id}", "A computer with all that is on it")
             .gives::<ComputerDetail>(200, "the computer"),
         Operation::new("DELETE", "/api/v1/computers/{id}", "Forgets a computer")

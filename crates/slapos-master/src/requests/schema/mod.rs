@@ -8,6 +8,7 @@
 //! of the latter also fits where it reads as the number or truth value that the schema asks for,
 //! because nothing else can be sent.
 
+mod bundle;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use slapos_slap::{DEFAULT_SOFTWARE_TYPE, InstanceRequest};
 use utoipa::ToSchema;
+
+use self::bundle::bundle;
 
 pub(crate) use source::{Documents, Web};
 
@@ -98,7 +101,7 @@ pub(crate) fn describe(documents: &Documents) -> Result<Value, String> {
         .flatten()
         .map(|(id, entry)| {
             let schema = |key| text(entry, key).and_then(|name| documents.named(name).ok());
-            let schema = |key| schema(key).map(|(_, schema)| schema);
+            let schema = |key| schema(key).map(|(base, schema)| bundle(documents, &base, schema));
             json!({
                 "id": id,
                 "software_type": text(entry, "software-type").unwrap_or(id),
