@@ -281,7 +281,7 @@ fn nothing_that_is_sent_makes_the_master_fail_and_what_is_refused_changes_nothin
     let (running, client) = Running::formatted(3);
     client.request(&InstanceRequest::new("root", "s")).unwrap();
     client.supply(&"s".into(), &home(), SoftwareState::Available).unwrap();
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 100, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(
         config,
         proptest::test_runner::TestRng::deterministic_rng(
@@ -294,7 +294,9 @@ fn nothing_that_is_sent_makes_the_master_fail_and_what_is_refused_changes_nothin
         .run(&shots(), |shot| {
             let status = fire(&running, &shot);
             *statuses.borrow_mut().entry(status).or_default() += 1;
-            prop_assert!(status < 500, "{status}");
+            // As the original says that there is no cache.
+            let unconfigured = status == 503 && shot.target.path.starts_with("/shacache/");
+            prop_assert!(status < 500 || unconfigured, "{status}");
             let now = state(&running);
             // Some refusals of classic SLAP are texts with 200.
             if status >= 400 || shot.token != "the token" {
