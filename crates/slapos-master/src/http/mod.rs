@@ -18,6 +18,7 @@ mod slap;
 #[cfg(test)]
 mod tests;
 mod token_path;
+mod ui;
 
 use std::sync::Arc;
 
@@ -86,17 +87,14 @@ impl App {
 
 /// All routes: the one list from which the router, the table of who may call what, and their test come.
 pub(crate) fn routes() -> Vec<Route> {
-    let mut routes = vec![
-        // Programs that start a Master wait for an answer from its root.
-        Route::get("/", Rule::ANYBODY, || async { text("SlapOS Master") }),
-    ];
-    routes.extend(health::routes());
+    let mut routes = health::routes();
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
     routes.extend(json_rpc::routes());
     routes.extend(shacache::routes());
     routes.extend(api::routes());
     routes.extend(events::routes());
+    routes.extend(ui::routes());
     routes.extend(metrics::routes());
     routes
 }

@@ -55,14 +55,14 @@ pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
 pub use database::{Database, Server};
 pub(crate) use documents::InstanceDocument;
+pub(crate) use feed::{Entry, Place};
 pub(crate) use forwarded::Standing;
 pub use instances::Freed;
+pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
 use pools::Pools;
 pub use request::Would;
 pub use restore::restore;
-pub(crate) use feed::{Entry, Place};
-pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub(crate) use told::PartitionTold;
 use tx::Tx;
 

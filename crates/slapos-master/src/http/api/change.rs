@@ -127,7 +127,8 @@ async fn request(
 
 /// The request was granted, and what it made is not here.
 fn forwarded(request: &InstanceRequest) -> ApiError {
-    let message = format!("{} is with another Master, which has to be asked about it", request.title);
+    let message =
+        format!("{} is with another Master, which has to be asked about it", request.title);
     ApiError::new(StatusCode::CONFLICT, message)
 }
 
