@@ -9,6 +9,7 @@
 mod format;
 mod grid;
 mod protocols;
+mod requests;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use crate::size::parse_size;
 pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
 pub use protocols::{ProtocolsConfig, ShacacheOptions};
+pub use requests::{OtherMasterOptions, RequestsOptions, Schema};
 
 /// Where the configuration is looked for when nothing else names it.
 pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";
@@ -110,6 +112,8 @@ pub struct ProxyConfig {
     pub user: String,
     /// What it serves beside SLAP.
     pub protocols: ProtocolsConfig,
+    /// What it does with requests.
+    pub requests: RequestsOptions,
 }
 
 /// An IPv4 network such as `127.16.0.0/16`.
@@ -273,6 +277,7 @@ impl ProxyConfig {
             database_password_file: r.optional_path("database_password_file")?,
             user: r.name("user", "slapproxy")?,
             protocols: ProtocolsConfig::read(&r)?,
+            requests: RequestsOptions::from_config(config)?,
         }))
     }
 }

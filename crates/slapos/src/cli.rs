@@ -1,5 +1,6 @@
 //! The arguments. Names are the original's where it has the command.
 
+mod computer_set;
 mod format;
 mod grid;
 mod profile;
@@ -12,6 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_node::generation::Side;
 use slapos_slap::InstanceState;
 
+pub(crate) use computer_set::ComputerSet;
 pub(crate) use format::Format;
 pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
@@ -169,6 +171,15 @@ pub(crate) enum Proxy {
     },
     /// Show what the Master knows
     Show(Show),
+    /// Computers
+    #[command(subcommand)]
+    Computer(ProxyComputer),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProxyComputer {
+    /// Say what a computer may be used for, and show it
+    Set(ComputerSet),
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod health;
 mod json_rpc;
 mod metrics;
 mod params;
+mod places;
 mod shacache;
 mod slap;
 #[cfg(test)]
@@ -93,6 +94,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(json_rpc::routes());
     routes.extend(shacache::routes());
     routes.extend(api::routes());
+    routes.extend(places::routes());
     routes.extend(events::routes());
     routes.extend(ui::routes());
     routes.extend(metrics::routes());

@@ -4,6 +4,7 @@ mod api;
 mod events;
 mod feed;
 mod fuzz;
+mod places;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -96,7 +96,7 @@ pub(super) async fn migrate(
     let wanted = up_to(to);
     let mut done = Vec::new();
     loop {
-        let mut tx = pools.write().await?;
+        let mut tx = pools.write_all().await?;
         let left = left(&mut tx, pools, &wanted).await?;
         let Some(step) = left.first().copied() else { return Ok(done) };
         take(&mut tx, step, clock.now().as_microsecond()).await?;

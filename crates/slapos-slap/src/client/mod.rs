@@ -5,6 +5,7 @@
 //! on connections whose other end has proved that it knows the token (see [`crate::proof`]; a new
 //! connection costs one request more).
 
+mod computers;
 mod events;
 mod guard;
 mod hateoas;
