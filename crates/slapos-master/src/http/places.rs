@@ -46,8 +46,8 @@ async fn restart(State(app): Shared, Path(guid): Path<String>) -> Result<StatusC
 }
 
 /// The titles of what is wanted destroyed.
-#[derive(Serialize)]
-struct Orphans {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Orphans {
     destroyed: Vec<String>,
 }
 
@@ -81,8 +81,8 @@ struct Wish {
 }
 
 /// What would be done.
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Answer {
     would: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<Place>,
@@ -90,7 +90,8 @@ struct Answer {
     schema: Verdict,
 }
 
-#[derive(Serialize)]
+/// Where an instance is, or would be.
+#[derive(Serialize, utoipa::ToSchema)]
 struct Place {
     computer: String,
     partition: String,
@@ -140,8 +141,8 @@ struct SchemaQuery {
 }
 
 /// What is told of a Software Release.
-#[derive(Serialize)]
-struct Described {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Described {
     software: Value,
 }
 

@@ -1,7 +1,8 @@
 //! The words of the OpenAPI document: one entry for each route of the API.
 
-use slapos_slap::{BuildProgress, NodeMetrics, PromiseReport};
+use slapos_slap::{BuildProgress, ComputerSettings, NodeMetrics, PromiseReport, SetComputer};
 
+use super::super::places;
 use super::change::{Change, Supply, Wish};
 use super::openapi::Operation;
 use crate::view::{
@@ -17,6 +18,7 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(software());
     all.extend(instances());
     all.extend(nodes());
+    all.extend(places());
     all
 }
 
@@ -136,5 +138,27 @@ fn nodes() -> Vec<Operation> {
         post("/api/v1/computers/{id}/metrics", "A node tells how its machine is")
             .takes::<NodeMetrics>()
             .done(204, "noted"),
+    ]
+}
+
+/// What comes before a request, and what a place is.
+fn places() -> Vec<Operation> {
+    vec![
+        Operation::new("PATCH", "/api/v1/computers/{id}", "Says what a computer may be used for")
+            .says("What is left out stays; a `capacity` of `null` takes the limit away.")
+            .takes::<SetComputer>()
+            .gives::<ComputerSettings>(200, "as it is now, and what remains on one to be emptied"),
+        post("/api/v1/instances/{guid}/restart", "Has the services of an instance started anew")
+            .done(204, "its node is told"),
+        post("/api/v1/instances/{guid}/orphans/destroy", "Destroys what a tree has forgotten")
+            .says("Those instances of the tree that nobody asks for any more.")
+            .gives::<places::Orphans>(200, "what is wanted destroyed now"),
+        post("/api/v1/requests/check", "Says what a request would do, without doing it")
+            .takes::<Wish>()
+            .gives::<places::Answer>(200, "what would be done, and what the schema says"),
+        get("/api/v1/schema", "What a Software Release says of its parameters")
+            .needs("software_release", "the Software Release")
+            .may("project", "on whose behalf")
+            .gives::<places::Described>(200, "its types with their schemas"),
     ]
 }

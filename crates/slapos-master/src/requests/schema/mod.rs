@@ -31,7 +31,7 @@ const MOST_ERRORS: usize = 20;
 const BACKTRACKING: usize = 100_000;
 
 /// Something in the parameters that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct SchemaError {
     /// Where: `$` is all of it, `$.a[0]` the first item of `a`.
     pub path: String,
@@ -40,7 +40,7 @@ pub struct SchemaError {
 }
 
 /// What a schema says of the parameters of a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Verdict {
     /// Whether there is a schema that could be read.
     pub readable: bool,
