@@ -3,15 +3,20 @@
 //! [`Master::bind`] opens the database and the port, [`Master::serve`] answers until told to
 //! stop. Invariants: nothing but the [`Store`] remembers anything, so that any number of processes
 //! may serve one database; every change is one transaction, and an answered request survives
-//! `kill -9`; every route but `GET /healthz` and
-//! `GET /api/v1/proof` wants the token.
+//! `kill -9`; every route says who may call it, and is
+//! checked (`docs/access.md`).
 
+mod authority;
 mod connections;
 mod error;
 mod http;
 mod server;
+mod settings;
 mod store;
+mod tls;
 
+pub use authority::AuthorityError;
 pub use error::{MasterError, StoreError};
 pub use server::{Master, MasterConfig, serve};
+pub use settings::{Access, Rate, TlsAccess};
 pub use store::{Freed, Store};

@@ -17,6 +17,7 @@ pub mod marshal;
 mod overview;
 mod port;
 pub mod proof;
+pub mod token;
 mod types;
 pub mod usage;
 mod words;

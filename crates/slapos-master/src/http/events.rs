@@ -23,12 +23,9 @@ use serde::Deserialize;
 use slapos_slap::{Change, ComputerId, RESYNC};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use super::access::{Route, Rule};
+use super::access::{Caller, Route, Rule};
 use super::{ApiError, App};
 use crate::store::{News, Position};
-
-/// Fewer than there may be connections: others have to be answered too.
-const MOST_LISTENERS: usize = 192;
 
 /// Between two signs of life: well below the time after which an idle connection is ended, here and
 /// by what usually stands in between.
@@ -39,20 +36,21 @@ const WAITING: usize = 16;
 
 /// What all listeners have in common.
 pub(crate) struct Listeners {
+    /// Fewer than there may be connections: others have to be answered too.
+    most: usize,
     room: Arc<Semaphore>,
     /// See [`HEARTBEAT`].
     pub(super) heartbeat: Duration,
     leaving: watch::Sender<bool>,
 }
 
-impl Default for Listeners {
-    fn default() -> Listeners {
-        let room = Arc::new(Semaphore::new(MOST_LISTENERS));
-        Listeners { room, heartbeat: HEARTBEAT, leaving: watch::Sender::new(false) }
-    }
-}
-
 impl Listeners {
+    /// Room for so many.
+    pub(crate) fn new(most: usize) -> Listeners {
+        let room = Arc::new(Semaphore::new(most));
+        Listeners { most, room, heartbeat: HEARTBEAT, leaving: watch::Sender::new(false) }
+    }
+
     /// Ends what they hear, for good.
     pub(crate) fn dismiss(&self) {
         self.leaving.send_replace(true);
@@ -72,15 +70,18 @@ struct Wish {
 
 async fn listen(
     State(app): State<Arc<App>>,
+    caller: Caller,
     headers: HeaderMap,
     Query(wish): Query<Wish>,
 ) -> Result<Response, ApiError> {
     let computer = ComputerId::new(wish.computer);
+    app.allow_computer(&caller, &computer).await?;
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     // What is no position was never told by us: as good as none.
     let position: Option<Position> = header.unwrap_or(&wish.since).parse().ok();
     let permit = Arc::clone(&app.listeners.room).try_acquire_owned().map_err(|_| {
-        let message = format!("{MOST_LISTENERS} listen already: ask for what is wanted instead");
+        let most = app.listeners.most;
+        let message = format!("{most} listen already: ask for what is wanted instead");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
     })?;
     // Before the first look, so that nothing is missed in between.

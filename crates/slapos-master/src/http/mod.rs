@@ -5,10 +5,18 @@
 
 mod access;
 mod api;
+mod audit;
 mod auth;
+mod certificates;
 mod events;
+#[cfg(test)]
+mod guide;
 mod hateoas;
+mod identity;
+mod own;
 mod params;
+mod problem;
+mod rate;
 mod slap;
 #[cfg(test)]
 mod tests;
@@ -25,12 +33,13 @@ use slapos_slap::marshal::MarshalError;
 use slapos_slap::proof::ProofKey;
 use slapos_sys::Secret;
 
-use self::access::{Route, Rule};
-use crate::error::StoreError;
-use crate::store::Store;
+pub use self::rate::Rate;
 
-/// The largest body of a request, in bytes: a formatted computer with thousands of partitions.
-const MAX_BODY: usize = 16 << 20;
+use self::access::{Route, Rule};
+use crate::authority::{Authority, AuthorityError};
+use crate::error::StoreError;
+use crate::settings::Access;
+use crate::store::Store;
 
 /// What all handlers share.
 pub(crate) struct App {
@@ -39,17 +48,35 @@ pub(crate) struct App {
     proof_key: ProofKey,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
+    /// What signs certificates, where there is TLS.
+    authority: Option<Arc<Authority>>,
+    audit: audit::Audit,
+    /// How often each caller asks.
+    callers: rate::Buckets<String>,
+    /// How often each address presents what is not valid.
+    failures: rate::Buckets<std::net::IpAddr>,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
     run_id: String,
 }
 
 impl App {
-    pub(crate) fn new(store: Store, token: &Secret) -> std::io::Result<App> {
+    /// What answers for `store`, with room for so many listeners.
+    pub(crate) fn new(
+        store: Store,
+        token: &Secret,
+        access: &Access,
+        authority: Option<Arc<Authority>>,
+        listeners: usize,
+    ) -> std::io::Result<App> {
         Ok(App {
             store,
+            authority,
+            audit: audit::Audit::default(),
+            callers: rate::Buckets::new(access.callers),
+            failures: rate::Buckets::new(access.failures),
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
-            listeners: events::Listeners::default(),
+            listeners: events::Listeners::new(listeners),
             run_id: slapos_sys::random::hex(16)?,
         })
     }
@@ -66,19 +93,29 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(hateoas::routes());
     routes.extend(api::routes());
     routes.extend(events::routes());
+    routes.extend(identity::routes());
     routes
 }
 
 /// What answers.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let guard = |rule| middleware::from_fn_with_state((Arc::clone(app), rule), auth::guard);
+    let guard = |rule, time, audited| {
+        let gate = auth::Gate { app: Arc::clone(app), rule, time, audited };
+        middleware::from_fn_with_state(gate, auth::guard)
+    };
     let mut router = Router::new();
     for route in routes() {
-        router = router.route(route.path, route.handler.route_layer(guard(route.rule)));
+        let guard = guard(route.rule, route.time, route.audited());
+        let limited = route.handler.layer(DefaultBodyLimit::max(route.body));
+        router = router.route(route.path, limited.route_layer(guard));
     }
-    let strangers = Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN));
-    router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(Arc::clone(app))
+    let strangers =
+        Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN, UNKNOWN_TIME, false));
+    router.merge(strangers).with_state(Arc::clone(app))
 }
+
+/// How long the answer about an unknown route may take.
+const UNKNOWN_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
 async fn unknown_route(uri: Uri) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, format!("this Master has no {}", uri.path()))
@@ -102,7 +139,7 @@ fn with_type(content_type: &'static str, body: String) -> Response {
 }
 
 /// A request that is not granted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     status: StatusCode,
     message: String,
@@ -120,13 +157,15 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = text(self.message);
+        let mut response = text(self.message.clone());
         *response.status_mut() = self.status;
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
         }
+        // For those who word it otherwise.
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -144,6 +183,13 @@ impl From<StoreError> for ApiError {
             tracing::error!("{error}");
         }
         ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<AuthorityError> for ApiError {
+    fn from(error: AuthorityError) -> ApiError {
+        tracing::error!("{error}");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     }
 }
 

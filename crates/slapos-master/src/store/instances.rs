@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use slapos_slap::{Change, ChangeKind, ComputerId, InstanceState, PartitionId};
 
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
-use super::{Store, Tx, changes, require_computer, require_partition, shared};
+use super::{Store, Tx, changes, require_computer, require_partition, shared, tokens};
 use crate::error::StoreError;
 
 /// What became of a partition whose instance is reported as removed.
@@ -190,6 +190,7 @@ impl Store {
                 shared::remove_of_root(&mut tx, &instance.title, now).await?;
             }
             delete(&mut tx, computer, partition).await?;
+            tokens::revoke_of_partition(&mut tx, computer, partition, now).await?;
             let change = Change::of_partition(ChangeKind::Free, partition);
             changes::note(&mut tx, computer, &change, now).await?;
         }

@@ -3,11 +3,15 @@
 //! Invariants: each public function is one transaction; a change is on disk before the function
 //! returns; readers never wait for writers. What is peculiar to SQLite is in [`sqlite`] alone.
 
+mod audit;
+mod certificates;
 mod changes;
 mod computers;
 mod information;
 mod instances;
 mod overview;
+mod owners;
+mod people;
 mod reports;
 mod request;
 mod routes;
@@ -16,6 +20,7 @@ mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod tree_addresses;
 mod tx;
 
@@ -28,10 +33,14 @@ use sqlx::AnyPool;
 
 use crate::error::StoreError;
 
+pub(crate) use audit::Entry;
+pub(crate) use certificates::{Issued, KeptAuthority};
 #[cfg(test)]
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
 pub use instances::Freed;
+pub(crate) use people::{Named, check_name};
+pub(crate) use tokens::Holder;
 use tx::Tx;
 
 /// The memory of a Master.
@@ -99,9 +108,7 @@ async fn require_computer(tx: &mut Tx, computer: &ComputerId) -> Result<(), Stor
         .await?;
     match found {
         Some(_) => Ok(()),
-        None => Err(StoreError::NotFound(format!(
-            "computer {computer} is not known: run `slapos node format` there first"
-        ))),
+        None => Err(StoreError::no_computer(computer)),
     }
 }
 
@@ -120,8 +127,6 @@ async fn require_partition(
     .await?;
     match found {
         Some(_) => Ok(()),
-        None => {
-            Err(StoreError::NotFound(format!("computer {computer} has no partition {partition}")))
-        }
+        None => Err(StoreError::no_partition(computer, partition)),
     }
 }

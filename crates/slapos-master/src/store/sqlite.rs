@@ -22,12 +22,13 @@ const APPLICATION_ID: u32 = 0x536c_614d;
 /// while another does, instead of waiting.
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
-/// All schema changes in order; the version is the position, from 1.
-const MIGRATIONS: [(&str, &str); 4] = [
-    ("first", include_str!("../../migrations/sqlite/0001_first.sql")),
-    ("filter", include_str!("../../migrations/sqlite/0002_filter.sql")),
-    ("partition_route", include_str!("../../migrations/sqlite/0003_partition_route.sql")),
-    ("changes", include_str!("../../migrations/sqlite/0004_changes.sql")),
+/// All schema changes in order, with their numbers.
+const MIGRATIONS: [(i64, &str, &str); 5] = [
+    (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
+    (2, "filter", include_str!("../../migrations/sqlite/0002_filter.sql")),
+    (3, "partition_route", include_str!("../../migrations/sqlite/0003_partition_route.sql")),
+    (4, "changes", include_str!("../../migrations/sqlite/0004_changes.sql")),
+    (6, "identity", include_str!("../../migrations/0006_identity.up.sql")),
 ];
 
 /// Connections that only read. They do not wait for the writer (WAL), and SQLite itself is fast
@@ -129,7 +130,7 @@ fn foreign(path: &Path) -> io::Result<Option<String>> {
 
 /// Marks a new file as ours and applies the migrations that it lacks. A newer file is left alone.
 async fn migrate(path: &Path, writer: &AnyPool, clock: &dyn Clock) -> Result<(), StoreError> {
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = MIGRATIONS.iter().map(|(number, ..)| *number).max().unwrap_or_default();
     let found = version(&mut writer.begin().await?).await?;
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
@@ -144,7 +145,7 @@ async fn migrate(path: &Path, writer: &AnyPool, clock: &dyn Clock) -> Result<(),
     let mut tx = writer.begin_with(BEGIN_WRITE).await?;
     // Again, now that nobody else can change it.
     let found = version(&mut tx).await?;
-    for (number, (name, sql)) in (1_i64..).zip(MIGRATIONS) {
+    for (number, name, sql) in MIGRATIONS {
         if number <= found {
             continue;
         }

@@ -1,6 +1,7 @@
 //! `slapos proxy ...`: the embedded Master.
 
-use slapos_master::{Master, MasterConfig};
+use slapos_master::{Access, Master, MasterConfig, Rate, TlsAccess};
+use slapos_node::config::ProxyAccess;
 use slapos_node::standalone::prepare_master;
 use slapos_node::{NodeConfig, NodeError, master, read_token};
 use slapos_slap::Overview;
@@ -41,6 +42,7 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         database: proxy.database_uri.clone(),
         token,
         computer_id: config.computer_id.clone(),
+        access: access(&proxy.access),
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -49,6 +51,30 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
         .map_err(|error| NodeError::user(error.to_string()))?;
     Ok(0)
+}
+
+/// How the Master may be reached, as configured.
+fn access(options: &ProxyAccess) -> Access {
+    let mut access = Access {
+        tls: options.tls.as_ref().map(|tls| TlsAccess {
+            host: tls.host.clone(),
+            port: tls.port,
+            names: tls.names.clone(),
+            files: tls.files.clone(),
+        }),
+        allow_plain_http: options.allow_plain_http,
+        connections: options.connections,
+        listeners: options.listeners,
+        ..Access::default()
+    };
+    if let Some(per_second) = options.requests_per_second {
+        access.callers = Rate { per_second, burst: (per_second * 10.0).max(1.0) };
+    }
+    if let Some(per_minute) = options.failures_per_minute {
+        access.failures =
+            Rate { per_second: per_minute / 60.0, burst: (per_minute / 2.0).max(1.0) };
+    }
+    access
 }
 
 /// Goes on as `user`, in the same process; returns only when that failed.
