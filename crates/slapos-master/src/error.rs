@@ -76,25 +76,25 @@ pub enum StoreError {
     /// The question makes no sense.
     #[error("{0}")]
     Invalid(String),
-    /// The file belongs to something else; it was not touched.
+    /// The database belongs to something else; it was not touched.
     #[error(
-        "{} is not a slapos Master database ({found}); it was left as it is: set another \
-         `database_uri` in [slapproxy]", path.display()
+        "{database} is not a slapos Master database ({found}); it was left as it is: set another \
+         `database_uri` in [slapproxy]"
     )]
     NotOurs {
-        /// The file.
-        path: PathBuf,
+        /// The database, as it may be shown.
+        database: String,
         /// What it is instead.
         found: String,
     },
-    /// The file was written by a later version.
+    /// The database was written by a later version.
     #[error(
-        "{} was written by a newer slapos (schema {found}, this one knows {known}); it was left \
-         as it is: use the newer slapos, or another `database_uri`", path.display()
+        "{database} was written by a newer slapos (schema {found}, this one knows {known}); it was \
+         left as it is: use the newer slapos, or another `database_uri`"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The database, as it may be shown.
+        database: String,
         /// Its schema.
         found: i64,
         /// Our schema.
@@ -111,12 +111,19 @@ pub enum StoreError {
     /// The content of the database is not what this version writes.
     #[error("the Master's database is damaged: {0}")]
     Damaged(String),
-    /// The database did not answer in time.
+    /// The database did not answer in time, or gave up in favour of others.
     #[error("the Master's database is busy: {0}; try again")]
-    Busy(sqlx::Error),
+    Busy(String),
+    /// The database is not there at present. What was asked may be asked again; whether it happened
+    /// is not known if the connection broke in the very moment of the commit.
+    #[error("the Master's database cannot be used at present: {0}; try again later")]
+    Unavailable(String),
     /// The database failed.
     #[error("the Master's database fails: {0}")]
-    Database(sqlx::Error),
+    Database(String),
+    /// A backup cannot be written, read, or put in place.
+    #[error("the backup: {0}")]
+    Backup(String),
 }
 
 impl StoreError {
@@ -130,20 +137,5 @@ impl StoreError {
     /// There is no such partition.
     pub(crate) fn no_partition(computer: &ComputerId, partition: &PartitionId) -> StoreError {
         StoreError::NotFound(format!("computer {computer} has no partition {partition}"))
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> StoreError {
-        let locked = match &error {
-            sqlx::Error::PoolTimedOut => true,
-            // SQLITE_BUSY in all its variants.
-            sqlx::Error::Database(inner) => inner
-                .code()
-                .and_then(|code| code.parse::<u32>().ok())
-                .is_some_and(|code| code & 0xff == 5),
-            _ => false,
-        };
-        if locked { StoreError::Busy(error) } else { StoreError::Database(error) }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::future::{Future, IntoFuture as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +15,11 @@ use tokio_rustls::TlsAcceptor;
 use crate::authority::Authority;
 use crate::connections::{Door, Guest, Limits};
 use crate::error::MasterError;
-use crate::http::{self, App};
+use crate::http::{self, App, DoorConfig};
+use crate::protocols::Protocols;
+use crate::requests::RequestsConfig;
 use crate::settings::{Access, TlsAccess, is_private};
-use crate::store::Store;
+use crate::store::{Database, Store};
 use crate::tls::{self, Source};
 
 /// How long requests that are being answered may take after the Master was told to stop.
@@ -31,14 +32,18 @@ pub struct MasterConfig {
     pub host: String,
     /// The port to listen on; 0 takes a free one, see [`Master::local_addr`].
     pub port: u16,
-    /// The SQLite file; made, with its directory, when it does not exist.
-    pub database: PathBuf,
+    /// The database.
+    pub database: Database,
     /// The operator's token.
     pub token: Secret,
     /// The computer that requests go to when they name none.
     pub computer_id: ComputerId,
     /// How it may be reached, and how much it bears.
     pub access: Access,
+    /// How requests are judged, and which other Masters there are.
+    pub requests: RequestsConfig,
+    /// What it serves beside SLAP.
+    pub protocols: Protocols,
 }
 
 /// A Master that has its database and its port, and answers once it is told to [`serve`].
@@ -86,7 +91,9 @@ impl Master {
         let files = slapos_sys::process::raise_open_files()?;
         let limits = Limits { connections: access.connections(files), ..Limits::default() };
         let listeners = access.listeners(limits.connections);
-        let app = Arc::new(App::new(store, &config.token, access, authority, listeners)?);
+        let door = DoorConfig { access, authority, listeners };
+        let (requests, protocols) = (config.requests, config.protocols);
+        let app = Arc::new(App::new(store, &config.token, door, requests, protocols)?);
         Ok(Master { listener, address, secret, limits, app })
     }
 

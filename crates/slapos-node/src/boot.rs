@@ -55,6 +55,31 @@ pub fn run(node: &Node<'_>, message: &str) -> Result<(), NodeError> {
     formatted.map(|_| ())
 }
 
+/// Says what [`run`] would do, and why; nothing is touched, and nobody is asked.
+///
+/// # Errors
+/// When it cannot be planned how the machine is to be formatted.
+pub fn rehearse(node: &Node<'_>, message: &str) -> Result<(), NodeError> {
+    let note = |text: &str| node.reporter.note("boot", text);
+    if node.is_down() {
+        return Ok(());
+    }
+    if let Some(interface) = ipv6_interface(node) {
+        note(&format!("wait until {interface} has an IPv6 address: partitions get theirs from it"));
+    }
+    format::apply(node, true)?;
+    note("start the supervisor, and all services as they were last defined: the machine was off");
+    for partition in node.records().partitions()? {
+        let text = "have it processed by the next `slapos node instance`: what ran was interrupted";
+        node.reporter.note(&partition, text);
+    }
+    note(&format!(
+        "tell {} how this computer is formatted, and to have every instance of {} processed again: {message}",
+        node.config.master_url, node.config.computer_id
+    ));
+    Ok(())
+}
+
 /// Users, directories and addresses come back. If they do not, it is said, and services start with
 /// what there is.
 fn in_order(node: &Node<'_>) -> Result<ComputerDescription, NodeError> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use slapos_config::{Config, ConfigError};
 use slapos_slap::{ComputerId, DEFAULT_TIMEOUT, SlapClient};
 
-use crate::config::IdentityFiles;
+use crate::config::{IdentityFiles, master_directory};
 use crate::error::NodeError;
 use crate::node::{read_token, tls_identity};
 
@@ -44,8 +44,8 @@ impl ClientConfig {
             let message = "`master_token_file` must be an absolute path";
             return Err(config.error("slapos", "master_token_file", message));
         }
-        let database = get("slapproxy", "database_uri").map(Path::new);
-        let beside = database.map(|database| database.with_file_name("master.token"));
+        let embedded = get("slapproxy", "database_uri").map(|_| master_directory(config));
+        let beside = embedded.transpose()?.map(|directory| directory.join("master.token"));
         Ok(Self {
             master_url: master_url.to_owned(),
             master_token_file: token.or(beside),

@@ -9,6 +9,7 @@
 mod access;
 mod format;
 mod grid;
+mod protocols;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use slapos_config::{Config, ConfigError};
 use slapos_slap::ComputerId;
+use slapos_sys::Secret;
 
 use crate::collect::CollectConfig;
 use crate::generation::Rollback;
@@ -27,6 +29,7 @@ use crate::size::parse_size;
 pub use access::{ProxyAccess, ProxyTls};
 pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
+pub use protocols::{ProtocolsConfig, ShacacheOptions};
 
 /// Where the configuration is looked for when nothing else names it.
 pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";
@@ -96,13 +99,21 @@ pub struct ProxyConfig {
     pub host: String,
     /// `port`.
     pub port: u16,
-    /// `database_uri`: the SQLite file.
-    pub database_uri: PathBuf,
+    /// `database_uri`: the path of an SQLite file, or the address of a PostgreSQL database, which may
+    /// have a password.
+    pub database_uri: Secret,
+    /// `database_password_file`: where the password for the database is, if not in its address.
+    pub database_password_file: Option<PathBuf>,
+    /// `directory`: where the Master keeps its token and its log; that of the database, if it is a
+    /// file.
+    pub directory: PathBuf,
     /// `user`: whom the database's directory is given to when root makes it, and who then runs the
     /// Master. A directory that exists keeps its owner.
     pub user: String,
     /// How the Master may be reached, and how much it bears.
     pub access: ProxyAccess,
+    /// What it serves beside SLAP.
+    pub protocols: ProtocolsConfig,
 }
 
 /// An IPv4 network such as `127.16.0.0/16`.
@@ -195,8 +206,7 @@ impl NodeConfig {
         let instance_root = r.absolute_path("instance_root")?;
         let lock = |name: &str| instance_root.join("var/run").join(name);
         let proxy = ProxyConfig::from_config(config)?;
-        let beside_database =
-            proxy.as_ref().map(|proxy| proxy.database_uri.with_file_name("master.token"));
+        let beside_database = proxy.as_ref().map(|proxy| proxy.directory.join("master.token"));
         Ok(Self {
             file: path.to_owned(),
             computer_id: ComputerId::new(r.required("computer_id")?),
@@ -264,10 +274,28 @@ impl ProxyConfig {
             access: ProxyAccess::read(&r, &host)?,
             host,
             port: r.parsed("port", 5000)?,
-            database_uri: r.absolute_path("database_uri")?,
+            directory: master_directory(config)?,
+            database_uri: Secret::new(r.required("database_uri")?),
+            database_password_file: r.optional_path("database_password_file")?,
             user: r.name("user", "slapproxy")?,
+            protocols: ProtocolsConfig::read(&r)?,
         }))
     }
+}
+
+/// `directory` of `[slapproxy]`, or that of the database if it is a file.
+pub(crate) fn master_directory(config: &Config) -> Result<PathBuf, ConfigError> {
+    let r = Reader::of(config, "slapproxy");
+    if let Some(directory) = r.optional_path("directory")? {
+        return Ok(directory);
+    }
+    if r.required("database_uri")?.contains("://") {
+        let message = "[slapproxy] needs the option `directory`, where the Master keeps its token \
+                       and its log, because `database_uri` is no file";
+        return Err(r.error("directory", message.to_owned()));
+    }
+    let database = r.absolute_path("database_uri")?;
+    Ok(database.parent().unwrap_or(Path::new("/")).to_owned())
 }
 
 /// Reads the options of one section.
@@ -427,6 +455,22 @@ mod tests {
         assert_eq!(config.download_cache, Path::new("/soft/.cache"));
         assert_eq!(config.format.partition_amount, 10);
         assert!(config.proxy.is_none());
+    }
+
+    #[test]
+    fn the_masters_directory_is_that_of_its_database_or_named() {
+        let read = |proxy: &str| {
+            let config = read(&format!("{MINIMUM}[slapproxy]\n{proxy}"));
+            config
+                .map(|config| (config.proxy.unwrap().directory, config.master_token_file.unwrap()))
+        };
+        let (directory, token) = read("database_uri = /m/proxy.db\n").unwrap();
+        assert_eq!((directory, token), ("/m".into(), "/m/master.token".into()));
+        let server = "database_uri = postgresql://u:s3cret@h/db\n";
+        let (directory, token) = read(&format!("{server}directory = /m\n")).unwrap();
+        assert_eq!((directory, token), ("/m".into(), "/m/master.token".into()));
+        insta::assert_snapshot!(read(server).unwrap_err(), @"slapos.cfg:6: [slapproxy] needs the option `directory`, where the Master keeps its token and its log, because `database_uri` is no file");
+        insta::assert_snapshot!(read("database_uri = proxy.db\n").unwrap_err(), @"slapos.cfg:7: `database_uri` must be an absolute path, not `proxy.db`");
     }
 
     #[test]

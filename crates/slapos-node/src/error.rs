@@ -15,7 +15,8 @@ pub mod exit {
     pub const PROMISE: u8 = 2;
     /// The computer is formatted, and the Master could not be told.
     pub const FORMAT_OFFLINE: u8 = 2;
-    /// The Master did not answer; services were started as last known.
+    /// The Master did not answer, or not sensibly. `node instance` has started services as last
+    /// known.
     pub const OFFLINE: u8 = 3;
     /// The command needs root.
     pub const NOT_ROOT: u8 = 5;
@@ -129,8 +130,19 @@ impl From<ConfigError> for NodeError {
 }
 
 impl From<SlapError> for NodeError {
+    /// The exit code tells a Master that is away from one that says no.
     fn from(error: SlapError) -> Self {
-        Self { lasting: !error.is_temporary(), ..Self::user(error.to_string()) }
+        let code = if is_away(&error) { exit::OFFLINE } else { exit::FAILED };
+        Self { lasting: !error.is_temporary(), code, ..Self::user(error.to_string()) }
+    }
+}
+
+/// Whether the Master is away or out of its mind, as opposed to saying no.
+pub(crate) fn is_away(error: &SlapError) -> bool {
+    match error {
+        SlapError::Server { status, .. } => *status >= 500,
+        SlapError::Protocol { .. } => true,
+        other => other.is_temporary(),
     }
 }
 
@@ -143,5 +155,20 @@ pub(crate) trait IoContext<T> {
 impl<T> IoContext<T> for io::Result<T> {
     fn context(self, what: &str, path: &Path) -> Result<T, NodeError> {
         self.map_err(|error| NodeError::user(format!("cannot {what} {}: {error}", path.display())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_that_says_no_is_not_away() {
+        let code = |status| {
+            let (url, route, body) = Default::default();
+            NodeError::from(SlapError::Server { url, route, status, body }).exit_code()
+        };
+        assert_eq!([500, 503].map(code), [exit::OFFLINE; 2]);
+        assert_eq!(code(409), exit::FAILED);
     }
 }

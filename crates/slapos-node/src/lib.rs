@@ -48,7 +48,7 @@ pub mod worker;
 pub use client_config::ClientConfig;
 pub use config::NodeConfig;
 pub use error::NodeError;
-pub use node::{Node, Reporter, master, read_token, take_lock};
+pub use node::{Node, Reporter, master, read_secret, read_token, take_lock};
 pub use promise::{Kind as PromiseKind, Mode as PromiseMode, PromiseResult, Schedule};
 pub use record::{Outcome, PartitionRecord, Records};
 pub use services::{start_supervisor, supervisor};

@@ -12,14 +12,16 @@ use std::collections::BTreeMap;
 use slapos_config::{Config, ConfigError};
 use slapos_supervisor::{GroupLimits, Limits};
 
+use crate::error::NodeError;
+
 const SECTION: &str = "service_limits";
 
 /// The limits of all partitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceLimits {
     all: PartitionLimits,
-    /// Those that have a section of their own, with what is for all in it.
-    some: BTreeMap<String, PartitionLimits>,
+    /// Those that have a section of their own, with what is for all in it; or what is wrong with it.
+    some: BTreeMap<String, Result<PartitionLimits, String>>,
 }
 
 /// The limits of one partition.
@@ -32,10 +34,10 @@ pub struct PartitionLimits {
 }
 
 impl ServiceLimits {
-    /// Reads the sections.
+    /// Reads the sections. What is wrong in that of one partition concerns that one alone.
     ///
     /// # Errors
-    /// Names the line of an option or value that is none.
+    /// Names the line of an option or value that is none, in what is for all.
     pub(crate) fn from_config(config: &Config) -> Result<Self, ConfigError> {
         let mut all = PartitionLimits::default();
         all.read(config, SECTION)?;
@@ -43,16 +45,25 @@ impl ServiceLimits {
         for section in config.sections() {
             if let Some((SECTION, partition)) = section.split_once(':') {
                 let mut own = all.clone();
-                own.read(config, section)?;
-                some.insert(partition.trim().to_owned(), own);
+                let read = own.read(config, section).map(|()| own);
+                some.insert(partition.trim().to_owned(), read.map_err(|error| error.to_string()));
             }
         }
         Ok(Self { all, some })
     }
 
     /// Those of `partition`.
-    pub fn of(&self, partition: &str) -> &PartitionLimits {
-        self.some.get(partition).unwrap_or(&self.all)
+    ///
+    /// # Errors
+    /// Names the line that is wrong in the section of its own: limits that cannot be held are a
+    /// reason not to start.
+    pub fn of(&self, partition: &str) -> Result<&PartitionLimits, NodeError> {
+        match self.some.get(partition) {
+            None => Ok(&self.all),
+            Some(Ok(own)) => Ok(own),
+            Some(Err(wrong)) => Err(NodeError::user(wrong)
+                .hint(format!("correct it: the services of {partition} are to have these limits"))),
+        }
     }
 }
 
@@ -88,12 +99,12 @@ mod tests {
         );
         let limits = limits.unwrap();
         let memory = |partition: &str| {
-            let mut options = limits.of(partition).together.options();
+            let mut options = limits.of(partition).unwrap().together.options();
             options.find(|(name, _)| *name == "memory_max").map(|(_, value)| value.to_owned())
         };
         assert_eq!(memory("slappart0").as_deref(), Some("2GB"));
         assert_eq!(memory("slappart1").as_deref(), Some("8GB"));
-        assert!(!limits.of("slappart1").process.is_empty());
+        assert!(!limits.of("slappart1").unwrap().process.is_empty());
         assert_eq!(read("[slapos]\n").unwrap(), ServiceLimits::default());
     }
 
@@ -101,6 +112,12 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         let error = |text: &str| read(text).unwrap_err().to_string();
         insta::assert_snapshot!(error("[service_limits]\nmemory = 1GB\n"), @"slapos.cfg:2: `memory` is no limit of a group; known are cpu_max, cpu_weight, io_weight, memory_high, memory_max, tasks_max");
-        insta::assert_snapshot!(error("[service_limits:p]\ncpu_max = 2\n"), @"slapos.cfg:2: `cpu_max` must be a percentage such as 150%, not `2`");
+    }
+
+    #[test]
+    fn what_is_wrong_for_one_partition_concerns_that_one() {
+        let limits = read("[service_limits:p]\ncpu_max = 2\n").unwrap();
+        assert!(limits.of("q").unwrap().process.is_empty());
+        insta::assert_snapshot!(limits.of("p").unwrap_err(), @"slapos.cfg:2: `cpu_max` must be a percentage such as 150%, not `2`");
     }
 }

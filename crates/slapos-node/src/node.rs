@@ -202,12 +202,20 @@ pub(crate) fn tls_identity(
 /// # Errors
 /// When it cannot be read or is empty.
 pub fn read_token(path: &std::path::Path) -> Result<Secret, NodeError> {
-    const LONGEST: u64 = 4096;
-    let text =
-        fs::read_to_string_limited(path, LONGEST).context("read the Master's token in", path)?;
-    match text.trim() {
+    let secret = read_secret("read the Master's token in", path)?;
+    match secret.expose() {
         "" => Err(NodeError::user(format!("the token file {} is empty", path.display()))
             .hint("remove it and run `slapos up`, or put the Master's token in it")),
-        token => Ok(Secret::new(token)),
+        _ => Ok(secret),
     }
+}
+
+/// What a file keeps secret, without the space around it; `what` says what is done with it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_secret(what: &str, path: &std::path::Path) -> Result<Secret, NodeError> {
+    const LONGEST: u64 = 4096;
+    let text = fs::read_to_string_limited(path, LONGEST).context(what, path)?;
+    Ok(Secret::new(text.trim()))
 }

@@ -189,13 +189,45 @@ pub fn run(node: &Node<'_>, only: &[String]) -> Result<Vec<PartitionPromises>, N
     }
     let computer = node.computer(&node.master()?)?;
     check_only(only, &computer.partitions)?;
-    let chosen = |partition: &&ComputerPartition| {
-        partition.software.is_some()
-            && partition.requested_state == InstanceState::Started
-            && (only.is_empty() || only.iter().any(|name| name == partition.id.as_str()))
-    };
+    let chosen = |partition: &&ComputerPartition| left_out(partition, only).is_none();
     let partitions: Vec<_> = computer.partitions.iter().filter(chosen).collect();
     Ok(check_each(node, &partitions))
+}
+
+/// Says which promises [`run`] would check, and which partitions it would leave out and why. The
+/// Master is asked what is wanted; nothing is touched.
+///
+/// # Errors
+/// When the Master does not answer or does not know one of `only`, or a record cannot be read.
+pub fn rehearse(node: &Node<'_>, only: &[String]) -> Result<(), NodeError> {
+    let computer = node.computer(&node.master()?)?;
+    check_only(only, &computer.partitions)?;
+    for partition in computer.partitions.iter().filter(|partition| !partition.is_free()) {
+        let id = partition.id.as_str();
+        let text = match left_out(partition, only) {
+            Some(why) => format!("nothing: {why}"),
+            None => match node.records().load(id)?.map(|record| record.promises.len()) {
+                None => "check all its promises, for the first time: asked for".to_owned(),
+                Some(known) => {
+                    format!("check all its promises ({known} when last asked): asked for")
+                }
+            },
+        };
+        node.reporter.note(id, &text);
+    }
+    Ok(())
+}
+
+/// Why the promises of `partition` are not checked.
+fn left_out(partition: &ComputerPartition, only: &[String]) -> Option<String> {
+    if partition.software.is_none() {
+        return Some("it is free".to_owned());
+    }
+    if partition.requested_state != InstanceState::Started {
+        return Some(format!("it is to be {}", partition.requested_state));
+    }
+    let named = only.is_empty() || only.iter().any(|name| name == partition.id.as_str());
+    (!named).then(|| "others are asked for".to_owned())
 }
 
 fn check_each(node: &Node<'_>, partitions: &[&ComputerPartition]) -> Vec<PartitionPromises> {

@@ -37,6 +37,9 @@ pub struct PartitionRecord {
     pub at: Timestamp,
     /// How it went.
     pub outcome: Outcome,
+    /// When the Master last wanted its services started anew, and they were.
+    #[serde(default)]
+    pub restart: Option<String>,
     /// Whether `.timestamp` was left in the partition; people remove it to have it processed.
     #[serde(default)]
     pub marked: bool,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
+use slapos_slap::{ComputerPartition, InstanceState, PartitionId, SlapClient};
 use slapos_sys::lock::FileLock;
 use slapos_sys::user;
 
@@ -115,15 +115,47 @@ fn destroy_all(
     }
 }
 
+/// Says what becomes of each instance of the tree of the root `title` on this computer, if it is to
+/// be destroyed, and why; nothing is touched.
+///
+/// # Errors
+/// When the Master does not answer, or a partition cannot be looked into.
+pub fn rehearse_destruction(node: &Node<'_>, title: &str) -> Result<(), NodeError> {
+    let mut instances = node.master()?.overview()?.instances;
+    // The one that is named, with its tree if it is a root.
+    instances.retain(|instance| instance.title == title || instance.root_title == title);
+    for instance in instances {
+        let (id, name) = (instance.partition.as_str(), &instance.title);
+        let why = if *name == title { "asked for" } else { "its root goes" };
+        let text = match instance.computer == node.config.computer_id {
+            true => format!(
+                "stop its services; {}",
+                what_would_be_done(node, &instance.partition, why)?
+            ),
+            false => format!("left to {}: it lives there", instance.computer),
+        };
+        node.reporter.note(id, &format!("{name}: {text}"));
+    }
+    Ok(())
+}
+
 fn say_what_would_be_done(
     node: &Node<'_>,
     partition: &ComputerPartition,
 ) -> Result<String, NodeError> {
-    let directory = node.config.instance_root.join(partition.id.as_str());
+    what_would_be_done(node, &partition.id, "the Master wants it destroyed")
+}
+
+fn what_would_be_done(
+    node: &Node<'_>,
+    partition: &PartitionId,
+    why: &str,
+) -> Result<String, NodeError> {
+    let directory = node.config.instance_root.join(partition.as_str());
     let owner = partition_owner(&directory)?;
-    let mut worker = Worker::start(&owner, partition.id.as_str(), Purpose::Partition)?;
-    Ok(match retire::verdict(node, &mut worker, &partition.id, retire::Look::Only)? {
-        Verdict::Go => "destroy: the Master wants it destroyed".to_owned(),
+    let mut worker = Worker::start(&owner, partition.as_str(), Purpose::Partition)?;
+    Ok(match retire::verdict(node, &mut worker, partition, retire::Look::Only)? {
+        Verdict::Go => format!("destroy: {why}"),
         verdict => format!("nothing: {verdict}"),
     })
 }

@@ -7,7 +7,8 @@ use slapos_slap::PartitionId;
 use slapos_supervisor::state::State;
 use slapos_supervisor::{
     AutoRestart, Client, ClientError, Listener, Paths, ProcessInfo, ProgramSpec, Update,
-    ensure_running, remove_group, write_configuration, write_limited_group, write_listener,
+    definitions, ensure_running, remove_group, write_configuration, write_limited_group,
+    write_listener,
 };
 use slapos_sys::process;
 use slapos_sys::user::Identity;
@@ -122,7 +123,8 @@ pub(crate) fn describe(node: &Node<'_>) -> Result<(), NodeError> {
     write_configuration(&paths).map(drop).context("write", &paths.configuration())
 }
 
-/// Defines `services` as the group of `partition`. Returns whether the definition changed.
+/// Defines `services` as the group of `partition`. Returns whether the definition changed. A service
+/// that cannot be defined, such as one of an odd name, is left out with a warning.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -133,8 +135,35 @@ pub(crate) fn define(
     user: &Identity,
     services: &[Service],
 ) -> Result<bool, NodeError> {
-    let program = |service| program(partition, directory, user, service);
-    define_group(node, partition, partition, services.iter().map(program).collect())
+    let mut programs: Vec<ProgramSpec> = Vec::new();
+    for service in services {
+        let program = program(partition, directory, user, service);
+        match definable(partition, &program, &programs) {
+            Ok(()) => programs.push(program),
+            Err(why) => {
+                let text = format!("{} is not started: {why}", service.path.display());
+                node.reporter.warn(partition.as_str(), &text);
+            }
+        }
+    }
+    define_group(node, partition, partition, programs)
+}
+
+/// Whether `program` can be one of the group of `partition`, beside `others`.
+fn definable(
+    partition: &PartitionId,
+    program: &ProgramSpec,
+    others: &[ProgramSpec],
+) -> Result<(), String> {
+    if program.process_name.contains(char::REPLACEMENT_CHARACTER) {
+        return Err("its name is not UTF-8".to_owned());
+    }
+    if others.iter().any(|other| other.program == program.program) {
+        return Err(format!("another service is called {}, too", program.process_name));
+    }
+    definitions::render(partition.as_str(), std::slice::from_ref(program))
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// Defines `programs` as a group that belongs to `partition`, with the limits of that. Returns
@@ -148,7 +177,7 @@ pub(crate) fn define_group(
     partition: &PartitionId,
     mut programs: Vec<ProgramSpec>,
 ) -> Result<bool, NodeError> {
-    let limits = node.config.service_limits.of(partition.as_str());
+    let limits = node.config.service_limits.of(partition.as_str())?;
     for program in &mut programs {
         program.limits = limits.process.clone();
     }

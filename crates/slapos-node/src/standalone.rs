@@ -189,7 +189,7 @@ fn free_port() -> Result<u16, NodeError> {
 /// When something of it cannot be made.
 pub fn prepare_master(config: &NodeConfig) -> Result<Option<Identity>, NodeError> {
     let Some(proxy) = &config.proxy else { return Ok(None) };
-    let directory = proxy.database_uri.parent().unwrap_or(Path::new("/"));
+    let directory = proxy.directory.as_path();
     if !directory.exists() {
         let owned = user::is_root() && config.format.alter_user;
         let owner = owned.then(|| ensure_user(&proxy.user, directory)).transpose()?;
@@ -276,10 +276,10 @@ fn master_program(node: &Node<'_>) -> Result<ProgramSpec, NodeError> {
     Ok(program)
 }
 
-/// Beside the database, where the Master's user can write.
+/// In its directory, where the Master's user can write.
 fn master_log(node: &Node<'_>) -> PathBuf {
-    let database = node.config.proxy.as_ref().map(|proxy| &proxy.database_uri);
-    database.unwrap_or(&node.config.instance_root).with_file_name("master.log")
+    let directory = node.config.proxy.as_ref().map(|proxy| &proxy.directory);
+    directory.unwrap_or(&node.config.instance_root).join("master.log")
 }
 
 fn master_failed(node: &Node<'_>) -> NodeError {

@@ -55,12 +55,16 @@ pub enum ChangeKind {
     Format,
     /// A node said how something is.
     Report,
+    /// Somebody wants the services of the instance started anew.
+    Restart,
+    /// What the computer may be used for was changed.
+    Settings,
     /// Something that a later Master knows.
     Other,
 }
 
 impl ChangeKind {
-    const WORDS: [(ChangeKind, &'static str); 8] = [
+    const WORDS: [(ChangeKind, &'static str); 10] = [
         (ChangeKind::Request, "request"),
         (ChangeKind::Supply, "supply"),
         (ChangeKind::Bang, "bang"),
@@ -69,6 +73,8 @@ impl ChangeKind {
         (ChangeKind::Free, "free"),
         (ChangeKind::Format, "format"),
         (ChangeKind::Report, "report"),
+        (ChangeKind::Restart, "restart"),
+        (ChangeKind::Settings, "settings"),
     ];
 
     /// The word on the wire.

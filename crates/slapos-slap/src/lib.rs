@@ -17,6 +17,7 @@ pub mod marshal;
 mod overview;
 mod port;
 pub mod proof;
+mod settings;
 pub mod token;
 mod types;
 pub mod usage;
@@ -25,7 +26,7 @@ mod xml;
 
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
-    DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient, TlsIdentity,
+    DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient, TlsIdentity, Verb,
 };
 pub use description::{
     Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,
@@ -38,11 +39,12 @@ pub use overview::{
     OverviewSoftware, Report,
 };
 pub use port::{PartitionPort, PortError, RequestError};
+pub use settings::{ComputerSettings, Remaining, SetComputer};
 pub use types::{
     Computer, ComputerPartition, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceSummary,
     SoftwareRelease,
 };
 pub use words::{
-    ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId, SoftwareState,
-    SoftwareUrl, UnknownWord,
+    AllocationScope, ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId,
+    SoftwareState, SoftwareUrl, UnknownWord,
 };

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::convert::partition_id;
+use crate::settings::ComputerSettings;
 use crate::words::{ComputerId, InstanceState, PartitionId, SoftwareState, SoftwareUrl};
 
 /// The whole of a Master's knowledge, each list in a stable order.
@@ -35,6 +36,9 @@ pub struct OverviewComputer {
     pub netmask: String,
     /// When it was last formatted; `None` before.
     pub formatted_at: Option<String>,
+    /// What it may be used for; `None` from a Master that does not say.
+    #[serde(default)]
+    pub settings: Option<ComputerSettings>,
 }
 
 /// A partition.
@@ -92,6 +96,12 @@ pub struct OverviewInstance {
     pub timestamp: Option<String>,
     /// What the node said last: `started`, `stopped` or `error`.
     pub reported: Option<Report>,
+    /// The project of its tree; empty for the operator's.
+    #[serde(default)]
+    pub project: String,
+    /// Since when the instance that asked for it does not any more.
+    #[serde(default)]
+    pub orphan_since: Option<String>,
 }
 
 /// A shared instance.
@@ -112,6 +122,12 @@ pub struct OverviewShared {
     pub parameters: IndexMap<String, String>,
     /// What its host published for it last.
     pub connection: IndexMap<String, String>,
+    /// The project of its tree; empty for the operator's.
+    #[serde(default)]
+    pub project: String,
+    /// Since when the instance that asked for it does not any more.
+    #[serde(default)]
+    pub orphan_since: Option<String>,
 }
 
 /// The last thing that a node reported about something.

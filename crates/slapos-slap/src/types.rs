@@ -68,6 +68,10 @@ pub struct ComputerPartition {
     /// Where the instance was asked to live and for how long to be kept (`retention_delay`, days).
     #[serde(default)]
     pub filter: IndexMap<String, String>,
+    /// When its services were last wanted to start anew; opaque, compared as text. Only our own
+    /// Master tells it.
+    #[serde(default)]
+    pub restart: Option<String>,
     /// The shared instances that this instance hosts.
     pub slave_instance_list: Vec<IndexMap<String, Value>>,
 }
@@ -91,6 +95,7 @@ impl ComputerPartition {
             root_instance_title: String::new(),
             access_status: None,
             filter: IndexMap::new(),
+            restart: None,
             slave_instance_list: Vec::new(),
         }
     }
@@ -177,6 +182,9 @@ pub struct InstanceAnswer {
     pub timestamp: Option<String>,
     /// See [`ComputerPartition::access_status`]; `None` for a shared instance.
     pub access_status: Option<String>,
+    /// The Master that serves it, when that is not the one that was asked.
+    #[serde(default)]
+    pub master_url: Option<String>,
 }
 
 /// One line of `slapos service list`.

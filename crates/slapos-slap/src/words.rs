@@ -143,6 +143,17 @@ states! {
     Destroyed = "destroyed"
 }
 
+states! {
+    /// Whether a computer takes new instances. Those that it has stay in any case.
+    AllocationScope, "open, closed or drain",
+    /// It takes them.
+    Open = "open",
+    /// It takes none.
+    Closed = "closed",
+    /// It takes none, and is to become empty: what remains is told.
+    Drain = "drain"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 mod format;
 mod grid;
+pub(crate) mod identity;
 mod profile;
 mod setup;
 mod words;
@@ -66,6 +67,9 @@ pub(crate) enum Command {
     Destroy {
         /// The instance's name
         name: String,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// The embedded Master
     #[command(subcommand)]
@@ -143,8 +147,50 @@ pub(crate) struct Wish {
 pub(crate) enum Proxy {
     /// Run the Master in the foreground
     Start,
+    /// Write all that the Master remembers to a file, while it runs or not
+    Backup {
+        /// The file, which is replaced when the new one is whole; `-`: standard output
+        file: PathBuf,
+    },
+    /// Put a backup in the place of all that the Master remembers, in whatever kind of database
+    /// `database_uri` names
+    Restore {
+        /// The file; `-`: standard input
+        file: PathBuf,
+        /// Replace what is in the database, which must be empty otherwise
+        #[arg(long)]
+        force: bool,
+    },
+    /// Change the schema of the Master's database; `proxy start` brings it to the present one by itself
+    Migrate {
+        /// The number of a schema, to go back for an older version; what only later ones can hold is
+        /// lost. Without it, the present one
+        #[arg(long, value_name = "N")]
+        to: Option<i64>,
+    },
     /// Show what the Master knows
     Show(Show),
+    /// People who may use the Master that runs
+    #[command(subcommand)]
+    User(identity::User),
+    /// What people own computers and instances in
+    #[command(subcommand)]
+    Project(identity::Project),
+    /// What people and nodes prove themselves by
+    #[command(subcommand)]
+    Token(identity::Token),
+    /// Computers that are to come, and their certificates
+    #[command(subcommand)]
+    Computer(identity::Computer),
+    /// The Master's own certificate authority
+    #[command(subcommand)]
+    Ca(identity::Authority),
+    /// What people changed, and who was refused, the newest first
+    Audit {
+        /// How many entries
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -177,7 +223,11 @@ pub(crate) enum Node {
     /// Report usage, and remove instances that are to be destroyed
     Report(Box<Report>),
     /// Note what instances use of this machine: processors, memory, disks
-    Collect,
+    Collect {
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
     /// Remove shared parts and eggs that no Software Release and no instance needs
     Prune {
         /// Show what would be removed, and why
@@ -193,6 +243,9 @@ pub(crate) enum Node {
         /// Only these partitions
         #[arg(long, visible_alias = "only-cp", value_delimiter = ',')]
         only: Vec<String>,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
         #[command(flatten)]
         grid: Box<Grid>,
     },
@@ -209,12 +262,18 @@ pub(crate) enum Node {
         /// What the Master is told
         #[arg(short, long, default_value = "Reboot")]
         message: String,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Have every instance of this computer processed again
     Bang {
         /// Why
         #[arg(short, long, default_value = "")]
         message: String,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Make this machine a computer of a Master, and write its configuration
     Register(Box<Register>),
@@ -239,6 +298,9 @@ pub(crate) enum Node {
         partition: String,
         /// The generation's number [default: the last one that kept its promises]
         number: Option<u32>,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Run the supervisor
     Supervisord {

@@ -28,7 +28,7 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
         }),
         Command::Up(up) => up::up(global, up),
         Command::Down => up::down(global),
-        Command::Destroy { name } => up::destroy(global, name),
+        Command::Destroy { name, dry_run } => up::destroy(global, name, *dry_run),
         Command::Proxy(command) => proxy::run(global, command),
         Command::Node(command) => node::run(global, command),
         Command::Configure(configure) => setup::configure(global, configure),

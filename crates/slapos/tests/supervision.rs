@@ -196,3 +196,54 @@ fn the_real_supervisorctl_finds_the_node_by_its_file() {
         assert!(line.is_some_and(|line| line.contains("RUNNING")), "{name} in {text}");
     }
 }
+
+#[test]
+fn what_is_odd_about_one_service_or_one_partition_stops_only_that() {
+    let node = node_with_service();
+    let folder = node.partition(0).join("etc/service");
+    for name in ["two words", "comma,comma", "star*"] {
+        std::fs::copy(folder.join("sleeper"), folder.join(name)).unwrap();
+    }
+    std::fs::copy(folder.join("sleeper"), folder.join("fine")).unwrap();
+    let told = node.ok(&["node", "instance", "--all"]).told();
+    for name in ["two words", "comma,comma", "star*"] {
+        assert!(told.contains(&format!("etc/service/{name} is not started: ")), "{told}");
+    }
+    assert!(node.pids().contains_key("fine-on-watch"), "{:?}", node.pids());
+    node.configure("[slapformat]", "[service_limits:slappart0]\ncpu_max = 2\n\n[slapformat]");
+    // Other commands and other partitions go on.
+    node.ok(&["node", "status"]);
+    node.ok(&["node", "instance", "--only", "slappart1"]);
+    let told = node.fails(1, &["node", "instance", "--all"]).told();
+    assert!(told.contains("`cpu_max` must be a percentage such as 150%, not `2`"), "{told}");
+    wait_for("what ran, which goes on", 30, || service(&node));
+}
+
+#[test]
+fn a_master_that_is_away_has_one_exit_code() {
+    let node = node_with_service();
+    node.ok(&["node", "stop", "slapproxy:slapproxy"]);
+    for words in [
+        &["node", "instance"][..],
+        &["node", "software"],
+        &["node", "report"],
+        &["node", "promise"],
+        &["node", "bang"],
+        &["service", "list"],
+        &["node", "instance", "--dry-run"],
+    ] {
+        node.fails(3, words);
+    }
+}
+
+#[test]
+fn who_names_a_thing_wrongly_is_told_how() {
+    let node = node_with_service();
+    let told = node.fails(1, &["node", "stop", "slappart0"]).told();
+    assert!(told.contains("`slapos node stop 'slappart0:*'`"), "{told}");
+    let told = node.fails(1, &["node", "stop", "nothing"]).told();
+    assert!(told.contains("`slapos node status` lists the services"), "{told}");
+    let run = node.ok(&["remove", "/nowhere/software.cfg", "local"]);
+    assert!(run.out.contains("/nowhere/software.cfg is not supplied to local"), "{}", run.out);
+    assert!(node.json(&["proxy", "show"])["software"].to_string().find("/nowhere").is_none());
+}

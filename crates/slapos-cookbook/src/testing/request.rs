@@ -46,6 +46,7 @@ fn answer(connection: &[(&str, &str)]) -> InstanceAnswer {
         software_url: "/s/db.cfg".into(),
         timestamp: None,
         access_status: None,
+        master_url: None,
     }
 }
 

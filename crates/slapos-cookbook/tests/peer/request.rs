@@ -36,6 +36,7 @@ fn answer(request: &InstanceRequest) -> InstanceAnswer {
         software_url: request.software.clone(),
         timestamp: None,
         access_status: None,
+        master_url: None,
     }
 }
 

@@ -73,12 +73,13 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
         Err(refusal) => gate.refuse(&visit, refusal).await,
         Ok(caller) => {
             let who = caller.as_ref().map(Caller::to_string);
+            let person = matches!(caller, Some(Caller::Operator | Caller::User(_)));
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
             let (answer, about) = audit::listening(gate.answer(request, next)).await;
             let refused = answer.status() == StatusCode::FORBIDDEN;
-            if let (true, Some(caller)) = (gate.audited || refused, who) {
+            if let (true, Some(caller)) = ((gate.audited && person) || refused, who) {
                 let about = if about.is_empty() { path.clone() } else { about };
                 gate.app.note(visit.entry(&gate.app, caller, about, answer.status())).await;
             }

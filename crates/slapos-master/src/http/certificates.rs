@@ -13,7 +13,7 @@ use crate::authority::{Authority, CLIENT_LIFE, new_serial};
 use crate::store::Issued;
 
 /// A certificate with its key, both as PEM.
-pub(super) struct Pair {
+pub(crate) struct Pair {
     pub(super) certificate: String,
     pub(super) key: Secret,
 }

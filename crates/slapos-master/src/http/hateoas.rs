@@ -66,6 +66,8 @@ fn links(origin: &str) -> Response {
     let search = "?mode=search&query={query}&select_list={select_list}";
     let traverse = "?mode=traverse&relative_url={relative_url}&view={view}";
     Json(json!({"_links": {
+        // Clients append the path of a document to it.
+        "self": {"href": format!("{origin}/hateoas")},
         "raw_search": {"href": format!("{origin}/hateoas/{search}")},
         "traverse": {"href": format!("{origin}/hateoas/{traverse}")},
     }}))
@@ -122,20 +124,21 @@ enum Search {
     Computers(Option<String>),
 }
 
-/// The few queries that clients send.
+/// The few queries that clients send. The title of a computer is its reference.
 fn parse_query(query: &str) -> Option<Search> {
-    let (kind, key, make): (_, _, fn(Option<String>) -> Search) =
-        if query.starts_with("portal_type:\"Instance Tree\"") {
-            ("Instance Tree", "title", Search::Trees)
-        } else {
-            ("Compute Node", "reference", Search::Computers)
-        };
+    let trees = query.starts_with("portal_type:\"Instance Tree\"");
+    let make = if trees { Search::Trees } else { Search::Computers };
+    let (kind, keys): (_, &[&str]) = match trees {
+        true => ("Instance Tree", &["title"]),
+        false => ("Compute Node", &["reference", "title"]),
+    };
     let start = format!("portal_type:\"{kind}\" AND validation_state:validated");
     let rest = query.strip_prefix(&start)?;
     if rest.is_empty() {
         return Some(make(None));
     }
-    let quoted = rest.strip_prefix(&format!(" AND {key}:="))?;
+    let rest = rest.strip_prefix(" AND ")?;
+    let quoted = keys.iter().find_map(|key| rest.strip_prefix(key)?.strip_prefix(":="))?;
     unquote(quoted).map(|text| make(Some(text)))
 }
 
@@ -186,6 +189,12 @@ async fn instance(app: &App, caller: &Caller, title: &str, shared: bool) -> Answ
         true => serde_json::Value::Null,
         false => dict2xml(&tree.connection)?.into(),
     };
+    let news = match shared {
+        false => app.store.news_of_tree(title).await?,
+        true => Vec::new(),
+    };
+    let news: Vec<_> =
+        news.iter().map(|(title, text)| json!({"title": title, "text": text})).collect();
     let field = |kind: &str, key: &str, value: serde_json::Value| json!({"type": kind, "key": format!("field_{key}"), "default": value});
     let string = |key: &str, value: &str| field("StringField", key, value.into());
     Ok(Json(json!({
@@ -200,6 +209,8 @@ async fn instance(app: &App, caller: &Caller, title: &str, shared: bool) -> Answ
                 field("TextAreaField", "my_connection_parameter_list", connection),
             "my_url_string": string("my_url_string", tree.software.as_str()),
             "my_source_reference": string("my_source_reference", &tree.software_type),
+            // What was last heard of each instance of the tree.
+            "my_news": field("StringField", "my_news", json!({"instance": news})),
             "my_root_slave": field("IntegerField", "my_root_slave", i64::from(shared).into()),
         }},
         "_links": {"type": {"name": "Instance Tree"}},
@@ -213,7 +224,11 @@ async fn computer(State(app): Shared, caller: Caller, Path(reference): Path<Stri
         return Err(ApiError::new(StatusCode::NOT_FOUND, message));
     }
     let field = |key: &str| json!({"type": "StringField", "key": format!("field_{key}"), "default": reference});
-    let view = json!({"my_reference": field("my_reference"), "my_title": field("my_title")});
+    let view = json!({
+        "form_id": field("form_id"),
+        "my_reference": field("my_reference"),
+        "my_title": field("my_title"),
+    });
     let links = json!({"type": {"name": "Computer"}});
     Ok(Json(json!({"_embedded": {"_view": view}, "_links": links})).into_response())
 }

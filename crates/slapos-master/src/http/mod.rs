@@ -12,14 +12,19 @@ mod events;
 #[cfg(test)]
 mod guide;
 mod hateoas;
+mod health;
 mod identity;
+mod json_rpc;
 mod own;
 mod params;
 mod problem;
 mod rate;
+mod shacache;
 mod slap;
 #[cfg(test)]
 mod tests;
+mod token_path;
+mod ui;
 
 use std::sync::Arc;
 
@@ -28,6 +33,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
+use slapos_slap::SlapError;
 use slapos_slap::convert::ConvertError;
 use slapos_slap::marshal::MarshalError;
 use slapos_slap::proof::ProofKey;
@@ -38,7 +45,10 @@ pub use self::rate::Rate;
 use self::access::{Route, Rule};
 use crate::authority::{Authority, AuthorityError};
 use crate::error::StoreError;
+use crate::protocols::Protocols;
+use crate::requests::{Desk, Refused, RequestsConfig};
 use crate::settings::Access;
+use crate::shacache::Shacache;
 use crate::store::Store;
 
 /// What all handlers share.
@@ -55,20 +65,38 @@ pub(crate) struct App {
     callers: rate::Buckets<String>,
     /// How often each address presents what is not valid.
     failures: rate::Buckets<std::net::IpAddr>,
+    /// Who grants requests.
+    pub(crate) desk: Desk,
+    /// Names for Software Releases.
+    products: std::collections::BTreeMap<String, slapos_slap::SoftwareUrl>,
+    /// The network cache, where there is one.
+    shacache: Option<Shacache>,
     /// Names this process, for clients that want to know whether a URL leads to themselves.
     run_id: String,
 }
 
+/// What an [`App`] has to know of how it is reached.
+pub(crate) struct DoorConfig<'a> {
+    pub(crate) access: &'a Access,
+    pub(crate) authority: Option<Arc<Authority>>,
+    /// How many may listen to events.
+    pub(crate) listeners: usize,
+}
+
 impl App {
-    /// What answers for `store`, with room for so many listeners.
+    /// What answers for `store`.
     pub(crate) fn new(
         store: Store,
         token: &Secret,
-        access: &Access,
-        authority: Option<Arc<Authority>>,
-        listeners: usize,
+        door: DoorConfig<'_>,
+        requests: RequestsConfig,
+        protocols: Protocols,
     ) -> std::io::Result<App> {
+        let DoorConfig { access, authority, listeners } = door;
+        let run_id = slapos_sys::random::hex(16)?;
         Ok(App {
+            products: protocols.products,
+            shacache: protocols.shacache.map(Shacache::open).transpose()?,
             store,
             authority,
             audit: audit::Audit::default(),
@@ -77,23 +105,23 @@ impl App {
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
             listeners: events::Listeners::new(listeners),
-            run_id: slapos_sys::random::hex(16)?,
+            desk: Desk::new(requests, run_id.clone()),
+            run_id,
         })
     }
 }
 
 /// All routes: the one list from which the router, the table of who may call what, and their test come.
 pub(crate) fn routes() -> Vec<Route> {
-    let mut routes = vec![
-        // Programs that start a Master wait for an answer from its root.
-        Route::get("/", Rule::ANYBODY, || async { text("SlapOS Master") }),
-        Route::get("/healthz", Rule::ANYBODY, || async { text("ok") }),
-    ];
+    let mut routes = health::routes();
     routes.extend(slap::routes());
     routes.extend(hateoas::routes());
+    routes.extend(json_rpc::routes());
+    routes.extend(shacache::routes());
     routes.extend(api::routes());
     routes.extend(events::routes());
     routes.extend(identity::routes());
+    routes.extend(ui::routes());
     routes
 }
 
@@ -105,13 +133,16 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     };
     let mut router = Router::new();
     for route in routes() {
-        let guard = guard(route.rule, route.time, route.audited());
+        let rule = shacache::rule(app, &route);
+        let guard = guard(rule, route.time, route.audited());
         let limited = route.handler.layer(DefaultBodyLimit::max(route.body));
         router = router.route(route.path, limited.route_layer(guard));
     }
     let strangers =
         Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN, UNKNOWN_TIME, false));
-    router.merge(strangers).with_state(Arc::clone(app))
+    let router = router.merge(strangers).with_state(Arc::clone(app));
+    // Outside of the router, because it changes where a request goes.
+    Router::new().fallback_service(router).layer(middleware::map_request(token_path::taken_off))
 }
 
 /// How long the answer about an unknown route may take.
@@ -157,8 +188,13 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let told = self.status.is_client_error();
+        let reason = told.then(|| reason_phrase(&self.message)).flatten();
         let mut response = text(self.message.clone());
         *response.status_mut() = self.status;
+        if let Some(reason) = reason {
+            response.extensions_mut().insert(reason);
+        }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
@@ -170,13 +206,22 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// The beginning of a refusal, in place of the status's own words: the original's clients show that,
+/// and not the body.
+fn reason_phrase(message: &str) -> Option<ReasonPhrase> {
+    const LONGEST: usize = 400;
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let line: String = message.chars().take(LONGEST).map(plain).collect();
+    ReasonPhrase::try_from(line.into_bytes()).ok()
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
         let status = match &error {
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
             StoreError::Conflict(_) => StatusCode::CONFLICT,
             StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
-            StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Busy(_) | StoreError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
@@ -190,6 +235,27 @@ impl From<AuthorityError> for ApiError {
     fn from(error: AuthorityError) -> ApiError {
         tracing::error!("{error}");
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> ApiError {
+        let message = refused.to_string();
+        let status = match refused {
+            Refused::Store(error) => return error.into(),
+            Refused::Parameters { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refused::Configuration(_) => StatusCode::NOT_FOUND,
+            Refused::NotReady(_) => StatusCode::REQUEST_TIMEOUT,
+            Refused::Other(SlapError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Refused::Other(SlapError::Server { status: 400 | 409 | 422, .. }) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Refused::Other(error) => {
+                tracing::warn!("{error}");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        ApiError::new(status, message)
     }
 }
 

@@ -51,12 +51,11 @@ impl App {
         caller: &Caller,
         title: Option<&str>,
     ) -> Result<Vec<InstanceInfo>, ApiError> {
-        let mut trees = self.store.instance_trees(title).await?;
-        if let Scope::Projects(projects) = self.scope(caller).await? {
-            let own = self.store.trees_of(&projects).await?;
-            trees.retain(|tree| own.contains(&(tree.title.clone(), tree.shared)));
-        }
-        Ok(trees)
+        Ok(match self.scope(caller).await? {
+            Scope::All => self.store.instance_trees(title).await?,
+            Scope::Projects(projects) => self.store.trees_in(Some(&projects), title).await?,
+            Scope::Computer(_) | Scope::Partition(..) => return Err(not_yours()),
+        })
     }
 
     /// The computers that the caller may see.
@@ -184,7 +183,8 @@ impl App {
     }
 
     /// Requires that the caller may ask that: an instance for its own tree, a node for instances of
-    /// its computer, a person for himself.
+    /// its computer, a person for his projects. Returns the project that a root is in: for a person
+    /// the one that `project_guid` names, or else his only one.
     ///
     /// # Errors
     /// 403 or 404, see the module.
@@ -192,14 +192,24 @@ impl App {
         &self,
         caller: &Caller,
         request: &InstanceRequest,
-    ) -> Result<(), ApiError> {
+    ) -> Result<String, ApiError> {
         audit::about(&request.title);
         match (&request.requester, caller) {
-            (_, Caller::Operator) => Ok(()),
+            (_, Caller::Operator) => Ok(String::new()),
             (Some((computer, partition)), caller) => {
-                self.allow_partition(caller, computer, partition).await
+                self.allow_partition(caller, computer, partition).await?;
+                // A tree has the project of its root.
+                let project = self.store.project_of_instance(computer, partition).await?;
+                match project {
+                    Some(project) => Ok(project),
+                    // Without an instance there is no tree, and nobody to ask for it.
+                    None => Err(StoreError::no_partition(computer, partition).into()),
+                }
             }
-            (None, Caller::User(_)) => Ok(()),
+            (None, Caller::User(_)) => {
+                let named = request.sla.get("project_guid").filter(|name| !name.is_empty());
+                self.project_for(caller, named.map(String::as_str)).await
+            }
             (None, Caller::Computer(_) | Caller::Partition(..)) => Err(ApiError::new(
                 StatusCode::FORBIDDEN,
                 "instances ask in the name of their own partition: give computer_id and \

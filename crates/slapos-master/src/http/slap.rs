@@ -150,10 +150,11 @@ async fn supply(State(app): Shared, caller: Caller, params: Params) -> Answer {
     Ok(text(format!("Supplied {url} to be {state}")))
 }
 
-async fn request(State(app): Shared, caller: Caller, params: Params) -> Answer {
+async fn request(State(app): Shared, caller: Caller, headers: HeaderMap, params: Params) -> Answer {
     let request = request_from_form(|name| params.optional(name))?;
-    app.allow_request(&caller, &request).await?;
-    let answer = app.store.request(&request).await?;
+    let project = app.allow_request(&caller, &request).await?;
+    let origin = hateoas::origin(&headers);
+    let answer = app.desk.request(&app.store, &project, &request, &origin).await?;
     marshalled(&answer_to_value(&answer)?)
 }
 
@@ -240,14 +241,22 @@ fn instance_report(path: &'static str, state: &'static str) -> Route {
     Route::post(path, Rule::INSTANCE, report)
 }
 
-/// Which instances an instance still asks for. Nothing is done with it: an instance that is no
-/// longer asked for stays, as with the original's ERP5 Master, where this is switched off. A profile
-/// that forgets a request by mistake must not cost anybody's data.
+/// Which instances an instance still asks for. Others are marked, and stay.
 async fn related_instances(State(app): Shared, caller: Caller, params: Params) -> Answer {
     let (computer, partition) = own_partition(&app, &caller, &params).await?;
-    app.store.partition(&computer, &partition).await?;
-    loads(params.require("instance_reference_xml")?)?;
+    let titles = titles(loads(params.require("instance_reference_xml")?)?)?;
+    app.store.still_asked_for(&computer, &partition, &titles).await?;
     Ok(text("Ignored"))
+}
+
+fn titles(value: Value) -> Result<Vec<String>, ApiError> {
+    let wrong = || ApiError::bad_request("instance_reference_xml: a list of texts is expected");
+    let Value::List(items) = value else { return Err(wrong()) };
+    let title = |item| match item {
+        Value::Str(title) => Ok(title),
+        _ => Err(wrong()),
+    };
+    items.into_iter().map(title).collect()
 }
 
 /// The certificate of a partition; where there is no TLS none is of use, and the texts are empty.
@@ -292,10 +301,13 @@ async fn tree_addresses(State(app): Shared, caller: Caller, params: Params) -> A
     marshalled(&ip_list_to_value(&app.store.tree_addresses(&computer, &partition).await?))
 }
 
-/// No Software Product is configured.
-async fn software_product(params: Params) -> Answer {
+/// The Software Release that a name stands for, if it does.
+async fn software_product(State(app): Shared, params: Params) -> Answer {
     match (params.optional("software_product_reference"), params.optional("software_release_url")) {
-        (Some(_), None) => marshalled(&Value::List(Vec::new())),
+        (Some(name), None) => {
+            let url = app.products.get(name).map(|url| Value::str(url.as_str()));
+            marshalled(&Value::List(url.into_iter().collect()))
+        }
         _ => Err(ApiError::bad_request("give \"software_product_reference\", and nothing else")),
     }
 }

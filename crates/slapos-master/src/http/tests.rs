@@ -5,7 +5,6 @@ mod events;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 
 use slapos_slap::{
     Address, ComputerDescription, ComputerId, DEFAULT_TIMEOUT, InstanceRequest, InstanceState,
@@ -16,18 +15,18 @@ use slapos_sys::Secret;
 use tokio::sync::oneshot;
 
 use crate::connections::Limits;
-use crate::{Access, Master, MasterConfig, MasterError};
+use crate::{Access, Database, Master, MasterConfig, MasterError};
 
 /// A Master that serves until it is dropped.
 struct Running {
     address: SocketAddr,
-    database: PathBuf,
+    database: Database,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
-fn config(database: PathBuf, port: u16) -> MasterConfig {
+fn config(database: Database, port: u16) -> MasterConfig {
     MasterConfig {
         host: "127.0.0.1".to_owned(),
         port,
@@ -35,6 +34,8 @@ fn config(database: PathBuf, port: u16) -> MasterConfig {
         token: Secret::new("the token"),
         computer_id: "computer".into(),
         access: Access::default(),
+        requests: Default::default(),
+        protocols: crate::Protocols::default(),
     }
 }
 
@@ -56,7 +57,7 @@ impl Running {
         arrange: impl FnOnce(&mut Master) + Send + 'static,
     ) -> Running {
         let directory = tempfile::tempdir().unwrap();
-        let database = directory.path().join("proxy.db");
+        let database = crate::testing::database(&directory.path().join("proxy.db"));
         let (ready, bound) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let mut config = config(database.clone(), 0);
@@ -71,7 +72,7 @@ impl Running {
         });
         let address = bound.recv().unwrap();
         let (stop, thread) = (Some(stop), Some(thread));
-        Running { address, database, stop, thread, _directory: directory }
+        Running { address, database, stop, thread, directory }
     }
 
     fn client(&self) -> SlapClient {
@@ -471,12 +472,13 @@ fn what_was_answered_is_there_after_a_restart() {
 #[test]
 fn a_taken_port_and_an_absent_token_are_told() {
     let running = Running::new();
-    let other = running.database.with_file_name("other.db");
+    let file = running.directory.path().join("other.db");
+    let other = Database::from(file.as_path());
     let bind = |config| runtime().block_on(Master::bind(config)).err().unwrap();
     let taken = bind(config(other.clone(), running.address.port())).to_string();
     let taken = taken.replace(&running.address.to_string(), "ADDRESS");
     insta::assert_snapshot!(taken, @"the Master cannot listen on ADDRESS: another program has that port: stop it (is a Master running already?), or set another `port` in [slapproxy]");
-    assert!(!other.exists(), "the port comes first");
+    assert!(!file.exists(), "the port comes first");
     let nobody = MasterConfig { token: Secret::new(""), ..config(other, 0) };
     assert!(matches!(bind(nobody), MasterError::NoToken));
 }

@@ -3,8 +3,9 @@
 //! A change is written by the transaction that makes it, so that none is told that did not happen,
 //! and none is lost. Only the last [`KEPT`] of each computer are kept: whoever missed more looks at
 //! everything. Listeners are woken by [`Bells`], which ring when such a transaction is committed;
-//! all that they hear then comes from the database. Masters that share one database will have to
-//! ring each other's bells; that is all.
+//! all that they hear then comes from the database. Masters that share a PostgreSQL database ring each
+//! other's bells through it; processes that share a file do not, so that their listeners hear of
+//! what another did with the next sign of life.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,8 +13,8 @@ use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use slapos_slap::{Change, ComputerId, PartitionId, SoftwareUrl};
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
 use tokio::sync::watch;
 
 use super::rows::{text, word};
@@ -55,6 +56,17 @@ pub(crate) enum News {
     Changes(Vec<(Position, Change)>),
     /// To look at everything, and to go on from here: what it missed is not kept.
     Resync(Position),
+}
+
+/// Gives the database its name, unless it has one.
+pub(super) async fn name_era(tx: &mut AnyConnection) -> Result<(), StoreError> {
+    if sqlx::query("SELECT name FROM era").fetch_optional(&mut *tx).await?.is_some() {
+        return Ok(());
+    }
+    let name = slapos_sys::random::hex(8)
+        .map_err(|error| StoreError::Unavailable(format!("no random name: {error}")))?;
+    sqlx::query("INSERT INTO era (name) VALUES ($1)").bind(name).execute(tx).await?;
+    Ok(())
 }
 
 impl Store {
@@ -156,13 +168,25 @@ fn read_change(row: &AnyRow) -> Result<Change, StoreError> {
 }
 
 /// One bell for each computer that somebody listens to.
-#[derive(Debug, Default)]
-pub(super) struct Bells(Mutex<HashMap<ComputerId, watch::Sender<()>>>);
+#[derive(Debug)]
+pub(super) struct Bells {
+    /// Tells this Master from others that ring for the same database.
+    name: String,
+    bells: Mutex<HashMap<ComputerId, watch::Sender<()>>>,
+}
 
 impl Bells {
+    pub(super) fn new() -> std::io::Result<Bells> {
+        Ok(Bells { name: slapos_sys::random::hex(8)?, bells: Mutex::default() })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<ComputerId, watch::Sender<()>>> {
         // Nothing that can panic is done under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn subscribe(&self, computer: &ComputerId) -> watch::Receiver<()> {
@@ -177,5 +201,10 @@ impl Bells {
         if let Some(bell) = self.lock().get(computer) {
             bell.send_replace(());
         }
+    }
+
+    /// For who cannot know what has changed.
+    pub(super) fn ring_all(&self) {
+        self.lock().values().for_each(|bell| bell.send_replace(()));
     }
 }

@@ -6,6 +6,7 @@ use slapos_slap::{
 };
 use sqlx::Row as _;
 
+use super::offers::recount;
 use super::{Store, Tx, changes, require_computer, routes};
 use crate::error::StoreError;
 
@@ -39,6 +40,7 @@ impl Store {
             position += 1;
             keep_partition(&mut tx, computer, partition, position).await?;
         }
+        recount(&mut tx, computer).await?;
         changes::note(&mut tx, computer, &Change::new(ChangeKind::Format), now).await?;
         tx.commit().await?;
         Ok(())
@@ -69,6 +71,7 @@ impl Store {
         .bind(now)
         .execute(&mut *tx)
         .await?;
+        recount(&mut tx, computer).await?;
         let change = Change::of_software(ChangeKind::Supply, url).state(state.as_str());
         changes::note(&mut tx, computer, &change, now).await?;
         tx.commit().await?;

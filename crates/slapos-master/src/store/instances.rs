@@ -3,8 +3,9 @@
 use indexmap::IndexMap;
 use slapos_slap::{Change, ChangeKind, ComputerId, InstanceState, PartitionId};
 
+use super::offers::recount;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
-use super::{Store, Tx, changes, require_computer, require_partition, shared, tokens};
+use super::{Store, Tx, changes, forwarded, require_computer, require_partition, shared, tokens};
 use crate::error::StoreError;
 
 /// What became of a partition whose instance is reported as removed.
@@ -36,7 +37,7 @@ impl Store {
         require_partition(&mut tx, computer, partition).await?;
         let instance = require_instance(&mut tx, computer, partition).await?;
         if instance.connection != *connection {
-            touch_root(&mut tx, &instance.root, now).await?;
+            touch_root(&mut tx, &instance.project, &instance.root, now).await?;
         }
         sqlx::query(
             "UPDATE instance SET connection = $3 WHERE computer = $1 AND partition_reference = $2",
@@ -64,7 +65,7 @@ impl Store {
         let mut tx = self.write().await?;
         require_partition(&mut tx, computer, partition).await?;
         if let Some(instance) = instance_at(&mut tx, computer, partition).await? {
-            for member in tree(&mut tx, instance.root_title()).await? {
+            for member in tree(&mut tx, &instance.project, instance.root_title()).await? {
                 touch(&mut tx, &member, member.requested_state, ChangeKind::Bang, now).await?;
             }
         }
@@ -95,7 +96,7 @@ impl Store {
     }
 
     /// Gives another title to the instance in a partition; `false` when there is no such
-    /// partition. The children of a root stay its children.
+    /// partition. The children of a root stay its children, and what it asked of others stays its own.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when no instance is there, [`StoreError::Conflict`] when its tree
@@ -116,7 +117,7 @@ impl Store {
         if instance.title == title {
             return Ok(true);
         }
-        if instance_of(&mut tx, &instance.root, title).await?.is_some() {
+        if instance_of(&mut tx, &instance.project, &instance.root, title).await?.is_some() {
             let former = &instance.title;
             return Err(StoreError::Conflict(format!(
                 "{former} cannot be renamed: there is another instance {title}"
@@ -131,11 +132,18 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if instance.root.is_empty() {
-            sqlx::query("UPDATE instance SET root = $2 WHERE root = $1")
-                .bind(instance.title.as_str())
-                .bind(title)
-                .execute(&mut *tx)
-                .await?;
+            for sql in [
+                "UPDATE instance SET root = $3 WHERE project = $1 AND root = $2",
+                "UPDATE shared_instance SET root = $3 WHERE project = $1 AND root = $2",
+                "UPDATE forwarded_request SET root = $3 WHERE project = $1 AND root = $2",
+            ] {
+                sqlx::query(sql)
+                    .bind(instance.project.as_str())
+                    .bind(instance.title.as_str())
+                    .bind(title)
+                    .execute(&mut *tx)
+                    .await?;
+            }
         }
         let change = Change::of_partition(ChangeKind::Rename, partition);
         changes::note(&mut tx, computer, &change, now).await?;
@@ -174,7 +182,7 @@ impl Store {
         }
         let mut children = Vec::new();
         if instance.root.is_empty() {
-            for member in tree(&mut tx, &instance.title).await? {
+            for member in tree(&mut tx, &instance.project, &instance.title).await? {
                 if member.root.is_empty() {
                     continue;
                 }
@@ -187,10 +195,13 @@ impl Store {
         }
         if children.is_empty() {
             if instance.root.is_empty() {
-                shared::remove_of_root(&mut tx, &instance.title, now).await?;
+                let (project, title) = (&instance.project, &instance.title);
+                shared::remove_of_root(&mut tx, project, title, now).await?;
+                forwarded::forget_of_root(&mut tx, project, title).await?;
             }
             delete(&mut tx, computer, partition).await?;
             tokens::revoke_of_partition(&mut tx, computer, partition, now).await?;
+            recount(&mut tx, computer).await?;
             let change = Change::of_partition(ChangeKind::Free, partition);
             changes::note(&mut tx, computer, &change, now).await?;
         }
@@ -217,37 +228,50 @@ pub(super) async fn instance_at(
     row.as_ref().map(InstanceRow::read).transpose()
 }
 
-/// The instance of that title in a tree; `root` is empty for roots themselves.
+/// The instance of that title in a tree of a project; `root` is empty for roots themselves.
 pub(super) async fn instance_of(
     tx: &mut Tx,
+    project: &str,
     root: &str,
     title: &str,
 ) -> Result<Option<InstanceRow>, StoreError> {
     let sql = sqlx::AssertSqlSafe(format!(
-        "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.root = $1 AND i.title = $2"
+        "SELECT {INSTANCE_COLUMNS} FROM instance i \
+         WHERE i.project = $1 AND i.root = $2 AND i.title = $3"
     ));
-    let row = sqlx::query(sql).bind(root).bind(title).fetch_optional(&mut **tx).await?;
+    let row =
+        sqlx::query(sql).bind(project).bind(root).bind(title).fetch_optional(&mut **tx).await?;
     row.as_ref().map(InstanceRow::read).transpose()
 }
 
 /// The root of that title and all its children.
-pub(super) async fn tree(tx: &mut Tx, title: &str) -> Result<Vec<InstanceRow>, StoreError> {
+pub(super) async fn tree(
+    tx: &mut Tx,
+    project: &str,
+    title: &str,
+) -> Result<Vec<InstanceRow>, StoreError> {
     let sql = sqlx::AssertSqlSafe(format!(
         "SELECT {INSTANCE_COLUMNS} FROM instance i LEFT JOIN computer_partition p \
          ON p.computer = i.computer AND p.reference = i.partition_reference \
-         WHERE i.root = $1 OR (i.root = '' AND i.title = $1) ORDER BY i.computer, p.position"
+         WHERE i.project = $1 AND (i.root = $2 OR (i.root = '' AND i.title = $2)) \
+         ORDER BY i.computer, p.position"
     ));
-    let rows = sqlx::query(sql).bind(title).fetch_all(&mut **tx).await?;
+    let rows = sqlx::query(sql).bind(project).bind(title).fetch_all(&mut **tx).await?;
     rows.iter().map(InstanceRow::read).collect()
 }
 
 /// Wants the root of that title to be looked at again, because what its tree publishes to it
 /// changed; nothing for the empty title, by which roots name their root.
-pub(super) async fn touch_root(tx: &mut Tx, root: &str, now: i64) -> Result<(), StoreError> {
+pub(super) async fn touch_root(
+    tx: &mut Tx,
+    project: &str,
+    root: &str,
+    now: i64,
+) -> Result<(), StoreError> {
     if root.is_empty() {
         return Ok(());
     }
-    match instance_of(tx, "", root).await? {
+    match instance_of(tx, project, "", root).await? {
         Some(root) => touch(tx, &root, root.requested_state, ChangeKind::Connection, now).await,
         None => Ok(()),
     }

@@ -1,21 +1,39 @@
 //! All that a Master remembers. Only this module and its children speak SQL.
 //!
 //! Invariants: each public function is one transaction; a change is on disk before the function
-//! returns; readers never wait for writers. What is peculiar to SQLite is in [`sqlite`] alone.
+//! returns; readers never wait for writers. What is peculiar to a kind of database is in [`sqlite`] and
+//! [`postgres`] alone, except how the list of tables is read ([`catalog`]).
 
 mod audit;
+mod backup;
+mod catalog;
 mod certificates;
 mod changes;
 mod computers;
+mod database;
+mod documents;
+mod failure;
+mod forwarded;
+mod hosts;
 mod information;
 mod instances;
+mod migrate;
+mod migrations;
+mod offers;
+mod orphans;
 mod overview;
 mod owners;
 mod people;
+mod placing;
+mod pools;
+mod postgres;
 mod reports;
 mod request;
+mod restart;
+mod restore;
 mod routes;
 mod rows;
+mod settings;
 mod shared;
 mod sqlite;
 #[cfg(test)]
@@ -24,79 +42,119 @@ mod tokens;
 mod tree_addresses;
 mod tx;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use slapos_slap::{ComputerId, PartitionId};
 use slapos_sys::clock::Clock;
-use sqlx::AnyPool;
+use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
 
 pub(crate) use audit::Entry;
+pub use backup::backup;
 pub(crate) use certificates::{Issued, KeptAuthority};
 #[cfg(test)]
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
+pub use database::{Database, Server};
+pub(crate) use documents::InstanceDocument;
+pub(crate) use forwarded::Standing;
 pub use instances::Freed;
+pub use migrate::{Migrated, migrate};
 pub(crate) use people::{Named, check_name};
+use pools::Pools;
+pub use request::Would;
+pub use restore::restore;
 pub(crate) use tokens::Holder;
 use tx::Tx;
 
 /// The memory of a Master.
 pub struct Store {
-    readers: AnyPool,
-    writer: AnyPool,
+    pools: Pools,
     clock: Arc<dyn Clock>,
     bells: Arc<changes::Bells>,
+    /// What hears of the changes that other Masters make.
+    hearing: Option<AbortHandle>,
     /// The computer that requests go to when they name none.
     home: ComputerId,
 }
 
 impl Store {
-    /// Opens the database file, making it if it does not exist, and brings it to the present
-    /// schema. `home` is the computer of requests that name none; it is made known.
+    /// Opens the database, making a file that does not exist, and brings it to the present schema.
+    /// `home` is the computer of requests that name none; it is made known. To be called on a
+    /// `tokio` runtime, which serves the store from then on.
     ///
     /// # Errors
-    /// [`StoreError::NotOurs`] and [`StoreError::Newer`] leave the file as it is.
+    /// [`StoreError::NotOurs`] and [`StoreError::Newer`] leave the database as it is.
     pub async fn open(
-        path: &Path,
+        database: &Database,
         home: ComputerId,
         clock: Arc<dyn Clock>,
     ) -> Result<Store, StoreError> {
-        let (writer, readers) = sqlite::open(path, &*clock).await?;
-        let store = Store { readers, writer, clock, bells: Arc::default(), home };
-        let mut tx = store.write().await?;
+        let pools = Pools::open(database, &*clock).await?;
+        let mut tx = pools.write().await?;
+        changes::name_era(&mut tx).await?;
         sqlx::query(
             "INSERT INTO computer (reference, address, netmask) VALUES ($1, '', '') \
              ON CONFLICT (reference) DO NOTHING",
         )
-        .bind(store.home.as_str())
+        .bind(home.as_str())
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(store)
+        let bells = Arc::new(changes::Bells::new().map_err(|error| {
+            StoreError::Unavailable(format!("the machine gives no random name: {error}"))
+        })?);
+        let hearing = match database {
+            Database::File(_) => None,
+            Database::Server(server) => {
+                let hear = postgres::hear(server.clone(), Arc::clone(&bells));
+                Some(tokio::spawn(hear).abort_handle())
+            }
+        };
+        Ok(Store { pools, clock, bells, hearing, home })
     }
 
-    /// Waits for running transactions and closes the file.
+    /// Whether the database answers, and has the schema that this version knows.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let mut tx = self.pools.read().await?;
+        migrations::not_newer(&mut tx, self.pools.kind, &self.pools.name).await
+    }
+
+    /// Waits for running transactions and closes the database.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        self.hearing.iter().for_each(AbortHandle::abort);
+        self.pools.close().await;
     }
 
     /// A consistent view; dropped without commit.
     async fn read(&self) -> Result<Tx, StoreError> {
-        Ok(Tx::new(self.readers.begin().await?, &self.bells))
+        Ok(Tx::new(self.pools.read().await?, self.pools.kind, &self.bells))
     }
 
     /// The right to change things; what is not committed did not happen.
     async fn write(&self) -> Result<Tx, StoreError> {
-        Ok(Tx::new(self.writer.begin_with(sqlite::BEGIN_WRITE).await?, &self.bells))
+        Ok(Tx::new(self.pools.write().await?, self.pools.kind, &self.bells))
+    }
+
+    /// The right to change what concerns that computer alone, and no more than its rows: where the
+    /// database allows it, those who write about other computers need not wait.
+    async fn write_about(&self, computer: &ComputerId) -> Result<Tx, StoreError> {
+        Ok(Tx::new(self.pools.write_about(computer).await?, self.pools.kind, &self.bells))
     }
 
     /// The present time in microseconds since 1970.
     fn now(&self) -> i64 {
         self.clock.now().as_microsecond()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.hearing.iter().for_each(AbortHandle::abort);
     }
 }
 

@@ -8,6 +8,7 @@ use sqlx::Row as _;
 
 use super::information::addresses;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, report, rfc3339, text, wire_timestamp, word};
+use super::settings::read_settings;
 use super::{Store, Tx, shared};
 use crate::error::StoreError;
 
@@ -35,7 +36,8 @@ impl Store {
 
 async fn computers(tx: &mut Tx) -> Result<Vec<OverviewComputer>, StoreError> {
     let rows = sqlx::query(
-        "SELECT reference, address, netmask, formatted_at FROM computer ORDER BY reference",
+        "SELECT reference, address, netmask, formatted_at, title, allocation_scope, labels, \
+         network, capacity FROM computer ORDER BY reference",
     )
     .fetch_all(&mut **tx)
     .await?;
@@ -46,6 +48,7 @@ async fn computers(tx: &mut Tx) -> Result<Vec<OverviewComputer>, StoreError> {
             address: text(row, "address")?,
             netmask: text(row, "netmask")?,
             formatted_at: formatted_at.map(rfc3339),
+            settings: Some(read_settings(row)?),
         })
     };
     rows.iter().map(read).collect()
@@ -121,12 +124,16 @@ fn instance(row: InstanceRow) -> OverviewInstance {
         connection: row.connection,
         timestamp: Some(wire_timestamp(row.changed_at)),
         reported: row.reported,
+        project: row.project,
+        orphan_since: row.orphan_since.map(rfc3339),
     }
 }
 
 fn shared_instance(row: shared::SharedRow) -> OverviewShared {
     OverviewShared {
         reference: row.reference,
+        project: row.project,
+        orphan_since: row.orphan_since.map(rfc3339),
         computer: row.computer,
         partition: row.partition,
         software: row.software,

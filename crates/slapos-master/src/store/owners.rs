@@ -1,7 +1,5 @@
 //! Whose a computer or an instance is.
 
-use std::collections::HashSet;
-
 use slapos_slap::{ComputerId, PartitionId};
 
 use super::Store;
@@ -35,14 +33,31 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         let mut tx = self.read().await?;
         let row = sqlx::query(
-            "SELECT c.project FROM instance i JOIN computer c ON c.reference = i.computer \
-             WHERE i.computer = $1 AND i.partition_reference = $2",
+            "SELECT project FROM instance WHERE computer = $1 AND partition_reference = $2",
         )
         .bind(computer.as_str())
         .bind(partition.as_str())
         .fetch_optional(&mut *tx)
         .await?;
         row.map(|row| text(&row, "project")).transpose()
+    }
+
+    /// The projects that have an instance of that title in a tree of that root, the operator's first.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn projects_with(
+        &self,
+        root: &str,
+        title: &str,
+        shared: bool,
+    ) -> Result<Vec<String>, StoreError> {
+        let table = if shared { "shared_instance" } else { "instance" };
+        let sql =
+            format!("SELECT project FROM {table} WHERE root = $1 AND title = $2 ORDER BY project");
+        let mut tx = self.read().await?;
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(root).bind(title);
+        query.fetch_all(&mut *tx).await?.iter().map(|row| text(row, "project")).collect()
     }
 
     /// The computers of these projects, in the order of their references.
@@ -63,31 +78,6 @@ impl Store {
             }
         }
         found.sort();
-        Ok(found)
-    }
-
-    /// Title, and whether it is shared, of the instance trees of these projects.
-    ///
-    /// # Errors
-    /// Only failures of the database.
-    pub(crate) async fn trees_of(
-        &self,
-        projects: &[String],
-    ) -> Result<HashSet<(String, bool)>, StoreError> {
-        let mut tx = self.read().await?;
-        let mut found = HashSet::new();
-        for project in projects {
-            for (table, shared) in [("instance", false), ("shared_instance", true)] {
-                let sql = format!(
-                    "SELECT i.title FROM {table} i JOIN computer c ON c.reference = i.computer \
-                     WHERE c.project = $1 AND i.root = ''"
-                );
-                let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project.as_str());
-                for row in &query.fetch_all(&mut *tx).await? {
-                    found.insert((text(row, "title")?, shared));
-                }
-            }
-        }
         Ok(found)
     }
 

@@ -141,6 +141,17 @@ impl Store {
                 "the project {name} owns computers, such as {computer}: give them to another first"
             )));
         }
+        for table in ["instance", "shared_instance", "forwarded_request"] {
+            let sql =
+                format!("SELECT title FROM {table} WHERE project = $1 ORDER BY title LIMIT 1");
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(name);
+            if let Some(row) = query.fetch_optional(&mut *tx).await? {
+                let title = text(&row, "title")?;
+                return Err(StoreError::Conflict(format!(
+                    "the project {name} owns instances, such as {title}: have them destroyed first"
+                )));
+            }
+        }
         let sql = "DELETE FROM project WHERE name = $1";
         sqlx::query(sql).bind(name).execute(&mut *tx).await?;
         tx.commit().await

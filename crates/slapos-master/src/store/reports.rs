@@ -2,6 +2,7 @@
 
 use slapos_slap::{Change, ChangeKind, ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 
+use super::offers::recount;
 use super::rows::word;
 use super::{Store, changes, require_computer, require_partition};
 use crate::error::StoreError;
@@ -23,7 +24,7 @@ impl Store {
         message: &str,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write().await?;
+        let mut tx = self.write_about(computer).await?;
         require_computer(&mut tx, computer).await?;
         let done = sqlx::query(
             "UPDATE software SET reported_state = $3, reported_message = $4, reported_at = $5 \
@@ -37,6 +38,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if done.rows_affected() > 0 {
+            recount(&mut tx, computer).await?;
             let change = Change::of_software(ChangeKind::Report, url).state(state);
             changes::note(&mut tx, computer, &change, now).await?;
         }
@@ -55,7 +57,7 @@ impl Store {
         computer: &ComputerId,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write().await?;
+        let mut tx = self.write_about(computer).await?;
         let wanted =
             sqlx::query("SELECT requested_state FROM software WHERE computer = $1 AND url = $2")
                 .bind(computer.as_str())
@@ -76,6 +78,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         if state.is_some() {
+            recount(&mut tx, computer).await?;
             let change = Change::of_software(ChangeKind::Report, url).state("destroyed");
             changes::note(&mut tx, computer, &change, now).await?;
         }
@@ -96,7 +99,7 @@ impl Store {
         message: &str,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write().await?;
+        let mut tx = self.write_about(computer).await?;
         require_partition(&mut tx, computer, partition).await?;
         let done = sqlx::query(
             "UPDATE instance SET reported_state = $3, reported_message = $4, reported_at = $5 \

@@ -1,11 +1,14 @@
-//! Requests: which partition an instance gets, and when something of it has changed.
+//! Requests: which instance is meant, and when something of it has changed.
 //!
 //! A request is one transaction from the search to the answer. The rules:
-//! - the requester's tree decides which instance a title means, whatever computer it is on;
-//! - a new instance gets the first free partition, in the order of formatting, of the computer
-//!   named by `computer_guid`, or else of the Master's own one;
+//! - the requester's tree decides which instance a title means, whatever computer it is on; titles
+//!   of roots are unique in their project, those of children in their tree;
+//! - a new instance gets a place by the policy of [`crate::allocation`], and stays there whatever
+//!   is asked about its place later;
 //! - a child is never more alive than the root of its tree;
-//! - the timestamp changes only when something wanted has changed.
+//! - the timestamp changes only when something wanted has changed;
+//! - an instance is called `<computer>-<partition>` (its guid) as long as it lives: a partition that
+//!   has become free gives the same name to the next one.
 
 use slapos_slap::{
     Change, ChangeKind, ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest,
@@ -14,53 +17,124 @@ use slapos_slap::{
 
 use super::information::{access_status, addresses};
 use super::instances::{instance_at, instance_of};
-use super::rows::{InstanceRow, later_than, text, to_column, wire_timestamp};
-use super::{Store, Tx, changes, require_computer};
+use super::offers::recount;
+use super::rows::{InstanceRow, later_than, to_column, wire_timestamp};
+use super::{Store, Tx, changes};
 use crate::error::StoreError;
 
+/// On whose behalf an instance is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The project of the tree.
+    pub(super) project: String,
+    /// The title of the tree's root; empty when a root is asked for.
+    pub(super) root: String,
+    /// The instance that asks.
+    pub(super) here: Option<(ComputerId, PartitionId)>,
+}
+
+impl Origin {
+    /// The title of the root of the tree that an instance of that title is in.
+    pub(super) fn root_title<'a>(&'a self, title: &'a str) -> &'a str {
+        if self.root.is_empty() { title } else { &self.root }
+    }
+
+    /// Who asks, as `<computer>-<partition>`; empty for a user.
+    pub(super) fn asked_by(&self) -> String {
+        self.here
+            .as_ref()
+            .map(|(computer, partition)| guid(computer, partition))
+            .unwrap_or_default()
+    }
+}
+
+/// What a request would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Would {
+    /// Make an instance.
+    Create,
+    /// Change one.
+    Change,
+    /// Leave it as it is.
+    Nothing,
+}
+
 impl Store {
-    /// Makes or changes an instance.
+    /// Makes or changes an instance of the operator's project, or of the tree that asks.
+    ///
+    /// # Errors
+    /// As [`Store::request_in`].
+    pub async fn request(&self, request: &InstanceRequest) -> Result<InstanceAnswer, StoreError> {
+        self.request_in("", request).await
+    }
+
+    /// Makes or changes an instance. A root, which nobody's tree asks for, is in `project`.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no room, or nothing to destroy.
-    pub async fn request(&self, request: &InstanceRequest) -> Result<InstanceAnswer, StoreError> {
+    pub async fn request_in(
+        &self,
+        project: &str,
+        request: &InstanceRequest,
+    ) -> Result<InstanceAnswer, StoreError> {
+        let mut tx = self.write().await?;
+        let (answer, _) = self.ask(&mut tx, project, request).await?;
+        tx.commit().await?;
+        Ok(answer)
+    }
+
+    /// What [`Store::request_in`] would do and answer; nothing is done.
+    ///
+    /// # Errors
+    /// Those of the request.
+    pub async fn check(
+        &self,
+        project: &str,
+        request: &InstanceRequest,
+    ) -> Result<(Would, InstanceAnswer), StoreError> {
+        let mut tx = self.write().await?;
+        let (answer, would) = self.ask(&mut tx, project, request).await?;
+        // Without commit, nothing has happened.
+        Ok((would, answer))
+    }
+
+    async fn ask(
+        &self,
+        tx: &mut Tx,
+        project: &str,
+        request: &InstanceRequest,
+    ) -> Result<(InstanceAnswer, Would), StoreError> {
         let mut request = request.clone();
         if request.software_type.is_empty() {
             DEFAULT_SOFTWARE_TYPE.clone_into(&mut request.software_type);
         }
-        let mut tx = self.write().await?;
-        let root = root_of_requester(&mut tx, &request).await?;
-        let answer = if request.shared {
-            self.request_shared(&mut tx, &request, &root).await?
+        let origin = origin(tx, project, &request).await?;
+        if request.shared {
+            self.request_shared(tx, &request, &origin).await
         } else {
-            self.request_instance(&mut tx, &request, &root).await?
-        };
-        tx.commit().await?;
-        Ok(answer)
+            self.request_instance(tx, &request, &origin).await
+        }
     }
 
     async fn request_instance(
         &self,
         tx: &mut Tx,
         request: &InstanceRequest,
-        root: &str,
-    ) -> Result<InstanceAnswer, StoreError> {
+        origin: &Origin,
+    ) -> Result<(InstanceAnswer, Would), StoreError> {
         let now = self.now();
-        let found = instance_of(tx, root, request.title.as_str()).await?;
-        let limit = match root {
+        let found = instance_of(tx, &origin.project, &origin.root, request.title.as_str()).await?;
+        let limit = match origin.root.as_str() {
             "" => InstanceState::Started,
-            root => instance_of(tx, "", root)
+            root => instance_of(tx, &origin.project, "", root)
                 .await?
                 .map_or(InstanceState::Started, |root| root.requested_state),
         };
-        let row = match found {
+        let (row, would) = match found {
             Some(former) => {
-                let wanted = wish(&former, request, limit, now);
-                if wanted != former {
-                    update(tx, &wanted).await?;
-                    note(tx, &wanted, now).await?;
-                }
-                wanted
+                let wanted = wish(&former, request, origin, limit, now);
+                let would = change(tx, &former, &wanted, now).await?;
+                (wanted, would)
             }
             None if request.state == Some(InstanceState::Destroyed) => {
                 let title = &request.title;
@@ -68,30 +142,27 @@ impl Store {
                     "there is no instance {title}, so nothing is to be destroyed"
                 )));
             }
-            None => self.allocate(tx, request, root, limit, now).await?,
+            None => (self.allocate(tx, request, origin, limit, now).await?, Would::Create),
         };
-        answer(tx, row).await
+        Ok((answer(tx, row).await?, would))
     }
 
-    /// Puts a new instance in the first free partition.
+    /// Puts a new instance where the policy says.
     async fn allocate(
         &self,
         tx: &mut Tx,
         request: &InstanceRequest,
-        root: &str,
+        origin: &Origin,
         limit: InstanceState,
         now: i64,
     ) -> Result<InstanceRow, StoreError> {
-        let computer = self.computer_for(request);
-        require_computer(tx, &computer).await?;
-        let Some(partition) = free_partition(tx, &computer).await? else {
-            return Err(no_room(tx, &computer, request).await?);
-        };
+        let (computer, partition) = self.place(tx, request, origin).await?;
         let row = InstanceRow {
             computer,
             partition,
+            project: origin.project.clone(),
             title: request.title.to_string(),
-            root: root.to_owned(),
+            root: origin.root.clone(),
             software: request.software.clone(),
             software_type: request.software_type.clone(),
             requested_state: request.state.unwrap_or(InstanceState::Started).max(limit),
@@ -100,33 +171,44 @@ impl Store {
             changed_at: now,
             reported: None,
             filter: request.sla.clone(),
+            asked_by: origin.asked_by(),
+            orphan_since: None,
+            restart_at: None,
         };
         insert(tx, &row).await?;
+        recount(tx, &row.computer).await?;
         note(tx, &row, now).await?;
         Ok(row)
     }
-
-    /// The computer that a request may use.
-    pub(super) fn computer_for(&self, request: &InstanceRequest) -> ComputerId {
-        let named = request.sla.get("computer_guid").filter(|name| !name.is_empty());
-        named.map_or_else(|| self.home.clone(), ComputerId::new)
-    }
 }
 
-/// The title of the tree that the requester belongs to; empty when a user asks, which is also
-/// how a requester is taken whose partition has no instance.
-async fn root_of_requester(tx: &mut Tx, request: &InstanceRequest) -> Result<String, StoreError> {
-    let Some((computer, partition)) = &request.requester else {
-        return Ok(String::new());
-    };
+/// How an instance is called.
+pub(super) fn guid(computer: &ComputerId, partition: &PartitionId) -> String {
+    format!("{computer}-{partition}")
+}
+
+/// Whose tree a request belongs to: none when a user asks, which is also how a requester is taken
+/// whose partition has no instance.
+pub(super) async fn origin(
+    tx: &mut Tx,
+    project: &str,
+    request: &InstanceRequest,
+) -> Result<Origin, StoreError> {
+    let user = Origin { project: project.to_owned(), ..Origin::default() };
+    let Some((computer, partition)) = &request.requester else { return Ok(user) };
     let found = instance_at(tx, computer, partition).await?;
-    Ok(found.map(|instance| instance.root_title().to_owned()).unwrap_or_default())
+    Ok(found.map_or(user, |instance| Origin {
+        root: instance.root_title().to_owned(),
+        project: instance.project,
+        here: request.requester.clone(),
+    }))
 }
 
 /// The instance as the request wants it; equal to the former one when nothing changes.
 fn wish(
     former: &InstanceRow,
     request: &InstanceRequest,
+    origin: &Origin,
     limit: InstanceState,
     now: i64,
 ) -> InstanceRow {
@@ -139,9 +221,29 @@ fn wish(
     if wanted != *former {
         wanted.changed_at = later_than(former.changed_at, now);
     }
-    // Nothing of the instance changes by it, so its node need not look at it again.
+    // Nothing of the instance changes by these, so its node need not look at it again.
     wanted.filter.clone_from(&request.sla);
+    wanted.asked_by = origin.asked_by();
+    wanted.orphan_since = None;
     wanted
+}
+
+/// Writes what differs.
+async fn change(
+    tx: &mut Tx,
+    former: &InstanceRow,
+    wanted: &InstanceRow,
+    now: i64,
+) -> Result<Would, StoreError> {
+    if wanted == former {
+        return Ok(Would::Nothing);
+    }
+    update(tx, wanted).await?;
+    if wanted.changed_at == former.changed_at && wanted.filter == former.filter {
+        return Ok(Would::Nothing);
+    }
+    note(tx, wanted, now).await?;
+    Ok(Would::Change)
 }
 
 async fn note(tx: &mut Tx, row: &InstanceRow, now: i64) -> Result<(), StoreError> {
@@ -149,47 +251,11 @@ async fn note(tx: &mut Tx, row: &InstanceRow, now: i64) -> Result<(), StoreError
     changes::note(tx, &row.computer, &change.state(row.requested_state.as_str()), now).await
 }
 
-async fn free_partition(
-    tx: &mut Tx,
-    computer: &ComputerId,
-) -> Result<Option<PartitionId>, StoreError> {
-    let row = sqlx::query(
-        "SELECT p.reference FROM computer_partition p LEFT JOIN instance i \
-         ON i.computer = p.computer AND i.partition_reference = p.reference \
-         WHERE p.computer = $1 AND i.title IS NULL ORDER BY p.position LIMIT 1",
-    )
-    .bind(computer.as_str())
-    .fetch_optional(&mut **tx)
-    .await?;
-    row.map(|row| Ok(PartitionId::new(text(&row, "reference")?))).transpose()
-}
-
-/// Why there is no free partition. Begins as the original's message does, which others look for.
-async fn no_room(
-    tx: &mut Tx,
-    computer: &ComputerId,
-    request: &InstanceRequest,
-) -> Result<StoreError, StoreError> {
-    let rows = sqlx::query("SELECT reference FROM computer_partition WHERE computer = $1")
-        .bind(computer.as_str())
-        .fetch_all(&mut **tx)
-        .await?;
-    let reason = match rows.len() {
-        0 => "has no partition yet: run `slapos node format` there".to_owned(),
-        1 => "has 1 partition, which is in use: destroy its instance or format more".to_owned(),
-        n => format!("has {n} partitions, all in use: destroy an instance or format more"),
-    };
-    Ok(StoreError::NotFound(format!(
-        "No free computer partition found for: {}. Computer {computer} {reason}",
-        request.title
-    )))
-}
-
 async fn insert(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO instance (computer, partition_reference, title, root, software, \
-         software_type, requested_state, parameters, connection, changed_at, filter) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         software_type, requested_state, parameters, connection, changed_at, filter, project, \
+         asked_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(row.computer.as_str())
     .bind(row.partition.as_str())
@@ -202,6 +268,8 @@ async fn insert(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
     .bind(to_column(&row.connection))
     .bind(row.changed_at)
     .bind(to_column(&row.filter))
+    .bind(row.project.as_str())
+    .bind(row.asked_by.as_str())
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -210,7 +278,7 @@ async fn insert(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
 async fn update(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE instance SET software = $3, software_type = $4, requested_state = $5, \
-         parameters = $6, changed_at = $7, filter = $8 \
+         parameters = $6, changed_at = $7, filter = $8, asked_by = $9, orphan_since = $10 \
          WHERE computer = $1 AND partition_reference = $2",
     )
     .bind(row.computer.as_str())
@@ -221,6 +289,8 @@ async fn update(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
     .bind(to_column(&row.parameters))
     .bind(row.changed_at)
     .bind(to_column(&row.filter))
+    .bind(row.asked_by.as_str())
+    .bind(row.orphan_since)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -230,7 +300,7 @@ async fn answer(tx: &mut Tx, row: InstanceRow) -> Result<InstanceAnswer, StoreEr
     let mut addresses = addresses(tx, &row.computer, row.partition.as_str()).await?;
     Ok(InstanceAnswer {
         ip_list: addresses.remove(&row.partition).unwrap_or_default(),
-        guid: Some(format!("{}-{}", row.computer, row.partition)),
+        guid: Some(guid(&row.computer, &row.partition)),
         partition: row.partition,
         computer: row.computer,
         connection: row.connection,
@@ -240,5 +310,6 @@ async fn answer(tx: &mut Tx, row: InstanceRow) -> Result<InstanceAnswer, StoreEr
         software_url: row.software,
         timestamp: Some(wire_timestamp(row.changed_at)),
         access_status: row.reported.as_ref().map(access_status),
+        master_url: None,
     })
 }

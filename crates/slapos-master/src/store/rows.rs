@@ -13,13 +13,15 @@ use crate::error::StoreError;
 /// The columns of [`InstanceRow`], for `SELECT`.
 pub(super) const INSTANCE_COLUMNS: &str = "i.computer, i.partition_reference, i.title, i.root, \
      i.software, i.software_type, i.requested_state, i.parameters, i.connection, i.changed_at, \
-     i.reported_state, i.reported_message, i.reported_at, i.filter";
+     i.reported_state, i.reported_message, i.reported_at, i.filter, i.project, i.asked_by, \
+     i.orphan_since, i.restart_at";
 
 /// An instance as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct InstanceRow {
     pub(super) computer: ComputerId,
     pub(super) partition: PartitionId,
+    pub(super) project: String,
     pub(super) title: String,
     /// The title of the tree's root; empty for a root.
     pub(super) root: String,
@@ -32,6 +34,12 @@ pub(super) struct InstanceRow {
     pub(super) reported: Option<Report>,
     /// What was asked about its place; it moves no instance that exists.
     pub(super) filter: IndexMap<String, String>,
+    /// The instance that asked last, as `<computer>-<partition>`; empty for a user.
+    pub(super) asked_by: String,
+    /// Since when that instance does not ask for it any more.
+    pub(super) orphan_since: Option<i64>,
+    /// When its services were last wanted to start anew.
+    pub(super) restart_at: Option<i64>,
 }
 
 impl InstanceRow {
@@ -49,6 +57,10 @@ impl InstanceRow {
             changed_at: row.try_get("changed_at")?,
             reported: report(row)?,
             filter: texts(row, "filter")?,
+            project: text(row, "project")?,
+            asked_by: text(row, "asked_by")?,
+            orphan_since: row.try_get("orphan_since")?,
+            restart_at: row.try_get("restart_at")?,
         })
     }
 
@@ -98,6 +110,11 @@ pub(super) fn to_column(parameters: &IndexMap<String, String>) -> String {
     let object: serde_json::Map<String, serde_json::Value> =
         sorted.into_iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
     serde_json::Value::Object(object).to_string()
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A time as people read it.

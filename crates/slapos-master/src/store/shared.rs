@@ -1,8 +1,7 @@
 //! Shared instances ("slaves"): places in an instance that exists, which serves them all.
 //!
-//! A shared instance lives in the first instance of its Software Release and type on the
-//! computer asked for, or in the one that `instance_guid` names. Whatever changes in the list of
-//! a host counts as a change of the host.
+//! Which instance serves it is a policy ([`crate::allocation`]). Whatever changes in the list of a
+//! host counts as a change of the host.
 
 use std::collections::HashMap;
 
@@ -15,26 +14,33 @@ use sqlx::any::AnyRow;
 
 use super::information::addresses;
 use super::instances::{instance_at, touch, touch_root};
-use super::rows::{INSTANCE_COLUMNS, InstanceRow, text, texts, to_column};
-use super::{Store, Tx, require_computer};
+use super::request::{Origin, Would};
+use super::rows::{text, texts, to_column};
+use super::{Store, Tx};
 use crate::error::StoreError;
 
 const COLUMNS: &str = "reference, computer, partition_reference, title, root, software, \
-     software_type, parameters, connection";
+     software_type, parameters, connection, project, asked_by, orphan_since";
 
 /// A shared instance as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SharedRow {
-    /// The title of the requester's root, `_`, the title.
+    /// How its host calls it: the title of the requester's root, `_`, the title; of a project, that
+    /// and `_` before it. It stays when the root gets another title.
     pub(super) reference: String,
     pub(super) computer: ComputerId,
     pub(super) partition: PartitionId,
+    pub(super) project: String,
     pub(super) title: String,
     pub(super) root: String,
     pub(super) software: SoftwareUrl,
     pub(super) software_type: String,
     pub(super) parameters: IndexMap<String, String>,
     pub(super) connection: IndexMap<String, String>,
+    /// The instance that asked last, as `<computer>-<partition>`; empty for a user.
+    pub(super) asked_by: String,
+    /// Since when that instance does not ask for it any more.
+    pub(super) orphan_since: Option<i64>,
 }
 
 impl SharedRow {
@@ -49,6 +55,9 @@ impl SharedRow {
             software_type: text(row, "software_type")?,
             parameters: texts(row, "parameters")?,
             connection: texts(row, "connection")?,
+            project: text(row, "project")?,
+            asked_by: text(row, "asked_by")?,
+            orphan_since: sqlx::Row::try_get(row, "orphan_since")?,
         })
     }
 }
@@ -77,7 +86,7 @@ impl Store {
             )));
         };
         if row.connection != *connection {
-            touch_root(&mut tx, &row.root, now).await?;
+            touch_root(&mut tx, &row.project, &row.root, now).await?;
         }
         sqlx::query("UPDATE shared_instance SET connection = $2 WHERE reference = $1")
             .bind(reference)
@@ -93,79 +102,105 @@ impl Store {
         &self,
         tx: &mut Tx,
         request: &InstanceRequest,
-        root: &str,
-    ) -> Result<InstanceAnswer, StoreError> {
+        origin: &Origin,
+    ) -> Result<(InstanceAnswer, Would), StoreError> {
         let now = self.now();
-        let reference = format!("{root}_{}", request.title);
-        let former = find(tx, &reference).await?;
+        let former = titled(tx, &origin.project, &origin.root, request.title.as_str()).await?;
         if request.state == Some(InstanceState::Destroyed) {
             let Some(former) = former else {
                 return Err(StoreError::NotFound(format!(
-                    "there is no shared instance {reference}, so nothing is to be destroyed"
+                    "there is no shared instance {}, so nothing is to be destroyed",
+                    base_reference(origin, request.title.as_str())
                 )));
             };
             remove(tx, &former).await?;
             touch_host(tx, &former, now).await?;
-            return answer(tx, former, InstanceState::Destroyed).await;
+            return Ok((answer(tx, former, InstanceState::Destroyed).await?, Would::Change));
         }
-        let host = self.host_for(tx, request, former.as_ref()).await?;
-        let wanted = SharedRow {
-            reference,
-            computer: host.computer,
-            partition: host.partition,
-            title: request.title.to_string(),
-            root: root.to_owned(),
-            software: request.software.clone(),
-            software_type: request.software_type.clone(),
-            parameters: request.parameters.clone(),
-            connection: former.as_ref().map(|row| row.connection.clone()).unwrap_or_default(),
-        };
-        if former.as_ref() != Some(&wanted) {
-            if let Some(former) = &former {
-                remove(tx, former).await?;
-                touch_host(tx, former, now).await?;
-            }
-            insert(tx, &wanted).await?;
-            touch_host(tx, &wanted, now).await?;
-        }
-        answer(tx, wanted, InstanceState::Started).await
+        let wanted = self.wanted_shared(tx, request, origin, former.as_ref()).await?;
+        let would = place(tx, former.as_ref(), &wanted, now).await?;
+        Ok((answer(tx, wanted, InstanceState::Started).await?, would))
     }
 
-    /// The instance that is to serve a request: the present host if it still fits.
-    async fn host_for(
+    /// The shared instance as the request wants it.
+    async fn wanted_shared(
         &self,
         tx: &mut Tx,
         request: &InstanceRequest,
+        origin: &Origin,
         former: Option<&SharedRow>,
-    ) -> Result<InstanceRow, StoreError> {
-        let computer = self.computer_for(request);
-        require_computer(tx, &computer).await?;
-        let named = request.sla.get("instance_guid").map(String::as_str).unwrap_or_default();
-        let fits = |host: &InstanceRow| {
-            let (computer, partition) = (&host.computer, &host.partition);
-            host.software == request.software
-                && host.software_type == request.software_type
-                && (named.is_empty()
-                    || named == partition.as_str()
-                    || named == format!("{computer}-{partition}"))
+    ) -> Result<SharedRow, StoreError> {
+        let (computer, partition) = self.host_for(tx, request, origin, former).await?;
+        let reference = match former {
+            Some(former) => former.reference.clone(),
+            None => new_reference(tx, origin, request.title.as_str()).await?,
         };
-        if let Some(former) = former
-            && let Some(host) = instance_at(tx, &former.computer, &former.partition).await?
-            && fits(&host)
-        {
-            return Ok(host);
-        }
-        let candidates = of_software(tx, &computer, &request.software).await?;
-        candidates.into_iter().find(fits).ok_or_else(|| {
-            let (software, kind) = (&request.software, &request.software_type);
-            StoreError::NotFound(format!(
-                "No partition corresponding to slave request: {}. Computer {computer} has no \
-                 instance of {software} with type {kind}{}",
-                request.title,
-                if named.is_empty() { String::new() } else { format!(" named {named}") }
-            ))
+        Ok(SharedRow {
+            reference,
+            computer,
+            partition,
+            project: origin.project.clone(),
+            title: request.title.to_string(),
+            root: origin.root.clone(),
+            software: request.software.clone(),
+            software_type: request.software_type.clone(),
+            parameters: request.parameters.clone(),
+            connection: former.map(|row| row.connection.clone()).unwrap_or_default(),
+            asked_by: origin.asked_by(),
+            orphan_since: None,
         })
     }
+}
+
+/// Puts a shared instance where it is wanted, as it is wanted. Its hosts are told, unless what
+/// changed is not for them.
+async fn place(
+    tx: &mut Tx,
+    former: Option<&SharedRow>,
+    wanted: &SharedRow,
+    now: i64,
+) -> Result<Would, StoreError> {
+    let Some(former) = former else {
+        insert(tx, wanted).await?;
+        touch_host(tx, wanted, now).await?;
+        return Ok(Would::Create);
+    };
+    if former == wanted {
+        return Ok(Would::Nothing);
+    }
+    let as_asked = SharedRow {
+        asked_by: wanted.asked_by.clone(),
+        orphan_since: wanted.orphan_since,
+        ..former.clone()
+    };
+    remove(tx, former).await?;
+    insert(tx, wanted).await?;
+    if as_asked == *wanted {
+        return Ok(Would::Nothing);
+    }
+    touch_host(tx, former, now).await?;
+    touch_host(tx, wanted, now).await?;
+    Ok(Would::Change)
+}
+
+fn base_reference(origin: &Origin, title: &str) -> String {
+    match origin.project.as_str() {
+        "" => format!("{}_{title}", origin.root),
+        project => format!("{project}_{}_{title}", origin.root),
+    }
+}
+
+/// A reference that no other shared instance has: two trees may give the same one, such as `a_b`
+/// with `c` and `a` with `b_c`.
+async fn new_reference(tx: &mut Tx, origin: &Origin, title: &str) -> Result<String, StoreError> {
+    let base = base_reference(origin, title);
+    let mut reference = base.clone();
+    let mut number = 2_u64;
+    while find(tx, &reference).await?.is_some() {
+        reference = format!("{base}-{number}");
+        number += 1;
+    }
+    Ok(reference)
 }
 
 /// All shared instances, by reference.
@@ -193,43 +228,63 @@ pub(super) async fn hosted_on(
 }
 
 /// Removes the shared instances that the tree of that root asked for; their hosts are told.
-pub(super) async fn remove_of_root(tx: &mut Tx, root: &str, now: i64) -> Result<(), StoreError> {
-    for row in all(tx).await?.iter().filter(|row| row.root == root) {
-        remove(tx, row).await?;
-        touch_host(tx, row, now).await?;
+pub(super) async fn remove_of_root(
+    tx: &mut Tx,
+    project: &str,
+    root: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    for row in of_root(tx, project, root).await? {
+        remove(tx, &row).await?;
+        touch_host(tx, &row, now).await?;
     }
     Ok(())
 }
 
-async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
+/// The shared instances that the tree of that root asked for.
+pub(super) async fn of_root(
+    tx: &mut Tx,
+    project: &str,
+    root: &str,
+) -> Result<Vec<SharedRow>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM shared_instance WHERE project = $1 AND root = $2 ORDER BY reference"
+    );
+    let rows =
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project).bind(root).fetch_all(&mut **tx).await?;
+    rows.iter().map(SharedRow::read).collect()
+}
+
+/// The shared instance of that title in a tree; `root` is empty for those of users.
+pub(super) async fn titled(
+    tx: &mut Tx,
+    project: &str,
+    root: &str,
+    title: &str,
+) -> Result<Option<SharedRow>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM shared_instance WHERE project = $1 AND root = $2 AND title = $3"
+    );
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(project)
+        .bind(root)
+        .bind(title)
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.as_ref().map(SharedRow::read).transpose()
+}
+
+pub(super) async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM shared_instance WHERE reference = $1");
     let row =
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(reference).fetch_optional(&mut **tx).await?;
     row.as_ref().map(SharedRow::read).transpose()
 }
 
-/// The instances of a Software Release on a computer, in the order of formatting.
-async fn of_software(
-    tx: &mut Tx,
-    computer: &ComputerId,
-    software: &SoftwareUrl,
-) -> Result<Vec<InstanceRow>, StoreError> {
-    let sql = sqlx::AssertSqlSafe(format!(
-        "SELECT {INSTANCE_COLUMNS} FROM instance i LEFT JOIN computer_partition p \
-         ON p.computer = i.computer AND p.reference = i.partition_reference \
-         WHERE i.computer = $1 AND i.software = $2 ORDER BY p.position"
-    ));
-    let rows = sqlx::query(sql)
-        .bind(computer.as_str())
-        .bind(software.as_str())
-        .fetch_all(&mut **tx)
-        .await?;
-    rows.iter().map(InstanceRow::read).collect()
-}
-
 async fn insert(tx: &mut Tx, row: &SharedRow) -> Result<(), StoreError> {
     let sql = format!(
-        "INSERT INTO shared_instance ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        "INSERT INTO shared_instance ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+         $10, $11, $12)"
     );
     sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(row.reference.as_str())
@@ -241,12 +296,15 @@ async fn insert(tx: &mut Tx, row: &SharedRow) -> Result<(), StoreError> {
         .bind(row.software_type.as_str())
         .bind(to_column(&row.parameters))
         .bind(to_column(&row.connection))
+        .bind(row.project.as_str())
+        .bind(row.asked_by.as_str())
+        .bind(row.orphan_since)
         .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
-async fn remove(tx: &mut Tx, row: &SharedRow) -> Result<(), StoreError> {
+pub(super) async fn remove(tx: &mut Tx, row: &SharedRow) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM shared_instance WHERE reference = $1")
         .bind(row.reference.as_str())
         .execute(&mut **tx)
@@ -254,7 +312,7 @@ async fn remove(tx: &mut Tx, row: &SharedRow) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn touch_host(tx: &mut Tx, row: &SharedRow, now: i64) -> Result<(), StoreError> {
+pub(super) async fn touch_host(tx: &mut Tx, row: &SharedRow, now: i64) -> Result<(), StoreError> {
     match instance_at(tx, &row.computer, &row.partition).await? {
         Some(host) => touch(tx, &host, host.requested_state, ChangeKind::Request, now).await,
         None => Ok(()),
@@ -279,5 +337,6 @@ async fn answer(
         software_url: row.software,
         timestamp: None,
         access_status: None,
+        master_url: None,
     })
 }

@@ -1,4 +1,4 @@
-//! The database as one SQLite file: whose it is, its schema, its connections.
+//! The database as one SQLite file: whose it is, whether it is whole, its connections.
 //!
 //! Invariant: a file that is not ours is only read, never written, not even by SQLite itself.
 //! A process opens a file once at a time: looking at the header and closing the file again would
@@ -9,10 +9,12 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
-use slapos_sys::clock::Clock;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 
+use super::catalog::{self, RECORDS};
+use super::migrations;
+use super::pools::{Kind, Pools};
 use crate::error::StoreError;
 
 /// `PRAGMA application_id` of our files: the letters `SlaM`.
@@ -22,28 +24,59 @@ const APPLICATION_ID: u32 = 0x536c_614d;
 /// while another does, instead of waiting.
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
-/// All schema changes in order, with their numbers.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
-    (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
-    (2, "filter", include_str!("../../migrations/sqlite/0002_filter.sql")),
-    (3, "partition_route", include_str!("../../migrations/sqlite/0003_partition_route.sql")),
-    (4, "changes", include_str!("../../migrations/sqlite/0004_changes.sql")),
-    (6, "identity", include_str!("../../migrations/0006_identity.up.sql")),
-];
-
 /// Connections that only read. They do not wait for the writer (WAL), and SQLite itself is fast
 /// enough that more would only take memory.
 const READERS: u32 = 4;
 
-/// Opens the file: a pool of one connection that writes, and one of several that read.
-pub(super) async fn open(path: &Path, clock: &dyn Clock) -> Result<(AnyPool, AnyPool), StoreError> {
+/// The largest file that is looked through before it is used, in bytes: that takes a second at most.
+const CHECKED: u64 = 256 << 20;
+
+/// Opens the file, making it if there is none: a pool of one connection that writes, and one of
+/// several that read. The schema stays as it is.
+pub(super) async fn open(path: &Path) -> Result<Pools, StoreError> {
     prepare(path)?;
-    sqlx::any::install_default_drivers();
     let url = url(path)?;
-    let writer = pool(1).connect(&url).await?;
-    migrate(path, &writer, clock).await?;
+    let damaged = |error: StoreError| match error {
+        StoreError::Damaged(why) => StoreError::Damaged(format!("{}: {why}", path.display())),
+        other => other,
+    };
+    let writers = pool(1).connect(&url).await.map_err(|error| damaged(error.into()))?;
+    let marked = mark(path, &writers).await;
+    marked.map_err(damaged)?;
     let readers = pool(READERS).connect(&url).await?;
-    Ok((writer, readers))
+    Ok(Pools { kind: Kind::Sqlite, name: path.display().to_string(), writers, readers })
+}
+
+/// Marks a new file as ours, and refuses one that is damaged or of a newer version: that it stays
+/// as it is, byte for byte, is better seen before the mode of its journal is set.
+async fn mark(path: &Path, writers: &AnyPool) -> Result<(), StoreError> {
+    let mut connection = writers.acquire().await?;
+    let tables = catalog::tables(&mut connection, Kind::Sqlite).await?;
+    if tables.iter().any(|table| table.name == RECORDS) {
+        whole(path, &mut connection).await?;
+        let name = path.display().to_string();
+        migrations::not_newer(&mut connection, Kind::Sqlite, &name).await?;
+    } else {
+        // Outside of WAL mode and as the first write, so that the mark is in the file's first
+        // page before anything else is anywhere; `foreign` looks for it there.
+        let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
+        connection.execute(sqlx::AssertSqlSafe(mark)).await?;
+    }
+    connection.execute("PRAGMA journal_mode = WAL").await?;
+    Ok(())
+}
+
+/// Looks through a file that is not large.
+async fn whole(path: &Path, connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let size = path.metadata().map_err(|error| file_error(path, error))?.len();
+    if size > CHECKED {
+        return Ok(());
+    }
+    let row = sqlx::query("PRAGMA quick_check(1)").fetch_one(connection).await?;
+    match row.try_get::<String, _>(0)?.as_str() {
+        "ok" => Ok(()),
+        found => Err(StoreError::damaged(found)),
+    }
 }
 
 fn pool(connections: u32) -> AnyPoolOptions {
@@ -102,7 +135,7 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
     }
     match foreign(path).map_err(|error| file_error(path, error))? {
         None => Ok(()),
-        Some(found) => Err(StoreError::NotOurs { path: path.to_owned(), found }),
+        Some(found) => Err(StoreError::NotOurs { database: path.display().to_string(), found }),
     }
 }
 
@@ -126,54 +159,6 @@ fn foreign(path: &Path) -> io::Result<Option<String>> {
         return Ok(None);
     }
     Ok(Some(format!("it is another SQLite database, with application id {id:#x}")))
-}
-
-/// Marks a new file as ours and applies the migrations that it lacks. A newer file is left alone.
-async fn migrate(path: &Path, writer: &AnyPool, clock: &dyn Clock) -> Result<(), StoreError> {
-    let known = MIGRATIONS.iter().map(|(number, ..)| *number).max().unwrap_or_default();
-    let found = version(&mut writer.begin().await?).await?;
-    if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
-    }
-    if found == 0 {
-        // Outside of WAL mode and as the first write, so that the mark is in the file's first
-        // page before anything else is anywhere; `foreign` looks for it there.
-        let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
-        writer.execute(sqlx::AssertSqlSafe(mark)).await?;
-    }
-    writer.execute("PRAGMA journal_mode = WAL").await?;
-    let mut tx = writer.begin_with(BEGIN_WRITE).await?;
-    // Again, now that nobody else can change it.
-    let found = version(&mut tx).await?;
-    for (number, name, sql) in MIGRATIONS {
-        if number <= found {
-            continue;
-        }
-        sqlx::raw_sql(sql).execute(&mut *tx).await?;
-        sqlx::query("INSERT INTO schema_migration (version, name, applied_at) VALUES ($1, $2, $3)")
-            .bind(number)
-            .bind(name)
-            .bind(clock.now().as_microsecond())
-            .execute(&mut *tx)
-            .await?;
-    }
-    tx.commit().await?;
-    Ok(())
-}
-
-/// The schema of the file: 0 when it has none yet.
-async fn version(tx: &mut Transaction<'static, Any>) -> Result<i64, StoreError> {
-    let table = sqlx::query(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'schema_migration'",
-    );
-    if table.fetch_optional(&mut **tx).await?.is_none() {
-        return Ok(0);
-    }
-    let newest = sqlx::query("SELECT version FROM schema_migration ORDER BY version DESC LIMIT 1");
-    match newest.fetch_optional(&mut **tx).await? {
-        Some(row) => Ok(row.try_get("version")?),
-        None => Ok(0),
-    }
 }
 
 fn file_error(path: &Path, source: io::Error) -> StoreError {

@@ -24,7 +24,7 @@ impl Store {
         require_partition(&mut tx, computer, partition).await?;
         let instance = require_instance(&mut tx, computer, partition).await?;
         let mut found = Vec::new();
-        for member in tree(&mut tx, instance.root_title()).await? {
+        for member in tree(&mut tx, &instance.project, instance.root_title()).await? {
             let of = member.partition.as_str();
             let mut known = addresses(&mut tx, &member.computer, of).await?;
             found.extend(known.remove(&member.partition).unwrap_or_default());

@@ -1,5 +1,5 @@
 //! One transaction, which rings the bells of the computers that it changed when it is committed,
-//! and only then.
+//! and only then: its own, and through the database those of other Masters.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -8,18 +8,21 @@ use slapos_slap::ComputerId;
 use sqlx::{Any, AnyConnection, Transaction};
 
 use super::changes::Bells;
+use super::pools::Kind;
+use super::postgres;
 use crate::error::StoreError;
 
 /// See the module. What is not committed did not happen.
 pub(super) struct Tx {
     inner: Transaction<'static, Any>,
+    kind: Kind,
     bells: Arc<Bells>,
     changed: Vec<ComputerId>,
 }
 
 impl Tx {
-    pub(super) fn new(inner: Transaction<'static, Any>, bells: &Arc<Bells>) -> Tx {
-        Tx { inner, bells: Arc::clone(bells), changed: Vec::new() }
+    pub(super) fn new(inner: Transaction<'static, Any>, kind: Kind, bells: &Arc<Bells>) -> Tx {
+        Tx { inner, kind, bells: Arc::clone(bells), changed: Vec::new() }
     }
 
     /// Has the bell of a computer rung after the commit.
@@ -30,7 +33,10 @@ impl Tx {
     }
 
     /// Makes it all happen.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        if self.kind == Kind::Postgres {
+            postgres::tell(&mut self.inner, self.bells.name(), &self.changed).await?;
+        }
         self.inner.commit().await?;
         self.changed.iter().for_each(|computer| self.bells.ring(computer));
         Ok(())

@@ -356,9 +356,15 @@ fn job_for(change: &Change) -> Option<Job> {
     match change.kind {
         ChangeKind::Supply => Some(Job::Software),
         ChangeKind::Request if change.state.as_deref() == Some("destroyed") => Some(Job::Report),
-        ChangeKind::Request | ChangeKind::Bang | ChangeKind::Connection => Some(Job::Instance),
+        ChangeKind::Request | ChangeKind::Bang | ChangeKind::Connection | ChangeKind::Restart => {
+            Some(Job::Instance)
+        }
         // What this node itself did, or what changes nothing on it.
-        ChangeKind::Free | ChangeKind::Format | ChangeKind::Report | ChangeKind::Rename => None,
+        ChangeKind::Free
+        | ChangeKind::Format
+        | ChangeKind::Report
+        | ChangeKind::Rename
+        | ChangeKind::Settings => None,
         ChangeKind::Other => Some(Job::Instance),
     }
 }

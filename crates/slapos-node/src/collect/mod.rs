@@ -74,11 +74,7 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
     }
-    if !user::is_root() {
-        return Err(NodeError::user("only root sees what the users of partitions use")
-            .hint("run `slapos node collect` as root")
-            .code(exit::NOT_ROOT));
-    }
+    check_root()?;
     let var = node.config.instance_root.join("var");
     let _lock = node.lock("slapos node collect", &var.join("run/slapgrid-collect.pid"))?;
     let partitions = measured(node)?;
@@ -107,6 +103,45 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     }
     let kept = i64::from(node.config.collect.days_kept);
     database.forget_before(&day_before(node.clock.now(), kept))
+}
+
+/// Says what [`run`] would do, and why; nothing is measured or written.
+///
+/// # Errors
+/// When this is not root.
+pub fn rehearse(node: &Node<'_>) -> Result<(), NodeError> {
+    if node.is_down() {
+        return Ok(());
+    }
+    check_root()?;
+    let (config, now) = (&node.config.collect, node.clock.now());
+    let database = node.config.instance_root.join("var/data-log/collector.db");
+    let note = |text: String| node.reporter.note("collect", &text);
+    note(format!("measure this machine for {} s, into {}", INTERVAL.as_secs(), database.display()));
+    for partition in measured(node)? {
+        let disk = match config.report_disk_usage {
+            true => format!(", and its disk every {} s", config.disk_cycle.as_secs()),
+            false => "; not its disk: report_disk_usage is off".to_owned(),
+        };
+        let text = format!("measure the processes of {}{disk}", partition.owner.name);
+        node.reporter.note(&partition.name, &text);
+    }
+    for days in 1..=DAYS {
+        note(format!("make the journal of {} for `slapos node report`", day_before(now, days)));
+    }
+    let kept = config.days_kept;
+    let oldest = day_before(now, i64::from(kept));
+    note(format!("forget samples before {oldest}: collect_cache keeps {kept} days"));
+    Ok(())
+}
+
+fn check_root() -> Result<(), NodeError> {
+    if user::is_root() {
+        return Ok(());
+    }
+    Err(NodeError::user("only root sees what the users of partitions use")
+        .hint("run `slapos node collect` as root")
+        .code(exit::NOT_ROOT))
 }
 
 /// The partitions that exist and have a user of their own.

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use slapos_slap::{InstanceState, PartitionId};
 
 use super::history::{History, Verdict};
-use super::restore::{Place, restore};
+use super::restore::{Place, check_software, not_kept, restore};
 use crate::error::NodeError;
 use crate::instance::{Quiet, partition_owner};
 use crate::node::Node;
-use crate::record::Outcome;
+use crate::record::{Outcome, PartitionRecord};
 use crate::worker::{Done, GenerationJob, Job, Purpose, Worker};
 
 /// One side of a comparison.
@@ -101,16 +101,8 @@ pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result
     }
     let _lock = node.lock("slapos node instance", &node.config.pidfile_instance)?;
     let mut history = node.histories().load(partition)?;
-    let number = match number {
-        Some(number) => number,
-        None => history.fallback().map(|generation| generation.number).ok_or_else(|| {
-            NodeError::user(format!("{partition} has no former generation that kept its promises"))
-                .hint(format!("`slapos node generations {partition}` lists all; name one"))
-        })?,
-    };
-    let Some(mut record) = node.records().load(partition)? else {
-        return Err(NodeError::user(format!("no instance was deployed in {partition}")));
-    };
+    let number = chosen(partition, &history, number)?.0;
+    let mut record = deployed(node, partition)?;
     let held = record.wanted();
     let owner = partition_owner(&directory)?;
     let id = PartitionId::from(partition);
@@ -130,6 +122,60 @@ pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result
         node.histories().store(partition, &history)?;
     }
     verdict.map(|()| number)
+}
+
+/// What [`rollback`] would do, step by step, each with its reason. Nothing is touched.
+///
+/// # Errors
+/// When there is no such generation, or it could not be put in place.
+pub fn rehearse_rollback(
+    node: &Node<'_>,
+    partition: &str,
+    number: Option<u32>,
+) -> Result<Vec<String>, NodeError> {
+    directory(node, partition)?;
+    let history = node.histories().load(partition)?;
+    let (number, why) = chosen(partition, &history, number)?;
+    let generation = history.get(number).ok_or_else(|| not_kept(partition, number))?;
+    let record = deployed(node, partition)?;
+    check_software(node, partition, generation)?;
+    let mut steps = vec![format!(
+        "put generation {number} in place, of {} ({}): {why}",
+        generation.made, generation.reason
+    )];
+    let runs = record.state == InstanceState::Started;
+    steps.push(match runs {
+        true => "start its services anew: those that read other files must not go on".to_owned(),
+        false => format!("leave its services stopped: it is to be {}", record.state),
+    });
+    if generation.connection.as_ref().is_some_and(|connection| !connection.is_empty()) {
+        steps.push("publish again what it published: others must not go on without".to_owned());
+    }
+    if runs {
+        steps.push("ask its promises: its services were just started".to_owned());
+    }
+    steps.push("hold it until another change is requested, or `slapos node instance --all`".into());
+    Ok(steps)
+}
+
+/// The generation that is asked for, or the one to go back to; and why that one.
+fn chosen(
+    partition: &str,
+    history: &History,
+    number: Option<u32>,
+) -> Result<(u32, &'static str), NodeError> {
+    let last = history.fallback().map(|generation| generation.number);
+    let last = last.map(|number| (number, "it is the last that kept its promises"));
+    number.map(|number| (number, "asked for")).or(last).ok_or_else(|| {
+        NodeError::user(format!("{partition} has no former generation that kept its promises"))
+            .hint(format!("`slapos node generations {partition}` lists all; name one"))
+    })
+}
+
+fn deployed(node: &Node<'_>, partition: &str) -> Result<PartitionRecord, NodeError> {
+    node.records()
+        .load(partition)?
+        .ok_or_else(|| NodeError::user(format!("no instance was deployed in {partition}")))
 }
 
 fn directory(node: &Node<'_>, partition: &str) -> Result<PathBuf, NodeError> {

@@ -23,7 +23,7 @@ mod restore;
 mod store;
 mod transaction;
 
-pub use commands::{Side, diff, list, rollback};
+pub use commands::{Side, diff, list, rehearse_rollback, rollback};
 pub(crate) use history::wish_of;
 pub use history::{Generation, History, Verdict, Wanted};
 pub use policy::{Policy, Rollback};

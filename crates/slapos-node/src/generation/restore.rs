@@ -95,13 +95,17 @@ fn unusable(id: &str, number: u32, lost: &str) -> NodeError {
         .hint(format!("`slapos node generations {id}` lists the others; nothing was changed"))
 }
 
-fn not_kept(id: &str, number: u32) -> NodeError {
+pub(super) fn not_kept(id: &str, number: u32) -> NodeError {
     NodeError::user(format!("generation {number} of {id} is not kept"))
         .hint(format!("`slapos node generations {id}` lists those that are"))
 }
 
 /// Configuration names files of its Software Release: without it, nothing of it works.
-fn check_software(node: &Node<'_>, id: &str, generation: &Generation) -> Result<(), NodeError> {
+pub(super) fn check_software(
+    node: &Node<'_>,
+    id: &str,
+    generation: &Generation,
+) -> Result<(), NodeError> {
     let Wanted { software, software_stamp, .. } = &generation.wanted;
     match software::stamp(&node.config.software_root, software) {
         None => Err(NodeError::user(format!(

@@ -8,7 +8,6 @@ use slapos_slap::{ComputerPartition, SlapClient, SlapError};
 use slapos_sys::fs;
 use slapos_sys::user::{self, Identity};
 
-use super::offline::told;
 use crate::config::NodeConfig;
 use crate::error::{IoContext, NodeError};
 
@@ -39,7 +38,7 @@ pub(super) fn update(
             "Partition {} is not known by SlapOS Master: {error}",
             partition.id
         )),
-        other => told(other),
+        other => NodeError::from(other),
     })?;
     if let Some(directory) = key.parent() {
         make_directory(directory)?;

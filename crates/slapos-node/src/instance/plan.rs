@@ -197,6 +197,18 @@ fn reason_of_time(now: Timestamp, record: &PartitionRecord, observed: &Observed)
     over.then_some(Reason::Periodicity(periodicity))
 }
 
+/// What is wanted that was not when it was last processed.
+fn change(record: &PartitionRecord, wanted: &ComputerPartition, stamp: &str) -> Option<Reason> {
+    if Some(&record.software) != wanted.software.as_ref() || record.software_stamp != stamp {
+        return Some(Reason::Software);
+    }
+    if record.state != wanted.requested_state {
+        return Some(Reason::State(wanted.requested_state));
+    }
+    let dated = wanted.timestamp.is_some();
+    (dated && record.timestamp != wanted.timestamp).then_some(Reason::Changed)
+}
+
 fn reason_in_record(
     record: &PartitionRecord,
     wanted: &ComputerPartition,
@@ -204,20 +216,15 @@ fn reason_in_record(
 ) -> Option<Reason> {
     match &record.outcome {
         Outcome::Processing => return Some(Reason::Interrupted),
-        Outcome::Failed(_) => return Some(Reason::Failed),
+        // What is wanted now is not what failed.
+        Outcome::Failed(_) => return change(record, wanted, stamp).or(Some(Reason::Failed)),
         Outcome::Done => {}
     }
-    if Some(&record.software) != wanted.software.as_ref() || record.software_stamp != stamp {
-        return Some(Reason::Software);
-    }
-    if record.state != wanted.requested_state {
-        return Some(Reason::State(wanted.requested_state));
+    if let Some(change) = change(record, wanted, stamp) {
+        return Some(change);
     }
     if wanted.timestamp.is_none() {
         return Some(Reason::Undated);
-    }
-    if record.timestamp != wanted.timestamp {
-        return Some(Reason::Changed);
     }
     if record.state != InstanceState::Started {
         return None;
@@ -254,6 +261,7 @@ mod tests {
             outcome: Outcome::Done,
             marked: true,
             promises: std::collections::BTreeMap::default(),
+            restart: None,
             schedule: None,
         };
         Observed {
@@ -305,6 +313,10 @@ mod tests {
         assert_eq!(
             with(|r| r.outcome = Outcome::Failed("x".into())),
             "process: the last run failed"
+        );
+        assert_eq!(
+            with(|r| (r.outcome, r.timestamp) = (Outcome::Failed("x".into()), Some("1".into()))),
+            "process: the Master changed something"
         );
         assert_eq!(with(|r| r.timestamp = None), "process: the Master changed something");
         assert_eq!(

@@ -12,7 +12,6 @@ use slapos_slap::{
 use slapos_sys::user::{self, Identity};
 
 use super::certificate;
-use super::offline::told;
 use super::plan::{Action, Reason};
 use crate::error::{IoContext, NodeError};
 use crate::generation::{self, Place, Transaction};
@@ -79,7 +78,7 @@ impl Session<'_, '_> {
         if defined {
             self.node.reporter.note(partition.id.as_str(), "stopped");
         }
-        self.master.instance_stopped(&partition.computer, &partition.id).map_err(told)
+        self.master.instance_stopped(&partition.computer, &partition.id).map_err(NodeError::from)
     }
 
     fn process(&self, partition: &ComputerPartition, reason: &Reason) -> Result<(), NodeError> {
@@ -89,11 +88,14 @@ impl Session<'_, '_> {
         let directory = self.node.config.instance_root.join(partition.id.as_str());
         let owner = partition_owner(&directory)?;
         let id = &partition.id;
+        // Before anything is touched: services without their limits would not be started.
+        self.node.config.service_limits.of(id.as_str())?;
         let state =
             if self.runs(partition) { InstanceState::Started } else { InstanceState::Stopped };
         let place = Place { id, directory: &directory, owner: &owner, state };
         let before = self.node.records().load(id.as_str())?;
         let mut record = self.new_record(partition, &url);
+        record.restart = before.as_ref().and_then(|before| before.restart.clone());
         let wanted = record.wanted();
         let mut transaction = Transaction::begin(self.node, place, partition, wanted, reason)?;
         self.store(partition, &record)?;
@@ -125,6 +127,7 @@ impl Session<'_, '_> {
             },
             at: self.node.clock.now(),
             outcome: Outcome::Processing,
+            restart: None,
             marked: false,
             promises: BTreeMap::new(),
             schedule: None,
@@ -155,7 +158,7 @@ impl Session<'_, '_> {
             return Err(transaction.failed(error));
         }
         if self.runs(partition) {
-            let started = self.start(place, &services);
+            let started = self.start(partition, place, &services, record);
             let up = started.and_then(|()| transaction.await_services());
             let asked = up.and_then(|()| {
                 let question = Question::test(transaction.grace());
@@ -170,12 +173,16 @@ impl Session<'_, '_> {
             said.remember(record, self.node.clock.now());
             verdict?;
             self.node.reporter.note(id, "deployed and started");
-            self.master.instance_started(&partition.computer, &partition.id).map_err(told)?;
+            self.master
+                .instance_started(&partition.computer, &partition.id)
+                .map_err(NodeError::from)?;
         } else {
             services::stop(self.node, &partition.id)?;
             self.node.reporter.note(id, "deployed and stopped");
             if partition.requested_state != InstanceState::Started {
-                self.master.instance_stopped(&partition.computer, &partition.id).map_err(told)?;
+                self.master
+                    .instance_stopped(&partition.computer, &partition.id)
+                    .map_err(NodeError::from)?;
             }
         }
         self.mark_success(partition, place.directory, &mut worker, record)
@@ -251,7 +258,21 @@ impl Session<'_, '_> {
         }
     }
 
-    fn start(&self, place: Place<'_>, services: &[Service]) -> Result<(), NodeError> {
+    /// Has the services run; anew, if somebody wanted that since they were last started so.
+    fn start(
+        &self,
+        partition: &ComputerPartition,
+        place: Place<'_>,
+        services: &[Service],
+        record: &mut PartitionRecord,
+    ) -> Result<(), NodeError> {
+        if partition.restart.is_some() && partition.restart != record.restart {
+            let Place { id, directory, owner, .. } = place;
+            services::start_anew(self.node, id, directory, owner, services)?;
+            record.restart.clone_from(&partition.restart);
+            self.node.reporter.note(id.as_str(), "restarted, as somebody asked for at the Master");
+            return Ok(());
+        }
         services::define(self.node, place.id, place.directory, place.owner, services)?;
         // Also when the definition is as it was: a killed run may have got no further than that.
         services::start(&services::supervisor(self.node)?, place.id)
@@ -278,7 +299,9 @@ impl Session<'_, '_> {
             Err(error) => self.node.tell_error(self.master, partition, error),
             // What was taken back stays an error until another change is requested.
             Ok(()) if partition.is_in_error() && record.outcome == Outcome::Done => {
-                self.master.instance_started(&partition.computer, &partition.id).map_err(told)?;
+                self.master
+                    .instance_started(&partition.computer, &partition.id)
+                    .map_err(NodeError::from)?;
             }
             Ok(()) => {}
         }

@@ -179,8 +179,9 @@ impl Registration {
         });
         for Exchanged { place, aside } in exchanged? {
             if let Some(aside) = aside {
-                reporter
-                    .note("register", &format!("{} is now {}", place.display(), aside.display()));
+                let (place, aside) = (place.display(), aside.display());
+                let text = format!("{place} was there and is replaced; the former one is {aside}");
+                reporter.warn("register", &text);
             }
         }
         reporter.note("register", &format!("the configuration is {}", self.config.display()));

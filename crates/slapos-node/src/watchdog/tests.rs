@@ -46,6 +46,7 @@ fn record(node: &Node<'_>, at: &str, outcome: Outcome) {
         outcome,
         marked: true,
         promises: BTreeMap::new(),
+        restart: None,
         schedule: None,
     };
     node.records().store("p", &record).unwrap();

@@ -218,9 +218,10 @@ pub(super) fn services(directory: &Path) -> Result<Vec<Service>, Failure> {
             let path = entry.map_err(|error| Failure::io("list", &folder, &error))?.path();
             let executable = std::fs::metadata(&path)
                 .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-            let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+            // The node warns of a name that is not UTF-8.
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             if let (true, Some(name)) = (executable, name.filter(|name| !name.starts_with('.'))) {
-                services.push(Service { name, path, watched });
+                services.push(Service { path: folder.join(&name), name, watched });
             }
         }
     }

@@ -1,14 +1,14 @@
 //! The node's end: starts a worker as the right user and runs jobs in it.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sources::NETWORK_VARIABLES;
-use slapos_sys::process::{Command, Signal, kill, kill_descendants, kill_group, wait_within};
+use slapos_sys::process::{Command, Offspring, Piped, Signal, kill, kill_descendants, kill_group};
 use slapos_sys::user::{self, Identity};
 
 use super::protocol::{Done, Job, Message, Reply};
@@ -64,8 +64,8 @@ const PASSED_ON: &[&str] = &[
 
 /// A child of this program that runs as another user. Ended when dropped.
 pub struct Worker {
-    child: Child,
-    input: ChildStdin,
+    child: Offspring,
+    input: File,
     messages: Receiver<std::io::Result<Message>>,
     last_words: Option<LastWords>,
     name: String,
@@ -123,17 +123,18 @@ impl Worker {
             return Err(NodeError::user(format!("{name} would run as root"))
                 .hint("run `slapos node format` with `alter_user = true`, or give the directory to an ordinary user"));
         }
-        let mut child = command(user, purpose).spawn().map_err(|error| {
+        let all = Piped { input: true, output: true, errors: true };
+        let mut child = command(user, purpose).spawn_apart(all).map_err(|error| {
             NodeError::user(format!("cannot start the worker of {name} as {}: {error}", user.name))
         })?;
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let pipes = (child.input.take(), child.output.take(), child.errors.take());
         let (Some(input), Some(output), Some(errors)) = pipes else {
             return Err(NodeError::user(format!("the worker of {name} has no pipes")));
         };
         let (sender, messages) = sync_channel(WAITING_MESSAGES);
-        std::thread::spawn(move || listen(output, &sender));
-        let last_words = Some(LastWords::listen(errors, LAST_WORDS));
-        Ok(Self { child, input, messages, last_words, name: name.to_owned() })
+        std::thread::spawn(move || listen(output.into(), &sender));
+        let last_words = Some(LastWords::listen(File::from(errors), LAST_WORDS));
+        Ok(Self { child, input: input.into(), messages, last_words, name: name.to_owned() })
     }
 
     /// Has the worker do `job`; no time limit unless `limit` is given.
@@ -215,7 +216,7 @@ impl Worker {
     /// The worker is gone before its job was done: how did it end, and what did it say?
     fn death(&mut self) -> NodeError {
         // One that cannot be spoken to any more would wait for ever to be told something.
-        if !matches!(wait_within(&mut self.child, LAST_WORDS_WAIT), Ok(Some(_))) {
+        if !matches!(self.child.wait_within(LAST_WORDS_WAIT), Ok(Some(_))) {
             self.end();
         }
         let how = match self.child.wait() {
@@ -234,7 +235,7 @@ impl Worker {
     /// Asked to end, a worker ends what it started, and then itself.
     fn end(&mut self) {
         let _ = kill(self.child.id(), Signal::SIGTERM);
-        if !matches!(wait_within(&mut self.child, LAST_DEEDS), Ok(Some(_))) {
+        if !matches!(self.child.wait_within(LAST_DEEDS), Ok(Some(_))) {
             // Its partition may have stopped it. What it started goes while it is the ancestor.
             let _ = kill_descendants(self.child.id(), LAST_LOOK);
             let _ = kill_group(self.child.id(), Signal::SIGKILL);
@@ -249,7 +250,6 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
     command.env("LANG", "C.UTF-8").env("HOME", &user.home);
     command.env("USER", &user.name).env("LOGNAME", &user.name);
     command.current_dir("/").new_session().signal_with_parent(Signal::SIGTERM);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     match purpose {
         Purpose::Partition => {
             command.env("PATH", USUAL_PATH);
@@ -285,7 +285,7 @@ fn search_path() -> std::ffi::OsString {
 
 /// Reads messages until the worker is gone, or nobody listens any more. What the worker writes is
 /// not trusted: a line without end ends the conversation.
-fn listen(output: ChildStdout, sender: &SyncSender<std::io::Result<Message>>) {
+fn listen(output: File, sender: &SyncSender<std::io::Result<Message>>) {
     let mut output = BufReader::new(output);
     loop {
         let mut line = String::new();

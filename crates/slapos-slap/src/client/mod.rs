@@ -5,6 +5,7 @@
 //! on connections whose other end has proved that it knows the token (see [`crate::proof`]; a new
 //! connection costs one request more).
 
+mod administration;
 mod events;
 mod guard;
 mod hateoas;
@@ -28,6 +29,7 @@ use crate::types::{Computer, ComputerPartition, InstanceAnswer, InstanceRequest}
 use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
+pub use administration::Verb;
 pub use events::{EventStream, Heard};
 pub use identity::TlsIdentity;
 pub use partition::PartitionCertificate;
@@ -81,6 +83,14 @@ impl SlapClient {
     /// Any [`SlapError`]; [`SlapError::is_temporary`] while it is starting.
     pub fn ping(&self) -> Result<(), SlapError> {
         self.transport.get("getRunId", &[]).map(drop)
+    }
+
+    /// What names the Master's process, as long as it runs.
+    ///
+    /// # Errors
+    /// Any [`SlapError`].
+    pub fn run_id(&self) -> Result<String, SlapError> {
+        Ok(self.transport.get("getRunId", &[])?.body)
     }
 
     /// Everything wanted of a computer.

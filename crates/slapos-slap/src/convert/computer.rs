@@ -111,8 +111,9 @@ pub fn partition_to_value(partition: &ComputerPartition) -> Value {
     if let Some(status) = &partition.access_status {
         attributes.insert("_access_status".to_owned(), Value::str(status));
     }
-    if !partition.filter.is_empty() {
-        attributes.insert("_filter_dict".to_owned(), texts_to_value(&partition.filter));
+    // Attributes that the original does not know are nothing to it.
+    if let Some(restart) = &partition.restart {
+        attributes.insert("_restart_timestamp".to_owned(), Value::str(restart));
     }
     Value::object(Class::ComputerPartition, vec![computer, id, Value::None], attributes)
 }
@@ -171,6 +172,7 @@ pub fn partition_from_value(value: &Value) -> Result<ComputerPartition, ConvertE
     partition.connection = fields.texts("_connection_dict")?;
     partition.access_status = fields.text("_access_status");
     partition.filter = fields.texts("_filter_dict")?;
+    partition.restart = fields.text("_restart_timestamp");
     if let Some(parameters) = fields.get("_parameter_dict").and_then(Value::as_dict) {
         take_parameters(&mut partition, parameters)?;
     }
@@ -253,6 +255,7 @@ mod tests {
             network: "10.1.0.0".to_owned(),
         }];
         partition.timestamp = Some("1795374015.778843".to_owned());
+        partition.restart = Some("1795374014.000001".to_owned());
         partition.instance_title = "child".to_owned();
         partition.root_instance_title = "root".to_owned();
         partition.access_status = Some("#error: no".to_owned());

@@ -122,6 +122,9 @@ pub fn answer_to_value(answer: &InstanceAnswer) -> Result<Value, MarshalError> {
             attributes.insert("_access_status".to_owned(), Value::str(status));
         }
     }
+    if let Some(url) = &answer.master_url {
+        attributes.insert("_master_url".to_owned(), Value::str(url));
+    }
     attributes.insert("_parameter_dict".to_owned(), Value::Dict(parameters));
     Ok(Value::object(Class::SoftwareInstance, Vec::new(), attributes))
 }
@@ -149,6 +152,7 @@ pub fn answer_from_value(value: &Value) -> Result<InstanceAnswer, ConvertError> 
         ),
         timestamp,
         access_status: fields.text("_access_status"),
+        master_url: fields.text("_master_url"),
     })
 }
 
@@ -209,6 +213,7 @@ mod tests {
             software_url: "http://s".into(),
             timestamp: Some("17.5".to_owned()),
             access_status: None,
+            master_url: None,
         }
     }
 

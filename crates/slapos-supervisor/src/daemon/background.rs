@@ -159,7 +159,7 @@ impl Supervisor {
         let (Some(path), at) = (log, self.now()) else {
             return;
         };
-        let due = at + *logs::LOOK_AGAIN.start();
+        let due = at + logs::FIRST_LOOK;
         let look = self.looks.entry(path).or_insert(Look { size: 0, rate: 0, at, due });
         look.due = look.due.min(due);
         self.look_at = self.look_at.min(look.due);
@@ -209,10 +209,10 @@ impl Supervisor {
         self.rotating.remove(user);
         let now = self.now();
         for seen in sizes {
-            let (soonest, latest) = logs::LOOK_AGAIN.into_inner();
+            let latest = *logs::LOOK_AGAIN.end();
             let (wait, rate) = match (self.looks.get(&seen.path), seen.failed) {
                 (_, true) => (latest, 0),
-                (None, _) => (soonest, 0),
+                (None, _) => (logs::FIRST_LOOK, 0),
                 (Some(last), _) => {
                     let grown = seen.size.saturating_sub(last.size);
                     let rate = logs::growth(grown, now.saturating_sub(last.at), last.rate);

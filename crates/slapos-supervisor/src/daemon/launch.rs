@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use slapos_sys::process::Command;
+use slapos_sys::process::{Command, Piped};
 use slapos_sys::user::{self, Identity};
 
 use super::control::Place;
@@ -44,7 +44,10 @@ pub(crate) fn launch(job: &Job) -> Result<Launched, String> {
     let spec = &job.spec;
     let identity = identity(spec)?;
     let mut command = command(job, identity.as_ref())?;
-    let mut child = command.spawn().map_err(|error| diagnose(spec, identity.as_ref(), &error))?;
+    let listens = spec.listener.is_some();
+    let piped = Piped { input: listens, output: listens, errors: false };
+    let mut child =
+        command.spawn_apart(piped).map_err(|error| diagnose(spec, identity.as_ref(), &error))?;
     let pid = child.id();
     // Nobody reaps it before this is known, so that pid and start time are surely its own.
     let pidfd = slapos_sys::process::pidfd_open(pid).map_err(|error| {
@@ -52,7 +55,7 @@ pub(crate) fn launch(job: &Job) -> Result<Launched, String> {
         format!("cannot watch process {pid}: {error}")
     })?;
     let start = slapos_sys::process::start_time(pid).unwrap_or(0);
-    let pipes = child.stdin.take().zip(child.stdout.take());
+    let pipes = child.input.take().zip(child.output.take());
     let pipes = pipes.map(|(input, output)| Pipes { input: input.into(), output: output.into() });
     Ok(Launched { pid, start, pidfd, pipes })
 }
@@ -68,9 +71,6 @@ fn command(job: &Job, identity: Option<&Identity>) -> Result<Command, String> {
         .env(TAG, &job.tag)
         .env(SPAWN, &job.spawn)
         .current_dir(spec.directory.as_deref().unwrap_or("/".as_ref()))
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
         .umask(spec.umask)
         .open_files(job.open_files.0, job.open_files.1)
         .new_session();
@@ -84,13 +84,11 @@ fn command(job: &Job, identity: Option<&Identity>) -> Result<Command, String> {
     if let Some(identity) = identity {
         command.user(identity);
     }
-    let listens = spec.listener.is_some();
-    if listens {
-        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-    }
     if let Some(log) = &spec.stdout_logfile {
-        let logged =
-            if listens { command.append_errors_to(log) } else { command.append_output_to(log) };
+        let logged = match spec.listener {
+            Some(_) => command.append_errors_to(log),
+            None => command.append_output_to(log),
+        };
         logged.map_err(|error| format!("log file {}: {error}", log.display()))?;
     }
     Ok(command)

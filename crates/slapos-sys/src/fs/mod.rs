@@ -5,6 +5,7 @@
 
 use std::io;
 
+mod draft;
 mod read;
 mod space;
 mod tree;
@@ -12,6 +13,7 @@ mod write;
 
 use read::ordinary;
 
+pub use draft::Draft;
 pub use read::{
     open_ordinary, open_to_change, read, read_to_string, read_to_string_limited,
     read_to_string_lossy, read_untrusted, tail,
@@ -22,8 +24,9 @@ pub use tree::{
     temp_dir_in, temp_dir_named,
 };
 pub use write::{
-    create_new, open_append, remove_unnamed, rename, symlink_atomic, sync_dir, sync_filesystem,
-    write_atomic, write_atomic_if_changed, write_once, write_replace, write_replace_if_changed,
+    Pending, create_new, open_append, remove_unnamed, rename, symlink_atomic, sync_dir,
+    sync_filesystem, write_atomic, write_atomic_if_changed, write_once, write_replace,
+    write_replace_if_changed,
 };
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

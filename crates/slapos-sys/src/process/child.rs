@@ -1,4 +1,5 @@
-//! What is done in a child between `fork` and `exec`, and nowhere else.
+//! What is done in a child between `fork` and `exec`, and nowhere else. The child may borrow the
+//! memory of the process that starts it (see `offspring`): system calls only.
 
 use std::ffi::CString;
 use std::io;
@@ -95,13 +96,16 @@ impl ChildSetup {
         let Some((uid, gid, groups)) = &self.identity else {
             return Ok(());
         };
+        // The C library would have all threads of the process change, which are not the child's where
+        // it borrows their memory: the kernel is asked itself. (Its calls of these names have wide
+        // numbers on all machines with 64 bits.)
+        const { assert!(size_of::<usize>() == 8, "only machines with 64 bits") };
         // SAFETY: the pointer and length are those of one living vector; the rest are integers.
         unsafe {
-            check(libc::setgroups(groups.len(), groups.as_ptr()))?;
-            check(libc::setresgid(*gid, *gid, *gid))?;
-            check(libc::setresuid(*uid, *uid, *uid))?;
+            called(libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()))?;
+            called(libc::syscall(libc::SYS_setresgid, *gid, *gid, *gid))?;
+            called(libc::syscall(libc::SYS_setresuid, *uid, *uid, *uid))
         }
-        Ok(())
     }
 
     fn open_output(&self) -> io::Result<()> {
@@ -143,6 +147,11 @@ impl ChildSetup {
             }
         }
     }
+}
+
+/// The result of a raw system call.
+fn called(result: libc::c_long) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Marks all descriptors from `first` on to be closed on exec: ours are anyway, but this process

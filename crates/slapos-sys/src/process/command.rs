@@ -3,7 +3,7 @@
 //! A child gets an empty environment, no descriptor that was not asked for, its own session if
 //! wanted, and the user it is given.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::{Child, ExitStatus, Output, Stdio};
 
 use super::child::ChildSetup;
+use super::offspring::{self, Offspring, Piped};
 use super::{Resource, Signal};
 use crate::user::Identity;
 
@@ -19,6 +20,8 @@ use crate::user::Identity;
 #[derive(Debug)]
 pub struct Command {
     inner: std::process::Command,
+    /// What the program sees as its own name, where that is not the program's.
+    own_name: Option<OsString>,
     setup: ChildSetup,
 }
 
@@ -27,7 +30,7 @@ impl Command {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let mut inner = std::process::Command::new(program);
         inner.env_clear();
-        Self { inner, setup: ChildSetup::default() }
+        Self { inner, own_name: None, setup: ChildSetup::default() }
     }
 
     /// A command that executes this very program again. It works even where the child's user
@@ -50,6 +53,7 @@ impl Command {
 
     /// Sets the name that the program sees as its own (`argv[0]`).
     pub fn arg0(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
+        self.own_name = Some(name.as_ref().to_owned());
         self.inner.arg0(name);
         self
     }
@@ -211,6 +215,16 @@ impl Command {
         self.inner.spawn()
     }
 
+    /// Starts the program without copying this process's memory; standard streams are as `piped`
+    /// says, whatever was set before.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_apart(&mut self, piped: Piped) -> io::Result<Offspring> {
+        self.setup.parent = own_pid();
+        offspring::spawn(&self.inner, self.own_name.as_deref(), &self.setup, piped)
+    }
+
     /// Starts the program and waits for it.
     ///
     /// # Errors
@@ -243,11 +257,15 @@ impl Command {
 
     fn prepare(&mut self) {
         let mut setup = std::mem::take(&mut self.setup);
-        setup.parent = libc::pid_t::try_from(std::process::id()).unwrap_or(0);
+        setup.parent = own_pid();
         // SAFETY: `ChildSetup::apply` only makes system calls and touches memory that was
         // allocated before the fork, which is what a closure run after `fork` may do.
         unsafe { self.inner.pre_exec(move || setup.apply()) };
     }
+}
+
+fn own_pid() -> libc::pid_t {
+    libc::pid_t::try_from(std::process::id()).unwrap_or(0)
 }
 
 fn quote(word: &OsStr) -> String {

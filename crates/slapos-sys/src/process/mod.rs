@@ -3,6 +3,7 @@
 
 mod child;
 mod command;
+mod offspring;
 mod running;
 mod signals;
 mod tree;
@@ -12,6 +13,7 @@ use std::io;
 pub use command::Command;
 pub use nix::sys::resource::Resource;
 pub use nix::sys::signal::Signal;
+pub use offspring::{Offspring, Piped};
 pub use running::{
     alive, children_cpu_seconds, children_peak_bytes, ended_within, executable, forbid_inspection,
     inherited_fd, kill, kill_all_of_this_user, kill_group, only_uid, pidfd_open, raise_open_files,

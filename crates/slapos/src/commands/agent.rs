@@ -22,7 +22,22 @@ pub(crate) fn agent(global: &Global, unless_running: bool) -> Result<u8, NodeErr
     }
 }
 
-pub(crate) fn bang(global: &Global, config: &NodeConfig, message: &str) -> Result<u8, NodeError> {
+pub(crate) fn bang(
+    global: &Global,
+    config: &NodeConfig,
+    message: &str,
+    dry_run: bool,
+) -> Result<u8, NodeError> {
+    if dry_run {
+        return with_node(global, config, |node| {
+            let (master, computer) = (&config.master_url, &config.computer_id);
+            let text = format!(
+                "tell {master} to have every instance of {computer} processed again: {message}"
+            );
+            node.reporter.note("bang", &text);
+            Ok(0)
+        });
+    }
     let master = master(config)?;
     if !global.json {
         say(&format!("Banging to '{}'", config.master_url));

@@ -39,12 +39,28 @@ fn set_software(
             NodeError::user("name the computer: the configuration is a user's, and has none")
         })?,
     };
-    config.master()?.supply(&url, &computer, state)?;
-    match global.json {
-        true => say_json(&json!({ "software-url": url, "computer": computer, "state": state })),
-        false => say(&format!("{url} {words} {computer}; `slapos node software` does it.")),
+    let master = config.master()?;
+    let absent = state == SoftwareState::Destroyed && is_not_supplied(&master, &computer, &url);
+    if !absent {
+        master.supply(&url, &computer, state)?;
+    }
+    match (global.json, absent) {
+        (true, _) => {
+            say_json(&json!({ "software-url": url, "computer": computer, "state": state }))
+        }
+        (_, true) => {
+            say(&format!("{url} is not supplied to {computer}: nothing is to be removed."))
+        }
+        _ => say(&format!("{url} {words} {computer}; `slapos node software` does it.")),
     }
     Ok(0)
+}
+
+/// Whether it is known that `computer` has nothing of `url` to remove. A Master need not tell a user
+/// about a computer.
+fn is_not_supplied(master: &SlapClient, computer: &ComputerId, url: &SoftwareUrl) -> bool {
+    let known = master.full_computer_information(computer);
+    known.is_ok_and(|computer| computer.software.iter().all(|release| release.url != *url))
 }
 
 pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeError> {

@@ -72,7 +72,15 @@ pub(super) fn rollback(
     config: &NodeConfig,
     partition: &str,
     number: Option<u32>,
+    dry_run: bool,
 ) -> Result<u8, NodeError> {
+    if dry_run {
+        return with_node(global, config, |node| {
+            let steps = generation::rehearse_rollback(node, partition, number)?;
+            steps.iter().for_each(|step| node.reporter.note(partition, step));
+            Ok(0)
+        });
+    }
     let number = with_node(global, config, |node| generation::rollback(node, partition, number))?;
     match global.json {
         true => say_json(&json!({ "partition": partition, "generation": number })),

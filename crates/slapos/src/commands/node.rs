@@ -29,7 +29,10 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             let options = format_options(arguments);
             with_node(global, &config, |node| format::run(node, &options).map(|()| 0))
         }
-        Node::Collect => with_node(global, &config, |node| collect::run(node).map(|()| 0)),
+        Node::Collect { dry_run: true } => {
+            with_node(global, &config, |node| collect::rehearse(node).map(|()| 0))
+        }
+        Node::Collect { .. } => with_node(global, &config, |node| collect::run(node).map(|()| 0)),
         Node::Prune { dry_run, additional_software_directory } => {
             let additional = additional_software_directory.clone();
             let options = prune::Options { dry_run: *dry_run, additional };
@@ -37,7 +40,10 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             show_pruned(global, &report);
             Ok(0)
         }
-        Node::Promise { only, grid } => {
+        Node::Promise { only, dry_run: true, .. } => {
+            with_node(global, &config, |node| promises::rehearse(node, only).map(|()| 0))
+        }
+        Node::Promise { only, grid, .. } => {
             let results = with_node(global, &config, |node| {
                 begin(node, grid.now)?;
                 // As the original: not while instances are made.
@@ -48,16 +54,19 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             Ok(promises::exit_code(&results))
         }
         Node::Cron(cron) => agent::cron(global, &config, cron),
-        Node::Boot { message } => {
+        Node::Boot { message, dry_run: true } => {
+            with_node(global, &config, |node| boot::rehearse(node, message).map(|()| 0))
+        }
+        Node::Boot { message, .. } => {
             with_node(global, &config, |node| boot::run(node, message).map(|()| 0))
         }
-        Node::Bang { message } => agent::bang(global, &config, message),
+        Node::Bang { message, dry_run } => agent::bang(global, &config, message, *dry_run),
         Node::Generations { partition } => generation::list(global, &config, partition),
         Node::Diff { partition, from, to } => {
             generation::diff(global, &config, partition, from.zip(*to))
         }
-        Node::Rollback { partition, number } => {
-            generation::rollback(global, &config, partition, *number)
+        Node::Rollback { partition, number, dry_run } => {
+            generation::rollback(global, &config, partition, *number, *dry_run)
         }
         other => supervisor::run(global, &config, other),
     }

@@ -1,7 +1,10 @@
 //! `slapos proxy ...`: the embedded Master.
 
-use slapos_master::{Access, Master, MasterConfig, Rate, TlsAccess};
-use slapos_node::config::ProxyAccess;
+mod database;
+mod identity;
+
+use slapos_master::{Access, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess};
+use slapos_node::config::{ProtocolsConfig, ProxyAccess, ProxyConfig};
 use slapos_node::standalone::prepare_master;
 use slapos_node::{NodeConfig, NodeError, master, read_token};
 use slapos_slap::Overview;
@@ -16,6 +19,15 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     match command {
         Proxy::Start => start(global, &config),
+        Proxy::Backup { file } => database::backup(global, &config, file),
+        Proxy::Restore { file, force } => database::restore(global, &config, file, *force),
+        Proxy::Migrate { to } => database::migrate(global, &config, *to),
+        Proxy::User(user) => identity::Desk::new(global, &config)?.user(user),
+        Proxy::Project(project) => identity::Desk::new(global, &config)?.project(project),
+        Proxy::Token(token) => identity::Desk::new(global, &config)?.token(token),
+        Proxy::Computer(computer) => identity::Desk::new(global, &config)?.computer(computer),
+        Proxy::Ca(authority) => identity::Desk::new(global, &config)?.authority(authority),
+        Proxy::Audit { limit } => identity::Desk::new(global, &config)?.audit(*limit),
         Proxy::Show(show) => {
             let overview = master(&config)?.overview()?;
             show_overview(global, show, &overview);
@@ -25,12 +37,10 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
 }
 
 fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
-    let Some(proxy) = &config.proxy else {
-        return Err(NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
-            .hint("add the section with host, port and database_uri"));
-    };
+    let proxy = embedded(config)?;
     if let Some(user) = prepare_master(config)? {
-        return Err(become_user(global, config, &user));
+        let error = as_user(global, config, &user, &["start"]).exec();
+        return Err(not_as(&user, &error));
     }
     let token = config.master_token_file.as_deref().map(read_token).transpose()?;
     let Some(token) = token else {
@@ -39,14 +49,14 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
     let master = MasterConfig {
         host: proxy.host.clone(),
         port: proxy.port,
-        database: proxy.database_uri.clone(),
+        database: database::of(proxy)?,
         token,
         computer_id: config.computer_id.clone(),
         access: access(&proxy.access),
+        protocols: protocols(&proxy.protocols),
+        requests: slapos_master::RequestsConfig::default(),
     };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| NodeError::user(format!("cannot start: {error}")))?;
+    let runtime = runtime()?;
     runtime
         .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
         .map_err(|error| NodeError::user(error.to_string()))?;
@@ -77,19 +87,52 @@ fn access(options: &ProxyAccess) -> Access {
     access
 }
 
-/// Goes on as `user`, in the same process; returns only when that failed.
-fn become_user(global: &Global, config: &NodeConfig, user: &Identity) -> NodeError {
+fn protocols(config: &ProtocolsConfig) -> Protocols {
+    Protocols {
+        products: config.products.iter().cloned().collect(),
+        shacache: config.shacache.clone().map(|cache| ShacacheConfig {
+            content: cache.content,
+            metadata: cache.metadata,
+            upstream_cache: cache.upstream_cache,
+            upstream_dir: cache.upstream_dir,
+            anonymous_download: cache.anonymous_download,
+            largest: cache.largest,
+        }),
+    }
+}
+
+fn embedded(config: &NodeConfig) -> Result<&ProxyConfig, NodeError> {
+    config.proxy.as_ref().ok_or_else(|| {
+        NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
+            .hint("add the section with host, port and database_uri")
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| NodeError::user(format!("cannot start: {error}")))
+}
+
+/// `slapos proxy WORDS` as `user`.
+fn as_user(global: &Global, config: &NodeConfig, user: &Identity, words: &[&str]) -> Command {
     let mut command = Command::current_exe();
-    command.arg0("slapos").args(["proxy", "start", "--cfg"]).arg(&config.file);
+    command.arg0("slapos").arg("proxy").args(words).arg("--cfg").arg(&config.file);
     for _ in 0..global.verbose {
         command.arg("-v");
     }
     if global.quiet {
         command.arg("-q");
     }
+    if global.json {
+        command.arg("--json");
+    }
     command.inherit_env(&["PATH", "SLAPOS_LOG", "NO_COLOR", "TERM"]).user(user);
-    let error = command.exec();
-    NodeError::user(format!("the Master cannot be started as {}: {error}", user.name))
+    command
+}
+
+fn not_as(user: &Identity, error: &std::io::Error) -> NodeError {
+    NodeError::user(format!("this program cannot be started as {}: {error}", user.name))
 }
 
 /// Ends when this process is asked to.

@@ -37,9 +37,7 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
             with_node(global, config, start_supervisor)?
         }
         true => with_node(global, config, supervisor)?,
-        false => Client::connect(&Paths::new(&config.instance_root)).map_err(|error| {
-            words(error).hint("`slapos up` or `slapos node instance` starts the supervisor")
-        })?,
+        false => Client::connect(&Paths::new(&config.instance_root)).map_err(unreached)?,
     };
     match command {
         Node::Status { names } => status(global, &client, names),
@@ -57,6 +55,15 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
         }
         _ => Ok(0),
     }
+}
+
+fn unreached(error: ClientError) -> NodeError {
+    let denied = matches!(&error, ClientError::Unreachable { source, .. }
+        if source.kind() == std::io::ErrorKind::PermissionDenied);
+    words(error).hint(match denied {
+        true => "only the user who runs it, and root, may speak to it: run this as one of them",
+        false => "`slapos up` or `slapos node instance` starts the supervisor",
+    })
 }
 
 /// Looking at services, or stopping them, does not start those that do not run.
@@ -90,9 +97,28 @@ pub(super) fn act(client: &Client, action: &str, name: &str) -> Result<(), NodeE
         (_, true) => client.start(name, PATIENCE),
         (_, false) => client.stop(name, PATIENCE),
     };
-    done.map_err(words)?;
+    done.map_err(|error| unnamed(client, action, name, error))?;
     say(&format!("{name}: {}", if start { "started" } else { "stopped" }));
     Ok(())
+}
+
+/// Why nothing was done with `name`: that of a group alone means none of its services.
+fn unnamed(client: &Client, action: &str, name: &str, error: ClientError) -> NodeError {
+    let unknown = error.fault_code() == Some(slapos_supervisor::fault::BAD_NAME);
+    let processes = match unknown {
+        true => client.all_process_info().unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let error = words(error);
+    if !unknown {
+        return error;
+    }
+    match processes.iter().any(|process| process.group == name) {
+        true => error.hint(format!(
+            "`slapos node {action} '{name}:*'` does it to all services of that partition"
+        )),
+        false => error.hint("`slapos node status` lists the services as GROUP:NAME"),
+    }
 }
 
 pub(super) fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, NodeError> {

@@ -177,8 +177,16 @@ pub(crate) fn down(global: &Global) -> Result<u8, NodeError> {
     Ok(0)
 }
 
-pub(crate) fn destroy(global: &Global, name: &str) -> Result<u8, NodeError> {
+pub(crate) fn destroy(global: &Global, name: &str, dry_run: bool) -> Result<u8, NodeError> {
     let config = place::config(global)?;
+    if dry_run {
+        return with_node(global, &config, |node| {
+            client::find(&node.master()?, name)?;
+            let text = format!("ask {} that it be destroyed: asked for", config.master_url);
+            node.reporter.note(name, &text);
+            report::rehearse_destruction(node, name).map(|()| 0)
+        });
+    }
     let _lock = lock(global)?;
     let gone = with_node(global, &config, |node| {
         destroy_instance(node, &config, name)?;

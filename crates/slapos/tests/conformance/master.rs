@@ -271,6 +271,7 @@ fn answered(partition: &ComputerPartition) -> InstanceAnswer {
         software_url: partition.software.clone().unwrap_or_else(|| "".into()),
         timestamp: partition.timestamp.clone(),
         access_status: partition.access_status.clone(),
+        master_url: None,
     }
 }
 

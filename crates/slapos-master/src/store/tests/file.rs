@@ -96,7 +96,7 @@ async fn a_file_of_the_first_schema_keeps_what_it_has() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("proxy.db");
     let first = concat!(
-        include_str!("../../../migrations/sqlite/0001_first.sql"),
+        include_str!("../../../migrations/0001_first.up.sql"),
         "INSERT INTO schema_migration VALUES (1, 'first', 0);
          INSERT INTO computer (reference, address, netmask) VALUES ('home', '', '');
          PRAGMA application_id = 1399611725;"
@@ -148,7 +148,7 @@ async fn a_full_disk_is_no_trouble_once_there_is_room() {
     let fixture = store(1).await;
     fixture.place("a", None).await;
     // SQLite takes the present size for a limit below it.
-    fixture.store.writer.execute("PRAGMA max_page_count = 1").await.unwrap();
+    fixture.store.pools.writers.execute("PRAGMA max_page_count = 1").await.unwrap();
     let large = "x".repeat(1 << 20);
     let error = fixture
         .store
@@ -156,7 +156,7 @@ async fn a_full_disk_is_no_trouble_once_there_is_room() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("database or disk is full"), "{error}");
-    fixture.store.writer.execute("PRAGMA max_page_count = 1000000").await.unwrap();
+    fixture.store.pools.writers.execute("PRAGMA max_page_count = 1000000").await.unwrap();
     for state in ["error", "started"] {
         fixture
             .store

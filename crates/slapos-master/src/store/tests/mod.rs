@@ -1,6 +1,11 @@
-//! The store's rules, each against a real SQLite file.
+//! The store's rules, each against a real SQLite file and a real PostgreSQL server.
 
+mod backup;
 mod file;
+mod migrations;
+mod orphans;
+mod places;
+mod projects;
 mod requests;
 mod shared;
 mod trees;
@@ -14,7 +19,7 @@ use slapos_slap::{
 };
 use slapos_sys::clock::{ManualClock, Timestamp};
 
-use super::Store;
+use super::{Database, Store};
 use crate::error::StoreError;
 
 pub(super) const SOFTWARE: &str = "http://example.org/software.cfg";
@@ -23,6 +28,7 @@ pub(super) const SOFTWARE: &str = "http://example.org/software.cfg";
 pub(super) struct Fixture {
     pub(super) store: Store,
     pub(super) path: PathBuf,
+    pub(super) database: Database,
     _directory: tempfile::TempDir,
 }
 
@@ -30,17 +36,22 @@ fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Timestamp::from_second(1_000_000).unwrap()))
 }
 
+pub(super) async fn opened(database: &Database) -> Result<Store, StoreError> {
+    Store::open(database, "home".into(), clock()).await
+}
+
 pub(super) async fn reopen(path: &std::path::Path) -> Result<Store, StoreError> {
-    Store::open(path, "home".into(), clock()).await
+    opened(&path.into()).await
 }
 
 /// A store whose own computer `home` has that many partitions.
 pub(super) async fn store(partitions: usize) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("made/proxy.db");
-    let store = reopen(&path).await.unwrap();
+    let database = crate::testing::database(&path);
+    let store = opened(&database).await.unwrap();
     store.format(&description("home", partitions)).await.unwrap();
-    Fixture { store, path, _directory: directory }
+    Fixture { store, path, database, _directory: directory }
 }
 
 pub(super) fn description(computer: &str, partitions: usize) -> ComputerDescription {

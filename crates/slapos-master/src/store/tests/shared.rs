@@ -15,7 +15,7 @@ fn slave(title: &str, parameters: &[(&str, &str)]) -> InstanceRequest {
 async fn a_host_is_told_of_each_change_of_its_slaves() {
     let fixture = store(2).await;
     let error = fixture.store.request(&slave("s", &[])).await.unwrap_err();
-    insta::assert_snapshot!(error, @"No partition corresponding to slave request: s. Computer home has no instance of http://example.org/software.cfg with type default");
+    insta::assert_snapshot!(error, @"No partition corresponding to slave request: s. There is no instance of http://example.org/software.cfg with type default");
     fixture.place("host", None).await;
     let mut last = fixture.timestamp("slappart0").await;
     let answer = fixture.request(&slave("s", &[("port", "80")])).await;

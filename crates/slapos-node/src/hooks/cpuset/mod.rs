@@ -123,7 +123,7 @@ impl Hook for Cpuset {
             scene.warn(member, &format!("{FILE}: {user} is not in power_user_list of slapos.cfg"));
             return Ok(());
         }
-        let limits = &scene.node.config.service_limits.of(member.id()).together;
+        let limits = &scene.node.config.service_limits.of(member.id())?.together;
         match self.cpus().filter(Cpus::is_formatted) {
             Some(cpus) if !limits.is_empty() && !cpus.keeps_limits() => {
                 let names: Vec<_> = limits.options().map(|(name, _)| name).collect();

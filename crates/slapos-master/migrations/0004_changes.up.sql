@@ -15,6 +15,6 @@ CREATE TABLE change (
     PRIMARY KEY (computer, number)
 );
 
--- Tells this database from another that listeners may have heard before it.
+-- Tells this database from another that listeners may have heard before it. The Master that finds no
+-- row makes one, because no words for chance are common to all databases.
 CREATE TABLE era (name TEXT NOT NULL PRIMARY KEY);
-INSERT INTO era (name) SELECT lower(hex(randomblob(8)));

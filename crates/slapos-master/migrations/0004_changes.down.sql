@@ -1,0 +1,3 @@
+DROP TABLE era;
+DROP TABLE change;
+ALTER TABLE computer DROP COLUMN changes;

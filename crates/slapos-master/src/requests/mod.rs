@@ -1,0 +1,211 @@
+//! A request from the caller to the answer: parameters are judged, another Master is asked where
+//! the configuration says so, and what is left is the store's.
+//!
+//! Invariant: no transaction is open while a schema is read or another Master is asked.
+
+mod forward;
+mod schema;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use slapos_slap::{
+    DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest, InstanceState, SlapError,
+};
+
+use crate::error::StoreError;
+use crate::store::{Standing, Store, Would};
+pub use forward::OtherMaster;
+use schema::{Documents, Web};
+pub use schema::{SchemaError, Verdict};
+
+/// How long a judgement may take; then the schema counts as one that cannot be read.
+const JUDGEMENT: Duration = Duration::from_secs(20);
+
+/// What becomes of parameters that do not fit their schema.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SchemaMode {
+    /// The request is refused.
+    #[default]
+    Enforce,
+    /// The log tells it.
+    Warn,
+    /// Nobody looks.
+    Off,
+}
+
+/// What a Master needs to know about requests.
+#[derive(Debug, Clone, Default)]
+pub struct RequestsConfig {
+    /// See [`SchemaMode`].
+    pub schema: SchemaMode,
+    /// Whether schemas may be read by http and https, from public addresses.
+    pub schema_http: bool,
+    /// Masters that requests may be forwarded to.
+    pub other_masters: Vec<OtherMaster>,
+}
+
+/// Why a request is not granted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The parameters do not fit.
+    #[error(
+        "the parameters are not what {software} says of its type {kind}: {}. (`schema = warn` in \
+         [slapproxy] lets them pass)",
+        listed(errors)
+    )]
+    Parameters { software: String, kind: String, errors: Vec<SchemaError> },
+    /// Another Master is to be asked, and cannot be. The original answers 404.
+    #[error("{0}")]
+    Configuration(String),
+    /// Another Master has not allocated it yet.
+    #[error("the Master {0} has not allocated the instance yet: ask again")]
+    NotReady(String),
+    /// Another Master was asked.
+    #[error("{0}")]
+    Other(#[from] SlapError),
+}
+
+fn listed(errors: &[SchemaError]) -> String {
+    let words = errors.iter().map(|error| format!("{}: {}", error.path, error.message));
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// What a request would do.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(dead_code, reason = "the JSON API routes checks and schemas")]
+pub(crate) struct Checked {
+    /// What the store would do and answer; the Master that would be asked; or why not.
+    pub(crate) outcome: Result<(Would, InstanceAnswer), String>,
+    /// What its schema says.
+    pub(crate) verdict: Verdict,
+}
+
+/// Who grants requests.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    config: RequestsConfig,
+    run_id: String,
+}
+
+#[allow(dead_code, reason = "the JSON API routes checks and schemas")]
+impl Desk {
+    /// `run_id` is what this Master answers to `getRunId`.
+    pub(crate) fn new(config: RequestsConfig, run_id: String) -> Desk {
+        Desk { config, run_id }
+    }
+
+    /// Grants a request. A root is in `project`; `origin` is where the caller sees this Master.
+    pub(crate) async fn request(
+        &self,
+        store: &Store,
+        project: &str,
+        request: &InstanceRequest,
+        origin: &str,
+    ) -> Result<InstanceAnswer, Refused> {
+        let request = &with_type(request);
+        let (standing, by_instance) = store.standing(project, request).await?;
+        if !by_instance && !matches!(standing, Standing::Here { same: true }) {
+            self.judge(project, request).await?;
+        }
+        match self.target(request, &standing, origin).await? {
+            None => Ok(store.request_in(project, request).await?),
+            Some(other) => self.forward(store, project, request, &standing, other).await,
+        }
+    }
+
+    /// What [`Desk::request`] would do, without doing it.
+    pub(crate) async fn check(
+        &self,
+        store: &Store,
+        project: &str,
+        request: &InstanceRequest,
+        origin: &str,
+    ) -> Result<Checked, Refused> {
+        let request = &with_type(request);
+        let verdict = self.verdict(project, request).await;
+        let (standing, _) = store.standing(project, request).await?;
+        let outcome = match self.target(request, &standing, origin).await {
+            Ok(Some(other)) => Err(format!("the Master {} would be asked", other.url)),
+            Ok(None) => match store.check(project, request).await {
+                Ok(found) => Ok(found),
+                Err(StoreError::NotFound(why) | StoreError::Conflict(why)) => Err(why),
+                Err(error) => return Err(error.into()),
+            },
+            Err(Refused::Configuration(why)) => Err(why),
+            Err(error) => return Err(error),
+        };
+        Ok(Checked { outcome, verdict })
+    }
+
+    /// What a Software Release says of its parameters, for forms.
+    ///
+    /// # Errors
+    /// Why nothing can be read.
+    pub(crate) async fn schema(
+        &self,
+        project: &str,
+        software: &slapos_slap::SoftwareUrl,
+    ) -> Result<serde_json::Value, String> {
+        let documents = Documents::of(software, project, self.web())?;
+        let describing = tokio::task::spawn_blocking(move || schema::describe(&documents));
+        match tokio::time::timeout(JUDGEMENT, describing).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) | Err(_) => Err("it takes too long to read".to_owned()),
+        }
+    }
+
+    fn web(&self) -> Web {
+        if self.config.schema_http { Web::Public } else { Web::Off }
+    }
+
+    /// Refuses parameters that do not fit. Only people's requests are judged: what a profile asks
+    /// for is its own matter, as with the original.
+    async fn judge(&self, project: &str, request: &InstanceRequest) -> Result<(), Refused> {
+        if self.config.schema == SchemaMode::Off || request.state == Some(InstanceState::Destroyed)
+        {
+            return Ok(());
+        }
+        let verdict = self.verdict(project, request).await;
+        if verdict.errors.is_empty() {
+            return Ok(());
+        }
+        let refused = Refused::Parameters {
+            software: request.software.to_string(),
+            kind: request.software_type.clone(),
+            errors: verdict.errors,
+        };
+        match self.config.schema {
+            SchemaMode::Enforce => Err(refused),
+            _ => {
+                tracing::warn!("{}: {refused}", request.title);
+                Ok(())
+            }
+        }
+    }
+
+    async fn verdict(&self, project: &str, request: &InstanceRequest) -> Verdict {
+        let unreadable =
+            |why: &str| Verdict { readable: false, why: why.to_owned(), errors: Vec::new() };
+        let documents = match Documents::of(&request.software, project, self.web()) {
+            Ok(documents) => Arc::new(documents),
+            Err(why) => return unreadable(&why),
+        };
+        let request = request.clone();
+        let judging = tokio::task::spawn_blocking(move || schema::judge(&documents, &request));
+        match tokio::time::timeout(JUDGEMENT, judging).await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(_)) | Err(_) => unreadable("it takes too long to read"),
+        }
+    }
+}
+
+fn with_type(request: &InstanceRequest) -> InstanceRequest {
+    let mut request = request.clone();
+    if request.software_type.is_empty() {
+        DEFAULT_SOFTWARE_TYPE.clone_into(&mut request.software_type);
+    }
+    request
+}

@@ -1,0 +1,48 @@
+//! The schema changed by command: back, for an older version, or forth.
+
+use slapos_sys::clock::Clock;
+
+use super::database::Database;
+use super::migrations::{self, Step, latest, up_to};
+use super::pools::Pools;
+use crate::error::StoreError;
+
+/// A change of the schema that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrated {
+    /// Its number.
+    pub number: i64,
+    /// What it is about.
+    pub name: &'static str,
+    /// Whether it was taken back.
+    pub back: bool,
+}
+
+/// Brings the database to the schema `to`, or to the present one, and returns what that took. What
+/// only the later schemas can hold is lost on the way back.
+///
+/// # Errors
+/// [`StoreError::Invalid`] when there is no such schema, [`StoreError::Newer`] when the database has a
+/// newer one; neither changes anything.
+pub async fn migrate(
+    database: &Database,
+    to: Option<i64>,
+    clock: &dyn Clock,
+) -> Result<Vec<Migrated>, StoreError> {
+    let to = to.unwrap_or_else(latest);
+    if !up_to(latest()).contains(&to) {
+        let known: Vec<_> = up_to(latest()).iter().map(i64::to_string).collect();
+        return Err(StoreError::Invalid(format!(
+            "there is no schema {to}; this version knows {}",
+            known.join(", ")
+        )));
+    }
+    let pools = Pools::existing(database).await?;
+    let done = migrations::migrate(&pools, clock, to).await?;
+    pools.close().await;
+    let told = |step| match step {
+        Step::Up(step) => Migrated { number: step.number, name: step.name, back: false },
+        Step::Down(step) => Migrated { number: step.number, name: step.name, back: true },
+    };
+    Ok(done.into_iter().map(told).collect())
+}

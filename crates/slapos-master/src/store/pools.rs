@@ -1,0 +1,113 @@
+//! The connections to a database, and how transactions begin on each kind of it.
+//!
+//! Invariants, for both kinds: a transaction that reads has one consistent view, and never waits for
+//! those that write; a transaction that writes sees all that was committed before, and nobody else
+//! changes what it may touch until it ends. How that is had is said in [`sqlite`] and [`postgres`].
+//!
+//! [`sqlite`]: super::sqlite
+//! [`postgres`]: super::postgres
+
+use slapos_slap::ComputerId;
+use slapos_sys::clock::Clock;
+use sqlx::{Any, AnyPool, Transaction};
+
+use super::database::Database;
+use super::{migrations, postgres, sqlite};
+use crate::error::StoreError;
+
+/// The kinds of databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One file.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+/// The connections.
+#[derive(Debug, Clone)]
+pub(super) struct Pools {
+    pub(super) kind: Kind,
+    /// The database, as it may be shown.
+    pub(super) name: String,
+    pub(super) writers: AnyPool,
+    pub(super) readers: AnyPool,
+}
+
+impl Pools {
+    /// Connects, having made sure that the database is ours, or empty. The schema stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::NotOurs`] leaves the database as it is.
+    pub(super) async fn connect(database: &Database) -> Result<Pools, StoreError> {
+        sqlx::any::install_default_drivers();
+        match database {
+            Database::File(path) => sqlite::open(path).await,
+            Database::Server(server) => postgres::open(server, database.to_string()).await,
+        }
+    }
+
+    /// Connects to a database that exists already.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); [`StoreError::File`] when there is no such file.
+    pub(super) async fn existing(database: &Database) -> Result<Pools, StoreError> {
+        if let Database::File(path) = database {
+            let failed = |source| StoreError::File { path: path.clone(), source };
+            path.metadata().map_err(failed)?;
+        }
+        Pools::connect(database).await
+    }
+
+    /// Connects, and brings the database to the present schema.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), and [`StoreError::Newer`].
+    pub(super) async fn open(database: &Database, clock: &dyn Clock) -> Result<Pools, StoreError> {
+        let pools = Pools::connect(database).await?;
+        migrations::migrate(&pools, clock, migrations::latest()).await?;
+        Ok(pools)
+    }
+
+    /// A consistent view; dropped without commit.
+    pub(super) async fn read(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(match self.kind {
+            Kind::Sqlite => self.readers.begin().await?,
+            Kind::Postgres => self.readers.begin_with(postgres::BEGIN_READ).await?,
+        })
+    }
+
+    /// The right to change everything: one transaction at a time has it.
+    pub(super) async fn write(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        match self.kind {
+            Kind::Sqlite => Ok(self.writers.begin_with(sqlite::BEGIN_WRITE).await?),
+            Kind::Postgres => {
+                let mut tx = self.writers.begin_with(postgres::BEGIN_WRITE).await?;
+                postgres::lock_all(&mut tx).await?;
+                Ok(tx)
+            }
+        }
+    }
+
+    /// The right to change what concerns one computer: one transaction at a time has it for a
+    /// computer, and none while another may change everything.
+    pub(super) async fn write_about(
+        &self,
+        computer: &ComputerId,
+    ) -> Result<Transaction<'static, Any>, StoreError> {
+        match self.kind {
+            Kind::Sqlite => self.write().await,
+            Kind::Postgres => {
+                let mut tx = self.writers.begin_with(postgres::BEGIN_WRITE).await?;
+                postgres::lock_computer(&mut tx, computer).await?;
+                Ok(tx)
+            }
+        }
+    }
+
+    /// Waits for running transactions and closes the connections.
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}

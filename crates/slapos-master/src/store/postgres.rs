@@ -1,0 +1,203 @@
+//! A database of a PostgreSQL server, which several Masters may share: whose it is, its connections,
+//! how writers wait for each other, and how Masters wake each other's listeners.
+//!
+//! Writers wait before they look. A transaction that writes takes an advisory lock of the database
+//! first, so that among all Masters one at a time searches for a partition and takes it, as with
+//! SQLite; what concerns one computer only (reports, most of what is written) takes that lock shared
+//! and then the row of the computer. The isolation is READ COMMITTED: each statement sees what was
+//! committed before it began, and the locks are had before the first that looks, and given up only
+//! after the commit can be seen by all. So no transaction decides by what was changed meanwhile (no two
+//! instances in one partition, no number of a change that is seen before a smaller one), and none has
+//! to be tried again, which SERIALIZABLE would demand of every caller. All take the locks in the same
+//! order, so that there is no circle to wait in. Where the server nevertheless gives a transaction up
+//! (an operator's own locks, a time limit), the caller is told to come again.
+//!
+//! A Master that is cut off in the middle of a transaction keeps no lock: the server ends transactions
+//! that are idle for [`IDLE`].
+//!
+//! Readers have one snapshot for the transaction (REPEATABLE READ, READ ONLY), which waits for nobody
+//! and never fails by what others do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use slapos_slap::ComputerId;
+use sqlx::any::AnyPoolOptions;
+use sqlx::postgres::PgListener;
+use sqlx::{AnyConnection, Connection as _, Executor as _};
+
+use super::catalog::{self, RECORDS, Table};
+use super::changes::Bells;
+use super::database::Server;
+use super::pools::{Kind, Pools};
+use crate::error::StoreError;
+
+/// Begins a transaction that reads, whatever the server's own default is.
+pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Begins a transaction that writes; a lock comes next.
+pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// What the lock of all writers is called, the letters `SlaM`, together with the name of the schema:
+/// advisory locks belong to a database, which may have several.
+const LOCK: i32 = 0x536c_614d;
+
+/// Where Masters tell each other which computers have changed.
+const CHANNEL: &str = "slapos_change";
+
+/// The longest computer reference that is told; the server takes 8000 bytes. In place of a longer one
+/// comes nothing, which is taken for all.
+const LONGEST: usize = 7000;
+
+/// Connections that only read, and those that may write. A server has 100 unless told otherwise, for
+/// all Masters; writers wait for each other anyway.
+const READERS: u32 = 8;
+const WRITERS: u32 = 4;
+
+/// How long a caller waits for a connection before it is told to come again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After that time without use a connection is tried before it is trusted: the server may be another.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What the server ends by itself, milliseconds: a wait for a lock, a statement, and a transaction
+/// whose Master says nothing more.
+const LIMITS: &str = "SET lock_timeout = 20000; SET statement_timeout = 30000; \
+     SET idle_in_transaction_session_timeout = 30000;";
+
+/// Before it is tried again to listen to a server that does not answer.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Connects to a database that is empty or ours.
+pub(super) async fn open(server: &Server, name: String) -> Result<Pools, StoreError> {
+    let unreachable = |error: sqlx::Error| match StoreError::from(error) {
+        StoreError::Unavailable(why) | StoreError::Busy(why) => {
+            StoreError::Unavailable(format!("{name}: {why}"))
+        }
+        other => StoreError::Database(format!("{name}: {other}")),
+    };
+    let writers = pool(WRITERS).connect(server.url()).await.map_err(unreachable)?;
+    let readers = pool(READERS).connect(server.url()).await.map_err(unreachable)?;
+    let pools = Pools { kind: Kind::Postgres, name, writers, readers };
+    let mut tx = pools.read().await?;
+    if let Some(found) = foreign(&catalog::tables(&mut tx, Kind::Postgres).await?) {
+        return Err(StoreError::NotOurs { database: pools.name, found });
+    }
+    drop(tx);
+    Ok(pools)
+}
+
+fn pool(connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .test_before_acquire(false)
+        .before_acquire(|connection, idle| {
+            Box::pin(async move {
+                if connection.is_in_transaction() {
+                    return Ok(false);
+                }
+                Ok(idle.idle_for < FRESH || connection.ping().await.is_ok())
+            })
+        })
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(LIMITS).await?;
+                Ok(())
+            })
+        })
+}
+
+/// What a database is that has tables, but not ours.
+fn foreign(tables: &[Table]) -> Option<String> {
+    const COLUMNS: [&str; 3] = ["version", "name", "applied_at"];
+    let records = tables.iter().find(|table| table.name == RECORDS);
+    let ours = records.is_some_and(|table| {
+        table.columns.len() == COLUMNS.len()
+            && table.columns.iter().zip(COLUMNS).all(|(column, name)| column.name == name)
+    });
+    if tables.is_empty() || ours {
+        return None;
+    }
+    let names: Vec<_> = tables.iter().take(3).map(|table| table.name.as_str()).collect();
+    let more = if tables.len() > 3 { ", ..." } else { "" };
+    Some(format!("it has tables of another program: {}{more}", names.join(", ")))
+}
+
+/// Waits until nobody else may change anything.
+pub(super) async fn lock_all(tx: &mut AnyConnection) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))")
+        .bind(LOCK)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Waits until nobody else may change what concerns the computer.
+pub(super) async fn lock_computer(
+    tx: &mut AnyConnection,
+    computer: &ComputerId,
+) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_advisory_xact_lock_shared($1, hashtext(current_schema()))")
+        .bind(LOCK)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("SELECT reference FROM computer WHERE reference = $1 FOR UPDATE")
+        .bind(computer.as_str())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Has the bells of other Masters rung when the transaction is committed.
+pub(super) async fn tell(
+    tx: &mut AnyConnection,
+    teller: &str,
+    changed: &[ComputerId],
+) -> Result<(), StoreError> {
+    for computer in changed {
+        let computer = Some(computer.as_str()).filter(|computer| computer.len() <= LONGEST);
+        sqlx::query("SELECT pg_notify($1, $2)")
+            .bind(CHANNEL)
+            .bind(format!("{teller} {}", computer.unwrap_or_default()))
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Rings the bells for what other Masters change, until it is aborted. While the server is away
+/// nothing is heard, so afterwards all bells are rung.
+pub(super) async fn hear(server: Server, bells: Arc<Bells>) {
+    loop {
+        match listen(&server).await {
+            Ok(mut listener) => {
+                bells.ring_all();
+                while let Ok(heard) = listener.try_recv().await {
+                    match heard {
+                        Some(heard) => ring(&bells, heard.payload()),
+                        // Connected again.
+                        None => bells.ring_all(),
+                    }
+                }
+            }
+            Err(error) => tracing::debug!("what other Masters change is not heard: {error}"),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn listen(server: &Server) -> Result<PgListener, sqlx::Error> {
+    let mut listener = PgListener::connect(server.url()).await?;
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}
+
+fn ring(bells: &Bells, payload: &str) {
+    match payload.split_once(' ') {
+        // Rung already, when it was committed.
+        Some((teller, _)) if teller == bells.name() => {}
+        Some((_, "")) | None => bells.ring_all(),
+        Some((_, computer)) => bells.ring(&ComputerId::new(computer)),
+    }
+}

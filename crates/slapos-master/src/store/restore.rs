@@ -1,0 +1,245 @@
+//! Puts a backup in the place of all that a database holds, in one transaction: killed at any moment,
+//! or given what is not whole, it leaves everything as it was.
+//!
+//! The schema goes back to nothing, comes to that of the backup, takes its rows, and comes to the
+//! present one, as the database from which the backup is would have. The database gets another name
+//! (`era`): positions that listeners had in the former one mean nothing in this.
+
+use std::collections::BTreeSet;
+use std::io::BufRead;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use slapos_sys::clock::Clock;
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor as _, Transaction};
+
+use super::backup::{End, FORM, Head, TableHead};
+use super::catalog::{self, Table, quoted};
+use super::changes;
+use super::database::Database;
+use super::migrations::{self, latest, up_to};
+use super::pools::Pools;
+use super::rows::to_hex;
+use crate::error::StoreError;
+
+/// The longest line that is read, in bytes: more than a Master takes in one request.
+const LONGEST: u64 = 64 << 20;
+
+/// Tables in which every Master that starts makes a row: they say nothing of use.
+const MADE_AT_START: [&str; 2] = ["computer", "era"];
+
+/// Restores the backup, and returns how many rows it has. A database that holds something is replaced
+/// only with `force`.
+///
+/// # Errors
+/// [`StoreError::Backup`] when the backup is not whole or of a newer version, [`StoreError::Conflict`]
+/// when the database holds something; nothing is changed then.
+pub async fn restore(
+    database: &Database,
+    from: &mut dyn BufRead,
+    force: bool,
+    clock: &dyn Clock,
+) -> Result<u64, StoreError> {
+    let pools = Pools::connect(database).await?;
+    let mut lines = Lines { from, sum: Sha256::new(), number: 0, rows: 0 };
+    let head = head(&mut lines)?;
+    let mut tx = pools.write().await?;
+    if !force {
+        refuse_to_replace(&mut tx, &pools).await?;
+    }
+    let now = clock.now().as_microsecond();
+    empty(&mut tx, &pools).await?;
+    become_schema(&mut tx, &pools, &BTreeSet::new(), now).await?;
+    become_schema(&mut tx, &pools, &head.schema, now).await?;
+    fill(&mut tx, &pools, &mut lines).await?;
+    become_schema(&mut tx, &pools, &up_to(latest()), now).await?;
+    tx.execute("DELETE FROM era").await?;
+    changes::name_era(&mut tx).await?;
+    tx.commit().await?;
+    pools.close().await;
+    Ok(lines.rows)
+}
+
+fn head(lines: &mut Lines<'_>) -> Result<Head, StoreError> {
+    let head: Head = lines.parsed("its first line")?;
+    if head.form != FORM {
+        return Err(backup(format!("it has the form {}, this version reads {FORM}", head.form)));
+    }
+    match migrations::steps(&BTreeSet::new(), &head.schema) {
+        Ok(_) => Ok(head),
+        Err(found) => Err(backup(format!(
+            "a newer slapos wrote it (schema {found}, this one knows {}): use that one",
+            latest()
+        ))),
+    }
+}
+
+async fn refuse_to_replace(tx: &mut AnyConnection, pools: &Pools) -> Result<(), StoreError> {
+    for table in catalog::in_order(&mut *tx, pools.kind).await? {
+        let some = match table.name.as_str() {
+            "computer" => {
+                "SELECT reference FROM computer WHERE formatted_at > 0 LIMIT 1".to_owned()
+            }
+            name if MADE_AT_START.contains(&name) => continue,
+            name => format!("SELECT 1 FROM {} LIMIT 1", quoted(name)),
+        };
+        if sqlx::query(AssertSqlSafe(some)).fetch_optional(&mut *tx).await?.is_some() {
+            return Err(StoreError::Conflict(format!(
+                "{} holds something already (in {}), and was left as it is: have a backup made of \
+                 it, stop its Masters, and say --force to replace it",
+                pools.name, table.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Removes all rows, so that no schema on the way has to hold them.
+async fn empty(tx: &mut AnyConnection, pools: &Pools) -> Result<(), StoreError> {
+    let tables = catalog::in_order(&mut *tx, pools.kind).await?;
+    for table in tables.iter().rev() {
+        let sql = format!("DELETE FROM {}", quoted(&table.name));
+        tx.execute(AssertSqlSafe(sql)).await?;
+    }
+    Ok(())
+}
+
+async fn become_schema(
+    tx: &mut Transaction<'static, Any>,
+    pools: &Pools,
+    wanted: &BTreeSet<i64>,
+    now: i64,
+) -> Result<(), StoreError> {
+    for step in migrations::left(tx, pools, wanted).await? {
+        migrations::take(tx, step, now).await?;
+    }
+    Ok(())
+}
+
+/// Takes the rows, to the last line.
+async fn fill(
+    tx: &mut AnyConnection,
+    pools: &Pools,
+    lines: &mut Lines<'_>,
+) -> Result<(), StoreError> {
+    let tables = catalog::in_order(&mut *tx, pools.kind).await?;
+    let mut insert: Option<(Table, String)> = None;
+    loop {
+        let sum = lines.sum.clone();
+        match lines.parsed("a line")? {
+            Value::Array(values) => {
+                let Some((table, sql)) = &insert else {
+                    return Err(lines.wrong("a row comes before its table"));
+                };
+                put(tx, table, sql, &values, lines).await?;
+                lines.rows += 1;
+            }
+            line if line.get("table").is_some() => {
+                let head: TableHead = lines.typed(line)?;
+                insert = Some(insertion(&tables, &head, lines)?);
+            }
+            line => {
+                let end: End = lines.typed(line)?;
+                let here = End { rows: lines.rows, sha256: to_hex(&sum.finalize()) };
+                return if end == here {
+                    lines.nothing_more()
+                } else {
+                    Err(lines.wrong("it does not agree with what comes before it"))
+                };
+            }
+        }
+    }
+}
+
+/// The table, with its columns in the order of the backup, and how a row comes into it.
+fn insertion(
+    tables: &[Table],
+    head: &TableHead,
+    lines: &Lines<'_>,
+) -> Result<(Table, String), StoreError> {
+    let known = tables.iter().find(|table| table.name == head.table);
+    let column = |name: &String| known?.columns.iter().find(|column| column.name == *name).cloned();
+    let columns: Option<Vec<_>> = head.columns.iter().map(column).collect();
+    let Some(columns) = columns else {
+        return Err(lines.wrong("its schema has no such table and columns"));
+    };
+    let table = Table { name: head.table.clone(), columns };
+    let places: Vec<_> = (1..=table.columns.len()).map(|place| format!("${place}")).collect();
+    let (name, columns, places) = (quoted(&table.name), table.column_list(), places.join(", "));
+    Ok((table, format!("INSERT INTO {name} ({columns}) VALUES ({places})")))
+}
+
+async fn put(
+    tx: &mut AnyConnection,
+    table: &Table,
+    sql: &str,
+    values: &[Value],
+    lines: &Lines<'_>,
+) -> Result<(), StoreError> {
+    if values.len() != table.columns.len() {
+        return Err(lines.wrong("it has not as many values as its table has columns"));
+    }
+    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    for (column, value) in table.columns.iter().zip(values) {
+        query = match (value, column.number) {
+            (Value::Null, true) => query.bind(None::<i64>),
+            (Value::Null, false) => query.bind(None::<String>),
+            (Value::String(text), false) => query.bind(text.clone()),
+            (Value::Number(number), true) if number.is_i64() => query.bind(number.as_i64()),
+            _ => return Err(lines.wrong("a value is not what its column holds")),
+        };
+    }
+    match query.execute(tx).await.map_err(StoreError::from) {
+        Ok(_) => Ok(()),
+        Err(StoreError::Database(why) | StoreError::Invalid(why)) => Err(lines.wrong(&why)),
+        Err(other) => Err(other),
+    }
+}
+
+/// What is read, with its sum.
+struct Lines<'a> {
+    from: &'a mut dyn BufRead,
+    sum: Sha256,
+    number: u64,
+    rows: u64,
+}
+
+impl Lines<'_> {
+    fn parsed<T: DeserializeOwned>(&mut self, what: &str) -> Result<T, StoreError> {
+        let line = self.line()?;
+        serde_json::from_slice(&line).map_err(|_| match line.ends_with(b"\n") {
+            true => self.wrong("it is not what a backup has there"),
+            false => backup(format!("it is cut off: {what} is missing or not whole")),
+        })
+    }
+
+    fn typed<T: DeserializeOwned>(&self, line: Value) -> Result<T, StoreError> {
+        serde_json::from_value(line).map_err(|_| self.wrong("it is not what a backup has there"))
+    }
+
+    fn line(&mut self) -> Result<Vec<u8>, StoreError> {
+        use std::io::Read as _;
+        let mut line = Vec::new();
+        let read = (&mut *self.from).take(LONGEST).read_until(b'\n', &mut line);
+        read.map_err(|error| backup(format!("it cannot be read: {error}")))?;
+        self.number += 1;
+        self.sum.update(&line);
+        Ok(line)
+    }
+
+    fn nothing_more(&mut self) -> Result<(), StoreError> {
+        match self.line()?.is_empty() {
+            true => Ok(()),
+            false => Err(self.wrong("it comes after the last line")),
+        }
+    }
+
+    fn wrong(&self, why: &str) -> StoreError {
+        backup(format!("line {}: {why}; nothing was changed", self.number))
+    }
+}
+
+fn backup(why: String) -> StoreError {
+    StoreError::Backup(why)
+}

@@ -1,0 +1,97 @@
+// Where the dashboard begins: signed in or not, the frame around views, and which view an address means.
+
+import { get } from './api.js';
+import { Events } from './events.js';
+import { frame } from './frame.js';
+import { match, parse } from './router.js';
+import { Screen } from './screen.js';
+import { signOut, takeFromAddress, token } from './session.js';
+import { applyTheme } from './theme.js';
+import { keepTimes } from './parts.js';
+import { toast } from './dialog.js';
+import audit from './views/audit.js';
+import change from './views/change.js';
+import computer from './views/computer.js';
+import computers from './views/computers.js';
+import instance from './views/instance.js';
+import instances from './views/instances.js';
+import me from './views/me.js';
+import missing from './views/missing.js';
+import overview from './views/overview.js';
+import people from './views/people.js';
+import request from './views/request.js';
+import search from './views/search.js';
+import signIn from './views/sign-in.js';
+import software from './views/software.js';
+import softwareOne from './views/software-one.js';
+
+const ROUTES = [
+  ['', overview],
+  ['computers', computers],
+  ['computers/:id', computer],
+  ['software', software],
+  ['software/:url', softwareOne],
+  ['instances', instances],
+  ['instances/:guid', instance],
+  ['instances/:guid/change', change],
+  ['request', request],
+  ['search', search],
+  ['people', people],
+  ['audit', audit],
+  ['me', me],
+];
+
+const screen = new Screen(document.getElementById('main'));
+const events = new Events();
+const bar = frame(document.getElementById('top'), events);
+let who = null;
+
+events.addEventListener('change', ({ detail }) => screen.heard(detail));
+events.addEventListener('resync', () => screen.heard(null));
+
+/** Shows what the address means to who is signed in. */
+async function render() {
+  takeFromAddress();
+  if (!token()) return askToSignIn();
+  if (!who) {
+    try {
+      who = await get('/api/v1/me');
+    } catch (error) {
+      if (error.status === 401) return undefined;
+      return screen.show({ ...missing, title: () => 'Not connected', load: () => { throw error; } }, context({}, {}));
+    }
+    events.start();
+  }
+  const { parts, query } = parse(location.hash);
+  const found = match(ROUTES, parts) ?? { view: missing, params: {} };
+  bar.show(who, parts[0] ?? '');
+  return screen.show(found.view, context(found.params, query));
+}
+
+function context(params, query) {
+  return { params, query, me: who, events, signOut: leave };
+}
+
+function askToSignIn(refused) {
+  who = null;
+  events.stop();
+  bar.show(null, '');
+  const done = () => render();
+  return screen.show(signIn, { params: {}, query: {}, refused, done });
+}
+
+function leave() {
+  signOut();
+  askToSignIn();
+}
+
+addEventListener('hashchange', () => render());
+addEventListener('signed-out', () => askToSignIn('The Master does not know this token any more.'));
+addEventListener('unhandledrejection', ({ reason }) => {
+  if (reason?.status === undefined) return;
+  toast(reason.message, 'bad');
+});
+
+applyTheme();
+keepTimes();
+render();

@@ -1,0 +1,65 @@
+// One computer: what it is, what lives in its partitions, what is built on it.
+
+import { get, path } from '../api.js';
+import { h } from '../dom.js';
+import { body, card, empty, facts, head, instance, place, table, time, view } from '../parts.js';
+import { status } from '../shapes.js';
+import { bytes, count, instanceState } from '../words.js';
+import { computerActions } from './computer-actions.js';
+import { labels, scope } from './computers.js';
+import { softwareTable, supply } from './software-parts.js';
+
+const PARTITIONS = [
+  { name: 'Partition', cell: ({ id }) => id },
+  { name: 'Instance', cell: ({ instance: living }) => (living ? instance(living) : h('span', { class: 'soft' }, 'free')) },
+  { name: 'State', bare: true, cell: ({ instance: living }) => living && status(instanceState(living)) },
+  { name: 'Addresses', class: 'wide', cell: ({ addresses }) => h('span', { class: 'small mono' }, (addresses ?? []).map(({ address }) => address).join(' ')) },
+];
+
+function partitions(computer) {
+  const all = computer.partition_list ?? [];
+  const busy = all.filter((one) => one.instance).length;
+  return card('Partitions', { note: all.length ? `${busy} of ${all.length} in use` : null },
+    all.length === 0
+      ? empty('The machine has told of no partitions. On it, run', 'slapos node format --now')
+      : table('Partitions', PARTITIONS, all));
+}
+
+/** How the machine is, by its node's words. */
+function machine(metrics) {
+  if (!metrics) return null;
+  const { load, memory, disk, services, at } = metrics;
+  const room = ({ total, available }) => `${bytes(available)} of ${bytes(total)} free`;
+  return card('Machine', { note: time(at) }, body(facts(
+    ['Load', load.toFixed(2)], ['Memory', room(memory)], ['Disk', room(disk)],
+    ['Services', [`${services.running} run`, services.failed > 0 && [', ', status('error', `${services.failed} failed`)]]])));
+}
+
+export default {
+  title: ({ id }) => `Computer ${id}`,
+  load: ({ params, signal }) => get(path`/api/v1/computers/${params.id}`, {}, signal),
+  draw(computer, context) {
+    const softwares = computer.software_list ?? [];
+    return view(
+      head(computer.title || computer.id, {
+        crumbs: h('a', { href: place('computers') }, 'Computers'), mark: status(computer.state),
+      }),
+      card('About', {}, body(facts(
+        ['Name', h('code', null, computer.id)],
+        ['Last heard of', time(computer.last_contact_at) ?? 'never'],
+        ['Formatted', time(computer.formatted_at) ?? 'not yet: run slapos node format on it'],
+        ['Address', computer.address], ['Network', computer.network], ['Project', computer.project],
+        ['Scope', scope(computer.allocation_scope)],
+        ['Capacity', computer.capacity && count(computer.capacity, 'instance')],
+        ['Labels', Object.keys(computer.labels ?? {}).length > 0 ? labels(computer.labels) : null]),
+      h('div', { class: 'actions' }, computerActions(computer, context)))),
+      machine(computer.metrics),
+      partitions(computer),
+      card('Software Releases', { actions: h('button', { type: 'button', class: 'tiny', on: { click: () => supply(context, { computer: computer.id }) } }, 'Supply…') },
+        softwares.length === 0
+          ? empty('No Software Release is wanted here.', `slapos supply URL ${computer.id}`)
+          : softwareTable(softwares, context, { hideComputer: true })),
+    );
+  },
+  wants: (change, data, { params }) => change.computer === params.id,
+};

@@ -1,0 +1,62 @@
+// Instances: as trees, or one by one.
+
+import { h } from '../dom.js';
+import { computer, empty, head, instance, paged, place, software, time, view } from '../parts.js';
+import { filters, load, more } from '../live-list.js';
+import { status } from '../shapes.js';
+import { count, instanceState, isPulse } from '../words.js';
+
+const STATES = [['', 'In any state'], ['started', 'Started'], ['stopped', 'Stopped'], ['destroyed', 'Destroyed'], ['error', 'Told an error']];
+
+/** How many of a tree are in which state. */
+function members({ instances, states, failed }) {
+  return [
+    count(instances, 'instance'),
+    h('span', { class: 'under' }, Object.entries(states ?? {}).filter(([, number]) => number > 0).map(([state, number]) => `${number} ${state}`).join(', ')),
+    failed > 0 && h('span', { class: 'under' }, status('error', `${failed} failing`)),
+  ];
+}
+
+const TREES = [
+  { name: 'Tree', cell: ({ title, root }) => (root ? h('a', { href: place('instances', root.guid) }, title) : title) },
+  { name: 'State', bare: true, cell: ({ root }) => root && status(instanceState(root)) },
+  { name: 'Software', bare: true, cell: ({ root }) => root && [software(root.software_release), h('span', { class: 'under' }, root.software_type)] },
+  { name: 'Members', class: 'wide', bare: true, cell: members },
+  { name: 'Computer', cell: ({ root }) => root?.computer && computer(root.computer) },
+  { name: 'Project', cell: ({ project }) => project },
+  { name: 'Changed', cell: ({ root }) => time(root?.changed_at) },
+];
+
+/** Columns for instances one by one. */
+export const COLUMNS = [
+  { name: 'Instance', cell: (item) => [instance(item), item.shared && h('span', { class: 'tag' }, 'shared'), !item.root && item.tree && h('span', { class: 'under' }, 'of ', item.tree.title)] },
+  { name: 'State', bare: true, cell: (item) => status(instanceState(item)) },
+  { name: 'Software', bare: true, cell: (item) => [software(item.software_release), h('span', { class: 'under' }, item.software_type)] },
+  { name: 'Place', class: 'wide', cell: (item) => item.computer && [computer(item.computer), ' ', h('span', { class: 'soft' }, item.partition)] },
+  { name: 'Changed', cell: ({ changed_at: at }) => time(at) },
+];
+
+function kinds(context) {
+  const one = (kind, words) => h('a', { class: 'button', href: kind ? '#/instances?kind=all' : '#/instances', 'aria-current': (context.query.kind ?? '') === kind ? 'true' : null }, words);
+  return [one('', 'Trees'), one('all', 'One by one')];
+}
+
+export default {
+  title: () => 'Instances',
+  load(context) {
+    const { kind, ...query } = context.query;
+    return kind === 'all' ? load('/api/v1/instances', query, context) : load('/api/v1/trees', { search: query.search }, context);
+  },
+  draw(page, context) {
+    const { kind, ...query } = context.query;
+    const none = Object.values(query).some(Boolean)
+      ? empty('Nothing fits.')
+      : empty('Nobody asked for an instance yet.', 'slapos request TITLE SOFTWARE', h('a', { class: 'button main', href: place('request') }, 'Request one here'));
+    return view(
+      head('Instances', { actions: [kinds(context), h('a', { class: 'button main', href: place('request') }, 'Request an instance')] }),
+      filters(context, 'Search by title', kind === 'all' ? [['state', 'State', STATES]] : []),
+      h('section', { class: 'card' }, page.items.length === 0 ? none : paged('Instances', kind === 'all' ? COLUMNS : TREES, page, more(context))),
+    );
+  },
+  wants: (change) => !isPulse(change) && change.kind !== 'progress',
+};

@@ -1,0 +1,80 @@
+// How all is: counts, what fails, and what changes as one looks.
+
+import { get } from '../api.js';
+import { h } from '../dom.js';
+import { card, computer, empty, head, instance, place, software, time, view } from '../parts.js';
+import { changeWords, count, isPulse } from '../words.js';
+import { status } from '../shapes.js';
+
+const FEED = 40;
+/** What was heard since the page was opened, newest first. */
+const heard = [];
+
+function listen({ events }) {
+  if (listen.done) return;
+  listen.done = true;
+  events.addEventListener('change', ({ detail }) => {
+    if (isPulse(detail)) return;
+    heard.unshift({ ...detail, at: new Date().toISOString() });
+    heard.length = Math.min(heard.length, FEED);
+  });
+}
+
+function tile(href, name, number, ...notes) {
+  return h('a', { class: 'tile', href }, h('span', { class: 'soft' }, name), h('strong', null, number.toLocaleString('en')),
+    h('span', { class: 'note' }, notes.filter(Boolean)));
+}
+
+function tiles({ computers, software: softwares, trees, instances, partitions }) {
+  return h('div', { class: 'tiles' },
+    tile(place('computers'), 'Computers', computers.total,
+      computers.silent > 0 && status('silent', `${computers.silent} silent`), computers.never > 0 && status('never', `${computers.never} never seen`),
+      computers.ok > 0 && status('ok', `${computers.ok} connected`)),
+    tile(place('computers'), 'Partitions', partitions.total, h('span', null, `${partitions.busy} in use`), h('span', null, `${partitions.total - partitions.busy} free`)),
+    tile(place('software'), 'Software Releases', softwares.total,
+      softwares.error > 0 && status('error', `${softwares.error} failed`), softwares.building > 0 && status('building', `${softwares.building} building`)),
+    tile(place('instances'), 'Instances', instances.total, h('span', null, `in ${count(trees, 'tree')}`),
+      instances.failed > 0 && status('error', `${instances.failed} failing`)));
+}
+
+function failingRows({ computers, software: softwares, instances }) {
+  return [
+    ...computers.map((item) => ({ what: computer(item.id), state: status('silent'), why: item.last_contact_at ? ['last heard of ', time(item.last_contact_at)] : null })),
+    ...softwares.map((item) => ({ what: [software(item.url), ' on ', computer(item.computer)], state: status('error', 'build failed'), why: item.reported?.message })),
+    ...instances.map((item) => ({ what: instance(item), state: status('error', item.promises?.failed ? `${count(item.promises.failed, 'promise')} broken` : 'error'), why: item.reported?.message })),
+  ];
+}
+
+function failing(data) {
+  const rows = failingRows(data);
+  const list = rows.length === 0
+    ? empty('Nothing fails.')
+    : h('ul', { class: 'feed failing' }, rows.map(({ what, state, why }) => h('li', null, state, h('div', null, what, why && h('div', { class: 'soft small' }, why)))));
+  return card('What fails', { note: rows.length > 0 ? 'the first of each kind' : null }, list);
+}
+
+function feed() {
+  const item = (change) => {
+    const { kind, about, state } = changeWords(change);
+    return h('li', null, time(change.at), h('div', null, `${kind} `, about && h('strong', null, about), state && ` ${state}`,
+      change.computer && [h('span', { class: 'soft' }, ' on '), computer(change.computer)]));
+  };
+  return card('Changes', { note: 'since this page was opened' },
+    heard.length === 0 ? empty('Nothing changed yet. What changes appears here at once.') : h('ul', { class: 'feed', id: 'changes' }, heard.map(item)));
+}
+
+export default {
+  title: () => 'Overview',
+  load({ signal, ...context }) {
+    listen(context);
+    return get('/api/v1/summary', {}, signal);
+  },
+  draw: (data) => view(
+    head('Overview', { actions: h('a', { class: 'button main', href: place('request') }, 'Request an instance') }),
+    data.computers.total === 0
+      ? h('section', { class: 'card' }, empty('No computer is known yet. Bring one in with', 'slapos node register', h('a', { href: place('computers') }, 'or prepare one here')))
+      : tiles(data),
+    h('div', { class: 'columns' }, h('div', null, failing(data.failing)), h('div', null, feed())),
+  ),
+  wants: (change) => !isPulse(change),
+};

@@ -1,0 +1,12 @@
+// In which projects one may put things.
+
+import { list } from '../api.js';
+
+const MOST = 2000;
+
+/** Their names; `''` is the operator's own. */
+export async function projectsOf(me, signal) {
+  if (me.kind !== 'operator') return me.projects ?? [];
+  const { items } = await list('/api/v1/projects', {}, MOST, signal);
+  return ['', ...items.map(({ name }) => name).filter(Boolean)];
+}

@@ -1,0 +1,79 @@
+//! What an operator says about a computer: what it may be used for. The body of
+//! `PATCH /api/v1/computers/{id}`, and what is kept.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::words::{AllocationScope, ComputerId, PartitionId};
+
+/// What is said of a computer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComputerSettings {
+    /// The computer.
+    pub id: ComputerId,
+    /// A name for people; may be empty.
+    pub title: String,
+    /// Whether it takes new instances.
+    pub allocation_scope: AllocationScope,
+    /// What requests may ask for by `label_KEY=VALUE`.
+    pub labels: IndexMap<String, String>,
+    /// The network that it is in (`network_guid`); empty when nobody said.
+    pub network: String,
+    /// The most instances that it may hold; `None`: one for each partition.
+    pub capacity: Option<u32>,
+    /// The instances that are left, of a computer that is to become empty (`drain`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remaining: Vec<Remaining>,
+}
+
+/// An instance on a computer that is to become empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remaining {
+    /// The partition that it is in.
+    pub partition: PartitionId,
+    /// Its title.
+    pub title: String,
+    /// The title of the root of its tree.
+    pub root_title: String,
+}
+
+/// A change of settings: what is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetComputer {
+    /// See [`ComputerSettings::title`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// See [`ComputerSettings::allocation_scope`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocation_scope: Option<AllocationScope>,
+    /// All labels; they replace the former ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<IndexMap<String, String>>,
+    /// See [`ComputerSettings::network`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// See [`ComputerSettings::capacity`]; `Some(None)`, on the wire `null`, takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub capacity: Option<Option<u32>>,
+}
+
+/// Tells `null` from what is not there.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_not_the_same_as_nothing() {
+        let read = |text| serde_json::from_str::<SetComputer>(text).unwrap().capacity;
+        assert_eq!(read("{}"), None);
+        assert_eq!(read(r#"{"capacity": null}"#), Some(None));
+        assert_eq!(read(r#"{"capacity": 3}"#), Some(Some(3)));
+        assert!(serde_json::from_str::<SetComputer>(r#"{"capacity": -1}"#).is_err());
+        assert!(serde_json::from_str::<SetComputer>(r#"{"colour": "red"}"#).is_err());
+    }
+}

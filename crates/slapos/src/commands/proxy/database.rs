@@ -1,0 +1,174 @@
+//! `slapos proxy backup|restore|migrate`: the Master's database, whether it runs or not.
+//!
+//! Invariant: root does nothing in the directory of the Master's database, where the Master's user can
+//! write: this program is started again as that user, and gets the file of a backup, which may be in a
+//! place of root's own, as its standard input or output.
+
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use slapos_master::{Database, StoreError};
+use slapos_node::config::ProxyConfig;
+use slapos_node::standalone::prepare_master;
+use slapos_node::{NodeConfig, NodeError, read_secret};
+use slapos_sys::clock::SystemClock;
+use slapos_sys::fs::Pending;
+use slapos_sys::user::Identity;
+
+use super::{as_user, embedded, not_as, runtime};
+use crate::cli::Global;
+use crate::output::{say, say_json};
+
+/// The file name that means standard input or output.
+const STANDARD: &str = "-";
+
+/// The database that the configuration names.
+pub(super) fn of(proxy: &ProxyConfig) -> Result<Database, NodeError> {
+    let what = "read the password for the Master's database in";
+    let password = proxy.database_password_file.as_deref();
+    let password = password.map(|path| read_secret(what, path)).transpose()?;
+    let database = Database::parse(proxy.database_uri.expose(), password.as_ref());
+    database.map_err(|error| failed(&error))
+}
+
+/// Writes a backup to the file.
+pub(super) fn backup(global: &Global, config: &NodeConfig, file: &Path) -> Result<u8, NodeError> {
+    let unwritable = |error: io::Error| {
+        NodeError::user(format!("the backup {} cannot be written: {error}", file.display()))
+    };
+    let proxy = embedded(config)?;
+    let user = prepare_master(config)?;
+    if file == Path::new(STANDARD) {
+        if let Some(user) = user {
+            return Err(not_as(
+                &user,
+                &as_user(global, config, &user, &["backup", STANDARD]).exec(),
+            ));
+        }
+        copy(&of(proxy)?, &mut io::stdout().lock())?;
+        return Ok(0);
+    }
+    let mut pending = Pending::begin(file, 0o600).map_err(unwritable)?;
+    match user {
+        None => {
+            let mut buffered = BufWriter::new(&mut pending);
+            copy(&of(proxy)?, &mut buffered)?;
+            buffered.flush().map_err(unwritable)?;
+        }
+        Some(user) => {
+            let out = pending.file().try_clone().map_err(unwritable)?;
+            let mut command = as_user(global, config, &user, &["backup", STANDARD]);
+            let status = command.stdout(out).status().map_err(|error| not_as(&user, &error))?;
+            if !status.success() {
+                // It has said why.
+                return Ok(exit_code(status));
+            }
+        }
+    }
+    pending.finish().map_err(unwritable)?;
+    if global.json {
+        say_json(&serde_json::json!({ "backup": file }));
+    } else {
+        say(&format!("all that the Master remembers is in {}\n", file.display()));
+    }
+    Ok(0)
+}
+
+fn copy(database: &Database, out: &mut dyn Write) -> Result<u64, NodeError> {
+    run(slapos_master::backup(database, out))
+}
+
+/// Restores the file.
+pub(super) fn restore(
+    global: &Global,
+    config: &NodeConfig,
+    file: &Path,
+    force: bool,
+) -> Result<u8, NodeError> {
+    let proxy = embedded(config)?;
+    let source = match file == Path::new(STANDARD) {
+        true => None,
+        false => Some(File::open(file).map_err(|error| {
+            NodeError::user(format!("the backup {} cannot be read: {error}", file.display()))
+        })?),
+    };
+    if let Some(user) = prepare_master(config)? {
+        return restore_as(global, config, &user, source, force);
+    }
+    let database = of(proxy)?;
+    let rows = match source {
+        None => put(&database, BufReader::new(io::stdin()), force)?,
+        Some(file) => put(&database, BufReader::new(file), force)?,
+    };
+    if global.json {
+        say_json(&serde_json::json!({ "rows": rows }));
+    } else {
+        say(&format!("{rows} rows are restored in {database}\n"));
+    }
+    Ok(0)
+}
+
+fn put(database: &Database, mut from: impl io::BufRead, force: bool) -> Result<u64, NodeError> {
+    run(slapos_master::restore(database, &mut from, force, &SystemClock))
+}
+
+fn restore_as(
+    global: &Global,
+    config: &NodeConfig,
+    user: &Identity,
+    source: Option<File>,
+    force: bool,
+) -> Result<u8, NodeError> {
+    let words: &[&str] =
+        if force { &["restore", STANDARD, "--force"] } else { &["restore", STANDARD] };
+    let mut command = as_user(global, config, user, words);
+    if let Some(source) = source {
+        command.stdin(source);
+    }
+    Err(not_as(user, &command.exec()))
+}
+
+/// Changes the schema.
+pub(super) fn migrate(
+    global: &Global,
+    config: &NodeConfig,
+    to: Option<i64>,
+) -> Result<u8, NodeError> {
+    let proxy = embedded(config)?;
+    if let Some(user) = prepare_master(config)? {
+        let to = to.map(|to| to.to_string());
+        let words: Vec<_> = match &to {
+            Some(to) => vec!["migrate", "--to", to],
+            None => vec!["migrate"],
+        };
+        return Err(not_as(&user, &as_user(global, config, &user, &words).exec()));
+    }
+    let done = run(slapos_master::migrate(&of(proxy)?, to, &SystemClock))?;
+    if global.json {
+        let step = |step: &slapos_master::Migrated| serde_json::json!({ "number": step.number, "name": step.name, "back": step.back });
+        say_json(&done.iter().map(step).collect());
+        return Ok(0);
+    }
+    for step in &done {
+        let what = if step.back { "taken back" } else { "made" };
+        say(&format!("{} {}: {what}\n", step.number, step.name));
+    }
+    if done.is_empty() {
+        say("nothing is to be changed\n");
+    }
+    Ok(0)
+}
+
+fn run<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, NodeError> {
+    runtime()?.block_on(work).map_err(|error| failed(&error))
+}
+
+fn failed(error: &StoreError) -> NodeError {
+    NodeError::user(error.to_string())
+}
+
+fn exit_code(status: std::process::ExitStatus) -> u8 {
+    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}

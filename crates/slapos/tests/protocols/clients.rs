@@ -1,0 +1,95 @@
+//! The original's commands for people, at our Master.
+
+use std::process::Command;
+
+use serde_json::json;
+use slapos_testkit::{Original, Run};
+
+use crate::master::{Master, TOKEN, original};
+
+/// Where a user of the original's commands is at home: a configuration, and the token of our Master.
+struct Home<'a> {
+    original: &'a Original,
+    master: &'a Master,
+    directory: tempfile::TempDir,
+}
+
+impl<'a> Home<'a> {
+    fn new(original: &'a Original, master: &'a Master) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let netrc = format!("machine 127.0.0.1 login me password \"{TOKEN}\"\n");
+        std::fs::write(directory.path().join(".netrc"), netrc).unwrap();
+        let config = format!("[slapos]\nmaster_url = {}\n", master.url());
+        std::fs::write(directory.path().join("client.cfg"), config).unwrap();
+        original.person.give(directory.path());
+        Self { original, master, directory }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.original.command("slapos");
+        command.env("HOME", self.directory.path()).env_remove("NETRC");
+        command.env("SLAPOS_CLIENT_CONFIGURATION", self.directory.path().join("client.cfg"));
+        command.args(words).current_dir(self.directory.path());
+        command
+    }
+
+    fn slapos(&self, code: i32, words: &[&str]) -> Run {
+        let run = Run::of(&self.command(words).output().unwrap());
+        assert_eq!(run.code, code, "{words:?}\n{}{}", run.out, run.err);
+        run
+    }
+
+    fn format(&self) {
+        let partition = |number: usize| {
+            json!({"partition_id": format!("slappart{number}"),
+                   "ip_list": [{"ip-address": format!("10.0.0.{}", number + 1)}]})
+        };
+        let body = json!({"computer_guid": "local",
+                          "compute_partition_list": [partition(0), partition(1)]});
+        let kind = [("Content-Type", "application/json")];
+        let path = "/slapos.put.v0.compute_node_format";
+        let answer = self.master.send("POST", path, &kind, body.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+#[test]
+fn people_use_our_master_by_the_commands_of_the_original() {
+    let Some(python) = original("people_use_our_master_by_the_commands_of_the_original") else {
+        return;
+    };
+    let ours = Master::ours("software_product_list =\n  kvm http://127.0.0.1:9/kvm.cfg\n");
+    let home = Home::new(&python, &ours);
+    home.format();
+    assert_eq!(home.slapos(0, &["computer", "list"]).out, "List of Computers:\nlocal local\n");
+    let told = home.slapos(0, &["computer", "info", "local"]).out;
+    assert_eq!(told, "Computer Reference: local\nComputer Title    : local\n");
+    home.slapos(2, &["computer", "info", "COMP-9"]);
+
+    home.slapos(0, &["supply", "product.kvm", "local"]);
+    home.slapos(1, &["supply", "product.nothing", "local"]);
+    let said = home.slapos(0, &["request", "one", "product.kvm", "--parameters", "a=b"]).err;
+    assert!(said.contains("State is : started."), "{said}");
+    let list: serde_json::Value =
+        serde_json::from_str(&home.slapos(0, &["service", "list"]).out).unwrap();
+    assert_eq!(list, json!({"one": "http://127.0.0.1:9/kvm.cfg"}));
+    let info: serde_json::Value =
+        serde_json::from_str(&home.slapos(0, &["service", "info", "one"]).out).unwrap();
+    assert_eq!(info["instance-parameters"], json!({"a": "b"}), "{info:#}");
+    assert_eq!(info["status"], "none", "{info:#}");
+    home.slapos(2, &["service", "info", "two"]);
+
+    let script = home.directory.path().join("script.py");
+    let text = "
+import sys
+assert sys.argv[1:] == ['x'], sys.argv
+partition = request(product.kvm, 'one', partition_parameter_kw={'a': 'b'})
+assert partition.getId() == 'slappart0' and partition.getState() == 'started'
+supply('http://127.0.0.1:9/kvm.cfg', 'local', state='destroyed')
+assert getInformation('one')._source_reference == 'default'
+print('all is well')
+";
+    std::fs::write(&script, text).unwrap();
+    let said = home.slapos(0, &["console", &script.display().to_string(), "x"]);
+    assert!(said.out.contains("all is well"), "{said:?}");
+}

@@ -1,0 +1,245 @@
+//! A whole node of the original at our Master: format, software, instances that ask for others and
+//! publish, promises, report.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value as Json;
+use slapos_testkit::{Original, Run};
+
+use crate::master::{Master, TOKEN, original};
+
+const SOFTWARE: &str = "[buildout]
+parts = instance-template
+newest = false
+offline = true
+
+[instance-template]
+recipe = slapos.recipe.template
+url = @HERE@/instance.cfg.in
+output = ${buildout:directory}/instance.cfg
+";
+
+/// A service and a promise.
+const ROOT: &str = r"[buildout]
+parts = service promise publish
+eggs-directory = ${buildout:eggs-directory}
+develop-eggs-directory = ${buildout:develop-eggs-directory}
+offline = true
+
+[slapconfiguration]
+recipe = slapos.cookbook:slapconfiguration
+computer = $${slap-connection:computer-id}
+partition = $${slap-connection:partition-id}
+url = $${slap-connection:server-url}
+key = $${slap-connection:key-file}
+cert = $${slap-connection:cert-file}
+configuration.child =
+configuration.word = hello
+
+[directory]
+recipe = slapos.cookbook:mkdirectory
+etc = $${buildout:directory}/etc
+service = $${:etc}/service
+promise = $${:etc}/promise
+
+[service]
+recipe = slapos.cookbook:wrapper
+wrapper-path = $${directory:service}/sleeper
+command-line = /bin/sleep 86400
+
+[promise]
+recipe = slapos.recipe.template
+inline =
+  #!/bin/sh
+  exit 0
+output = $${directory:promise}/holds
+mode = 0755
+";
+
+const ASKS: &str = r"
+[child]
+recipe = slapos.cookbook:request
+computer-id = $${slap-connection:computer-id}
+partition-id = $${slap-connection:partition-id}
+server-url = $${slap-connection:server-url}
+key-file = $${slap-connection:key-file}
+cert-file = $${slap-connection:cert-file}
+software-url = @CHILD@
+name = child
+return = word
+config-word = asked for
+
+[publish]
+recipe = slapos.cookbook:publish
+of-child = $${child:connection-word}
+";
+
+const TELLS: &str = r"
+[publish]
+recipe = slapos.cookbook:publish
+word = $${slapconfiguration:configuration.word}
+";
+
+/// The original's node, and where everything of it is.
+struct Node<'a> {
+    original: &'a Original,
+    directory: tempfile::TempDir,
+}
+
+impl<'a> Node<'a> {
+    /// At the Master of that URL.
+    fn new(original: &'a Original, url: &str) -> Self {
+        let directory = tempfile::Builder::new().prefix("slapos-grid-").tempdir().unwrap();
+        let base = directory.path();
+        let mut open = Command::new("chmod");
+        assert!(open.arg("755").arg(base).status().unwrap().success());
+        for name in ["etc", "inst", "soft", "var"] {
+            std::fs::create_dir(base.join(name)).unwrap();
+        }
+        let node = Self { original, directory };
+        let child = node.profile("tells", TELLS, "");
+        node.profile("asks", ASKS, &child);
+        let (here, user) = (node.base().display(), original.person.name());
+        let config = format!(
+            "[slapos]\nsoftware_root = {here}/soft\ninstance_root = {here}/inst\n\
+             master_url = {url}\ncomputer_id = local\nroot_check = False\n\
+             pidfile_software = {here}/var/software.pid\n\
+             pidfile_instance = {here}/var/instance.pid\n\
+             pidfile_report = {here}/var/report.pid\n\
+             software_min_free_space = 1M\ninstance_min_free_space = 1M\n\n\
+             [slapformat]\ninput_definition_file = {here}/etc/format.cfg\npartition_amount = 2\n\
+             alter_user = false\nalter_network = false\ncreate_tap = false\ncreate_tun = false\n\
+             computer_xml = {here}/var/slapos.xml\npartition_has_ipv6_range = false\n\n\
+             [networkcache]\n"
+        );
+        std::fs::write(node.base().join("etc/slapos.cfg"), config).unwrap();
+        let partition = |index: usize| {
+            let six = "::1/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+            format!(
+                "\n[partition_{index}]\naddress = 127.0.0.1/255.255.255.255 {six}\n\
+                 pathname = slappart{index}\nuser = {user}\nnetwork_interface =\n"
+            )
+        };
+        let definition = format!(
+            "[computer]\naddress = 127.0.0.1/255.255.255.255\n{}{}",
+            partition(0),
+            partition(1)
+        );
+        std::fs::write(node.base().join("etc/format.cfg"), definition).unwrap();
+        original.person.give(node.base());
+        node
+    }
+
+    fn base(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a Software Release and returns its URL.
+    fn profile(&self, name: &str, publishes: &str, child: &str) -> String {
+        let folder = self.base().join("profiles").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let software = SOFTWARE.replace("@HERE@", &folder.to_string_lossy());
+        std::fs::write(folder.join("software.cfg"), software).unwrap();
+        let instance = format!("{ROOT}{publishes}").replace("@CHILD@", child);
+        std::fs::write(folder.join("instance.cfg.in"), instance).unwrap();
+        folder.join("software.cfg").display().to_string()
+    }
+
+    fn url(&self, name: &str) -> String {
+        self.base().join("profiles").join(name).join("software.cfg").display().to_string()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let config: PathBuf = self.base().join("etc/slapos.cfg");
+        let mut command = self.original.command("slapos");
+        command.args(words).current_dir(self.base());
+        command.env("SLAPOS_CONFIGURATION", &config).env("HOME", self.base());
+        command.env("SLAPOS_CLIENT_CONFIGURATION", &config).env_remove("NETRC");
+        command
+    }
+
+    fn slapos(&self, words: &[&str]) -> Run {
+        let run = Run::of(&self.command(words).output().unwrap());
+        assert_eq!(run.code, 0, "{words:?}\n{}{}", run.out, run.err);
+        run
+    }
+
+    fn node(&self, what: &str) -> Run {
+        self.slapos(&["node", what, "--now"])
+    }
+}
+
+impl Drop for Node<'_> {
+    fn drop(&mut self) {
+        let config = self.base().join("inst/etc/supervisord.conf");
+        let mut end = self.original.command("supervisorctl");
+        let _ = end.arg("-c").arg(config).arg("shutdown").current_dir(self.base()).output();
+    }
+}
+
+fn overview(master: &Master) -> Json {
+    let answer = master.send("GET", "/api/v1/overview", &[], b"");
+    serde_json::from_str(&answer.body).unwrap()
+}
+
+/// What is known of an instance.
+fn instance(master: &Master, title: &str) -> Json {
+    let overview = overview(master);
+    let mut instances = overview["instances"].as_array().unwrap().iter();
+    instances.find(|instance| instance["title"] == title).cloned().unwrap_or_default()
+}
+
+/// The life of a tree of two instances, by the commands of the original.
+fn live(node: &Node, master: &Master) {
+    node.node("format");
+    let partitions = overview(master)["partitions"].as_array().unwrap().len();
+    assert_eq!(partitions, 2);
+    let (asks, tells) = (node.url("asks"), node.url("tells"));
+    node.slapos(&["supply", &asks, "local"]);
+    node.slapos(&["supply", &tells, "local"]);
+    node.node("software");
+    let software = overview(master)["software"].clone();
+    for release in software.as_array().unwrap() {
+        assert_eq!(release["reported"]["state"], "available", "{release:#}");
+    }
+    node.slapos(&["request", "root", &asks]);
+    let list: Json = serde_json::from_str(&node.slapos(&["service", "list"]).out).unwrap();
+    assert_eq!(list, serde_json::json!({"root": asks}));
+    // The first run asks for the child, the second makes it, the third publishes of it.
+    let _ = node.command(&["node", "instance", "--now"]).output().unwrap();
+    let _ = node.command(&["node", "instance", "--now"]).output().unwrap();
+    node.node("instance");
+    let (root, child) = (instance(master, "root"), instance(master, "child"));
+    assert_eq!(child["connection"]["word"], "asked for", "{child:#}");
+    assert_eq!(child["root_title"], "root", "{child:#}");
+    assert_eq!(root["connection"]["of-child"], "asked for", "{root:#}");
+    for known in [&root, &child] {
+        assert_eq!(known["reported"]["state"], "started", "{known:#}");
+    }
+
+    node.slapos(&["request", "root", &asks, "--state", "stopped"]);
+    node.node("instance");
+    assert_eq!(instance(master, "root")["reported"]["state"], "stopped");
+
+    node.slapos(&["request", "root", &asks, "--state", "destroyed"]);
+    // The children are told to go, go, and then their root may.
+    for what in ["instance", "report", "instance", "report", "report"] {
+        let _ = node.command(&["node", what, "--now"]).output().unwrap();
+    }
+    assert_eq!(overview(master)["instances"], serde_json::json!([]));
+    node.slapos(&["remove", &asks, "local"]);
+    node.slapos(&["remove", &tells, "local"]);
+    node.node("software");
+    assert_eq!(overview(master)["software"], serde_json::json!([]));
+}
+
+#[test]
+fn a_node_of_the_original_works_for_our_master_by_token() {
+    let test = "a_node_of_the_original_works_for_our_master_by_token";
+    let Some(python) = original(test) else { return };
+    let master = Master::ours("");
+    // The header has no room for it: that is where partitions say who they are.
+    let url = format!("{}/token/{TOKEN}", master.url());
+    live(&Node::new(&python, &url), &master);
+}
