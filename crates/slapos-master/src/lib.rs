@@ -19,6 +19,7 @@ mod store;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod view;
 
 pub use authority::AuthorityError;
 pub use error::{MasterError, StoreError};

@@ -10,6 +10,7 @@ mod access;
 mod format;
 mod grid;
 mod protocols;
+mod requests;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub use access::{ProxyAccess, ProxyTls};
 pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
 pub use protocols::{ProtocolsConfig, ShacacheOptions};
+pub use requests::{OtherMasterOptions, RequestsOptions, Schema};
 
 /// Where the configuration is looked for when nothing else names it.
 pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";
@@ -114,6 +116,8 @@ pub struct ProxyConfig {
     pub access: ProxyAccess,
     /// What it serves beside SLAP.
     pub protocols: ProtocolsConfig,
+    /// What it does with requests.
+    pub requests: RequestsOptions,
 }
 
 /// An IPv4 network such as `127.16.0.0/16`.
@@ -279,6 +283,7 @@ impl ProxyConfig {
             database_password_file: r.optional_path("database_password_file")?,
             user: r.name("user", "slapproxy")?,
             protocols: ProtocolsConfig::read(&r)?,
+            requests: RequestsOptions::from_config(config)?,
         }))
     }
 }

@@ -15,6 +15,7 @@ use slapos_sys::{fs, user};
 use crate::error::{IoContext, NodeError};
 use crate::journal::Deed;
 use crate::node::Node;
+use crate::progress::Progress;
 use crate::services;
 use crate::told;
 use crate::worker::{
@@ -305,7 +306,12 @@ fn build_in_worker(
     match worker.run(
         &Job::Software(job),
         None,
-        &mut Watcher { node, name, subject: url.md5_hex() },
+        &mut Watcher {
+            node,
+            name,
+            subject: url.md5_hex(),
+            progress: (!options.dry_run).then(|| Progress::begin(node, url)),
+        },
     )? {
         Done::Software { plan } => Ok(plan),
         other => Err(NodeError::user(format!("the worker of {name} answered {other:?}"))),
@@ -332,7 +338,7 @@ fn remove_directory(node: &Node<'_>, name: &str, directory: PathBuf) -> Result<(
     let subject = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let job = Job::Remove(RemoveJob { directory, keep_directory: false, end_processes: false });
     let mut worker = Worker::start(&owner, name, Purpose::Build(None))?;
-    worker.run(&job, None, &mut Watcher { node, name, subject }).map(drop)
+    worker.run(&job, None, &mut Watcher { node, name, subject, progress: None }).map(drop)
 }
 
 struct Watcher<'a, 'n> {
@@ -340,11 +346,16 @@ struct Watcher<'a, 'n> {
     name: &'a str,
     /// What the journal calls it.
     subject: String,
+    /// What the Master is told meanwhile.
+    progress: Option<Progress>,
 }
 
 impl Listener for Watcher<'_, '_> {
     fn event(&mut self, event: slapos_engine::Event) {
         self.node.reporter.part(self.name, &event);
+        if let Some(progress) = &mut self.progress {
+            progress.event(&event);
+        }
         self.node.journal().event(&self.subject, self.node.clock.now(), &event);
     }
 

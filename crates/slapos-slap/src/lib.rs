@@ -19,6 +19,7 @@ mod port;
 pub mod proof;
 mod settings;
 pub mod token;
+mod told;
 mod types;
 pub mod usage;
 mod words;
@@ -40,6 +41,9 @@ pub use overview::{
 };
 pub use port::{PartitionPort, PortError, RequestError};
 pub use settings::{ComputerSettings, Remaining, SetComputer};
+pub use told::{
+    BuildProgress, NodeMetrics, PartitionPromises, PromiseReport, PromiseResult, Room, Services,
+};
 pub use types::{
     Computer, ComputerPartition, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceSummary,
     SoftwareRelease,

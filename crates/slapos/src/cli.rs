@@ -1,5 +1,6 @@
 //! The arguments. Names are the original's where it has the command.
 
+mod computer_set;
 mod format;
 mod grid;
 pub(crate) mod identity;
@@ -13,6 +14,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_node::generation::Side;
 use slapos_slap::InstanceState;
 
+pub(crate) use computer_set::ComputerSet;
 pub(crate) use format::Format;
 pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};

@@ -3,11 +3,13 @@
 mod agent;
 mod buildout;
 mod client;
+mod computer_set;
 mod generation;
 mod grid;
 mod node;
 mod profile;
 mod proxy;
+mod proxy_requests;
 mod setup;
 mod supervisor;
 mod supervisorctl;

@@ -189,6 +189,14 @@ impl Route {
             || ["/slapos.get.", "/slapos.allDocs."].iter().any(|word| self.path.starts_with(word));
         !reads && (self.rule.user != May::Not || self.rule == Rule::OPERATOR)
     }
+
+    pub(crate) fn patch<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Route::new(Method::PATCH, path, rule, on(MethodFilter::PATCH, handler))
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -1,4 +1,14 @@
-//! Our own JSON API.
+//! Our own JSON API, `/api/v1`. What it answers is described by the OpenAPI document, which comes
+//! from the same types and the same list of routes ([`openapi`]).
+
+mod access_words;
+mod change;
+mod node;
+pub(crate) mod openapi;
+mod operations;
+mod read;
+mod scope;
+mod take;
 
 use std::sync::Arc;
 
@@ -16,10 +26,15 @@ use super::{ApiError, App};
 const PROOF_PATH: &str = "/api/v1/proof";
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![
+    let mut routes = vec![
         Route::get(PROOF_PATH, Rule::ANYBODY, proof),
         Route::get("/api/v1/overview", Rule::OPERATOR, overview),
-    ]
+    ];
+    routes.extend(read::routes());
+    routes.extend(change::routes());
+    routes.extend(node::routes());
+    routes.extend(openapi::routes());
+    routes
 }
 
 async fn overview(State(app): State<Arc<App>>) -> Result<Json<Overview>, ApiError> {

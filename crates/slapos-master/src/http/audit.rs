@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::App;
-use crate::store::Entry;
+use crate::store::AuditEntry;
 
 /// How long entries are gathered.
 const MOMENT: Duration = Duration::from_millis(300);
@@ -49,13 +49,13 @@ pub(super) async fn listening<T>(handler: impl Future<Output = T>) -> (T, String
 /// What waits to be written.
 #[derive(Default)]
 pub(crate) struct Audit {
-    waiting: Mutex<Vec<Entry>>,
+    waiting: Mutex<Vec<AuditEntry>>,
     /// Held while entries are written, so that who waits for it knows that they are.
     writing: tokio::sync::Mutex<()>,
 }
 
 impl Audit {
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<AuditEntry>> {
         // Nothing that can panic is done under the lock.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,7 +63,7 @@ impl Audit {
 
 impl App {
     /// Takes an entry into the log.
-    pub(super) async fn note(self: &Arc<App>, entry: Entry) {
+    pub(super) async fn note(self: &Arc<App>, entry: AuditEntry) {
         let waiting = {
             let mut waiting = self.audit.waiting();
             waiting.push(entry);

@@ -23,7 +23,7 @@ use super::access::{Caller, May, Rule};
 use super::rate::network;
 use super::{ApiError, App, audit, problem};
 use crate::connections::Guest;
-use crate::store::{Entry, Holder};
+use crate::store::{AuditEntry, Holder};
 
 /// The digest of a token. Comparing digests takes the same time for every wrong token, and the
 /// token itself is not kept.
@@ -227,8 +227,8 @@ impl Visit {
         }
     }
 
-    fn entry(&self, app: &App, caller: String, about: String, status: StatusCode) -> Entry {
-        Entry {
+    fn entry(&self, app: &App, caller: String, about: String, status: StatusCode) -> AuditEntry {
+        AuditEntry {
             at: app.store.time(),
             caller,
             method: self.method.clone(),

@@ -1,4 +1,5 @@
-//! `GET /api/v1/events?computer=ID`: what changes on a computer, told the moment it does.
+//! `GET /api/v1/events?computer=ID`: what changes on a computer, told the moment it does; without
+//! `computer`, what changes at all, see [`super::feed`].
 //!
 //! See [`slapos_slap::Change`] for what is sent. A listener that comes back says how far it had
 //! come (`Last-Event-ID`, or `since`) and misses nothing; where what it missed is not kept, and when
@@ -9,6 +10,7 @@
 //! listeners never take all connections.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,6 +26,7 @@ use slapos_slap::{Change, ComputerId, RESYNC};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::access::{Caller, Route, Rule};
+use super::feed::Everything;
 use super::{ApiError, App};
 use crate::store::{News, Position};
 
@@ -51,6 +54,11 @@ impl Listeners {
         Listeners { most, room, heartbeat: HEARTBEAT, leaving: watch::Sender::new(false) }
     }
 
+    /// How many listen.
+    pub(super) fn count(&self) -> usize {
+        self.most.saturating_sub(self.room.available_permits())
+    }
+
     /// Ends what they hear, for good.
     pub(crate) fn dismiss(&self) {
         self.leaving.send_replace(true);
@@ -58,12 +66,13 @@ impl Listeners {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route::get("/api/v1/events", Rule::NODE, listen)]
+    vec![Route::get("/api/v1/events", Rule::USER_OR_NODE, listen)]
 }
 
 #[derive(Deserialize)]
 struct Wish {
-    computer: String,
+    /// Everything that the caller may see, unless it is given.
+    computer: Option<String>,
     #[serde(default)]
     since: String,
 }
@@ -74,33 +83,97 @@ async fn listen(
     headers: HeaderMap,
     Query(wish): Query<Wish>,
 ) -> Result<Response, ApiError> {
-    let computer = ComputerId::new(wish.computer);
-    app.allow_computer(&caller, &computer).await?;
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    // What is no position was never told by us: as good as none.
-    let position: Option<Position> = header.unwrap_or(&wish.since).parse().ok();
+    let since = header.unwrap_or(&wish.since);
+    match wish.computer {
+        Some(computer) => {
+            let computer = ComputerId::new(computer);
+            app.allow_computer(&caller, &computer).await?;
+            answer(&app, OfComputer::new(&app, computer, since)).await
+        }
+        None => answer(&app, Everything::new(&app, caller, since)).await,
+    }
+}
+
+/// Where a listener hears from.
+pub(super) trait Source: Send + 'static {
+    /// What wakes it. Its present value counts as heard.
+    fn bell(&self) -> watch::Receiver<()>;
+
+    /// What is to be told next, in order.
+    fn news(&mut self) -> impl Future<Output = Result<Batch, ApiError>> + Send;
+}
+
+/// Some events, and whether to ask for more at once.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) events: Vec<Event>,
+    pub(super) more: bool,
+}
+
+/// What changes on one computer.
+struct OfComputer {
+    app: Arc<App>,
+    computer: ComputerId,
+    position: Option<Position>,
+}
+
+impl OfComputer {
+    fn new(app: &Arc<App>, computer: ComputerId, since: &str) -> OfComputer {
+        // What is no position was never told by us: as good as none.
+        OfComputer { app: Arc::clone(app), computer, position: since.parse().ok() }
+    }
+}
+
+impl Source for OfComputer {
+    fn bell(&self) -> watch::Receiver<()> {
+        self.app.store.bell(&self.computer)
+    }
+
+    async fn news(&mut self) -> Result<Batch, ApiError> {
+        self.app.store.contact(&self.computer).await?;
+        let mut batch = Batch::default();
+        match self.app.store.news(&self.computer, self.position.as_ref()).await? {
+            News::Changes(changes) => {
+                for (position, change) in changes {
+                    batch.events.push(change_event(&position, &change));
+                    self.position = Some(position);
+                }
+            }
+            News::Resync(position) => {
+                batch.events.push(resync(&position));
+                self.position = Some(position);
+            }
+        }
+        batch.more = !batch.events.is_empty();
+        Ok(batch)
+    }
+}
+
+/// Answers with what is heard from there, from now on.
+pub(super) async fn answer(app: &Arc<App>, mut source: impl Source) -> Result<Response, ApiError> {
     let permit = Arc::clone(&app.listeners.room).try_acquire_owned().map_err(|_| {
         let most = app.listeners.most;
         let message = format!("{most} listen already: ask for what is wanted instead");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
     })?;
     // Before the first look, so that nothing is missed in between.
-    let bell = app.store.bell(&computer);
-    let news = app.store.news(&computer, position.as_ref()).await?;
+    let bell = source.bell();
+    let first = source.news().await?;
     let (out, messages) = mpsc::channel(WAITING);
     let leaving = app.listeners.leaving.subscribe();
-    let listener = Listener { app, computer, position, bell, leaving, out, _permit: permit };
-    tokio::spawn(listener.serve(news));
+    let heartbeat = app.listeners.heartbeat;
+    let listener = Listener { source, bell, heartbeat, leaving, out, _permit: permit };
+    tokio::spawn(listener.serve(first));
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), "no");
     Ok(([unbuffered], Sse::new(Messages(messages))).into_response())
 }
 
 /// Somebody who listens.
-struct Listener {
-    app: Arc<App>,
-    computer: ComputerId,
-    position: Option<Position>,
+struct Listener<S> {
+    source: S,
     bell: watch::Receiver<()>,
+    heartbeat: Duration,
     leaving: watch::Receiver<bool>,
     out: mpsc::Sender<Event>,
     _permit: OwnedSemaphorePermit,
@@ -109,45 +182,33 @@ struct Listener {
 /// Why a listener hears nothing more.
 struct Gone;
 
-impl Listener {
-    async fn serve(mut self, first: News) {
-        let mut news = first;
-        while self.tell(news).await.is_ok() {
-            news = match self.app.store.news(&self.computer, self.position.as_ref()).await {
-                Ok(news) => news,
+impl<S: Source> Listener<S> {
+    async fn serve(mut self, first: Batch) {
+        let mut batch = first;
+        while self.tell(batch).await.is_ok() {
+            batch = match self.source.news().await {
+                Ok(batch) => batch,
                 Err(error) => {
-                    tracing::warn!("who listens to {} has to come again: {error}", self.computer);
+                    tracing::warn!("who listens has to come again: {}", error.message);
                     return;
                 }
             };
         }
     }
 
-    /// Tells what is new, or waits until something is.
-    async fn tell(&mut self, news: News) -> Result<(), Gone> {
-        match news {
-            News::Changes(changes) if changes.is_empty() => self.wait().await,
-            News::Changes(changes) => {
-                for (position, change) in changes {
-                    self.send(change_event(&position, &change)).await?;
-                    self.position = Some(position);
-                }
-                Ok(())
-            }
-            News::Resync(position) => {
-                let event = Event::default().event(RESYNC).id(position.to_string()).data("");
-                self.send(event).await?;
-                self.position = Some(position);
-                Ok(())
-            }
+    /// Tells what is new, and waits until something else is.
+    async fn tell(&mut self, batch: Batch) -> Result<(), Gone> {
+        for event in batch.events {
+            self.send(event).await?;
         }
+        if batch.more { Ok(()) } else { self.wait().await }
     }
 
     async fn wait(&mut self) -> Result<(), Gone> {
         tokio::select! {
             // Fails only when the store is gone.
             rung = self.bell.changed() => return rung.map_err(|_| Gone),
-            () = tokio::time::sleep(self.app.listeners.heartbeat) => {}
+            () = tokio::time::sleep(self.heartbeat) => {}
             () = self.out.closed() => return Err(Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => return Err(Gone),
         }
@@ -160,6 +221,11 @@ impl Listener {
             _ = self.leaving.wait_for(|leaving| *leaving) => Err(Gone),
         }
     }
+}
+
+/// To look at everything, and to go on from there.
+pub(super) fn resync(position: &impl std::fmt::Display) -> Event {
+    Event::default().event(RESYNC).id(position.to_string()).data("")
 }
 
 fn change_event(position: &Position, change: &Change) -> Event {

@@ -112,9 +112,9 @@ fn done() -> Answer {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct New {
+pub(super) struct New {
     name: String,
 }
 
@@ -209,9 +209,9 @@ async fn add_user_token(
     give_token(&app, &myself(&caller, name)?, &body).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewToken {
+pub(super) struct NewToken {
     #[serde(default)]
     label: String,
     /// Seconds; without them it lasts until it is revoked.
@@ -260,9 +260,9 @@ async fn revoke(app: &App, holder: &Holder, id: Option<&str>) -> Answer {
     Ok(Json(json!({"revoked": revoked})).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewComputer {
+pub(super) struct NewComputer {
     /// Also its identifier, which stays.
     title: String,
     project: Option<String>,

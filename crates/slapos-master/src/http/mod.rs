@@ -9,14 +9,17 @@ mod audit;
 mod auth;
 mod certificates;
 mod events;
+mod feed;
 #[cfg(test)]
 mod guide;
 mod hateoas;
 mod health;
 mod identity;
 mod json_rpc;
+mod metrics;
 mod own;
 mod params;
+mod places;
 mod problem;
 mod rate;
 mod shacache;
@@ -56,6 +59,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     token: auth::TokenDigest,
     proof_key: ProofKey,
+    /// What was done so far, in numbers.
+    metrics: metrics::Metrics,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
     /// What signs certificates, where there is TLS.
@@ -104,6 +109,7 @@ impl App {
             failures: rate::Buckets::new(access.failures),
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
+            metrics: metrics::Metrics::default(),
             listeners: events::Listeners::new(listeners),
             desk: Desk::new(requests, run_id.clone()),
             run_id,
@@ -119,9 +125,11 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(json_rpc::routes());
     routes.extend(shacache::routes());
     routes.extend(api::routes());
+    routes.extend(places::routes());
     routes.extend(events::routes());
     routes.extend(identity::routes());
     routes.extend(ui::routes());
+    routes.extend(metrics::routes());
     routes
 }
 
@@ -140,7 +148,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     }
     let strangers =
         Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN, UNKNOWN_TIME, false));
-    let router = router.merge(strangers).with_state(Arc::clone(app));
+    let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
+    let router = router.merge(strangers).layer(measured).with_state(Arc::clone(app));
     // Outside of the router, because it changes where a request goes.
     Router::new().fallback_service(router).layer(middleware::map_request(token_path::taken_off))
 }

@@ -123,8 +123,9 @@ async fn status(State(app): Shared, caller: Caller, params: Params) -> Answer {
 }
 
 async fn computer_information(State(app): Shared, caller: Caller, params: Params) -> Answer {
-    let computer = app.store.computer(&own_computer(&app, &caller, &params).await?).await?;
-    marshalled(&computer_to_value(&computer))
+    let computer = own_computer(&app, &caller, &params).await?;
+    app.store.contact(&computer).await?;
+    marshalled(&computer_to_value(&app.store.computer(&computer).await?))
 }
 
 async fn computer_partition(State(app): Shared, caller: Caller, params: Params) -> Answer {
@@ -154,8 +155,9 @@ async fn request(State(app): Shared, caller: Caller, headers: HeaderMap, params:
     let request = request_from_form(|name| params.optional(name))?;
     let project = app.allow_request(&caller, &request).await?;
     let origin = hateoas::origin(&headers);
-    let answer = app.desk.request(&app.store, &project, &request, &origin).await?;
-    marshalled(&answer_to_value(&answer)?)
+    let answer = app.desk.request(&app.store, &project, &request, &origin).await;
+    app.metrics.requested(&answer);
+    marshalled(&answer_to_value(&answer?)?)
 }
 
 async fn set_connection(State(app): Shared, caller: Caller, params: Params) -> Answer {

@@ -1,7 +1,11 @@
 //! The real client against a real server on a port of its own.
 
 mod access;
+mod api;
 mod events;
+mod feed;
+mod fuzz;
+mod places;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

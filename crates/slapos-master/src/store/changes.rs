@@ -17,6 +17,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 use tokio::sync::watch;
 
+use super::feed::{self, Entry};
 use super::rows::{text, word};
 use super::{Store, Tx, require_computer};
 use crate::error::StoreError;
@@ -81,7 +82,7 @@ impl Store {
     ) -> Result<News, StoreError> {
         let mut tx = self.read().await?;
         require_computer(&mut tx, computer).await?;
-        let era = text(&sqlx::query("SELECT name FROM era").fetch_one(&mut *tx).await?, "name")?;
+        let era = era(&mut tx).await?;
         let last = last_number(&mut tx, computer).await?;
         let Some(heard) = position.filter(|position| {
             position.era == era && (last.saturating_sub(KEPT)..=last).contains(&position.number)
@@ -143,7 +144,12 @@ pub(super) async fn note(
         .execute(&mut **tx)
         .await?;
     tx.ring(computer);
-    Ok(())
+    feed::tell(tx, &Entry::of(computer, change), now).await
+}
+
+/// What tells this database from another.
+pub(super) async fn era(tx: &mut Tx) -> Result<String, StoreError> {
+    text(&sqlx::query("SELECT name FROM era").fetch_one(&mut **tx).await?, "name")
 }
 
 async fn last_number(tx: &mut Tx, computer: &ComputerId) -> Result<i64, StoreError> {
@@ -197,8 +203,10 @@ impl Bells {
         bell.subscribe()
     }
 
+    /// Rings the bell of a computer, and that of everything, which is that of the empty name.
     pub(super) fn ring(&self, computer: &ComputerId) {
-        if let Some(bell) = self.lock().get(computer) {
+        let bells = self.lock();
+        for bell in [bells.get(computer), bells.get(&ComputerId::new(""))].into_iter().flatten() {
             bell.send_replace(());
         }
     }

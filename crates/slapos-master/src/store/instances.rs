@@ -199,11 +199,12 @@ impl Store {
                 shared::remove_of_root(&mut tx, project, title, now).await?;
                 forwarded::forget_of_root(&mut tx, project, title).await?;
             }
+            // While it is known whose it was.
+            let change = Change::of_partition(ChangeKind::Free, partition);
+            changes::note(&mut tx, computer, &change, now).await?;
             delete(&mut tx, computer, partition).await?;
             tokens::revoke_of_partition(&mut tx, computer, partition, now).await?;
             recount(&mut tx, computer).await?;
-            let change = Change::of_partition(ChangeKind::Free, partition);
-            changes::note(&mut tx, computer, &change, now).await?;
         }
         tx.commit().await?;
         Ok(if children.is_empty() { Freed::Yes } else { Freed::ChildrenFirst(children) })

@@ -13,10 +13,12 @@ mod computers;
 mod database;
 mod documents;
 mod failure;
+mod feed;
 mod forwarded;
 mod hosts;
 mod information;
 mod instances;
+mod listing;
 mod migrate;
 mod migrations;
 mod offers;
@@ -27,6 +29,7 @@ mod people;
 mod placing;
 mod pools;
 mod postgres;
+mod removal;
 mod reports;
 mod request;
 mod restart;
@@ -39,6 +42,7 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod told;
 mod tree_addresses;
 mod tx;
 
@@ -50,7 +54,7 @@ use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
 
-pub(crate) use audit::Entry;
+pub(crate) use audit::Entry as AuditEntry;
 pub use backup::backup;
 pub(crate) use certificates::{Issued, KeptAuthority};
 #[cfg(test)]
@@ -58,14 +62,17 @@ pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
 pub use database::{Database, Server};
 pub(crate) use documents::InstanceDocument;
+pub(crate) use feed::{Entry, Place};
 pub(crate) use forwarded::Standing;
 pub use instances::Freed;
+pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
 pub(crate) use people::{Named, check_name};
 use pools::Pools;
 pub use request::Would;
 pub use restore::restore;
 pub(crate) use tokens::Holder;
+pub(crate) use told::PartitionTold;
 use tx::Tx;
 
 /// The memory of a Master.

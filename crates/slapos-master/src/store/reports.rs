@@ -122,7 +122,7 @@ impl Store {
 }
 
 /// The end of a message, not longer than [`MAX_MESSAGE`].
-fn end_of(message: &str) -> String {
+pub(super) fn end_of(message: &str) -> String {
     let mut start = message.len().saturating_sub(MAX_MESSAGE);
     while !message.is_char_boundary(start) {
         start += 1;

@@ -44,7 +44,7 @@ pub async fn restore(
     let pools = Pools::connect(database).await?;
     let mut lines = Lines { from, sum: Sha256::new(), number: 0, rows: 0 };
     let head = head(&mut lines)?;
-    let mut tx = pools.write().await?;
+    let mut tx = pools.write_all().await?;
     if !force {
         refuse_to_replace(&mut tx, &pools).await?;
     }
@@ -54,6 +54,8 @@ pub async fn restore(
     become_schema(&mut tx, &pools, &head.schema, now).await?;
     fill(&mut tx, &pools, &mut lines).await?;
     become_schema(&mut tx, &pools, &up_to(latest()), now).await?;
+    // The order of its entries is that of the former database.
+    tx.execute("DELETE FROM feed").await?;
     tx.execute("DELETE FROM era").await?;
     changes::name_era(&mut tx).await?;
     tx.commit().await?;

@@ -18,11 +18,13 @@ pub(super) struct Tx {
     kind: Kind,
     bells: Arc<Bells>,
     changed: Vec<ComputerId>,
+    /// Entries of the feed that it wrote.
+    entries: i64,
 }
 
 impl Tx {
     pub(super) fn new(inner: Transaction<'static, Any>, kind: Kind, bells: &Arc<Bells>) -> Tx {
-        Tx { inner, kind, bells: Arc::clone(bells), changed: Vec::new() }
+        Tx { inner, kind, bells: Arc::clone(bells), changed: Vec::new(), entries: 0 }
     }
 
     /// Has the bell of a computer rung after the commit.
@@ -30,6 +32,17 @@ impl Tx {
         if !self.changed.contains(computer) {
             self.changed.push(computer.clone());
         }
+    }
+
+    /// The kind of database that it is in.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The place of the next entry of the feed among those of the transaction.
+    pub(super) fn next_entry(&mut self) -> i64 {
+        self.entries += 1;
+        self.entries
     }
 
     /// Makes it all happen.

@@ -31,6 +31,7 @@ use crate::instance::partition_owner;
 use crate::node::Node;
 
 pub use config::CollectConfig;
+pub(crate) use proc::{ROOT, machine};
 
 /// For how long the use of processors is measured.
 const INTERVAL: Duration = Duration::from_secs(1);

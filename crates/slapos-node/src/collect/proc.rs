@@ -7,7 +7,7 @@ use std::path::Path;
 use slapos_sys::fs;
 
 /// Where it tells it.
-pub(super) const ROOT: &str = "/proc";
+pub(crate) const ROOT: &str = "/proc";
 /// The unit of times in `/proc`: 1/100 s on every machine that this runs on.
 const TICKS: f64 = 100.0;
 
@@ -42,12 +42,12 @@ pub(super) struct Process {
 
 /// The machine as a whole.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Machine {
-    pub(super) load: f64,
+pub(crate) struct Machine {
+    pub(crate) load: f64,
     pub(super) processors: u64,
     /// Memory, bytes.
-    pub(super) memory: u64,
-    pub(super) memory_available: u64,
+    pub(crate) memory: u64,
+    pub(crate) memory_available: u64,
     /// Of all processors, while measured.
     pub(super) cpu_percent: f64,
     /// Received bytes, errors, dropped packets; the same for what was sent. Of all interfaces.
@@ -147,7 +147,7 @@ pub(super) fn usage(before: &[Process], after: Vec<Process>, seconds: f64) -> Ve
 }
 
 /// Looks at the machine.
-pub(super) fn machine(root: &Path) -> io::Result<Machine> {
+pub(crate) fn machine(root: &Path) -> io::Result<Machine> {
     let memory = fields(&read(&root.join("meminfo"))?);
     let bytes = |name: &str| {
         let kib =

@@ -2,6 +2,7 @@
 
 mod aftermath;
 pub(crate) mod certificate;
+mod heard;
 mod offline;
 mod outcome;
 mod plan;
@@ -64,7 +65,8 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         Err(error) => return offline::run(node, options, error),
     };
     check_only(&options.only, &computer.partitions)?;
-    let session = process::Session { node, master: &master, force_stop: options.force_stop };
+    let (force_stop, heard) = (options.force_stop, heard::Heard::default());
+    let session = process::Session { node, master: &master, force_stop, heard };
     if options.dry_run {
         for (partition, action) in rounds::steps(&session, options, computer.partitions)? {
             node.reporter.note(partition.id.as_str(), &action.to_string());
@@ -78,6 +80,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     }
     let hooks = Hooks::of(config);
     let outcome = rounds::run(&session, &hooks, options, computer);
+    session.heard.tell(node, &master);
     let ended = hooks.end(&Scene { node, master: Some(&master) });
     outcome?.conclude().and(ended)
 }

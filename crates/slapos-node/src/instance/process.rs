@@ -12,6 +12,7 @@ use slapos_slap::{
 use slapos_sys::user::{self, Identity};
 
 use super::certificate;
+use super::heard::Heard;
 use super::plan::{Action, Reason};
 use crate::error::{IoContext, NodeError};
 use crate::generation::{self, Place, Transaction};
@@ -28,6 +29,8 @@ pub(super) struct Session<'a, 'n> {
     pub(super) master: &'a SlapClient,
     /// Instances are deployed and kept stopped, whatever is wanted.
     pub(super) force_stop: bool,
+    /// What promises said.
+    pub(super) heard: Heard,
 }
 
 impl Session<'_, '_> {
@@ -171,6 +174,7 @@ impl Session<'_, '_> {
             };
             let verdict = transaction.judge(up, &mut said);
             said.remember(record, self.node.clock.now());
+            self.heard.note(partition, &said);
             verdict?;
             self.node.reporter.note(id, "deployed and started");
             self.master
@@ -231,6 +235,7 @@ impl Session<'_, '_> {
         let said = generation::restore(self.node, place, &mut history, number, held)?;
         if let Some(mut record) = self.node.records().load(id)? {
             said.remember(&mut record, self.node.clock.now());
+            self.heard.note(partition, &said);
             self.store(partition, &record)?;
         }
         said.judge()
@@ -292,6 +297,7 @@ impl Session<'_, '_> {
         let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
         let said = promises::ask(self.node, &mut worker, partition, Question::anomaly())?;
         said.remember(&mut record, self.node.clock.now());
+        self.heard.note(partition, &said);
         records.store(id, &record)?;
         said.bang(self.node, self.master, partition);
         let verdict = said.judge();

@@ -68,7 +68,8 @@ fn open(path: &Path) -> std::io::Result<File> {
 }
 
 /// What an event is worth, and how it reads. Texts of events show no secrets.
-fn words(event: &Event) -> Option<(&'static str, String)> {
+/// An event in words, with how much it matters.
+pub(crate) fn words(event: &Event) -> Option<(&'static str, String)> {
     Some(match event {
         Event::PlanMade { install, update, keep, remove } => (
             "INFO",

@@ -18,6 +18,7 @@ mod python;
 mod tree;
 
 pub use child::serve;
+pub(crate) use log::words;
 pub(crate) use marks::TIMESTAMP;
 pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{

@@ -6,12 +6,14 @@
 //! connection costs one request more).
 
 mod administration;
+mod computers;
 mod events;
 mod guard;
 mod hateoas;
 mod identity;
 mod partition;
 pub mod person;
+mod told;
 mod transport;
 mod tree;
 

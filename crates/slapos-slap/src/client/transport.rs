@@ -117,7 +117,9 @@ impl Transport {
         let answer = match verb {
             Verb::Get => authorized(self.agent.get(address), header).call(),
             Verb::Delete => authorized(self.agent.delete(address), header).call(),
-            Verb::Post => authorized(self.agent.post(address), header).content_type(JSON).send(body),
+            Verb::Post => {
+                authorized(self.agent.post(address), header).content_type(JSON).send(body)
+            }
             Verb::Put => authorized(self.agent.put(address), header).content_type(JSON).send(body),
         };
         let (status, mut reply) = self.receive(&url, answer)?;
@@ -207,6 +209,25 @@ impl Transport {
             400.. => Err(self.status(status, &reply)),
             _ => Ok(Some(reply)),
         }
+    }
+
+    /// Posts JSON to an address of the Master's own.
+    pub(super) fn post_json(&self, url: &Url, body: &str) -> Result<Reply, SlapError> {
+        let mut request = self.agent.post(url.as_str()).header("Content-Type", "application/json");
+        if let Some(header) = self.authorization(url) {
+            request = request.header("Authorization", header);
+        }
+        self.whole(self.receive(url, request.send(body))?)
+    }
+
+    /// Patches with a JSON document.
+    pub(super) fn patch_json(&self, url: &Url, body: &str) -> Result<Reply, SlapError> {
+        let mut request = self.agent.patch(url.as_str()).header("Content-Type", "application/json");
+        if let Some(header) = self.authorization(url) {
+            request = request.header("Authorization", header);
+        }
+        let (status, reply) = self.receive(url, request.send(body))?;
+        if status >= 400 { Err(self.status(status, &reply)) } else { Ok(reply) }
     }
 
     fn authorization(&self, url: &Url) -> Option<String> {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::ComputerSet;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
     /// Make a person known
@@ -92,6 +94,8 @@ pub(crate) enum Token {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Computer {
+    /// Say what a computer may be used for, and show it
+    Set(ComputerSet),
     /// Make a computer known before its node comes; the token that its node needs is shown once
     Add {
         /// Its identifier

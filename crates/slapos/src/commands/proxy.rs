@@ -11,6 +11,7 @@ use slapos_slap::Overview;
 use slapos_sys::process::Command;
 use slapos_sys::user::Identity;
 
+use super::proxy_requests;
 use crate::cli::{Global, Proxy, Show};
 use crate::output::{Table, say, say_json};
 use crate::place;
@@ -54,7 +55,7 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         computer_id: config.computer_id.clone(),
         access: access(&proxy.access),
         protocols: protocols(&proxy.protocols),
-        requests: slapos_master::RequestsConfig::default(),
+        requests: proxy_requests::requests(&proxy.requests)?,
     };
     let runtime = runtime()?;
     runtime
@@ -168,10 +169,12 @@ fn show_overview(global: &Global, show: &Show, overview: &Overview) {
 }
 
 fn computers(overview: &Overview) -> Table {
-    let mut table = Table::new(&["computer", "address", "formatted at"]);
+    let mut table = Table::new(&["computer", "address", "formatted at", "scope"]);
     for computer in &overview.computers {
         let formatted = computer.formatted_at.clone().unwrap_or_else(|| "never".to_owned());
-        table.row([computer.reference.to_string(), computer.address.clone(), formatted]);
+        let scope = computer.settings.as_ref().map(|settings| settings.allocation_scope.as_str());
+        let scope = scope.unwrap_or_default().to_owned();
+        table.row([computer.reference.to_string(), computer.address.clone(), formatted, scope]);
     }
     table
 }

@@ -247,6 +247,20 @@ fn about_ann(route: &Route, number: usize) -> (String, String) {
         (&Method::GET, "/api/v1/audit" | "/api/v1/overview") => (path, String::new()),
         (&Method::GET, _) => (format!("{path}?{form}"), String::new()),
         (_, method) if method.starts_with("/slapos.") => (path, rpc(method)),
+        (_, "/api/v1/software") => {
+            (path, json!({"computer": OWN, "url": "s", "state": "available"}).to_string())
+        }
+        (_, "/api/v1/instances") => (
+            path,
+            json!({"title": "api", "project": "alpha", "software_release": "s", "parameters": {}})
+                .to_string(),
+        ),
+        (_, "/api/v1/computers/{id}/progress") => {
+            (path, json!({"url": "s", "done": 1, "total": 2, "part": "p"}).to_string())
+        }
+        (_, "/api/v1/computers/{id}/promises") => {
+            (path, json!({"partition": "slappart0", "results": []}).to_string())
+        }
         (_, "/api/v1/computers") => {
             (path, format!(r#"{{"title": "made-{number}", "project": "alpha"}}"#))
         }

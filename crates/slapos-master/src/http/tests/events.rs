@@ -177,7 +177,6 @@ fn listeners_need_the_token_and_a_known_computer() {
     assert!(matches!(refused, SlapError::Unauthorised { .. }), "{refused}");
     let unknown = client.events(&"other".into(), None).err().unwrap();
     assert!(matches!(unknown, SlapError::NotFound { .. }), "{unknown}");
-    assert_eq!(running.raw("GET /api/v1/events HTTP/1.1", "").0, 400);
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(super) fn backup(global: &Global, config: &NodeConfig, file: &Path) -> Resul
     if global.json {
         say_json(&serde_json::json!({ "backup": file }));
     } else {
-        say(&format!("all that the Master remembers is in {}\n", file.display()));
+        say(&format!("all that the Master remembers is in {}", file.display()));
     }
     Ok(0)
 }
@@ -105,7 +105,7 @@ pub(super) fn restore(
     if global.json {
         say_json(&serde_json::json!({ "rows": rows }));
     } else {
-        say(&format!("{rows} rows are restored in {database}\n"));
+        say(&format!("{rows} rows are restored in {database}"));
     }
     Ok(0)
 }
@@ -153,10 +153,10 @@ pub(super) fn migrate(
     }
     for step in &done {
         let what = if step.back { "taken back" } else { "made" };
-        say(&format!("{} {}: {what}\n", step.number, step.name));
+        say(&format!("{} {}: {what}", step.number, step.name));
     }
     if done.is_empty() {
-        say("nothing is to be changed\n");
+        say("nothing is to be changed");
     }
     Ok(0)
 }

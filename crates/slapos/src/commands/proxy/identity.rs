@@ -8,17 +8,19 @@ use slapos_slap::{SlapClient, Verb};
 
 use crate::cli::Global;
 use crate::cli::identity::{Authority, Computer, Holder, Project, Token, User};
+use crate::commands::computer_set;
 use crate::output::{Table, say, say_json};
 
 /// The Master, and how to say what it answers.
 pub(super) struct Desk<'a> {
     client: SlapClient,
     global: &'a Global,
+    config: &'a NodeConfig,
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(global: &'a Global, config: &NodeConfig) -> Result<Desk<'a>, NodeError> {
-        Ok(Desk { client: master(config)?, global })
+    pub(super) fn new(global: &'a Global, config: &'a NodeConfig) -> Result<Desk<'a>, NodeError> {
+        Ok(Desk { client: master(config)?, global, config })
     }
 
     fn ask(&self, verb: Verb, route: &str, body: &Value) -> Result<Value, NodeError> {
@@ -133,6 +135,7 @@ impl<'a> Desk<'a> {
 
     pub(super) fn computer(&self, command: &Computer) -> Result<u8, NodeError> {
         match command {
+            Computer::Set(wanted) => return computer_set::set(self.global, self.config, wanted),
             Computer::Add { id, project } => {
                 let mut body = json!({ "title": id });
                 if let Some(project) = project {

@@ -1,0 +1,259 @@
+//! What people change by the API. Every change may be asked for again: what is already as wanted is
+//! left alone, except that a bang is a bang each time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use indexmap::IndexMap;
+use serde::Deserialize;
+use slapos_slap::{
+    ComputerId, InstanceRequest, InstanceState, PartitionId, SoftwareState, SoftwareUrl,
+};
+use utoipa::ToSchema;
+
+use super::super::access::{Caller, Route, Rule};
+use super::super::{ApiError, App, hateoas};
+use super::take::{Body, Named, addressed, named};
+use crate::error::StoreError;
+use crate::store::Scope;
+use crate::view::{Instance, InstanceDetail, Texts};
+
+type Shared = State<Arc<App>>;
+type Answer = Result<Response, ApiError>;
+type Done = Result<StatusCode, ApiError>;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::put("/api/v1/software", Rule::USER, supply),
+        Route::post("/api/v1/instances", Rule::USER, request),
+        Route::patch("/api/v1/instances/{guid}", Rule::USER, change),
+        Route::post("/api/v1/instances/{guid}/bang", Rule::USER_OR_NODE, bang),
+        Route::delete("/api/v1/computers/{id}", Rule::USER, remove_computer),
+        Route::post("/api/v1/computers/{id}/bang", Rule::USER_OR_NODE, bang_computer),
+    ]
+}
+
+/// A Software Release wanted on a computer, or no longer.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Supply {
+    computer: String,
+    /// The URL, or absolute path, of its profile.
+    url: String,
+    /// `available` or `destroyed`.
+    state: String,
+}
+
+async fn supply(State(app): Shared, caller: Caller, Body(wish): Body<Supply>) -> Done {
+    addressed("`url`", &wish.url)?;
+    named("`computer`", &wish.computer)?;
+    let (computer, url) = (ComputerId::new(wish.computer), SoftwareUrl::new(wish.url));
+    let state: SoftwareState = wish.state.parse()?;
+    app.mine(&caller, &computer).await?;
+    app.store.supply(&url, &computer, state).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A wish for an instance: made, or changed when one of that title exists in the project.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wish {
+    title: String,
+    /// The project of the tree; the caller's only one if left out.
+    #[serde(default)]
+    project: Option<String>,
+    software_release: String,
+    /// `default` if left out.
+    #[serde(default)]
+    software_type: Option<String>,
+    /// They replace the former ones. What has a structure is one parameter `_`, as JSON.
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
+    /// `started`, `stopped` or `destroyed`; as it is, or `started`, if left out.
+    #[serde(default)]
+    state: Option<String>,
+    /// Where it may live, such as `computer_guid`.
+    #[serde(default)]
+    sla: BTreeMap<String, String>,
+    /// Whether a place in an instance that exists is asked for.
+    #[serde(default)]
+    shared: bool,
+}
+
+impl Wish {
+    fn into_request(self) -> Result<InstanceRequest, ApiError> {
+        named("`title`", &self.title)?;
+        addressed("`software_release`", &self.software_release)?;
+        let mut request = InstanceRequest::new(self.title.as_str(), self.software_release.as_str());
+        if let Some(kind) = self.software_type.filter(|kind| !kind.is_empty()) {
+            named("`software_type`", &kind)?;
+            request.software_type = kind;
+        }
+        request.parameters = self.parameters.into_iter().collect();
+        request.state = self.state.map(|state| state.parse()).transpose()?;
+        request.sla = self.sla.into_iter().collect();
+        request.shared = self.shared;
+        Ok(request)
+    }
+}
+
+async fn request(
+    State(app): Shared,
+    caller: Caller,
+    headers: HeaderMap,
+    Body(wish): Body<Wish>,
+) -> Answer {
+    let scope = app.seen_by(&caller).await?;
+    let project = app.project_of(&caller, wish.project.as_deref()).await?;
+    let request = wish.into_request()?;
+    let known = app.store.meant_by(&project, &request).await?.is_some();
+    let origin = hateoas::origin(&headers);
+    let answer = app.desk.request(&app.store, &project, &request, &origin).await;
+    app.metrics.requested(&answer);
+    answer?;
+    if request.shared && request.state == Some(InstanceState::Destroyed) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let status = if known { StatusCode::OK } else { StatusCode::CREATED };
+    let Some(guid) = app.store.meant_by(&project, &request).await? else {
+        return Err(forwarded(&request));
+    };
+    Ok((status, Json(app.store.show_instance(&scope, &guid).await?)).into_response())
+}
+
+/// The request was granted, and what it made is not here.
+fn forwarded(request: &InstanceRequest) -> ApiError {
+    let message =
+        format!("{} is with another Master, which has to be asked about it", request.title);
+    ApiError::new(StatusCode::CONFLICT, message)
+}
+
+/// What is to become different of an instance; what is left out stays.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Change {
+    title: Option<String>,
+    /// `started`, `stopped` or `destroyed`.
+    state: Option<String>,
+    software_release: Option<String>,
+    software_type: Option<String>,
+    /// They replace the former ones.
+    parameters: Option<BTreeMap<String, String>>,
+    sla: Option<BTreeMap<String, String>>,
+}
+
+async fn change(
+    State(app): Shared,
+    caller: Caller,
+    headers: HeaderMap,
+    Named(guid): Named,
+    Body(change): Body<Change>,
+) -> Answer {
+    let scope = app.seen_by(&caller).await?;
+    let former = app.store.show_instance(&scope, &guid).await?;
+    let title = change.title.clone();
+    if let Some(title) = &title {
+        named("`title`", title)?;
+    }
+    let gone = former.instance.shared && change.state.as_deref() == Some("destroyed");
+    let place = place(&former.instance);
+    if let Some(mut request) = wanted(&former, change)? {
+        request.requester = requester(&app, &former.instance).await?;
+        let (project, origin) = (&former.instance.project, hateoas::origin(&headers));
+        app.desk.request(&app.store, project, &request, &origin).await?;
+    }
+    if let Some(title) = title.filter(|title| *title != former.instance.title) {
+        if former.instance.shared {
+            let message = "a shared instance has its title for good: ask for another one";
+            return Err(ApiError::new(StatusCode::CONFLICT, message));
+        }
+        app.store.rename(&place.0, &place.1, &title).await?;
+    }
+    if gone {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(Json(app.store.show_instance(&scope, &guid).await?).into_response())
+}
+
+/// The request that makes an instance what the change says; none if it says nothing about that.
+fn wanted(former: &InstanceDetail, change: Change) -> Result<Option<InstanceRequest>, ApiError> {
+    let Change { title: _, state, software_release, software_type, parameters, sla } = change;
+    let instance = &former.instance;
+    let says = [state.is_some(), software_release.is_some(), software_type.is_some()];
+    if !says.contains(&true) && parameters.is_none() && sla.is_none() {
+        return Ok(None);
+    }
+    if instance.shared && !instance.root {
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            format!("an instance of the tree {} asks for it: change that one", instance.tree.title),
+        ));
+    }
+    let software = software_release.unwrap_or_else(|| instance.software_release.clone());
+    addressed("`software_release`", &software)?;
+    let mut request = InstanceRequest::new(instance.title.as_str(), software.as_str());
+    request.software_type = software_type.unwrap_or_else(|| instance.software_type.clone());
+    request.state = state.map(|state| state.parse()).transpose()?;
+    request.shared = instance.shared;
+    request.parameters = given(parameters, &former.parameters);
+    request.sla = given(sla, &former.sla);
+    Ok(Some(request))
+}
+
+/// In whose name a member of a tree is changed: that of the instance which asks for it, so that it
+/// stays asked for.
+async fn requester(
+    app: &App,
+    instance: &Instance,
+) -> Result<Option<(ComputerId, PartitionId)>, ApiError> {
+    if instance.root {
+        return Ok(None);
+    }
+    let Some(guid) = &instance.asked_by else { return Ok(Some(place(instance))) };
+    // Who asked may be gone: its tree is the same in any case.
+    Ok(Some(match app.store.show_instance(&Scope::All, guid).await {
+        Ok(asker) => place(&asker.instance),
+        Err(StoreError::NotFound(_)) => place(instance),
+        Err(error) => return Err(error.into()),
+    }))
+}
+
+/// The new texts, or else the former ones.
+fn given(new: Option<Texts>, former: &Texts) -> IndexMap<String, String> {
+    new.unwrap_or_else(|| former.clone()).into_iter().collect()
+}
+
+/// Where an instance lives.
+fn place(instance: &Instance) -> (ComputerId, PartitionId) {
+    (ComputerId::new(instance.computer.as_str()), PartitionId::new(instance.partition.as_str()))
+}
+
+async fn bang(State(app): Shared, caller: Caller, Named(guid): Named) -> Done {
+    let scope = app.seen_by(&caller).await?;
+    let shown = app.store.show_instance(&scope, &guid).await?;
+    if shown.instance.shared {
+        let message = "a shared instance cannot be banged: bang the one that serves it";
+        return Err(ApiError::new(StatusCode::CONFLICT, message));
+    }
+    let (computer, partition) = place(&shown.instance);
+    app.store.bang(&computer, &partition).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn remove_computer(State(app): Shared, caller: Caller, Named(id): Named) -> Done {
+    let computer = ComputerId::new(id);
+    app.mine(&caller, &computer).await?;
+    app.store.remove_computer(&computer).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn bang_computer(State(app): Shared, caller: Caller, Named(id): Named) -> Done {
+    let computer = ComputerId::new(id);
+    app.mine(&caller, &computer).await?;
+    app.store.bang_computer(&computer).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

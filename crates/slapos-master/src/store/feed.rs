@@ -1,0 +1,294 @@
+//! All changes in one order, for those who listen to everything.
+//!
+//! A counter for all changes would make all writers wait for each other. So a change has the number
+//! of its *transaction*, as the database counts them, and its place there. Transactions end in another
+//! order than they began, therefore nothing is told that has not a lower number than every transaction
+//! that still runs (the *horizon*): what is told later always has a higher number, and nobody who
+//! goes on from the last number misses anything. On SQLite, where one writes at a time, the number is
+//! the highest one so far and one more, and everything committed is below the horizon. On
+//! PostgreSQL it is the transaction id, and the horizon that of the oldest running one; a transaction
+//! that takes long delays what is told, but loses nothing.
+//!
+//! Invariants: an entry is written by the transaction that makes the change; only what is further
+//! back than [`KEPT`] transactions is ever forgotten, and who missed that is told to look at
+//! everything; who may not see something is not told of it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use slapos_slap::{Change, ComputerId};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::listing::Scope;
+use super::pools::Kind;
+use super::{Store, Tx, postgres, sqlite};
+use crate::error::StoreError;
+
+/// How many transactions back entries are kept.
+const KEPT: i64 = 100_000;
+
+/// How far back a listener may go on: less, so that nothing is forgotten while it is read.
+const HEARD: i64 = KEPT / 2;
+
+/// Entries are removed by one of so many transactions, as the clock has it.
+const SWEEP: i64 = 64;
+
+/// How many entries are read at once.
+const PAGE: i64 = 200;
+
+/// Something that changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Entry {
+    pub(crate) kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) computer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) partition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) software: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<String>,
+    /// The title of the instance's root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tree: Option<String>,
+    /// The user or the project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) about: Option<String>,
+}
+
+impl Entry {
+    /// Something that happened on a computer.
+    pub(super) fn of(computer: &ComputerId, change: &Change) -> Entry {
+        Entry {
+            kind: change.kind.as_str().to_owned(),
+            computer: Some(computer.to_string()),
+            partition: change.partition.as_ref().map(ToString::to_string),
+            software: change.software.as_ref().map(ToString::to_string),
+            state: change.state.clone(),
+            ..Entry::default()
+        }
+    }
+
+    /// Something of a computer that its node need not know.
+    pub(super) fn on(kind: &str, computer: &ComputerId) -> Entry {
+        let (kind, computer) = (kind.to_owned(), Some(computer.to_string()));
+        Entry { kind, computer, ..Entry::default() }
+    }
+}
+
+/// How far a listener to everything has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    era: String,
+    transaction: i64,
+    number: i64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}.{}", self.era, self.transaction, self.number)
+    }
+}
+
+impl FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Place, ()> {
+        let (era, rest) = text.split_once('-').ok_or(())?;
+        let (transaction, number) = rest.split_once('.').ok_or(())?;
+        let transaction = transaction.parse().map_err(drop)?;
+        Ok(Place { era: era.to_owned(), transaction, number: number.parse().map_err(drop)? })
+    }
+}
+
+/// What is to be told next.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Told {
+    /// Whether the listener has to look at everything first, because what it missed is not kept.
+    pub(crate) resync: bool,
+    /// What changed, each with the place after it.
+    pub(crate) entries: Vec<(Place, Entry)>,
+    /// Where to go on.
+    pub(crate) place: Place,
+    /// Whether there is more to be told at once.
+    pub(crate) full: bool,
+    /// Whether something will be told soon that is not certain yet.
+    pub(crate) pending: bool,
+}
+
+impl Store {
+    /// What changed after `place`, as far as the scope has it; without one, where to begin.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn feed(
+        &self,
+        scope: &Scope,
+        place: Option<&Place>,
+    ) -> Result<Told, StoreError> {
+        let mut tx = self.read().await?;
+        let era = super::changes::era(&mut tx).await?;
+        // First: what is seen afterwards has all that is below it.
+        let horizon = match tx.kind() {
+            Kind::Sqlite => sqlite::HORIZON,
+            Kind::Postgres => postgres::HORIZON,
+        };
+        let horizon = number(&mut tx, horizon).await?;
+        let reached = Place { era: era.clone(), transaction: horizon - 1, number: i64::MAX };
+        let heard = place.filter(|place| {
+            place.era == era && (horizon - HEARD..=horizon).contains(&place.transaction)
+        });
+        let Some(heard) = heard else {
+            let (entries, place) = (Vec::new(), reached);
+            return Ok(Told { resync: true, entries, place, full: false, pending: false });
+        };
+        let rows = below(&mut tx, heard, horizon).await?;
+        let full = rows.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
+        let mut last = if full { heard.clone() } else { later(heard, reached) };
+        let mut entries = Vec::new();
+        for row in &rows {
+            let (transaction, number) =
+                (row.try_get("transaction_number")?, row.try_get("number")?);
+            let at = Place { era: era.clone(), transaction, number };
+            if full {
+                last = at.clone();
+            }
+            if visible(row, scope)? {
+                entries.push((at, read(row)?));
+            }
+        }
+        let pending = number(&mut tx, NEWEST).await? >= horizon;
+        Ok(Told { resync: false, entries, place: last, full, pending })
+    }
+
+    /// What wakes whoever listens to everything: it rings with every computer's.
+    pub(crate) fn feed_bell(&self) -> tokio::sync::watch::Receiver<()> {
+        self.bell(&ComputerId::new(""))
+    }
+}
+
+/// Takes note of a change for those who listen to everything.
+pub(super) async fn tell(tx: &mut Tx, entry: &Entry, now: i64) -> Result<(), StoreError> {
+    let place = tx.next_entry();
+    let transaction = match tx.kind() {
+        Kind::Sqlite => sqlite::TRANSACTION,
+        Kind::Postgres => postgres::TRANSACTION,
+    };
+    let sql = format!(
+        "INSERT INTO feed (transaction_number, number, kind, computer, partition_reference, \
+         software, state, tree, about, project, computer_project, changed_at) \
+         VALUES ({transaction}, $1, $2, $3, $4, $5, $6, COALESCE($7, {TREE}), $8, {PROJECT}, \
+         {COMPUTER_PROJECT}, $9)"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(place)
+        .bind(entry.kind.as_str())
+        .bind(entry.computer.as_deref())
+        .bind(entry.partition.as_deref())
+        .bind(entry.software.as_deref())
+        .bind(entry.state.as_deref())
+        .bind(entry.tree.as_deref())
+        .bind(entry.about.as_deref())
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
+    if now % SWEEP == 0 {
+        sweep(tx).await?;
+    }
+    // With each computer's bell rings that of everything, which is all there is to ring where a
+    // change is no computer's.
+    tx.ring(&ComputerId::new(entry.computer.as_deref().unwrap_or_default()));
+    Ok(())
+}
+
+/// The title of the tree of the instance in the partition.
+const TREE: &str = "(SELECT CASE WHEN i.root = '' THEN i.title ELSE i.root END FROM instance i \
+     WHERE i.computer = $3 AND i.partition_reference = $4)";
+
+/// The project of the instance in the partition.
+const PROJECT: &str = "COALESCE((SELECT i.project FROM instance i \
+     WHERE i.computer = $3 AND i.partition_reference = $4), '')";
+
+/// The project of the computer.
+const COMPUTER_PROJECT: &str = "''";
+
+/// Forgets what is too far back.
+async fn sweep(tx: &mut Tx) -> Result<(), StoreError> {
+    let newest = number(tx, NEWEST).await?;
+    sqlx::query("DELETE FROM feed WHERE transaction_number <= $1")
+        .bind(newest.saturating_sub(KEPT))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+const NEWEST: &str = "SELECT COALESCE(max(transaction_number), 0) AS n FROM feed";
+
+async fn below(tx: &mut Tx, heard: &Place, horizon: i64) -> Result<Vec<AnyRow>, StoreError> {
+    Ok(sqlx::query(
+        "SELECT transaction_number, number, kind, computer, partition_reference, software, state, \
+         tree, about, project, computer_project FROM feed \
+         WHERE (transaction_number, number) > ($1, $2) AND transaction_number < $3 \
+         ORDER BY transaction_number, number LIMIT $4",
+    )
+    .bind(heard.transaction)
+    .bind(heard.number)
+    .bind(horizon)
+    .bind(PAGE)
+    .fetch_all(&mut **tx)
+    .await?)
+}
+
+/// The further one.
+fn later(one: &Place, other: Place) -> Place {
+    if (one.transaction, one.number) > (other.transaction, other.number) {
+        one.clone()
+    } else {
+        other
+    }
+}
+
+fn visible(row: &AnyRow, scope: &Scope) -> Result<bool, StoreError> {
+    Ok(match scope {
+        Scope::All => true,
+        Scope::Computer(computer) => {
+            row.try_get::<Option<String>, _>("computer")?.as_deref() == Some(computer.as_str())
+        }
+        Scope::Projects(projects) => {
+            let of = |column| Ok::<_, StoreError>(projects.contains(&row.try_get(column)?));
+            of("project")? || of("computer_project")?
+        }
+    })
+}
+
+fn read(row: &AnyRow) -> Result<Entry, StoreError> {
+    let optional = |column| row.try_get::<Option<String>, _>(column);
+    Ok(Entry {
+        kind: row.try_get("kind")?,
+        computer: optional("computer")?,
+        partition: optional("partition_reference")?,
+        software: optional("software")?,
+        state: optional("state")?,
+        tree: optional("tree")?,
+        about: optional("about")?,
+    })
+}
+
+async fn number(tx: &mut Tx, sql: &'static str) -> Result<i64, StoreError> {
+    Ok(sqlx::query(sql).fetch_one(&mut **tx).await?.try_get("n")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_back() {
+        let place = Place { era: "a1".to_owned(), transaction: 7, number: i64::MAX };
+        assert_eq!(place.to_string().parse(), Ok(place));
+        for wrong in ["", "a1-7", "a1-7.x", "7.1"] {
+            assert_eq!(wrong.parse::<Place>(), Err(()));
+        }
+    }
+}

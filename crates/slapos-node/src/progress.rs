@@ -1,0 +1,150 @@
+//! What the Master is told while a Software Release is built: how far it is, and what was said last.
+//!
+//! Invariants: a build never waits for the Master, and never fails because of it (the newest word
+//! waits, older ones are forgotten); who cannot be told is not asked again during the build; what is
+//! told comes from the events of the build, never from files where the builder can write.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use slapos_engine::Event;
+use slapos_slap::{BuildProgress, ComputerId, SlapClient, SoftwareUrl};
+
+use crate::node::{Node, master_within};
+use crate::told::without_passwords;
+use crate::worker;
+
+/// Between two words to the Master.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// How long the Master may take for each.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much of the log is told, in bytes: its end.
+const LONGEST: usize = 32 << 10;
+
+/// The progress of one build.
+pub(crate) struct Progress {
+    state: BuildProgress,
+    log: String,
+    slot: Arc<Slot>,
+    teller: Option<JoinHandle<()>>,
+}
+
+/// Where the newest word waits for its teller.
+#[derive(Default)]
+struct Slot {
+    inner: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    newest: Option<BuildProgress>,
+    ended: bool,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing that can panic is done under the lock.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    /// Begins to tell the Master of a build; does without if there is no Master to be told.
+    pub(crate) fn begin(node: &Node<'_>, url: &SoftwareUrl) -> Progress {
+        let slot = Arc::new(Slot::default());
+        let teller = master_within(node.config, PATIENCE).ok().and_then(|master| {
+            let (computer, slot) = (node.config.computer_id.clone(), Arc::clone(&slot));
+            let tell = move || tell(&master, &computer, &slot);
+            std::thread::Builder::new().name("progress".to_owned()).spawn(tell).ok()
+        });
+        let state = BuildProgress { url: url.to_string(), ..BuildProgress::default() };
+        Progress { state, log: String::new(), slot, teller }
+    }
+
+    /// Takes note of what happens.
+    pub(crate) fn event(&mut self, event: &Event) {
+        advance(&mut self.state, event);
+        if let Some((level, text)) = worker::words(event) {
+            self.log.push_str(&without_passwords(&format!("{level} {text}\n")));
+            let start = self.log.ceil_char_boundary(self.log.len().saturating_sub(LONGEST));
+            self.log.drain(..start);
+        }
+        let word = BuildProgress { log: Some(self.log.clone()), ..self.state.clone() };
+        self.slot.lock().newest = Some(word);
+        self.slot.changed.notify_all();
+    }
+}
+
+impl Drop for Progress {
+    /// Waits until the last word is told.
+    fn drop(&mut self) {
+        self.slot.lock().ended = true;
+        self.slot.changed.notify_all();
+        if let Some(teller) = self.teller.take() {
+            let _ = teller.join();
+        }
+    }
+}
+
+/// The state after an event.
+fn advance(state: &mut BuildProgress, event: &Event) {
+    let number = |parts: usize| u32::try_from(parts).unwrap_or(u32::MAX);
+    match event {
+        Event::PlanMade { install, update, .. } => {
+            (state.done, state.total) = (0, number(install.saturating_add(*update)));
+            state.part.clear();
+        }
+        Event::PartStarted { part, .. } | Event::PartFailed { part, .. } => {
+            state.part.clone_from(part);
+        }
+        Event::PartFinished { part, .. } => {
+            state.done = state.done.saturating_add(1).min(state.total);
+            if state.part == *part {
+                state.part.clear();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Tells the newest word, now and then, until the build has ended or nobody hears.
+fn tell(master: &SlapClient, computer: &ComputerId, slot: &Slot) {
+    loop {
+        let idle = |waiting: &mut Waiting| waiting.newest.is_none() && !waiting.ended;
+        let held = slot.changed.wait_while(slot.lock(), idle);
+        let Some(word) = held.unwrap_or_else(PoisonError::into_inner).newest.take() else {
+            return;
+        };
+        if !matches!(master.tell_progress(computer, &word), Ok(true)) {
+            return;
+        }
+        let running = |waiting: &mut Waiting| !waiting.ended;
+        drop(slot.changed.wait_timeout_while(slot.lock(), EVERY, running));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_counted() {
+        let mut state = BuildProgress::default();
+        let mut told = Vec::new();
+        let part = "zlib".to_owned();
+        for event in [
+            Event::PlanMade { install: 2, update: 1, keep: 4, remove: 0 },
+            Event::PartProgress { part: part.clone(), text: "configure".to_owned() },
+            Event::PartFinished { part: "other".to_owned(), seconds: 1.0 },
+            Event::PartFinished { part, seconds: 1.0 },
+        ] {
+            advance(&mut state, &event);
+            told.push((state.done, state.total));
+        }
+        assert_eq!(told, [(0, 3), (0, 3), (1, 3), (2, 3)]);
+    }
+}

@@ -1,0 +1,74 @@
+//! What a node tells its Master beside reports, as the Master's API shows it.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests arrange files and processes directly"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+use slapos_testkit::TestNode;
+
+/// The body of an answer of the node's own Master.
+fn get(node: &TestNode, path: &str) -> String {
+    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
+    let config = std::fs::read_to_string(node.root().join("etc/slapos.cfg")).unwrap();
+    let url = config.lines().find_map(|line| line.strip_prefix("master_url = ")).unwrap();
+    let mut stream = TcpStream::connect(url.trim().trim_start_matches("http://")).unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {}", token.trim());
+    write!(stream, "{head}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    body.to_owned()
+}
+
+fn json(node: &TestNode, path: &str) -> Value {
+    serde_json::from_str(&get(node, path)).unwrap()
+}
+
+fn promise(node: &TestNode, text: &str) {
+    let path = node.partition(0).join("etc/promise/disk");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn builds_promises_and_the_machine_are_told() {
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    let profile = node.tree.add_service().display().to_string();
+    node.ok(&["up", &profile]);
+
+    let software = &json(&node, "/api/v1/software")["items"][0];
+    let progress = &software["progress"];
+    assert!(progress["total"].as_u64().unwrap() > 0, "{software}");
+    assert_eq!(progress["done"], progress["total"], "{software}");
+    let (computer, url) = (software["computer"].as_str().unwrap(), &profile);
+    let log = get(&node, &format!("/api/v1/software/log?computer={computer}&url={url}"));
+    assert!(log.contains("INFO parts: "), "{log}");
+
+    promise(&node, "echo there is room");
+    node.ok(&["node", "instance", "--all"]);
+    promise(&node, "echo full; exit 1");
+    node.fails(2, &["node", "instance", "--all"]);
+    let guid = json(&node, "/api/v1/instances")["items"][0]["guid"].as_str().unwrap().to_owned();
+    let promises = json(&node, &format!("/api/v1/instances/{guid}/promises"));
+    let disk = promises["promises"].as_array().unwrap();
+    let disk = disk.iter().find(|promise| promise["name"] == "disk").unwrap();
+    assert_eq!(disk["failed"], true, "{promises}");
+    assert!(disk["message"].as_str().unwrap().contains("full"), "{disk}");
+    let past = disk["history"].as_array().unwrap();
+    assert_eq!(past.first().unwrap()["failed"], false, "{disk}");
+    assert_eq!(past.last().unwrap()["failed"], true, "{disk}");
+
+    let shown = json(&node, &format!("/api/v1/computers/{computer}"));
+    assert_eq!(shown["state"], "ok");
+    assert!(shown["metrics"]["memory"]["total"].as_u64().unwrap() > 0, "{shown}");
+    assert!(shown["metrics"]["services"]["running"].as_u64().unwrap() > 0, "{shown}");
+}
