@@ -18,6 +18,7 @@ mod overview;
 mod port;
 pub mod proof;
 mod settings;
+pub mod token;
 mod told;
 mod types;
 pub mod usage;
@@ -27,7 +28,7 @@ mod xml;
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
     ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient,
-    TlsIdentity,
+    TlsIdentity, Verb,
 };
 pub use description::{
     Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,

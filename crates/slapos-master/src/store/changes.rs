@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::feed::{self, Entry};
 use super::rows::{text, word};
-use super::{Store, Tx, unknown_computer};
+use super::{Store, Tx};
 use crate::error::StoreError;
 
 /// How many changes of a computer are kept.
@@ -200,7 +200,7 @@ async fn last_position(
         .bind(computer.as_str())
         .fetch_optional(executor)
         .await?;
-    let row = row.ok_or_else(|| unknown_computer(computer))?;
+    let row = row.ok_or_else(|| StoreError::no_computer(computer))?;
     Ok(Position { era: text(&row, "name")?, number: row.try_get("changes")? })
 }
 

@@ -12,7 +12,7 @@ use sqlx::Row as _;
 
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, text, wire_timestamp, word};
 use super::shared::{self, SharedRow};
-use super::{Store, Tx, require_partition, routes, unknown_computer};
+use super::{Store, Tx, require_partition, routes};
 use crate::error::StoreError;
 
 /// The addresses of partitions, by partition.
@@ -95,10 +95,24 @@ impl Store {
         &self,
         title: Option<&str>,
     ) -> Result<Vec<InstanceInfo>, StoreError> {
+        self.trees_in(None, title).await
+    }
+
+    /// The same of some projects only.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn trees_in(
+        &self,
+        projects: Option<&[String]>,
+        title: Option<&str>,
+    ) -> Result<Vec<InstanceInfo>, StoreError> {
         let mut tx = self.read().await?;
-        let roots = roots(&mut tx, title).await?;
-        let shared = shared::of_users(&mut tx, title).await?;
-        Ok(roots.into_iter().map(tree).chain(shared.into_iter().map(shared_tree)).collect())
+        let within = |project: &String| projects.is_none_or(|known| known.contains(project));
+        let roots = roots(&mut tx, title).await?.into_iter().filter(|row| within(&row.project));
+        let shared = shared::of_users(&mut tx, title).await?.into_iter();
+        let shared = shared.filter(|row| within(&row.project)).map(shared_tree);
+        Ok(roots.map(tree).chain(shared).collect())
     }
 
     /// The references of the known computers.
@@ -123,7 +137,7 @@ async fn revision(
             .bind(computer.as_str())
             .fetch_optional(executor)
             .await?;
-    let row = row.ok_or_else(|| unknown_computer(computer))?;
+    let row = row.ok_or_else(|| StoreError::no_computer(computer))?;
     Ok(Revision { era: text(&row, "name")?, number: row.try_get("revision")? })
 }
 

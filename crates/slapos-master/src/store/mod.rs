@@ -4,8 +4,10 @@
 //! returns; readers never wait for writers. What is peculiar to a kind of database is in [`sqlite`] and
 //! [`postgres`] alone, except how the list of tables is read ([`catalog`]).
 
+mod audit;
 mod backup;
 mod catalog;
+mod certificates;
 mod changes;
 mod computers;
 mod database;
@@ -23,6 +25,8 @@ mod migrations;
 mod offers;
 mod orphans;
 mod overview;
+mod owners;
+mod people;
 mod placing;
 mod pools;
 mod postgres;
@@ -39,6 +43,7 @@ mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod told;
 mod tree_addresses;
 mod tx;
@@ -51,7 +56,9 @@ use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
 
+pub(crate) use audit::Entry as AuditEntry;
 pub use backup::backup;
+pub(crate) use certificates::{Issued, KeptAuthority};
 #[cfg(test)]
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{Bell, News, Position};
@@ -63,9 +70,11 @@ pub(crate) use information::Revision;
 pub use instances::Freed;
 pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
+pub(crate) use people::{Named, check_name};
 use pools::{Kind, Pools};
 pub use request::Would;
 pub use restore::restore;
+pub(crate) use tokens::Holder;
 pub(crate) use told::PartitionTold;
 use tx::Tx;
 
@@ -185,14 +194,8 @@ async fn require_computer(tx: &mut Tx, computer: &ComputerId) -> Result<(), Stor
         .await?;
     match found {
         Some(_) => Ok(()),
-        None => Err(unknown_computer(computer)),
+        None => Err(StoreError::no_computer(computer)),
     }
-}
-
-fn unknown_computer(computer: &ComputerId) -> StoreError {
-    StoreError::NotFound(format!(
-        "computer {computer} is not known: run `slapos node format` there first"
-    ))
 }
 
 /// Requires that the partition is known.
@@ -210,8 +213,6 @@ async fn require_partition(
     .await?;
     match found {
         Some(_) => Ok(()),
-        None => {
-            Err(StoreError::NotFound(format!("computer {computer} has no partition {partition}")))
-        }
+        None => Err(StoreError::no_partition(computer, partition)),
     }
 }

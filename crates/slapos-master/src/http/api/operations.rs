@@ -19,6 +19,7 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(instances());
     all.extend(places());
     all.extend(nodes());
+    all.extend(super::access_words::all());
     all
 }
 

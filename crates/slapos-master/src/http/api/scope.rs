@@ -4,7 +4,6 @@ use slapos_slap::ComputerId;
 
 use super::super::access::Caller;
 use super::super::{ApiError, App};
-use crate::error::StoreError;
 use crate::store::Scope;
 
 impl App {
@@ -15,7 +14,7 @@ impl App {
     pub(crate) async fn seen_by(&self, caller: &Caller) -> Result<Scope, ApiError> {
         Ok(match caller {
             Caller::Operator => Scope::All,
-            Caller::User(_) => Scope::Projects(Vec::new()),
+            Caller::User(name) => Scope::Projects(self.store.projects_of(name).await?),
             Caller::Computer(computer) | Caller::Partition(computer, _) => {
                 Scope::Computer(computer.clone())
             }
@@ -31,26 +30,18 @@ impl App {
         caller: &Caller,
         named: Option<&str>,
     ) -> Result<String, ApiError> {
-        let named = named.unwrap_or_default();
-        match caller {
-            Caller::Operator => Ok(named.to_owned()),
-            _ => Err(StoreError::NotFound(format!("there is no project {named}")).into()),
-        }
+        self.project_for(caller, named.filter(|named| !named.is_empty())).await
     }
 
     /// Requires that the computer is the caller's.
     ///
     /// # Errors
-    /// 404 when it is not, or is not known to the caller.
+    /// 403 or 404, see [`super::super::own`].
     pub(crate) async fn mine(
         &self,
         caller: &Caller,
         computer: &ComputerId,
     ) -> Result<(), ApiError> {
-        match caller {
-            Caller::Operator => Ok(()),
-            Caller::Computer(own) if own == computer => Ok(()),
-            _ => Err(StoreError::NotFound(format!("there is no computer {computer}")).into()),
-        }
+        self.allow_computer(caller, computer).await
     }
 }
