@@ -9,6 +9,7 @@
 mod format;
 mod grid;
 mod protocols;
+mod requests;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use slapos_config::{Config, ConfigError};
 use slapos_slap::ComputerId;
 use slapos_sys::Secret;
 
+use crate::binary::BinaryConfig;
 use crate::collect::CollectConfig;
 use crate::generation::Rollback;
 use crate::hooks::HooksConfig;
@@ -28,6 +30,7 @@ use crate::size::parse_size;
 pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
 pub use protocols::{ProtocolsConfig, ShacacheOptions};
+pub use requests::{OtherMasterOptions, RequestsOptions, Schema};
 
 /// Where the configuration is looked for when nothing else names it.
 pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";
@@ -76,6 +79,8 @@ pub struct NodeConfig {
     pub pidfile_instance: PathBuf,
     /// `[slapos] pidfile_report`: the lock against concurrent `node report` runs.
     pub pidfile_report: PathBuf,
+    /// `[networkcache]`: Software Releases that others have built.
+    pub binary: BinaryConfig,
     /// What only `node software`, `instance`, `report` and `promise` read.
     pub grid: GridConfig,
     /// `[service_limits]`.
@@ -110,6 +115,8 @@ pub struct ProxyConfig {
     pub user: String,
     /// What it serves beside SLAP.
     pub protocols: ProtocolsConfig,
+    /// What it does with requests.
+    pub requests: RequestsOptions,
 }
 
 /// An IPv4 network such as `127.16.0.0/16`.
@@ -224,6 +231,7 @@ impl NodeConfig {
             pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
             service_limits: ServiceLimits::from_config(config)?,
+            binary: BinaryConfig::from_config(config),
             grid: GridConfig::from_config(config)?,
             format: FormatConfig::from_config(config, &instance_root)?,
             collect: CollectConfig::from_config(config)?,
@@ -273,6 +281,7 @@ impl ProxyConfig {
             database_password_file: r.optional_path("database_password_file")?,
             user: r.name("user", "slapproxy")?,
             protocols: ProtocolsConfig::read(&r)?,
+            requests: RequestsOptions::from_config(config)?,
         }))
     }
 }

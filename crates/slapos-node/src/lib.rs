@@ -10,6 +10,7 @@
 //! written without a worker, but with that user's rights alone); nothing here prints.
 
 pub mod agent;
+pub mod binary;
 pub mod boot;
 mod client_config;
 pub mod collect;
@@ -49,7 +50,7 @@ pub mod worker;
 pub use client_config::ClientConfig;
 pub use config::NodeConfig;
 pub use error::NodeError;
-pub use node::{Node, Reporter, master, read_secret, read_token, take_lock};
+pub use node::{Node, Reporter, master, read_secret, read_token, take_lock, tls_identity};
 pub use promise::{Kind as PromiseKind, Mode as PromiseMode, PromiseResult, Schedule};
 pub use record::{Outcome, PartitionRecord, Records};
 pub use services::{start_supervisor, supervisor};

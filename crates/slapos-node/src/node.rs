@@ -181,7 +181,7 @@ pub(crate) fn master_within(config: &NodeConfig, limit: Duration) -> Result<Slap
 }
 
 /// Who we are to a Master by https, and by whom that is vouched for.
-pub(crate) fn tls_identity(
+pub fn tls_identity(
     own: Option<&IdentityFiles>,
     authorities: Option<&std::path::Path>,
 ) -> Result<TlsIdentity, NodeError> {

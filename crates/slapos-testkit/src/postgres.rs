@@ -10,6 +10,9 @@ use slapos_sys::user::{self, Identity};
 
 use crate::wait_for;
 
+/// The port that is part of a socket's name, where no other is said.
+const PORT: u16 = 5432;
+
 /// A server that stops, and is removed, when dropped.
 #[derive(Debug)]
 pub struct Postgres {
@@ -17,6 +20,8 @@ pub struct Postgres {
     directory: tempfile::TempDir,
     owner: Option<Identity>,
     durable: bool,
+    settings: Vec<String>,
+    port: u16,
     running: Option<Child>,
 }
 
@@ -37,7 +42,15 @@ impl Postgres {
         if let Some(owner) = &owner {
             user::chown(directory.path(), owner).expect("root may give it away");
         }
-        let mut server = Postgres { programs, directory, owner, durable, running: None };
+        let mut server = Postgres {
+            programs,
+            directory,
+            owner,
+            durable,
+            settings: Vec::new(),
+            port: PORT,
+            running: None,
+        };
         server.make();
         server.run();
         Ok(server)
@@ -45,7 +58,8 @@ impl Postgres {
 
     /// The address of the database `name` as `database_uri` has it.
     pub fn uri(&self, name: &str) -> String {
-        format!("postgresql:///{name}?host={}&user=slapos", self.directory.path().display())
+        let (socket, port) = (self.directory.path().display(), self.port);
+        format!("postgresql:///{name}?host={socket}&port={port}&user=slapos")
     }
 
     /// Makes an empty database, and returns its address.
@@ -63,7 +77,39 @@ impl Postgres {
     /// # Panics
     /// When it refuses.
     pub fn sql(&self, database: &str, sql: &str) -> String {
-        sql_of(&self.programs, self.directory.path(), database, sql)
+        sql_of(psql(&self.programs, self.directory.path(), self.port, database), sql)
+    }
+
+    /// Starts it again so that it also serves by TLS at the port of 127.0.0.1 that is returned, with a
+    /// certificate and its key, those who have the password.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn serve_tls(&mut self, certificate: &Path, key: &Path, password: &str) -> u16 {
+        let port = crate::free_port();
+        self.sql("postgres", &format!("ALTER USER slapos PASSWORD '{password}'"));
+        self.stop();
+        for (from, name) in [(certificate, "server.crt"), (key, "server.key")] {
+            let bytes = std::fs::read(from).expect("it is there");
+            self.put(name, &bytes);
+        }
+        let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        self.put("pg_hba.conf", rules.as_bytes());
+        self.settings.extend(["ssl=on".to_owned(), "listen_addresses=127.0.0.1".to_owned()]);
+        // The name of the socket has the port, too.
+        self.settings.push(format!("port={port}"));
+        self.port = port;
+        self.run();
+        port
+    }
+
+    /// Writes a file of the server.
+    fn put(&self, name: &str, bytes: &[u8]) {
+        let path = self.data().join(name);
+        slapos_sys::fs::write_atomic(&path, bytes, 0o600).expect("it can be written");
+        if let Some(owner) = &self.owner {
+            user::chown(&path, owner).expect("root may give it away");
+        }
     }
 
     /// The directory of its socket, for [`sql_at`].
@@ -99,12 +145,12 @@ impl Postgres {
         if !self.durable {
             settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
         }
-        for setting in settings {
+        for setting in settings.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.arg("-c").arg(setting);
         }
         self.running = Some(command.spawn().expect("postgres can be started"));
         wait_for("PostgreSQL to answer", 60, || {
-            let mut psql = psql(&self.programs, self.directory.path(), "postgres");
+            let mut psql = psql(&self.programs, self.directory.path(), self.port, "postgres");
             let output = psql.args(["-c", "SELECT 1"]).output();
             output.is_ok_and(|output| output.status.success()).then_some(())
         });
@@ -151,11 +197,10 @@ impl Drop for Postgres {
 /// # Panics
 /// When it refuses.
 pub fn sql_at(socket: &Path, database: &str, sql: &str) -> String {
-    sql_of(&programs().expect("the server runs"), socket, database, sql)
+    sql_of(psql(&programs().expect("the server runs"), socket, PORT, database), sql)
 }
 
-fn sql_of(programs: &Path, socket: &Path, database: &str, sql: &str) -> String {
-    let mut command = psql(programs, socket, database);
+fn sql_of(mut command: Command, sql: &str) -> String {
     command.args(["-v", "ON_ERROR_STOP=1", "-f", "-"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("psql can be started");
@@ -168,9 +213,10 @@ fn sql_of(programs: &Path, socket: &Path, database: &str, sql: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
-fn psql(programs: &Path, socket: &Path, database: &str) -> Command {
+fn psql(programs: &Path, socket: &Path, port: u16, database: &str) -> Command {
     let mut command = Command::new(programs.join("psql"));
     command.args(["-X", "-q", "-A", "-t", "-U", "slapos", "-d", database, "-h"]).arg(socket);
+    command.args(["-p", &port.to_string()]);
     command.stdin(Stdio::null());
     command
 }

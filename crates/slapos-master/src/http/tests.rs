@@ -4,6 +4,7 @@ mod api;
 mod events;
 mod feed;
 mod fuzz;
+mod places;
 mod summary;
 
 use std::io::{Read as _, Write as _};

@@ -75,7 +75,6 @@ fn listed(errors: &[SchemaError]) -> String {
 
 /// What a request would do.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(dead_code, reason = "the JSON API routes checks and schemas")]
 pub(crate) struct Checked {
     /// What the store would do and answer; the Master that would be asked; or why not.
     pub(crate) outcome: Result<(Would, InstanceAnswer), String>,
@@ -90,7 +89,6 @@ pub(crate) struct Desk {
     run_id: String,
 }
 
-#[allow(dead_code, reason = "the JSON API routes checks and schemas")]
 impl Desk {
     /// `run_id` is what this Master answers to `getRunId`.
     pub(crate) fn new(config: RequestsConfig, run_id: String) -> Desk {
@@ -106,6 +104,9 @@ impl Desk {
         origin: &str,
     ) -> Result<InstanceAnswer, Refused> {
         let request = &with_type(request);
+        if let Some(answer) = store.repeated(project, request).await? {
+            return Ok(answer);
+        }
         let (standing, by_instance) = store.standing(project, request).await?;
         if !by_instance && !matches!(standing, Standing::Here { same: true }) {
             self.judge(project, request).await?;

@@ -59,7 +59,7 @@ pub(super) struct End {
 /// Failures of the database, and [`StoreError::Backup`] of what is written to.
 pub async fn backup(database: &Database, out: &mut dyn Write) -> Result<u64, StoreError> {
     let pools = Pools::existing(database).await?;
-    let mut tx = pools.read().await?;
+    let mut tx = pools.read_all().await?;
     migrations::not_newer(&mut tx, pools.kind, &pools.name).await?;
     let schema = migrations::applied(&mut tx, pools.kind).await?;
     let mut lines = Lines { out, sum: Sha256::new(), rows: 0 };

@@ -20,9 +20,9 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
         let text = error.to_string();
         match &error {
-            sqlx::Error::PoolTimedOut => {
-                StoreError::Busy("no connection to it was free in time".to_owned())
-            }
+            sqlx::Error::PoolTimedOut => StoreError::Busy(
+                "no connection to it was free, or could be made, in time".to_owned(),
+            ),
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)

@@ -45,6 +45,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(4, "0004", "changes"),
     migration!(7, "0007", "requests"),
     migration!(8, "0008", "told"),
+    migration!(10, "0010", "scale"),
 ];
 
 /// A migration in one direction.
@@ -96,7 +97,7 @@ pub(super) async fn migrate(
     let wanted = up_to(to);
     let mut done = Vec::new();
     loop {
-        let mut tx = pools.write().await?;
+        let mut tx = pools.write_all().await?;
         let left = left(&mut tx, pools, &wanted).await?;
         let Some(step) = left.first().copied() else { return Ok(done) };
         take(&mut tx, step, clock.now().as_microsecond()).await?;

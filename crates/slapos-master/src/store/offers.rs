@@ -35,6 +35,7 @@ const MOST_TOLD: i64 = 1000;
 /// Makes the offers of a computer anew, after its partitions, instances, Software Releases or
 /// settings changed.
 pub(super) async fn recount(tx: &mut Tx, computer: &ComputerId) -> Result<(), StoreError> {
+    lock(tx, computer).await?;
     sqlx::query("DELETE FROM offer WHERE computer = $1")
         .bind(computer.as_str())
         .execute(&mut **tx)
@@ -55,6 +56,15 @@ pub(super) async fn recount(tx: &mut Tx, computer: &ComputerId) -> Result<(), St
     .bind(i64::try_from(now.free).unwrap_or(i64::MAX))
     .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+/// Has others who write about this computer wait until this transaction ends.
+pub(super) async fn lock(tx: &mut Tx, computer: &ComputerId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE computer SET changes = changes WHERE reference = $1")
+        .bind(computer.as_str())
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use slapos_slap::{ComputerId, InstanceRequest, PartitionId};
 
-use super::offers::{exact, gather, networks_of, survey};
+use super::offers::{exact, gather, lock, networks_of, survey};
 use super::request::Origin;
 use super::rows::text;
 use super::{Store, Tx, require_computer};
@@ -91,15 +91,6 @@ async fn take_first(
         }
     }
     Ok(None)
-}
-
-/// Has others who allocate on this computer wait until this transaction ends.
-async fn lock(tx: &mut Tx, computer: &ComputerId) -> Result<(), StoreError> {
-    sqlx::query("UPDATE computer SET changes = changes WHERE reference = $1")
-        .bind(computer.as_str())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
 }
 
 /// Has others who place an instance of this tree wait until this transaction ends.

@@ -105,6 +105,28 @@ impl Pools {
         }
     }
 
+    /// As [`read`](Self::read), for as long as it takes to copy everything.
+    pub(super) async fn read_all(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let tx = self.read().await?;
+        self.patient(tx).await
+    }
+
+    /// As [`write`](Self::write), for as long as it takes to change everything.
+    pub(super) async fn write_all(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let tx = self.write().await?;
+        self.patient(tx).await
+    }
+
+    async fn patient(
+        &self,
+        mut tx: Transaction<'static, Any>,
+    ) -> Result<Transaction<'static, Any>, StoreError> {
+        if self.kind == Kind::Postgres {
+            postgres::take_time(&mut tx).await?;
+        }
+        Ok(tx)
+    }
+
     /// Waits for running transactions and closes the connections.
     pub(super) async fn close(&self) {
         self.readers.close().await;

@@ -77,14 +77,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Connects to a database that is empty or ours.
 pub(super) async fn open(server: &Server, name: String) -> Result<Pools, StoreError> {
-    let unreachable = |error: sqlx::Error| match StoreError::from(error) {
-        StoreError::Unavailable(why) | StoreError::Busy(why) => {
-            StoreError::Unavailable(format!("{name}: {why}"))
-        }
-        other => StoreError::Database(format!("{name}: {other}")),
-    };
-    let writers = pool(WRITERS).connect(server.url()).await.map_err(unreachable)?;
-    let readers = pool(READERS).connect(server.url()).await.map_err(unreachable)?;
+    reach(server, &name).await?;
+    let writers = pool(WRITERS).connect(server.url()).await?;
+    let readers = pool(READERS).connect(server.url()).await?;
     let pools = Pools { kind: Kind::Postgres, name, writers, readers };
     let mut tx = pools.read().await?;
     if let Some(found) = foreign(&catalog::tables(&mut tx, Kind::Postgres).await?) {
@@ -92,6 +87,22 @@ pub(super) async fn open(server: &Server, name: String) -> Result<Pools, StoreEr
     }
     drop(tx);
     Ok(pools)
+}
+
+/// Tries a connection by itself: a pool would try again for long, and not say why.
+async fn reach(server: &Server, name: &str) -> Result<(), StoreError> {
+    let connected = tokio::time::timeout(PATIENCE, AnyConnection::connect(server.url())).await;
+    let error = match connected {
+        Ok(Ok(connection)) => return Ok(connection.close().await?),
+        Ok(Err(error)) => StoreError::from(error),
+        Err(_) => StoreError::Unavailable(format!("no answer within {PATIENCE:?}")),
+    };
+    Err(match error {
+        StoreError::Unavailable(why) => StoreError::Unavailable(format!("{name}: {why}")),
+        other => StoreError::Database(format!(
+            "{name}: {other}; correct `database_uri` in [slapproxy], or have the server take it"
+        )),
+    })
 }
 
 fn pool(connections: u32) -> AnyPoolOptions {
@@ -153,6 +164,15 @@ pub(super) async fn lock_computer(
         .bind(computer.as_str())
         .execute(tx)
         .await?;
+    Ok(())
+}
+
+/// Has the transaction take its time: one that copies everything, or changes the schema.
+pub(super) async fn take_time(tx: &mut AnyConnection) -> Result<(), StoreError> {
+    tx.execute(
+        "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;",
+    )
+    .await?;
     Ok(())
 }
 

@@ -44,7 +44,7 @@ pub async fn restore(
     let pools = Pools::connect(database).await?;
     let mut lines = Lines { from, sum: Sha256::new(), number: 0, rows: 0 };
     let head = head(&mut lines)?;
-    let mut tx = pools.write().await?;
+    let mut tx = pools.write_all().await?;
     if !force {
         refuse_to_replace(&mut tx, &pools).await?;
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
+use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 
 use super::catalog::{self, RECORDS};
 use super::migrations;
@@ -46,17 +46,18 @@ pub(super) async fn open(path: &Path) -> Result<Pools, StoreError> {
         StoreError::Damaged(why) => StoreError::Damaged(format!("{}: {why}", path.display())),
         other => other,
     };
-    let writers = pool(1).connect(&url).await.map_err(|error| damaged(error.into()))?;
-    let marked = mark(path, &writers).await;
-    marked.map_err(damaged)?;
+    mark(path, &url).await.map_err(damaged)?;
+    let writers = pool(1).connect(&url).await?;
     let readers = pool(READERS).connect(&url).await?;
     Ok(Pools { kind: Kind::Sqlite, name: path.display().to_string(), writers, readers })
 }
 
 /// Marks a new file as ours, and refuses one that is damaged or of a newer version: that it stays
 /// as it is, byte for byte, is better seen before the mode of its journal is set.
-async fn mark(path: &Path, writers: &AnyPool) -> Result<(), StoreError> {
-    let mut connection = writers.acquire().await?;
+async fn mark(path: &Path, url: &str) -> Result<(), StoreError> {
+    // Not from a pool, which would try again for long what cannot be mended.
+    let mut connection = AnyConnection::connect(url).await?;
+    connection.execute("PRAGMA busy_timeout = 30000").await?;
     let tables = catalog::tables(&mut connection, Kind::Sqlite).await?;
     if tables.iter().any(|table| table.name == RECORDS) {
         whole(path, &mut connection).await?;
@@ -69,7 +70,7 @@ async fn mark(path: &Path, writers: &AnyPool) -> Result<(), StoreError> {
         connection.execute(sqlx::AssertSqlSafe(mark)).await?;
     }
     connection.execute("PRAGMA journal_mode = WAL").await?;
-    Ok(())
+    Ok(connection.close().await?)
 }
 
 /// Looks through a file that is not large.

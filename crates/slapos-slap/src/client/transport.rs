@@ -193,6 +193,16 @@ impl Transport {
         self.whole(self.receive(url, request.send(body))?)
     }
 
+    /// Patches with a JSON document.
+    pub(super) fn patch_json(&self, url: &Url, body: &str) -> Result<Reply, SlapError> {
+        let mut request = self.agent.patch(url.as_str()).header("Content-Type", "application/json");
+        if let Some(header) = self.authorization(url) {
+            request = request.header("Authorization", header);
+        }
+        let (status, reply) = self.receive(url, request.send(body))?;
+        if status >= 400 { Err(self.status(status, &reply)) } else { Ok(reply) }
+    }
+
     fn authorization(&self, url: &Url) -> Option<String> {
         let token = self.token.as_ref().filter(|_| url.origin() == self.base.origin())?;
         Some(format!("Bearer {}", token.expose()))

@@ -10,7 +10,8 @@ use slapos_slap::Overview;
 use slapos_sys::process::Command;
 use slapos_sys::user::Identity;
 
-use crate::cli::{Global, Proxy, Show};
+use super::{computer_set, proxy_requests};
+use crate::cli::{Global, Proxy, ProxyComputer, Show};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
@@ -18,6 +19,7 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     match command {
         Proxy::Start => start(global, &config),
+        Proxy::Computer(ProxyComputer::Set(wanted)) => computer_set::set(global, &config, wanted),
         Proxy::Backup { file } => database::backup(global, &config, file),
         Proxy::Restore { file, force } => database::restore(global, &config, file, *force),
         Proxy::Migrate { to } => database::migrate(global, &config, *to),
@@ -46,7 +48,7 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         token,
         computer_id: config.computer_id.clone(),
         protocols: protocols(&proxy.protocols),
-        requests: slapos_master::RequestsConfig::default(),
+        requests: proxy_requests::requests(&proxy.requests)?,
     };
     let runtime = runtime()?;
     runtime
@@ -136,10 +138,12 @@ fn show_overview(global: &Global, show: &Show, overview: &Overview) {
 }
 
 fn computers(overview: &Overview) -> Table {
-    let mut table = Table::new(&["computer", "address", "formatted at"]);
+    let mut table = Table::new(&["computer", "address", "formatted at", "scope"]);
     for computer in &overview.computers {
         let formatted = computer.formatted_at.clone().unwrap_or_else(|| "never".to_owned());
-        table.row([computer.reference.to_string(), computer.address.clone(), formatted]);
+        let scope = computer.settings.as_ref().map(|settings| settings.allocation_scope.as_str());
+        let scope = scope.unwrap_or_default().to_owned();
+        table.row([computer.reference.to_string(), computer.address.clone(), formatted, scope]);
     }
     table
 }

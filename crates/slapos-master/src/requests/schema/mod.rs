@@ -19,6 +19,7 @@ use jsonschema::{PatternOptions, Retrieve, Uri};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use slapos_slap::{DEFAULT_SOFTWARE_TYPE, InstanceRequest};
+use utoipa::ToSchema;
 
 use self::bundle::bundle;
 
@@ -34,7 +35,7 @@ const MOST_ERRORS: usize = 20;
 const BACKTRACKING: usize = 100_000;
 
 /// Something in the parameters that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SchemaError {
     /// Where: `$` is all of it, `$.a[0]` the first item of `a`.
     pub path: String,
@@ -43,7 +44,7 @@ pub struct SchemaError {
 }
 
 /// What a schema says of the parameters of a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Verdict {
     /// Whether there is a schema that could be read.
     pub readable: bool,

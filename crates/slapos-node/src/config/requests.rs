@@ -1,0 +1,137 @@
+//! What the embedded Master does with requests: `schema` and `schema_http` of `[slapproxy]`, and
+//! `[multimaster/URL]`, which has the original's options and, of ours, `token_file` and `ca_file`.
+
+use std::path::PathBuf;
+
+use slapos_config::{Config, ConfigError};
+use slapos_slap::{ComputerId, PartitionId, SoftwareUrl};
+
+use super::{IdentityFiles, Reader};
+
+/// How its sections begin.
+const SECTION: &str = "multimaster/";
+
+/// What becomes of parameters that do not fit the Software Release's schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schema {
+    /// `enforce`: the request is refused.
+    #[default]
+    Enforce,
+    /// `warn`: the Master's log tells it.
+    Warn,
+    /// `off`: nobody looks.
+    Off,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestsOptions {
+    /// `schema`.
+    pub schema: Schema,
+    /// `schema_http`: whether schemas may be read by http and https, from public addresses.
+    pub schema_http: bool,
+    /// `[multimaster/URL]`, in the order of the file.
+    pub other_masters: Vec<OtherMasterOptions>,
+}
+
+/// `[multimaster/URL]`: a Master that requests may be forwarded to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherMasterOptions {
+    /// From the section's name.
+    pub url: String,
+    /// `software_release_list`: what it serves, one a line.
+    pub software: Vec<SoftwareUrl>,
+    /// `computer` and `partition`: in whose name it is asked.
+    pub requester: Option<(ComputerId, PartitionId)>,
+    /// `key` and `cert`: the files of what is shown there.
+    pub identity: Option<IdentityFiles>,
+    /// `ca_file`: who signs its certificate; those that the machine trusts unless set.
+    pub ca_file: Option<PathBuf>,
+    /// `token_file`: what is proved there, if it is one of ours.
+    pub token_file: Option<PathBuf>,
+}
+
+impl RequestsOptions {
+    pub(super) fn from_config(config: &Config) -> Result<Self, ConfigError> {
+        let r = Reader::of(config, "slapproxy");
+        let schema = match r.optional("schema") {
+            None | Some("enforce") => Schema::Enforce,
+            Some("warn") => Schema::Warn,
+            Some("off") => Schema::Off,
+            Some(other) => {
+                let message = format!("`schema` must be enforce, warn or off, not `{other}`");
+                return Err(r.error("schema", message));
+            }
+        };
+        let names = config.sections().filter(|section| section.starts_with(SECTION));
+        Ok(Self {
+            schema,
+            schema_http: r.boolean("schema_http", false)?,
+            other_masters: names.map(|name| other(config, name)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn other(config: &Config, section: &str) -> Result<OtherMasterOptions, ConfigError> {
+    let r = Reader::of(config, section);
+    let url = section.trim_start_matches(SECTION).to_owned();
+    let lines = r.optional("software_release_list").unwrap_or_default().lines();
+    let software = lines.map(str::trim).filter(|line| !line.is_empty());
+    let pair = |one: &str, two: &str| match (r.optional(one), r.optional(two)) {
+        (Some(first), Some(second)) => Ok(Some((first, second))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(r.error(two, format!("`{one}` needs `{two}`"))),
+        (None, Some(_)) => Err(r.error(one, format!("`{two}` needs `{one}`"))),
+    };
+    let identity = pair("key", "cert")?;
+    if identity.is_some() && !url.starts_with("https") {
+        let message = "a key and a certificate are shown by https only".to_owned();
+        return Err(r.error("key", message));
+    }
+    let requester = pair("computer", "partition")?;
+    Ok(OtherMasterOptions {
+        software: software.map(SoftwareUrl::new).collect(),
+        requester: requester.map(|(computer, partition)| (computer.into(), partition.into())),
+        identity: identity.map(|(key, certificate)| IdentityFiles {
+            key: key.into(),
+            certificate: certificate.into(),
+        }),
+        ca_file: r.optional_path("ca_file")?,
+        token_file: r.optional_path("token_file")?,
+        url,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<RequestsOptions, String> {
+        let config = Config::parse(text, "slapos.cfg").map_err(|error| error.to_string())?;
+        RequestsOptions::from_config(&config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_originals_sections() {
+        assert_eq!(read("[slapproxy]\nport = 1\n").unwrap(), RequestsOptions::default());
+        let read_all = read(
+            "[slapproxy]\nschema = warn\nschema_http = true\n\
+             [multimaster/https://m/]\nkey = /k\ncert = /c\nsoftware_release_list =\n  http://a\n\n  http://b\n\
+             [multimaster/http://n]\ncomputer = C\npartition = p\n",
+        )
+        .unwrap();
+        assert_eq!((read_all.schema, read_all.schema_http), (Schema::Warn, true));
+        let [first, second] = read_all.other_masters.as_slice() else { panic!("two") };
+        assert_eq!((first.url.as_str(), first.software.len()), ("https://m/", 2));
+        assert!(first.identity.is_some() && first.requester.is_none());
+        assert_eq!(second.requester, Some(("C".into(), "p".into())));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused() {
+        insta::assert_snapshot!(read("[slapproxy]\nschema = strict\n").unwrap_err(), @"slapos.cfg:2: `schema` must be enforce, warn or off, not `strict`");
+        insta::assert_snapshot!(read("[multimaster/http://m]\nkey = /k\ncert = /c\n").unwrap_err(), @"slapos.cfg:2: a key and a certificate are shown by https only");
+        insta::assert_snapshot!(read("[multimaster/https://m]\nkey = /k\n").unwrap_err(), @"slapos.cfg:1: `key` needs `cert`");
+        insta::assert_snapshot!(read("[multimaster/http://m]\npartition = p\n").unwrap_err(), @"slapos.cfg:1: `partition` needs `computer`");
+    }
+}

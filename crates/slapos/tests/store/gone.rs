@@ -1,0 +1,90 @@
+//! A PostgreSQL server that is away for a while.
+
+use slapos_testkit::wait_for;
+
+use super::masters::{Configured, Place, computer, server, wish};
+
+/// Routes that need the database.
+const ROUTES: [&str; 4] = [
+    "/getFullComputerInformation?computer_id=home",
+    "/registerComputerPartition?computer_reference=home&computer_partition_reference=slappart0",
+    "/api/v1/overview",
+    "/api/v1/events?computer=home",
+];
+
+fn tells_to_come_again(master: &Configured) {
+    for route in ROUTES {
+        let (status, head, body) = master.get(route).unwrap();
+        assert_eq!(status, 503, "{route}: {body}");
+        assert!(head.contains("\r\nretry-after: "), "{route}: {head}");
+        assert!(body.contains("the Master's database"), "{route}: {body}");
+    }
+    let (status, head, body) = master.get("/readyz").unwrap();
+    assert_eq!((status, body.as_str()), (503, "not ready: the database cannot be used at present"));
+    assert!(head.contains("\r\nretry-after: "), "{head}");
+    assert_eq!(master.get("/healthz").unwrap().0, 200);
+    let error = master.client().request(&wish("late")).unwrap_err();
+    assert!(error.is_temporary(), "{error}");
+}
+
+#[test]
+fn all_is_well_again_when_the_server_is_back() {
+    let Some(mut server) = server("all_is_well_again_when_the_server_is_back") else { return };
+    let place = Place::new();
+    let master = place.configure("a.cfg", &server.database("master"));
+    let _running = master.start();
+    let client = master.client();
+    client.load_computer_configuration(&computer(2)).unwrap();
+    let before = client.request(&wish("a")).unwrap();
+    for crash in [false, true] {
+        if crash {
+            server.crash()
+        } else {
+            server.stop()
+        }
+        tells_to_come_again(&master);
+        // A Master that starts now says why it cannot.
+        let other = place.configure("b.cfg", &server.uri("master"));
+        let run = other.run(&["start"]);
+        assert_eq!(run.code, 1, "{}", run.err);
+        assert!(
+            run.err.contains("cannot be used at present: postgresql:///master?"),
+            "{}",
+            run.err
+        );
+        server.run();
+        let after = wait_for("an answer", 60, || client.request(&wish("a")).ok());
+        assert_eq!(after, before);
+        for route in &ROUTES[..3] {
+            assert_eq!(master.get(route).unwrap().0, 200, "{route}");
+        }
+        assert_eq!(master.get("/readyz").unwrap().0, 200);
+    }
+}
+
+#[test]
+fn a_lock_that_is_held_by_somebody_else_is_waited_for_and_readers_go_on() {
+    let test = "a_lock_that_is_held_by_somebody_else_is_waited_for_and_readers_go_on";
+    let Some(server) = server(test) else { return };
+    let place = Place::new();
+    let master = place.configure("a.cfg", &server.database("master"));
+    let _running = master.start();
+    let client = master.client();
+    client.load_computer_configuration(&computer(2)).unwrap();
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    std::thread::scope(|scope| {
+        let holding = scope.spawn(|| {
+            let lock = "BEGIN; SELECT pg_advisory_xact_lock(1399611725, hashtext('public'));";
+            server.sql("master", &format!("{lock} SELECT pg_sleep(3); COMMIT;"));
+        });
+        wait_for("the lock", 60, || (server.sql("master", held) != "0").then_some(()));
+        let asking = scope.spawn(|| client.request(&wish("a")).unwrap());
+        wait_for("who waits", 60, || {
+            let over = holding.is_finished() || server.sql("master", waiting) != "0";
+            over.then_some(())
+        });
+        assert_eq!(master.get(ROUTES[0]).unwrap().0, 200);
+        asking.join().unwrap();
+    });
+}
