@@ -95,7 +95,7 @@
   is('ago', [5, 50, 3700, 86_400 * 40].map((seconds) => words.ago(new Date(now - seconds * 1000).toISOString(), now)), ['just now', '50 seconds ago', '1 hour ago', '1 month ago']);
   is('software', ['https://x/raw/1.0.380/software/kvm/software.cfg', '/srv/software/hello/software.cfg', 'odd'].map(words.shortSoftware), ['kvm 1.0.380', 'hello', 'odd']);
   is('bytes', [0, 1023, 1536, 200 * 1024 ** 3].map(words.bytes), ['0 bytes', '1023 bytes', '1.5 KiB', '200 GiB']);
-  is('instance', [{ state: 'started', reported: null }, { state: 'started', reported: { state: 'started' }, promises: { failed: 1 } }, { state: 'stopped', reported: { state: 'started' } }].map(words.instanceState), ['waiting', 'error', 'waiting']);
+  is('instance', [{ state: 'started', reported: null }, { state: 'started', reported: { state: 'started' }, promises: { failed: 1 } }, { state: 'stopped', reported: { state: 'started' } }, { state: 'destroyed', reported: { state: 'started' } }].map(words.instanceState), ['waiting', 'error', 'waiting', 'leaving']);
   is('labels', actions.readLabels('a=b, c,, d = e=f'), { a: 'b', c: '', d: 'e=f' });
   const at = (minute) => new Date(now + minute * 60_000).toISOString();
   const history = [{ at: at(0), failed: false }, { at: at(1), failed: false }, { at: at(2), failed: true }, { at: at(3), failed: false }];

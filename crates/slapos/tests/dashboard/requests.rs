@@ -119,7 +119,7 @@ fn end(scene: &mut Scene) {
     browser.until("document.activeElement?.matches('dialog input')");
     browser.write("mine");
     browser.press("Enter");
-    browser.until("document.querySelector('.head .status')?.innerText !== 'started'");
+    browser.until("document.querySelector('.head .status')?.innerText === 'to be destroyed'");
     scene.node.ok(&["node", "report"]);
     scene.go("instances");
     scene.browser.sees("Nobody asked for an instance yet.");
