@@ -48,7 +48,7 @@ const STATES = {
   error: ['bad', 'alert', 'error'],
   building: ['busy', 'half', 'building'],
   waiting: ['busy', 'half', 'waiting'],
-  waits: ['busy', 'half', 'not yet done'],
+  leaving: ['busy', 'half', 'to be destroyed'],
   unknown: ['idle', 'ring', 'unknown'],
   free: ['idle', 'ring', 'free'],
   wanted: ['busy', 'half', 'wanted'],
@@ -65,8 +65,8 @@ export function stateLook(state) {
 export function instanceState(instance) {
   const told = instance.reported?.state;
   if (told === 'error' || instance.promises?.failed > 0) return 'error';
-  if (!told) return instance.state === 'destroyed' ? 'destroyed' : 'waiting';
-  return told === instance.state || instance.state === 'destroyed' ? told : 'waiting';
+  if (told === instance.state) return told;
+  return instance.state === 'destroyed' ? 'leaving' : 'waiting';
 }
 
 /** In which state a Software Release is on a computer. */

@@ -1,0 +1,126 @@
+//! An instance is asked for through a form that its schema makes, by keyboard alone; what comes of it is seen as it
+//! happens.
+
+use super::Scene;
+
+const DESCRIPTION: &str = r#"{
+  "name": "Service", "description": "Says a word.", "serialisation": "xml",
+  "software-type": {"default": {
+    "title": "One", "description": "One service.", "request": "input.json", "response": "output.json", "index": 0
+  }}
+}"#;
+
+const INPUT: &str = r##"{
+  "$schema": "http://json-schema.org/draft-07/schema#",
+  "type": "object", "required": ["word"],
+  "properties": {
+    "word": {"title": "Word", "description": "What it says.", "type": "string", "pattern": "^[a-z]+$"},
+    "size": {"title": "Size", "type": "string", "enum": ["small", "large"], "default": "small"},
+    "more": {"title": "More", "type": "object", "properties": {"note": {"type": "string"}}}
+  },
+  "additionalProperties": false
+}"##;
+
+#[test]
+fn an_instance_is_asked_for_by_form_and_keyboard_and_its_life_is_seen() {
+    let test = "an_instance_is_asked_for_by_form_and_keyboard_and_its_life_is_seen";
+    let Some(mut scene) = Scene::signed_in(test) else { return };
+    let profile = scene.node.tree.add_service().display().to_string();
+    scene.node.tree.write("software/service/software.cfg.json", DESCRIPTION);
+    scene.node.tree.write("software/service/input.json", INPUT);
+    scene.node.tree.write("software/service/output.json", "{}");
+    scene.browser.sees("Nothing fails.");
+    scene.node.ok(&["supply", &profile, "local"]);
+    // Nobody touches the page: it is told.
+    scene.browser.until("document.querySelector('#changes')?.innerText.includes('service')");
+    scene.node.ok(&["node", "software"]);
+    ask(&mut scene, &profile);
+    live(&mut scene);
+    change(&mut scene);
+    end(&mut scene);
+    scene.calm();
+}
+
+/// From the overview to the instance without a pointer.
+fn ask(scene: &mut Scene, profile: &str) {
+    let browser = &mut scene.browser;
+    browser.js("document.querySelector('h1').focus()");
+    browser.tab_to("main a[href='#/request']");
+    browser.press("Enter");
+    browser.until("document.activeElement?.id === 'software'");
+    browser.write(profile);
+    browser.press("Tab");
+    browser.sees("Says a word.");
+    browser.until("document.querySelectorAll('#type option').length === 1");
+    browser.tab_to("#title");
+    browser.write("mine");
+    // Nothing is given that is needed, and nothing is sent.
+    browser.tab_to("#check");
+    browser.press("Enter");
+    browser
+        .until("document.activeElement?.closest('.field')?.innerText.includes('This is needed.')");
+    browser.write("NO");
+    browser.tab_to("#ask");
+    browser.press("Enter");
+    browser.until("document.activeElement?.closest('.field')?.innerText.includes('Has to match')");
+    browser.shoot("request-refused");
+    browser.js("document.activeElement.select()");
+    browser.write("bonjour");
+    browser.tab_to("#check");
+    browser.press("Enter");
+    browser.sees("A new instance would be made.");
+    browser.shoot("request-checked");
+    browser.tab_to("#ask");
+    browser.press("Enter");
+    browser.until("document.querySelector('h1')?.innerText === 'mine'");
+    assert_eq!(
+        scene.node.json(&["service", "info", "mine"])["instance-parameters"]["word"],
+        "bonjour"
+    );
+}
+
+/// What the node does is seen without asking again.
+fn live(scene: &mut Scene) {
+    scene.browser.sees("It has published nothing yet.");
+    scene.browser.js("window.same = true");
+    scene.node.ok(&["node", "instance"]);
+    scene.browser.until("document.querySelector('.pair')?.innerText.includes('word')");
+    scene.browser.sees("bonjour");
+    scene.browser.until("document.querySelector('.head .status')?.innerText === 'started'");
+    assert_eq!(scene.browser.js("window.same"), true);
+    scene.browser.shoot("instance-started");
+}
+
+fn change(scene: &mut Scene) {
+    let browser = &mut scene.browser;
+    browser.click("a[href$='/change']");
+    browser.until("document.querySelector('h1')?.innerText === 'Change mine'");
+    browser.until("document.querySelector('.fields .field input').value === 'bonjour'");
+    browser.js("document.querySelector('.fields .field input').select()");
+    browser.js("document.querySelector('.fields .field input').focus()");
+    browser.write("salut");
+    browser.click("#save");
+    browser.until("document.querySelector('h1')?.innerText === 'mine'");
+    assert_eq!(
+        scene.node.json(&["service", "info", "mine"])["instance-parameters"]["word"],
+        "salut"
+    );
+}
+
+/// Destroyed only when its title is typed.
+fn end(scene: &mut Scene) {
+    let browser = &mut scene.browser;
+    browser.click(".head .danger");
+    browser.until("document.querySelector('dialog[open]')");
+    assert_eq!(browser.js("document.querySelector('dialog .danger').disabled"), true);
+    browser.press("Escape");
+    browser.until("!document.querySelector('dialog')");
+    browser.click(".head .danger");
+    browser.until("document.activeElement?.matches('dialog input')");
+    browser.write("mine");
+    browser.press("Enter");
+    browser.until("document.querySelector('.head .status')?.innerText === 'to be destroyed'");
+    scene.node.ok(&["node", "report"]);
+    scene.go("instances");
+    scene.browser.sees("Nobody asked for an instance yet.");
+}
