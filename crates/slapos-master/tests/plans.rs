@@ -150,7 +150,7 @@ async fn what_is_asked_all_day_looks_through_no_table() {
     assert!(statements.len() > 30, "little was overheard: {statements:#?}");
     let url = format!("sqlite:{}", path.display());
     let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
-    let slow = "SELECT title FROM instance WHERE software = ''";
+    let slow = "SELECT title FROM instance WHERE parameters = ''";
     assert_eq!(scanned(&mut connection, slow).await, ["instance"], "a scan is seen");
     let mut wrong = Vec::new();
     for statement in statements {
