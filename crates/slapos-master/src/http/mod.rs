@@ -13,7 +13,6 @@ mod health;
 mod json_rpc;
 mod metrics;
 mod params;
-mod places;
 mod renderings;
 mod shacache;
 mod slap;
@@ -99,7 +98,6 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(json_rpc::routes());
     routes.extend(shacache::routes());
     routes.extend(api::routes());
-    routes.extend(places::routes());
     routes.extend(events::routes());
     routes.extend(ui::routes());
     routes.extend(metrics::routes());
