@@ -117,7 +117,7 @@ fn allocations(target: &Target, computers: usize) -> Vec<Row> {
 fn prepare(target: &Target, computers: usize) {
     let words = target.words.clone();
     let formats = move |turn: usize| {
-        let name = format!("free{}", turn.checked_sub(1).unwrap_or_default());
+        let name = format!("free{}", turn.saturating_sub(1));
         let name = if turn == 0 { BUSY } else { &name };
         (turn <= computers).then(|| words.format(name, PARTITIONS))
     };
