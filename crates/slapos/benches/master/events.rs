@@ -41,17 +41,17 @@ pub(crate) fn measure(master: &Master, nodes: usize) {
     let before = resident_mib(target.pid);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime can be made");
-    LocalSet::new().block_on(&runtime, drill(target, nodes, before));
+    LocalSet::new().block_on(&runtime, drill(&target, nodes, before));
 }
 
 fn name(index: usize) -> String {
     format!("node{index}")
 }
 
-async fn drill(target: Target, nodes: usize, before: f64) {
+async fn drill(target: &Target, nodes: usize, before: f64) {
     let (asked, heard) = (Asked::default(), Heard::default());
     let started = Instant::now();
-    connect_all(&target, nodes, &asked, &heard).await;
+    connect_all(target, nodes, &asked, &heard).await;
     let connecting = started.elapsed().as_secs_f64();
     println!("{nodes} nodes listen: connected within {connecting:.1} s");
     let cpu = cpu_seconds(target.pid);
@@ -61,7 +61,7 @@ async fn drill(target: Target, nodes: usize, before: f64) {
     println!(
         "memory: {before:.0} MiB before, {resident:.0} MiB with them; idle {idle:.1} % of a core"
     );
-    let mut answers = ask(&target, nodes, &asked).await;
+    let mut answers = ask(target, nodes, &asked).await;
     // Those still on their way.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut latencies = heard.take();

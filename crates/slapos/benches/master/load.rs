@@ -19,8 +19,6 @@ pub(crate) struct Measure {
     pub(crate) p99: f64,
     /// Processor time of the Master for each request, in microseconds.
     pub(crate) cpu: f64,
-    /// Requests that were answered.
-    pub(crate) count: usize,
 }
 
 /// How long a load lasts: until there is no further request, or the time is over.
@@ -78,7 +76,6 @@ fn measure(latencies: &mut [f64], wall: f64, cpu: f64) -> Measure {
         p50: percentile(latencies, 50),
         p99: percentile(latencies, 99),
         cpu: cpu * 1e6 / count.max(1) as f64,
-        count,
     }
 }
 

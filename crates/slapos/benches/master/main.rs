@@ -15,7 +15,6 @@
 
 #![allow(
     clippy::disallowed_methods,
-    clippy::expect_used,
     reason = "a benchmark arranges files and runs programs directly"
 )]
 

@@ -117,11 +117,12 @@ fn allocations(target: &Target, computers: usize) -> Vec<Row> {
 fn prepare(target: &Target, computers: usize) {
     let words = target.words.clone();
     let formats = move |turn: usize| {
-        let name = format!("free{}", turn.checked_sub(1).unwrap_or_default());
+        let name = format!("free{}", turn.saturating_sub(1));
         let name = if turn == 0 { BUSY } else { &name };
         (turn <= computers).then(|| words.format(name, PARTITIONS))
     };
-    run_all(target, 8, formats);
+    // One after the other: the original fails when several write and the machine is busy.
+    run_all(target, 1, formats);
     let words = target.words.clone();
     let requests = move |turn: usize| match turn {
         0 => Some(words.supply(BUSY)),
