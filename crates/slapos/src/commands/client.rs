@@ -48,10 +48,10 @@ fn set_software(
     }
     match (global.json, absent) {
         (true, _) => {
-            say_json(&json!({ "software-url": url, "computer": computer, "state": state }))
+            say_json(&json!({ "software-url": url, "computer": computer, "state": state }));
         }
         (_, true) => {
-            say(&format!("{url} is not supplied to {computer}: nothing is to be removed."))
+            say(&format!("{url} is not supplied to {computer}: nothing is to be removed."));
         }
         _ => say(&format!("{url} {words} {computer}; `slapos node software` does it.")),
     }
