@@ -258,7 +258,7 @@ fn shared_instances_and_trees_are_told_alike() {
             call("post.v0.software_instance", shared(json!({"software_type": "other", "title": "lost"}))).ours(
                 "it is said where was looked",
                 403,
-                r#"{"status": 403, "type": "Forbidden", "title": "No partition corresponding to slave request: lost. Computer local has no instance of /sr with type other"}"#,
+                r#"{"status": 403, "type": "Forbidden", "title": "No partition corresponding to slave request: lost. There is no instance of /sr with type other"}"#,
             ),
         ],
     );

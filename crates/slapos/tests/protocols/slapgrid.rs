@@ -88,8 +88,8 @@ struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// At the Master of that URL.
-    fn new(original: &'a Original, url: &str) -> Self {
+    /// At the Master of that URL; by https with that certificate and key.
+    fn new(original: &'a Original, url: &str, identity: Option<(&str, &str)>) -> Self {
         let directory = tempfile::Builder::new().prefix("slapos-grid-").tempdir().unwrap();
         let base = directory.path();
         let mut open = Command::new("chmod");
@@ -101,13 +101,22 @@ impl<'a> Node<'a> {
         let child = node.profile("tells", TELLS, "");
         node.profile("asks", ASKS, &child);
         let (here, user) = (node.base().display(), original.person.name());
+        let more = identity.map_or_else(String::new, |(certificate, key)| {
+            std::fs::create_dir(node.base().join("pki")).unwrap();
+            std::fs::write(node.base().join("etc/certificate"), certificate).unwrap();
+            std::fs::write(node.base().join("etc/key"), key).unwrap();
+            format!(
+                "cert_file = {here}/etc/certificate\nkey_file = {here}/etc/key\n\
+                 certificate_repository_path = {here}/pki\n"
+            )
+        });
         let config = format!(
             "[slapos]\nsoftware_root = {here}/soft\ninstance_root = {here}/inst\n\
              master_url = {url}\ncomputer_id = local\nroot_check = False\n\
              pidfile_software = {here}/var/software.pid\n\
              pidfile_instance = {here}/var/instance.pid\n\
              pidfile_report = {here}/var/report.pid\n\
-             software_min_free_space = 1M\ninstance_min_free_space = 1M\n\n\
+             software_min_free_space = 1M\ninstance_min_free_space = 1M\n{more}\n\
              [slapformat]\ninput_definition_file = {here}/etc/format.cfg\npartition_amount = 2\n\
              alter_user = false\nalter_network = false\ncreate_tap = false\ncreate_tun = false\n\
              computer_xml = {here}/var/slapos.xml\npartition_has_ipv6_range = false\n\n\
@@ -241,5 +250,32 @@ fn a_node_of_the_original_works_for_our_master_by_token() {
     let master = Master::ours("");
     // The header has no room for it: that is where partitions say who they are.
     let url = format!("{}/token/{TOKEN}", master.url());
-    live(&Node::new(&python, &url), &master);
+    live(&Node::new(&python, &url, None), &master);
+}
+
+#[test]
+fn a_node_of_the_original_works_for_our_master_by_certificate() {
+    let test = "a_node_of_the_original_works_for_our_master_by_certificate";
+    let Some(python) = original(test) else { return };
+    let port = slapos_testkit::free_port();
+    let master = Master::ours(&format!("tls_port = {port}\n"));
+    // Which makes the computer known.
+    let kind = [("Content-Type", "application/json")];
+    let body = serde_json::json!({"computer_guid": "local", "compute_partition_list": []});
+    let path = "/slapos.put.v0.compute_node_format";
+    assert_eq!(master.send("POST", path, &kind, body.to_string().as_bytes()).status, 200);
+    let pair = master.send("POST", "/api/v1/computers/local/certificate", &kind, b"{}");
+    if pair.status == 404 {
+        return slapos_testkit::skipped(test, "this Master gives out no certificates");
+    }
+    let pair: Json = serde_json::from_str(&pair.body).unwrap();
+    let text = |name: &str| pair[name].as_str().unwrap().to_owned();
+    let url = format!("https://127.0.0.1:{port}");
+    let (certificate, key) = (text("certificate"), text("key"));
+    let node = Node::new(&python, &url, Some((&certificate, &key)));
+    live(&node, &master);
+    // Each partition that had an instance had a certificate of its own.
+    for name in ["slappart0.crt", "slappart0.key"] {
+        assert!(node.base().join("pki").join(name).exists(), "{name}");
+    }
 }
