@@ -26,7 +26,8 @@ mod xml;
 
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
-    DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient, TlsIdentity,
+    ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient,
+    TlsIdentity,
 };
 pub use description::{
     Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,

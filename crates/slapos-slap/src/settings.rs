@@ -8,14 +8,18 @@ use crate::words::{AllocationScope, ComputerId, PartitionId};
 
 /// What is said of a computer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ComputerSettings {
     /// The computer.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: ComputerId,
     /// A name for people; may be empty.
     pub title: String,
     /// Whether it takes new instances.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub allocation_scope: AllocationScope,
     /// What requests may ask for by `label_KEY=VALUE`.
+    #[cfg_attr(feature = "openapi", schema(value_type = HashMap<String, String>))]
     pub labels: IndexMap<String, String>,
     /// The network that it is in (`network_guid`); empty when nobody said.
     pub network: String,
@@ -28,8 +32,10 @@ pub struct ComputerSettings {
 
 /// An instance on a computer that is to become empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Remaining {
     /// The partition that it is in.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub partition: PartitionId,
     /// Its title.
     pub title: String,
@@ -39,6 +45,7 @@ pub struct Remaining {
 
 /// A change of settings: what is absent stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetComputer {
     /// See [`ComputerSettings::title`].
@@ -46,15 +53,18 @@ pub struct SetComputer {
     pub title: Option<String>,
     /// See [`ComputerSettings::allocation_scope`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub allocation_scope: Option<AllocationScope>,
     /// All labels; they replace the former ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<HashMap<String, String>>))]
     pub labels: Option<IndexMap<String, String>>,
     /// See [`ComputerSettings::network`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
     /// See [`ComputerSettings::capacity`]; `Some(None)`, on the wire `null`, takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
     pub capacity: Option<Option<u32>>,
 }
 

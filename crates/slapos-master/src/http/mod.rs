@@ -13,7 +13,7 @@ mod health;
 mod json_rpc;
 mod metrics;
 mod params;
-mod places;
+mod renderings;
 mod shacache;
 mod slap;
 #[cfg(test)]
@@ -24,6 +24,7 @@ mod ui;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
@@ -54,6 +55,8 @@ pub(crate) struct App {
     metrics: metrics::Metrics,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
+    /// What nodes were told and still would be.
+    renderings: renderings::Renderings,
     /// Who grants requests.
     pub(crate) desk: Desk,
     /// Names for Software Releases.
@@ -80,6 +83,7 @@ impl App {
             proof_key: ProofKey::new(token),
             metrics: metrics::Metrics::default(),
             listeners: events::Listeners::default(),
+            renderings: renderings::Renderings::default(),
             desk: Desk::new(requests, run_id.clone()),
             run_id,
         })
@@ -94,7 +98,6 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(json_rpc::routes());
     routes.extend(shacache::routes());
     routes.extend(api::routes());
-    routes.extend(places::routes());
     routes.extend(events::routes());
     routes.extend(ui::routes());
     routes.extend(metrics::routes());
@@ -123,19 +126,20 @@ async fn unknown_route(uri: Uri) -> ApiError {
 
 /// A plain text answer.
 fn text(body: impl Into<String>) -> Response {
-    with_type("text/plain; charset=utf-8", body.into())
+    let body: String = body.into();
+    with_type("text/plain; charset=utf-8", body)
 }
 
 /// A marshalled answer.
-fn xml(body: String) -> Response {
+fn xml(body: impl Into<Body>) -> Response {
     with_type("text/xml; charset=utf-8", body)
 }
 
-fn with_type(content_type: &'static str, body: String) -> Response {
+fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
     // Texts repeat what users gave: no browser shall take them for a page.
     let headers =
         [(header::CONTENT_TYPE, content_type), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, body).into_response()
+    (headers, body.into()).into_response()
 }
 
 /// A request that is not granted.

@@ -45,6 +45,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(4, "0004", "changes"),
     migration!(7, "0007", "requests"),
     migration!(8, "0008", "told"),
+    migration!(10, "0010", "scale"),
 ];
 
 /// A migration in one direction.

@@ -6,6 +6,7 @@
 //! connection costs one request more).
 
 mod computers;
+mod directory;
 mod events;
 mod guard;
 mod hateoas;
@@ -30,6 +31,7 @@ use crate::types::{Computer, ComputerPartition, InstanceAnswer, InstanceRequest}
 use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
+pub use directory::ComputerSummary;
 pub use events::{EventStream, Heard};
 pub use identity::TlsIdentity;
 pub use partition::PartitionCertificate;

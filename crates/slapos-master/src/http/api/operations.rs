@@ -1,12 +1,13 @@
 //! The words of the OpenAPI document: one entry for each route of the API.
 
-use slapos_slap::{BuildProgress, NodeMetrics, PromiseReport};
+use slapos_slap::{BuildProgress, ComputerSettings, NodeMetrics, PromiseReport, SetComputer};
 
 use super::change::{Change, Supply, Wish};
 use super::openapi::Operation;
+use super::places::{Described, Orphans, Outlook};
 use crate::view::{
-    Computer, ComputerDetail, Found, Instance, InstanceDetail, Me, Promises, Software, Tree,
-    TreeDetail,
+    Computer, ComputerDetail, Found, Instance, InstanceDetail, Me, Promises, Software, Summary,
+    Tree, TreeDetail,
 };
 
 /// All of them.
@@ -16,6 +17,7 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(computers());
     all.extend(software());
     all.extend(instances());
+    all.extend(places());
     all.extend(nodes());
     all
 }
@@ -41,6 +43,9 @@ fn about_the_master() -> Vec<Operation> {
         get("/api/v1/search", "Looks for a text everywhere")
             .needs("q", "the text; the case of ASCII letters does not matter")
             .gives::<Found>(200, "at most ten of each kind"),
+        get("/api/v1/summary", "How all is, in numbers, and what fails")
+            .says("Counts what the caller sees: its cost grows with that.")
+            .gives::<Summary>(200, "counts, and the first of what fails"),
         get("/api/v1/events", "What changes, the moment it does (server-sent events)")
             .says(
                 "An event `change` has as data one line of JSON that says what changed and where, \
@@ -58,7 +63,9 @@ fn about_the_master() -> Vec<Operation> {
 
 fn computers() -> Vec<Operation> {
     vec![
-        get("/api/v1/computers", "Computers, by reference").lists::<Computer>(),
+        get("/api/v1/computers", "Computers, by reference")
+            .may("state", "`ok`, `silent` or `never` heard of")
+            .lists::<Computer>(),
         get("/api/v1/computers/{id}", "A computer with all that is on it")
             .gives::<ComputerDetail>(200, "the computer"),
         Operation::new("DELETE", "/api/v1/computers/{id}", "Forgets a computer")
@@ -121,6 +128,34 @@ fn instances() -> Vec<Operation> {
             .lists::<Tree>(),
         get("/api/v1/trees/{guid}", "A tree with its members, by the guid of its root")
             .gives::<TreeDetail>(200, "the root first"),
+    ]
+}
+
+fn places() -> Vec<Operation> {
+    vec![
+        Operation::new("PATCH", "/api/v1/computers/{id}", "Says what a computer may be used for")
+            .says(
+                "What is left out stays. Instances that are there stay, too; of a computer that is \
+                 to become empty (`drain`), those that remain are told.",
+            )
+            .takes::<SetComputer>()
+            .gives::<ComputerSettings>(200, "as it is now"),
+        post("/api/v1/instances/{guid}/restart", "Has the services of an instance start anew")
+            .says("Each time that it is asked for. 409 when the instance is not wanted started.")
+            .done(204, "its node is told"),
+        post("/api/v1/instances/{guid}/orphans/destroy", "Destroys what a tree forgot")
+            .says(
+                "Instances of the tree that the instance which asked for them does not ask for any \
+                 more. They are kept until somebody says this.",
+            )
+            .gives::<Orphans>(200, "what is wanted destroyed now"),
+        post("/api/v1/requests/check", "What a request would do, without doing it")
+            .takes::<Wish>()
+            .gives::<Outlook>(200, "what would be done, where, and what the schema says"),
+        get("/api/v1/schema", "What a Software Release says of its parameters, for forms")
+            .needs("software_release", "its URL, or absolute path")
+            .may("project", "the project of the instance that is to be asked for")
+            .gives::<Described>(200, "its types with their schemas"),
     ]
 }
 

@@ -129,7 +129,7 @@ async fn request(call: Call) -> Answer {
         "destroyed" => InstanceState::Destroyed,
         _ => InstanceState::Started,
     });
-    let answer = call.app.store.request(&wanted).await?;
+    let answer = call.app.desk.request(&call.app.store, "", &wanted, call.origin()).await?;
     Ok(shown(&requested(&wanted, answer)))
 }
 
