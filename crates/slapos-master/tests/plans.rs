@@ -2,6 +2,8 @@
 //! with the number of computers. What is asked of the database is overheard while a store is used,
 //! and SQLite says how it finds what each statement is about.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 

@@ -1,7 +1,7 @@
 //! Changes that reach the disk together.
 
 use std::future::Future;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use super::*;
 
@@ -29,7 +29,7 @@ async fn begin(future: impl Future, polls: usize) {
     let mut future = std::pin::pin!(future);
     for _ in 0..polls {
         let waker = Waker::noop();
-        if let Poll::Ready(_) = future.as_mut().poll(&mut Context::from_waker(waker)) {
+        if future.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
             return;
         }
         // What it waits for goes on meanwhile.
