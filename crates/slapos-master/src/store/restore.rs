@@ -26,8 +26,9 @@ use crate::error::StoreError;
 /// The longest line that is read, in bytes: more than a Master takes in one request.
 const LONGEST: u64 = 64 << 20;
 
-/// Tables in which every Master that starts makes a row: they say nothing of use.
-const MADE_AT_START: [&str; 2] = ["computer", "era"];
+/// Tables that may have rows in a database that holds nothing of use: what every Master makes when it
+/// starts, and what was to be told.
+const OF_NO_USE: [&str; 2] = ["era", "feed"];
 
 /// Restores the backup, and returns how many rows it has. A database that holds something is replaced
 /// only with `force`.
@@ -56,11 +57,18 @@ pub async fn restore(
     become_schema(&mut tx, &pools, &up_to(latest()), now).await?;
     // The order of its entries is that of the former database.
     tx.execute("DELETE FROM feed").await?;
-    tx.execute("DELETE FROM era").await?;
-    changes::name_era(&mut tx).await?;
+    begin_era(&mut tx).await?;
     tx.commit().await?;
     pools.close().await;
     Ok(lines.rows)
+}
+
+/// Listeners of the former database look at everything in this one. What was to be told to those who
+/// listen to everything goes, because its numbers are those of transactions of another database.
+async fn begin_era(tx: &mut AnyConnection) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM feed").await?;
+    tx.execute("DELETE FROM era").await?;
+    changes::name_era(tx).await
 }
 
 fn head(lines: &mut Lines<'_>) -> Result<Head, StoreError> {
@@ -83,7 +91,7 @@ async fn refuse_to_replace(tx: &mut AnyConnection, pools: &Pools) -> Result<(), 
             "computer" => {
                 "SELECT reference FROM computer WHERE formatted_at > 0 LIMIT 1".to_owned()
             }
-            name if MADE_AT_START.contains(&name) => continue,
+            name if OF_NO_USE.contains(&name) => continue,
             name => format!("SELECT 1 FROM {} LIMIT 1", quoted(name)),
         };
         if sqlx::query(AssertSqlSafe(some)).fetch_optional(&mut *tx).await?.is_some() {

@@ -95,6 +95,7 @@ impl Bundle<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 mod tests {
     use serde_json::json;
     use slapos_slap::SoftwareUrl;
