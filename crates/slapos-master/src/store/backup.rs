@@ -64,8 +64,10 @@ pub async fn backup(database: &Database, out: &mut dyn Write) -> Result<u64, Sto
     let schema = migrations::applied(&mut tx, pools.kind).await?;
     let mut lines = Lines { out, sum: Sha256::new(), rows: 0 };
     lines.line(&Head { form: FORM.to_owned(), schema })?;
-    for table in catalog::in_order(&mut tx, pools.kind).await? {
-        copy(&mut tx, &table, &mut lines).await?;
+    let tables = catalog::in_order(&mut tx, pools.kind).await?;
+    // The order of the feed is that of this very database.
+    for table in tables.iter().filter(|table| table.name != "feed") {
+        copy(&mut tx, table, &mut lines).await?;
     }
     drop(tx);
     pools.close().await;

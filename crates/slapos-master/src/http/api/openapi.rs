@@ -217,8 +217,13 @@ fn classic(route: &Route) -> Value {
         value.insert("parameters".into(), json!(parameters));
     }
     if route.method == axum::http::Method::POST {
-        let form = json!({"type": "object", "additionalProperties": {"type": "string"}});
-        let content = json!({"application/x-www-form-urlencoded": {"schema": form}});
+        // Of JSON-RPC, whose methods are named with points, and else of classic SLAP.
+        let kind = if route.path.contains('.') {
+            "application/json"
+        } else {
+            "application/x-www-form-urlencoded"
+        };
+        let content = json!({kind: {"schema": {"type": "object"}}});
         value.insert("requestBody".into(), json!({"content": content}));
     }
     let text = json!({"description": "as the protocol of the route has it"});

@@ -10,7 +10,7 @@ use super::*;
 use crate::http::api::openapi;
 
 /// How many requests are sent. Each opens a connection.
-const CASES: u32 = 800;
+const CASES: u32 = 500;
 
 /// A route, as the document describes it.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ fn targets() -> Vec<Target> {
         for (method, operation) in operations.as_object().unwrap() {
             let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
             let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-            targets.push(Target {
+            let target = Target {
                 method: method.to_uppercase(),
                 path: path.clone(),
                 parameters: parameters
@@ -39,7 +39,9 @@ fn targets() -> Vec<Target> {
                     .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
                     .collect(),
                 body: (!schema.is_null()).then(|| example(&document, schema, path)),
-            });
+            };
+            // What takes JSON has most to misunderstand.
+            targets.extend(vec![target.clone(); if target.body.is_some() { 4 } else { 1 }]);
         }
     }
     targets
@@ -281,7 +283,12 @@ fn nothing_that_is_sent_makes_the_master_fail_and_what_is_refused_changes_nothin
     let (running, client) = Running::formatted(3);
     client.request(&InstanceRequest::new("root", "s")).unwrap();
     client.supply(&"s".into(), &home(), SoftwareState::Available).unwrap();
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        max_shrink_iters: 100,
+        ..Config::default()
+    };
     let mut runner = TestRunner::new_with_rng(
         config,
         proptest::test_runner::TestRng::deterministic_rng(
@@ -294,7 +301,12 @@ fn nothing_that_is_sent_makes_the_master_fail_and_what_is_refused_changes_nothin
         .run(&shots(), |shot| {
             let status = fire(&running, &shot);
             *statuses.borrow_mut().entry(status).or_default() += 1;
-            prop_assert!(status < 500, "{status}");
+            // As the original says that there is no cache.
+            let unconfigured = status == 503 && shot.target.path.starts_with("/shacache/");
+            prop_assert!(status < 500 || unconfigured, "{status}");
+            if shot.target.method == "GET" {
+                return Ok(());
+            }
             let now = state(&running);
             // Some refusals of classic SLAP are texts with 200.
             if status >= 400 || shot.token != "the token" {
