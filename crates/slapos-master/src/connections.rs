@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
@@ -19,11 +19,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
+
+use crate::tls::serial_of;
 
 /// How many may be connected, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Connections at a time; a process may have 1024 files open unless told otherwise.
+    /// Connections at a time, at each port; a process may have 1024 files open unless told otherwise.
     pub(crate) connections: usize,
     /// How long a connection may take to show the token.
     pub(crate) stranger: Duration,
@@ -58,15 +61,17 @@ fn lock(strangers: &Shared) -> MutexGuard<'_, Strangers> {
 /// The port, with its limits.
 pub(crate) struct Door {
     listener: TcpListener,
+    /// What makes connections secret, where they are to be.
+    tls: Option<TlsAcceptor>,
     limits: Limits,
     room: Arc<Semaphore>,
     strangers: Shared,
 }
 
 impl Door {
-    pub(crate) fn new(listener: TcpListener, limits: Limits) -> Door {
+    pub(crate) fn new(listener: TcpListener, tls: Option<TlsAcceptor>, limits: Limits) -> Door {
         let room = Arc::new(Semaphore::new(limits.connections));
-        Door { listener, limits, room, strangers: Shared::default() }
+        Door { listener, tls, limits, room, strangers: Shared::default() }
     }
 
     /// Room for one more, for which the oldest stranger has to go if there is none.
@@ -99,9 +104,19 @@ impl Listener for Door {
             strangers.waiting.insert(number, leave);
             number
         };
+        // The handshake is the connection's own affair: nobody waits for another's.
+        let stream = match &self.tls {
+            None => Stream::Plain(stream),
+            Some(acceptor) => Stream::Greeting(Box::new(acceptor.accept(stream))),
+        };
         let connection = Connection {
             stream,
-            guest: Guest { number, strangers: Arc::clone(&self.strangers) },
+            guest: Guest {
+                number,
+                address: address.ip(),
+                certificate: Arc::default(),
+                strangers: Arc::clone(&self.strangers),
+            },
             told: Some(told),
             timer: Box::pin(tokio::time::sleep(self.limits.stranger)),
             idle: self.limits.idle,
@@ -119,10 +134,23 @@ impl Listener for Door {
 #[derive(Clone, Debug)]
 pub(crate) struct Guest {
     number: u64,
+    address: IpAddr,
+    /// The serial number of the certificate that was shown, once the handshake is over.
+    certificate: Arc<OnceLock<String>>,
     strangers: Shared,
 }
 
 impl Guest {
+    /// The other end.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The serial number of the certificate of our authority that the other end has the key of.
+    pub(crate) fn certificate(&self) -> Option<String> {
+        self.certificate.get().cloned()
+    }
+
     /// It had the token.
     pub(crate) fn welcome(&self) {
         lock(&self.strangers).waiting.remove(&self.number);
@@ -135,9 +163,17 @@ impl Connected<IncomingStream<'_, Door>> for Guest {
     }
 }
 
+/// What a connection consists of.
+enum Stream {
+    Plain(TcpStream),
+    /// The handshake of TLS, which goes on when something is read or written.
+    Greeting(Box<Accept<TcpStream>>),
+    Secret(Box<TlsStream<TcpStream>>),
+}
+
 /// A connection that fails when its time is over.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     guest: Guest,
     /// Answers when it has to leave, and fails when it is no stranger any more.
     told: Option<oneshot::Receiver<()>>,
@@ -175,6 +211,18 @@ impl Connection {
         }
     }
 
+    /// Goes on with the handshake, if there is one, until it is over.
+    fn greeted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Stream::Greeting(accept) = &mut self.stream {
+            let stream = ready!(Pin::new(accept.as_mut()).poll(cx))?;
+            if let Some(serial) = serial_of(stream.get_ref().1) {
+                let _ = self.guest.certificate.set(serial);
+            }
+            self.stream = Stream::Secret(Box::new(stream));
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn after<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if matches!(result, Poll::Ready(Ok(_))) {
             self.used();
@@ -189,6 +237,17 @@ impl Drop for Connection {
     }
 }
 
+/// Asks whichever stream it is; [`Connection::greeted`] comes before.
+macro_rules! ask {
+    ($connection:expr, $method:ident $(, $argument:expr)*) => {
+        match &mut $connection.stream {
+            Stream::Plain(stream) => Pin::new(stream).$method($($argument),*),
+            Stream::Secret(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+            Stream::Greeting(_) => Poll::Pending,
+        }
+    };
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -197,7 +256,8 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.check(cx)?;
-        let result = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        ready!(this.greeted(cx))?;
+        let result = ask!(this, poll_read, cx, buffer);
         this.after(result)
     }
 }
@@ -210,7 +270,8 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check(cx)?;
-        let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        ready!(this.greeted(cx))?;
+        let result = ask!(this, poll_write, cx, bytes);
         this.after(result)
     }
 
@@ -221,19 +282,31 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check(cx)?;
-        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        ready!(this.greeted(cx))?;
+        let result = ask!(this, poll_write_vectored, cx, slices);
         this.after(result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Greeting(_) => false,
+            Stream::Secret(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(this.greeted(cx))?;
+        ask!(this, poll_flush, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        if matches!(this.stream, Stream::Greeting(_)) {
+            // Nothing was said that has to be ended.
+            return Poll::Ready(Ok(()));
+        }
+        ask!(this, poll_shutdown, cx)
     }
 }

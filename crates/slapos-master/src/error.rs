@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use slapos_slap::{ComputerId, PartitionId};
+
 /// Why a Master cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterError {
@@ -22,6 +24,22 @@ pub enum MasterError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Others would read along.
+    #[error(
+        "the Master will not answer by plain HTTP on {address}, where others can read its token on \
+         the way: set `host = 127.0.0.1` in [slapproxy] and `tls_port` for https, or \
+         `allow_plain_http = true` if the network is yours alone"
+    )]
+    Plain {
+        /// The address.
+        address: std::net::SocketAddr,
+    },
+    /// Certificates cannot be used.
+    #[error("the Master's TLS: {0}; check `certificate_file` and `key_file` in [slapproxy]")]
+    Tls(String),
+    /// The Master's own authority cannot be used.
+    #[error(transparent)]
+    Authority(#[from] crate::authority::AuthorityError),
     /// The machine refused something else.
     #[error("the Master cannot run: {0}")]
     Io(#[from] io::Error),
@@ -106,4 +124,18 @@ pub enum StoreError {
     /// A backup cannot be written, read, or put in place.
     #[error("the backup: {0}")]
     Backup(String),
+}
+
+impl StoreError {
+    /// There is no such computer.
+    pub(crate) fn no_computer(computer: &ComputerId) -> StoreError {
+        StoreError::NotFound(format!(
+            "computer {computer} is not known: run `slapos node format` there first"
+        ))
+    }
+
+    /// There is no such partition.
+    pub(crate) fn no_partition(computer: &ComputerId, partition: &PartitionId) -> StoreError {
+        StoreError::NotFound(format!("computer {computer} has no partition {partition}"))
+    }
 }

@@ -3,24 +3,28 @@
 //! [`Master::bind`] opens the database and the port, [`Master::serve`] answers until told to
 //! stop. Invariants: nothing but the [`Store`] remembers anything, so that any number of processes
 //! may serve one database; every change is one transaction, and an answered request survives
-//! `kill -9`; every route but `GET /`, `/healthz`,
-//! `/readyz` and `/api/v1/proof` wants the token.
+//! `kill -9`; every route says who may call it, and is checked (`docs/access.md`).
 
 mod allocation;
+mod authority;
 mod connections;
 mod error;
 mod http;
 mod protocols;
 mod requests;
 mod server;
+mod settings;
 mod shacache;
 mod store;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod view;
 
+pub use authority::AuthorityError;
 pub use error::{MasterError, StoreError};
 pub use protocols::{Protocols, ShacacheConfig};
 pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict};
 pub use server::{Master, MasterConfig, serve};
+pub use settings::{Access, Rate, TlsAccess};
 pub use store::{Database, Freed, Migrated, Server, Store, Would, backup, migrate, restore};

@@ -1,22 +1,26 @@
 //! A Master as a process: its configuration, its port, its life.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slapos_slap::ComputerId;
 use slapos_sys::Secret;
-use slapos_sys::clock::SystemClock;
+use slapos_sys::clock::{Clock, SystemClock};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
+use crate::authority::Authority;
 use crate::connections::{Door, Guest, Limits};
 use crate::error::MasterError;
-use crate::http::{self, App};
+use crate::http::{self, App, DoorConfig};
 use crate::protocols::Protocols;
 use crate::requests::RequestsConfig;
+use crate::settings::{Access, TlsAccess, is_private};
 use crate::store::{Database, Store};
+use crate::tls::{self, Source};
 
 /// How long requests that are being answered may take after the Master was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -30,10 +34,12 @@ pub struct MasterConfig {
     pub port: u16,
     /// The database.
     pub database: Database,
-    /// What every caller must present.
+    /// The operator's token.
     pub token: Secret,
     /// The computer that requests go to when they name none.
     pub computer_id: ComputerId,
+    /// How it may be reached, and how much it bears.
+    pub access: Access,
     /// How requests are judged, and which other Masters there are.
     pub requests: RequestsConfig,
     /// What it serves beside SLAP.
@@ -46,6 +52,7 @@ pub struct MasterConfig {
 pub struct Master {
     listener: TcpListener,
     address: SocketAddr,
+    secret: Option<SecretPort>,
     pub(crate) limits: Limits,
     pub(crate) app: Arc<App>,
 }
@@ -59,24 +66,35 @@ impl Master {
         if config.token.expose().is_empty() {
             return Err(MasterError::NoToken);
         }
-        let named = if config.host.contains(':') {
-            format!("[{}]:{}", config.host, config.port)
-        } else {
-            format!("{}:{}", config.host, config.port)
-        };
-        let failed = |error: std::io::Error| MasterError::bind(named.clone(), &error);
-        let target = (config.host.as_str(), config.port);
-        let listener = TcpListener::bind(target).await.map_err(failed)?;
-        let address = listener.local_addr()?;
-        if !address.ip().is_loopback() {
-            tracing::warn!(
-                "{address} is reachable from elsewhere, and HTTP does not hide the token"
-            );
+        let access = &config.access;
+        let (listener, address) = listen(&config.host, config.port).await?;
+        if !is_private(address.ip()) && !access.allow_plain_http {
+            return Err(MasterError::Plain { address });
         }
-        let clock = Arc::new(SystemClock);
-        let store = Store::open(&config.database, config.computer_id, clock).await?;
-        let app = Arc::new(App::new(store, &config.token, config.requests, config.protocols)?);
-        Ok(Master { listener, address, limits: Limits::default(), app })
+        let secret = match &access.tls {
+            None => None,
+            Some(tls) => Some(listen(&tls.host, tls.port).await?),
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = Store::open(&config.database, config.computer_id, Arc::clone(&clock)).await?;
+        let authority = match &access.tls {
+            None => None,
+            Some(_) => Some(Arc::new(authority(&store, &config.token).await?)),
+        };
+        let secret = match (secret, &access.tls, &authority) {
+            (Some((listener, address)), Some(tls), Some(authority)) => {
+                let acceptor = tls::acceptor(Arc::clone(authority), source(tls), clock)?;
+                Some(SecretPort { listener, address, acceptor })
+            }
+            _ => None,
+        };
+        let files = slapos_sys::process::raise_open_files()?;
+        let limits = Limits { connections: access.connections(files), ..Limits::default() };
+        let listeners = access.listeners(limits.connections);
+        let door = DoorConfig { access, authority, listeners };
+        let (requests, protocols) = (config.requests, config.protocols);
+        let app = Arc::new(App::new(store, &config.token, door, requests, protocols)?);
+        Ok(Master { listener, address, secret, limits, app })
     }
 
     /// Where it listens, with the real port.
@@ -89,6 +107,11 @@ impl Master {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens for https, with the real port.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.secret.as_ref().map(|port| port.address)
+    }
+
     /// Answers until `shutdown` completes; then what is being answered is finished (within ten
     /// seconds) and the database is closed.
     ///
@@ -99,29 +122,94 @@ impl Master {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), MasterError> {
         tracing::info!("Running on {}", self.url());
-        let (told, stopping) = oneshot::channel::<()>();
-        let door = Door::new(self.listener, self.limits);
-        let service = http::router(&self.app).into_make_service_with_connect_info::<Guest>();
+        let (told, stopping) = watch::channel(false);
         let app = Arc::clone(&self.app);
-        let serving = axum::serve(door, service).with_graceful_shutdown(async move {
+        let ending = async move {
             shutdown.await;
             // They would stay for ever.
             app.listeners.dismiss();
-            let _ = told.send(());
+            let _ = told.send(true);
+            // Until all who wait for it are gone.
+            told.closed().await;
+        };
+        let plain = Door::new(self.listener, None, self.limits);
+        let plain = answer(plain, &self.app, stopping.clone());
+        let secret = self.secret.map(|port| {
+            tracing::info!("Running on https://{}", port.address);
+            let door = Door::new(port.listener, Some(port.acceptor), self.limits);
+            answer(door, &self.app, stopping.clone())
         });
+        let both = async {
+            match secret {
+                None => plain.await,
+                Some(secret) => tokio::try_join!(plain, secret).map(drop),
+            }
+        };
+        let mut over = stopping;
         let grace_is_over = async move {
-            let _ = stopping.await;
+            let _ = over.wait_for(|told| *told).await;
             tokio::time::sleep(GRACE).await;
         };
+        tokio::spawn(ending);
         let result = tokio::select! {
-            result = serving => result,
+            result = both => result,
             () = grace_is_over => {
                 tracing::warn!("stopped while requests were still being answered");
                 Ok(())
             }
         };
+        self.app.write_audit().await;
         self.app.store.close().await;
         Ok(result?)
+    }
+}
+
+/// A port with TLS.
+struct SecretPort {
+    listener: TcpListener,
+    address: SocketAddr,
+    acceptor: TlsAcceptor,
+}
+
+/// Takes a port.
+async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), MasterError> {
+    let named =
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let failed = |error: std::io::Error| MasterError::bind(named.clone(), &error);
+    let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Answers at one port until told to stop.
+fn answer(
+    door: Door,
+    app: &Arc<App>,
+    mut stopping: watch::Receiver<bool>,
+) -> impl Future<Output = std::io::Result<()>> + use<> {
+    let service = http::router(app).into_make_service_with_connect_info::<Guest>();
+    axum::serve(door, service)
+        .with_graceful_shutdown(async move {
+            let _ = stopping.wait_for(|told| *told).await;
+        })
+        .into_future()
+}
+
+/// The authority of the database, made if there is none.
+async fn authority(store: &Store, token: &Secret) -> Result<Authority, MasterError> {
+    let kept = match store.authority().await? {
+        Some(kept) => kept,
+        None => store.keep_authority(&Authority::make(token, store.time())?).await?,
+    };
+    Ok(Authority::open(&kept, token)?)
+}
+
+fn source(tls: &TlsAccess) -> Source {
+    match &tls.files {
+        None => Source::Own(tls.names.clone()),
+        Some((certificate, key)) => {
+            Source::Files { certificate: certificate.clone(), key: key.clone() }
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! has an effect; others are left alone,
 //! because the same file may serve other programs.
 
+mod access;
 mod format;
 mod grid;
 mod protocols;
@@ -26,6 +27,7 @@ use crate::hooks::HooksConfig;
 use crate::limits::ServiceLimits;
 use crate::size::parse_size;
 
+pub use access::{ProxyAccess, ProxyTls};
 pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
 pub use protocols::{ProtocolsConfig, ShacacheOptions};
@@ -110,6 +112,8 @@ pub struct ProxyConfig {
     /// `user`: whom the database's directory is given to when root makes it, and who then runs the
     /// Master. A directory that exists keeps its owner.
     pub user: String,
+    /// How the Master may be reached, and how much it bears.
+    pub access: ProxyAccess,
     /// What it serves beside SLAP.
     pub protocols: ProtocolsConfig,
     /// What it does with requests.
@@ -269,8 +273,10 @@ impl ProxyConfig {
         if config.section_line(r.section).is_none() {
             return Ok(None);
         }
+        let host = r.optional("host").unwrap_or("127.0.0.1").to_owned();
         Ok(Some(Self {
-            host: r.optional("host").unwrap_or("127.0.0.1").to_owned(),
+            access: ProxyAccess::read(&r, &host)?,
+            host,
             port: r.parsed("port", 5000)?,
             directory: master_directory(config)?,
             database_uri: Secret::new(r.required("database_uri")?),

@@ -18,6 +18,7 @@ mod overview;
 mod port;
 pub mod proof;
 mod settings;
+pub mod token;
 mod told;
 mod types;
 pub mod usage;
@@ -26,7 +27,7 @@ mod xml;
 
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
-    DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient, TlsIdentity,
+    DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient, TlsIdentity, Verb,
 };
 pub use description::{
     Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,

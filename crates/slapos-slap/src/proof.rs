@@ -11,7 +11,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use slapos_sys::Secret;
 
-/// The route, below the Master's URL; its one parameter is `nonce`. It wants no token.
+use crate::token::{digest, is_issued};
+
+/// The route, below the Master's URL. It wants no token. Its parameters are `nonce` and, for a token
+/// that a Master gave out, `token`: the name of that token (see [`crate::token`]).
 pub const PROOF_ROUTE: &str = "api/v1/proof";
 
 /// What is put before the nonce, so that a proof is good for nothing else.
@@ -25,9 +28,17 @@ const BLOCK: usize = 64;
 pub struct ProofKey(Hmac<Sha256>);
 
 impl ProofKey {
-    /// The key that a token makes.
+    /// The key that a token makes. Of one that a Master gave out, the Master knows the digest only.
     pub fn new(token: &Secret) -> ProofKey {
-        ProofKey(keyed(token.expose().as_bytes()))
+        match is_issued(token.expose()) {
+            true => ProofKey::of_digest(&digest(token.expose())),
+            false => ProofKey(keyed(token.expose().as_bytes())),
+        }
+    }
+
+    /// The key that a token makes which a Master gave out, from the digest that it keeps.
+    pub fn of_digest(digest: &str) -> ProofKey {
+        ProofKey(keyed(digest.as_bytes()))
     }
 
     /// The proof for a nonce: 64 lower-case hex digits.
@@ -110,6 +121,13 @@ mod tests {
             assert!(!key.verifies(nonce, wrong), "{wrong}");
         }
         assert_eq!(format!("{key:?}"), "ProofKey(***)");
+    }
+
+    #[test]
+    fn of_a_token_that_was_given_out_the_digest_is_enough() {
+        let token = crate::token::new_token(crate::token::TokenKind::User).unwrap();
+        let proof = ProofKey::new(&token).prove("nonce");
+        assert!(ProofKey::of_digest(&digest(token.expose())).verifies("nonce", &proof));
     }
 
     #[test]

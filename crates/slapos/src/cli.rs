@@ -3,6 +3,7 @@
 mod computer_set;
 mod format;
 mod grid;
+pub(crate) mod identity;
 mod profile;
 mod setup;
 mod words;
@@ -171,15 +172,27 @@ pub(crate) enum Proxy {
     },
     /// Show what the Master knows
     Show(Show),
-    /// Computers
+    /// People who may use the Master that runs
     #[command(subcommand)]
-    Computer(ProxyComputer),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ProxyComputer {
-    /// Say what a computer may be used for, and show it
-    Set(ComputerSet),
+    User(identity::User),
+    /// What people own computers and instances in
+    #[command(subcommand)]
+    Project(identity::Project),
+    /// What people and nodes prove themselves by
+    #[command(subcommand)]
+    Token(identity::Token),
+    /// Computers that are to come, and their certificates
+    #[command(subcommand)]
+    Computer(identity::Computer),
+    /// The Master's own certificate authority
+    #[command(subcommand)]
+    Ca(identity::Authority),
+    /// What people changed, and who was refused, the newest first
+    Audit {
+        /// How many entries
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+    },
 }
 
 #[derive(Debug, Args)]

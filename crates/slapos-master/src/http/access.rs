@@ -2,9 +2,11 @@
 //!
 //! Invariants: a route without a rule cannot be written, because [`Route`] has one; the rule is
 //! checked before the handler sees the request; what a rule grants for a caller's *own* things only
-//! ([`May::Own`]) is checked by the handler, which asks [`Caller`] about the very thing it touches.
+//! ([`May::Own`]) is checked by the handler, which asks [`super::own`] about the very thing it touches.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::handler::Handler;
@@ -14,9 +16,15 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use slapos_slap::{ComputerId, PartitionId};
 
 use super::{ApiError, App};
+use crate::store::Holder;
+
+/// The largest body of a request unless its route says more, in bytes.
+const BODY: usize = 4 << 20;
+
+/// How long a request may take unless its route says more, its body included.
+const TIME: Duration = Duration::from_secs(60);
 
 /// Who asks, as was proved.
-#[allow(dead_code, reason = "people, nodes and instances get proofs of their own next")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Caller {
     /// Whoever has the Master's own token.
@@ -29,12 +37,34 @@ pub(crate) enum Caller {
     Partition(ComputerId, PartitionId),
 }
 
+impl From<Holder> for Caller {
+    fn from(holder: Holder) -> Caller {
+        match holder {
+            Holder::User(name) => Caller::User(name),
+            Holder::Computer(computer) => Caller::Computer(computer),
+            Holder::Partition(computer, partition) => Caller::Partition(computer, partition),
+        }
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Caller::Operator => f.write_str("operator"),
+            Caller::User(name) => write!(f, "user {name}"),
+            Caller::Computer(computer) => write!(f, "computer {computer}"),
+            Caller::Partition(computer, partition) => write!(f, "partition {computer}/{partition}"),
+        }
+    }
+}
+
 /// How far a rule lets a kind of caller go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum May {
     /// Refused: 403.
     Not,
-    /// For what belongs to the caller; anything else is refused with 403.
+    /// For what belongs to the caller. Nodes and instances are refused anything else with 403, before
+    /// anybody looks whether it exists; for people it does not exist: 404.
     Own,
     /// For everything.
     All,
@@ -70,7 +100,6 @@ impl Rule {
     pub(crate) const INSTANCE: Rule = Rule { partition: May::Own, ..Rule::NODE };
     /// All that are known, about what is theirs.
     pub(crate) const OWN: Rule = Rule { user: May::Own, ..Rule::INSTANCE };
-
     /// People about what is theirs, and a node about its computer.
     pub(crate) const USER_OR_NODE: Rule = Rule { user: May::Own, ..Rule::NODE };
 
@@ -93,6 +122,11 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     /// Who may.
     pub(crate) rule: Rule,
+    /// The largest body, in bytes.
+    pub(crate) body: usize,
+    /// How long until it has to be answered, its body read included. What is answered bit by bit (a
+    /// stream) may go on.
+    pub(crate) time: Duration,
     pub(crate) handler: MethodRouter<Arc<App>>,
 }
 
@@ -102,7 +136,7 @@ impl Route {
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Route { method: Method::GET, path, rule, handler: on(MethodFilter::GET, handler) }
+        Route::new(Method::GET, path, rule, on(MethodFilter::GET, handler))
     }
 
     pub(crate) fn post<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
@@ -110,7 +144,7 @@ impl Route {
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Route { method: Method::POST, path, rule, handler: on(MethodFilter::POST, handler) }
+        Route::new(Method::POST, path, rule, on(MethodFilter::POST, handler))
     }
 
     pub(crate) fn put<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
@@ -118,7 +152,7 @@ impl Route {
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Route { method: Method::PUT, path, rule, handler: on(MethodFilter::PUT, handler) }
+        Route::new(Method::PUT, path, rule, on(MethodFilter::PUT, handler))
     }
 
     pub(crate) fn patch<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
@@ -126,7 +160,7 @@ impl Route {
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Route { method: Method::PATCH, path, rule, handler: on(MethodFilter::PATCH, handler) }
+        Route::new(Method::PATCH, path, rule, on(MethodFilter::PATCH, handler))
     }
 
     pub(crate) fn delete<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
@@ -134,7 +168,34 @@ impl Route {
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Route { method: Method::DELETE, path, rule, handler: on(MethodFilter::DELETE, handler) }
+        Route::new(Method::DELETE, path, rule, on(MethodFilter::DELETE, handler))
+    }
+
+    fn new(
+        method: Method,
+        path: &'static str,
+        rule: Rule,
+        handler: MethodRouter<Arc<App>>,
+    ) -> Route {
+        Route { method, path, rule, body: BODY, time: TIME, handler }
+    }
+
+    /// Takes bodies of up to that many bytes.
+    pub(crate) fn body(self, body: usize) -> Route {
+        Route { body, ..self }
+    }
+
+    /// May take that long.
+    pub(crate) fn within(self, time: Duration) -> Route {
+        Route { time, ..self }
+    }
+
+    /// Whether what was done, or tried, is kept in the audit log: changes that people can make. What
+    /// nodes and instances report is told elsewhere, and far too much.
+    pub(crate) fn audited(&self) -> bool {
+        let reads = self.method == Method::GET
+            || ["/slapos.get.", "/slapos.allDocs."].iter().any(|word| self.path.starts_with(word));
+        !reads && (self.rule.user != May::Not || self.rule == Rule::OPERATOR)
     }
 }
 

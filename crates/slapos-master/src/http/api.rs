@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use serde::Deserialize;
 use slapos_slap::Overview;
-use slapos_slap::proof::is_nonce;
+use slapos_slap::proof::{ProofKey, is_nonce};
 
 use super::access::{Route, Rule};
 use super::{ApiError, App};
@@ -43,15 +44,26 @@ async fn overview(State(app): State<Arc<App>>) -> Result<Json<Overview>, ApiErro
 struct Challenge {
     #[serde(default)]
     nonce: String,
+    /// The name of a token that we gave out; without, it is the operator's.
+    token: Option<String>,
 }
 
 /// Proves that we know the token, so that a client may show it to us.
 async fn proof(
     State(app): State<Arc<App>>,
-    Query(Challenge { nonce }): Query<Challenge>,
+    Query(Challenge { nonce, token }): Query<Challenge>,
 ) -> Result<String, ApiError> {
     if !is_nonce(&nonce) {
         return Err(ApiError::bad_request("the nonce must be 32 to 128 hex digits"));
     }
-    Ok(app.proof_key.prove(&nonce))
+    let Some(id) = token else {
+        return Ok(app.proof_key.prove(&nonce));
+    };
+    match app.store.token_digest(&id).await? {
+        Some(digest) => Ok(ProofKey::of_digest(&digest).prove(&nonce)),
+        None => Err(ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "the token is not one of this Master's, or not any more",
+        )),
+    }
 }

@@ -1,20 +1,29 @@
-//! Who may ask: whoever presents the Master's token, as a bearer or as the password of HTTP's basic
-//! authentication, under any name. The latter is what programs say that know of passwords only: the
-//! clients of the original take one from the URL or from `.netrc`.
+//! Who asks: by a token, as a bearer or as the password of HTTP's basic authentication, under any
+//! name (the latter is what programs say that know of passwords only: the clients of the original
+//! take one from the URL or from `.netrc`), or by the certificate of the connection.
+//!
+//! The operator's token is known to the process. Others are looked up for each request, so that what
+//! was revoked at any Master is refused at once by all of them.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
+use slapos_slap::token::{digest, is_issued};
+use tokio::time::Instant;
 
 use super::access::{Caller, May, Rule};
-use super::{ApiError, App};
+use super::rate::network;
+use super::{ApiError, App, audit, problem};
 use crate::connections::Guest;
+use crate::store::{Entry, Holder};
 
 /// The digest of a token. Comparing digests takes the same time for every wrong token, and the
 /// token itself is not kept.
@@ -32,46 +41,214 @@ impl TokenDigest {
     }
 }
 
+/// What stands before a route.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(super) app: Arc<App>,
+    pub(super) rule: Rule,
+    pub(super) time: Duration,
+    pub(super) audited: bool,
+}
+
+/// Why somebody is not let through.
+enum Refusal {
+    /// Nothing was shown, or what was shown is not valid.
+    Unknown { reason: &'static str, shown: bool },
+    /// The rule does not grant it to that caller.
+    NotFor(Caller),
+    /// Too often; seconds to wait.
+    TooOften(u64),
+    /// The store cannot say.
+    Failed(ApiError),
+}
+
 /// Lets a request through to its handler if the rule of its route grants it, with the [`Caller`] in its
 /// extensions; the connection of a caller who is known may stay.
-pub(crate) async fn guard(
-    State((app, rule)): State<(Arc<App>, Rule)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let caller = match recognise(&app, &request) {
-        Ok(caller) => caller,
-        Err(_) if rule.anybody => return next.run(request).await,
-        Err(reason) => return refuse(&request, StatusCode::UNAUTHORIZED, reason),
+pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let visit = Visit::of(&request);
+    let shown = request.headers().get(header::AUTHORIZATION);
+    let token = shown.and_then(|value| value.to_str().ok()).and_then(presented);
+    let answer = match gate.admit(&visit, token.as_deref()).await {
+        Err(refusal) => gate.refuse(&visit, refusal).await,
+        Ok(caller) => {
+            let who = caller.as_ref().map(Caller::to_string);
+            let person = matches!(caller, Some(Caller::Operator | Caller::User(_)));
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            let (answer, about) = audit::listening(gate.answer(request, next)).await;
+            let refused = answer.status() == StatusCode::FORBIDDEN;
+            if let (true, Some(caller)) = ((gate.audited && person) || refused, who) {
+                let about = if about.is_empty() { path.clone() } else { about };
+                gate.app.note(visit.entry(&gate.app, caller, about, answer.status())).await;
+            }
+            answer
+        }
     };
-    if let Some(ConnectInfo(guest)) = request.extensions().get::<ConnectInfo<Guest>>() {
-        guest.welcome();
-    }
-    if rule.grants(&caller) == May::Not {
-        return refuse(&request, StatusCode::FORBIDDEN, "this is not for you");
-    }
-    request.extensions_mut().insert(caller);
-    next.run(request).await
+    problem::worded(&path, answer)
 }
 
-/// Who the caller is, by what the request presents.
-fn recognise(app: &App, request: &Request) -> Result<Caller, &'static str> {
-    let header = request.headers().get(header::AUTHORIZATION);
-    match header.and_then(|value| value.to_str().ok()).and_then(presented) {
-        Some(token) if app.token.matches(&token) => Ok(Caller::Operator),
-        Some(_) => Err("the token is not this Master's"),
-        None => Err("this Master wants its token, as the header `Authorization: Bearer TOKEN`"),
+impl Gate {
+    async fn answer(&self, request: Request, next: Next) -> Response {
+        match tokio::time::timeout(self.time, next.run(request)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let message = "this took too long: try again";
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message).into_response()
+            }
+        }
+    }
+
+    /// Who is let through: on a route for anybody it need not be known who.
+    async fn admit(&self, visit: &Visit, token: Option<&str>) -> Result<Option<Caller>, Refusal> {
+        let app = &self.app;
+        if self.rule.anybody {
+            // Nothing is looked up for strangers.
+            let operator = token.is_some_and(|token| app.token.matches(token));
+            if operator {
+                visit.welcome();
+            }
+            return Ok(operator.then_some(Caller::Operator));
+        }
+        let caller = recognise(app, visit, token).await?;
+        visit.welcome();
+        if self.rule.grants(&caller) == May::Not {
+            return Err(Refusal::NotFor(caller));
+        }
+        if caller != Caller::Operator {
+            let taken = app.callers.take(caller.to_string(), Instant::now());
+            taken.map_err(Refusal::TooOften)?;
+        }
+        Ok(Some(caller))
+    }
+
+    async fn refuse(&self, visit: &Visit, refusal: Refusal) -> Response {
+        let (status, message, wait) = match refusal {
+            Refusal::Failed(error) => return error.into_response(),
+            Refusal::NotFor(caller) => {
+                tracing::warn!("refused {} {} for {caller}", visit.method, visit.route);
+                let about = visit.route.clone();
+                let status = StatusCode::FORBIDDEN;
+                self.app.note(visit.entry(&self.app, caller.to_string(), about, status)).await;
+                return super::own::not_yours().into_response();
+            }
+            Refusal::TooOften(wait) => {
+                let message = format!("too many requests: wait {wait} s");
+                (StatusCode::TOO_MANY_REQUESTS, message, Some(wait))
+            }
+            Refusal::Unknown { reason, shown } => {
+                tracing::warn!(
+                    "refused {} {} for {}: {reason}",
+                    visit.method,
+                    visit.route,
+                    visit.address
+                );
+                if shown {
+                    let who = format!("stranger at {}", visit.address);
+                    let about = reason.to_owned();
+                    let entry = visit.entry(&self.app, who, about, StatusCode::UNAUTHORIZED);
+                    self.app.note(entry).await;
+                }
+                (StatusCode::UNAUTHORIZED, reason.to_owned(), None)
+            }
+        };
+        let mut response = ApiError::new(status, message).into_response();
+        let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        }
+        response
     }
 }
 
-fn refuse(request: &Request, status: StatusCode, reason: &str) -> Response {
-    tracing::warn!("refused {} {}: {reason}", request.method(), request.uri().path());
-    let mut response = ApiError::new(status, reason).into_response();
-    if status == StatusCode::UNAUTHORIZED {
-        let challenge = header::HeaderValue::from_static("Bearer");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+/// Who the caller is, by what the request presents; a token goes before a certificate.
+async fn recognise(app: &App, visit: &Visit, token: Option<&str>) -> Result<Caller, Refusal> {
+    if token.is_some_and(|token| app.token.matches(token)) {
+        return Ok(Caller::Operator);
     }
-    response
+    let certificate = visit.guest.as_ref().and_then(Guest::certificate);
+    let now = Instant::now();
+    app.failures.look(network(visit.address), now).map_err(Refusal::TooOften)?;
+    let (found, reason): (Option<Holder>, _) = match (token, certificate) {
+        (Some(token), _) => {
+            let found = match is_issued(token) {
+                true => app.store.token_holder(&digest(token)).await,
+                false => Ok(None),
+            };
+            let reason = "the token is not one of this Master's, or not any more";
+            (found.map_err(|error| Refusal::Failed(error.into()))?, reason)
+        }
+        (None, Some(serial)) => {
+            let found = app.store.certificate_holder(&serial).await;
+            let reason = "the certificate is not one of this Master's, or not any more";
+            (found.map_err(|error| Refusal::Failed(error.into()))?, reason)
+        }
+        (None, None) => {
+            let reason = "this Master wants a token, as the header `Authorization: Bearer TOKEN`";
+            return Err(Refusal::Unknown { reason, shown: false });
+        }
+    };
+    found.map(Caller::from).ok_or_else(|| {
+        // There was one a moment ago.
+        let _ = app.failures.take(network(visit.address), now);
+        Refusal::Unknown { reason, shown: true }
+    })
+}
+
+/// A request, as far as it is told of.
+struct Visit {
+    guest: Option<Guest>,
+    address: IpAddr,
+    method: String,
+    route: String,
+}
+
+impl Visit {
+    fn of(request: &Request) -> Visit {
+        let guest = request.extensions().get::<ConnectInfo<Guest>>().map(|info| info.0.clone());
+        let address = guest.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), Guest::address);
+        let route = request.extensions().get::<MatchedPath>();
+        let route = route.map_or_else(|| request.uri().path(), MatchedPath::as_str);
+        Visit {
+            address: behind_proxy(address, request.headers()),
+            guest,
+            method: request.method().to_string(),
+            route: route.chars().take(200).collect(),
+        }
+    }
+
+    fn welcome(&self) {
+        if let Some(guest) = &self.guest {
+            guest.welcome();
+        }
+    }
+
+    fn entry(&self, app: &App, caller: String, about: String, status: StatusCode) -> Entry {
+        Entry {
+            at: app.store.time(),
+            caller,
+            method: self.method.clone(),
+            route: self.route.clone(),
+            about,
+            outcome: status.as_u16(),
+        }
+    }
+}
+
+/// Where a request comes from. A proxy on this machine says whom it speaks for; others are not
+/// believed.
+fn behind_proxy(address: IpAddr, headers: &HeaderMap) -> IpAddr {
+    if !address.to_canonical().is_loopback() {
+        return address;
+    }
+    let said = headers.get_all("x-forwarded-for").iter().next_back();
+    let last =
+        said.and_then(|value| value.to_str().ok()).and_then(|value| value.rsplit(',').next());
+    last.and_then(|text| text.trim().parse().ok()).unwrap_or(address)
 }
 
 /// The token that the value of the header `Authorization` has.
@@ -110,5 +287,17 @@ mod tests {
         for wrong in ["", "secre", "secrets", "Secret"] {
             assert!(!digest.matches(wrong));
         }
+    }
+
+    #[test]
+    fn only_a_proxy_on_this_machine_is_believed() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "1.1.1.1, 2.2.2.2".parse().unwrap());
+        let seen = |from: &str| behind_proxy(from.parse().unwrap(), &headers).to_string();
+        assert_eq!(seen("127.0.0.1"), "2.2.2.2");
+        assert_eq!(seen("::1"), "2.2.2.2");
+        assert_eq!(seen("3.3.3.3"), "3.3.3.3");
+        let none = HeaderMap::new();
+        assert_eq!(behind_proxy("127.0.0.1".parse().unwrap(), &none).to_string(), "127.0.0.1");
     }
 }

@@ -30,9 +30,6 @@ use super::feed::Everything;
 use super::{ApiError, App};
 use crate::store::{News, Position};
 
-/// Fewer than there may be connections: others have to be answered too.
-const MOST_LISTENERS: usize = 192;
-
 /// Between two signs of life: well below the time after which an idle connection is ended, here and
 /// by what usually stands in between.
 const HEARTBEAT: Duration = Duration::from_secs(20);
@@ -42,23 +39,24 @@ const WAITING: usize = 16;
 
 /// What all listeners have in common.
 pub(crate) struct Listeners {
+    /// Fewer than there may be connections: others have to be answered too.
+    most: usize,
     room: Arc<Semaphore>,
     /// See [`HEARTBEAT`].
     pub(super) heartbeat: Duration,
     leaving: watch::Sender<bool>,
 }
 
-impl Default for Listeners {
-    fn default() -> Listeners {
-        let room = Arc::new(Semaphore::new(MOST_LISTENERS));
-        Listeners { room, heartbeat: HEARTBEAT, leaving: watch::Sender::new(false) }
-    }
-}
-
 impl Listeners {
     /// How many listen.
     pub(super) fn count(&self) -> usize {
-        MOST_LISTENERS.saturating_sub(self.room.available_permits())
+        self.most.saturating_sub(self.room.available_permits())
+    }
+
+    /// Room for so many.
+    pub(crate) fn new(most: usize) -> Listeners {
+        let room = Arc::new(Semaphore::new(most));
+        Listeners { most, room, heartbeat: HEARTBEAT, leaving: watch::Sender::new(false) }
     }
 
     /// Ends what they hear, for good.
@@ -90,6 +88,7 @@ async fn listen(
     match wish.computer {
         Some(computer) => {
             let computer = ComputerId::new(computer);
+            app.allow_computer(&caller, &computer).await?;
             answer(&app, OfComputer::new(&app, computer, since)).await
         }
         None => answer(&app, Everything::new(&app, caller, since)).await,
@@ -154,7 +153,8 @@ impl Source for OfComputer {
 /// Answers with what is heard from there, from now on.
 pub(super) async fn answer(app: &Arc<App>, mut source: impl Source) -> Result<Response, ApiError> {
     let permit = Arc::clone(&app.listeners.room).try_acquire_owned().map_err(|_| {
-        let message = format!("{MOST_LISTENERS} listen already: ask for what is wanted instead");
+        let most = app.listeners.most;
+        let message = format!("{most} listen already: ask for what is wanted instead");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
     })?;
     // Before the first look, so that nothing is missed in between.

@@ -11,7 +11,7 @@ use serde_json::json;
 use slapos_slap::InstanceInfo;
 use slapos_slap::instance_xml::dict2xml;
 
-use super::access::{Route, Rule};
+use super::access::{Caller, Route, Rule};
 use super::{ApiError, App};
 
 type Shared = State<Arc<App>>;
@@ -47,11 +47,16 @@ struct EntryQuery {
 }
 
 /// The entry document, a search, or the way to a document, by `mode`.
-async fn entry(State(app): Shared, headers: HeaderMap, Query(query): Query<EntryQuery>) -> Answer {
+async fn entry(
+    State(app): Shared,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(query): Query<EntryQuery>,
+) -> Answer {
     let origin = origin(&headers);
     match query.mode.as_deref() {
         None | Some("") | Some("root") => Ok(links(&origin)),
-        Some("search") => search(&app, query.query.as_deref().unwrap_or("")).await,
+        Some("search") => search(&app, &caller, query.query.as_deref().unwrap_or("")).await,
         Some("traverse") => traverse(query.relative_url.as_deref().unwrap_or("")),
         Some(mode) => Err(ApiError::bad_request(format!("Unknown mode: {mode}"))),
     }
@@ -80,16 +85,15 @@ fn traverse(relative_url: &str) -> Answer {
     Ok((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
 }
 
-async fn search(app: &App, query: &str) -> Answer {
+async fn search(app: &App, caller: &Caller, query: &str) -> Answer {
     let unhandled = || ApiError::bad_request(format!("Unhandled query: {query}"));
     let contents = match parse_query(query).ok_or_else(unhandled)? {
         Search::Trees(title) => {
-            let trees = app.store.instance_trees(title.as_deref()).await?;
+            let trees = app.trees(caller, title.as_deref()).await?;
             trees.iter().map(tree_row).collect::<Vec<_>>()
         }
         Search::Computers(reference) => app
-            .store
-            .computers()
+            .computers(caller)
             .await?
             .iter()
             .filter(|known| reference.as_ref().is_none_or(|wanted| wanted == known.as_str()))
@@ -165,16 +169,16 @@ fn encode(text: &str) -> String {
     out
 }
 
-async fn partition(State(app): Shared, Path(title): Path<String>) -> Answer {
-    instance(&app, &title, false).await
+async fn partition(State(app): Shared, caller: Caller, Path(title): Path<String>) -> Answer {
+    instance(&app, &caller, &title, false).await
 }
 
-async fn shared(State(app): Shared, Path(title): Path<String>) -> Answer {
-    instance(&app, &title, true).await
+async fn shared(State(app): Shared, caller: Caller, Path(title): Path<String>) -> Answer {
+    instance(&app, &caller, &title, true).await
 }
 
-async fn instance(app: &App, title: &str, shared: bool) -> Answer {
-    let trees = app.store.instance_trees(Some(title)).await?;
+async fn instance(app: &App, caller: &Caller, title: &str, shared: bool) -> Answer {
+    let trees = app.trees(caller, Some(title)).await?;
     let Some(tree) = trees.into_iter().find(|tree| tree.shared == shared) else {
         return Err(ApiError::new(
             StatusCode::NOT_FOUND,
@@ -214,8 +218,8 @@ async fn instance(app: &App, title: &str, shared: bool) -> Answer {
     .into_response())
 }
 
-async fn computer(State(app): Shared, Path(reference): Path<String>) -> Answer {
-    if !app.store.computers().await?.iter().any(|known| known.as_str() == reference) {
+async fn computer(State(app): Shared, caller: Caller, Path(reference): Path<String>) -> Answer {
+    if !app.computers(&caller).await?.iter().any(|known| known.as_str() == reference) {
         let message = format!("there is no computer {reference}");
         return Err(ApiError::new(StatusCode::NOT_FOUND, message));
     }

@@ -5,15 +5,23 @@
 
 mod access;
 mod api;
+mod audit;
 mod auth;
+mod certificates;
 mod events;
 mod feed;
+#[cfg(test)]
+mod guide;
 mod hateoas;
 mod health;
+mod identity;
 mod json_rpc;
 mod metrics;
+mod own;
 mod params;
 mod places;
+mod problem;
+mod rate;
 mod shacache;
 mod slap;
 #[cfg(test)]
@@ -35,15 +43,16 @@ use slapos_slap::marshal::MarshalError;
 use slapos_slap::proof::ProofKey;
 use slapos_sys::Secret;
 
+pub use self::rate::Rate;
+
 use self::access::{Route, Rule};
+use crate::authority::{Authority, AuthorityError};
 use crate::error::StoreError;
 use crate::protocols::Protocols;
 use crate::requests::{Desk, Refused, RequestsConfig};
+use crate::settings::Access;
 use crate::shacache::Shacache;
 use crate::store::Store;
-
-/// The largest body of a request, in bytes: a formatted computer with thousands of partitions.
-const MAX_BODY: usize = 16 << 20;
 
 /// What all handlers share.
 pub(crate) struct App {
@@ -54,6 +63,13 @@ pub(crate) struct App {
     metrics: metrics::Metrics,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
+    /// What signs certificates, where there is TLS.
+    authority: Option<Arc<Authority>>,
+    audit: audit::Audit,
+    /// How often each caller asks.
+    callers: rate::Buckets<String>,
+    /// How often each address presents what is not valid.
+    failures: rate::Buckets<std::net::IpAddr>,
     /// Who grants requests.
     pub(crate) desk: Desk,
     /// Names for Software Releases.
@@ -64,22 +80,37 @@ pub(crate) struct App {
     run_id: String,
 }
 
+/// What an [`App`] has to know of how it is reached.
+pub(crate) struct DoorConfig<'a> {
+    pub(crate) access: &'a Access,
+    pub(crate) authority: Option<Arc<Authority>>,
+    /// How many may listen to events.
+    pub(crate) listeners: usize,
+}
+
 impl App {
+    /// What answers for `store`.
     pub(crate) fn new(
         store: Store,
         token: &Secret,
+        door: DoorConfig<'_>,
         requests: RequestsConfig,
         protocols: Protocols,
     ) -> std::io::Result<App> {
+        let DoorConfig { access, authority, listeners } = door;
         let run_id = slapos_sys::random::hex(16)?;
         Ok(App {
             products: protocols.products,
             shacache: protocols.shacache.map(Shacache::open).transpose()?,
             store,
+            authority,
+            audit: audit::Audit::default(),
+            callers: rate::Buckets::new(access.callers),
+            failures: rate::Buckets::new(access.failures),
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
             metrics: metrics::Metrics::default(),
-            listeners: events::Listeners::default(),
+            listeners: events::Listeners::new(listeners),
             desk: Desk::new(requests, run_id.clone()),
             run_id,
         })
@@ -96,6 +127,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(api::routes());
     routes.extend(places::routes());
     routes.extend(events::routes());
+    routes.extend(identity::routes());
     routes.extend(ui::routes());
     routes.extend(metrics::routes());
     routes
@@ -103,19 +135,27 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// What answers.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let guard = |rule| middleware::from_fn_with_state((Arc::clone(app), rule), auth::guard);
+    let guard = |rule, time, audited| {
+        let gate = auth::Gate { app: Arc::clone(app), rule, time, audited };
+        middleware::from_fn_with_state(gate, auth::guard)
+    };
     let mut router = Router::new();
     for route in routes() {
         let rule = shacache::rule(app, &route);
-        router = router.route(route.path, route.handler.route_layer(guard(rule)));
+        let guard = guard(rule, route.time, route.audited());
+        let limited = route.handler.layer(DefaultBodyLimit::max(route.body));
+        router = router.route(route.path, limited.route_layer(guard));
     }
-    let strangers = Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN));
+    let strangers =
+        Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN, UNKNOWN_TIME, false));
     let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
-    let router = router.merge(strangers).layer(DefaultBodyLimit::max(MAX_BODY)).layer(measured);
-    let router = router.with_state(Arc::clone(app));
+    let router = router.merge(strangers).layer(measured).with_state(Arc::clone(app));
     // Outside of the router, because it changes where a request goes.
     Router::new().fallback_service(router).layer(middleware::map_request(token_path::taken_off))
 }
+
+/// How long the answer about an unknown route may take.
+const UNKNOWN_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
 async fn unknown_route(uri: Uri) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, format!("this Master has no {}", uri.path()))
@@ -139,7 +179,7 @@ fn with_type(content_type: &'static str, body: String) -> Response {
 }
 
 /// A request that is not granted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     status: StatusCode,
     message: String,
@@ -159,7 +199,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let told = self.status.is_client_error();
         let reason = told.then(|| reason_phrase(&self.message)).flatten();
-        let mut response = text(self.message);
+        let mut response = text(self.message.clone());
         *response.status_mut() = self.status;
         if let Some(reason) = reason {
             response.extensions_mut().insert(reason);
@@ -169,6 +209,8 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
         }
+        // For those who word it otherwise.
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -195,6 +237,13 @@ impl From<StoreError> for ApiError {
             tracing::error!("{error}");
         }
         ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<AuthorityError> for ApiError {
+    fn from(error: AuthorityError) -> ApiError {
+        tracing::error!("{error}");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     }
 }
 

@@ -30,18 +30,21 @@ type Answer = Result<Response, ApiError>;
 const PIECE: usize = 64 << 10;
 const WAITING: usize = 4;
 
+/// How long a large file may take.
+const LONG: std::time::Duration = std::time::Duration::from_secs(3600);
+
 /// People and nodes build, and so have something to keep.
 const UPLOAD: Rule = Rule { user: May::All, computer: May::All, ..Rule::OPERATOR };
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/shacache/cache/{digest}", Rule::KNOWN, download),
-        Route::put("/shacache/cache/{digest}", UPLOAD, upload_as),
-        Route::post("/shacache/cache", UPLOAD, upload),
-        Route::post("/shacache/cache/", UPLOAD, upload),
-        Route::get("/shacache/dir/{key}", Rule::KNOWN, entries),
-        Route::put("/shacache/dir/{key}", UPLOAD, index),
-        Route::post("/shacache/update", Rule::OPERATOR, update),
+        Route::get("/shacache/cache/{digest}", Rule::KNOWN, download).within(LONG),
+        Route::put("/shacache/cache/{digest}", UPLOAD, upload_as).within(LONG),
+        Route::post("/shacache/cache", UPLOAD, upload).within(LONG),
+        Route::post("/shacache/cache/", UPLOAD, upload).within(LONG),
+        Route::get("/shacache/dir/{key}", Rule::KNOWN, entries).within(LONG),
+        Route::put("/shacache/dir/{key}", UPLOAD, index).within(LONG),
+        Route::post("/shacache/update", Rule::OPERATOR, update).within(LONG),
     ]
 }
 

@@ -14,9 +14,9 @@ use slapos_slap::convert::{
     partition_to_value, request_from_form, texts_from_value,
 };
 use slapos_slap::marshal::{dumps, loads};
-use slapos_slap::{PartitionId, SoftwareState, Value};
+use slapos_slap::{ComputerId, PartitionId, SoftwareState, Value};
 
-use super::access::{Route, Rule};
+use super::access::{Caller, Route, Rule};
 use super::params::Params;
 use super::{ApiError, App, hateoas, text, xml};
 use crate::error::StoreError;
@@ -43,24 +43,28 @@ fn node_routes() -> Vec<Route> {
     vec![
         Route::get("/getComputerInformation", Rule::NODE, computer_information),
         Route::get("/getFullComputerInformation", Rule::NODE, computer_information),
-        Route::post("/loadComputerConfigurationFromXML", Rule::NODE, format),
+        // Thousands of partitions.
+        Route::post("/loadComputerConfigurationFromXML", Rule::NODE, format).body(16 << 20),
         Route::post("/destroyedSoftwareRelease", Rule::NODE, software_destroyed),
         software_report("/buildingSoftwareRelease", "building"),
         software_report("/availableSoftwareRelease", "available"),
         software_report("/softwareReleaseError", "error"),
         Route::post("/destroyedComputerPartition", Rule::NODE, destroyed),
-        Route::post("/useComputer", Rule::NODE, || async { text("Ignored") }),
-        Route::post("/computerBang", Rule::NODE, computer_bang),
+        Route::post("/useComputer", Rule::NODE, use_computer),
+        Route::post("/computerBang", Rule::USER_OR_NODE, computer_bang),
+        Route::post("/requestComputer", Rule::USER, request_computer),
+        Route::post("/generateComputerCertificate", Rule::USER_OR_NODE, computer_certificate),
+        Route::post("/revokeComputerCertificate", Rule::USER_OR_NODE, revoke_certificate),
     ]
 }
 
 /// What an instance, or its node for it, says and asks.
 fn instance_routes() -> Vec<Route> {
     vec![
-        Route::get("/registerComputerPartition", Rule::INSTANCE, computer_partition),
+        Route::get("/registerComputerPartition", Rule::OWN, computer_partition),
         Route::post("/setComputerPartitionConnectionXml", Rule::INSTANCE, set_connection),
-        Route::post("/softwareInstanceBang", Rule::INSTANCE, bang),
-        Route::post("/softwareInstanceRename", Rule::INSTANCE, rename),
+        Route::post("/softwareInstanceBang", Rule::OWN, bang),
+        Route::post("/softwareInstanceRename", Rule::OWN, rename),
         instance_report("/startedComputerPartition", "started"),
         instance_report("/stoppedComputerPartition", "stopped"),
         instance_report("/softwareInstanceError", "error"),
@@ -69,9 +73,7 @@ fn instance_routes() -> Vec<Route> {
             Rule::INSTANCE,
             related_instances,
         ),
-        Route::get("/getComputerPartitionStatus", Rule::INSTANCE, || async {
-            marshalled(&Value::str("Not implemented."))
-        }),
+        Route::get("/getComputerPartitionStatus", Rule::OWN, status),
         Route::get("/getComputerPartitionCertificate", Rule::INSTANCE, certificate),
         Route::get("/getHostingSubscriptionIpList", Rule::INSTANCE, tree_addresses),
     ]
@@ -81,43 +83,85 @@ fn marshalled(value: &Value) -> Answer {
     Ok(xml(dumps(value)?))
 }
 
-async fn computer_information(State(app): Shared, params: Params) -> Answer {
+/// The computer that a request names, which must be the caller's own.
+async fn own_computer(app: &App, caller: &Caller, params: &Params) -> Result<ComputerId, ApiError> {
     let computer = params.computer()?;
+    app.allow_computer(caller, &computer).await?;
+    Ok(computer)
+}
+
+/// The partition that a request names, whose instance must be the caller's own.
+async fn own_partition(
+    app: &App,
+    caller: &Caller,
+    params: &Params,
+) -> Result<(ComputerId, PartitionId), ApiError> {
+    let (computer, partition) = (params.computer()?, params.partition()?);
+    app.allow_partition(caller, &computer, &partition).await?;
+    Ok((computer, partition))
+}
+
+/// The computer and the partition, where the answer is the same for all: nothing is asked of clients
+/// that name none.
+async fn own_if_named(app: &App, caller: &Caller, params: &Params) -> Result<(), ApiError> {
+    if params.optional("computer_partition_id").is_some() {
+        own_partition(app, caller, params).await?;
+    } else if params.optional("computer_id").is_some() {
+        own_computer(app, caller, params).await?;
+    }
+    Ok(())
+}
+
+async fn use_computer(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    own_if_named(&app, &caller, &params).await?;
+    Ok(text("Ignored"))
+}
+
+async fn status(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    own_if_named(&app, &caller, &params).await?;
+    marshalled(&Value::str("Not implemented."))
+}
+
+async fn computer_information(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let computer = own_computer(&app, &caller, &params).await?;
     app.store.contact(&computer).await?;
     marshalled(&computer_to_value(&app.store.computer(&computer).await?))
 }
 
-async fn computer_partition(State(app): Shared, params: Params) -> Answer {
+async fn computer_partition(State(app): Shared, caller: Caller, params: Params) -> Answer {
     let computer = params.require("computer_reference")?.into();
     let partition = partition_id(params.require("computer_partition_reference")?)?;
+    app.allow_partition(&caller, &computer, &partition).await?;
     let partition = app.store.partition(&computer, &partition).await?;
     marshalled(&partition_to_value(&partition))
 }
 
-async fn format(State(app): Shared, params: Params) -> Answer {
+async fn format(State(app): Shared, caller: Caller, params: Params) -> Answer {
     let description = description_from_value(&loads(params.require("xml")?)?)?;
+    app.allow_computer(&caller, &description.reference).await?;
     app.store.format(&description).await?;
     Ok(text("done"))
 }
 
-async fn supply(State(app): Shared, params: Params) -> Answer {
-    let (url, computer) = (params.software()?, params.computer()?);
+async fn supply(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let (url, computer) = (params.software()?, own_computer(&app, &caller, &params).await?);
     let state: SoftwareState = params.require("state")?.parse()?;
     app.store.supply(&url, &computer, state).await?;
     let url = Value::str(url.as_str()).repr();
     Ok(text(format!("Supplied {url} to be {state}")))
 }
 
-async fn request(State(app): Shared, headers: HeaderMap, params: Params) -> Answer {
+async fn request(State(app): Shared, caller: Caller, headers: HeaderMap, params: Params) -> Answer {
     let request = request_from_form(|name| params.optional(name))?;
+    let project = app.allow_request(&caller, &request).await?;
     let origin = hateoas::origin(&headers);
-    let answer = app.desk.request(&app.store, "", &request, &origin).await;
+    let answer = app.desk.request(&app.store, &project, &request, &origin).await;
     app.metrics.requested(&answer);
     marshalled(&answer_to_value(&answer?)?)
 }
 
-async fn set_connection(State(app): Shared, params: Params) -> Answer {
-    let (computer, partition) = (params.computer()?, params.partition()?);
+async fn set_connection(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let (computer, partition) = own_partition(&app, &caller, &params).await?;
     let connection = texts_from_value(&loads(params.require("connection_xml")?)?)?;
     match params.optional("slave_reference") {
         None => {
@@ -130,18 +174,19 @@ async fn set_connection(State(app): Shared, params: Params) -> Answer {
     Ok(text("done"))
 }
 
-async fn bang(State(app): Shared, params: Params) -> Answer {
-    app.store.bang(&params.computer()?, &params.partition()?).await?;
+async fn bang(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let (computer, partition) = own_partition(&app, &caller, &params).await?;
+    app.store.bang(&computer, &partition).await?;
     Ok(text("OK"))
 }
 
-async fn computer_bang(State(app): Shared, params: Params) -> Answer {
-    app.store.bang_computer(&params.computer()?).await?;
+async fn computer_bang(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    app.store.bang_computer(&own_computer(&app, &caller, &params).await?).await?;
     marshalled(&Value::str(""))
 }
 
-async fn rename(State(app): Shared, params: Params) -> Answer {
-    let (computer, partition) = (params.computer()?, params.partition()?);
+async fn rename(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let (computer, partition) = own_partition(&app, &caller, &params).await?;
     let title = params.require("new_name")?;
     if title.is_empty() {
         return Err(ApiError::bad_request("the new name is empty"));
@@ -152,8 +197,8 @@ async fn rename(State(app): Shared, params: Params) -> Answer {
     Ok(text(unknown_partition(computer.as_str(), &partition)))
 }
 
-async fn destroyed(State(app): Shared, params: Params) -> Answer {
-    let (computer, partition) = (params.computer()?, params.partition()?);
+async fn destroyed(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let (computer, partition) = own_partition(&app, &caller, &params).await?;
     Ok(text(match app.store.destroyed(&computer, &partition).await {
         Ok(Freed::Yes) => "OK".to_owned(),
         Ok(Freed::Unknown) => unknown_partition(computer.as_str(), &partition),
@@ -172,32 +217,35 @@ fn unknown_partition(computer: &str, partition: &PartitionId) -> String {
     format!("Unknown partition '{partition}' on '{computer}'")
 }
 
-async fn software_destroyed(State(app): Shared, params: Params) -> Answer {
-    app.store.software_destroyed(&params.software()?, &params.computer()?).await?;
+async fn software_destroyed(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let (url, computer) = (params.software()?, own_computer(&app, &caller, &params).await?);
+    app.store.software_destroyed(&url, &computer).await?;
     Ok(text("OK"))
 }
 
 fn software_report(path: &'static str, state: &'static str) -> Route {
-    Route::post(path, Rule::NODE, move |State(app): Shared, params: Params| async move {
-        let (url, computer) = (params.software()?, params.computer()?);
+    let report = move |State(app): Shared, caller: Caller, params: Params| async move {
+        let (url, computer) = (params.software()?, own_computer(&app, &caller, &params).await?);
         let message = params.message();
         app.store.report_software(&url, &computer, state, &message).await?;
         Answer::Ok(text("Ignored"))
-    })
+    };
+    Route::post(path, Rule::NODE, report)
 }
 
 fn instance_report(path: &'static str, state: &'static str) -> Route {
-    Route::post(path, Rule::INSTANCE, move |State(app): Shared, params: Params| async move {
-        let (computer, partition) = (params.computer()?, params.partition()?);
+    let report = move |State(app): Shared, caller: Caller, params: Params| async move {
+        let (computer, partition) = own_partition(&app, &caller, &params).await?;
         let message = params.message();
         app.store.report_instance(&computer, &partition, state, &message).await?;
         Answer::Ok(text("Ignored"))
-    })
+    };
+    Route::post(path, Rule::INSTANCE, report)
 }
 
 /// Which instances an instance still asks for. Others are marked, and stay.
-async fn related_instances(State(app): Shared, params: Params) -> Answer {
-    let (computer, partition) = (params.computer()?, params.partition()?);
+async fn related_instances(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let (computer, partition) = own_partition(&app, &caller, &params).await?;
     let titles = titles(loads(params.require("instance_reference_xml")?)?)?;
     app.store.still_asked_for(&computer, &partition, &titles).await?;
     Ok(text("Ignored"))
@@ -213,14 +261,45 @@ fn titles(value: Value) -> Result<Vec<String>, ApiError> {
     items.into_iter().map(title).collect()
 }
 
-/// No partition has a certificate: the token is enough.
-async fn certificate() -> Answer {
-    marshalled(&Value::dict([("certificate", Value::str("")), ("key", Value::str(""))]))
+/// The certificate of a partition; where there is no TLS none is of use, and the texts are empty.
+async fn certificate(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    if app.authority().is_err() {
+        own_if_named(&app, &caller, &params).await?;
+        return pair("", "");
+    }
+    let (computer, partition) = own_partition(&app, &caller, &params).await?;
+    let given = app.partition_certificate(&computer, &partition).await?;
+    pair(&given.certificate, given.key.expose())
+}
+
+fn pair(certificate: &str, key: &str) -> Answer {
+    marshalled(&Value::dict([("certificate", Value::str(certificate)), ("key", Value::str(key))]))
+}
+
+/// Makes a computer known, in the only project that the caller has.
+async fn request_computer(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let title = params.require("computer_title")?;
+    let computer = app.make_computer(&caller, title, None).await?;
+    marshalled(&computer_to_value(&app.store.computer(&computer).await?))
+}
+
+/// A new certificate for a computer; former ones stay good.
+async fn computer_certificate(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let computer = own_computer(&app, &caller, &params).await?;
+    let given = app.new_certificate(&computer, None).await?;
+    pair(&given.certificate, given.key.expose())
+}
+
+/// Takes all certificates of a computer and of its partitions back.
+async fn revoke_certificate(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let computer = own_computer(&app, &caller, &params).await?;
+    app.store.revoke_certificates(&computer).await?;
+    marshalled(&Value::None)
 }
 
 /// The tree's addresses: which nodes a firewall lets through.
-async fn tree_addresses(State(app): Shared, params: Params) -> Answer {
-    let (computer, partition) = (params.computer()?, params.partition()?);
+async fn tree_addresses(State(app): Shared, caller: Caller, params: Params) -> Answer {
+    let (computer, partition) = own_partition(&app, &caller, &params).await?;
     marshalled(&ip_list_to_value(&app.store.tree_addresses(&computer, &partition).await?))
 }
 

@@ -1,5 +1,6 @@
 //! The real client against a real server on a port of its own.
 
+mod access;
 mod api;
 mod events;
 mod feed;
@@ -18,7 +19,7 @@ use slapos_sys::Secret;
 use tokio::sync::oneshot;
 
 use crate::connections::Limits;
-use crate::{Database, Master, MasterConfig, MasterError};
+use crate::{Access, Database, Master, MasterConfig, MasterError};
 
 /// A Master that serves until it is dropped.
 struct Running {
@@ -36,6 +37,7 @@ fn config(database: Database, port: u16) -> MasterConfig {
         database,
         token: Secret::new("the token"),
         computer_id: "computer".into(),
+        access: Access::default(),
         requests: Default::default(),
         protocols: crate::Protocols::default(),
     }
@@ -51,11 +53,19 @@ impl Running {
     }
 
     fn arranged(arrange: impl FnOnce(&mut Master) + Send + 'static) -> Running {
+        Running::configured(|_| {}, arrange)
+    }
+
+    fn configured(
+        configure: impl FnOnce(&mut MasterConfig),
+        arrange: impl FnOnce(&mut Master) + Send + 'static,
+    ) -> Running {
         let directory = tempfile::tempdir().unwrap();
         let database = crate::testing::database(&directory.path().join("proxy.db"));
         let (ready, bound) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        let config = config(database.clone(), 0);
+        let mut config = config(database.clone(), 0);
+        configure(&mut config);
         let thread = std::thread::spawn(move || {
             runtime().block_on(async move {
                 let mut master = Master::bind(config).await.unwrap();

@@ -54,11 +54,12 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn named_instance(
         &self,
+        project: &str,
         root: &str,
         title: &str,
     ) -> Result<Option<InstanceDocument>, StoreError> {
         let mut tx = self.read().await?;
-        match instance_of(&mut tx, "", root, title).await? {
+        match instance_of(&mut tx, project, root, title).await? {
             Some(row) => own(&mut tx, row).await.map(Some),
             None => Ok(None),
         }
@@ -71,12 +72,17 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn named_shared_instance(
         &self,
+        project: &str,
         root: &str,
         title: &str,
     ) -> Result<Option<InstanceDocument>, StoreError> {
         let mut tx = self.read().await?;
-        let found = shared::find(&mut tx, &format!("{root}_{title}")).await?;
-        match found.filter(|row| row.root == root) {
+        let reference = match project {
+            "" => format!("{root}_{title}"),
+            project => format!("{project}_{root}_{title}"),
+        };
+        let found = shared::find(&mut tx, &reference).await?;
+        match found.filter(|row| row.root == root && row.project == project) {
             Some(row) => hosted(&mut tx, row).await.map(Some),
             None => Ok(None),
         }

@@ -59,18 +59,35 @@ impl Store {
         &self,
         title: Option<&str>,
     ) -> Result<Vec<InstanceInfo>, StoreError> {
+        self.trees_in(None, title).await
+    }
+
+    /// The same of some projects only.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn trees_in(
+        &self,
+        projects: Option<&[String]>,
+        title: Option<&str>,
+    ) -> Result<Vec<InstanceInfo>, StoreError> {
         let mut tx = self.read().await?;
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.root = '' \
              AND ($1 = '' OR i.title = $1) ORDER BY i.title"
         ));
         let rows = sqlx::query(sql).bind(title.unwrap_or("")).fetch_all(&mut *tx).await?;
+        let within = |project: &String| projects.is_none_or(|known| known.contains(project));
         let mut trees = Vec::with_capacity(rows.len());
         for row in &rows {
-            trees.push(tree(InstanceRow::read(row)?));
+            let row = InstanceRow::read(row)?;
+            if within(&row.project) {
+                trees.push(tree(row));
+            }
         }
         for row in shared::all(&mut tx).await? {
-            if row.root.is_empty() && title.is_none_or(|title| title == row.title) {
+            let wanted = row.root.is_empty() && title.is_none_or(|title| title == row.title);
+            if wanted && within(&row.project) {
                 trees.push(shared_tree(row));
             }
         }

@@ -5,7 +5,7 @@ use slapos_slap::{Change, ChangeKind, ComputerId, InstanceState, PartitionId};
 
 use super::offers::recount;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
-use super::{Store, Tx, changes, forwarded, require_computer, require_partition, shared};
+use super::{Store, Tx, changes, forwarded, require_computer, require_partition, shared, tokens};
 use crate::error::StoreError;
 
 /// What became of a partition whose instance is reported as removed.
@@ -203,6 +203,7 @@ impl Store {
             let change = Change::of_partition(ChangeKind::Free, partition);
             changes::note(&mut tx, computer, &change, now).await?;
             delete(&mut tx, computer, partition).await?;
+            tokens::revoke_of_partition(&mut tx, computer, partition, now).await?;
             recount(&mut tx, computer).await?;
         }
         tx.commit().await?;

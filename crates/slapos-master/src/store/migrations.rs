@@ -43,6 +43,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002", "filter"),
     migration!(3, "0003", "partition_route"),
     migration!(4, "0004", "changes"),
+    migration!(6, "0006", "identity"),
     migration!(7, "0007", "requests"),
     migration!(8, "0008", "told"),
 ];

@@ -4,8 +4,10 @@
 //! returns; readers never wait for writers. What is peculiar to a kind of database is in [`sqlite`] and
 //! [`postgres`] alone, except how the list of tables is read ([`catalog`]).
 
+mod audit;
 mod backup;
 mod catalog;
+mod certificates;
 mod changes;
 mod computers;
 mod database;
@@ -22,6 +24,8 @@ mod migrations;
 mod offers;
 mod orphans;
 mod overview;
+mod owners;
+mod people;
 mod placing;
 mod pools;
 mod postgres;
@@ -37,6 +41,7 @@ mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod told;
 mod tree_addresses;
 mod tx;
@@ -49,20 +54,24 @@ use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
 
+pub(crate) use audit::Entry;
 pub use backup::backup;
+pub(crate) use certificates::{Issued, KeptAuthority};
 #[cfg(test)]
 pub(crate) use changes::KEPT;
 pub(crate) use changes::{News, Position};
 pub use database::{Database, Server};
 pub(crate) use documents::InstanceDocument;
-pub(crate) use feed::{Entry, Place};
+pub(crate) use feed::{Entry as FeedEntry, Place};
 pub(crate) use forwarded::Standing;
 pub use instances::Freed;
 pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
+pub(crate) use people::{Named, check_name};
 use pools::Pools;
 pub use request::Would;
 pub use restore::restore;
+pub(crate) use tokens::Holder;
 pub(crate) use told::PartitionTold;
 use tx::Tx;
 
@@ -164,9 +173,7 @@ async fn require_computer(tx: &mut Tx, computer: &ComputerId) -> Result<(), Stor
         .await?;
     match found {
         Some(_) => Ok(()),
-        None => Err(StoreError::NotFound(format!(
-            "computer {computer} is not known: run `slapos node format` there first"
-        ))),
+        None => Err(StoreError::no_computer(computer)),
     }
 }
 
@@ -185,8 +192,6 @@ async fn require_partition(
     .await?;
     match found {
         Some(_) => Ok(()),
-        None => {
-            Err(StoreError::NotFound(format!("computer {computer} has no partition {partition}")))
-        }
+        None => Err(StoreError::no_partition(computer, partition)),
     }
 }

@@ -21,7 +21,7 @@ use crate::allocation::{Ask, Candidate, Release};
 use crate::error::StoreError;
 
 /// The project that a computer belongs to, as SQL.
-const PROJECT: &str = "CAST('' AS TEXT)";
+const PROJECT: &str = "c.project";
 
 /// How many offers are read at once.
 const PAGE: i64 = 64;

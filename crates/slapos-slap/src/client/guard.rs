@@ -15,6 +15,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport, Tran
 use url::Url;
 
 use crate::proof::{PROOF_ROUTE, ProofKey};
+use crate::token::{digest, id_of_digest, is_issued};
 
 /// The longest answer to the question for a proof, in bytes: its head, then its body.
 const MAX_HEAD: usize = 8 << 10;
@@ -29,7 +30,8 @@ pub(super) enum Refusal {
     /// It did something else than prove.
     #[error("{0}")]
     NoProof(String),
-    /// Something before the Master says that the Master is not there: 502 to 504.
+    /// Something before the Master says that the Master is not there: 502 to 504; or a Master that
+    /// the token is not valid any more: 401.
     #[error("HTTP status {status}: {body}")]
     Absent { status: u16, body: String },
 }
@@ -39,11 +41,17 @@ pub(super) enum Refusal {
 pub(super) struct Guard {
     base: Url,
     key: ProofKey,
+    /// What follows the nonce: which token is meant, if the Master has several.
+    which: String,
 }
 
 impl Guard {
     pub(super) fn new(base: Url, token: &Secret) -> Guard {
-        Guard { base, key: ProofKey::new(token) }
+        let which = match is_issued(token.expose()) {
+            true => format!("&token={}", id_of_digest(&digest(token.expose()))),
+            false => String::new(),
+        };
+        Guard { base, key: ProofKey::new(token), which }
     }
 
     /// Whether requests to that address may carry the token: those to the Master's host, as after
@@ -63,7 +71,8 @@ impl Guard {
         // Names and passwords that an URL may have before its host are not for everybody.
         let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
         let question = format!(
-            "GET {path}{PROOF_ROUTE}?nonce={nonce} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n"
+            "GET {path}{PROOF_ROUTE}?nonce={nonce}{} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n",
+            self.which
         );
         stream.write_all(question.as_bytes())?;
         stream.flush()?;
@@ -71,6 +80,10 @@ impl Guard {
         match status {
             200 if self.key.verifies(&nonce, &body) => Ok(()),
             200 => Err(no_proof("its proof is wrong")),
+            // It says so in its own name: nothing was shown.
+            401 if !self.which.is_empty() => {
+                Err(ureq::Error::Other(Box::new(Refusal::Absent { status, body })))
+            }
             502..=504 => Err(ureq::Error::Other(Box::new(Refusal::Absent { status, body }))),
             _ => Err(no_proof(format!("it answers {status} to /{PROOF_ROUTE}"))),
         }

@@ -5,6 +5,7 @@
 //! on connections whose other end has proved that it knows the token (see [`crate::proof`]; a new
 //! connection costs one request more).
 
+mod administration;
 mod computers;
 mod events;
 mod guard;
@@ -30,6 +31,7 @@ use crate::types::{Computer, ComputerPartition, InstanceAnswer, InstanceRequest}
 use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
+pub use administration::Verb;
 pub use events::{EventStream, Heard};
 pub use identity::TlsIdentity;
 pub use partition::PartitionCertificate;

@@ -3,14 +3,16 @@
 use std::error::Error;
 use std::time::Duration;
 
+use serde_json::Value;
 use slapos_sys::Secret;
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::Response;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector as _, DefaultConnector};
-use ureq::{Agent, Body, BodyReader};
+use ureq::{Agent, Body, BodyReader, RequestBuilder};
 use url::{Host, Url};
 
+use super::administration::Verb;
 use super::guard::{Guard, Refusal};
 use super::identity::TlsIdentity;
 use crate::error::SlapError;
@@ -104,6 +106,31 @@ impl Transport {
             return Err(self.status(status, &reply));
         }
         Ok(reply)
+    }
+
+    /// Does something with a resource of our own API. What went wrong is told in the words of the
+    /// Master, without the JSON around them.
+    pub(super) fn json(&self, verb: Verb, route: &str, body: &Value) -> Result<Reply, SlapError> {
+        let url = self.url(route)?;
+        let header = self.authorization(&url);
+        let (address, body) = (url.as_str(), body.to_string());
+        let answer = match verb {
+            Verb::Get => authorized(self.agent.get(address), header).call(),
+            Verb::Delete => authorized(self.agent.delete(address), header).call(),
+            Verb::Post => {
+                authorized(self.agent.post(address), header).content_type(JSON).send(body)
+            }
+            Verb::Put => authorized(self.agent.put(address), header).content_type(JSON).send(body),
+        };
+        let (status, mut reply) = self.receive(&url, answer)?;
+        if status < 400 {
+            return Ok(reply);
+        }
+        let problem: Option<Value> = serde_json::from_str(&reply.body).ok();
+        if let Some(title) = problem.as_ref().and_then(|problem| problem.get("title")?.as_str()) {
+            title.clone_into(&mut reply.body);
+        }
+        Err(self.status(status, &reply))
     }
 
     /// Posts a form with a header that goes nowhere else: no redirection is followed.
@@ -257,6 +284,15 @@ impl Transport {
             }
             Err(other) => SlapError::Unreachable { url, reason: other.to_string() },
         }
+    }
+}
+
+const JSON: &str = "application/json";
+
+fn authorized<B>(request: RequestBuilder<B>, header: Option<String>) -> RequestBuilder<B> {
+    match header {
+        Some(header) => request.header("Authorization", header),
+        None => request,
     }
 }
 

@@ -16,7 +16,7 @@ pub use nix::sys::signal::Signal;
 pub use offspring::{Offspring, Piped};
 pub use running::{
     alive, children_cpu_seconds, children_peak_bytes, ended_within, executable, forbid_inspection,
-    inherited_fd, kill, kill_all_of_this_user, kill_group, only_uid, pidfd_open,
+    inherited_fd, kill, kill_all_of_this_user, kill_group, only_uid, pidfd_open, raise_open_files,
     set_child_subreaper, start_time, uids, wait_within,
 };
 pub use signals::{TERMINATION, on_signals};

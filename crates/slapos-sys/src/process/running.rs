@@ -134,6 +134,19 @@ pub fn forbid_inspection() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
 }
 
+/// Lets this process have as many files open as it may give itself; returns how many.
+///
+/// # Errors
+/// Those of `getrlimit` and `setrlimit`.
+pub fn raise_open_files() -> io::Result<u64> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(hard)
+}
+
 /// Takes over the descriptor `fd` that the parent passed to this process.
 ///
 /// # Errors

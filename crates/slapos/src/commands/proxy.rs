@@ -1,17 +1,18 @@
 //! `slapos proxy ...`: the embedded Master.
 
 mod database;
+mod identity;
 
-use slapos_master::{Master, MasterConfig, Protocols, ShacacheConfig};
-use slapos_node::config::{ProtocolsConfig, ProxyConfig};
+use slapos_master::{Access, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess};
+use slapos_node::config::{ProtocolsConfig, ProxyAccess, ProxyConfig};
 use slapos_node::standalone::prepare_master;
 use slapos_node::{NodeConfig, NodeError, master, read_token};
 use slapos_slap::Overview;
 use slapos_sys::process::Command;
 use slapos_sys::user::Identity;
 
-use super::{computer_set, proxy_requests};
-use crate::cli::{Global, Proxy, ProxyComputer, Show};
+use super::proxy_requests;
+use crate::cli::{Global, Proxy, Show};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
@@ -19,10 +20,15 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     let config = place::config(global)?;
     match command {
         Proxy::Start => start(global, &config),
-        Proxy::Computer(ProxyComputer::Set(wanted)) => computer_set::set(global, &config, wanted),
         Proxy::Backup { file } => database::backup(global, &config, file),
         Proxy::Restore { file, force } => database::restore(global, &config, file, *force),
         Proxy::Migrate { to } => database::migrate(global, &config, *to),
+        Proxy::User(user) => identity::Desk::new(global, &config)?.user(user),
+        Proxy::Project(project) => identity::Desk::new(global, &config)?.project(project),
+        Proxy::Token(token) => identity::Desk::new(global, &config)?.token(token),
+        Proxy::Computer(computer) => identity::Desk::new(global, &config)?.computer(computer),
+        Proxy::Ca(authority) => identity::Desk::new(global, &config)?.authority(authority),
+        Proxy::Audit { limit } => identity::Desk::new(global, &config)?.audit(*limit),
         Proxy::Show(show) => {
             let overview = master(&config)?.overview()?;
             show_overview(global, show, &overview);
@@ -47,6 +53,7 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         database: database::of(proxy)?,
         token,
         computer_id: config.computer_id.clone(),
+        access: access(&proxy.access),
         protocols: protocols(&proxy.protocols),
         requests: proxy_requests::requests(&proxy.requests)?,
     };
@@ -55,6 +62,30 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
         .map_err(|error| NodeError::user(error.to_string()))?;
     Ok(0)
+}
+
+/// How the Master may be reached, as configured.
+fn access(options: &ProxyAccess) -> Access {
+    let mut access = Access {
+        tls: options.tls.as_ref().map(|tls| TlsAccess {
+            host: tls.host.clone(),
+            port: tls.port,
+            names: tls.names.clone(),
+            files: tls.files.clone(),
+        }),
+        allow_plain_http: options.allow_plain_http,
+        connections: options.connections,
+        listeners: options.listeners,
+        ..Access::default()
+    };
+    if let Some(per_second) = options.requests_per_second {
+        access.callers = Rate { per_second, burst: (per_second * 10.0).max(1.0) };
+    }
+    if let Some(per_minute) = options.failures_per_minute {
+        access.failures =
+            Rate { per_second: per_minute / 60.0, burst: (per_minute / 2.0).max(1.0) };
+    }
+    access
 }
 
 fn protocols(config: &ProtocolsConfig) -> Protocols {

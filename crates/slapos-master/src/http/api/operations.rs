@@ -1,5 +1,7 @@
 //! The words of the OpenAPI document: one entry for each route of the API.
 
+mod identity;
+
 use slapos_slap::{BuildProgress, ComputerSettings, NodeMetrics, PromiseReport, SetComputer};
 
 use super::super::places;
@@ -19,6 +21,7 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(instances());
     all.extend(nodes());
     all.extend(places());
+    all.extend(identity::all());
     all
 }
 

@@ -5,7 +5,8 @@ use slapos_slap::{InstanceAnswer, InstanceRequest, InstanceState, Route as IpRou
 
 use super::guid::InstanceName;
 use super::schema::{Kind, Others, Schema};
-use super::{Answer, Call, RpcError, list, method, success};
+use super::{Answer, Call, RpcError, list, method, refused_by, success};
+use crate::http::access::Caller;
 use crate::http::access::{Route, Rule};
 use crate::store::{Freed, InstanceDocument};
 
@@ -97,15 +98,34 @@ impl Call {
 
     /// The instance of that name, shared or not.
     async fn find(&self, name: &InstanceName) -> Result<InstanceDocument, RpcError> {
-        let store = &self.app.store;
-        let (found, kind) = match name.shared {
-            false => (store.named_instance(&name.root, &name.title).await?, "software"),
-            true => (store.named_shared_instance(&name.root, &name.title).await?, "shared"),
-        };
+        let kind = if name.shared { "shared" } else { "software" };
         let missing = || RpcError::forbidden(format!("No {kind} instance {name} found."));
-        let found = found.ok_or_else(missing)?;
-        self.allow(&found.computer, Some(&found.partition))?;
-        Ok(found)
+        self.named(name).await?.ok_or_else(missing)
+    }
+
+    /// The first of that name that is the caller's: a name says nothing of the project.
+    async fn named(&self, name: &InstanceName) -> Result<Option<InstanceDocument>, RpcError> {
+        let store = &self.app.store;
+        let (root, title) = (name.root.as_str(), name.title.as_str());
+        for project in store.projects_with(root, title, name.shared).await? {
+            let found = match name.shared {
+                false => store.named_instance(&project, root, title).await?,
+                true => store.named_shared_instance(&project, root, title).await?,
+            };
+            let Some(found) = found else { continue };
+            let own = match (&self.caller, name.shared) {
+                // Its project is not that of its host.
+                (Caller::User(_), true) => self.app.allow_project(&self.caller, &project).await,
+                _ => {
+                    let (computer, partition) = (&found.computer, &found.partition);
+                    self.app.allow_partition(&self.caller, computer, partition).await
+                }
+            };
+            if own.is_ok() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// The instance that the body names, which is not a shared one.
@@ -129,7 +149,8 @@ async fn request(call: Call) -> Answer {
         "destroyed" => InstanceState::Destroyed,
         _ => InstanceState::Started,
     });
-    let answer = call.app.store.request(&wanted).await?;
+    let project = call.app.allow_request(&call.caller, &wanted).await.map_err(refused_by)?;
+    let answer = call.app.store.request_in(&project, &wanted).await?;
     Ok(shown(&requested(&wanted, answer)))
 }
 
@@ -158,20 +179,15 @@ fn requested(wanted: &InstanceRequest, answer: InstanceAnswer) -> InstanceDocume
 }
 
 async fn tree_list(call: Call) -> Answer {
-    let trees = call.app.store.instance_trees(None).await?;
+    let trees = call.app.trees(&call.caller, None).await.map_err(refused_by)?;
     list(trees.iter().map(|tree| json!({ "title": tree.title })).collect())
 }
 
 async fn tree(call: Call) -> Answer {
     let title = call.text("title");
-    let store = &call.app.store;
-    let (own, shared) =
-        (store.named_instance("", title).await?, store.named_shared_instance("", title).await?);
-    match (own, shared) {
-        (Some(root), None) | (None, Some(root)) => {
-            call.allow(&root.computer, Some(&root.partition))?;
-            Ok(shown(&root))
-        }
+    let name = |shared| InstanceName { title: title.to_owned(), root: String::new(), shared };
+    match (call.named(&name(false)).await?, call.named(&name(true)).await?) {
+        (Some(root), None) | (None, Some(root)) => Ok(shown(&root)),
         _ => Err(RpcError::forbidden(format!("No instance tree {title} found."))),
     }
 }
@@ -182,7 +198,7 @@ async fn instance(call: Call) -> Answer {
 
 async fn partition(call: Call) -> Answer {
     let (computer, partition) = (call.text("computer_guid").into(), call.partition()?);
-    call.allow(&computer, Some(&partition))?;
+    call.allow(&computer, &partition).await?;
     let found = call.app.store.placed_instance(&computer, &partition).await?;
     let place = call.text("compute_partition_id");
     let missing = || RpcError::forbidden(format!("No instance on partition {place} found."));
@@ -209,10 +225,15 @@ async fn hosted(call: Call) -> Answer {
     list(shared.iter().map(row).collect())
 }
 
-/// No instance has a certificate: its node speaks for it.
+/// The certificate of an instance; where there is no TLS none is of use, and the texts are empty.
 async fn certificate(call: Call) -> Answer {
-    call.find(&call.name()?).await?;
-    Ok(json!({ "key": "", "certificate": "" }))
+    let found = call.find(&call.name()?).await?;
+    if call.app.authority().is_err() {
+        return Ok(json!({ "key": "", "certificate": "" }));
+    }
+    let pair = call.app.partition_certificate(&found.computer, &found.partition).await;
+    let pair = pair.map_err(refused_by)?;
+    Ok(json!({ "key": pair.key.expose(), "certificate": pair.certificate }))
 }
 
 async fn state(call: Call) -> Answer {

@@ -59,25 +59,17 @@ impl Call {
     }
 
     /// The computer that the body names, which is the caller's.
-    fn computer(&self) -> Result<ComputerId, RpcError> {
+    async fn computer(&self) -> Result<ComputerId, RpcError> {
         let computer = ComputerId::new(self.text("computer_guid"));
-        self.allow(&computer, None)?;
+        let own = self.app.allow_computer(&self.caller, &computer).await;
+        own.map_err(|refused| refused_by(refused))?;
         Ok(computer)
     }
 
-    /// Refuses what is not the caller's: a computer, or what lives in one of its partitions.
-    fn allow(
-        &self,
-        computer: &ComputerId,
-        partition: Option<&PartitionId>,
-    ) -> Result<(), RpcError> {
-        let granted = match &self.caller {
-            Caller::Operator => true,
-            Caller::User(_) => false,
-            Caller::Computer(own) => own == computer,
-            Caller::Partition(own, place) => own == computer && partition == Some(place),
-        };
-        if granted { Ok(()) } else { Err(RpcError::forbidden("this is not yours")) }
+    /// Refuses an instance that is not the caller's, by where it lives.
+    async fn allow(&self, computer: &ComputerId, partition: &PartitionId) -> Result<(), RpcError> {
+        let own = self.app.allow_partition(&self.caller, computer, partition).await;
+        own.map_err(|refused| refused_by(refused))
     }
 
     fn partition(&self) -> Result<PartitionId, RpcError> {
@@ -86,6 +78,14 @@ impl Call {
 
     fn software(&self) -> SoftwareUrl {
         SoftwareUrl::new(self.text("software_release_uri"))
+    }
+}
+
+/// What is another's, or is not there, is forbidden in this API.
+fn refused_by(error: ApiError) -> RpcError {
+    match error.status {
+        StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => RpcError::forbidden("this is not yours"),
+        status => RpcError::new(status, error.message),
     }
 }
 

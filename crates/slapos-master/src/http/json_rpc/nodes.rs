@@ -8,7 +8,7 @@ use slapos_slap::{
 
 use super::guid::InstanceName;
 use super::schema::{Kind, Others, Schema};
-use super::{Answer, Call, RpcError, list, method, success};
+use super::{Answer, Call, RpcError, list, method, refused_by, success};
 use crate::error::StoreError;
 use crate::http::access::{May, Route, Rule};
 
@@ -115,28 +115,33 @@ async fn hateoas_url(call: Call) -> Answer {
 
 /// Says what is known: nothing but that the computer is.
 async fn status(call: Call) -> Answer {
-    known(&call, call.app.store.software_on(&call.computer()?).await)?;
+    known(&call, call.app.store.software_on(&call.computer().await?).await)?;
     Ok(json!({ "text": "Unknown (not implemented)" }))
 }
 
-/// No computer has a certificate: its token is enough.
+/// A new certificate for a computer; where there is no TLS none is of use, and the texts are empty.
 async fn certificate(call: Call) -> Answer {
-    known(&call, call.app.store.software_on(&call.computer()?).await)?;
-    Ok(json!({ "key": "", "certificate": "" }))
+    let computer = call.computer().await?;
+    known(&call, call.app.store.software_on(&computer).await)?;
+    if call.app.authority().is_err() {
+        return Ok(json!({ "key": "", "certificate": "" }));
+    }
+    let pair = call.app.new_certificate(&computer, None).await.map_err(refused_by)?;
+    Ok(json!({ "key": pair.key.expose(), "certificate": pair.certificate }))
 }
 
 async fn remove_certificate(call: Call) -> Answer {
-    known(&call, call.app.store.software_on(&call.computer()?).await)?;
+    known(&call, call.app.store.revoke_certificates(&call.computer().await?).await)?;
     success("Ignored")
 }
 
 async fn usage(call: Call) -> Answer {
-    known(&call, call.app.store.software_on(&call.computer()?).await)?;
+    known(&call, call.app.store.software_on(&call.computer().await?).await)?;
     success("Ignored")
 }
 
 async fn bang(call: Call) -> Answer {
-    known(&call, call.app.store.bang_computer(&call.computer()?).await)?;
+    known(&call, call.app.store.bang_computer(&call.computer().await?).await)?;
     success("Ignored")
 }
 
@@ -144,12 +149,12 @@ async fn format(call: Call) -> Answer {
     let partitions = call.body.get("compute_partition_list").and_then(Json::as_array);
     let partitions = partitions.into_iter().flatten().filter_map(Json::as_object);
     let partitions = partitions.map(described).collect::<Result<Vec<_>, _>>()?;
-    call.app.store.format(&ComputerDescription::new(call.computer()?, partitions)).await?;
+    call.app.store.format(&ComputerDescription::new(call.computer().await?, partitions)).await?;
     success("Formatted")
 }
 
 async fn supply(call: Call) -> Answer {
-    let (url, computer) = (call.software(), call.computer()?);
+    let (url, computer) = (call.software(), call.computer().await?);
     let state = match call.text("state") {
         "destroyed" => SoftwareState::Destroyed,
         _ => SoftwareState::Available,
@@ -159,13 +164,13 @@ async fn supply(call: Call) -> Answer {
 }
 
 async fn software_list(call: Call) -> Answer {
-    let software = known(&call, call.app.store.software_on(&call.computer()?).await)?;
+    let software = known(&call, call.app.store.software_on(&call.computer().await?).await)?;
     let row = |release: &slapos_slap::SoftwareRelease| json!({ "software_release_uri": release.url, "state": release.state });
     list(software.iter().map(row).collect())
 }
 
 async fn software_state(call: Call) -> Answer {
-    let (url, computer) = (call.software(), call.computer()?);
+    let (url, computer) = (call.software(), call.computer().await?);
     match call.text("reported_state") {
         "destroyed" => {
             call.app.store.software_destroyed(&url, &computer).await?;
@@ -179,13 +184,13 @@ async fn software_state(call: Call) -> Answer {
 }
 
 async fn software_error(call: Call) -> Answer {
-    let (url, computer, message) = (call.software(), call.computer()?, call.text("message"));
+    let (url, computer, message) = (call.software(), call.computer().await?, call.text("message"));
     known(&call, call.app.store.report_software(&url, &computer, "error", message).await)?;
     success("Ignored")
 }
 
 async fn instance_list(call: Call) -> Answer {
-    let instances = known(&call, call.app.store.instances_on(&call.computer()?).await)?;
+    let instances = known(&call, call.app.store.instances_on(&call.computer().await?).await)?;
     let rows = instances.into_iter().map(|instance| {
         let (title, root, shared) = (instance.title.clone(), instance.root, false);
         json!({
@@ -200,7 +205,7 @@ async fn instance_list(call: Call) -> Answer {
 }
 
 async fn computer_list(call: Call) -> Answer {
-    let computers = call.app.store.computers().await?;
+    let computers = call.app.computers(&call.caller).await.map_err(refused_by)?;
     list(computers.iter().map(|computer| json!({ "computer_guid": computer })).collect())
 }
 

@@ -181,7 +181,9 @@ fn listeners_need_the_token_and_a_known_computer() {
 
 #[test]
 fn there_is_room_for_others_beside_any_number_of_listeners() {
-    let (_running, client) = Running::formatted(1);
+    let running = Running::configured(|config| config.access.listeners = Some(192), |_| {});
+    let client = running.client();
+    client.load_computer_configuration(&super::description(1)).unwrap();
     let mut streams = Vec::new();
     let full = loop {
         match client.events(&home(), None) {

@@ -1,0 +1,383 @@
+//! `/api/v1` about who may do what: people, projects, tokens, certificates, and the audit log.
+//!
+//! A token and a key are told once, in the answer that makes them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use slapos_slap::token::{TokenKind, digest, new_token};
+use slapos_slap::{ComputerId, PartitionId};
+
+use super::access::{Caller, Route, Rule};
+use super::own::not_yours;
+use super::{ApiError, App, audit, text};
+use crate::error::StoreError;
+use crate::store::{Holder, Named, check_name};
+
+type Shared = State<Arc<App>>;
+type Answer = Result<Response, ApiError>;
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = people();
+    routes.extend(projects());
+    routes.extend(computers());
+    routes.push(Route::get("/api/v1/authority", Rule::ANYBODY, authority));
+    routes.push(Route::get("/api/v1/audit", Rule::OPERATOR, audit_log));
+    routes
+}
+
+fn people() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/users", Rule::OPERATOR, users),
+        Route::post("/api/v1/users", Rule::OPERATOR, add_user),
+        Route::delete("/api/v1/users/{name}", Rule::OPERATOR, remove_user),
+        Route::get("/api/v1/users/{name}/tokens", Rule::USER, user_tokens),
+        Route::post("/api/v1/users/{name}/tokens", Rule::USER, add_user_token),
+        Route::delete("/api/v1/users/{name}/tokens", Rule::USER, revoke_user_tokens),
+        Route::delete("/api/v1/users/{name}/tokens/{id}", Rule::USER, revoke_user_token),
+    ]
+}
+
+fn projects() -> Vec<Route> {
+    let member = "/api/v1/projects/{name}/members/{user}";
+    vec![
+        Route::get("/api/v1/projects", Rule::USER, list_projects),
+        Route::post("/api/v1/projects", Rule::OPERATOR, add_project),
+        Route::delete("/api/v1/projects/{name}", Rule::OPERATOR, remove_project),
+        Route::put(member, Rule::OPERATOR, add_member),
+        Route::delete(member, Rule::OPERATOR, remove_member),
+    ]
+}
+
+fn computers() -> Vec<Route> {
+    let token = "/api/v1/computers/{id}/token";
+    let certificate = "/api/v1/computers/{id}/certificate";
+    let part = "/api/v1/computers/{id}/partitions/{partition}/token";
+    vec![
+        Route::post("/api/v1/computers", Rule::USER, add_computer),
+        Route::get(token, Rule::USER_OR_NODE, computer_tokens),
+        Route::post(token, Rule::USER_OR_NODE, add_computer_token),
+        Route::delete(token, Rule::USER_OR_NODE, revoke_computer_tokens),
+        Route::post(certificate, Rule::USER_OR_NODE, add_certificate),
+        Route::delete(certificate, Rule::USER_OR_NODE, revoke_certificates),
+        Route::post(part, Rule::NODE, add_partition_token),
+        Route::delete(part, Rule::NODE, revoke_partition_tokens),
+    ]
+}
+
+/// The JSON of a body; an empty one is an empty object.
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
+    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::bad_request(format!("the body is not what it should be: {error}"))
+    })
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    after: String,
+    limit: Option<i64>,
+}
+
+impl Page {
+    /// How many, within bounds.
+    fn limit(&self) -> Result<i64, ApiError> {
+        match self.limit.unwrap_or(100) {
+            limit @ 1..=500 => Ok(limit),
+            _ => Err(ApiError::bad_request("`limit` is between 1 and 500")),
+        }
+    }
+}
+
+/// A list, with where the next page begins if there may be one.
+fn page(items: Vec<Value>, limit: i64, last: Option<String>) -> Response {
+    let full = i64::try_from(items.len()).is_ok_and(|found| found >= limit);
+    Json(json!({"items": items, "next": last.filter(|_| full)})).into_response()
+}
+
+fn created(body: Value) -> Answer {
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+fn done() -> Answer {
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    name: String,
+}
+
+async fn users(State(app): Shared, Query(wanted): Query<Page>) -> Answer {
+    let limit = wanted.limit()?;
+    let users = app.store.users(&wanted.after, limit).await?;
+    Ok(named(&users, "projects", limit))
+}
+
+fn named(list: &[Named], with: &str, limit: i64) -> Response {
+    let item =
+        |one: &Named| json!({"name": one.name, "created_at": one.created_at, with: one.with});
+    page(list.iter().map(item).collect(), limit, list.last().map(|one| one.name.clone()))
+}
+
+async fn add_user(State(app): Shared, body: Bytes) -> Answer {
+    let New { name } = read(&body)?;
+    audit::about(&name);
+    let user = app.store.add_user(&name).await?;
+    created(json!({"name": user.name, "created_at": user.created_at, "projects": []}))
+}
+
+async fn remove_user(State(app): Shared, Path(name): Path<String>) -> Answer {
+    app.store.remove_user(&name).await?;
+    done()
+}
+
+async fn list_projects(State(app): Shared, caller: Caller, Query(wanted): Query<Page>) -> Answer {
+    let limit = wanted.limit()?;
+    let member = match &caller {
+        Caller::Operator => None,
+        Caller::User(name) => Some(name.as_str()),
+        Caller::Computer(_) | Caller::Partition(..) => return Err(not_yours()),
+    };
+    Ok(named(&app.store.projects(member, &wanted.after, limit).await?, "members", limit))
+}
+
+async fn add_project(State(app): Shared, body: Bytes) -> Answer {
+    let New { name } = read(&body)?;
+    audit::about(&name);
+    let project = app.store.add_project(&name).await?;
+    created(json!({"name": project.name, "created_at": project.created_at, "members": []}))
+}
+
+async fn remove_project(State(app): Shared, Path(name): Path<String>) -> Answer {
+    app.store.remove_project(&name).await?;
+    done()
+}
+
+async fn add_member(State(app): Shared, Path((project, user)): Path<(String, String)>) -> Answer {
+    app.store.add_member(&project, &user).await?;
+    done()
+}
+
+async fn remove_member(
+    State(app): Shared,
+    Path((project, user)): Path<(String, String)>,
+) -> Answer {
+    app.store.remove_member(&project, &user).await?;
+    done()
+}
+
+/// A person about himself.
+fn myself(caller: &Caller, name: String) -> Result<Holder, ApiError> {
+    match caller {
+        Caller::Operator => {}
+        Caller::User(own) if *own == name => {}
+        // As if there were none.
+        Caller::User(_) => {
+            return Err(StoreError::NotFound(format!("there is no user {name}")).into());
+        }
+        Caller::Computer(_) | Caller::Partition(..) => return Err(not_yours()),
+    }
+    Ok(Holder::User(name))
+}
+
+async fn user_tokens(State(app): Shared, caller: Caller, Path(name): Path<String>) -> Answer {
+    tokens(&app, &myself(&caller, name)?).await
+}
+
+async fn tokens(app: &App, holder: &Holder) -> Answer {
+    let tokens = app.store.tokens(holder).await?;
+    Ok(Json(json!({"items": tokens, "next": null})).into_response())
+}
+
+async fn add_user_token(
+    State(app): Shared,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Answer {
+    give_token(&app, &myself(&caller, name)?, &body).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewToken {
+    #[serde(default)]
+    label: String,
+    /// Seconds; without them it lasts until it is revoked.
+    expires_in: Option<i64>,
+}
+
+async fn give_token(app: &App, holder: &Holder, body: &Bytes) -> Answer {
+    let NewToken { label, expires_in } = read(body)?;
+    if label.len() > 200 || label.chars().any(char::is_control) {
+        return Err(ApiError::bad_request("a label is a line of at most 200 bytes"));
+    }
+    if expires_in.is_some_and(|seconds| seconds <= 0) {
+        return Err(ApiError::bad_request("`expires_in` is a positive number of seconds"));
+    }
+    let kind = match holder {
+        Holder::User(_) => TokenKind::User,
+        Holder::Computer(_) => TokenKind::Computer,
+        Holder::Partition(..) => TokenKind::Partition,
+    };
+    let token = new_token(kind)
+        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let now = app.store.time();
+    let end = expires_in.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000_000)));
+    let id = app.store.add_token(holder, &digest(token.expose()), &label, end).await?;
+    created(json!({"id": id, "label": label, "token": token.expose()}))
+}
+
+async fn revoke_user_tokens(
+    State(app): Shared,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Answer {
+    revoke(&app, &myself(&caller, name)?, None).await
+}
+
+async fn revoke_user_token(
+    State(app): Shared,
+    caller: Caller,
+    Path((name, id)): Path<(String, String)>,
+) -> Answer {
+    revoke(&app, &myself(&caller, name)?, Some(&id)).await
+}
+
+async fn revoke(app: &App, holder: &Holder, id: Option<&str>) -> Answer {
+    let revoked = app.store.revoke_tokens(holder, id).await?;
+    Ok(Json(json!({"revoked": revoked})).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewComputer {
+    /// Also its identifier, which stays.
+    title: String,
+    project: Option<String>,
+}
+
+/// Makes a computer known before its node comes, and gives the token that the node needs.
+async fn add_computer(State(app): Shared, caller: Caller, body: Bytes) -> Answer {
+    let NewComputer { title, project } = read(&body)?;
+    let id = app.make_computer(&caller, &title, project.as_deref()).await?;
+    let project = app.store.project_of_computer(&id).await?;
+    let holder = Holder::Computer(id.clone());
+    let token = new_token(TokenKind::Computer)
+        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    app.store.add_token(&holder, &digest(token.expose()), "made with the computer", None).await?;
+    created(json!({"id": id, "title": title, "project": project, "token": token.expose()}))
+}
+
+impl App {
+    /// Makes a computer of that name known, in a project of the caller's.
+    ///
+    /// # Errors
+    /// 409 when there is one, whosesoever it is; 400 when that cannot be a name.
+    pub(super) async fn make_computer(
+        &self,
+        caller: &Caller,
+        title: &str,
+        project: Option<&str>,
+    ) -> Result<ComputerId, ApiError> {
+        audit::about(title);
+        check_name("computer", title)?;
+        let project = self.project_for(caller, project).await?;
+        let computer = ComputerId::new(title);
+        self.store.add_computer(&computer, &project).await?;
+        Ok(computer)
+    }
+
+    async fn own_computer(&self, caller: &Caller, id: String) -> Result<ComputerId, ApiError> {
+        let computer = ComputerId::new(id);
+        self.allow_computer(caller, &computer).await?;
+        Ok(computer)
+    }
+}
+
+async fn computer_tokens(State(app): Shared, caller: Caller, Path(id): Path<String>) -> Answer {
+    let computer = app.own_computer(&caller, id).await?;
+    tokens(&app, &Holder::Computer(computer)).await
+}
+
+async fn add_computer_token(
+    State(app): Shared,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Answer {
+    let computer = app.own_computer(&caller, id).await?;
+    give_token(&app, &Holder::Computer(computer), &body).await
+}
+
+async fn revoke_computer_tokens(
+    State(app): Shared,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer {
+    let computer = app.own_computer(&caller, id).await?;
+    revoke(&app, &Holder::Computer(computer), None).await
+}
+
+async fn add_certificate(State(app): Shared, caller: Caller, Path(id): Path<String>) -> Answer {
+    let computer = app.own_computer(&caller, id).await?;
+    let pair = app.new_certificate(&computer, None).await?;
+    created(json!({"certificate": pair.certificate, "key": pair.key.expose()}))
+}
+
+async fn revoke_certificates(State(app): Shared, caller: Caller, Path(id): Path<String>) -> Answer {
+    let computer = app.own_computer(&caller, id).await?;
+    let revoked = app.store.revoke_certificates(&computer).await?;
+    Ok(Json(json!({"revoked": revoked})).into_response())
+}
+
+async fn partition_holder(
+    app: &App,
+    caller: &Caller,
+    (id, partition): (String, String),
+) -> Result<Holder, ApiError> {
+    let (computer, partition) = (ComputerId::new(id), PartitionId::new(partition));
+    app.allow_partition(caller, &computer, &partition).await?;
+    Ok(Holder::Partition(computer, partition))
+}
+
+async fn add_partition_token(
+    State(app): Shared,
+    caller: Caller,
+    Path(names): Path<(String, String)>,
+    body: Bytes,
+) -> Answer {
+    give_token(&app, &partition_holder(&app, &caller, names).await?, &body).await
+}
+
+async fn revoke_partition_tokens(
+    State(app): Shared,
+    caller: Caller,
+    Path(names): Path<(String, String)>,
+) -> Answer {
+    revoke(&app, &partition_holder(&app, &caller, names).await?, None).await
+}
+
+/// The certificate of the Master's authority, by which others recognise the Master.
+async fn authority(State(app): Shared) -> Answer {
+    Ok(text(app.authority()?.certificate()))
+}
+
+async fn audit_log(State(app): Shared, Query(wanted): Query<Page>) -> Answer {
+    app.write_audit().await;
+    let limit = wanted.limit()?;
+    let entries = app.store.audit(&wanted.after, limit).await?;
+    let last = entries.last().map(|entry| entry.id.clone());
+    Ok(page(entries.iter().map(|entry| json!(entry)).collect(), limit, last))
+}

@@ -1,0 +1,470 @@
+//! Every route as every kind of caller, against the table of the documentation.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use axum::http::Method;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::json;
+use slapos_slap::convert::description_to_value;
+use slapos_slap::marshal::dumps;
+use slapos_slap::token::{TokenKind, digest, new_token};
+use slapos_slap::{ComputerDescription, ComputerId, InstanceRequest, PartitionId};
+
+use super::super::App;
+use super::super::access::{May, Route};
+use super::super::{guide, routes};
+use super::{Running, description};
+use crate::TlsAccess;
+use crate::authority::{CLIENT_LIFE, new_serial};
+use crate::store::{Holder, Issued};
+
+/// Whose things the requests of the test are about.
+const OWN: &str = "c-ann";
+const FOREIGN: &str = "c-bob";
+
+/// A Master with two people, each with a project, a computer, and a tree there.
+struct World {
+    running: Running,
+    app: Arc<App>,
+    secret: SocketAddr,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// By what a caller proves who he is.
+#[derive(Debug, Clone)]
+enum Proof {
+    Nothing,
+    Token(String),
+    Certificate(String, String),
+}
+
+impl World {
+    fn new() -> World {
+        let kept = Arc::new(Mutex::new(None));
+        let given = Arc::clone(&kept);
+        let running = Running::configured(
+            |config| {
+                config.access.tls = Some(TlsAccess {
+                    host: "127.0.0.1".to_owned(),
+                    port: 0,
+                    names: vec!["localhost".to_owned()],
+                    files: None,
+                });
+                // The test presents what is not valid hundreds of times.
+                config.access.failures.burst = 1e6;
+                config.access.callers.burst = 1e6;
+            },
+            move |master| {
+                *given.lock().unwrap() =
+                    Some((Arc::clone(&master.app), master.tls_addr().unwrap()));
+            },
+        );
+        let (app, secret) = kept.lock().unwrap().take().unwrap();
+        // It goes on by itself: connections to the database are given back by its tasks.
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+        let world = World { running, app, secret, runtime };
+        // Where instances go that are asked for without a place.
+        world.runtime.block_on(world.app.store.format(&computer_of("computer"))).unwrap();
+        for (user, project, computer) in [("ann", "alpha", OWN), ("bob", "beta", FOREIGN)] {
+            world.runtime.block_on(async {
+                let store = &world.app.store;
+                store.add_user(user).await.unwrap();
+                store.add_project(project).await.unwrap();
+                store.add_member(project, user).await.unwrap();
+                store.add_computer(&computer.into(), project).await.unwrap();
+                store.format(&computer_of(computer)).await.unwrap();
+                let mut tree = InstanceRequest::new(format!("tree-{user}"), "s");
+                tree.sla = [("computer_guid".to_owned(), computer.to_owned())].into();
+                store.request_in(project, &tree).await.unwrap();
+                tree = InstanceRequest::new(format!("shared-{user}"), "s");
+                tree.shared = true;
+                tree.sla = [("computer_guid".to_owned(), computer.to_owned())].into();
+                store.request_in(project, &tree).await.unwrap();
+            });
+        }
+        world
+    }
+
+    fn token(&self, holder: &Holder, expires_at: Option<i64>) -> Proof {
+        let kind = match holder {
+            Holder::User(_) => TokenKind::User,
+            Holder::Computer(_) => TokenKind::Computer,
+            Holder::Partition(..) => TokenKind::Partition,
+        };
+        let token = new_token(kind).unwrap();
+        let digest = digest(token.expose());
+        self.runtime.block_on(self.app.store.add_token(holder, &digest, "", expires_at)).unwrap();
+        Proof::Token(token.expose().to_owned())
+    }
+
+    /// A certificate that was issued then, and for longer.
+    fn certificate(&self, holder: &Holder, now: i64) -> Proof {
+        let (computer, partition) = match holder {
+            Holder::User(_) => panic!("people have tokens"),
+            Holder::Computer(computer) => (computer, None),
+            Holder::Partition(computer, partition) => (computer, Some(partition)),
+        };
+        let authority = self.app.authority.as_ref().unwrap();
+        let serial = new_serial().unwrap();
+        let pem = authority.client(computer.as_str(), &serial, now).unwrap();
+        let key = authority.key_of(&serial).unwrap().expose().to_owned();
+        let not_after = now + i64::try_from(CLIENT_LIFE).unwrap() * 1_000_000;
+        let issued = Issued { serial, pem: pem.clone(), issued_at: now, not_after };
+        self.runtime
+            .block_on(self.app.store.add_certificate(computer, partition, &issued))
+            .unwrap();
+        Proof::Certificate(pem, key)
+    }
+
+    fn revoked(&self, proof: Proof, holder: &Holder) -> Proof {
+        self.runtime.block_on(async {
+            match (&proof, holder) {
+                (Proof::Token(_), holder) => {
+                    self.app.store.revoke_tokens(holder, None).await.unwrap();
+                }
+                (_, Holder::Computer(computer)) => {
+                    self.app.store.revoke_certificates(computer).await.unwrap();
+                }
+                _ => panic!("not needed"),
+            }
+        });
+        proof
+    }
+
+    /// The status of the answer; `None` when there is no connection to ask.
+    fn status(&self, proof: &Proof, method: &Method, path: &str, body: &str) -> Option<u16> {
+        let kind = match path.starts_with("/api/") || path.starts_with("/slapos.") {
+            true => "application/json",
+            false => "application/x-www-form-urlencoded",
+        };
+        let header = match proof {
+            Proof::Token(token) => format!("Authorization: Bearer {token}\r\n"),
+            _ => String::new(),
+        };
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n{header}\
+             Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        match proof {
+            Proof::Certificate(pem, key) => {
+                let stream = TcpStream::connect(self.secret).unwrap();
+                let config = self.tls_client(Some((pem, key)));
+                let name = ServerName::try_from("localhost").unwrap();
+                let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+                first_line(StreamOwned::new(connection, stream), &request)
+            }
+            _ => first_line(TcpStream::connect(self.running.address).unwrap(), &request),
+        }
+    }
+
+    fn tls_client(&self, own: Option<(&str, &str)>) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        let authority = self.app.authority.as_ref().unwrap().certificate().as_bytes();
+        roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        match own {
+            None => builder.with_no_client_auth(),
+            Some((pem, key)) => {
+                let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
+        }
+    }
+}
+
+fn first_line(mut stream: impl Read + Write, request: &str) -> Option<u16> {
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        let mut byte = [0];
+        match stream.read(&mut byte) {
+            Ok(1) => line.extend(byte),
+            _ => return None,
+        }
+    }
+    String::from_utf8(line).unwrap().split(' ').nth(1)?.parse().ok()
+}
+
+fn computer_of(computer: &str) -> ComputerDescription {
+    ComputerDescription { reference: computer.into(), ..description(8) }
+}
+
+/// A request about ann's things.
+fn about_ann(route: &Route, number: usize) -> (String, String) {
+    // What only the operator may do is about nothing that is.
+    let nobody = ["/api/v1/users/{name}", "/api/v1/projects"];
+    let name = match nobody.iter().any(|path| route.path.starts_with(path))
+        && !route.path.contains("tokens")
+    {
+        true => "nobody",
+        false => "ann",
+    };
+    let path = route
+        .path
+        .replace("{id}", if route.path.contains("/users/") { "0" } else { OWN })
+        .replace("{name}", name)
+        .replace("{user}", "nobody")
+        .replace("{partition}", "slappart0")
+        .replace("{guid}", "c-ann-slappart0")
+        .replace("{reference}", OWN)
+        .replace(
+            "{title}",
+            if route.path.contains("/shared/") { "shared-ann" } else { "tree-ann" },
+        );
+    let xml = dumps(&description_to_value(&computer_of(OWN))).unwrap();
+    let form = [
+        ("computer_id", OWN),
+        ("computer_partition_id", "slappart0"),
+        ("computer_reference", OWN),
+        ("computer_partition_reference", "slappart0"),
+        ("computer", OWN),
+        ("partition_reference", "child"),
+        ("software_release", "s"),
+        ("url", "s"),
+        ("state", if route.path == "/supplySupply" { "available" } else { "" }),
+        ("new_name", "tree-ann"),
+        ("connection_xml", "<marshal><dictionary id=\"i2\"/></marshal>"),
+        ("instance_reference_xml", "<marshal><list id=\"i2\"/></marshal>"),
+        ("computer_title", &format!("made-{number}")),
+        ("software_product_reference", "x"),
+        ("nonce", "0123456789abcdef0123456789abcdef"),
+        ("xml", &xml),
+    ]
+    .map(|(key, value)| format!("{key}={}", encoded(value)))
+    .join("&");
+    match (&route.method, route.path) {
+        (&Method::GET, "/api/v1/audit" | "/api/v1/overview") => (path, String::new()),
+        (&Method::GET, _) => (format!("{path}?{form}"), String::new()),
+        (_, method) if method.starts_with("/slapos.") => (path, rpc(method)),
+        (_, "/api/v1/computers") => {
+            (path, format!(r#"{{"title": "made-{number}", "project": "alpha"}}"#))
+        }
+        (_, "/api/v1/users" | "/api/v1/projects") => (path, format!(r#"{{"name": "n{number}"}}"#)),
+        (_, api) if api.starts_with("/api/") => (path, "{}".to_owned()),
+        _ => (path, form),
+    }
+}
+
+/// The body of a method of the JSON-RPC API.
+fn rpc(path: &str) -> String {
+    let computer = json!({"computer_guid": OWN});
+    let instance = "tree-ann______0";
+    let method = path.trim_start_matches("/slapos.");
+    let body = match method {
+        "post.v0.compute_node_usage" => json!({"computer_guid": OWN, "tioxml": ""}),
+        "put.v0.compute_node_format" => {
+            json!({"computer_guid": OWN, "compute_partition_list": computer_of(OWN).partitions.iter()
+                .map(|partition| json!({"partition_id": partition.reference})).collect::<Vec<_>>()})
+        }
+        "put.v0.compute_node_bang" => json!({"computer_guid": OWN, "message": ""}),
+        "post.v0.software_installation" => {
+            json!({"computer_guid": OWN, "software_release_uri": "s"})
+        }
+        "put.v0.software_installation_reported_state" => {
+            json!({"computer_guid": OWN, "software_release_uri": "s", "reported_state": "building"})
+        }
+        "put.v0.software_installation_error" => {
+            json!({"computer_guid": OWN, "software_release_uri": "s", "message": ""})
+        }
+        "post.v0.software_instance" => {
+            json!({"title": "json", "software_release_uri": "s", "software_type": "default"})
+        }
+        "get.v0.instance_tree" => json!({"title": "tree-ann"}),
+        "get.v0.compute_partition" => {
+            json!({"computer_guid": OWN, "compute_partition_id": "slappart0"})
+        }
+        "put.v0.software_instance_reported_state" => {
+            json!({"instance_guid": instance, "reported_state": "started"})
+        }
+        "put.v0.software_instance_error" | "put.v0.software_instance_bang" => {
+            json!({"instance_guid": instance, "message": ""})
+        }
+        "put.v0.software_instance_title" => json!({"instance_guid": instance, "title": "tree-ann"}),
+        "put.v0.software_instance_connection_parameter" => {
+            json!({"instance_guid": instance, "connection_parameter_dict": {}})
+        }
+        other if other.contains("instance_list") && !other.contains("compute_node") => {
+            json!({"instance_guid": instance})
+        }
+        other if other.contains("software_instance") => json!({"instance_guid": instance}),
+        other if other.contains("compute_node") && !other.ends_with("WIP.compute_node_list") => {
+            computer
+        }
+        _ => json!({}),
+    };
+    body.to_string()
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// Routes that are about nobody's things: whoever may ask sees, or makes, his own.
+const ABOUT_NOBODY: [&str; 7] = [
+    "/hateoas/",
+    "/api/v1/projects",
+    "/requestComputer",
+    "/api/v1/me",
+    "/slapos.allDocs.WIP.compute_node_list",
+    "/slapos.allDocs.v0.instance_tree_list",
+    "/slapos.post.v0.software_instance",
+];
+
+/// What comes of a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Verdict {
+    /// Whoever it is, he is not known.
+    Unknown,
+    /// It is not for him, or does not exist for him.
+    Refused,
+    Granted,
+}
+
+fn verdict(status: u16) -> Verdict {
+    match status {
+        401 => Verdict::Unknown,
+        403 | 404 => Verdict::Refused,
+        _ => Verdict::Granted,
+    }
+}
+
+/// What the table says about somebody who owns the things, or does not.
+fn expected(route: &Route, may: May, own: bool) -> Verdict {
+    match may {
+        May::Not => Verdict::Refused,
+        May::All => Verdict::Granted,
+        May::Own if own || ABOUT_NOBODY.contains(&route.path) => Verdict::Granted,
+        May::Own => Verdict::Refused,
+    }
+}
+
+#[test]
+fn every_route_as_every_kind_of_caller() {
+    let world = World::new();
+    let user = |name: &str| Holder::User(name.to_owned());
+    let computer = |id: &str| Holder::Computer(ComputerId::new(id));
+    let part = |id: &str| Holder::Partition(ComputerId::new(id), PartitionId::new("slappart0"));
+    let now = world.app.store.time();
+    let mut number = 0;
+    let mut wrong = Vec::new();
+    for route in routes() {
+        let rule = route.rule;
+        let stranger = if rule.anybody { Verdict::Granted } else { Verdict::Unknown };
+        let of =
+            |may, own| if rule.anybody { Verdict::Granted } else { expected(&route, may, own) };
+        let old = Some(now - 1);
+        let callers: [(&str, Box<dyn Fn() -> Proof + '_>, Verdict); 16] = [
+            ("stranger", Box::new(|| Proof::Nothing), stranger),
+            ("wrong token", Box::new(|| Proof::Token("wrong".to_owned())), stranger),
+            ("expired token", Box::new(|| world.token(&user("ann"), old)), stranger),
+            (
+                "revoked token",
+                Box::new(|| world.revoked(world.token(&user("ann"), None), &user("ann"))),
+                stranger,
+            ),
+            (
+                "revoked certificate",
+                Box::new(|| world.revoked(world.certificate(&computer(OWN), now), &computer(OWN))),
+                stranger,
+            ),
+            ("foreign user", Box::new(|| world.token(&user("bob"), None)), of(rule.user, false)),
+            (
+                "foreign computer",
+                Box::new(|| world.token(&computer(FOREIGN), None)),
+                of(rule.computer, false),
+            ),
+            (
+                "foreign computer's certificate",
+                Box::new(|| world.certificate(&computer(FOREIGN), now)),
+                of(rule.computer, false),
+            ),
+            (
+                "foreign partition",
+                Box::new(|| world.token(&part(FOREIGN), None)),
+                of(rule.partition, false),
+            ),
+            (
+                "foreign partition's certificate",
+                Box::new(|| world.certificate(&part(FOREIGN), now)),
+                of(rule.partition, false),
+            ),
+            ("own partition", Box::new(|| world.token(&part(OWN), None)), of(rule.partition, true)),
+            (
+                "own partition's certificate",
+                Box::new(|| world.certificate(&part(OWN), now)),
+                of(rule.partition, true),
+            ),
+            (
+                "own computer",
+                Box::new(|| world.token(&computer(OWN), None)),
+                of(rule.computer, true),
+            ),
+            (
+                "own computer's certificate",
+                Box::new(|| world.certificate(&computer(OWN), now)),
+                of(rule.computer, true),
+            ),
+            ("own user", Box::new(|| world.token(&user("ann"), None)), of(rule.user, true)),
+            ("operator", Box::new(|| Proof::Token("the token".to_owned())), Verdict::Granted),
+        ];
+        for (who, proof, expected) in callers {
+            number += 1;
+            let (path, body) = about_ann(&route, number);
+            let status = world.status(&proof(), &route.method, &path, &body).unwrap();
+            // To the operator nothing is forbidden, but something may not be there; and no token of
+            // ann's has that name.
+            let found = match (who, status) {
+                ("operator", 404) => Verdict::Granted,
+                (_, 404) if rule.anybody => Verdict::Granted,
+                ("own user", 404) if route.path.ends_with("/tokens/{id}") => Verdict::Granted,
+                _ => verdict(status),
+            };
+            // There is no cache here, which is said with 503.
+            let failed = status >= 500 && !route.path.starts_with("/shacache/");
+            if found != expected || failed {
+                let method = &route.method;
+                wrong.push(format!("{method} {} as {who}: {status}, {expected:?}", route.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn certificates_of_others_and_expired_ones_do_not_come_to_a_request() {
+    let world = World::new();
+    let holder = Holder::Computer(OWN.into());
+    let now = world.app.store.time();
+    let past = now - 2 * i64::try_from(CLIENT_LIFE).unwrap() * 1_000_000;
+    let path = format!("/getFullComputerInformation?computer_id={OWN}");
+    let ask = |proof: &Proof| world.status(proof, &Method::GET, &path, "");
+    assert_eq!(ask(&world.certificate(&holder, now)), Some(200));
+    assert_eq!(ask(&world.certificate(&holder, past)), None, "it has expired");
+    let other = World::new();
+    assert_eq!(ask(&other.certificate(&holder, now)), None, "another authority signed it");
+}
+
+#[test]
+fn the_table_of_the_documentation_is_that_of_the_routes() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/access.md");
+    let table = guide::table();
+    if std::env::var_os("SLAPOS_WRITE_DOCS").is_some() {
+        slapos_sys::fs::write_atomic(&file, table.as_bytes(), 0o644).unwrap();
+    }
+    let kept = slapos_sys::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        kept == table,
+        "docs/access.md is not what the routes say: SLAPOS_WRITE_DOCS=1 cargo test -p slapos-master"
+    );
+}

@@ -1,0 +1,98 @@
+//! The log of what people changed, and of who was refused.
+
+use sqlx::Row as _;
+
+use super::Store;
+use super::rows::{rfc3339, text};
+use crate::error::StoreError;
+
+/// How long entries are kept, in microseconds: 90 days.
+const KEPT_FOR: i64 = 90 * 86_400 * 1_000_000;
+
+/// One thing that somebody did, or tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Microseconds since 1970.
+    pub(crate) at: i64,
+    pub(crate) caller: String,
+    pub(crate) method: String,
+    pub(crate) route: String,
+    pub(crate) about: String,
+    /// The status of the answer.
+    pub(crate) outcome: u16,
+}
+
+/// An entry as it is told.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Told {
+    pub(crate) id: String,
+    pub(crate) at: String,
+    pub(crate) caller: String,
+    pub(crate) method: String,
+    pub(crate) route: String,
+    pub(crate) about: String,
+    pub(crate) outcome: i64,
+}
+
+impl Store {
+    /// The present time in microseconds since 1970, for entries.
+    pub(crate) fn time(&self) -> i64 {
+        self.now()
+    }
+
+    /// Keeps entries, and forgets those that are too old.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn keep_audit(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        for entry in entries {
+            let random = slapos_sys::random::hex(4)
+                .map_err(|error| StoreError::Invalid(error.to_string()))?;
+            sqlx::query(
+                "INSERT INTO audit (id, happened_at, caller, method, route, about, outcome) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(format!("{:016x}{random}", entry.at))
+            .bind(entry.at)
+            .bind(entry.caller.as_str())
+            .bind(entry.method.as_str())
+            .bind(entry.route.as_str())
+            .bind(entry.about.as_str())
+            .bind(i64::from(entry.outcome))
+            .execute(&mut *tx)
+            .await?;
+        }
+        let sql = "DELETE FROM audit WHERE happened_at < $1";
+        sqlx::query(sql).bind(self.now().saturating_sub(KEPT_FOR)).execute(&mut *tx).await?;
+        tx.commit().await
+    }
+
+    /// Entries before that one (all, if empty), the newest first.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn audit(&self, before: &str, limit: i64) -> Result<Vec<Told>, StoreError> {
+        let mut tx = self.read().await?;
+        let rows = sqlx::query(
+            "SELECT id, happened_at, caller, method, route, about, outcome FROM audit \
+             WHERE ($1 = '' OR id < $1) ORDER BY id DESC LIMIT $2",
+        )
+        .bind(before)
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await?;
+        let read = |row| {
+            Ok(Told {
+                id: text(row, "id")?,
+                at: rfc3339(sqlx::Row::try_get(row, "happened_at")?),
+                caller: text(row, "caller")?,
+                method: text(row, "method")?,
+                route: text(row, "route")?,
+                about: text(row, "about")?,
+                outcome: row.try_get("outcome")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+}

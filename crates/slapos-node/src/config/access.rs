@@ -1,0 +1,162 @@
+//! The options of `[slapproxy]` that say how the embedded Master is reached, and how much it bears.
+//!
+//! All are ours. Without any of them the Master answers by plain HTTP on this machine only.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use slapos_config::ConfigError;
+
+use super::Reader;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyAccess {
+    /// `tls_port`, `tls_host` and more: where it is reached by https.
+    pub tls: Option<ProxyTls>,
+    /// `allow_plain_http`: answer by plain HTTP where others can read along.
+    pub allow_plain_http: bool,
+    /// `connections`: at a time, at each port.
+    pub connections: Option<usize>,
+    /// `listeners`: connections that wait for events, at a time.
+    pub listeners: Option<usize>,
+    /// `requests_per_second`: of each caller but the operator, on the average.
+    pub requests_per_second: Option<f64>,
+    /// `failures_per_minute`: of each address that presents tokens or certificates that are not valid.
+    pub failures_per_minute: Option<f64>,
+}
+
+/// The port with TLS.
+#[derive(Clone, Debug)]
+pub struct ProxyTls {
+    /// `tls_host`; `host` unless set.
+    pub host: String,
+    /// `tls_port`.
+    pub port: u16,
+    /// `tls_names`: what the Master's own certificate is for, one a line or after commas; this
+    /// machine's names and `tls_host` unless set.
+    pub names: Vec<String>,
+    /// `certificate_file` and `key_file`: a certificate that others signed, and its key.
+    pub files: Option<(PathBuf, PathBuf)>,
+}
+
+impl ProxyAccess {
+    /// Reads them; `host` is where plain HTTP is.
+    pub(super) fn read(r: &Reader<'_>, host: &str) -> Result<Self, ConfigError> {
+        Ok(Self {
+            tls: tls(r, host)?,
+            allow_plain_http: r.boolean("allow_plain_http", false)?,
+            connections: number(r, "connections", 1)?,
+            listeners: number(r, "listeners", 0)?,
+            requests_per_second: rate(r, "requests_per_second")?,
+            failures_per_minute: rate(r, "failures_per_minute")?,
+        })
+    }
+}
+
+fn tls(r: &Reader<'_>, host: &str) -> Result<Option<ProxyTls>, ConfigError> {
+    let certificate = r.optional_path("certificate_file")?;
+    let files = match (certificate, r.optional_path("key_file")?) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(
+                r.error("certificate_file", "`certificate_file` needs `key_file`".to_owned())
+            );
+        }
+        (None, Some(_)) => {
+            return Err(r.error("key_file", "`key_file` needs `certificate_file`".to_owned()));
+        }
+    };
+    if r.optional("tls_port").is_none() {
+        for option in ["certificate_file", "tls_host", "tls_names"] {
+            if r.optional(option).is_some() {
+                let message = format!("`{option}` has no effect without `tls_port`");
+                return Err(r.error(option, message));
+            }
+        }
+        return Ok(None);
+    }
+    let host = r.optional("tls_host").unwrap_or(host).to_owned();
+    let names = match r.optional("tls_names") {
+        Some(names) => names.split([',', '\n', ' ']).map(str::trim).map(str::to_owned).collect(),
+        None => default_names(&host),
+    };
+    let names = names.into_iter().filter(|name| !name.is_empty()).collect();
+    Ok(Some(ProxyTls { host, port: r.parsed("tls_port", 0)?, names, files }))
+}
+
+/// The names by which others may reach this machine.
+fn default_names(host: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let anywhere = host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
+    if !anywhere {
+        names.push(host.to_owned());
+    }
+    if let Ok(name) = slapos_sys::fs::read_to_string(Path::new("/proc/sys/kernel/hostname")) {
+        names.push(name.trim().to_owned());
+    }
+    for local in ["localhost", "127.0.0.1", "::1"] {
+        if host != local {
+            names.push(local.to_owned());
+        }
+    }
+    names
+}
+
+fn number(r: &Reader<'_>, option: &str, least: usize) -> Result<Option<usize>, ConfigError> {
+    if r.optional(option).is_none() {
+        return Ok(None);
+    }
+    match r.parsed(option, 0_usize)? {
+        number if number >= least => Ok(Some(number)),
+        _ => Err(r.error(option, format!("`{option}` must be {least} or more"))),
+    }
+}
+
+fn rate(r: &Reader<'_>, option: &str) -> Result<Option<f64>, ConfigError> {
+    if r.optional(option).is_none() {
+        return Ok(None);
+    }
+    match r.parsed(option, 0.0)? {
+        rate if rate > 0.0 && rate <= 1e9 => Ok(Some(rate)),
+        _ => Err(r.error(option, format!("`{option}` must be more than 0"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slapos_config::Config;
+
+    use super::*;
+
+    fn read(options: &str) -> Result<ProxyAccess, ConfigError> {
+        let config = Config::parse(&format!("[slapproxy]\n{options}"), "slapos.cfg")?;
+        ProxyAccess::read(&Reader::of(&config, "slapproxy"), "127.0.0.1")
+    }
+
+    #[test]
+    fn without_options_it_is_plain_and_private() {
+        let access = read("").unwrap();
+        assert!(access.tls.is_none() && !access.allow_plain_http);
+    }
+
+    #[test]
+    fn a_port_with_tls_has_names() {
+        let text = "tls_port = 5443\ntls_host = ::\ntls_names = a.example, b.example\n  ::1\n";
+        let tls = read(text).unwrap().tls.unwrap();
+        assert_eq!((tls.host.as_str(), tls.port), ("::", 5443));
+        assert_eq!(tls.names, ["a.example", "b.example", "::1"]);
+        let names = read("tls_port = 1\ntls_host = 0.0.0.0").unwrap().tls.unwrap().names;
+        assert!(names.contains(&"localhost".to_owned()) && !names.contains(&"0.0.0.0".to_owned()));
+    }
+
+    #[test]
+    fn options_that_would_be_ignored_are_refused() {
+        let error = |text: &str| read(text).unwrap_err().to_string();
+        insta::assert_snapshot!(error("tls_names = a"), @"slapos.cfg:2: `tls_names` has no effect without `tls_port`");
+        insta::assert_snapshot!(error("tls_port = 1\nkey_file = /k"), @"slapos.cfg:3: `key_file` needs `certificate_file`");
+        insta::assert_snapshot!(error("connections = 0"), @"slapos.cfg:2: `connections` must be 1 or more");
+        insta::assert_snapshot!(error("failures_per_minute = 0"), @"slapos.cfg:2: `failures_per_minute` must be more than 0");
+    }
+}
