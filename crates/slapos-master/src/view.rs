@@ -271,3 +271,52 @@ pub(crate) struct PromisePast {
     pub(crate) failed: bool,
     pub(crate) seconds: f64,
 }
+
+/// Computers, counted.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct ComputerSummary {
+    pub(crate) total: i64,
+    pub(crate) ok: i64,
+    pub(crate) silent: i64,
+    pub(crate) never: i64,
+}
+
+/// Software Releases on computers, counted by what was reported last.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct SoftwareSummary {
+    pub(crate) total: i64,
+    pub(crate) available: i64,
+    pub(crate) building: i64,
+    pub(crate) error: i64,
+}
+
+/// Instances, shared ones not, counted.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct InstanceSummary {
+    pub(crate) total: i64,
+    /// Wanted so.
+    pub(crate) started: i64,
+    /// Those that reported an error last, or have a broken promise.
+    pub(crate) failed: i64,
+}
+
+/// What fails, at most twenty of each kind.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Failing {
+    /// Silent ones.
+    pub(crate) computers: Vec<Computer>,
+    pub(crate) software: Vec<Software>,
+    pub(crate) instances: Vec<Instance>,
+}
+
+/// How all is.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Summary {
+    pub(crate) computers: ComputerSummary,
+    pub(crate) software: SoftwareSummary,
+    pub(crate) partitions: PartitionCounts,
+    /// Instance trees.
+    pub(crate) trees: i64,
+    pub(crate) instances: InstanceSummary,
+    pub(crate) failing: Failing,
+}

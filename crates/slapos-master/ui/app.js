@@ -87,9 +87,11 @@ function leave() {
 
 addEventListener('hashchange', () => render());
 addEventListener('signed-out', () => askToSignIn('The Master does not know this token any more.'));
-addEventListener('unhandledrejection', ({ reason }) => {
-  if (reason?.status === undefined) return;
-  toast(reason.message, 'bad');
+// What the Master refuses of a button that asks nothing.
+addEventListener('unhandledrejection', (event) => {
+  if (event.reason?.status === undefined) return;
+  event.preventDefault();
+  toast(event.reason.message, 'bad');
 });
 
 applyTheme();

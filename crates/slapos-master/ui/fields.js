@@ -122,7 +122,10 @@ function any(spec) {
 const MAKERS = { const: constant, boolean, number, string: text, any };
 
 /** The field of one value of that kind; `null` for kinds that have parts. */
-export function leaf(kind, spec, root) {
+export function leaf(kind, asked, root) {
+  // What is needed has to be sent: its usual value is there to be kept.
+  const usually = asked.must && asked.value === undefined ? asked.schema.default : asked.value;
+  const spec = { ...asked, value: usually };
   if (kind === 'enum') return chooser(spec, choices(spec.schema, root));
   return MAKERS[kind]?.(spec) ?? null;
 }

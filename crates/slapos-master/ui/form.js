@@ -5,9 +5,14 @@ import { make } from './groups.js';
 import { plain } from './schema.js';
 import { validate } from './validate.js';
 
-/** Which part of a value an error is about; a missing property is about itself. Pure. */
+/**
+ * Which part of a value an error is about, whose path is a JSON pointer (`/a/0`) or written as `$.a[0]`; a missing
+ * property is about itself. Pure.
+ */
 export function segments({ path = '', message }) {
-  const parts = path.split('/').slice(1).map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const parts = path.startsWith('$')
+    ? [...path.matchAll(/\.([^.[\]]+)|\[(\d+)\]/g)].map(([, name, index]) => name ?? index)
+    : path.split('/').slice(1).map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
   const missing = /^"(.+)" is a required property$/.exec(message)?.[1];
   return missing === undefined ? parts : [...parts, missing];
 }

@@ -45,7 +45,7 @@ export function readXml(text) {
 
 /** Writes the same. */
 export function writeXml(value) {
-  const escaped = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+  const escaped = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
   const lines = Object.entries(encode(value, 'xml')).map(([name, one]) => `  <parameter id="${escaped(name)}">${escaped(one)}</parameter>\n`);
   return `<instance>\n${lines.join('')}</instance>`;
 }

@@ -126,7 +126,7 @@ export function problem(error) {
     error.detail && h('p', null, error.detail),
     error.hint && h('p', { class: 'soft' }, error.hint),
     error.errors?.length > 0 && h('ul', null, error.errors.map(({ path, message }) =>
-      h('li', null, path ? h('code', null, path) : null, path ? ' ' : null, message))));
+      h('li', null, path && path !== '$' ? [h('code', null, path.replace(/^\$\.?/, '')), ' '] : null, message))));
 }
 
 export function head(title, { crumbs, actions, mark } = {}) {

@@ -1,6 +1,6 @@
 // One view on the screen: what it needs is loaded and drawn, and again when the Master says that it changed.
 //
-// A view is `{title(params), load(context), draw(data, context), wants?(change, data, context), leave?(context)}`. What it
+// A view is `{title(params), load(context), draw(data, context), wants?(change, data, context), leave?(context), pause?}`. What it
 // draws is replaced as a whole; the focus, the place on the page and what was unfolded are kept by id.
 
 import { h, say } from './dom.js';
@@ -60,7 +60,7 @@ export class Screen {
     clearTimeout(this.#timer);
     this.#timer = null;
     if (now) return this.#draw();
-    const wait = Math.max(120, this.#last + PAUSE - performance.now());
+    const wait = Math.max(120, this.#last + (this.#view?.pause ?? PAUSE) - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = null;
       this.#draw();

@@ -21,6 +21,7 @@ use slapos_config::{Config, ConfigError};
 use slapos_slap::ComputerId;
 use slapos_sys::Secret;
 
+use crate::binary::BinaryConfig;
 use crate::collect::CollectConfig;
 use crate::generation::Rollback;
 use crate::hooks::HooksConfig;
@@ -80,6 +81,8 @@ pub struct NodeConfig {
     pub pidfile_instance: PathBuf,
     /// `[slapos] pidfile_report`: the lock against concurrent `node report` runs.
     pub pidfile_report: PathBuf,
+    /// `[networkcache]`: Software Releases that others have built.
+    pub binary: BinaryConfig,
     /// What only `node software`, `instance`, `report` and `promise` read.
     pub grid: GridConfig,
     /// `[service_limits]`.
@@ -232,6 +235,7 @@ impl NodeConfig {
             pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
             service_limits: ServiceLimits::from_config(config)?,
+            binary: BinaryConfig::from_config(config),
             grid: GridConfig::from_config(config)?,
             format: FormatConfig::from_config(config, &instance_root)?,
             collect: CollectConfig::from_config(config)?,

@@ -10,6 +10,7 @@
 //! written without a worker, but with that user's rights alone); nothing here prints.
 
 pub mod agent;
+pub mod binary;
 pub mod boot;
 mod client_config;
 pub mod collect;

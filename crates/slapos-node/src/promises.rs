@@ -153,9 +153,7 @@ impl Told {
 
     /// The first broken promise, as an error in the words that the Master knows.
     pub(crate) fn judge(&self) -> Result<(), NodeError> {
-        let Some(broken) = self.results.iter().find(|result| result.failed) else { return Ok(()) };
-        let text = format!("Promise '{}' failed with output: {}", broken.name, broken.message);
-        Err(NodeError::user(text).code(exit::PROMISE))
+        judge(self.results.iter())
     }
 
     /// Has the Master have the instance's tree deployed again, if a promise calls for that and it was
@@ -166,6 +164,15 @@ impl Told {
             watchdog::bang(node, master, partition.id.as_str(), &message);
         }
     }
+}
+
+/// The first broken promise, as an error in the words that the Master knows.
+pub(crate) fn judge<'a>(
+    mut results: impl Iterator<Item = &'a PromiseResult>,
+) -> Result<(), NodeError> {
+    let Some(broken) = results.find(|result| result.failed) else { return Ok(()) };
+    let text = format!("Promise '{}' failed with output: {}", broken.name, broken.message);
+    Err(NodeError::user(text).code(exit::PROMISE))
 }
 
 /// Whether it is time to ask the promises that `record` tells of.

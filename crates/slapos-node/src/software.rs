@@ -129,7 +129,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let master = node.master()?;
     let computer = node.computer(&master)?;
     check_only(&options.only, &computer.software)?;
-    for text in &config.grid.without_effect {
+    for text in config.grid.without_effect.iter().chain(&config.binary.without_effect) {
         node.reporter.note("node", text);
     }
     let mut failed = Vec::new();
@@ -301,6 +301,7 @@ fn build_in_worker(
             .map(|tree| TreeAlias { prefix: tree.prefix().to_owned(), fd: tree.fd().as_raw_fd() }),
         dry_run: options.dry_run,
         keep_going: options.keep_going,
+        binary: config.binary.of(url),
     };
     let mut worker = Worker::start(&owner, name, Purpose::Build(tree.as_ref()))?;
     match worker.run(
@@ -313,7 +314,10 @@ fn build_in_worker(
             progress: (!options.dry_run).then(|| Progress::begin(node, url)),
         },
     )? {
-        Done::Software { plan } => Ok(plan),
+        Done::Software { plan, notes } => {
+            notes.iter().for_each(|text| node.reporter.note(name, text));
+            Ok(plan)
+        }
         other => Err(NodeError::user(format!("the worker of {name} answered {other:?}"))),
     }
 }

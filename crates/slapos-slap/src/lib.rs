@@ -27,7 +27,8 @@ mod xml;
 
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
-    DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient, TlsIdentity, Verb,
+    ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient,
+    TlsIdentity, Verb,
 };
 pub use description::{
     Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,

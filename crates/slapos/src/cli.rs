@@ -1,5 +1,6 @@
 //! The arguments. Names are the original's where it has the command.
 
+mod client;
 mod computer_set;
 mod format;
 mod grid;
@@ -12,8 +13,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use slapos_node::generation::Side;
-use slapos_slap::InstanceState;
 
+pub(crate) use client::{CacheLookup, Computer, Console, Request, Serialisation};
 pub(crate) use computer_set::ComputerSet;
 pub(crate) use format::Format;
 pub(crate) use grid::{Grid, Instance, Report, Software};
@@ -91,6 +92,20 @@ pub(crate) enum Command {
     /// The instances
     #[command(subcommand)]
     Service(Service),
+    /// The computers
+    #[command(subcommand)]
+    Computer(Computer),
+    /// A Python in which request, supply and more are known
+    Console(Console),
+    /// What a network cache has
+    #[command(subcommand, name = "cachelookup")]
+    CacheLookup(CacheLookup),
+    /// Print what makes a shell complete the words of this program
+    Complete {
+        /// bash, zsh, fish, elvish or powershell
+        #[arg(long, default_value = "bash")]
+        shell: clap_complete::Shell,
+    },
     /// Tell why a partition, part or service was last processed, made or restarted
     Explain {
         /// A partition, a part, a service (NAME or GROUP:NAME), or the directory's name of a
@@ -135,7 +150,7 @@ pub(crate) struct Up {
 }
 
 /// What is wanted of an instance.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Wish {
     /// Parameters of the instance; they replace the former ones [default: keep them]
     #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = key_value)]
@@ -377,23 +392,6 @@ pub(crate) struct Supply {
     pub(crate) software: String,
     /// The computer [default: this one]
     pub(crate) computer: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Request {
-    /// Name of the instance
-    #[arg(value_parser = instance_name)]
-    pub(crate) name: String,
-    /// Path or URL of the Software Release
-    pub(crate) software: String,
-    #[command(flatten)]
-    pub(crate) wish: Wish,
-    /// started, stopped or destroyed [default: as it is, or started]
-    #[arg(long)]
-    pub(crate) state: Option<InstanceState>,
-    /// Where it may live, such as computer_guid=COMP-1
-    #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = key_value)]
-    pub(crate) node: Vec<(String, String)>,
 }
 
 #[derive(Debug, Subcommand)]

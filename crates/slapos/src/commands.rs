@@ -2,11 +2,15 @@
 
 mod agent;
 mod buildout;
+mod cachelookup;
 mod client;
+mod computer;
 mod computer_set;
+mod console;
 mod generation;
 mod grid;
 mod node;
+mod parameters;
 mod profile;
 mod proxy;
 mod proxy_requests;
@@ -15,11 +19,12 @@ mod supervisor;
 mod supervisorctl;
 mod up;
 
+use clap::CommandFactory as _;
 use slapos_node::{Node, NodeConfig, NodeError};
 use slapos_sys::clock::SystemClock;
 
 use crate::cli::{Cli, Command, Global};
-use crate::output::Watch;
+use crate::output::{Watch, say};
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
@@ -41,6 +46,15 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
         Command::Explain { name } => generation::explain(global, name),
         Command::Profile(command) => profile::run(global, command),
         Command::Service(command) => client::service(global, command),
+        Command::Computer(command) => computer::run(global, command),
+        Command::Console(console) => console::run(global, console),
+        Command::CacheLookup(command) => cachelookup::run(global, command),
+        Command::Complete { shell } => {
+            let mut out = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "slapos", &mut out);
+            say(String::from_utf8_lossy(&out).trim_end());
+            Ok(0)
+        }
     }
 }
 

@@ -14,11 +14,6 @@ parts = word extra service promise check publish
 
 [slap-configuration]
 recipe = slapos.cookbook:slapconfiguration
-computer = $${slap-connection:computer-id}
-partition = $${slap-connection:partition-id}
-url = $${slap-connection:server-url}
-key = $${slap-connection:key-file}
-cert = $${slap-connection:cert-file}
 configuration.word = good
 
 [word]

@@ -209,10 +209,10 @@ fn what_has_no_effect_is_said() {
     let (node, _) = served();
     node.configure(
         "[slapformat]",
-        "[networkcache]\ndownload-binary-cache-url = http://127.0.0.1:1\n\n[slapformat]",
+        "[networkcache]\nupload-binary-cache-url = http://127.0.0.1:1\n\n[slapformat]",
     );
     let told = node.ok(&["node", "software"]).told();
-    assert!(told.contains("[networkcache] download-binary-cache-url has no effect"), "{told}");
+    assert!(told.contains("[networkcache] upload-binary-cache-url has no effect"), "{told}");
 }
 
 #[test]

@@ -55,6 +55,11 @@ else:
 print('all is well')
 ";
 
+const SCHEMA_OF_RELEASE: &str =
+    r#"{"serialisation": "xml", "software-type": {"default": {"request": "input.json"}}}"#;
+const SCHEMA: &str =
+    r#"{"properties": {"word": {"type": "string"}}, "additionalProperties": false}"#;
+
 #[test]
 fn clients_of_the_original_speak_to_our_master() {
     let Some(original) = original("clients_of_the_original_speak_to_our_master") else { return };
@@ -68,6 +73,14 @@ fn clients_of_the_original_speak_to_our_master() {
     home.slapos(&["supply", &profile, "local"]);
     node.ok(&["node", "software"]);
     let request = ["request", "one", &profile, "--node", "computer_guid=local"];
+    // Its clients show what our Master says of parameters that do not fit.
+    std::fs::write(format!("{profile}.json"), SCHEMA_OF_RELEASE).unwrap();
+    std::fs::write(Path::new(&profile).with_file_name("input.json"), SCHEMA).unwrap();
+    let wrong = [&request[..], &["--parameters", "wort=salut"]].concat();
+    let run = Run::of(&home.command("slapos").args(&wrong).output().unwrap());
+    let refusal = "422 Client Error: the parameters are not what";
+    assert!(run.code != 0 && run.err.contains(refusal), "{}", run.err);
+    assert!(run.err.contains("'wort' was unexpected"), "{}", run.err);
     let with_word = [&request[..], &["--parameters", "word=salut"]].concat();
     let said = home.slapos(&with_word).err;
     assert!(said.contains("Instance requested.\nState is : started."), "{said}");
@@ -134,11 +147,17 @@ struct Foreign {
 
 impl Foreign {
     fn new(original: &Original) -> Self {
+        Self::with(original, "")
+    }
+
+    /// With more sections in the configuration of the Master.
+    fn with(original: &Original, more: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("slapos-foreign-").tempdir().unwrap();
         let (base, port) = (directory.path(), free_port());
         let mut open = Command::new("chmod");
         assert!(open.arg("755").arg(base).status().unwrap().success());
-        std::fs::write(base.join("proxy.cfg"), proxy_config(base, port)).unwrap();
+        let config = proxy_config(base, port) + more;
+        std::fs::write(base.join("proxy.cfg"), config).unwrap();
         std::fs::write(base.join("slapos.cfg"), node_config(base, port)).unwrap();
         original.person.give(base);
         let mut master = original.command("slapos");
@@ -237,4 +256,45 @@ fn our_node_works_for_the_masters_of_the_original() {
     }
     assert!(!word.exists(), "it is destroyed");
     assert_eq!(node.json(&["service", "list"]), serde_json::json!({}));
+}
+
+#[test]
+fn masters_of_both_kinds_forward_requests_to_each_other() {
+    let test = "masters_of_both_kinds_forward_requests_to_each_other";
+    let Some(original) = original(test) else { return };
+    let node = TestNode::new(BINARY);
+    node.ok(&["up", "--partitions", "2"]);
+    let file = node.root().join("etc/slapos.cfg");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let ours = config.lines().find_map(|line| line.strip_prefix("master_url = ")).unwrap();
+    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
+    let with_token = ours.replace("http://", &format!("http://me:{}@", token.trim()));
+    let section = |url: &str, software: &str| {
+        format!("\n[multimaster/{url}]\nsoftware_release_list =\n  {software}\n")
+    };
+    let foreign = Foreign::with(&original, &section(&with_token, "http://back/software.cfg"));
+    foreign.slapos(&["node", "format", "--now"]);
+
+    // From the original's to ours.
+    let answer = foreign.json(&["request", "one", "http://back/software.cfg"]);
+    assert_eq!(answer["partition"], "slappart0", "{answer:#}");
+    let here = || node.json(&["service", "list"]);
+    assert_eq!(here(), serde_json::json!({ "user_one": "http://back/software.cfg" }));
+    assert_eq!(foreign.json(&["service", "list"]), serde_json::json!({}));
+
+    // From ours to the original's.
+    let config_of_node = std::fs::read_to_string(foreign.path("slapos.cfg")).unwrap();
+    let there = config_of_node.lines().find_map(|line| line.strip_prefix("master_url = "));
+    let more = config + &section(there.unwrap(), "http://far/software.cfg");
+    std::fs::write(&file, more).unwrap();
+    node.ok(&["down"]);
+    // The Master runs again; the instance of a release that nobody has cannot.
+    node.fails(1, &["up"]);
+    let answer = node.json(&["request", "two", "http://far/software.cfg", "--parameters", "a=1"]);
+    assert_eq!(answer["partition"], "slappart0", "{answer:#}");
+    let list = foreign.json(&["service", "list"]);
+    assert_eq!(list, serde_json::json!({ "user_two": "http://far/software.cfg" }));
+    assert_eq!(here(), serde_json::json!({ "user_one": "http://back/software.cfg" }));
+    let info = foreign.json(&["service", "info", "user_two"]);
+    assert_eq!(info["instance-parameters"]["a"], "1", "{info:#}");
 }

@@ -202,6 +202,7 @@ parts = switch
 
 [slap-configuration]
 recipe = slapos.cookbook:slapconfiguration
+configuration.greeting = hello
 
 [switch]
 recipe = slapos.cookbook:switch-softwaretype
@@ -210,7 +211,9 @@ default = inner:output
 [inner]
 recipe = slapos.recipe.template:jinja2
 output = $${buildout:directory}/default.cfg
-context = key shared slap-configuration:slave-instance-list
+context =
+  key shared slap-configuration:slave-instance-list
+  key greeting slap-configuration:configuration.greeting
 inline =
   [buildout]
   parts = {% for one in shared %} p{{ loop.index }}{% endfor %}
@@ -218,7 +221,7 @@ inline =
   [p{{ loop.index }}]
   recipe = slapos.cookbook:publish
   -slave-reference = {{ one['slave_reference'] }}
-  url = hello {{ one['who'] }}
+  url = {{ greeting }} {{ one['who'] }}
   {% endfor %}
 ";
 
@@ -256,4 +259,14 @@ fn a_host_publishes_for_the_shared_instances_in_it() {
     pair.settle();
     assert_eq!(pair.published("guest")["url"], "hello world");
     assert_eq!(pair.published("host"), serde_json::json!({}), "what is not its own is not there");
+    // What they were told is told again with the generation that told it.
+    node.ok(&["request", "host", &pair.back, "--parameters", "greeting=goodbye"]);
+    pair.settle();
+    assert_eq!(pair.published("guest")["url"], "goodbye world");
+    let instances = node.json(&["proxy", "show"])["instances"].clone();
+    let mut instances = instances.as_array().unwrap().iter();
+    let host = instances.find(|instance| instance["title"] == "host").unwrap()["partition"].clone();
+    node.ok(&["node", "rollback", host.as_str().unwrap(), "2"]);
+    node.ok(&["node", "instance"]);
+    assert_eq!(pair.published("guest")["url"], "hello world");
 }

@@ -5,6 +5,7 @@ mod change;
 mod node;
 pub(crate) mod openapi;
 mod operations;
+mod places;
 mod read;
 mod scope;
 mod take;
@@ -32,6 +33,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(read::routes());
     routes.extend(change::routes());
     routes.extend(node::routes());
+    routes.extend(places::routes());
     routes.extend(openapi::routes());
     routes
 }

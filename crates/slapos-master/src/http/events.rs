@@ -28,7 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use super::access::{Caller, Route, Rule};
 use super::feed::Everything;
 use super::{ApiError, App};
-use crate::store::{News, Position};
+use crate::store::{Bell, News, Position};
 
 /// Between two signs of life: well below the time after which an idle connection is ended, here and
 /// by what usually stands in between.
@@ -98,7 +98,7 @@ async fn listen(
 /// Where a listener hears from.
 pub(super) trait Source: Send + 'static {
     /// What wakes it. Its present value counts as heard.
-    fn bell(&self) -> watch::Receiver<()>;
+    fn bell(&self) -> Bell;
 
     /// What is to be told next, in order.
     fn news(&mut self) -> impl Future<Output = Result<Batch, ApiError>> + Send;
@@ -126,7 +126,7 @@ impl OfComputer {
 }
 
 impl Source for OfComputer {
-    fn bell(&self) -> watch::Receiver<()> {
+    fn bell(&self) -> Bell {
         self.app.store.bell(&self.computer)
     }
 
@@ -172,7 +172,7 @@ pub(super) async fn answer(app: &Arc<App>, mut source: impl Source) -> Result<Re
 /// Somebody who listens.
 struct Listener<S> {
     source: S,
-    bell: watch::Receiver<()>,
+    bell: Bell,
     heartbeat: Duration,
     leaving: watch::Receiver<bool>,
     out: mpsc::Sender<Event>,
@@ -206,8 +206,7 @@ impl<S: Source> Listener<S> {
 
     async fn wait(&mut self) -> Result<(), Gone> {
         tokio::select! {
-            // Fails only when the store is gone.
-            rung = self.bell.changed() => return rung.map_err(|_| Gone),
+            () = self.bell.rung() => return Ok(()),
             () = tokio::time::sleep(self.heartbeat) => {}
             () = self.out.closed() => return Err(Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => return Err(Gone),

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse::Event;
-use tokio::sync::watch;
 
 use super::access::Caller;
 use super::events::{Batch, Source, resync};
 use super::{ApiError, App};
-use crate::store::{FeedEntry, Place};
+use crate::store::{Bell, FeedEntry, Place};
 
 /// Before another look at what is not certain yet: transactions are short.
 const SOON: Duration = Duration::from_millis(50);
@@ -35,7 +34,7 @@ impl Everything {
 }
 
 impl Source for Everything {
-    fn bell(&self) -> watch::Receiver<()> {
+    fn bell(&self) -> Bell {
         self.app.store.feed_bell()
     }
 

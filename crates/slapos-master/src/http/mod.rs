@@ -19,9 +19,9 @@ mod json_rpc;
 mod metrics;
 mod own;
 mod params;
-mod places;
 mod problem;
 mod rate;
+mod renderings;
 mod shacache;
 mod slap;
 #[cfg(test)]
@@ -32,6 +32,7 @@ mod ui;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
@@ -70,6 +71,8 @@ pub(crate) struct App {
     callers: rate::Buckets<String>,
     /// How often each address presents what is not valid.
     failures: rate::Buckets<std::net::IpAddr>,
+    /// What nodes were told and still would be.
+    renderings: renderings::Renderings,
     /// Who grants requests.
     pub(crate) desk: Desk,
     /// Names for Software Releases.
@@ -111,6 +114,7 @@ impl App {
             proof_key: ProofKey::new(token),
             metrics: metrics::Metrics::default(),
             listeners: events::Listeners::new(listeners),
+            renderings: renderings::Renderings::default(),
             desk: Desk::new(requests, run_id.clone()),
             run_id,
         })
@@ -125,7 +129,6 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(json_rpc::routes());
     routes.extend(shacache::routes());
     routes.extend(api::routes());
-    routes.extend(places::routes());
     routes.extend(events::routes());
     routes.extend(identity::routes());
     routes.extend(ui::routes());
@@ -163,19 +166,20 @@ async fn unknown_route(uri: Uri) -> ApiError {
 
 /// A plain text answer.
 fn text(body: impl Into<String>) -> Response {
-    with_type("text/plain; charset=utf-8", body.into())
+    let body: String = body.into();
+    with_type("text/plain; charset=utf-8", body)
 }
 
 /// A marshalled answer.
-fn xml(body: String) -> Response {
+fn xml(body: impl Into<Body>) -> Response {
     with_type("text/xml; charset=utf-8", body)
 }
 
-fn with_type(content_type: &'static str, body: String) -> Response {
+fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
     // Texts repeat what users gave: no browser shall take them for a page.
     let headers =
         [(header::CONTENT_TYPE, content_type), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, body).into_response()
+    (headers, body.into()).into_response()
 }
 
 /// A request that is not granted.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -18,6 +19,7 @@ use slapos_slap::{ComputerId, PartitionId, SoftwareState, Value};
 
 use super::access::{Caller, Route, Rule};
 use super::params::Params;
+use super::renderings::Topic;
 use super::{ApiError, App, hateoas, text, xml};
 use crate::error::StoreError;
 use crate::store::Freed;
@@ -124,16 +126,32 @@ async fn status(State(app): Shared, caller: Caller, params: Params) -> Answer {
 
 async fn computer_information(State(app): Shared, caller: Caller, params: Params) -> Answer {
     let computer = own_computer(&app, &caller, &params).await?;
-    app.store.contact(&computer).await?;
-    marshalled(&computer_to_value(&app.store.computer(&computer).await?))
+    let topic = Topic { computer, partition: None };
+    app.store.contact(&topic.computer).await?;
+    let present = app.store.revision(&topic.computer).await?;
+    if let Some(document) = app.renderings.get(&topic, &present) {
+        return Ok(xml(document));
+    }
+    let (revision, computer) = app.store.computer_at(&topic.computer).await?;
+    let document = Bytes::from(dumps(&computer_to_value(&computer))?);
+    app.renderings.put(&topic, revision, &document);
+    Ok(xml(document))
 }
 
 async fn computer_partition(State(app): Shared, caller: Caller, params: Params) -> Answer {
     let computer = params.require("computer_reference")?.into();
     let partition = partition_id(params.require("computer_partition_reference")?)?;
     app.allow_partition(&caller, &computer, &partition).await?;
-    let partition = app.store.partition(&computer, &partition).await?;
-    marshalled(&partition_to_value(&partition))
+    let present = app.store.revision(&computer).await?;
+    let topic = Topic { computer, partition: Some(partition.clone()) };
+    if let Some(document) = app.renderings.get(&topic, &present) {
+        return Ok(xml(document));
+    }
+    // Found later: if it is of a later revision, nobody is given it again under this one.
+    let partition = app.store.partition(&topic.computer, &partition).await?;
+    let document = Bytes::from(dumps(&partition_to_value(&partition))?);
+    app.renderings.put(&topic, present, &document);
+    Ok(xml(document))
 }
 
 async fn format(State(app): Shared, caller: Caller, params: Params) -> Answer {

@@ -104,6 +104,9 @@ impl Desk {
         origin: &str,
     ) -> Result<InstanceAnswer, Refused> {
         let request = &with_type(request);
+        if let Some(answer) = store.repeated(project, request).await? {
+            return Ok(answer);
+        }
         let (standing, by_instance) = store.standing(project, request).await?;
         if !by_instance && !matches!(standing, Standing::Here { same: true }) {
             self.judge(project, request).await?;

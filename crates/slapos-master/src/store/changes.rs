@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slapos_slap::{Change, ComputerId, PartitionId, SoftwareUrl};
 use sqlx::any::AnyRow;
@@ -19,11 +19,14 @@ use tokio::sync::watch;
 
 use super::feed::{self, Entry};
 use super::rows::{text, word};
-use super::{Store, Tx, require_computer};
+use super::{Store, Tx, unknown_computer};
 use crate::error::StoreError;
 
 /// How many changes of a computer are kept.
 pub(crate) const KEPT: i64 = 1000;
+
+/// After so many changes those that are too old are removed, all at once.
+const SWEPT: i64 = 50;
 
 /// How many changes are read at once.
 const PAGE: i64 = 100;
@@ -80,10 +83,15 @@ impl Store {
         computer: &ComputerId,
         position: Option<&Position>,
     ) -> Result<News, StoreError> {
+        // One look is enough most often: listeners come by at every sign of life.
+        let present = last_position(&self.pools.readers, computer).await?;
+        match position {
+            None => return Ok(News::Resync(present)),
+            Some(position) if *position == present => return Ok(News::Changes(Vec::new())),
+            Some(_) => {}
+        }
         let mut tx = self.read().await?;
-        require_computer(&mut tx, computer).await?;
-        let era = era(&mut tx).await?;
-        let last = last_number(&mut tx, computer).await?;
+        let Position { era, number: last } = last_position(&mut *tx, computer).await?;
         let Some(heard) = position.filter(|position| {
             position.era == era && (last.saturating_sub(KEPT)..=last).contains(&position.number)
         }) else {
@@ -105,9 +113,9 @@ impl Store {
         Ok(News::Changes(rows.iter().map(read).collect::<Result<_, StoreError>>()?))
     }
 
-    /// What wakes whoever listens to a computer. Its present value counts as heard.
-    pub(crate) fn bell(&self, computer: &ComputerId) -> watch::Receiver<()> {
-        self.bells.subscribe(computer)
+    /// What wakes whoever listens to a computer. What was rung before counts as heard.
+    pub(crate) fn bell(&self, computer: &ComputerId) -> Bell {
+        Bells::subscribe(&self.bells, computer)
     }
 }
 
@@ -119,11 +127,14 @@ pub(super) async fn note(
     now: i64,
 ) -> Result<(), StoreError> {
     // First, so that others who write about the same computer wait here.
-    sqlx::query("UPDATE computer SET changes = changes + 1 WHERE reference = $1")
-        .bind(computer.as_str())
-        .execute(&mut **tx)
-        .await?;
-    let number = last_number(tx, computer).await?;
+    let row = sqlx::query(
+        "UPDATE computer SET changes = changes + 1, revision = revision + 1 \
+         WHERE reference = $1 RETURNING changes",
+    )
+    .bind(computer.as_str())
+    .fetch_optional(&mut **tx)
+    .await?;
+    let number: i64 = row.ok_or_else(|| vanished(computer))?.try_get("changes")?;
     sqlx::query(
         "INSERT INTO change \
          (computer, number, kind, partition_reference, software, state, changed_at) \
@@ -138,11 +149,13 @@ pub(super) async fn note(
     .bind(now)
     .execute(&mut **tx)
     .await?;
-    sqlx::query("DELETE FROM change WHERE computer = $1 AND number <= $2")
-        .bind(computer.as_str())
-        .bind(number.saturating_sub(KEPT))
-        .execute(&mut **tx)
-        .await?;
+    if number % SWEPT == 0 {
+        sqlx::query("DELETE FROM change WHERE computer = $1 AND number <= $2")
+            .bind(computer.as_str())
+            .bind(number.saturating_sub(KEPT))
+            .execute(&mut **tx)
+            .await?;
+    }
     tx.ring(computer);
     feed::tell(tx, &Entry::of(computer, change), now).await
 }
@@ -152,15 +165,47 @@ pub(super) async fn era(tx: &mut Tx) -> Result<String, StoreError> {
     text(&sqlx::query("SELECT name FROM era").fetch_one(&mut **tx).await?, "name")
 }
 
-async fn last_number(tx: &mut Tx, computer: &ComputerId) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT changes FROM computer WHERE reference = $1")
+/// Takes note of a change in what the node of a computer is told, for which it need not be woken.
+pub(super) async fn revise(tx: &mut Tx, computer: &ComputerId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE computer SET revision = revision + 1 WHERE reference = $1")
         .bind(computer.as_str())
-        .fetch_optional(&mut **tx)
+        .execute(&mut **tx)
         .await?;
-    let Some(row) = row else {
-        return Err(StoreError::Damaged(format!("computer {computer} vanished")));
-    };
-    Ok(row.try_get("changes")?)
+    Ok(())
+}
+
+/// The same for all computers that have children of a root.
+pub(super) async fn revise_children(
+    tx: &mut Tx,
+    project: &str,
+    root: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE computer SET revision = revision + 1 WHERE reference IN \
+         (SELECT computer FROM instance WHERE project = $1 AND root = $2)",
+    )
+    .bind(project)
+    .bind(root)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The position after the last change of a computer.
+async fn last_position(
+    executor: impl sqlx::Executor<'_, Database = sqlx::Any>,
+    computer: &ComputerId,
+) -> Result<Position, StoreError> {
+    let row = sqlx::query("SELECT c.changes, e.name FROM computer c, era e WHERE c.reference = $1")
+        .bind(computer.as_str())
+        .fetch_optional(executor)
+        .await?;
+    let row = row.ok_or_else(|| unknown_computer(computer))?;
+    Ok(Position { era: text(&row, "name")?, number: row.try_get("changes")? })
+}
+
+fn vanished(computer: &ComputerId) -> StoreError {
+    StoreError::Damaged(format!("computer {computer} vanished"))
 }
 
 fn read_change(row: &AnyRow) -> Result<Change, StoreError> {
@@ -195,12 +240,11 @@ impl Bells {
         self.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn subscribe(&self, computer: &ComputerId) -> watch::Receiver<()> {
-        let mut bells = self.lock();
-        // Those that nobody listens to any more.
-        bells.retain(|_, bell| bell.receiver_count() > 0);
-        let bell = bells.entry(computer.clone()).or_insert_with(|| watch::channel(()).0);
-        bell.subscribe()
+    fn subscribe(bells: &Arc<Bells>, computer: &ComputerId) -> Bell {
+        let mut all = bells.lock();
+        let bell = all.entry(computer.clone()).or_insert_with(|| watch::channel(()).0);
+        let rung = bell.subscribe();
+        Bell { rung, computer: computer.clone(), bells: Arc::clone(bells) }
     }
 
     /// Rings the bell of a computer, and that of everything, which is that of the empty name.
@@ -214,5 +258,29 @@ impl Bells {
     /// For who cannot know what has changed.
     pub(super) fn ring_all(&self) {
         self.lock().values().for_each(|bell| bell.send_replace(()));
+    }
+}
+
+/// Somebody's ear for one computer. The last to go takes the bell along.
+pub(crate) struct Bell {
+    rung: watch::Receiver<()>,
+    computer: ComputerId,
+    bells: Arc<Bells>,
+}
+
+impl Bell {
+    /// Waits until it is rung; at once if it was since the last time.
+    pub(crate) async fn rung(&mut self) {
+        // The sender stays as long as this is here.
+        let _ = self.rung.changed().await;
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        let mut all = self.bells.lock();
+        if all.get(&self.computer).is_some_and(|bell| bell.receiver_count() <= 1) {
+            all.remove(&self.computer);
+        }
     }
 }

@@ -178,7 +178,7 @@ impl Store {
     }
 
     /// What wakes whoever listens to everything: it rings with every computer's.
-    pub(crate) fn feed_bell(&self) -> tokio::sync::watch::Receiver<()> {
+    pub(crate) fn feed_bell(&self) -> super::Bell {
         self.bell(&ComputerId::new(""))
     }
 }

@@ -12,11 +12,25 @@ use sqlx::Row as _;
 
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, text, wire_timestamp, word};
 use super::shared::{self, SharedRow};
-use super::{Store, Tx, require_computer, require_partition, routes};
+use super::{Store, Tx, require_partition, routes, unknown_computer};
 use crate::error::StoreError;
 
 /// The addresses of partitions, by partition.
 type Addresses = HashMap<PartitionId, Vec<(String, IpAddr)>>;
+
+/// The state of what is told about a computer: the database, and a number in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Revision {
+    era: String,
+    number: i64,
+}
+
+#[cfg(test)]
+impl Revision {
+    pub(crate) fn of(era: &str, number: i64) -> Revision {
+        Revision { era: era.to_owned(), number }
+    }
+}
 
 impl Store {
     /// Everything wanted of a computer.
@@ -24,13 +38,35 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when it is not known.
     pub async fn computer(&self, computer: &ComputerId) -> Result<Computer, StoreError> {
+        Ok(self.computer_at(computer).await?.1)
+    }
+
+    /// Everything wanted of a computer, and of which revision that is at least.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when it is not known.
+    pub(crate) async fn computer_at(
+        &self,
+        computer: &ComputerId,
+    ) -> Result<(Revision, Computer), StoreError> {
         let mut tx = self.read().await?;
-        require_computer(&mut tx, computer).await?;
-        Ok(Computer {
+        // First: a change that is seen halfway, where that can happen, must not count as seen.
+        let revision = revision(&mut *tx, computer).await?;
+        let found = Computer {
             id: computer.clone(),
             software: software(&mut tx, computer).await?,
             partitions: partitions(&mut tx, computer, None).await?,
-        })
+        };
+        Ok((revision, found))
+    }
+
+    /// The present revision of what [`Store::computer`] tells: as long as it is the same, so is
+    /// that, whichever Master asks.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the computer is not known.
+    pub(crate) async fn revision(&self, computer: &ComputerId) -> Result<Revision, StoreError> {
+        revision(&self.pools.readers, computer).await
     }
 
     /// Everything wanted of one partition.
@@ -72,25 +108,11 @@ impl Store {
         title: Option<&str>,
     ) -> Result<Vec<InstanceInfo>, StoreError> {
         let mut tx = self.read().await?;
-        let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.root = '' \
-             AND ($1 = '' OR i.title = $1) ORDER BY i.title"
-        ));
-        let rows = sqlx::query(sql).bind(title.unwrap_or("")).fetch_all(&mut *tx).await?;
         let within = |project: &String| projects.is_none_or(|known| known.contains(project));
-        let mut trees = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let row = InstanceRow::read(row)?;
-            if within(&row.project) {
-                trees.push(tree(row));
-            }
-        }
-        for row in shared::all(&mut tx).await? {
-            let wanted = row.root.is_empty() && title.is_none_or(|title| title == row.title);
-            if wanted && within(&row.project) {
-                trees.push(shared_tree(row));
-            }
-        }
+        let roots = roots(&mut tx, title).await?.into_iter().filter(|row| within(&row.project));
+        let mut trees: Vec<_> = roots.map(tree).collect();
+        let shared = shared::of_users(&mut tx, title).await?;
+        trees.extend(shared.into_iter().filter(|row| within(&row.project)).map(shared_tree));
         Ok(trees)
     }
 
@@ -105,6 +127,29 @@ impl Store {
             .await?;
         rows.iter().map(|row| Ok(ComputerId::new(text(row, "reference")?))).collect()
     }
+}
+
+async fn revision(
+    executor: impl sqlx::Executor<'_, Database = sqlx::Any>,
+    computer: &ComputerId,
+) -> Result<Revision, StoreError> {
+    let row =
+        sqlx::query("SELECT c.revision, e.name FROM computer c, era e WHERE c.reference = $1")
+            .bind(computer.as_str())
+            .fetch_optional(executor)
+            .await?;
+    let row = row.ok_or_else(|| unknown_computer(computer))?;
+    Ok(Revision { era: text(&row, "name")?, number: row.try_get("revision")? })
+}
+
+async fn roots(tx: &mut Tx, title: Option<&str>) -> Result<Vec<InstanceRow>, StoreError> {
+    let titled = if title.is_some() { "i.title = $1 AND" } else { "" };
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE {titled} i.root = '' ORDER BY i.title"
+    ));
+    let query = title.into_iter().fold(sqlx::query(sql), |query, title| query.bind(title));
+    let rows = query.fetch_all(&mut **tx).await?;
+    rows.iter().map(InstanceRow::read).collect()
 }
 
 fn tree(row: InstanceRow) -> InstanceInfo {

@@ -36,9 +36,11 @@ impl Store {
         let mut tx = self.write().await?;
         require_partition(&mut tx, computer, partition).await?;
         let instance = require_instance(&mut tx, computer, partition).await?;
-        if instance.connection != *connection {
-            touch_root(&mut tx, &instance.project, &instance.root, now).await?;
+        if instance.connection == *connection {
+            return Ok(());
         }
+        touch_root(&mut tx, &instance.project, &instance.root, now).await?;
+        changes::revise(&mut tx, computer).await?;
         sqlx::query(
             "UPDATE instance SET connection = $3 WHERE computer = $1 AND partition_reference = $2",
         )
@@ -144,6 +146,7 @@ impl Store {
                     .execute(&mut *tx)
                     .await?;
             }
+            changes::revise_children(&mut tx, &instance.project, title).await?;
         }
         let change = Change::of_partition(ChangeKind::Rename, partition);
         changes::note(&mut tx, computer, &change, now).await?;

@@ -46,6 +46,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006", "identity"),
     migration!(7, "0007", "requests"),
     migration!(8, "0008", "told"),
+    migration!(10, "0010", "scale"),
 ];
 
 /// A migration in one direction.

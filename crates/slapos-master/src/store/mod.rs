@@ -15,6 +15,7 @@ mod documents;
 mod failure;
 mod feed;
 mod forwarded;
+mod group;
 mod hosts;
 mod information;
 mod instances;
@@ -30,6 +31,7 @@ mod placing;
 mod pools;
 mod postgres;
 mod removal;
+mod repeated;
 mod reports;
 mod request;
 mod restart;
@@ -59,16 +61,17 @@ pub use backup::backup;
 pub(crate) use certificates::{Issued, KeptAuthority};
 #[cfg(test)]
 pub(crate) use changes::KEPT;
-pub(crate) use changes::{News, Position};
+pub(crate) use changes::{Bell, News, Position};
 pub use database::{Database, Server};
 pub(crate) use documents::InstanceDocument;
 pub(crate) use feed::{Entry as FeedEntry, Place};
 pub(crate) use forwarded::Standing;
+pub(crate) use information::Revision;
 pub use instances::Freed;
 pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
 pub(crate) use people::{Named, check_name};
-use pools::Pools;
+use pools::{Kind, Pools};
 pub use request::Would;
 pub use restore::restore;
 pub(crate) use tokens::Holder;
@@ -78,6 +81,8 @@ use tx::Tx;
 /// The memory of a Master.
 pub struct Store {
     pools: Pools,
+    /// Who write to a file, which has one writer; a server has many.
+    group: Option<Arc<group::Group>>,
     clock: Arc<dyn Clock>,
     bells: Arc<changes::Bells>,
     /// What hears of the changes that other Masters make.
@@ -119,7 +124,11 @@ impl Store {
                 Some(tokio::spawn(hear).abort_handle())
             }
         };
-        Ok(Store { pools, clock, bells, hearing, home })
+        let group = match pools.kind {
+            Kind::Sqlite => Some(group::Group::new(pools.writers.clone(), sqlite::BEGIN_WRITE)),
+            Kind::Postgres => None,
+        };
+        Ok(Store { pools, group, clock, bells, hearing, home })
     }
 
     /// Whether the database answers, and has the schema that this version knows.
@@ -134,6 +143,9 @@ impl Store {
     /// Waits for running transactions and closes the database.
     pub async fn close(&self) {
         self.hearing.iter().for_each(AbortHandle::abort);
+        if let Some(group) = &self.group {
+            group.settled().await;
+        }
         self.pools.close().await;
     }
 
@@ -144,13 +156,22 @@ impl Store {
 
     /// The right to change things; what is not committed did not happen.
     async fn write(&self) -> Result<Tx, StoreError> {
-        Ok(Tx::new(self.pools.write().await?, self.pools.kind, &self.bells))
+        match &self.group {
+            Some(group) => Ok(Tx::shared(group.join().await?, self.pools.kind, &self.bells)),
+            None => Ok(Tx::new(self.pools.write().await?, self.pools.kind, &self.bells)),
+        }
     }
 
     /// The right to change what concerns that computer alone, and no more than its rows: where the
     /// database allows it, those who write about other computers need not wait.
     async fn write_about(&self, computer: &ComputerId) -> Result<Tx, StoreError> {
-        Ok(Tx::new(self.pools.write_about(computer).await?, self.pools.kind, &self.bells))
+        match &self.group {
+            Some(_) => self.write().await,
+            None => {
+                let own = self.pools.write_about(computer).await?;
+                Ok(Tx::new(own, self.pools.kind, &self.bells))
+            }
+        }
     }
 
     /// The present time in microseconds since 1970.
@@ -175,6 +196,12 @@ async fn require_computer(tx: &mut Tx, computer: &ComputerId) -> Result<(), Stor
         Some(_) => Ok(()),
         None => Err(StoreError::no_computer(computer)),
     }
+}
+
+fn unknown_computer(computer: &ComputerId) -> StoreError {
+    StoreError::NotFound(format!(
+        "computer {computer} is not known: run `slapos node format` there first"
+    ))
 }
 
 /// Requires that the partition is known.

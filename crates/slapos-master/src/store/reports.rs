@@ -100,7 +100,6 @@ impl Store {
     ) -> Result<(), StoreError> {
         let now = self.now();
         let mut tx = self.write_about(computer).await?;
-        require_partition(&mut tx, computer, partition).await?;
         let done = sqlx::query(
             "UPDATE instance SET reported_state = $3, reported_message = $4, reported_at = $5 \
              WHERE computer = $1 AND partition_reference = $2",
@@ -112,10 +111,11 @@ impl Store {
         .bind(now)
         .execute(&mut *tx)
         .await?;
-        if done.rows_affected() > 0 {
-            let change = Change::of_partition(ChangeKind::Report, partition).state(state);
-            changes::note(&mut tx, computer, &change, now).await?;
+        if done.rows_affected() == 0 {
+            return require_partition(&mut tx, computer, partition).await;
         }
+        let change = Change::of_partition(ChangeKind::Report, partition).state(state);
+        changes::note(&mut tx, computer, &change, now).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -205,7 +205,7 @@ pub(super) async fn origin(
 }
 
 /// The instance as the request wants it; equal to the former one when nothing changes.
-fn wish(
+pub(super) fn wish(
     former: &InstanceRow,
     request: &InstanceRequest,
     origin: &Origin,
@@ -296,7 +296,7 @@ async fn update(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn answer(tx: &mut Tx, row: InstanceRow) -> Result<InstanceAnswer, StoreError> {
+pub(super) async fn answer(tx: &mut Tx, row: InstanceRow) -> Result<InstanceAnswer, StoreError> {
     let mut addresses = addresses(tx, &row.computer, row.partition.as_str()).await?;
     Ok(InstanceAnswer {
         ip_list: addresses.remove(&row.partition).unwrap_or_default(),

@@ -274,6 +274,20 @@ pub(super) async fn titled(
     row.as_ref().map(SharedRow::read).transpose()
 }
 
+/// The shared instances that users asked for; only those of that title if one is given.
+pub(super) async fn of_users(
+    tx: &mut Tx,
+    title: Option<&str>,
+) -> Result<Vec<SharedRow>, StoreError> {
+    let titled = if title.is_some() { "title = $1 AND" } else { "" };
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM shared_instance WHERE {titled} root = '' ORDER BY reference"
+    ));
+    let query = title.into_iter().fold(sqlx::query(sql), |query, title| query.bind(title));
+    let rows = query.fetch_all(&mut **tx).await?;
+    rows.iter().map(SharedRow::read).collect()
+}
+
 pub(super) async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM shared_instance WHERE reference = $1");
     let row =

@@ -28,15 +28,14 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn contact(&self, computer: &ComputerId) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.read().await?;
         let row = sqlx::query(
             "SELECT k.contact_at FROM computer c LEFT JOIN computer_contact k \
              ON k.computer = c.reference WHERE c.reference = $1",
         )
         .bind(computer.as_str())
-        .fetch_optional(&mut *tx)
+        // One statement needs no transaction.
+        .fetch_optional(&self.pools.readers)
         .await?;
-        drop(tx);
         let Some(row) = row else { return Ok(()) };
         let last: Option<i64> = row.try_get("contact_at")?;
         // A clock that went back would keep it quiet for long.

@@ -1,4 +1,4 @@
-//! One transaction, which rings the bells of the computers that it changed when it is committed,
+//! One transaction, or a member of one that several callers share, which rings the bells of the computers that it changed when it is committed,
 //! and only then: its own, and through the database those of other Masters.
 
 use std::ops::{Deref, DerefMut};
@@ -8,13 +8,14 @@ use slapos_slap::ComputerId;
 use sqlx::{Any, AnyConnection, Transaction};
 
 use super::changes::Bells;
+use super::group::Member;
 use super::pools::Kind;
 use super::postgres;
 use crate::error::StoreError;
 
 /// See the module. What is not committed did not happen.
 pub(super) struct Tx {
-    inner: Transaction<'static, Any>,
+    inner: Inner,
     kind: Kind,
     bells: Arc<Bells>,
     changed: Vec<ComputerId>,
@@ -22,9 +23,26 @@ pub(super) struct Tx {
     entries: i64,
 }
 
+enum Inner {
+    Own(Transaction<'static, Any>),
+    Shared(Member),
+}
+
 impl Tx {
     pub(super) fn new(inner: Transaction<'static, Any>, kind: Kind, bells: &Arc<Bells>) -> Tx {
-        Tx { inner, kind, bells: Arc::clone(bells), changed: Vec::new(), entries: 0 }
+        Tx {
+            inner: Inner::Own(inner),
+            kind,
+            bells: Arc::clone(bells),
+            changed: Vec::new(),
+            entries: 0,
+        }
+    }
+
+    /// One that is committed together with others.
+    pub(super) fn shared(inner: Member, kind: Kind, bells: &Arc<Bells>) -> Tx {
+        let (bells, changed) = (Arc::clone(bells), Vec::new());
+        Tx { inner: Inner::Shared(inner), kind, bells, changed, entries: 0 }
     }
 
     /// Has the bell of a computer rung after the commit.
@@ -48,9 +66,13 @@ impl Tx {
     /// Makes it all happen.
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         if self.kind == Kind::Postgres {
-            postgres::tell(&mut self.inner, self.bells.name(), &self.changed).await?;
+            let (teller, changed) = (self.bells.name().to_owned(), self.changed.clone());
+            postgres::tell(&mut self, &teller, &changed).await?;
         }
-        self.inner.commit().await?;
+        match self.inner {
+            Inner::Own(transaction) => transaction.commit().await?,
+            Inner::Shared(member) => member.commit().await?,
+        }
         self.changed.iter().for_each(|computer| self.bells.ring(computer));
         Ok(())
     }
@@ -60,12 +82,18 @@ impl Deref for Tx {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        &self.inner
+        match &self.inner {
+            Inner::Own(transaction) => transaction,
+            Inner::Shared(member) => member,
+        }
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.inner
+        match &mut self.inner {
+            Inner::Own(transaction) => transaction,
+            Inner::Shared(member) => member,
+        }
     }
 }

@@ -14,7 +14,7 @@ export default {
   title: ({ guid }) => `Change ${guid}`,
   async load({ params, signal }) {
     const instance = await get(path`/api/v1/instances/${params.guid}`, {}, signal);
-    return { instance, software: await softwareSchema(instance.software_release, signal) };
+    return { instance, software: await softwareSchema(instance.software_release, instance.project, signal) };
   },
   draw({ instance, software }) {
     const described = typeOf(software, instance.software_type, instance.shared);

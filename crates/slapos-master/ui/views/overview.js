@@ -76,5 +76,7 @@ export default {
       : tiles(data),
     h('div', { class: 'columns' }, h('div', null, failing(data.failing)), h('div', null, feed())),
   ),
+  // Counting is dear where there is much.
+  pause: 2000,
   wants: (change) => !isPulse(change),
 };

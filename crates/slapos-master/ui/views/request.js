@@ -8,7 +8,7 @@ import { parameterEditor, showRefusal } from '../parameter-editor.js';
 import { go } from '../router.js';
 import { slaEditor } from '../sla.js';
 import { projectsOf } from './projects.js';
-import { softwareSchema, typeOf } from './schema-choice.js';
+import { softwareSchema } from './schema-choice.js';
 
 const OUTCOMES = {
   create: ['good', 'A new instance would be made.'],
@@ -19,14 +19,15 @@ const OUTCOMES = {
 
 /** What a check found. */
 export function verdict(answer) {
-  const [look, words] = OUTCOMES[answer.would] ?? ['', answer.would];
   const at = answer.place;
+  // Nothing would be done, and nothing is there: it is refused.
+  const [look, words] = OUTCOMES[answer.would === 'nothing' && !at ? 'refuse' : answer.would] ?? ['', answer.would];
   const errors = answer.schema?.errors ?? [];
   return notice(errors.length > 0 ? 'warn' : look, words,
     at && h('p', null, 'In partition ', h('strong', null, at.partition), ' of ', h('a', { href: place('computers', at.computer) }, at.computer), '.'),
     answer.why && h('p', null, answer.why),
-    answer.schema && !answer.schema.readable && h('p', { class: 'soft' }, 'The Software Release has no schema that can be read, so parameters are not checked.'),
-    errors.length > 0 && h('ul', null, errors.map(({ path, message }) => h('li', null, path && h('code', null, path), ' ', message))));
+    answer.schema && !answer.schema.readable && h('p', { class: 'soft' }, 'Parameters are not checked: ', answer.schema.why || 'the Software Release has no schema that can be read', '.'),
+    errors.length > 0 && h('ul', null, errors.map(({ path, message }) => h('li', null, path && path !== '$' && [h('code', null, path.replace(/^\$\.?/, '')), ' '], message))));
 }
 
 function labelled(label, control, help, must) {
@@ -58,21 +59,28 @@ function form({ softwares, first, projects }, { query }) {
   const titleField = labelled('Title', title, 'Your name for it; the same title in the same project means the same instance.', true);
   let type = null;
   let editor = null;
+  let described = null;
 
   const edit = (software) => {
-    const described = typeOf(software, type?.value ?? 'default', shared.checked);
-    editor = parameterEditor({ schema: described.request_schema, serialisation: described.serialisation, value: editor && !described.request_schema ? safely(editor) : {} });
-    parameterPlace.replaceChildren(described.description ? h('p', { class: 'soft' }, described.description) : '', editor.node);
+    const kind = chosen(software) ?? {};
+    editor = parameterEditor({ schema: kind.request_schema, serialisation: kind.serialisation, value: editor && !kind.request_schema ? safely(editor) : {} });
+    parameterPlace.replaceChildren(kind.description ? h('p', { class: 'soft' }, kind.description) : '', editor.node);
   };
+  const chosen = (software) => software?.types?.find(({ id: one }) => one === type?.value);
   const showTypes = (software) => {
     const types = software?.types ?? [];
-    const ids = [...new Map(types.map((one) => [one.id, one])).values()];
+    const ids = [...types].sort((one, other) => (one.index ?? types.length) - (other.index ?? types.length));
     type = ids.length > 0
       ? h('select', { id: 'type' }, ids.map((one) => h('option', { value: one.id }, one.title && one.title.toLowerCase() !== one.id.toLowerCase() ? `${one.title} (${one.id})` : one.id)))
       : h('input', { type: 'text', id: 'type', value: 'default', autocomplete: 'off' });
-    type.addEventListener('change', () => ids.length > 0 && edit(software));
-    shared.onchange = () => ids.length > 0 && edit(software);
-    shared.checked = ids.length > 0 && Boolean(ids[0].shared);
+    const follow = () => {
+      // Some types are only offered as shared.
+      shared.checked = Boolean(chosen(software)?.shared);
+      edit(software);
+    };
+    if (ids.length > 0) type.addEventListener('change', follow);
+    shared.checked = Boolean(ids[0]?.shared);
+    described = software;
     typePlace.replaceChildren(labelled('Type', type).node);
     found.textContent = !url.value.trim() ? '' : ids.length > 0 ? [software.title ?? software.name, software.description].filter(Boolean).join(': ') : 'It has no schema that can be read: write parameters as the software wants them.';
     edit(software);
@@ -83,7 +91,7 @@ function form({ softwares, first, projects }, { query }) {
     asked = url.value;
     found.textContent = 'Reading its schema…';
     try {
-      const software = asked.trim() ? await softwareSchema(asked.trim()) : null;
+      const software = asked.trim() ? await softwareSchema(asked.trim(), project.value) : null;
       if (asked === url.value) showTypes(software);
     } catch (error) {
       found.textContent = '';
@@ -110,7 +118,7 @@ function form({ softwares, first, projects }, { query }) {
     if (!editor.check()) return null;
     const filters = sla.read();
     return {
-      title: title.value.trim(), software_release: url.value.trim(), software_type: type.value.trim() || 'default', parameters: editor.read(),
+      title: title.value.trim(), software_release: url.value.trim(), software_type: chosen(described)?.software_type ?? (type.value.trim() || 'default'), parameters: editor.read(),
       ...(project.value ? { project: project.value } : {}), ...(shared.checked ? { shared: true } : {}), ...(Object.keys(filters).length > 0 ? { sla: filters } : {}),
     };
   };
@@ -159,7 +167,7 @@ export default {
     const [projects, { items }, first] = await Promise.all([
       projectsOf(me, signal),
       list('/api/v1/software', {}, 500, signal),
-      query.software ? softwareSchema(query.software, signal) : null,
+      query.software ? softwareSchema(query.software, '', signal) : null,
     ]);
     return { softwares: [...new Set(items.map(({ url }) => url))], first, projects };
   },

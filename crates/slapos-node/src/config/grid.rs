@@ -116,13 +116,10 @@ fn words(r: &Reader<'_>, option: &str) -> Vec<String> {
 
 /// What the file asks for and is not done: better said than found out.
 fn without_effect(config: &Config) -> Vec<String> {
-    const BINARIES: &str = "Software Releases are neither fetched nor uploaded as binaries; they are built from source";
-    const OPTIONS: [(&str, &str, &str); 7] = [
-        ("networkcache", "download-binary-cache-url", BINARIES),
-        ("networkcache", "download-binary-dir-url", BINARIES),
+    const BINARIES: &str = "Software Releases are not uploaded as binaries";
+    const OPTIONS: [(&str, &str, &str); 4] = [
         ("networkcache", "upload-binary-cache-url", BINARIES),
         ("networkcache", "upload-binary-dir-url", BINARIES),
-        ("networkcache", "download-from-binary-cache-force-url-list", BINARIES),
         ("slapos", "buildout", "there is no Buildout to bootstrap with"),
         (
             "slapos",
@@ -183,7 +180,7 @@ mod tests {
         let text = "[slapos]\nbuildout = /b\n[networkcache]\nupload-binary-dir-url = http://x\n\
             download-binary-dir-url =\n";
         insta::assert_snapshot!(read(text).unwrap().without_effect.join("\n"), @r"
-        [networkcache] upload-binary-dir-url has no effect: Software Releases are neither fetched nor uploaded as binaries; they are built from source
+        [networkcache] upload-binary-dir-url has no effect: Software Releases are not uploaded as binaries
         [slapos] buildout has no effect: there is no Buildout to bootstrap with
         ");
     }

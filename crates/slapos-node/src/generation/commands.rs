@@ -7,8 +7,10 @@ use slapos_slap::{InstanceState, PartitionId};
 use super::history::{History, Verdict};
 use super::restore::{Place, check_software, not_kept, restore};
 use crate::error::NodeError;
-use crate::instance::{Quiet, partition_owner};
+use crate::hooks::{Hooks, Scene};
+use crate::instance::{Action, Quiet, partition_owner};
 use crate::node::Node;
+use crate::promises::Told;
 use crate::record::{Outcome, PartitionRecord};
 use crate::worker::{Done, GenerationJob, Job, Purpose, Worker};
 
@@ -107,7 +109,9 @@ pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result
     let owner = partition_owner(&directory)?;
     let id = PartitionId::from(partition);
     let place = Place { id: &id, directory: &directory, owner: &owner, state: held.state };
-    let said = restore(node, place, &mut history, number, Some(held))?;
+    let said = between_hooks(node, &id, number, || {
+        restore(node, place, &mut history, number, Some(held))
+    })?;
     let verdict = said.judge();
     record.at = node.clock.now();
     let now = record.at;
@@ -122,6 +126,45 @@ pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result
         node.histories().store(partition, &history)?;
     }
     verdict.map(|()| number)
+}
+
+/// Calls `restore` as a part of a run of `node instance` is: between the hooks, which need to know what
+/// the Master wants of the partition. One that does not answer is no reason not to go back.
+fn between_hooks(
+    node: &Node<'_>,
+    id: &PartitionId,
+    number: u32,
+    restore: impl FnOnce() -> Result<Told, NodeError>,
+) -> Result<Told, NodeError> {
+    let hooks = Hooks::of(node.config);
+    if hooks.is_empty() {
+        return restore();
+    }
+    let known = node.master().and_then(|master| {
+        let mut partitions = node.computer(&master)?.partitions;
+        partitions.retain(|partition| partition.id == *id);
+        Ok((master, partitions.pop()))
+    });
+    let (master, partition) = match known {
+        Ok((master, Some(partition))) => (master, partition),
+        Ok((_, None)) => return restore(),
+        Err(error) => {
+            let text = format!("managers are not called, the next run does: {error}");
+            node.reporter.warn(id.as_str(), &text);
+            return restore();
+        }
+    };
+    let mut said = Told::default();
+    let action = Action::Restore(number);
+    let steps = [(partition, action)];
+    hooks.begin_instances(node, &master, &steps)?;
+    let [(partition, action)] = &steps;
+    let restored = hooks.around_instance(node, &master, partition, action, || {
+        said = restore()?;
+        Ok(())
+    });
+    let ended = hooks.end(&Scene { node, master: Some(&master) });
+    restored.and(ended).map(|()| said)
 }
 
 /// What [`rollback`] would do, step by step, each with its reason. Nothing is touched.

@@ -76,6 +76,9 @@ pub struct Generation {
     /// What it published; `None` if an earlier version of this program made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<IndexMap<String, String>>,
+    /// What it published for each of the shared instances in it, by their references.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shared: BTreeMap<String, IndexMap<String, String>>,
     /// What came of it.
     pub verdict: Verdict,
 }
@@ -127,6 +130,7 @@ impl History {
         if let Some(known) = in_place.filter(same) {
             known.wanted = generation.wanted;
             known.connection = generation.connection;
+            known.shared = generation.shared;
             return;
         }
         self.current = Some(generation.number);
@@ -205,6 +209,7 @@ mod tests {
             },
             digest: digest.into(),
             connection: None,
+            shared: BTreeMap::new(),
             verdict: Verdict::Untried,
         }
     }

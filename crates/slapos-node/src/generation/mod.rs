@@ -29,4 +29,4 @@ pub use history::{Generation, History, Verdict, Wanted};
 pub use policy::{Policy, Rollback};
 pub(crate) use restore::{Place, restore};
 pub(crate) use store::Histories;
-pub(crate) use transaction::Transaction;
+pub(crate) use transaction::{Published, Transaction};

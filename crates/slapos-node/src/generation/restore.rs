@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use indexmap::IndexMap;
 use slapos_slap::{ComputerPartition, InstanceState, PartitionId};
 use slapos_sys::user::Identity;
 
@@ -43,7 +42,7 @@ pub(crate) fn put_right(
     // Parts have been at work since: what is in their directories is not known to be anybody's.
     match content(node, &mut worker, place, None, number)? {
         Ok(_) => {
-            publish(node, place, generation.connection.as_ref());
+            publish(node, place, generation);
             Ok(())
         }
         Err(lost) => Err(unusable(place.id.as_str(), number, &lost)),
@@ -81,7 +80,7 @@ pub(crate) fn restore(
     history.restored(number);
     node.histories().store(id, history)?;
     node.did(id, Deed::Note { text: format!("generation {number} was restored") });
-    publish(node, place, generation.connection.as_ref());
+    publish(node, place, &generation);
     if place.state != InstanceState::Started {
         return Ok(Told::default());
     }
@@ -141,12 +140,18 @@ fn content(
     }
 }
 
-/// Others must not go on with addresses and passwords of what was taken back. A Master that does not
-/// answer is no reason not to go back.
-fn publish(node: &Node<'_>, place: Place<'_>, connection: Option<&IndexMap<String, String>>) {
-    let Some(connection) = connection else { return };
+/// Others must not go on with addresses and passwords of what was taken back, nor those to whom the
+/// instance serves a part of it. A Master that does not answer is no reason not to go back.
+fn publish(node: &Node<'_>, place: Place<'_>, generation: &Generation) {
+    let computer = &node.config.computer_id;
     let told = node.master().and_then(|master| {
-        Ok(master.set_connection(&node.config.computer_id, place.id, connection)?)
+        if let Some(connection) = &generation.connection {
+            master.set_connection(computer, place.id, connection)?;
+        }
+        for (reference, connection) in &generation.shared {
+            master.set_shared_connection(computer, place.id, reference, connection)?;
+        }
+        Ok(())
     });
     if let Err(error) = told {
         let text = format!("what it publishes could not be published again: {error}");

@@ -1,9 +1,10 @@
 //! One deployment, with its way back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use slapos_slap::ComputerPartition;
+use slapos_slap::{ComputerPartition, Value};
 
 use super::history::{Generation, History, Verdict, Wanted};
 use super::policy::Policy;
@@ -15,6 +16,15 @@ use crate::promises::Told;
 use crate::services;
 use crate::worker::{Done, GenerationJob, Job, Worker};
 
+/// What an instance published while its parts were made.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    /// Its own connection parameters, if it did.
+    pub(crate) own: Option<IndexMap<String, String>>,
+    /// Those of shared instances in it, by their references.
+    pub(crate) shared: BTreeMap<String, IndexMap<String, String>>,
+}
+
 /// See the module.
 pub(crate) struct Transaction<'a, 'n> {
     node: &'a Node<'n>,
@@ -25,6 +35,8 @@ pub(crate) struct Transaction<'a, 'n> {
     usual: Duration,
     /// What the instance has published, by this deployment or a former one.
     published: IndexMap<String, String>,
+    /// The same for the shared instances that are in it.
+    shared: BTreeMap<String, IndexMap<String, String>>,
     history: History,
 }
 
@@ -44,7 +56,9 @@ impl<'a, 'n> Transaction<'a, 'n> {
         let policy = policy_of(node, partition);
         let (usual, reason) = (reason.patience(), reason.to_string());
         let published = partition.connection.clone();
-        Ok(Self { node, place, policy, wanted, reason, usual, published, history })
+        let mut shared = history.current().map(|known| known.shared.clone()).unwrap_or_default();
+        shared.retain(|reference, _| hosts(partition, reference));
+        Ok(Self { node, place, policy, wanted, reason, usual, published, shared, history })
     }
 
     /// Keeps what is in place, if it may have to come back and was never kept: an earlier version
@@ -70,9 +84,10 @@ impl<'a, 'n> Transaction<'a, 'n> {
     pub(crate) fn deployed(
         &mut self,
         worker: &mut Worker,
-        published: Option<IndexMap<String, String>>,
+        published: Published,
     ) -> Result<(), NodeError> {
-        self.published = published.unwrap_or(std::mem::take(&mut self.published));
+        self.published = published.own.unwrap_or(std::mem::take(&mut self.published));
+        self.shared.extend(published.shared);
         let before = self.history.clone();
         let kept = self
             .capture(worker, self.reason.clone())
@@ -219,6 +234,7 @@ impl<'a, 'n> Transaction<'a, 'n> {
             wanted: self.wanted.clone(),
             digest,
             connection: Some(self.published.clone()),
+            shared: self.shared.clone(),
             verdict: Verdict::Untried,
         };
         self.history.deployed(generation, self.node.config.rollback.kept);
@@ -228,6 +244,13 @@ impl<'a, 'n> Transaction<'a, 'n> {
     fn store(&self) -> Result<(), NodeError> {
         self.node.histories().store(self.place.id.as_str(), &self.history)
     }
+}
+
+fn hosts(partition: &ComputerPartition, reference: &str) -> bool {
+    let mut hosted = partition.slave_instance_list.iter();
+    hosted.any(|shared| {
+        matches!(shared.get("slave_reference"), Some(Value::Str(known)) if known == reference)
+    })
 }
 
 /// What the instance was requested with, else what the node's configuration says.

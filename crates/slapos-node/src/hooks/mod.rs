@@ -12,7 +12,6 @@
 //!   out; it is no error.
 //! - **Ends.** Programs of others are run with a time limit and without a terminal.
 
-mod cgroup;
 mod command;
 mod config;
 mod cpuset;

@@ -74,8 +74,6 @@ pub enum Reason {
     Periodicity(i64),
     /// It was processed at a time that is in the future.
     Clock,
-    /// A promise failed when last checked.
-    Promise(String),
     /// The supervisor's definition of its services is missing.
     Undefined,
 }
@@ -85,7 +83,7 @@ impl Reason {
     /// were just started need time, those that did not come right last time had it.
     pub(crate) fn patience(&self) -> Duration {
         match self {
-            Self::Failed | Self::Promise(_) => Duration::ZERO,
+            Self::Failed => Duration::ZERO,
             _ => promises::GRACE,
         }
     }
@@ -105,7 +103,6 @@ impl fmt::Display for Reason {
             Self::Unmarked => f.write_str("its .timestamp was removed"),
             Self::Periodicity(seconds) => write!(f, "its periodicity of {seconds} s is over"),
             Self::Clock => f.write_str("the clock was set back since it was processed"),
-            Self::Promise(name) => write!(f, "promise {name} failed"),
             Self::Undefined => f.write_str("its services are not defined at the supervisor"),
         }
     }
@@ -220,17 +217,9 @@ fn reason_in_record(
         Outcome::Failed(_) => return change(record, wanted, stamp).or(Some(Reason::Failed)),
         Outcome::Done => {}
     }
-    if let Some(change) = change(record, wanted, stamp) {
-        return Some(change);
-    }
-    if wanted.timestamp.is_none() {
-        return Some(Reason::Undated);
-    }
-    if record.state != InstanceState::Started {
-        return None;
-    }
-    let failed = record.promises.values().find(|promise| promise.failed);
-    failed.map(|promise| Reason::Promise(promise.name.clone()))
+    // What promises of a deployment that was well have said since is no reason: it is told to the
+    // Master, which has the tree deployed again where a promise calls for that.
+    change(record, wanted, stamp).or_else(|| wanted.timestamp.is_none().then_some(Reason::Undated))
 }
 
 #[cfg(test)]

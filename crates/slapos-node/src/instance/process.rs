@@ -15,7 +15,7 @@ use super::certificate;
 use super::heard::Heard;
 use super::plan::{Action, Reason};
 use crate::error::{IoContext, NodeError};
-use crate::generation::{self, Place, Transaction};
+use crate::generation::{self, Place, Published, Transaction};
 use crate::journal::Deed;
 use crate::node::Node;
 use crate::promises::{self, Question, Told};
@@ -205,8 +205,9 @@ impl Session<'_, '_> {
         url: &SoftwareUrl,
         place: Place<'_>,
         worker: &mut Worker,
-    ) -> Result<(Vec<Service>, Option<Connection>), NodeError> {
-        let mut watcher = Watcher { session: self, partition, asked: Vec::new(), published: None };
+    ) -> Result<(Vec<Service>, Published), NodeError> {
+        let (asked, published) = Default::default();
+        let mut watcher = Watcher { session: self, partition, asked, published };
         let job = self.instance_job(partition, url, place.directory.to_owned());
         let job = Job::Instance(Box::new(job));
         match worker.run(&job, Some(self.node.config.partition_timeout), &mut watcher)? {
@@ -291,7 +292,8 @@ impl Session<'_, '_> {
             return Ok(());
         };
         if !promises::is_due(&record, self.node.clock.now()) {
-            return Ok(());
+            // The Master knows; who runs the command is told as long as it is so.
+            return promises::judge(record.promises.values());
         }
         let directory = self.node.config.instance_root.join(id);
         let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
@@ -354,16 +356,12 @@ pub(crate) fn partition_owner(directory: &Path) -> Result<Identity, NodeError> {
     user::by_uid(meta.uid()).context("look up the owner of", directory)
 }
 
-/// What an instance publishes.
-type Connection = IndexMap<String, String>;
-
 struct Watcher<'a, 's, 'n> {
     session: &'a Session<'s, 'n>,
     partition: &'a ComputerPartition,
     /// The titles of the instances that were asked for.
     asked: Vec<String>,
-    /// What the instance published.
-    published: Option<Connection>,
+    published: Published,
 }
 
 impl Listener for Watcher<'_, '_, '_> {
@@ -385,8 +383,9 @@ impl Listener for Watcher<'_, '_, '_> {
             Some(reference) => master.set_shared_connection(computer, id, reference, &connection),
         };
         told.map_err(|error| error.to_string())?;
-        if shared.is_none() {
-            self.published = Some(connection);
+        match shared {
+            None => self.published.own = Some(connection),
+            Some(reference) => drop(self.published.shared.insert(reference.to_owned(), connection)),
         }
         Ok(())
     }

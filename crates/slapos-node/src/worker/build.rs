@@ -18,6 +18,7 @@ use super::log::RunLog;
 use super::netrc::Netrc;
 use super::protocol::{Done, Failure, SoftwareJob};
 use super::python;
+use crate::binary::BinaryCache;
 use crate::software::COMPLETED;
 
 pub(super) fn build(
@@ -25,17 +26,58 @@ pub(super) fn build(
     channel: &Arc<Channel>,
     cancellation: &Cancellation,
 ) -> Result<Done, Failure> {
+    let notes = match &job.binary {
+        // What was begun here is gone on with.
+        Some(cache) if cache.forced || !job.directory.exists() => match fetch_built(job, cache)? {
+            Fetch::Whole(note) => return Ok(Done::Software { plan: None, notes: vec![note] }),
+            Fetch::Build(note) => vec![note],
+        },
+        _ => Vec::new(),
+    };
     let _netrc = if job.dry_run { None } else { Some(prepare(job)?) };
     let mut buildout = assemble(job, cancellation)?;
     let plan = buildout.plan()?;
     if job.dry_run {
-        return Ok(Done::Software { plan: Some(plan.to_string()) });
+        return Ok(Done::Software { plan: Some(plan.to_string()), notes });
     }
-    if plan.is_noop() && job.directory.join(COMPLETED).exists() {
-        return Ok(Done::Software { plan: None });
+    if !plan.is_noop() || !job.directory.join(COMPLETED).exists() {
+        make(job, &mut buildout, &plan, &**channel)?;
     }
-    make(job, &mut buildout, &plan, &**channel)?;
-    Ok(Done::Software { plan: None })
+    Ok(Done::Software { plan: None, notes })
+}
+
+/// What came of looking for it in a cache, for people.
+enum Fetch {
+    /// It is there.
+    Whole(String),
+    /// It is to be built.
+    Build(String),
+}
+
+/// Takes a whole Software Release from `cache`, if there is one for this machine.
+fn fetch_built(job: &SoftwareJob, cache: &BinaryCache) -> Result<Fetch, Failure> {
+    let from = crate::told::without_passwords(&cache.directory_url);
+    if job.dry_run {
+        return Ok(Fetch::Build(format!("looked for at {from} first; else:")));
+    }
+    let there = job.directory.exists();
+    let brought = match there {
+        true => Err(format!("{} is there already", job.directory.display())),
+        false => {
+            check_free_space(job.directory.parent().unwrap_or(&job.directory), job.min_free_space)
+                .map_err(|failure| failure.message)
+                .and_then(|()| cache.bring(&job.url, &job.directory, &job.download_cache))
+        }
+    };
+    match brought {
+        Ok(()) => {
+            complete(&job.directory)?;
+            Ok(Fetch::Whole(format!("taken as built from {from}")))
+        }
+        Err(why) if cache.forced => Err(Failure::new(format!("it does not come from {from}: {why}"))
+            .hint("it is not built: download-from-binary-cache-force-url-list names it; if its directory is there already, remove that")),
+        Err(why) => Ok(Fetch::Build(format!("not taken from {from}, but built: {why}"))),
+    }
 }
 
 /// What must be there before anything is built.

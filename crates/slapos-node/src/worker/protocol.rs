@@ -16,6 +16,7 @@ use slapos_slap::{
 };
 use slapos_sys::clock::Timestamp;
 
+use crate::binary::BinaryCache;
 use crate::promise::{Mode, PromiseResult};
 use crate::prune;
 use crate::usage::{Gathered, UsageJob};
@@ -76,6 +77,9 @@ pub struct SoftwareJob {
     /// After a part failed, others that do not need it are still built.
     #[serde(default)]
     pub keep_going: bool,
+    /// Where to look for it before it is built.
+    #[serde(default)]
+    pub binary: Option<BinaryCache>,
 }
 
 /// A directory that the node opened for the worker.
@@ -304,6 +308,8 @@ pub enum Done {
     Software {
         /// The plan.
         plan: Option<String>,
+        /// What else is worth a line.
+        notes: Vec<String>,
     },
     /// Of [`Job::Instance`].
     Instance {

@@ -14,6 +14,7 @@ use crate::types::{InstanceInfo, InstanceSummary};
 use crate::words::SoftwareUrl;
 
 const INSTANCE_TREES: &str = "portal_type:\"Instance Tree\" AND validation_state:validated";
+const FIELDS: &str = "title,url_string,relative_url";
 
 impl SlapClient {
     /// The root instances, by title.
@@ -21,7 +22,7 @@ impl SlapClient {
     /// # Errors
     /// Any [`SlapError`].
     pub fn instance_trees(&self) -> Result<Vec<InstanceSummary>, SlapError> {
-        let (route, rows) = self.search(INSTANCE_TREES)?;
+        let (route, rows) = self.search(INSTANCE_TREES, FIELDS)?;
         let mut trees = Vec::with_capacity(rows.len());
         for row in rows {
             let (Some(title), Some(url)) = (row["title"].as_str(), row["url_string"].as_str())
@@ -40,7 +41,8 @@ impl SlapClient {
     /// Any [`SlapError`].
     pub fn instance(&self, title: &str) -> Result<Option<InstanceInfo>, SlapError> {
         let quoted = title.replace('\\', "\\\\").replace('"', "\\\"");
-        let (route, rows) = self.search(&format!("{INSTANCE_TREES} AND title:=\"{quoted}\""))?;
+        let (route, rows) =
+            self.search(&format!("{INSTANCE_TREES} AND title:=\"{quoted}\""), FIELDS)?;
         let Some(row) = rows.into_iter().find(|row| row["title"].as_str() == Some(title)) else {
             return Ok(None);
         };
@@ -55,7 +57,7 @@ impl SlapClient {
 
     /// The entry document, from the address that the Master names or, as some name none, from
     /// the usual one.
-    fn entry(&self) -> Result<(String, Json), SlapError> {
+    pub(super) fn entry(&self) -> Result<(String, Json), SlapError> {
         let url = match self.transport.get("getHateoasUrl", &[]) {
             Ok(reply) => {
                 let named = reply.body.trim();
@@ -68,9 +70,13 @@ impl SlapClient {
         self.json(&self.transport.get_url(&url)?)
     }
 
-    fn search(&self, query: &str) -> Result<(String, Vec<Json>), SlapError> {
+    pub(super) fn search(
+        &self,
+        query: &str,
+        fields: &str,
+    ) -> Result<(String, Vec<Json>), SlapError> {
         let (_, entry) = self.entry()?;
-        let values = [("query", query), ("select_list", "title,url_string,relative_url")];
+        let values = [("query", query), ("select_list", fields)];
         let (route, mut found) = self.follow(&entry, "raw_search", &values)?;
         match found["_embedded"]["contents"].take() {
             Json::Array(rows) => Ok((route, rows)),
@@ -96,13 +102,13 @@ impl SlapClient {
         self.json(&self.transport.get_url(&url)?)
     }
 
-    fn json(&self, reply: &Reply) -> Result<(String, Json), SlapError> {
+    pub(super) fn json(&self, reply: &Reply) -> Result<(String, Json), SlapError> {
         serde_json::from_str(&reply.body)
             .map(|json| (reply.route.clone(), json))
             .map_err(|error| self.unexpected(&reply.route, &error.to_string()))
     }
 
-    fn unexpected(&self, route: &str, reason: &str) -> SlapError {
+    pub(super) fn unexpected(&self, route: &str, reason: &str) -> SlapError {
         SlapError::Protocol {
             url: self.base_url().to_owned(),
             reason: format!("{route}: {reason}"),

@@ -7,6 +7,7 @@
 
 mod administration;
 mod computers;
+mod directory;
 mod events;
 mod guard;
 mod hateoas;
@@ -32,6 +33,7 @@ use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
 pub use administration::Verb;
+pub use directory::ComputerSummary;
 pub use events::{EventStream, Heard};
 pub use identity::TlsIdentity;
 pub use partition::PartitionCertificate;

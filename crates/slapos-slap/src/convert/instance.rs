@@ -129,18 +129,32 @@ pub fn answer_to_value(answer: &InstanceAnswer) -> Result<Value, MarshalError> {
     Ok(Value::object(Class::SoftwareInstance, Vec::new(), attributes))
 }
 
-/// The answer of an object.
+/// The answer of an object. A Master of the original that had it from another one hands on a
+/// partition, in place of an instance.
 ///
 /// # Errors
 /// When the value is another one, or lacks something.
 pub fn answer_from_value(value: &Value) -> Result<InstanceAnswer, ConvertError> {
-    let fields = Fields(&object(value, Class::SoftwareInstance)?.attributes);
+    let object = match object(value, Class::SoftwareInstance) {
+        Ok(instance) => instance,
+        Err(error) => object(value, Class::ComputerPartition).map_err(|_| error)?,
+    };
+    let fields = Fields(&object.attributes);
     let mut parameters = fields.texts("_parameter_dict")?;
     let timestamp = parameters.shift_remove("timestamp");
     let state = fields.text("_requested_state");
+    let name = |plain: &str, own: &str, place: usize| {
+        let given = object.initargs.get(place).and_then(Value::as_str).map(str::to_owned);
+        fields
+            .text(plain)
+            .or_else(|| fields.text(own))
+            .or(given)
+            .map_or_else(|| fields.require(plain), Ok)
+    };
+    let url = fields.text("slap_software_release_url");
     Ok(InstanceAnswer {
-        partition: partition_id(&fields.require("slap_computer_partition_id")?)?,
-        computer: ComputerId::new(fields.require("slap_computer_id")?),
+        partition: partition_id(&name("slap_computer_partition_id", "_partition_id", 1)?)?,
+        computer: ComputerId::new(name("slap_computer_id", "_computer_id", 0)?),
         guid: fields.text("_instance_guid"),
         connection: fields.texts("_connection_dict")?,
         parameters,
@@ -148,7 +162,7 @@ pub fn answer_from_value(value: &Value) -> Result<InstanceAnswer, ConvertError> 
         ip_list: fields.get("ip_list").map_or_else(|| Ok(Vec::new()), ip_list_from_value)?,
         software_type: fields.text("slap_software_type").unwrap_or_default(),
         software_url: SoftwareUrl::new(
-            fields.text("slap_software_release_url").unwrap_or_default(),
+            url.or_else(|| fields.text("_software_release_document")).unwrap_or_default(),
         ),
         timestamp,
         access_status: fields.text("_access_status"),
@@ -228,6 +242,26 @@ mod tests {
         &amp;lt;/instance&amp;gt;
         </string><string>ip_list</string><list id="i6"><tuple><string>i</string><string>10.0.0.1</string></tuple></list><string>slap_computer_id</string><string>computer</string><string>slap_computer_partition_id</string><string>slappart0</string><string>slap_server_url</string><string>slap_server_url</string><string>slap_software_release_url</string><string>http://s</string><string>slap_software_type</string><string>default</string></dictionary></object></marshal>
         "#);
+    }
+
+    #[test]
+    fn what_another_master_serves_may_come_as_a_partition() {
+        let attributes = [
+            ("_connection_dict", Value::dict([("url", Value::str("http://x/"))])),
+            ("_computer_id", Value::str("far")),
+            ("_partition_id", Value::str("slappart3")),
+            ("_requested_state", Value::str("started")),
+            ("_software_release_document", Value::str("http://s")),
+            ("_master_url", Value::str("http://m")),
+        ];
+        let attributes =
+            attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let value = Value::object(Class::ComputerPartition, Vec::new(), attributes);
+        let answer = answer_from_value(&value).unwrap();
+        assert_eq!((answer.computer.as_str(), answer.partition.as_str()), ("far", "slappart3"));
+        assert_eq!(answer.software_url.as_str(), "http://s");
+        assert_eq!(answer.master_url.as_deref(), Some("http://m"));
+        assert_eq!(answer.connection["url"], "http://x/");
     }
 
     #[test]

@@ -53,6 +53,29 @@ pub enum Value {
     Object(Box<Object>),
 }
 
+impl From<&serde_json::Value> for Value {
+    /// The value that Python reads from that JSON. Whole numbers beyond 64 bits with a sign become the
+    /// text of their digits.
+    fn from(json: &serde_json::Value) -> Value {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Value::None,
+            Json::Bool(truth) => Value::Bool(*truth),
+            Json::Number(number) => match (number.as_i64(), number.is_u64()) {
+                (Some(number), _) => Value::Int(number),
+                (None, true) => Value::str(number.to_string()),
+                (None, false) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Value::str(text),
+            Json::Array(items) => Value::List(items.iter().map(Value::from).collect()),
+            Json::Object(entries) => {
+                let entries = entries.iter().map(|(key, item)| (key.clone(), Value::from(item)));
+                Value::Dict(entries.collect())
+            }
+        }
+    }
+}
+
 /// An object: its class, what it was made with, and its attributes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {

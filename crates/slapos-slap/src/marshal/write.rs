@@ -97,21 +97,30 @@ impl Writer {
     /// Text is escaped twice: once by the marshaller of the original and once by its XML writer.
     fn text(&mut self, text: &str) -> Result<(), MarshalError> {
         self.out.push_str("<string>");
-        for character in text.chars() {
-            match character {
-                '&' => self.out.push_str("&amp;amp;"),
-                '<' => self.out.push_str("&amp;lt;"),
-                '>' => self.out.push_str("&amp;gt;"),
-                '\t' | '\n' | ' '..='~' => self.out.push(character),
-                c if c == '\r' || is_xml(c) => {
-                    let _ = write!(self.out, "&#{};", u32::from(c));
-                }
+        // Most texts are plain from end to end: what is plain is copied as a whole.
+        let mut plain = 0;
+        for (index, character) in text.char_indices() {
+            let replacement = match character {
+                '&' => "&amp;amp;",
+                '<' => "&amp;lt;",
+                '>' => "&amp;gt;",
+                '\t' | '\n' | ' '..='~' => continue,
+                c if c == '\r' || is_xml(c) => "",
                 character => {
                     let text = text.chars().take(40).collect();
                     return Err(MarshalError::Character { character, text });
                 }
+            };
+            self.out.push_str(&text[plain..index]);
+            plain = index + character.len_utf8();
+            match replacement {
+                "" => {
+                    let _ = write!(self.out, "&#{};", u32::from(character));
+                }
+                replacement => self.out.push_str(replacement),
             }
         }
+        self.out.push_str(&text[plain..]);
         self.out.push_str("</string>");
         Ok(())
     }

@@ -56,7 +56,7 @@ pub(crate) fn launch(job: &Job) -> Result<Launched, String> {
     })?;
     let start = slapos_sys::process::start_time(pid).unwrap_or(0);
     let pipes = child.input.take().zip(child.output.take());
-    let pipes = pipes.map(|(input, output)| Pipes { input: input.into(), output: output.into() });
+    let pipes = pipes.map(|(input, output)| Pipes { input, output });
     Ok(Launched { pid, start, pidfd, pipes })
 }
 

@@ -1,6 +1,6 @@
 //! A file that is written piece by piece and has its name only when it is whole.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -19,6 +19,11 @@ impl Draft {
     /// Any error of the file system.
     pub fn in_dir(dir: &Path) -> io::Result<Draft> {
         locked_file(dir).map(Draft)
+    }
+
+    /// The file, for another process that writes it.
+    pub fn file(&self) -> &File {
+        self.0.as_file()
     }
 
     /// Gives it its name, with exactly `mode`, once all of it is on disk. A file of that name is

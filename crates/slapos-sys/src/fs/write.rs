@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{ignore_missing, ordinary};
 
@@ -186,53 +186,6 @@ fn remove_if_abandoned(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that is written piece by piece and gets its name when it is whole: until
-/// [`finish`](Self::finish), and if that is never called, whatever had the name keeps it.
-#[derive(Debug)]
-pub struct Pending {
-    file: tempfile::NamedTempFile,
-    path: PathBuf,
-}
-
-impl Pending {
-    /// Begins a file with exactly `mode` that is to become `path`.
-    ///
-    /// # Errors
-    /// Any error of the file system.
-    pub fn begin(path: &Path, mode: u32) -> io::Result<Self> {
-        let dir = parent(path);
-        remove_unnamed(dir)?;
-        let file = locked_file(dir)?;
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        Ok(Self { file, path: path.to_owned() })
-    }
-
-    /// The file, for a process that writes it.
-    pub fn file(&self) -> &File {
-        self.file.as_file()
-    }
-
-    /// Gives it its name, once it is on disk.
-    ///
-    /// # Errors
-    /// Any error of the file system; nothing is left behind then.
-    pub fn finish(self) -> io::Result<()> {
-        self.file.as_file().sync_all()?;
-        self.file.persist(&self.path).map_err(|error| error.error)?;
-        sync_dir(parent(&self.path))
-    }
-}
-
-impl Write for Pending {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
 /// A temporary file in `dir` that has everything but its name. It is locked until it is closed.
 fn whole_file(dir: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     let mut file = locked_file(dir)?;
@@ -288,24 +241,6 @@ mod tests {
         write_atomic(&path, b"two", 0o644).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_is_written_piece_by_piece_has_its_name_when_it_is_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        write_atomic(&path, b"old", 0o644).unwrap();
-        let mut given_up = Pending::begin(&path, 0o600).unwrap();
-        given_up.write_all(b"half").unwrap();
-        drop(given_up);
-        let mut pending = Pending::begin(&path, 0o600).unwrap();
-        pending.write_all(b"one").unwrap();
-        pending.write_all(b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-        pending.finish().unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"onetwo");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

@@ -8,6 +8,7 @@ use slapos_slap::{
     SoftwareState, SoftwareUrl,
 };
 
+use super::parameters;
 use crate::cli::{Global, Request, Service, Supply, Wish};
 use crate::output::{Table, say, say_json};
 use crate::place;
@@ -27,8 +28,10 @@ fn set_software(
     words: &str,
 ) -> Result<u8, NodeError> {
     let config = place::client_config(global)?;
+    let master = config.master()?;
     // What is removed may be gone already.
     let url = match state {
+        _ if supply.software.starts_with(PRODUCT) => product(&master, &supply.software)?,
         SoftwareState::Available => place::software_url(&supply.software)?,
         SoftwareState::Destroyed => place::software_url(&supply.software)
             .unwrap_or_else(|_| SoftwareUrl::new(supply.software.as_str())),
@@ -39,17 +42,16 @@ fn set_software(
             NodeError::user("name the computer: the configuration is a user's, and has none")
         })?,
     };
-    let master = config.master()?;
     let absent = state == SoftwareState::Destroyed && is_not_supplied(&master, &computer, &url);
     if !absent {
         master.supply(&url, &computer, state)?;
     }
     match (global.json, absent) {
         (true, _) => {
-            say_json(&json!({ "software-url": url, "computer": computer, "state": state }))
+            say_json(&json!({ "software-url": url, "computer": computer, "state": state }));
         }
         (_, true) => {
-            say(&format!("{url} is not supplied to {computer}: nothing is to be removed."))
+            say(&format!("{url} is not supplied to {computer}: nothing is to be removed."));
         }
         _ => say(&format!("{url} {words} {computer}; `slapos node software` does it.")),
     }
@@ -65,16 +67,39 @@ fn is_not_supplied(master: &SlapClient, computer: &ComputerId, url: &SoftwareUrl
 
 pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeError> {
     let config = place::client_config(global)?;
-    let url = place::software_url(&request.software).or_else(|error| match request.state {
-        Some(InstanceState::Destroyed) => Ok(SoftwareUrl::new(request.software.as_str())),
-        _ => Err(error),
-    })?;
+    let master = config.master()?;
+    let url = match request.software.starts_with(PRODUCT) {
+        true => product(&master, &request.software)?,
+        false => place::software_url(&request.software).or_else(|error| match request.state {
+            Some(InstanceState::Destroyed) => Ok(SoftwareUrl::new(request.software.as_str())),
+            _ => Err(error),
+        })?,
+    };
+    let mut wish = request.wish.clone();
+    if let Some(file) = &request.parameters_file {
+        let kind = wish.software_type.as_deref().unwrap_or_default();
+        let read = parameters::from_file(file, request.force_serialisation, &url, kind)?;
+        wish.parameters = Some(read.into_iter().collect());
+    }
     let mut wanted = InstanceRequest::new(request.name.as_str(), url);
     wanted.state = request.state;
+    wanted.shared = request.slave;
     wanted.sla = request.node.iter().cloned().collect();
-    let answer = ask(config.computer_id.as_ref(), &config.master()?, wanted, &request.wish)?;
+    let answer = ask(config.computer_id.as_ref(), &master, wanted, &wish)?;
     show_answer(global, &request.name, &answer);
     Ok(0)
+}
+
+/// How the name of a Software Product begins.
+const PRODUCT: &str = "product.";
+
+/// The Software Release that the Master knows by that name.
+fn product(master: &SlapClient, text: &str) -> Result<SoftwareUrl, NodeError> {
+    let name = text.strip_prefix(PRODUCT).unwrap_or(text);
+    master.software_product(name)?.into_iter().next().ok_or_else(|| {
+        NodeError::user(format!("the Master knows no Software Product {name}"))
+            .hint("its operator names them: `software_product_list` in [slapproxy]")
+    })
 }
 
 /// Requests an instance. What the wish leaves open stays as it is, if the instance exists.

@@ -9,6 +9,7 @@
 )]
 
 mod clients;
+mod commands;
 mod json_rpc;
 mod master;
 mod shacache;

@@ -51,6 +51,47 @@ fn a_master_moves_to_postgresql_and_back() {
     assert_eq!(left, Vec::<String>::new());
 }
 
+/// Root's own place for backups, and a database in a directory where another may write.
+#[test]
+fn root_saves_and_restores_as_the_masters_user() {
+    let test = "root_saves_and_restores_as_the_masters_user";
+    if !slapos_testkit::is_root() {
+        return slapos_testkit::skipped(test, "this is not root");
+    }
+    let place = Place::new();
+    let master = place.configure("a.cfg", &place.file());
+    let open = |name, mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(place.path(name), permissions).unwrap();
+    };
+    open("", 0o755);
+    let nobody = slapos_sys::user::by_name("nobody").unwrap().unwrap();
+    slapos_sys::user::chown(&place.path("master"), &nobody).unwrap();
+    std::fs::create_dir(place.path("own")).unwrap();
+    open("own", 0o700);
+    let running = master.start();
+    let before = full(&master);
+    let file = place.path("own/saved").display().to_string();
+    master.ok(&["backup", &file]);
+    running.kill();
+    for name in names(&place.path("master")) {
+        let owner = place.path("master").join(&name).metadata().unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&owner), nobody.uid, "{name}");
+        if name.starts_with("proxy.db") {
+            std::fs::remove_file(place.path("master").join(name)).unwrap();
+        }
+    }
+    let missing = master.run(&["backup", &file]);
+    assert_eq!(missing.code, 1);
+    assert!(missing.err.contains("proxy.db: No such file"), "{}", missing.err);
+    master.ok(&["restore", &file]);
+    master.ok(&["migrate", "--to", "4"]);
+    let owner = place.path("master/proxy.db").metadata().unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&owner), nobody.uid);
+    let _running = master.start();
+    assert_eq!(master.client().overview().unwrap(), before);
+}
+
 /// Killed in the middle, and cut off at any line: what was there is there.
 #[test]
 fn a_restoration_that_is_killed_leaves_what_was_there() {

@@ -85,7 +85,12 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    fn into_request(self) -> Result<InstanceRequest, ApiError> {
+    /// The project that it names.
+    pub(super) fn project(&self) -> Option<&str> {
+        self.project.as_deref()
+    }
+
+    pub(super) fn into_request(self) -> Result<InstanceRequest, ApiError> {
         named("`title`", &self.title)?;
         addressed("`software_release`", &self.software_release)?;
         let mut request = InstanceRequest::new(self.title.as_str(), self.software_release.as_str());
@@ -108,7 +113,7 @@ async fn request(
     Body(wish): Body<Wish>,
 ) -> Answer {
     let scope = app.seen_by(&caller).await?;
-    let project = app.project_for(&caller, wish.project.as_deref()).await?;
+    let project = app.project_for(&caller, wish.project()).await?;
     let request = wish.into_request()?;
     let known = app.store.meant_by(&project, &request).await?.is_some();
     let origin = hateoas::origin(&headers);
@@ -228,7 +233,7 @@ fn given(new: Option<Texts>, former: &Texts) -> IndexMap<String, String> {
 }
 
 /// Where an instance lives.
-fn place(instance: &Instance) -> (ComputerId, PartitionId) {
+pub(super) fn place(instance: &Instance) -> (ComputerId, PartitionId) {
     (ComputerId::new(instance.computer.as_str()), PartitionId::new(instance.partition.as_str()))
 }
 

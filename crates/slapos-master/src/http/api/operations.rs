@@ -4,12 +4,12 @@ mod identity;
 
 use slapos_slap::{BuildProgress, ComputerSettings, NodeMetrics, PromiseReport, SetComputer};
 
-use super::super::places;
 use super::change::{Change, Supply, Wish};
 use super::openapi::Operation;
+use super::places::{Described, Orphans, Outlook};
 use crate::view::{
-    Computer, ComputerDetail, Found, Instance, InstanceDetail, Me, Promises, Software, Tree,
-    TreeDetail,
+    Computer, ComputerDetail, Found, Instance, InstanceDetail, Me, Promises, Software, Summary,
+    Tree, TreeDetail,
 };
 
 /// All of them.
@@ -19,8 +19,8 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(computers());
     all.extend(software());
     all.extend(instances());
-    all.extend(nodes());
     all.extend(places());
+    all.extend(nodes());
     all.extend(identity::all());
     all
 }
@@ -46,6 +46,9 @@ fn about_the_master() -> Vec<Operation> {
         get("/api/v1/search", "Looks for a text everywhere")
             .needs("q", "the text; the case of ASCII letters does not matter")
             .gives::<Found>(200, "at most ten of each kind"),
+        get("/api/v1/summary", "How all is, in numbers, and what fails")
+            .says("Counts what the caller sees: its cost grows with that.")
+            .gives::<Summary>(200, "counts, and the first of what fails"),
         get("/api/v1/events", "What changes, the moment it does (server-sent events)")
             .says(
                 "An event `change` has as data one line of JSON that says what changed and where, \
@@ -63,7 +66,9 @@ fn about_the_master() -> Vec<Operation> {
 
 fn computers() -> Vec<Operation> {
     vec![
-        get("/api/v1/computers", "Computers, by reference").lists::<Computer>(),
+        get("/api/v1/computers", "Computers, by reference")
+            .may("state", "`ok`, `silent` or `never` heard of")
+            .lists::<Computer>(),
         get("/api/v1/computers/{id}", "A computer with all that is on it")
             .gives::<ComputerDetail>(200, "the computer"),
         Operation::new("DELETE", "/api/v1/computers/{id}", "Forgets a computer")
@@ -129,6 +134,34 @@ fn instances() -> Vec<Operation> {
     ]
 }
 
+fn places() -> Vec<Operation> {
+    vec![
+        Operation::new("PATCH", "/api/v1/computers/{id}", "Says what a computer may be used for")
+            .says(
+                "What is left out stays. Instances that are there stay, too; of a computer that is \
+                 to become empty (`drain`), those that remain are told.",
+            )
+            .takes::<SetComputer>()
+            .gives::<ComputerSettings>(200, "as it is now"),
+        post("/api/v1/instances/{guid}/restart", "Has the services of an instance start anew")
+            .says("Each time that it is asked for. 409 when the instance is not wanted started.")
+            .done(204, "its node is told"),
+        post("/api/v1/instances/{guid}/orphans/destroy", "Destroys what a tree forgot")
+            .says(
+                "Instances of the tree that the instance which asked for them does not ask for any \
+                 more. They are kept until somebody says this.",
+            )
+            .gives::<Orphans>(200, "what is wanted destroyed now"),
+        post("/api/v1/requests/check", "What a request would do, without doing it")
+            .takes::<Wish>()
+            .gives::<Outlook>(200, "what would be done, where, and what the schema says"),
+        get("/api/v1/schema", "What a Software Release says of its parameters, for forms")
+            .needs("software_release", "its URL, or absolute path")
+            .may("project", "the project of the instance that is to be asked for")
+            .gives::<Described>(200, "its types with their schemas"),
+    ]
+}
+
 fn nodes() -> Vec<Operation> {
     vec![
         post("/api/v1/computers/{id}/progress", "A node tells how far a build is")
@@ -141,27 +174,5 @@ fn nodes() -> Vec<Operation> {
         post("/api/v1/computers/{id}/metrics", "A node tells how its machine is")
             .takes::<NodeMetrics>()
             .done(204, "noted"),
-    ]
-}
-
-/// What comes before a request, and what a place is.
-fn places() -> Vec<Operation> {
-    vec![
-        Operation::new("PATCH", "/api/v1/computers/{id}", "Says what a computer may be used for")
-            .says("What is left out stays; a `capacity` of `null` takes the limit away.")
-            .takes::<SetComputer>()
-            .gives::<ComputerSettings>(200, "as it is now, and what remains on one to be emptied"),
-        post("/api/v1/instances/{guid}/restart", "Has the services of an instance started anew")
-            .done(204, "its node is told"),
-        post("/api/v1/instances/{guid}/orphans/destroy", "Destroys what a tree has forgotten")
-            .says("Those instances of the tree that nobody asks for any more.")
-            .gives::<places::Orphans>(200, "what is wanted destroyed now"),
-        post("/api/v1/requests/check", "Says what a request would do, without doing it")
-            .takes::<Wish>()
-            .gives::<places::Answer>(200, "what would be done, and what the schema says"),
-        get("/api/v1/schema", "What a Software Release says of its parameters")
-            .needs("software_release", "the Software Release")
-            .may("project", "on whose behalf")
-            .gives::<places::Described>(200, "its types with their schemas"),
     ]
 }

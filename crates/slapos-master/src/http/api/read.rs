@@ -33,6 +33,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v1/trees", Rule::USER, trees),
         Route::get("/api/v1/trees/{guid}", Rule::USER, tree),
         Route::get("/api/v1/search", Rule::USER, search),
+        Route::get("/api/v1/summary", Rule::USER_OR_NODE, summary),
     ]
 }
 
@@ -100,9 +101,9 @@ async fn me(State(app): Shared, caller: Caller) -> Answer {
 }
 
 async fn computers(State(app): Shared, caller: Caller, Asked(wish): Asked<ListWish>) -> Answer {
-    wish.only(&[])?;
+    wish.only(&["state"])?;
     let scope = app.seen_by(&caller).await?;
-    json(&app.store.list_computers(&scope, &wish.window()?).await?)
+    json(&app.store.list_computers(&scope, &wish.window()?, &wish.state).await?)
 }
 
 async fn computer(State(app): Shared, caller: Caller, Named(id): Named) -> Answer {
@@ -189,4 +190,9 @@ async fn search(State(app): Shared, caller: Caller, Asked(Looked { q }): Asked<L
     }
     let scope = app.seen_by(&caller).await?;
     json(&app.store.find_everywhere(&scope, q.trim()).await?)
+}
+
+async fn summary(State(app): Shared, caller: Caller) -> Answer {
+    let scope = app.seen_by(&caller).await?;
+    json(&app.store.summary(&scope).await?)
 }

@@ -150,7 +150,7 @@ async fn request(call: Call) -> Answer {
         _ => InstanceState::Started,
     });
     let project = call.app.allow_request(&call.caller, &wanted).await.map_err(refused_by)?;
-    let answer = call.app.store.request_in(&project, &wanted).await?;
+    let answer = call.app.desk.request(&call.app.store, &project, &wanted, call.origin()).await?;
     Ok(shown(&requested(&wanted, answer)))
 }
 

@@ -27,6 +27,7 @@ use self::schema::Schema;
 use super::access::{Caller, Route, Rule};
 use super::{ApiError, App, hateoas};
 use crate::error::StoreError;
+use crate::requests::Refused;
 
 /// What a method comes to.
 type Answer = Result<Json, RpcError>;
@@ -47,6 +48,11 @@ struct Call {
 }
 
 impl Call {
+    /// The address under which the caller sees us.
+    fn origin(&self) -> &str {
+        self.hateoas.trim_end_matches("/hateoas/")
+    }
+
     /// A text of the body; empty where an optional one was left out.
     fn text(&self, name: &str) -> &str {
         self.body.get(name).and_then(Json::as_str).unwrap_or_default()
@@ -217,6 +223,19 @@ impl From<StoreError> for RpcError {
                     _ => error.message,
                 };
                 RpcError::new(error.status, title)
+            }
+        }
+    }
+}
+
+impl From<Refused> for RpcError {
+    fn from(refused: Refused) -> RpcError {
+        match refused {
+            Refused::Store(error) => error.into(),
+            Refused::Configuration(reason) => RpcError::forbidden(reason),
+            other => {
+                let error = ApiError::from(other);
+                RpcError::new(error.status, error.message)
             }
         }
     }

@@ -18,30 +18,12 @@ pub(super) fn write(json: &Json) -> String {
 
 /// What becomes of a parameter that is not text.
 pub(super) fn text(json: &Json) -> String {
-    value(json).to_text()
+    Value::from(json).to_text()
 }
 
 /// How Python shows a value in a message.
 pub(super) fn repr(json: &Json) -> String {
-    value(json).repr()
-}
-
-fn value(json: &Json) -> Value {
-    match json {
-        Json::Null => Value::None,
-        Json::Bool(truth) => Value::Bool(*truth),
-        Json::Number(number) => match (number.as_i64(), number.is_u64()) {
-            (Some(number), _) => Value::Int(number),
-            // Beyond what the vocabulary counts, but its digits are known.
-            (None, true) => Value::str(number.to_string()),
-            (None, false) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(text) => Value::str(text),
-        Json::Array(items) => Value::List(items.iter().map(value).collect()),
-        Json::Object(entries) => {
-            Value::Dict(entries.iter().map(|(key, item)| (key.clone(), value(item))).collect())
-        }
-    }
+    Value::from(json).repr()
 }
 
 struct Python;

@@ -8,6 +8,7 @@
 //! of the latter also fits where it reads as the number or truth value that the schema asks for,
 //! because nothing else can be sent.
 
+mod bundle;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,9 @@ use jsonschema::{PatternOptions, Retrieve, Uri};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use slapos_slap::{DEFAULT_SOFTWARE_TYPE, InstanceRequest};
+use utoipa::ToSchema;
+
+use self::bundle::bundle;
 
 pub(crate) use source::{Documents, Web};
 
@@ -31,7 +35,7 @@ const MOST_ERRORS: usize = 20;
 const BACKTRACKING: usize = 100_000;
 
 /// Something in the parameters that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SchemaError {
     /// Where: `$` is all of it, `$.a[0]` the first item of `a`.
     pub path: String,
@@ -40,7 +44,7 @@ pub struct SchemaError {
 }
 
 /// What a schema says of the parameters of a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Verdict {
     /// Whether there is a schema that could be read.
     pub readable: bool,
@@ -97,7 +101,7 @@ pub(crate) fn describe(documents: &Documents) -> Result<Value, String> {
         .flatten()
         .map(|(id, entry)| {
             let schema = |key| text(entry, key).and_then(|name| documents.named(name).ok());
-            let schema = |key| schema(key).map(|(_, schema)| schema);
+            let schema = |key| schema(key).map(|(base, schema)| bundle(documents, &base, schema));
             json!({
                 "id": id,
                 "software_type": text(entry, "software-type").unwrap_or(id),

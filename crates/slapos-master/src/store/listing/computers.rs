@@ -19,21 +19,22 @@ use crate::view::{
 
 /// After that many microseconds without a sign of it a computer is silent: three times as long as
 /// may pass between two signs that are noted.
-const SILENT: i64 = 15 * 60 * 1_000_000;
+pub(super) const SILENT: i64 = 15 * 60 * 1_000_000;
 
 impl Store {
-    /// Computers by reference.
+    /// Computers by reference; `state` (`ok`, `silent`, `never`) narrows the list unless empty.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a cursor that is none.
+    /// [`StoreError::Invalid`] for a cursor or a state that is none.
     pub(crate) async fn list_computers(
         &self,
         scope: &Scope,
         window: &Window,
+        state: &str,
     ) -> Result<Page<Computer>, StoreError> {
         let keys = window.keys(1)?;
         let mut tx = self.read().await?;
-        let query = computers_of(select(), scope)
+        let query = in_state(computers_of(select(), scope), state, self.now())?
             .after(&["c.reference"], keys.as_deref())
             .search(&["c.reference", "c.title", "c.address"], &window.search);
         let rows = query.rows(&mut tx, "c.reference", window.fetch()).await?;
@@ -76,7 +77,7 @@ impl Store {
     }
 }
 
-fn select() -> Query {
+pub(super) fn select() -> Query {
     Query::new(&format!(
         "SELECT c.reference, c.address, c.formatted_at, {COMPUTER_SETTINGS}, k.contact_at, \
          (SELECT count(*) FROM computer_partition p WHERE p.computer = c.reference) AS total, \
@@ -90,7 +91,7 @@ fn select() -> Query {
     ))
 }
 
-fn read(row: &AnyRow, now: i64) -> Result<Computer, StoreError> {
+pub(super) fn read(row: &AnyRow, now: i64) -> Result<Computer, StoreError> {
     let time = |column: &str| row.try_get::<Option<i64>, _>(column);
     let contact = time("contact_at")?;
     let labels = text(row, "labels")?;
@@ -113,6 +114,24 @@ fn read(row: &AnyRow, now: i64) -> Result<Computer, StoreError> {
             building: row.try_get("building")?,
         },
         state: presence(contact, now),
+    })
+}
+
+/// A computer whose last sign `k` is older than the time that is given as text.
+pub(super) const SILENT_BEFORE: &str = "k.contact_at < CAST(CAST(? AS TEXT) AS BIGINT)";
+
+/// Only those in that state, as [`presence`] calls it; all of them if it is empty.
+pub(super) fn in_state(query: Query, state: &str, now: i64) -> Result<Query, StoreError> {
+    let limit = now.saturating_sub(SILENT).to_string();
+    Ok(match state {
+        "" => query,
+        "never" => query.and("k.contact_at IS NULL", []),
+        "silent" => query.and(SILENT_BEFORE, [limit.as_str()]),
+        "ok" => query.and("k.contact_at >= CAST(CAST(? AS TEXT) AS BIGINT)", [limit.as_str()]),
+        other => {
+            let message = format!("no computer is in the state {other:?}: ok, silent, or never");
+            return Err(StoreError::Invalid(message));
+        }
     })
 }
 

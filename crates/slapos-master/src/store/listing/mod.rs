@@ -12,6 +12,7 @@ mod promises;
 mod query;
 mod search;
 mod software;
+mod summary;
 mod trees;
 
 use base64::Engine as _;

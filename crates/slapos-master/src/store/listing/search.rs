@@ -22,7 +22,7 @@ impl Store {
         let window = Window { limit: MOST_FOUND, after: String::new(), search: search.to_owned() };
         let everything = InstanceFilter::default();
         Ok(Found {
-            computers: self.list_computers(scope, &window).await?.items,
+            computers: self.list_computers(scope, &window, "").await?.items,
             software: self.list_software(scope, &window, "", "").await?.items,
             trees: self.list_trees(scope, &window, "").await?.items,
             instances: self.list_instances(scope, &window, &everything).await?.items,

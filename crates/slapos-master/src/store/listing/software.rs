@@ -63,7 +63,7 @@ impl Store {
 const FROM: &str = "FROM software s JOIN computer c ON c.reference = s.computer \
      LEFT JOIN build_progress b ON b.computer = s.computer AND b.url = s.url";
 
-fn select() -> Query {
+pub(super) fn select() -> Query {
     Query::new(&format!(
         "SELECT s.computer, s.url, s.requested_state, s.reported_state, s.reported_message, \
          s.reported_at, b.done, b.total, b.part, b.told_at {FROM}"
@@ -79,7 +79,7 @@ pub(super) async fn of_computer(
     query.all(tx, "s.url").await?.iter().map(read).collect()
 }
 
-fn read(row: &AnyRow) -> Result<Software, StoreError> {
+pub(super) fn read(row: &AnyRow) -> Result<Software, StoreError> {
     let url = SoftwareUrl::new(text(row, "url")?);
     Ok(Software {
         computer: text(row, "computer")?,

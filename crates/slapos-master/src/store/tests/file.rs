@@ -1,6 +1,8 @@
 //! The database file: whose it is, and what survives.
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
+mod group;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 

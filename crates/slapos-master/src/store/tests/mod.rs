@@ -7,6 +7,7 @@ mod orphans;
 mod places;
 mod projects;
 mod requests;
+mod revisions;
 mod shared;
 mod trees;
 

@@ -12,9 +12,10 @@ mod plan;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use slapos_sys::cgroup::Cpus;
+
 use self::plan::plan;
 use super::Hook;
-use super::cgroup::Cpus;
 use super::config::{HooksConfig, Manager};
 use super::planted::{self, Planted};
 use super::scene::{Member, Occasion, Scene};

@@ -14,7 +14,7 @@ use slapos_node::config::ProxyConfig;
 use slapos_node::standalone::prepare_master;
 use slapos_node::{NodeConfig, NodeError, read_secret};
 use slapos_sys::clock::SystemClock;
-use slapos_sys::fs::Pending;
+use slapos_sys::fs::{Draft, remove_unnamed};
 use slapos_sys::user::Identity;
 
 use super::{as_user, embedded, not_as, runtime};
@@ -35,39 +35,50 @@ pub(super) fn of(proxy: &ProxyConfig) -> Result<Database, NodeError> {
 
 /// Writes a backup to the file.
 pub(super) fn backup(global: &Global, config: &NodeConfig, file: &Path) -> Result<u8, NodeError> {
+    let proxy = embedded(config)?;
+    let user = prepare_master(config)?;
+    if file != Path::new(STANDARD) {
+        return backup_to(global, config, file, user.as_ref());
+    }
+    if let Some(user) = user {
+        let error = as_user(global, config, &user, &["backup", STANDARD]).exec();
+        return Err(not_as(&user, &error));
+    }
+    copy(&of(proxy)?, &mut io::stdout().lock())?;
+    Ok(0)
+}
+
+/// Writes a backup to a file that has its name when it is whole, if need be through `user`.
+fn backup_to(
+    global: &Global,
+    config: &NodeConfig,
+    file: &Path,
+    user: Option<&Identity>,
+) -> Result<u8, NodeError> {
     let unwritable = |error: io::Error| {
         NodeError::user(format!("the backup {} cannot be written: {error}", file.display()))
     };
-    let proxy = embedded(config)?;
-    let user = prepare_master(config)?;
-    if file == Path::new(STANDARD) {
-        if let Some(user) = user {
-            return Err(not_as(
-                &user,
-                &as_user(global, config, &user, &["backup", STANDARD]).exec(),
-            ));
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
+        return Err(NodeError::user(format!("{} is no name for a backup", file.display())));
+    };
+    remove_unnamed(directory).map_err(unwritable)?;
+    let mut draft = Draft::in_dir(directory).map_err(unwritable)?;
+    if let Some(user) = user {
+        let out = draft.file().try_clone().map_err(unwritable)?;
+        let mut command = as_user(global, config, user, &["backup", STANDARD]);
+        let status = command.stdout(out).status().map_err(|error| not_as(user, &error))?;
+        if !status.success() {
+            // It has said why.
+            return Ok(exit_code(status));
         }
-        copy(&of(proxy)?, &mut io::stdout().lock())?;
-        return Ok(0);
+    } else {
+        let mut buffered = BufWriter::new(&mut draft);
+        copy(&of(embedded(config)?)?, &mut buffered)?;
+        buffered.flush().map_err(unwritable)?;
     }
-    let mut pending = Pending::begin(file, 0o600).map_err(unwritable)?;
-    match user {
-        None => {
-            let mut buffered = BufWriter::new(&mut pending);
-            copy(&of(proxy)?, &mut buffered)?;
-            buffered.flush().map_err(unwritable)?;
-        }
-        Some(user) => {
-            let out = pending.file().try_clone().map_err(unwritable)?;
-            let mut command = as_user(global, config, &user, &["backup", STANDARD]);
-            let status = command.stdout(out).status().map_err(|error| not_as(&user, &error))?;
-            if !status.success() {
-                // It has said why.
-                return Ok(exit_code(status));
-            }
-        }
-    }
-    pending.finish().map_err(unwritable)?;
+    draft.finish(name, 0o600).map_err(unwritable)?;
     if global.json {
         say_json(&serde_json::json!({ "backup": file }));
     } else {

@@ -10,13 +10,14 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use slapos_sys::fs;
+use crate::fs;
 
 /// Control files hold less, bytes.
 const LONGEST: u64 = 4 << 20;
 
 /// The processors of this machine and who has one for himself.
-pub(super) struct Cpus {
+#[derive(Debug)]
+pub struct Cpus {
     root: PathBuf,
     version: Version,
     /// Where the kernel tells about processors, usually `/sys/devices/system/cpu`.
@@ -31,7 +32,7 @@ enum Version {
 
 impl Cpus {
     /// The control groups mounted at `root`, if they can govern processors.
-    pub(super) fn at(root: &Path, processors: &Path) -> Option<Self> {
+    pub fn at(root: &Path, processors: &Path) -> Option<Self> {
         let known = fs::read_to_string(&root.join("cgroup.controllers")).ok();
         let version = match known {
             Some(known) if known.split_whitespace().any(|name| name == "cpuset") => Version::Two,
@@ -43,18 +44,21 @@ impl Cpus {
     }
 
     /// Where they are mounted.
-    pub(super) fn root(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// Whether a process that gets a processor stays in its control group, with the limits of that.
     /// In version 2 only a group directly below a root of processors can be one.
-    pub(super) fn keeps_limits(&self) -> bool {
+    pub fn keeps_limits(&self) -> bool {
         self.version == Version::One
     }
 
-    /// Prepares what `node format` prepares.
-    pub(super) fn format(&self) -> io::Result<()> {
+    /// Has processors ready to be given away, once for a machine.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn format(&self) -> io::Result<()> {
         match self.version {
             Version::Two => {
                 let path = self.root.join("cgroup.subtree_control");
@@ -66,7 +70,7 @@ impl Cpus {
     }
 
     /// Whether [`format`](Self::format) was done.
-    pub(super) fn is_formatted(&self) -> bool {
+    pub fn is_formatted(&self) -> bool {
         match self.version {
             Version::Two => read(&self.root.join("cgroup.subtree_control"))
                 .is_ok_and(|text| text.split_whitespace().any(|name| name == "cpuset")),
@@ -99,14 +103,20 @@ impl Cpus {
 
     /// The processors that a process can have for itself (all but the first), and which processes
     /// have them.
-    pub(super) fn exclusive(&self) -> io::Result<BTreeMap<u32, Vec<u32>>> {
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn exclusive(&self) -> io::Result<BTreeMap<u32, Vec<u32>>> {
         let all = self.all()?.into_iter().skip(1);
         all.map(|cpu| Ok((cpu, members(&self.members(cpu))?))).collect()
     }
 
     /// Moves every process that may be moved and has no processor for itself to the first one. Only
     /// version 1 needs it.
-    pub(super) fn clear_pool(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the kernel does not tell which there are.
+    pub fn clear_pool(&self) -> io::Result<()> {
         let (Version::One, Some(first)) = (self.version, self.all()?.first().copied()) else {
             return Ok(());
         };
@@ -119,7 +129,10 @@ impl Cpus {
     }
 
     /// Gives the processor `cpu` to the process `pid`.
-    pub(super) fn give(&self, cpu: u32, pid: u32) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the kernel does not take it, or cannot take the processor from others.
+    pub fn give(&self, cpu: u32, pid: u32) -> io::Result<()> {
         if self.version == Version::Two {
             let group = self.group(cpu);
             fs::create_dir_all(&group, 0o755)?;
@@ -138,7 +151,10 @@ impl Cpus {
     }
 
     /// Gives processors back that nobody has for himself any more.
-    pub(super) fn tidy(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the kernel does not tell who has one.
+    pub fn tidy(&self) -> io::Result<()> {
         if self.version == Version::One {
             return Ok(());
         }
@@ -219,8 +235,6 @@ fn put(path: &Path, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
-
     use super::*;
 
     /// A directory that looks like a mounted control group; writing to it moves nothing.
@@ -312,7 +326,7 @@ mod tests {
             let usual = Path::new("/sys/fs/cgroup/cpuset");
             let root = usual.join(format!("slapos-test-{}", std::process::id()));
             std::fs::create_dir(&root).map_err(|error| error.to_string())?;
-            let child = slapos_sys::process::Command::new("/bin/sleep").arg("600").spawn();
+            let child = crate::process::Command::new("/bin/sleep").arg("600").spawn();
             let real = Self { root, child: child.unwrap() };
             for name in ["cpuset.cpus", "cpuset.mems"] {
                 let text = read(&usual.join(name)).map_err(|error| error.to_string())?;
@@ -340,7 +354,7 @@ mod tests {
     #[test]
     fn the_kernel_takes_what_version_1_is_told() {
         let skip = |why: &str| {
-            slapos_testkit::skipped("the_kernel_takes_what_version_1_is_told", why);
+            crate::skipped("the_kernel_takes_what_version_1_is_told", why);
         };
         let real = match Real::new() {
             Ok(real) => real,

@@ -1,11 +1,16 @@
-//! Control groups, version 2: directories in which the kernel limits and accounts for processes.
+//! Control groups: directories in which the kernel limits and accounts for processes (version 2),
+//! and in which it gives processors away (both versions, [`Cpus`]).
 //!
 //! Everything is a file below one root, so that tests can use an ordinary directory. A group that
 //! processes are in has no subgroups of its own controllers, as the kernel wants it.
 
+mod cpus;
+
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+pub use cpus::Cpus;
 
 /// What is asked for; where a controller is missing, its files are.
 const CONTROLLERS: [&str; 4] = ["+memory", "+pids", "+cpu", "+io"];

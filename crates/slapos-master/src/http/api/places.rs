@@ -1,0 +1,164 @@
+//! The API about places: what computers may be used for, what a request would do and what its
+//! Software Release says of parameters; restarts and orphans.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use slapos_slap::{ComputerId, ComputerSettings, PartitionId, SetComputer, SoftwareUrl};
+use utoipa::ToSchema;
+
+use super::super::access::{Caller, Route, Rule};
+use super::super::{ApiError, App, hateoas};
+use super::change::{Wish, place};
+use super::take::{Asked, Body, Named, addressed};
+use crate::Verdict;
+use crate::requests::Checked;
+use crate::store::Would;
+
+type Shared = State<Arc<App>>;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::patch("/api/v1/computers/{id}", Rule::USER, set_computer),
+        Route::post("/api/v1/instances/{guid}/restart", Rule::USER, restart),
+        Route::post("/api/v1/instances/{guid}/orphans/destroy", Rule::USER, destroy_orphans),
+        Route::post("/api/v1/requests/check", Rule::USER, check),
+        Route::get("/api/v1/schema", Rule::USER, schema),
+    ]
+}
+
+async fn set_computer(
+    State(app): Shared,
+    caller: Caller,
+    Named(id): Named,
+    Body(change): Body<SetComputer>,
+) -> Result<Json<ComputerSettings>, ApiError> {
+    let computer = ComputerId::new(id);
+    app.allow_computer(&caller, &computer).await?;
+    Ok(Json(app.store.set_computer(&computer, &change).await?))
+}
+
+/// The partition of an instance that the caller sees, and that is not a shared one.
+async fn instance(
+    app: &App,
+    caller: &Caller,
+    guid: &str,
+) -> Result<(ComputerId, PartitionId), ApiError> {
+    let scope = app.seen_by(caller).await?;
+    let shown = app.store.show_instance(&scope, guid).await?;
+    if shown.instance.shared {
+        let message = "a shared instance has neither services nor a tree of its own";
+        return Err(ApiError::new(StatusCode::CONFLICT, message));
+    }
+    Ok(place(&shown.instance))
+}
+
+async fn restart(
+    State(app): Shared,
+    caller: Caller,
+    Named(guid): Named,
+) -> Result<StatusCode, ApiError> {
+    let (computer, partition) = instance(&app, &caller, &guid).await?;
+    app.store.restart(&computer, &partition).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is wanted destroyed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Orphans {
+    /// The titles of the instances of the tree that nobody asked for any more.
+    destroyed: Vec<String>,
+}
+
+async fn destroy_orphans(
+    State(app): Shared,
+    caller: Caller,
+    Named(guid): Named,
+) -> Result<Json<Orphans>, ApiError> {
+    let (computer, partition) = instance(&app, &caller, &guid).await?;
+    let destroyed = app.store.destroy_orphans(&computer, &partition).await?;
+    Ok(Json(Orphans { destroyed }))
+}
+
+/// What a request would do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Outlook {
+    /// `create`, `change` or `nothing`.
+    would: &'static str,
+    /// Where the instance is, or would be now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<Place>,
+    /// Why; the refusal, where nothing would be done for that reason.
+    why: String,
+    schema: Verdict,
+}
+
+/// A partition.
+#[derive(Debug, Serialize, ToSchema)]
+struct Place {
+    computer: String,
+    partition: String,
+}
+
+async fn check(
+    State(app): Shared,
+    caller: Caller,
+    headers: HeaderMap,
+    Body(wish): Body<Wish>,
+) -> Result<Json<Outlook>, ApiError> {
+    let project = app.project_for(&caller, wish.project()).await?;
+    let request = wish.into_request()?;
+    let origin = hateoas::origin(&headers);
+    Ok(Json(outlook(app.desk.check(&app.store, &project, &request, &origin).await?)))
+}
+
+fn outlook(checked: Checked) -> Outlook {
+    let schema = checked.verdict;
+    let (would, found) = match checked.outcome {
+        Ok(found) => found,
+        Err(why) => return Outlook { would: "nothing", place: None, why, schema },
+    };
+    let (would, why) = match would {
+        Would::Create => ("create", "there is none of that title"),
+        Would::Change => ("change", "something of it is different"),
+        Would::Nothing => ("nothing", "it is as it is asked for"),
+    };
+    let (computer, partition) = (found.computer.to_string(), found.partition.to_string());
+    let place = Some(Place { computer, partition });
+    Outlook { would, place, why: why.to_owned(), schema }
+}
+
+#[derive(Deserialize)]
+struct SchemaQuery {
+    software_release: String,
+    #[serde(default)]
+    project: Option<String>,
+}
+
+/// What a Software Release says of its parameters.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Described {
+    /// Its name and words, and its `types` with their schemas.
+    software: Value,
+}
+
+async fn schema(
+    State(app): Shared,
+    caller: Caller,
+    Asked(query): Asked<SchemaQuery>,
+) -> Result<Json<Described>, ApiError> {
+    addressed("`software_release`", &query.software_release)?;
+    let project = app.project_for(&caller, query.project.as_deref()).await?;
+    let url = SoftwareUrl::new(query.software_release);
+    match app.desk.schema(&project, &url).await {
+        Ok(software) => Ok(Json(Described { software })),
+        Err(why) => Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            format!("what {url} says of its parameters cannot be read: {why}"),
+        )),
+    }
+}

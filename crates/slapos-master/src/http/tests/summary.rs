@@ -1,0 +1,54 @@
+//! How all is, in numbers.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+impl Running {
+    fn told(&self, place: &str) -> Value {
+        let (status, text) = self.raw(&format!("GET {place} HTTP/1.1"), "");
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+#[test]
+fn all_is_counted_and_what_fails_is_named() {
+    let (running, client) = Running::formatted(3);
+    let nothing = running.told("/api/v1/summary");
+    assert_eq!(nothing["instances"], json!({"total": 0, "started": 0, "failed": 0}));
+    assert_eq!(nothing["failing"], json!({"computers": [], "software": [], "instances": []}));
+    client.request(&InstanceRequest::new("one", "s")).unwrap();
+    let mut stopped = InstanceRequest::new("two", "s");
+    stopped.state = Some(InstanceState::Stopped);
+    client.request(&stopped).unwrap();
+    let (computer, url) = (ComputerId::new("computer"), SoftwareUrl::new("s"));
+    client.supply(&url, &computer, SoftwareState::Available).unwrap();
+    client.software_error(&url, &computer, "no compiler").unwrap();
+    client.instance_error(&computer, &"slappart0".into(), "no").unwrap();
+    let found = running.told("/api/v1/summary");
+    assert_eq!(found["partitions"], json!({"total": 3, "busy": 2}));
+    assert_eq!(found["software"], json!({"total": 1, "available": 0, "building": 0, "error": 1}));
+    assert_eq!(found["trees"], 2);
+    assert_eq!(found["instances"], json!({"total": 2, "started": 1, "failed": 1}));
+    assert_eq!(found["failing"]["software"][0]["reported"]["message"], "no compiler");
+    assert_eq!(found["failing"]["instances"].as_array().unwrap().len(), 1);
+    assert_eq!(found["failing"]["instances"][0]["title"], "one");
+    let total = |name: &str| found["computers"][name].as_i64().unwrap();
+    assert_eq!((total("total"), total("ok") + total("never") + total("silent")), (1, 1));
+}
+
+#[test]
+fn computers_are_listed_by_how_they_are() {
+    let (running, _client) = Running::formatted(1);
+    let counts = running.told("/api/v1/summary")["computers"].clone();
+    for state in ["ok", "silent", "never"] {
+        let listed = running.told(&format!("/api/v1/computers?state={state}"));
+        let items = listed["items"].as_array().unwrap();
+        assert_eq!(items.len() as u64, counts[state].as_u64().unwrap(), "{state}");
+        assert!(items.iter().all(|item| item["state"] == state));
+    }
+    let (status, text) = running.raw("GET /api/v1/computers?state=odd HTTP/1.1", "");
+    assert_eq!(status, 400);
+    assert!(text.contains("ok, silent, or never"), "{text}");
+}

@@ -1,0 +1,166 @@
+//! Nothing that nodes and users ask all day looks through a whole table: what it costs does not grow
+//! with the number of computers. What is asked of the database is overheard while a store is used,
+//! and SQLite says how it finds what each statement is about.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use slapos_master::{Database, Store};
+use slapos_slap::{
+    Address, ComputerDescription, ComputerId, InstanceRequest, InstanceState, PartitionDescription,
+    PartitionId, SoftwareState, SoftwareUrl,
+};
+use slapos_sys::clock::SystemClock;
+use sqlx::{Connection as _, Row as _};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// Tables of one row, or that are looked at when a Master starts.
+const SMALL: [&str; 4] = ["era", "e", "schema_migration", "sqlite_master"];
+
+type Statements = Arc<Mutex<BTreeSet<String>>>;
+
+/// Overhears what is asked of the database.
+struct Ear(Statements);
+
+impl Subscriber for Ear {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query"
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut heard = Heard::default();
+        event.record(&mut heard);
+        // Short statements are all summary.
+        let whole = if heard.statement.is_empty() { heard.summary } else { heard.statement };
+        self.0.lock().unwrap().insert(whole.trim().to_owned());
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Heard {
+    summary: String,
+    statement: String,
+}
+
+impl Visit for Heard {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "summary" => value.clone_into(&mut self.summary),
+            "db.statement" => value.clone_into(&mut self.statement),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+fn overheard() -> Statements {
+    static ALL: OnceLock<Statements> = OnceLock::new();
+    let start = || {
+        let all = Statements::default();
+        tracing::subscriber::set_global_default(Ear(Arc::clone(&all))).unwrap();
+        all
+    };
+    Arc::clone(ALL.get_or_init(start))
+}
+
+fn description(computer: &str) -> ComputerDescription {
+    let partition = |number: u8| {
+        let addr = format!("10.0.0.{number}").parse().unwrap();
+        let address = Address { addr, netmask: "255.255.255.255".to_owned() };
+        PartitionDescription::new(format!("slappart{number}").into(), vec![address])
+    };
+    ComputerDescription::new(computer.into(), (0..4).map(partition).collect())
+}
+
+/// All that nodes and users do all day.
+async fn use_all(store: &Store) {
+    let home = ComputerId::new("home");
+    let (root, child) = (PartitionId::new("slappart0"), PartitionId::new("slappart1"));
+    let software = SoftwareUrl::new("http://example.org/software.cfg");
+    store.format(&description("home")).await.unwrap();
+    store.supply(&software, &home, SoftwareState::Available).await.unwrap();
+    store.report_software(&software, &home, "available", "").await.unwrap();
+    let mut request = InstanceRequest::new("root", software.clone());
+    for parameter in ["1", "1", "2"] {
+        request.parameters.insert("parameter".to_owned(), parameter.to_owned());
+        store.request(&request).await.unwrap();
+    }
+    request.title = "child".into();
+    request.requester = Some((home.clone(), root.clone()));
+    store.request(&request).await.unwrap();
+    request.title = "shared".into();
+    request.shared = true;
+    store.request(&request).await.unwrap();
+    store.request(&request).await.unwrap();
+    store.report_instance(&home, &child, "started", "").await.unwrap();
+    let published = [("url".to_owned(), "http://[::1]/".to_owned())].into();
+    store.set_connection(&home, &child, &published).await.unwrap();
+    store.set_shared_connection(&home, &root, "root_shared", &published).await.unwrap();
+    store.bang(&home, &child).await.unwrap();
+    store.bang_computer(&home).await.unwrap();
+    store.rename(&home, &child, "renamed").await.unwrap();
+    store.computer(&home).await.unwrap();
+    store.partition(&home, &child).await.unwrap();
+    store.tree_addresses(&home, &child).await.unwrap();
+    store.instance_trees(Some("root")).await.unwrap();
+    let mut gone = InstanceRequest::new("root", software.clone());
+    gone.state = Some(InstanceState::Destroyed);
+    store.request(&gone).await.unwrap();
+    store.destroyed(&home, &root).await.unwrap();
+    store.destroyed(&home, &child).await.unwrap();
+    store.destroyed(&home, &root).await.unwrap();
+    store.supply(&software, &home, SoftwareState::Destroyed).await.unwrap();
+    store.software_destroyed(&software, &home).await.unwrap();
+}
+
+/// The tables that a statement looks through from end to end.
+async fn scanned(connection: &mut sqlx::AnyConnection, statement: &str) -> Vec<String> {
+    let question = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+    let rows = sqlx::query(question).fetch_all(connection).await.unwrap();
+    let details = rows.iter().map(|row| row.get::<String, _>("detail"));
+    let table = |detail: String| {
+        let rest = detail.strip_prefix("SCAN ")?;
+        Some(rest.split(' ').next().unwrap_or_default().to_owned())
+    };
+    details.filter_map(table).filter(|table| !SMALL.contains(&table.as_str())).collect()
+}
+
+#[tokio::test]
+async fn what_is_asked_all_day_looks_through_no_table() {
+    let heard = overheard();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("master.db");
+    let database = Database::from(path.as_path());
+    let store = Store::open(&database, "home".into(), Arc::new(SystemClock)).await.unwrap();
+    heard.lock().unwrap().clear();
+    use_all(&store).await;
+    let statements = std::mem::take(&mut *heard.lock().unwrap());
+    assert!(statements.len() > 30, "little was overheard: {statements:#?}");
+    let url = format!("sqlite:{}", path.display());
+    let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+    let slow = "SELECT title FROM instance WHERE software = ''";
+    assert_eq!(scanned(&mut connection, slow).await, ["instance"], "a scan is seen");
+    let mut wrong = Vec::new();
+    for statement in statements {
+        let kind = statement.split(' ').next().unwrap_or_default();
+        if !["SELECT", "INSERT", "UPDATE", "DELETE"].contains(&kind) {
+            continue;
+        }
+        for table in scanned(&mut connection, &statement).await {
+            wrong.push(format!("{table} is looked through by: {statement}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}

@@ -1,0 +1,74 @@
+//! Our Master: the real binary, as an ordinary user, below a directory of its own.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use slapos_testkit::{Person, free_port, wait_for};
+
+use crate::words::Words;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_slapos");
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// A Master that runs.
+pub(crate) struct Master {
+    pub(crate) address: SocketAddr,
+    pub(crate) words: Words,
+    child: Child,
+    _directory: tempfile::TempDir,
+}
+
+impl Master {
+    /// Starts one; `database` is where its data is, a file of its own unless given.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub(crate) fn start(database: Option<&str>) -> Master {
+        let directory = tempfile::Builder::new().prefix("slapos-bench-").tempdir();
+        let directory = directory.expect("a temporary directory can be made");
+        let port = free_port();
+        std::fs::write(
+            directory.path().join("slapos.cfg"),
+            config(directory.path(), port, database),
+        )
+        .expect("it is ours");
+        let token = directory.path().join("master.token");
+        std::fs::write(&token, TOKEN).expect("it is ours");
+        let person = Person::ordinary(Path::new(BINARY)).expect("somebody can run the binary");
+        person.give(directory.path());
+        let mut command: Command = person.command(Path::new(BINARY));
+        command.args(["proxy", "start"]).current_dir(directory.path());
+        command.env("SLAPOS_CONFIGURATION", directory.path().join("slapos.cfg"));
+        command.env("HOME", directory.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let log = std::fs::File::create(directory.path().join("master.log")).expect("it is ours");
+        let child = command.stderr(log).spawn().expect("the binary can be executed");
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        wait_for("our Master", 60, || TcpStream::connect(address).ok());
+        let words = Words { token: TOKEN.to_owned() };
+        Master { address, words, child, _directory: directory }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+fn config(base: &Path, port: u16, database: Option<&str>) -> String {
+    let base = base.display();
+    let file = format!("{base}/master.db");
+    let database = database.unwrap_or(&file);
+    format!(
+        "[slapos]\nmaster_url = http://127.0.0.1:{port}\ncomputer_id = local\n\
+         master_token_file = {base}/master.token\n\
+         software_root = {base}/soft\ninstance_root = {base}/inst\n\n\
+         [slapproxy]\nhost = 127.0.0.1\nport = {port}\ndatabase_uri = {database}\n"
+    )
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,78 @@
+//! What an operator says of a computer, and of an instance: whether it takes new ones, and that
+//! services start anew.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests arrange files and connections directly"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use slapos_testkit::TestNode;
+
+fn node_with_service() -> (TestNode, String) {
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    let profile = node.tree.add_service().display().to_string();
+    (node, profile)
+}
+
+#[test]
+fn a_computer_that_is_to_become_empty_takes_nothing_new() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile, "--name", "kept", "--partitions", "3"]);
+    let said = node.json(&["proxy", "computer", "set", "local", "--label", "disk=ssd", "rack=7"]);
+    assert_eq!(said["labels"]["rack"], "7", "{said:#}");
+    let said = node.ok(&["proxy", "computer", "set", "local", "--scope", "drain"]).out;
+    assert!(said.contains("1 remain there:\n  slappart0 kept (tree kept)"), "{said}");
+    assert!(said.contains("disk=ssd"), "what is not given stays: {said}");
+    let refused = node.fails(1, &["request", "new", &profile]).told();
+    let words = "No free computer partition found for: new. Computer local is to become empty";
+    assert!(refused.contains(words), "{refused}");
+    node.ok(&["request", "kept", &profile, "--parameters", "word=still"]);
+    let shown = node.ok(&["proxy", "show", "--computers"]).out;
+    assert!(shown.contains("drain"), "{shown}");
+    node.ok(&["proxy", "computer", "set", "local", "--scope", "open", "--capacity", "1"]);
+    let refused = node.fails(1, &["request", "new", &profile]).told();
+    assert!(refused.contains("as many instances as its capacity, 1"), "{refused}");
+    node.ok(&["proxy", "computer", "set", "local", "--no-capacity", "--no-labels"]);
+    let refused = node.fails(1, &["request", "new", &profile, "--node", "label_disk=ssd"]).told();
+    assert!(refused.contains("Computer local is not one with"), "{refused}");
+    node.ok(&["request", "new", &profile]);
+    let unknown = node.fails(1, &["proxy", "computer", "set", "x", "--scope", "open"]).told();
+    assert!(unknown.contains("computer x is not known"), "{unknown}");
+}
+
+#[test]
+fn services_start_anew_once_when_somebody_wants_that() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile]);
+    let service = || node.pids()["sleeper-on-watch"];
+    let before = service();
+    post(&node, "/api/v1/instances/local-slappart0/restart");
+    let told = node.ok(&["node", "instance"]).told();
+    assert!(told.contains("restarted, as somebody asked for at the Master"), "{told}");
+    let after = service();
+    assert_ne!(after, before);
+    node.ok(&["node", "instance", "--all"]);
+    assert_eq!(service(), after, "once is enough");
+}
+
+/// Asks the Master of a node with its token.
+fn post(node: &TestNode, path: &str) {
+    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
+    let config = std::fs::read_to_string(node.root().join("etc/slapos.cfg")).unwrap();
+    let url = config.lines().find_map(|line| line.strip_prefix("master_url = http://")).unwrap();
+    let mut stream = TcpStream::connect(url.trim_end_matches('/')).unwrap();
+    let token = token.trim();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {token}\r\n\
+         Connection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+}
