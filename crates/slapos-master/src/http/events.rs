@@ -48,15 +48,15 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
+    /// How many listen.
+    pub(super) fn count(&self) -> usize {
+        self.most.saturating_sub(self.room.available_permits())
+    }
+
     /// Room for so many.
     pub(crate) fn new(most: usize) -> Listeners {
         let room = Arc::new(Semaphore::new(most));
         Listeners { most, room, heartbeat: HEARTBEAT, leaving: watch::Sender::new(false) }
-    }
-
-    /// How many listen.
-    pub(super) fn count(&self) -> usize {
-        self.most.saturating_sub(self.room.available_permits())
     }
 
     /// Ends what they hear, for good.

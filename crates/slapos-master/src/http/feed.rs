@@ -11,7 +11,7 @@ use axum::response::sse::Event;
 use super::access::Caller;
 use super::events::{Batch, Source, resync};
 use super::{ApiError, App};
-use crate::store::{Bell, Entry, Place};
+use crate::store::{Bell, FeedEntry, Place};
 
 /// Before another look at what is not certain yet: transactions are short.
 const SOON: Duration = Duration::from_millis(50);
@@ -56,7 +56,7 @@ impl Source for Everything {
     }
 }
 
-fn event(place: &Place, entry: &Entry) -> Event {
+fn event(place: &Place, entry: &FeedEntry) -> Event {
     let event = Event::default().event("change").id(place.to_string());
     // Words and names only, which can always be worded.
     event.data(serde_json::to_string(entry).unwrap_or_default())

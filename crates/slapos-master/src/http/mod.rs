@@ -64,8 +64,6 @@ pub(crate) struct App {
     metrics: metrics::Metrics,
     /// What listeners to events have in common.
     pub(crate) listeners: events::Listeners,
-    /// What nodes were told and still would be.
-    renderings: renderings::Renderings,
     /// What signs certificates, where there is TLS.
     authority: Option<Arc<Authority>>,
     audit: audit::Audit,
@@ -73,6 +71,8 @@ pub(crate) struct App {
     callers: rate::Buckets<String>,
     /// How often each address presents what is not valid.
     failures: rate::Buckets<std::net::IpAddr>,
+    /// What nodes were told and still would be.
+    renderings: renderings::Renderings,
     /// Who grants requests.
     pub(crate) desk: Desk,
     /// Names for Software Releases.

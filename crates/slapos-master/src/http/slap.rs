@@ -125,7 +125,8 @@ async fn status(State(app): Shared, caller: Caller, params: Params) -> Answer {
 }
 
 async fn computer_information(State(app): Shared, caller: Caller, params: Params) -> Answer {
-    let topic = Topic { computer: own_computer(&app, &caller, &params).await?, partition: None };
+    let computer = own_computer(&app, &caller, &params).await?;
+    let topic = Topic { computer, partition: None };
     app.store.contact(&topic.computer).await?;
     let present = app.store.revision(&topic.computer).await?;
     if let Some(document) = app.renderings.get(&topic, &present) {

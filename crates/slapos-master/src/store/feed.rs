@@ -55,6 +55,9 @@ pub(crate) struct Entry {
     /// The user or the project.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) about: Option<String>,
+    /// Whose it is, where that does not follow from the instance.
+    #[serde(skip)]
+    pub(super) project: Option<String>,
 }
 
 impl Entry {
@@ -66,6 +69,18 @@ impl Entry {
             partition: change.partition.as_ref().map(ToString::to_string),
             software: change.software.as_ref().map(ToString::to_string),
             state: change.state.clone(),
+            ..Entry::default()
+        }
+    }
+
+    /// Something of a person or of a project, which only the operator, and the members of the
+    /// project, hear of.
+    pub(super) fn about(kind: &str, name: &str, state: &str) -> Entry {
+        Entry {
+            kind: kind.to_owned(),
+            about: Some(name.to_owned()),
+            state: Some(state.to_owned()),
+            project: (kind == "project").then(|| name.to_owned()),
             ..Entry::default()
         }
     }
@@ -178,8 +193,8 @@ pub(super) async fn tell(tx: &mut Tx, entry: &Entry, now: i64) -> Result<(), Sto
     let sql = format!(
         "INSERT INTO feed (transaction_number, number, kind, computer, partition_reference, \
          software, state, tree, about, project, computer_project, changed_at) \
-         VALUES ({transaction}, $1, $2, $3, $4, $5, $6, COALESCE($7, {TREE}), $8, {PROJECT}, \
-         {COMPUTER_PROJECT}, $9)"
+         VALUES ({transaction}, $1, $2, $3, $4, $5, $6, COALESCE($7, {TREE}), $8, \
+         COALESCE($10, {PROJECT}), {COMPUTER_PROJECT}, $9)"
     );
     sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(place)
@@ -191,6 +206,7 @@ pub(super) async fn tell(tx: &mut Tx, entry: &Entry, now: i64) -> Result<(), Sto
         .bind(entry.tree.as_deref())
         .bind(entry.about.as_deref())
         .bind(now)
+        .bind(entry.project.as_deref())
         .execute(&mut **tx)
         .await?;
     if now % SWEEP == 0 {
@@ -211,7 +227,8 @@ const PROJECT: &str = "COALESCE((SELECT i.project FROM instance i \
      WHERE i.computer = $3 AND i.partition_reference = $4), '')";
 
 /// The project of the computer.
-const COMPUTER_PROJECT: &str = "''";
+const COMPUTER_PROJECT: &str =
+    "COALESCE((SELECT c.project FROM computer c WHERE c.reference = $3), '')";
 
 /// Forgets what is too far back.
 async fn sweep(tx: &mut Tx) -> Result<(), StoreError> {
@@ -272,6 +289,7 @@ fn read(row: &AnyRow) -> Result<Entry, StoreError> {
         state: optional("state")?,
         tree: optional("tree")?,
         about: optional("about")?,
+        project: None,
     })
 }
 

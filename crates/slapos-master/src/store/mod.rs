@@ -64,7 +64,7 @@ pub(crate) use changes::KEPT;
 pub(crate) use changes::{Bell, News, Position};
 pub use database::{Database, Server};
 pub(crate) use documents::InstanceDocument;
-pub(crate) use feed::{Entry, Place};
+pub(crate) use feed::{Entry as FeedEntry, Place};
 pub(crate) use forwarded::Standing;
 pub(crate) use information::Revision;
 pub use instances::Freed;

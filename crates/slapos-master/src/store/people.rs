@@ -5,6 +5,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::feed::{self, Entry};
 use super::rows::{rfc3339, text};
 use super::{Store, Tx};
 use crate::error::StoreError;
@@ -47,6 +48,7 @@ impl Store {
         if done.await?.rows_affected() == 0 {
             return Err(StoreError::Conflict(format!("there is a {word} {name} already")));
         }
+        feed::tell(&mut tx, &Entry::about(word, name, "added"), now).await?;
         tx.commit().await?;
         Ok(Named { name: name.to_owned(), created_at: rfc3339(now), with: Vec::new() })
     }
@@ -123,6 +125,7 @@ impl Store {
         if done.rows_affected() == 0 {
             return Err(no_such("user", name));
         }
+        feed::tell(&mut tx, &Entry::about("user", name, "removed"), self.now()).await?;
         tx.commit().await
     }
 
@@ -154,6 +157,7 @@ impl Store {
         }
         let sql = "DELETE FROM project WHERE name = $1";
         sqlx::query(sql).bind(name).execute(&mut *tx).await?;
+        feed::tell(&mut tx, &Entry::about("project", name, "removed"), self.now()).await?;
         tx.commit().await
     }
 
@@ -173,6 +177,7 @@ impl Store {
         .bind(user)
         .execute(&mut *tx)
         .await?;
+        feed::tell(&mut tx, &Entry::about("project", project, "members"), self.now()).await?;
         tx.commit().await
     }
 
@@ -188,6 +193,7 @@ impl Store {
             let message = format!("{user} is no member of a project {project}");
             return Err(StoreError::NotFound(message));
         }
+        feed::tell(&mut tx, &Entry::about("project", project, "members"), self.now()).await?;
         tx.commit().await
     }
 

@@ -53,7 +53,7 @@ async fn supply(State(app): Shared, caller: Caller, Body(wish): Body<Supply>) ->
     named("`computer`", &wish.computer)?;
     let (computer, url) = (ComputerId::new(wish.computer), SoftwareUrl::new(wish.url));
     let state: SoftwareState = wish.state.parse()?;
-    app.mine(&caller, &computer).await?;
+    app.allow_computer(&caller, &computer).await?;
     app.store.supply(&url, &computer, state).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -113,7 +113,7 @@ async fn request(
     Body(wish): Body<Wish>,
 ) -> Answer {
     let scope = app.seen_by(&caller).await?;
-    let project = app.project_of(&caller, wish.project()).await?;
+    let project = app.project_for(&caller, wish.project()).await?;
     let request = wish.into_request()?;
     let known = app.store.meant_by(&project, &request).await?.is_some();
     let origin = hateoas::origin(&headers);
@@ -251,14 +251,14 @@ async fn bang(State(app): Shared, caller: Caller, Named(guid): Named) -> Done {
 
 async fn remove_computer(State(app): Shared, caller: Caller, Named(id): Named) -> Done {
     let computer = ComputerId::new(id);
-    app.mine(&caller, &computer).await?;
+    app.allow_computer(&caller, &computer).await?;
     app.store.remove_computer(&computer).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn bang_computer(State(app): Shared, caller: Caller, Named(id): Named) -> Done {
     let computer = ComputerId::new(id);
-    app.mine(&caller, &computer).await?;
+    app.allow_computer(&caller, &computer).await?;
     app.store.bang_computer(&computer).await?;
     Ok(StatusCode::NO_CONTENT)
 }

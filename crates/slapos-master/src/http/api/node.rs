@@ -37,7 +37,7 @@ async fn progress(
     Output(progress): Output<BuildProgress>,
 ) -> Done {
     let computer = ComputerId::new(id);
-    app.mine(&caller, &computer).await?;
+    app.allow_computer(&caller, &computer).await?;
     addressed("`url`", &progress.url)?;
     app.store.build_progress(&computer, &progress).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -50,7 +50,7 @@ async fn promises(
     Output(report): Output<PromiseReport>,
 ) -> Done {
     let computer = ComputerId::new(id);
-    app.mine(&caller, &computer).await?;
+    app.allow_computer(&caller, &computer).await?;
     let results: usize = report.partitions.iter().map(|part| part.results.len()).sum();
     if results > MOST_RESULTS || report.partitions.len() > MOST_RESULTS {
         let message = format!("there are more than {MOST_RESULTS} results: tell them in parts");
@@ -78,7 +78,7 @@ async fn metrics(
     Output(metrics): Output<NodeMetrics>,
 ) -> Done {
     let computer = ComputerId::new(id);
-    app.mine(&caller, &computer).await?;
+    app.allow_computer(&caller, &computer).await?;
     app.store.node_metrics(&computer, &metrics).await?;
     Ok(StatusCode::NO_CONTENT)
 }

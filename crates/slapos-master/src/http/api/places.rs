@@ -38,7 +38,7 @@ async fn set_computer(
     Body(change): Body<SetComputer>,
 ) -> Result<Json<ComputerSettings>, ApiError> {
     let computer = ComputerId::new(id);
-    app.mine(&caller, &computer).await?;
+    app.allow_computer(&caller, &computer).await?;
     Ok(Json(app.store.set_computer(&computer, &change).await?))
 }
 
@@ -110,7 +110,7 @@ async fn check(
     headers: HeaderMap,
     Body(wish): Body<Wish>,
 ) -> Result<Json<Outlook>, ApiError> {
-    let project = app.project_of(&caller, wish.project()).await?;
+    let project = app.project_for(&caller, wish.project()).await?;
     let request = wish.into_request()?;
     let origin = hateoas::origin(&headers);
     Ok(Json(outlook(app.desk.check(&app.store, &project, &request, &origin).await?)))
@@ -152,7 +152,7 @@ async fn schema(
     Asked(query): Asked<SchemaQuery>,
 ) -> Result<Json<Described>, ApiError> {
     addressed("`software_release`", &query.software_release)?;
-    let project = app.project_of(&caller, query.project.as_deref()).await?;
+    let project = app.project_for(&caller, query.project.as_deref()).await?;
     let url = SoftwareUrl::new(query.software_release);
     match app.desk.schema(&project, &url).await {
         Ok(software) => Ok(Json(Described { software })),

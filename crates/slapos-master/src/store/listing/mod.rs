@@ -36,7 +36,6 @@ pub(crate) enum Scope {
     /// Everybody's.
     All,
     /// Those of these projects.
-    #[allow(dead_code, reason = "people get proofs of their own next")]
     Projects(Vec<String>),
     /// Those on this computer.
     Computer(ComputerId),
