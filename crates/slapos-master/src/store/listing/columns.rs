@@ -5,7 +5,7 @@ use super::Scope;
 use super::query::Query;
 
 /// The project of a computer `c`.
-pub(super) const COMPUTER_PROJECT: &str = "''";
+pub(super) const COMPUTER_PROJECT: &str = "c.project";
 
 /// The project of an instance `i`.
 pub(super) const INSTANCE_PROJECT: &str = "i.project";
@@ -15,7 +15,7 @@ pub(super) const SHARED_PROJECT: &str = "s.project";
 
 /// The settings of a computer `c`.
 pub(super) const COMPUTER_SETTINGS: &str =
-    "c.title, '' AS project, c.allocation_scope, c.labels, c.network, c.capacity";
+    "c.title, c.project, c.allocation_scope, c.labels, c.network, c.capacity";
 
 /// Only the computers `c` that the scope has.
 pub(super) fn computers_of(query: Query, scope: &Scope) -> Query {
