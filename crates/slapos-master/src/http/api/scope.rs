@@ -20,28 +20,4 @@ impl App {
             }
         })
     }
-
-    /// The project of what a person or the operator makes.
-    ///
-    /// # Errors
-    /// 404 for a project that is not the caller's.
-    pub(crate) async fn project_of(
-        &self,
-        caller: &Caller,
-        named: Option<&str>,
-    ) -> Result<String, ApiError> {
-        self.project_for(caller, named.filter(|named| !named.is_empty())).await
-    }
-
-    /// Requires that the computer is the caller's.
-    ///
-    /// # Errors
-    /// 403 or 404, see [`super::super::own`].
-    pub(crate) async fn mine(
-        &self,
-        caller: &Caller,
-        computer: &ComputerId,
-    ) -> Result<(), ApiError> {
-        self.allow_computer(caller, computer).await
-    }
 }

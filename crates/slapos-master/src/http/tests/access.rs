@@ -245,6 +245,16 @@ fn about_ann(route: &Route, number: usize) -> (String, String) {
     .join("&");
     match (&route.method, route.path) {
         (&Method::GET, "/api/v1/audit" | "/api/v1/overview") => (path, String::new()),
+        (&Method::GET, "/api/v1/search") => (format!("{path}?q=x"), String::new()),
+        (&Method::GET, "/api/v1/software/log") => {
+            (format!("{path}?computer={OWN}&url=s"), String::new())
+        }
+        (&Method::GET, "/api/v1/events") => (format!("{path}?computer={OWN}"), String::new()),
+        (&Method::GET, "/api/v1/proof") => {
+            (format!("{path}?nonce=0123456789abcdef0123456789abcdef"), String::new())
+        }
+        // Parameters that are not known are refused there.
+        (&Method::GET, api) if api.starts_with("/api/v1/") => (path, String::new()),
         (&Method::GET, _) => (format!("{path}?{form}"), String::new()),
         (_, method) if method.starts_with("/slapos.") => (path, rpc(method)),
         (_, "/api/v1/software") => {
@@ -258,8 +268,13 @@ fn about_ann(route: &Route, number: usize) -> (String, String) {
         (_, "/api/v1/computers/{id}/progress") => {
             (path, json!({"url": "s", "done": 1, "total": 2, "part": "p"}).to_string())
         }
-        (_, "/api/v1/computers/{id}/promises") => {
-            (path, json!({"partition": "slappart0", "results": []}).to_string())
+        (_, "/api/v1/computers/{id}/promises") => (path, json!({"partitions": []}).to_string()),
+        (_, "/api/v1/computers/{id}/metrics") => {
+            let room = json!({"total": 2, "available": 1});
+            let services = json!({"running": 1, "failed": 0});
+            let body =
+                json!({"load": 0.5, "memory": room.clone(), "disk": room, "services": services});
+            (path, body.to_string())
         }
         (_, "/api/v1/computers") => {
             (path, format!(r#"{{"title": "made-{number}", "project": "alpha"}}"#))
@@ -325,7 +340,12 @@ fn encoded(text: &str) -> String {
 }
 
 /// Routes that are about nobody's things: whoever may ask sees, or makes, his own.
-const ABOUT_NOBODY: [&str; 7] = [
+const ABOUT_NOBODY: [&str; 12] = [
+    "/api/v1/computers",
+    "/api/v1/software",
+    "/api/v1/instances",
+    "/api/v1/trees",
+    "/api/v1/search",
     "/hateoas/",
     "/api/v1/projects",
     "/requestComputer",
@@ -334,6 +354,11 @@ const ABOUT_NOBODY: [&str; 7] = [
     "/slapos.allDocs.v0.instance_tree_list",
     "/slapos.post.v0.software_instance",
 ];
+
+fn about_nobody(route: &Route) -> bool {
+    let listed = route.method == Method::GET || !route.path.starts_with("/api/");
+    listed && ABOUT_NOBODY.contains(&route.path)
+}
 
 /// What comes of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -358,7 +383,8 @@ fn expected(route: &Route, may: May, own: bool) -> Verdict {
     match may {
         May::Not => Verdict::Refused,
         May::All => Verdict::Granted,
-        May::Own if own || ABOUT_NOBODY.contains(&route.path) => Verdict::Granted,
+        // Lists show each his own; what is made or wanted is in a place that is somebody's.
+        May::Own if own || about_nobody(route) => Verdict::Granted,
         May::Own => Verdict::Refused,
     }
 }
