@@ -1,7 +1,5 @@
 //! What a caller of the API sees, and whether something is his.
 
-use slapos_slap::ComputerId;
-
 use super::super::access::Caller;
 use super::super::{ApiError, App};
 use crate::store::Scope;
