@@ -260,7 +260,7 @@ fn about_ann(route: &Route, number: usize) -> (String, String) {
         (_, "/api/v1/software") => {
             (path, json!({"computer": OWN, "url": "s", "state": "available"}).to_string())
         }
-        (_, "/api/v1/instances") => (
+        (_, "/api/v1/instances" | "/api/v1/requests/check") => (
             path,
             json!({"title": "api", "project": "alpha", "software_release": "s", "parameters": {}})
                 .to_string(),
@@ -340,7 +340,10 @@ fn encoded(text: &str) -> String {
 }
 
 /// Routes that are about nobody's things: whoever may ask sees, or makes, his own.
-const ABOUT_NOBODY: [&str; 12] = [
+const ABOUT_NOBODY: [&str; 14] = [
+    "/api/v1/summary",
+    // What a Software Release says of itself, for whatever project the caller has.
+    "/api/v1/schema",
     "/api/v1/computers",
     "/api/v1/software",
     "/api/v1/instances",
