@@ -95,25 +95,32 @@ impl Desk {
         Desk { config, run_id }
     }
 
-    /// Grants a request. A root is in `project`; `origin` is where the caller sees this Master.
+    /// Grants a request, and tells what was done for it (of what another Master did nothing is
+    /// known). A root is in `project`; `origin` is where the caller sees this Master.
     pub(crate) async fn request(
         &self,
         store: &Store,
         project: &str,
         request: &InstanceRequest,
         origin: &str,
-    ) -> Result<InstanceAnswer, Refused> {
+    ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         let request = &with_type(request);
         if let Some(answer) = store.repeated(project, request).await? {
-            return Ok(answer);
+            return Ok((answer, Some(Would::Nothing)));
         }
         let (standing, by_instance) = store.standing(project, request).await?;
         if !by_instance && !matches!(standing, Standing::Here { same: true }) {
             self.judge(project, request).await?;
         }
         match self.target(request, &standing, origin).await? {
-            None => Ok(store.request_in(project, request).await?),
-            Some(other) => self.forward(store, project, request, &standing, other).await,
+            None => {
+                let (answer, would) = store.granted(project, request).await?;
+                Ok((answer, Some(would)))
+            }
+            Some(other) => {
+                let answer = self.forward(store, project, request, &standing, other).await?;
+                Ok((answer, None))
+            }
         }
     }
 
