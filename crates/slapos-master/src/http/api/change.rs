@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::super::access::{Caller, Route, Rule};
 use super::super::{ApiError, App, hateoas};
-use super::take::{Body, Named, addressed, named};
+use super::take::{self, Body, Named, addressed, named};
 use crate::error::StoreError;
 use crate::store::{Scope, Would};
 use crate::view::{Instance, InstanceDetail, Texts};
@@ -71,13 +71,13 @@ pub(super) struct Wish {
     #[serde(default)]
     software_type: Option<String>,
     /// They replace the former ones. What has a structure is one parameter `_`, as JSON.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "take::texts")]
     parameters: BTreeMap<String, String>,
     /// `started`, `stopped` or `destroyed`; as it is, or `started`, if left out.
     #[serde(default)]
     state: Option<String>,
     /// Where it may live, such as `computer_guid`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "take::texts")]
     sla: BTreeMap<String, String>,
     /// Whether a place in an instance that exists is asked for.
     #[serde(default)]
@@ -108,7 +108,12 @@ impl Wish {
 
 /// An SLA, unless there is something in it that nobody knows.
 fn known(sla: Texts) -> Result<IndexMap<String, String>, ApiError> {
-    let sla = sla.into_iter().collect();
+    let sla: IndexMap<String, String> = sla.into_iter().collect();
+    let days = sla.get("retention_delay").map(|text| text.parse::<f64>());
+    if days.is_some_and(|days| !days.is_ok_and(|days| days.is_finite() && days >= 0.0)) {
+        let message = "`sla`: retention_delay is a number of days, such as 1.5";
+        return Err(ApiError::bad_request(message));
+    }
     match slapos_slap::sla::unknown_keys(&sla).first() {
         None => Ok(sla),
         Some(key) => Err(ApiError::bad_request(format!(
