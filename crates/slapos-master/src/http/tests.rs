@@ -5,6 +5,7 @@ mod api;
 mod events;
 mod feed;
 mod fuzz;
+mod pairs;
 mod places;
 mod summary;
 

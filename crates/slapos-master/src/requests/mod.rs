@@ -114,22 +114,52 @@ impl Desk {
         origin: &str,
     ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         let request = &with_type(request);
-        if let Some(answer) = store.repeated(project, request).await? {
-            return Ok((answer, Some(Would::Nothing)));
+        match store.repeated(project, request).await? {
+            Some(answer) => Ok((answer, Some(Would::Nothing))),
+            None => self.grant(store, project, request, None, origin).await,
         }
+    }
+
+    /// The same, and gives the instance another title: both, or neither.
+    pub(crate) async fn request_renamed(
+        &self,
+        store: &Store,
+        project: &str,
+        request: &InstanceRequest,
+        title: &str,
+        origin: &str,
+    ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
+        self.grant(store, project, &with_type(request), Some(title), origin).await
+    }
+
+    async fn grant(
+        &self,
+        store: &Store,
+        project: &str,
+        request: &InstanceRequest,
+        title: Option<&str>,
+        origin: &str,
+    ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         let (standing, by_instance) = store.standing(project, request).await?;
         if !by_instance && !matches!(standing, Standing::Here { same: true }) {
             self.judge(project, request).await?;
         }
-        match self.target(request, &standing, origin).await? {
-            None => {
+        match (self.target(request, &standing, origin).await?, title) {
+            (None, None) => {
                 let (answer, would) = store.granted(project, request).await?;
                 Ok((answer, Some(would)))
             }
-            Some(other) => {
+            (None, Some(title)) => {
+                Ok((store.request_renamed(project, request, title).await?, Some(Would::Change)))
+            }
+            (Some(other), None) => {
                 let answer = self.forward(store, project, request, &standing, other).await?;
                 Ok((answer, None))
             }
+            (Some(other), Some(_)) => Err(Refused::Store(StoreError::Conflict(format!(
+                "{} would be asked of the Master {}, which does not rename: change it first",
+                request.title, other.url
+            )))),
         }
     }
 

@@ -105,6 +105,7 @@ impl Store {
     ) -> Result<Store, StoreError> {
         let pools = Pools::open(database, &*clock).await?;
         let mut tx = pools.write().await?;
+        changes::leave_era(&mut tx, pools.kind).await?;
         changes::name_era(&mut tx).await?;
         sqlx::query(
             "INSERT INTO computer (reference, address, netmask) VALUES ($1, '', '') \

@@ -29,7 +29,7 @@ impl Store {
         let mut tx = self.write().await?;
         require_partition(&mut tx, computer, partition).await?;
         let Some(instance) = instance_at(&mut tx, computer, partition).await? else {
-            return Ok(());
+            return tx.commit().await;
         };
         let asker = guid(computer, partition);
         let (project, root) = (instance.project.as_str(), instance.root_title());

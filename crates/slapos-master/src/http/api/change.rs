@@ -179,23 +179,31 @@ async fn change(
 ) -> Answer {
     let scope = app.seen_by(&caller).await?;
     let former = app.store.show_instance(&scope, &guid).await?;
-    let title = change.title.clone();
+    let title = change.title.clone().filter(|title| *title != former.instance.title);
     if let Some(title) = &title {
         named("`title`", title)?;
-    }
-    let gone = former.instance.shared && change.state.as_deref() == Some("destroyed");
-    let place = place(&former.instance);
-    if let Some(mut request) = wanted(&former, change)? {
-        request.requester = requester(&app, &former.instance).await?;
-        let (project, origin) = (&former.instance.project, hateoas::origin(&headers));
-        app.desk.request(&app.store, project, &request, &origin).await?;
-    }
-    if let Some(title) = title.filter(|title| *title != former.instance.title) {
         if former.instance.shared {
             let message = "a shared instance has its title for good: ask for another one";
             return Err(ApiError::new(StatusCode::CONFLICT, message));
         }
-        app.store.rename(&place.0, &place.1, &title).await?;
+    }
+    let gone = former.instance.shared && change.state.as_deref() == Some("destroyed");
+    let place = place(&former.instance);
+    let mut request = wanted(&former, change)?;
+    if let Some(request) = &mut request {
+        request.requester = requester(&app, &former.instance).await?;
+    }
+    let (store, project) = (&app.store, former.instance.project.as_str());
+    let (desk, origin) = (&app.desk, hateoas::origin(&headers));
+    match (request, title) {
+        (Some(request), Some(title)) => {
+            desk.request_renamed(store, project, &request, &title, &origin).await.map(drop)?;
+        }
+        (Some(request), None) => {
+            desk.request(store, project, &request, &origin).await.map(drop)?;
+        }
+        (None, Some(title)) => store.rename(&place.0, &place.1, &title).await.map(drop)?,
+        (None, None) => {}
     }
     if gone {
         return Ok(StatusCode::NO_CONTENT.into_response());

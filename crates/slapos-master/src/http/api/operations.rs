@@ -137,7 +137,10 @@ fn places() -> Vec<Operation> {
         Operation::new("PATCH", "/api/v1/computers/{id}", "Says what a computer may be used for")
             .says(
                 "What is left out stays. Instances that are there stay, too; of a computer that is \
-                 to become empty (`drain`), those that remain are told.",
+                 to become empty (`drain`), those that remain are told. A person may give his \
+                 computer to another `project` of his, the operator to anyone's or, with an empty \
+                 one, to all; 409 while it has instances of other projects. Its tokens and \
+                 certificates stay what they are.",
             )
             .takes::<SetComputer>()
             .gives::<ComputerSettings>(200, "as it is now"),

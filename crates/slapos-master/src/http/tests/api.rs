@@ -108,6 +108,12 @@ fn an_instance_is_asked_for_shown_changed_and_found() {
     let whole = running.get("/api/v1/trees/computer-slappart0");
     assert_eq!(whole["instances"].as_array().unwrap().len(), 1);
     assert_eq!(running.api("POST", &format!("{path}/bang"), None).0, 204);
+    // A title that is taken: nothing else of the change happens either.
+    assert_eq!(running.api("POST", "/api/v1/instances", Some(&wish("taken"))).0, 201);
+    let before = running.get(path);
+    let change = json!({"title": "taken", "state": "started", "parameters": {}});
+    assert_eq!(running.api("PATCH", path, Some(&change)).0, 409);
+    assert_eq!(running.get(path), before);
 }
 
 #[test]
