@@ -19,6 +19,7 @@ import me from './views/me.js';
 import missing from './views/missing.js';
 import overview from './views/overview.js';
 import people from './views/people.js';
+import person from './views/person.js';
 import request from './views/request.js';
 import search from './views/search.js';
 import signIn from './views/sign-in.js';
@@ -37,6 +38,7 @@ const ROUTES = [
   ['request', request],
   ['search', search],
   ['people', people],
+  ['people/:name', person],
   ['audit', audit],
   ['me', me],
 ];

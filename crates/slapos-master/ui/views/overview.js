@@ -5,6 +5,7 @@ import { h } from '../dom.js';
 import { card, computer, empty, head, instance, place, software, time, view } from '../parts.js';
 import { changeWords, count, isPulse } from '../words.js';
 import { status } from '../shapes.js';
+import { supply } from './software-parts.js';
 
 const FEED = 40;
 /** What was heard since the page was opened, newest first. */
@@ -32,7 +33,7 @@ function tiles({ computers, software: softwares, trees, instances, partitions })
       computers.ok > 0 && status('ok', `${computers.ok} connected`)),
     tile(place('computers'), 'Partitions', partitions.total, h('span', null, `${partitions.busy} in use`), h('span', null, `${partitions.total - partitions.busy} free`)),
     tile(place('software'), 'Software Releases', softwares.total,
-      softwares.error > 0 && status('error', `${softwares.error} failed`), softwares.building > 0 && status('building', `${softwares.building} building`)),
+      softwares.error > 0 && status('error', `${softwares.error} failed`), softwares.available > 0 && status('available', `${softwares.available} available`), softwares.building > 0 && status('building', `${softwares.building} building`)),
     tile(place('instances'), 'Instances', instances.total, h('span', null, `in ${count(trees, 'tree')}`),
       instances.failed > 0 && status('error', `${instances.failed} failing`)));
 }
@@ -63,17 +64,27 @@ function feed() {
     heard.length === 0 ? empty('Nothing changed yet. What changes appears here at once.') : h('ul', { class: 'feed', id: 'changes' }, heard.map(item)));
 }
 
+/** What to do where nothing runs yet. */
+function first({ software: softwares }, context) {
+  const words = softwares.total === 0
+    ? 'Nothing runs yet. Have a computer build a Software Release, then request an instance of it.'
+    : 'Nothing runs yet. Request an instance of a Software Release that a computer has.';
+  return h('section', { class: 'card' }, empty(words, 'slapos up SOFTWARE',
+    softwares.total === 0 && h('button', { type: 'button', on: { click: () => supply(context) } }, 'Supply a Software Release…')));
+}
+
 export default {
   title: () => 'Overview',
   load({ signal, ...context }) {
     listen(context);
     return get('/api/v1/summary', {}, signal);
   },
-  draw: (data) => view(
+  draw: (data, context) => view(
     head('Overview', { actions: h('a', { class: 'button main', href: place('request') }, 'Request an instance') }),
     data.computers.total === 0
       ? h('section', { class: 'card' }, empty('No computer is known yet. Bring one in with', 'slapos node register', h('a', { href: place('computers') }, 'or prepare one here')))
       : tiles(data),
+    data.computers.total > 0 && data.instances.total === 0 && first(data, context),
     h('div', { class: 'columns' }, h('div', null, failing(data.failing)), h('div', null, feed())),
   ),
   // Counting is dear where there is much.
