@@ -70,7 +70,7 @@ export default {
               ? empty('No Software Release is wanted here.', `slapos supply URL ${computer.id}`)
               : softwareTable(softwares, context, { hideComputer: true }))),
         h('div', null, about(computer), machine(computer.metrics))),
-      tokens && tokensCard(tokens, { target: path`/api/v1/computers/${computer.id}/token`, holder: computer.id }, context.refresh, certificateActions(computer)),
+      tokens && tokensCard(tokens, { target: path`/api/v1/computers/${computer.id}/token`, holder: computer.id }, context.refresh, { title: 'Tokens and certificates', more: certificateActions(computer) }),
     );
   },
   wants: (change, data, { params }) => change.computer === params.id,

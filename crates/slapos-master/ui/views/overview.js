@@ -65,7 +65,8 @@ function feed() {
 }
 
 /** What to do where nothing runs yet. */
-function first({ software: softwares }, context) {
+function first({ software: softwares, computers }, context) {
+  if (computers.total === 0) return h('section', { class: 'card' }, empty('Nothing of yours runs yet. Request an instance: the operator’s computers take it, as far as they are open to you.'));
   const words = softwares.total === 0
     ? 'Nothing runs yet. Have a computer build a Software Release, then request an instance of it.'
     : 'Nothing runs yet. Request an instance of a Software Release that a computer has.';
@@ -81,10 +82,10 @@ export default {
   },
   draw: (data, context) => view(
     head('Overview', { actions: h('a', { class: 'button main', href: place('request') }, 'Request an instance') }),
-    data.computers.total === 0
+    data.computers.total === 0 && context.me.kind === 'operator'
       ? h('section', { class: 'card' }, empty('No computer is known yet. Bring one in with', 'slapos node register', h('a', { href: place('computers') }, 'or prepare one here')))
       : tiles(data),
-    data.computers.total > 0 && data.instances.total === 0 && first(data, context),
+    (data.computers.total > 0 || context.me.kind === 'user') && data.instances.total === 0 && first(data, context),
     h('div', { class: 'columns' }, h('div', null, failing(data.failing)), h('div', null, feed())),
   ),
   // Counting is dear where there is much.

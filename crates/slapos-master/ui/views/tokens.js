@@ -58,7 +58,7 @@ function revoke({ target, holder }, one, refresh) {
  * The card of tokens. `of` is `{target, holder, address?, single?}`: where the API has them, whose they are,
  * whether they sign people in here, and whether one can be revoked alone.
  */
-export function tokensCard(items, of, refresh, more) {
+export function tokensCard(items, of, refresh, { title = 'Tokens', more } = {}) {
   const valid = items.filter((token) => isValid(token));
   const gone = items.length - valid.length;
   const columns = [
@@ -69,7 +69,7 @@ export function tokensCard(items, of, refresh, more) {
     { name: 'Ends', cell: ({ expires_at: at }) => (at ? new Date(at).toLocaleDateString('sv') : 'when revoked') },
     of.single && { name: '', bare: true, class: 'number', cell: (token) => button('Revoke…', () => revoke(of, token, refresh), 'tiny plain') },
   ].filter(Boolean);
-  return card('Tokens', {
+  return card(title, {
     note: gone > 0 && `${gone} more ${gone === 1 ? 'is' : 'are'} not valid any more`,
     actions: [more, button('Make a token…', () => makeToken(of, refresh)), valid.length > 0 && button('Revoke all…', () => revoke(of, null, refresh), 'tiny danger')],
   }, valid.length === 0 ? empty(of.address ? 'There is no token: nobody can sign in so.' : 'There is no token: the machine uses the operator’s, or a certificate.') : table('Tokens', columns, valid));

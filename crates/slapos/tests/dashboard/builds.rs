@@ -76,7 +76,8 @@ fn promises_are_seen_over_time() {
     scene.calm();
 }
 
-fn promise(scene: &Scene, text: &str) {
+/// Makes the promise `disk` of the first partition do that.
+pub(crate) fn promise(scene: &Scene, text: &str) {
     let path = scene.node.partition(0).join("etc/promise/disk");
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();

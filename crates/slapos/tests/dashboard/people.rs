@@ -13,7 +13,12 @@ fn a_person_is_brought_in_and_sees_the_own_things_only() {
     told(&mut scene);
     let address = format!("{}/ui/#token={token}", scene.url);
     scene.browser.visit(&address);
-    scene.browser.heads("Overview");
+    // An address does not take the session away unasked.
+    scene.browser.sees("Sign in as somebody else?");
+    let kept = scene.browser.js("sessionStorage.getItem('slapos-token')");
+    assert_eq!(kept, scene.token.as_str());
+    scene.browser.push("Change");
+    scene.browser.until("document.querySelector('#who')?.innerText === 'ada'");
     let ways = "document.querySelector(\"#ways a[href='#/people']\") === null";
     assert_eq!(scene.browser.js(ways), true, "people are for the operator");
     nothing_of_others(&mut scene);

@@ -67,7 +67,7 @@ fn renamed(scene: &mut Scene) {
     scene.browser.fill("Title", "facade");
     scene.browser.push("Rename");
     scene.browser.heads("facade");
-    assert_eq!(scene.node.json(&["service", "info", "facade"])["state"], "started");
+    scene.node.ok(&["service", "info", "facade"]);
 }
 
 fn banged(scene: &mut Scene) {
@@ -102,6 +102,8 @@ fn cleaned(scene: &mut Scene) {
     let front = front.as_str().unwrap().to_owned();
     scene.node.ok(&["request", "facade", &front, "--parameters", "wanted=nothing"]);
     scene.node.ok(&["node", "instance"]);
+    scene.at("instances", "Instances");
+    scene.at("instances/local-slappart0", "facade");
     let browser = &mut scene.browser;
     browser.sees("1 instance of this tree is not asked for any more");
     browser.sees("forgotten");
