@@ -7,15 +7,20 @@ import { changeWords, count, isPulse } from '../words.js';
 import { status } from '../shapes.js';
 import { supply } from './software-parts.js';
 
-const FEED = 40;
+const FEED = 24;
 /** What was heard since the page was opened, newest first. */
 const heard = [];
+
+const same = (one, other) => ['kind', 'computer', 'partition', 'software', 'tree', 'about'].every((name) => one[name] === other[name]);
 
 function listen({ events }) {
   if (listen.done) return;
   listen.done = true;
   events.addEventListener('change', ({ detail }) => {
     if (isPulse(detail)) return;
+    // What is told again and again is one line, the newest.
+    const former = heard.findIndex((change) => same(change, detail));
+    if (former >= 0) heard.splice(former, 1);
     heard.unshift({ ...detail, at: new Date().toISOString() });
     heard.length = Math.min(heard.length, FEED);
   });

@@ -86,7 +86,7 @@ fn asks(scene: &mut Scene, profile: &str) {
     scene.at("request", "Request an instance");
     scene.browser.fill("Software Release", profile);
     scene.browser.fill("Title", "mine");
-    scene.browser.push("Request");
+    scene.browser.click("#ask");
     scene.browser.heads("mine");
     scene.browser.sees("engine");
     scene.browser.until("document.querySelector('#live').dataset.state === 'live'");
