@@ -140,7 +140,7 @@ impl Browser {
 
     /// Waits until the page shows a text.
     pub(crate) fn sees(&mut self, text: &str) {
-        self.until(&format!("document.body.innerText.includes({})", json!(text)));
+        self.until(&format!("document.body?.innerText.includes({})", json!(text)));
     }
 
     /// Sets width and theme.

@@ -4,7 +4,7 @@ use super::Scene;
 
 /// Asks for another instance as long as the parameter `wanted` says so.
 const FRONT: &str = r"[buildout]
-parts = $${slap-configuration:configuration.wanted}
+parts = keeper $${slap-configuration:configuration.wanted}
 
 [slap-configuration]
 recipe = slapos.cookbook:slapconfiguration
@@ -15,6 +15,12 @@ configuration.wanted = backend
 recipe = slapos.cookbook:request
 name = Backend
 software-url = BACK
+
+[keeper]
+<= slap-connection
+recipe = slapos.cookbook:request
+name = Keeper
+software-url = QUIET
 
 [nothing]
 recipe = slapos.cookbook:mkdirectory
@@ -34,15 +40,20 @@ fn a_tree_is_restarted_renamed_banged_placed_and_cleaned() {
     scene.calm();
 }
 
-/// A tree of two.
+/// A tree of three.
 fn grown(scene: &mut Scene) {
     let node = &scene.node;
     let back = node.tree.add_service().display().to_string();
     let front = node.tree.add_software("front", slapos_testkit::SERVICE_PROFILE);
     let front = front.display().to_string();
-    node.tree.write("software/front/instance.cfg.in", FRONT.replace("BACK", &back));
-    node.ok(&["supply", &back, "local"]);
-    node.ok(&["supply", &front, "local"]);
+    let quiet = node.tree.add_software("quiet", slapos_testkit::SERVICE_PROFILE);
+    let quiet = quiet.display().to_string();
+    node.tree.write("software/quiet/instance.cfg.in", "[buildout]\nparts =\n");
+    let instance = FRONT.replace("BACK", &back).replace("QUIET", &quiet);
+    node.tree.write("software/front/instance.cfg.in", instance);
+    for software in [&back, &quiet, &front] {
+        node.ok(&["supply", software, "local"]);
+    }
     node.ok(&["node", "software"]);
     node.ok(&["request", "front", &front]);
     node.ok(&["node", "instance"]);
@@ -53,7 +64,8 @@ fn grown(scene: &mut Scene) {
 
 fn restarted(scene: &mut Scene) {
     let before = scene.node.pids()["sleeper-on-watch"];
-    scene.at("instances/local-slappart1", "Backend");
+    scene.browser.push("Backend");
+    scene.browser.heads("Backend");
     scene.browser.sees("Asked for by");
     scene.browser.push("Restart");
     scene.browser.sees("Backend is to be restarted.");
