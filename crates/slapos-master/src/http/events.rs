@@ -89,7 +89,7 @@ async fn listen(
         Some(computer) => {
             let computer = ComputerId::new(computer);
             app.allow_computer(&caller, &computer).await?;
-            answer(&app, OfComputer::new(&app, computer, since)).await
+            answer(&app, OfComputer::new(&app, &caller, computer, since)).await
         }
         None => answer(&app, Everything::new(&app, caller, since)).await,
     }
@@ -116,12 +116,16 @@ struct OfComputer {
     app: Arc<App>,
     computer: ComputerId,
     position: Option<Position>,
+    /// Whether hearing it is a sign of life of the computer.
+    may_be_node: bool,
 }
 
 impl OfComputer {
-    fn new(app: &Arc<App>, computer: ComputerId, since: &str) -> OfComputer {
+    fn new(app: &Arc<App>, caller: &Caller, computer: ComputerId, since: &str) -> OfComputer {
         // What is no position was never told by us: as good as none.
-        OfComputer { app: Arc::clone(app), computer, position: since.parse().ok() }
+        let position = since.parse().ok();
+        let may_be_node = caller.may_be_node();
+        OfComputer { app: Arc::clone(app), computer, position, may_be_node }
     }
 }
 
@@ -131,7 +135,9 @@ impl Source for OfComputer {
     }
 
     async fn news(&mut self) -> Result<Batch, ApiError> {
-        self.app.store.contact(&self.computer).await?;
+        if self.may_be_node {
+            self.app.store.contact(&self.computer).await?;
+        }
         let mut batch = Batch::default();
         match self.app.store.news(&self.computer, self.position.as_ref()).await? {
             News::Changes(changes) => {

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use slapos_slap::{Change, ChangeKind, ComputerId, InstanceState, PartitionId};
 
+use super::feed::{self, Entry};
 use super::offers::recount;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
 use super::{Store, Tx, changes, forwarded, require_computer, require_partition, shared, tokens};
@@ -41,6 +42,7 @@ impl Store {
         }
         touch_root(&mut tx, &instance.project, &instance.root, now).await?;
         changes::revise(&mut tx, computer).await?;
+        feed::tell(&mut tx, &Entry::connection(computer, partition), now).await?;
         sqlx::query(
             "UPDATE instance SET connection = $3 WHERE computer = $1 AND partition_reference = $2",
         )

@@ -149,6 +149,11 @@ impl Store {
         self.pools.close().await;
     }
 
+    /// The computer of requests that name none.
+    pub(crate) fn home(&self) -> &ComputerId {
+        &self.home
+    }
+
     /// A consistent view; dropped without commit.
     async fn read(&self) -> Result<Tx, StoreError> {
         Ok(Tx::new(self.pools.read().await?, self.pools.kind, &self.bells))

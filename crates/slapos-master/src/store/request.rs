@@ -77,10 +77,22 @@ impl Store {
         project: &str,
         request: &InstanceRequest,
     ) -> Result<InstanceAnswer, StoreError> {
+        Ok(self.granted(project, request).await?.0)
+    }
+
+    /// The same, with what was done.
+    ///
+    /// # Errors
+    /// Those of the request.
+    pub(crate) async fn granted(
+        &self,
+        project: &str,
+        request: &InstanceRequest,
+    ) -> Result<(InstanceAnswer, Would), StoreError> {
         let mut tx = self.write().await?;
-        let (answer, _) = self.ask(&mut tx, project, request).await?;
+        let granted = self.ask(&mut tx, project, request).await?;
         tx.commit().await?;
-        Ok(answer)
+        Ok(granted)
     }
 
     /// What [`Store::request_in`] would do and answer; nothing is done.

@@ -86,3 +86,14 @@ fn a_slow_reader_loses_nothing() {
         assert!(heard.contains(&format!("\"software\":\"s{number}\"")), "{number}: {heard}");
     }
 }
+
+#[test]
+fn what_a_root_publishes_is_told_and_wakes_no_node() {
+    let (running, client) = Running::formatted(1);
+    client.request(&InstanceRequest::new("a", "s")).unwrap();
+    let mut ear = Ear::new(&running, "");
+    assert_eq!(ear.hear().0, "resync");
+    let url = [("url".to_owned(), "http://a/".to_owned())].into();
+    client.set_connection(&home(), &"slappart0".into(), &url).unwrap();
+    insta::assert_snapshot!(ear.change(), @r#"{"kind":"connection","computer":"computer","partition":"slappart0","tree":"a"}"#);
+}
