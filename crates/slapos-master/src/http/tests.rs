@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod contrast;
 mod events;
 mod feed;
 mod fuzz;

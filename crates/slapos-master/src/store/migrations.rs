@@ -47,6 +47,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007", "requests"),
     migration!(8, "0008", "told"),
     migration!(10, "0010", "scale"),
+    migration!(12, "0012", "summary"),
 ];
 
 /// A migration in one direction.

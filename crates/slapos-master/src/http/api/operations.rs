@@ -45,7 +45,8 @@ fn about_the_master() -> Vec<Operation> {
             .needs("q", "the text; the case of ASCII letters does not matter")
             .gives::<Found>(200, "at most ten of each kind"),
         get("/api/v1/summary", "How all is, in numbers, and what fails")
-            .says("Counts what the caller sees: its cost grows with that.")
+            .says("Of what the caller sees. Numbers come from indices; of each kind that fails, the \
+                first twenty are named.")
             .gives::<Summary>(200, "counts, and the first of what fails"),
         get("/api/v1/events", "What changes, the moment it does (server-sent events)")
             .says(
