@@ -6,6 +6,7 @@ mod events;
 mod feed;
 mod fuzz;
 mod places;
+mod status;
 mod summary;
 
 use std::io::{Read as _, Write as _};

@@ -117,9 +117,7 @@ async fn request(
     let request = wish.into_request()?;
     let known = app.store.meant_by(&project, &request).await?.is_some();
     let origin = hateoas::origin(&headers);
-    let answer = app.desk.request(&app.store, &project, &request, &origin).await;
-    app.metrics.requested(&answer);
-    answer?;
+    app.request(&project, &request, &origin).await?;
     if request.shared && request.state == Some(InstanceState::Destroyed) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -169,7 +167,7 @@ async fn change(
     if let Some(mut request) = wanted(&former, change)? {
         request.requester = requester(&app, &former.instance).await?;
         let (project, origin) = (&former.instance.project, hateoas::origin(&headers));
-        app.desk.request(&app.store, project, &request, &origin).await?;
+        app.request(project, &request, &origin).await?;
     }
     if let Some(title) = title.filter(|title| *title != former.instance.title) {
         if former.instance.shared {

@@ -25,6 +25,7 @@ use slapos_slap::{ComputerId, PartitionId, SoftwareUrl};
 
 use self::schema::Schema;
 use super::access::{Caller, Route, Rule};
+use super::certificates::Pair;
 use super::{ApiError, App, hateoas};
 use crate::error::StoreError;
 use crate::requests::Refused;
@@ -175,6 +176,11 @@ fn written(status: StatusCode, json: &Json) -> Response {
 /// What a method answers that has nothing to tell.
 fn success(title: impl Into<String>) -> Answer {
     Ok(json!({ "type": "success", "title": title.into() }))
+}
+
+/// What a method answers that gives a certificate.
+fn certified(pair: &Pair) -> Json {
+    json!({ "key": pair.key.expose(), "certificate": pair.certificate })
 }
 
 /// What a method that lists answers.
