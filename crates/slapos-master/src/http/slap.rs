@@ -128,7 +128,9 @@ async fn status(State(app): Shared, caller: Caller, params: Params) -> Answer {
 async fn computer_information(State(app): Shared, caller: Caller, params: Params) -> Answer {
     let computer = own_computer(&app, &caller, &params).await?;
     let topic = Topic { computer, partition: None };
-    app.store.contact(&topic.computer).await?;
+    if caller.may_be_node() {
+        app.store.contact(&topic.computer).await?;
+    }
     let present = app.store.revision(&topic.computer).await?;
     if let Some(document) = app.renderings.get(&topic, &present) {
         return Ok(xml(document));
@@ -174,7 +176,7 @@ async fn request(State(app): Shared, caller: Caller, headers: HeaderMap, params:
     let request = request_from_form(|name| params.optional(name))?;
     let project = app.allow_request(&caller, &request).await?;
     let origin = hateoas::origin(&headers);
-    let answer = app.request(&project, &request, &origin).await?;
+    let (answer, _) = app.request(&project, &request, &origin).await?;
     marshalled(&answer_to_value(&answer)?)
 }
 
