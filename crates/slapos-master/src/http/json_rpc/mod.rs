@@ -73,6 +73,14 @@ impl Call {
         Ok(computer)
     }
 
+    /// Takes note that a node is there, if it is one that asks.
+    async fn heard_of(&self, computer: &ComputerId) -> Result<(), RpcError> {
+        if self.caller.may_be_node() {
+            self.app.store.contact(computer).await?;
+        }
+        Ok(())
+    }
+
     /// Refuses an instance that is not the caller's, by where it lives.
     async fn allow(&self, computer: &ComputerId, partition: &PartitionId) -> Result<(), RpcError> {
         let own = self.app.allow_partition(&self.caller, computer, partition).await;
