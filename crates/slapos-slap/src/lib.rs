@@ -28,8 +28,8 @@ mod xml;
 
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
-    ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient,
-    TlsIdentity, Verb,
+    ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, ListedInstance, ListedTree, Outlook,
+    OutlookError, OutlookPlace, OutlookSchema, PartitionCertificate, SlapClient, TlsIdentity, Verb,
 };
 pub use description::{
     Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,

@@ -12,6 +12,7 @@ mod events;
 mod guard;
 mod hateoas;
 mod identity;
+mod instances;
 mod partition;
 pub mod person;
 mod told;
@@ -36,6 +37,9 @@ pub use administration::Verb;
 pub use directory::ComputerSummary;
 pub use events::{EventStream, Heard};
 pub use identity::TlsIdentity;
+pub use instances::{
+    ListedInstance, ListedTree, Outlook, OutlookError, OutlookPlace, OutlookSchema,
+};
 pub use partition::PartitionCertificate;
 
 /// How long a Master may take for one answer, unless told otherwise.

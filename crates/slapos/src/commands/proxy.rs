@@ -12,7 +12,7 @@ use slapos_slap::Overview;
 use slapos_sys::process::Command;
 use slapos_sys::user::Identity;
 
-use super::proxy_requests;
+use super::{instances, proxy_requests};
 use crate::cli::{Global, Proxy, Show};
 use crate::output::{Table, say, say_json};
 use crate::place;
@@ -29,6 +29,9 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
         Proxy::Token(token) => identity::Desk::new(global, &config)?.token(token),
         Proxy::Computer(computer) => identity::Desk::new(global, &config)?.computer(computer),
         Proxy::Ca(authority) => identity::Desk::new(global, &config)?.authority(authority),
+        Proxy::Orphans { destroy, tree } => {
+            instances::orphans(global, &master(&config)?, *destroy, tree.as_deref())
+        }
         Proxy::Audit { limit } => identity::Desk::new(global, &config)?.audit(*limit),
         Proxy::Show(show) => {
             let overview = master(&config)?.overview()?;
