@@ -24,6 +24,11 @@ fn register(master: &Master, computer: &str, token: &str) -> String {
     config
 }
 
+/// A command of whose configuration that is.
+fn by<'a>(config: &'a str, words: &[&'a str]) -> Vec<&'a str> {
+    [words, &["--cfg", config]].concat()
+}
+
 /// Ends the services of a node.
 struct Ended<'a> {
     master: &'a Master,
@@ -61,32 +66,29 @@ fn a_person_gets_an_instance_on_the_node_of_his_project() {
     let pem = master.path("node/etc/ssl/node.pem");
     assert_eq!(pem.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     master.ok(&["proxy", "token", "revoke", "--computer", "COMP-1"]);
-    let node = |words: &[&str]| [words, &["--cfg", node.as_str()]].concat();
-    master.ok(&node(&["node", "format"]));
+    master.ok(&by(&node, &["node", "format"]));
 
     let profile = Tree::new(master.path("tree")).add_service().display().to_string();
-    let as_ann = |words: &[&str]| [words, &["--cfg", ann.as_str()]].concat();
-    master.ok(&as_ann(&["supply", &profile, "COMP-1"]));
-    master.ok(&node(&["node", "software"]));
+    master.ok(&by(&ann, &["supply", &profile, "COMP-1"]));
+    master.ok(&by(&node, &["node", "software"]));
     let request = ["request", "one", profile.as_str(), "--parameters", "word=hola"];
-    master.ok(&as_ann(&request));
-    master.ok(&node(&["node", "instance"]));
-    let info = master.json(&as_ann(&["service", "info", "one"]));
+    master.ok(&by(&ann, &request));
+    master.ok(&by(&node, &["node", "instance"]));
+    let info = master.json(&by(&ann, &["service", "info", "one"]));
     assert_eq!(info["connection-parameters"]["word"], "hola", "{info:#}");
 
     // For bob there is neither the computer nor the instance.
-    let as_bob = |words: &[&str]| [words, &["--cfg", bob.as_str()]].concat();
-    let said = master.refused(&as_bob(&["supply", &profile, "COMP-1"]));
+    let said = master.refused(&by(&bob, &["supply", &profile, "COMP-1"]));
     assert!(said.contains("computer COMP-1 is not known"), "{said}");
-    master.refused(&as_bob(&["service", "info", "one"]));
-    assert_eq!(master.ok(&as_bob(&["service", "list"])), "There is no instance.");
+    master.refused(&by(&bob, &["service", "info", "one"]));
+    assert_eq!(master.ok(&by(&bob, &["service", "list"])), "There is no instance.");
 
     // What is revoked is over.
     master.ok(&["proxy", "computer", "revoke", "COMP-1"]);
-    let run = master.slapos(&node(&["node", "report"]));
+    let run = master.slapos(&by(&node, &["node", "report"]));
     assert!(run.code != 0 && run.err.contains("401"), "{}", run.err);
     master.ok(&["proxy", "token", "revoke", "--user", "ann"]);
-    let said = master.refused(&as_ann(&["service", "list"]));
+    let said = master.refused(&by(&ann, &["service", "list"]));
     assert!(said.contains("401"), "{said}");
 
     let audit = audit(&master);

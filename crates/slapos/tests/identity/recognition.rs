@@ -13,11 +13,11 @@ fn a_master_that_is_not_recognised_is_shown_nothing() {
     let config = master.path("client/client.cfg").display().to_string();
     let url = master.url();
     let words = ["configure", "client", "--cfg", &config, "--token-file", &token];
-    let with = |more: &[&str]| [&words[..], &["--master-url", &url], more].concat();
-    let said = master.refused(&with(&[]));
+    let at = [&words[..], &["--master-url", &url]].concat();
+    let said = master.refused(&at);
     assert!(said.contains("--ca-fingerprint"), "{said}");
     let other = "00".repeat(32);
-    let said = master.refused(&with(&["--ca-fingerprint", &other]));
+    let said = master.refused(&[&at[..], &["--ca-fingerprint", &other]].concat());
     assert!(
         said.contains("has another fingerprint") && said.contains("nothing was shown"),
         "{said}"
@@ -28,14 +28,14 @@ fn a_master_that_is_not_recognised_is_shown_nothing() {
         master.refused(&[&words[..], &["--master-url", &plain, "--trust-on-first-use"]].concat());
     assert!(said.contains("is not https"), "{said}");
 
-    let run = master.slapos(&with(&["--trust-on-first-use"]));
+    let run = master.slapos(&[&at[..], &["--trust-on-first-use"]].concat());
     assert_eq!(run.code, 0, "{}", run.err);
     assert!(run.err.contains(&master.fingerprint()), "{}", run.err);
     assert_eq!(master.ok(&["service", "list", "--cfg", &config]), "There is no instance.");
     // From a file, as who was handed one has it.
     let pem = master.write("ca.pem", &master.ok(&["proxy", "ca", "show"]));
     std::fs::remove_dir_all(master.path("client")).unwrap();
-    master.ok(&with(&["--master-ca-file", &pem]));
+    master.ok(&[&at[..], &["--master-ca-file", &pem]].concat());
     assert_eq!(master.ok(&["service", "list", "--cfg", &config]), "There is no instance.");
 }
 
