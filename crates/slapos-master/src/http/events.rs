@@ -108,11 +108,23 @@ pub(super) trait Source: Send + 'static {
     fn news(&mut self) -> impl Future<Output = Result<Batch, ApiError>> + Send;
 }
 
-/// Some events, and whether to ask for more at once.
+/// Some events, and when to ask for more.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) events: Vec<Event>,
-    pub(super) more: bool,
+    pub(super) again: Again,
+}
+
+/// When a listener looks again.
+#[derive(Default)]
+pub(super) enum Again {
+    /// When its bell rings, or with the next sign of life.
+    #[default]
+    Rung,
+    /// After that time: there will be more which rings no bell.
+    After(Duration),
+    /// At once.
+    Now,
 }
 
 /// What changes on one computer.
@@ -139,7 +151,10 @@ impl Source for OfComputer {
     async fn news(&mut self) -> Result<Batch, ApiError> {
         // It may have become another's.
         self.app.allow_computer(&self.caller, &self.computer).await?;
-        self.app.store.contact(&self.computer).await?;
+        // To be heard is a sign of life of the computer.
+        if self.caller.may_be_node() {
+            self.app.store.contact(&self.computer).await?;
+        }
         let mut batch = Batch::default();
         match self.app.store.news(&self.computer, self.position.as_ref()).await? {
             News::Changes(changes) => {
@@ -153,7 +168,9 @@ impl Source for OfComputer {
                 self.position = Some(position);
             }
         }
-        batch.more = !batch.events.is_empty();
+        if !batch.events.is_empty() {
+            batch.again = Again::Now;
+        }
         Ok(batch)
     }
 }
@@ -175,8 +192,11 @@ async fn answer(
     let (out, messages) = mpsc::channel(WAITING);
     let leaving = app.listeners.leaving.subscribe();
     let heartbeat = app.listeners.heartbeat;
-    let standing = Standing { app: Arc::clone(app), evidence, asked: Instant::now() };
-    let listener = Listener { source, bell, standing, heartbeat, leaving, out, _permit: permit };
+    let now = Instant::now();
+    let standing = Standing { app: Arc::clone(app), evidence, asked: now };
+    let beat = now + heartbeat;
+    let listener =
+        Listener { source, bell, standing, heartbeat, beat, leaving, out, _permit: permit };
     tokio::spawn(listener.serve(first));
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), "no");
     Ok(([unbuffered], Sse::new(Messages(messages))).into_response())
@@ -188,6 +208,8 @@ struct Listener<S> {
     bell: Bell,
     standing: Standing,
     heartbeat: Duration,
+    /// When the next sign of life is due.
+    beat: Instant,
     leaving: watch::Receiver<bool>,
     out: mpsc::Sender<Event>,
     _permit: OwnedSemaphorePermit,
@@ -243,13 +265,19 @@ impl<S: Source> Listener<S> {
         for event in batch.events {
             self.send(event).await?;
         }
-        if batch.more { Ok(()) } else { self.wait().await }
+        match batch.again {
+            Again::Rung => self.wait(None).await,
+            Again::After(time) => self.wait(Some(time)).await,
+            Again::Now => Ok(()),
+        }
     }
 
-    async fn wait(&mut self) -> Result<(), Gone> {
+    /// Waits for the bell, or for that time; and gives a sign of life when one is due.
+    async fn wait(&mut self, time: Option<Duration>) -> Result<(), Gone> {
         tokio::select! {
-            () = self.bell.rung() => return Ok(()),
-            () = tokio::time::sleep(self.heartbeat) => {}
+            () = self.bell.rung(), if time.is_none() => return Ok(()),
+            () = tokio::time::sleep(time.unwrap_or_default()), if time.is_some() => return Ok(()),
+            () = tokio::time::sleep_until(self.beat) => {}
             () = self.out.closed() => return Err(Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => return Err(Gone),
         }
@@ -257,6 +285,7 @@ impl<S: Source> Listener<S> {
     }
 
     async fn send(&mut self, event: Event) -> Result<(), Gone> {
+        self.beat = Instant::now() + self.heartbeat;
         tokio::select! {
             sent = self.out.send(event) => sent.map_err(|_| Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => Err(Gone),
