@@ -28,8 +28,9 @@ mod xml;
 
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
-    ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, ListedInstance, ListedTree, Outlook,
-    OutlookError, OutlookPlace, OutlookSchema, PartitionCertificate, SlapClient, TlsIdentity, Verb,
+    Authority, ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, ListedInstance, ListedTree,
+    Outlook, OutlookError, OutlookPlace, OutlookSchema, PartitionCertificate, SlapClient,
+    TlsIdentity, Verb,
 };
 pub use description::{
     Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,

@@ -6,6 +6,7 @@
 //! connection costs one request more).
 
 mod administration;
+mod authority;
 mod computers;
 mod directory;
 mod events;
@@ -34,6 +35,7 @@ use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
 pub use administration::Verb;
+pub use authority::Authority;
 pub use directory::ComputerSummary;
 pub use events::{EventStream, Heard};
 pub use identity::TlsIdentity;
