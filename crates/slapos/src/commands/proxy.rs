@@ -73,9 +73,10 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         requests: proxy_requests::requests(&proxy.requests)?,
     };
     let runtime = runtime()?;
-    runtime
-        .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
-        .map_err(|error| NodeError::user(error.to_string()))?;
+    let served = runtime.block_on(async { Master::bind(master).await?.serve(interrupted()).await });
+    // Threads that read schemas cannot be stopped, and are not waited for.
+    runtime.shutdown_background();
+    served.map_err(|error| NodeError::user(error.to_string()))?;
     Ok(0)
 }
 
