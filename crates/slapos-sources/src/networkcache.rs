@@ -53,7 +53,10 @@ pub fn lookup(
     let mut text = String::new();
     let mut body = response.into_body().into_reader().take(LARGEST);
     body.read_to_string(&mut text).map_err(|error| unusable(error.to_string()))?;
-    Signers::of(certificates).entries(&text).map(Some).ok_or_else(|| unusable("it gives no entries".to_owned()))
+    Signers::of(certificates)
+        .entries(&text)
+        .map(Some)
+        .ok_or_else(|| unusable("it gives no entries".to_owned()))
 }
 
 /// Whose signatures are believed.

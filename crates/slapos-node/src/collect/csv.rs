@@ -171,6 +171,9 @@ mod tests {
         let text = |text: &str| field(&Value::Text(text.to_owned()));
         assert_eq!(text("7-1.5"), "7-1.5");
         assert_eq!(text("/mnt/a,\"b\""), "\"/mnt/a,\"\"b\"\"\"");
-        assert_eq!([Value::Null, Value::Integer(1), Value::Real(2.0)].map(|value| field(&value)), ["", "1", "2.0"]);
+        assert_eq!(
+            [Value::Null, Value::Integer(1), Value::Real(2.0)].map(|value| field(&value)),
+            ["", "1", "2.0"]
+        );
     }
 }

@@ -214,7 +214,8 @@ impl Database {
     pub(super) fn set_archived(&mut self, date: &str) -> Result<(), NodeError> {
         let set = self.connection.transaction().and_then(|transaction| {
             for (table, _) in TABLES {
-                let sql = format!("UPDATE {table} SET reported = 1 WHERE date = ?1 AND reported = 0");
+                let sql =
+                    format!("UPDATE {table} SET reported = 1 WHERE date = ?1 AND reported = 0");
                 transaction.execute(&sql, [date])?;
             }
             transaction.commit()

@@ -47,7 +47,8 @@ fn parse(text: &str) -> Vec<Reading> {
         } else if let Some(temperature) = value(line, "_input") {
             let after = lines.iter().skip(number + 1).take(2);
             let limit = |what| after.clone().find_map(|line| value(line, what)).unwrap_or(NO_LIMIT);
-            let reached = [limit("_max"), limit("_crit")].map(|limit| u8::from(temperature >= limit));
+            let reached =
+                [limit("_max"), limit("_crit")].map(|limit| u8::from(temperature >= limit));
             let alarm = reached.iter().sum();
             found.push(Reading { sensor: format!("{chip} {before}"), temperature, alarm });
         }

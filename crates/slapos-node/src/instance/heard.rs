@@ -70,11 +70,9 @@ impl Heard {
             true => Ok(true),
             false => master.tell_promises(computer, &PromiseReport { partitions }),
         };
-        let told = listens.and_then(|listens| {
-            match metrics(node).filter(|_| listens) {
-                Some(metrics) => master.tell_metrics(computer, &metrics).map(drop),
-                None => Ok(()),
-            }
+        let told = listens.and_then(|listens| match metrics(node).filter(|_| listens) {
+            Some(metrics) => master.tell_metrics(computer, &metrics).map(drop),
+            None => Ok(()),
         });
         if let Err(error) = told {
             unheard(node, &error);
@@ -83,7 +81,8 @@ impl Heard {
 }
 
 fn unheard(node: &Node<'_>, error: &SlapError) {
-    let text = format!("the Master was not told what promises said and how the machine is: {error}");
+    let text =
+        format!("the Master was not told what promises said and how the machine is: {error}");
     node.reporter.warn("node", &text);
 }
 
