@@ -184,6 +184,13 @@ pub(crate) enum Proxy {
     },
     /// Show what the Master knows
     Show(Show),
+    /// Print the address of the dashboard that signs in; it carries the token: whoever has it may do all
+    /// that the token may
+    Dashboard {
+        /// Open it in the browser of this desktop instead
+        #[arg(long)]
+        open: bool,
+    },
     /// People who may use the Master that runs
     #[command(subcommand)]
     User(identity::User),
@@ -199,6 +206,15 @@ pub(crate) enum Proxy {
     /// The Master's own certificate authority
     #[command(subcommand)]
     Ca(identity::Authority),
+    /// Instances that the instance which asked for them does not ask for any more
+    Orphans {
+        /// Have them destroyed, with their data
+        #[arg(long)]
+        destroy: bool,
+        /// Only those of the trees of that name
+        #[arg(long, value_name = "NAME")]
+        tree: Option<String>,
+    },
     /// What people changed, and who was refused, the newest first
     Audit {
         /// How many entries
@@ -224,6 +240,13 @@ pub(crate) struct Show {
     /// The partitions' addresses
     #[arg(long)]
     pub(crate) network: bool,
+}
+
+impl Show {
+    /// Whether nothing was chosen, which means everything.
+    pub(crate) fn all(&self) -> bool {
+        !(self.computers || self.software || self.partitions || self.params || self.network)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -400,6 +423,14 @@ pub(crate) enum Service {
         /// The instance's name
         name: String,
     },
+    /// Have the services of an instance start anew (for a Master of this program)
+    Restart {
+        /// The instance's name
+        name: String,
+        /// Also those of all other instances of its tree that are wanted started
+        #[arg(long)]
+        tree: bool,
+    },
 }
 
 /// As long as the original's Master takes them.
@@ -445,7 +476,16 @@ mod tests {
             &["slapos", "node", "supervisorctl", "status", "all"],
             &["slapos", "node", "format", "--now", "--alter_user", "False", "-x", "a", "--dry_run"],
             &[
-                "slapos", "request", "a", "b", "--param", "x=1", "--st", "stopped", "--cf", "x",
+                "slapos",
+                "request",
+                "a",
+                "b",
+                "--parameters",
+                "x=1",
+                "--st",
+                "stopped",
+                "--cf",
+                "x",
                 "-v",
             ],
             &["slapos", "node", "-v", "software", "--only-s", "abc", "--dry"],

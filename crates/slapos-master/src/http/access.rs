@@ -22,7 +22,7 @@ use crate::store::Holder;
 const BODY: usize = 4 << 20;
 
 /// How long a request may take unless its route says more, its body included.
-const TIME: Duration = Duration::from_secs(60);
+pub(super) const TIME: Duration = Duration::from_secs(60);
 
 /// Who asks, as was proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,14 @@ impl fmt::Display for Caller {
             Caller::Computer(computer) => write!(f, "computer {computer}"),
             Caller::Partition(computer, partition) => write!(f, "partition {computer}/{partition}"),
         }
+    }
+}
+
+impl Caller {
+    /// Whether it may be the node of a computer that asks: that of a single machine has the operator's
+    /// token.
+    pub(crate) fn may_be_node(&self) -> bool {
+        matches!(self, Caller::Operator | Caller::Computer(_))
     }
 }
 
@@ -127,6 +135,8 @@ pub(crate) struct Route {
     /// How long until it has to be answered, its body read included. What is answered bit by bit (a
     /// stream) may go on.
     pub(crate) time: Duration,
+    /// Whether a voucher is as good as a token (see [`super::registration`]).
+    pub(crate) vouched: bool,
     pub(crate) handler: MethodRouter<Arc<App>>,
 }
 
@@ -169,12 +179,17 @@ impl Route {
         rule: Rule,
         handler: MethodRouter<Arc<App>>,
     ) -> Route {
-        Route { method, path, rule, body: BODY, time: TIME, handler }
+        Route { method, path, rule, body: BODY, time: TIME, vouched: false, handler }
     }
 
     /// Takes bodies of up to that many bytes.
     pub(crate) fn body(self, body: usize) -> Route {
         Route { body, ..self }
+    }
+
+    /// May be called with a voucher.
+    pub(crate) fn vouched(self) -> Route {
+        Route { vouched: true, ..self }
     }
 
     /// May take that long.

@@ -7,7 +7,8 @@
 //! messages, however slowly it reads, because what is to be told stays in the store until there is
 //! room; it hears everything from the store, so that it does not matter which of several Masters
 //! over one store it listens to (what the others did is told with the next heartbeat at the latest);
-//! listeners never take all connections.
+//! listeners never take all connections; whose token or certificate is not good any more hears nothing
+//! after the next heartbeat.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
@@ -24,8 +25,10 @@ use futures_core::Stream;
 use serde::Deserialize;
 use slapos_slap::{Change, ComputerId, RESYNC};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 
 use super::access::{Caller, Route, Rule};
+use super::evidence::Evidence;
 use super::feed::Everything;
 use super::{ApiError, App};
 use crate::store::{Bell, News, Position};
@@ -80,6 +83,7 @@ struct Wish {
 async fn listen(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Extension(evidence): Extension<Evidence>,
     headers: HeaderMap,
     Query(wish): Query<Wish>,
 ) -> Result<Response, ApiError> {
@@ -89,9 +93,9 @@ async fn listen(
         Some(computer) => {
             let computer = ComputerId::new(computer);
             app.allow_computer(&caller, &computer).await?;
-            answer(&app, OfComputer::new(&app, computer, since)).await
+            answer(&app, evidence, OfComputer::new(&app, caller, computer, since)).await
         }
-        None => answer(&app, Everything::new(&app, caller, since)).await,
+        None => answer(&app, evidence, Everything::new(&app, caller, since)).await,
     }
 }
 
@@ -104,24 +108,38 @@ pub(super) trait Source: Send + 'static {
     fn news(&mut self) -> impl Future<Output = Result<Batch, ApiError>> + Send;
 }
 
-/// Some events, and whether to ask for more at once.
+/// Some events, and when to ask for more.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) events: Vec<Event>,
-    pub(super) more: bool,
+    pub(super) again: Again,
+}
+
+/// When a listener looks again.
+#[derive(Default)]
+pub(super) enum Again {
+    /// When its bell rings, or with the next sign of life.
+    #[default]
+    Rung,
+    /// After that time: there will be more which rings no bell.
+    After(Duration),
+    /// At once.
+    Now,
 }
 
 /// What changes on one computer.
 struct OfComputer {
     app: Arc<App>,
+    caller: Caller,
     computer: ComputerId,
     position: Option<Position>,
 }
 
 impl OfComputer {
-    fn new(app: &Arc<App>, computer: ComputerId, since: &str) -> OfComputer {
+    fn new(app: &Arc<App>, caller: Caller, computer: ComputerId, since: &str) -> OfComputer {
         // What is no position was never told by us: as good as none.
-        OfComputer { app: Arc::clone(app), computer, position: since.parse().ok() }
+        let (app, position) = (Arc::clone(app), since.parse().ok());
+        OfComputer { app, caller, computer, position }
     }
 }
 
@@ -131,7 +149,12 @@ impl Source for OfComputer {
     }
 
     async fn news(&mut self) -> Result<Batch, ApiError> {
-        self.app.store.contact(&self.computer).await?;
+        // It may have become another's.
+        self.app.allow_computer(&self.caller, &self.computer).await?;
+        // To be heard is a sign of life of the computer.
+        if self.caller.may_be_node() {
+            self.app.store.contact(&self.computer).await?;
+        }
         let mut batch = Batch::default();
         match self.app.store.news(&self.computer, self.position.as_ref()).await? {
             News::Changes(changes) => {
@@ -145,13 +168,19 @@ impl Source for OfComputer {
                 self.position = Some(position);
             }
         }
-        batch.more = !batch.events.is_empty();
+        if !batch.events.is_empty() {
+            batch.again = Again::Now;
+        }
         Ok(batch)
     }
 }
 
 /// Answers with what is heard from there, from now on.
-pub(super) async fn answer(app: &Arc<App>, mut source: impl Source) -> Result<Response, ApiError> {
+async fn answer(
+    app: &Arc<App>,
+    evidence: Evidence,
+    mut source: impl Source,
+) -> Result<Response, ApiError> {
     let permit = Arc::clone(&app.listeners.room).try_acquire_owned().map_err(|_| {
         let most = app.listeners.most;
         let message = format!("{most} listen already: ask for what is wanted instead");
@@ -163,7 +192,11 @@ pub(super) async fn answer(app: &Arc<App>, mut source: impl Source) -> Result<Re
     let (out, messages) = mpsc::channel(WAITING);
     let leaving = app.listeners.leaving.subscribe();
     let heartbeat = app.listeners.heartbeat;
-    let listener = Listener { source, bell, heartbeat, leaving, out, _permit: permit };
+    let now = Instant::now();
+    let standing = Standing { app: Arc::clone(app), evidence, asked: now };
+    let beat = now + heartbeat;
+    let listener =
+        Listener { source, bell, standing, heartbeat, beat, leaving, out, _permit: permit };
     tokio::spawn(listener.serve(first));
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), "no");
     Ok(([unbuffered], Sse::new(Messages(messages))).into_response())
@@ -173,10 +206,41 @@ pub(super) async fn answer(app: &Arc<App>, mut source: impl Source) -> Result<Re
 struct Listener<S> {
     source: S,
     bell: Bell,
+    standing: Standing,
     heartbeat: Duration,
+    /// When the next sign of life is due.
+    beat: Instant,
     leaving: watch::Receiver<bool>,
     out: mpsc::Sender<Event>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Whether he who listens still may.
+struct Standing {
+    app: Arc<App>,
+    evidence: Evidence,
+    asked: Instant,
+}
+
+impl Standing {
+    /// Asks once in that time.
+    async fn is_good(&mut self, every: Duration) -> bool {
+        if self.asked.elapsed() < every {
+            return true;
+        }
+        self.asked = Instant::now();
+        match self.evidence.caller(&self.app).await {
+            Ok(Some(_)) => true,
+            Ok(None) => {
+                tracing::info!("the token or certificate of one who listens is not good any more");
+                false
+            }
+            Err(error) => {
+                tracing::warn!("who listens has to come again: {error}");
+                false
+            }
+        }
+    }
 }
 
 /// Why a listener hears nothing more.
@@ -185,7 +249,7 @@ struct Gone;
 impl<S: Source> Listener<S> {
     async fn serve(mut self, first: Batch) {
         let mut batch = first;
-        while self.tell(batch).await.is_ok() {
+        while self.tell(batch).await.is_ok() && self.standing.is_good(self.heartbeat).await {
             batch = match self.source.news().await {
                 Ok(batch) => batch,
                 Err(error) => {
@@ -201,13 +265,19 @@ impl<S: Source> Listener<S> {
         for event in batch.events {
             self.send(event).await?;
         }
-        if batch.more { Ok(()) } else { self.wait().await }
+        match batch.again {
+            Again::Rung => self.wait(None).await,
+            Again::After(time) => self.wait(Some(time)).await,
+            Again::Now => Ok(()),
+        }
     }
 
-    async fn wait(&mut self) -> Result<(), Gone> {
+    /// Waits for the bell, or for that time; and gives a sign of life when one is due.
+    async fn wait(&mut self, time: Option<Duration>) -> Result<(), Gone> {
         tokio::select! {
-            () = self.bell.rung() => return Ok(()),
-            () = tokio::time::sleep(self.heartbeat) => {}
+            () = self.bell.rung(), if time.is_none() => return Ok(()),
+            () = tokio::time::sleep(time.unwrap_or_default()), if time.is_some() => return Ok(()),
+            () = tokio::time::sleep_until(self.beat) => {}
             () = self.out.closed() => return Err(Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => return Err(Gone),
         }
@@ -215,6 +285,7 @@ impl<S: Source> Listener<S> {
     }
 
     async fn send(&mut self, event: Event) -> Result<(), Gone> {
+        self.beat = Instant::now() + self.heartbeat;
         tokio::select! {
             sent = self.out.send(event) => sent.map_err(|_| Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => Err(Gone),

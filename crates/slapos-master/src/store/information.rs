@@ -153,6 +153,7 @@ async fn roots(tx: &mut Tx, title: Option<&str>) -> Result<Vec<InstanceRow>, Sto
 
 fn tree(row: InstanceRow) -> InstanceInfo {
     InstanceInfo {
+        project: row.project,
         title: row.title,
         software: row.software,
         software_type: row.software_type,
@@ -165,6 +166,7 @@ fn tree(row: InstanceRow) -> InstanceInfo {
 
 fn shared_tree(row: SharedRow) -> InstanceInfo {
     InstanceInfo {
+        project: row.project,
         title: row.title,
         software: row.software,
         software_type: row.software_type,

@@ -1,7 +1,9 @@
 //! `slapos proxy ...`: the embedded Master.
 
+pub(super) mod dashboard;
 mod database;
 mod identity;
+mod rekey;
 
 use slapos_master::{Access, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess};
 use slapos_node::config::{ProtocolsConfig, ProxyAccess, ProxyConfig};
@@ -11,7 +13,8 @@ use slapos_slap::Overview;
 use slapos_sys::process::Command;
 use slapos_sys::user::Identity;
 
-use super::proxy_requests;
+use super::{instances, proxy_requests};
+use crate::cli::identity::Authority;
 use crate::cli::{Global, Proxy, Show};
 use crate::output::{Table, say, say_json};
 use crate::place;
@@ -27,13 +30,25 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
         Proxy::Project(project) => identity::Desk::new(global, &config)?.project(project),
         Proxy::Token(token) => identity::Desk::new(global, &config)?.token(token),
         Proxy::Computer(computer) => identity::Desk::new(global, &config)?.computer(computer),
-        Proxy::Ca(authority) => identity::Desk::new(global, &config)?.authority(authority),
+        Proxy::Ca(Authority::Show { fingerprint }) => {
+            identity::Desk::new(global, &config)?.show_authority(*fingerprint)
+        }
+        Proxy::Ca(Authority::Rekey { former_token_file }) => {
+            rekey::run(global, &config, former_token_file)
+        }
+        Proxy::Orphans { destroy, tree } => {
+            instances::orphans(global, &master(&config)?, *destroy, tree.as_deref())
+        }
         Proxy::Audit { limit } => identity::Desk::new(global, &config)?.audit(*limit),
         Proxy::Show(show) => {
             let overview = master(&config)?.overview()?;
             show_overview(global, show, &overview);
+            if !global.json && show.all() {
+                say(&format!("dashboard  {}", dashboard::page(&config)));
+            }
             Ok(0)
         }
+        Proxy::Dashboard { open } => dashboard::run(global, &config, *open),
     }
 }
 
@@ -76,6 +91,7 @@ fn access(options: &ProxyAccess) -> Access {
         allow_plain_http: options.allow_plain_http,
         connections: options.connections,
         listeners: options.listeners,
+        trusted_proxies: options.trusted_proxies.clone(),
         ..Access::default()
     };
     if let Some(per_second) = options.requests_per_second {
@@ -159,8 +175,7 @@ fn show_overview(global: &Global, show: &Show, overview: &Overview) {
         (show.params, "params", params(overview)),
         (show.network, "network", network(overview)),
     ];
-    let all = !shown.iter().any(|(chosen, ..)| *chosen);
-    for (_, name, table) in shown.iter().filter(|(chosen, ..)| *chosen || all) {
+    for (_, name, table) in shown.iter().filter(|(chosen, ..)| *chosen || show.all()) {
         match table.is_empty() {
             true => say(&format!("{name}: empty\n")),
             false => say(&format!("{name}:\n{table}\n")),

@@ -81,11 +81,28 @@ impl Configured {
 
     /// The Master, which answers.
     pub(crate) fn start(&self) -> Running {
-        let mut command = self.command(&["start", "-q"]);
+        let mut running = self.started(self.command(&["start", "-q"]));
+        assert!(!running.is_over(), "the Master ended");
+        running
+    }
+
+    /// The same, with what `strace` injects, and which may end it. The Master itself is the child, `strace` ends with it.
+    pub(crate) fn start_traced(&self, inject: &str) -> Running {
+        let master = self.command(&["start", "-q"]);
+        let mut command = Command::new("strace");
+        command.args(["-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e"]);
+        command.arg(format!("inject={inject}")).arg(master.get_program()).args(master.get_args());
+        command.env_remove("SLAPOS_CONFIGURATION").env("NO_COLOR", "1").stdin(Stdio::null());
+        self.started(command)
+    }
+
+    /// Once it answers, or has ended by itself.
+    fn started(&self, mut command: Command) -> Running {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let running = Running { child };
+        let mut running = Running { child };
         wait_for("the Master to answer", 60, || {
-            (self.token.exists() && self.get("/healthz").is_some()).then_some(())
+            let answers = self.token.exists() && self.get("/healthz").is_some();
+            (answers || running.is_over()).then_some(())
         });
         running
     }
@@ -123,6 +140,11 @@ impl Running {
     /// Kills it without a word.
     pub(crate) fn kill(mut self) {
         self.end();
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     fn end(&mut self) {

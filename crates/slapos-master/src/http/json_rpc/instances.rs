@@ -5,7 +5,7 @@ use slapos_slap::{InstanceAnswer, InstanceRequest, InstanceState, Route as IpRou
 
 use super::guid::InstanceName;
 use super::schema::{Kind, Others, Schema};
-use super::{Answer, Call, RpcError, list, method, refused_by, success};
+use super::{Answer, Call, RpcError, certified, list, method, refused_by, success};
 use crate::http::access::Caller;
 use crate::http::access::{Route, Rule};
 use crate::store::{Freed, InstanceDocument};
@@ -103,11 +103,15 @@ impl Call {
         self.named(name).await?.ok_or_else(missing)
     }
 
-    /// The first of that name that is the caller's: a name says nothing of the project.
+    /// The first of that name that is the caller's.
     async fn named(&self, name: &InstanceName) -> Result<Option<InstanceDocument>, RpcError> {
         let store = &self.app.store;
         let (root, title) = (name.root.as_str(), name.title.as_str());
-        for project in store.projects_with(root, title, name.shared).await? {
+        let mut projects = store.projects_with(root, title, name.shared).await?;
+        if let Some(named) = &name.project {
+            projects.retain(|project| project == named);
+        }
+        for project in projects {
             let found = match name.shared {
                 false => store.named_instance(&project, root, title).await?,
                 true => store.named_shared_instance(&project, root, title).await?,
@@ -150,18 +154,24 @@ async fn request(call: Call) -> Answer {
         _ => InstanceState::Started,
     });
     let project = call.app.allow_request(&call.caller, &wanted).await.map_err(refused_by)?;
-    let answer = call.app.desk.request(&call.app.store, &project, &wanted, call.origin()).await?;
-    Ok(shown(&requested(&wanted, answer)))
+    let (answer, _) = call.app.request(&project, &wanted, call.origin()).await?;
+    Ok(shown(&requested(&wanted, project, answer)))
 }
 
 /// An answer to a user's request as a document.
-fn requested(wanted: &InstanceRequest, answer: InstanceAnswer) -> InstanceDocument {
+fn requested(
+    wanted: &InstanceRequest,
+    project: String,
+    answer: InstanceAnswer,
+) -> InstanceDocument {
     let seconds = answer.timestamp.as_deref().and_then(|text| text.split('.').next());
     let seconds: i64 = seconds.and_then(|text| text.parse().ok()).unwrap_or(0);
     InstanceDocument {
         title: wanted.title.to_string(),
         root: String::new(),
+        project,
         shared: wanted.shared,
+        reference: String::new(),
         computer: answer.computer,
         partition: answer.partition,
         software: answer.software_url,
@@ -185,7 +195,12 @@ async fn tree_list(call: Call) -> Answer {
 
 async fn tree(call: Call) -> Answer {
     let title = call.text("title");
-    let name = |shared| InstanceName { title: title.to_owned(), root: String::new(), shared };
+    let name = |shared| InstanceName {
+        title: title.to_owned(),
+        root: String::new(),
+        shared,
+        project: None,
+    };
     match (call.named(&name(false)).await?, call.named(&name(true)).await?) {
         (Some(root), None) | (None, Some(root)) => Ok(shown(&root)),
         _ => Err(RpcError::forbidden(format!("No instance tree {title} found."))),
@@ -225,15 +240,10 @@ async fn hosted(call: Call) -> Answer {
     list(shared.iter().map(row).collect())
 }
 
-/// The certificate of an instance; where there is no TLS none is of use, and the texts are empty.
 async fn certificate(call: Call) -> Answer {
     let found = call.find(&call.name()?).await?;
-    if call.app.authority().is_err() {
-        return Ok(json!({ "key": "", "certificate": "" }));
-    }
     let pair = call.app.partition_certificate(&found.computer, &found.partition).await;
-    let pair = pair.map_err(refused_by)?;
-    Ok(json!({ "key": pair.key.expose(), "certificate": pair.certificate }))
+    Ok(certified(&pair.map_err(refused_by)?))
 }
 
 async fn state(call: Call) -> Answer {
@@ -298,18 +308,19 @@ async fn set_connection(call: Call) -> Answer {
     match name.shared {
         false => store.set_connection(computer, partition, &connection).await?,
         true => {
-            let reference = name.shared_reference();
-            store.set_shared_connection(computer, partition, &reference, &connection).await?;
+            let reference = &instance.reference;
+            store.set_shared_connection(computer, partition, reference, &connection).await?;
         }
     }
     success("Updated")
 }
 
-fn name_of(instance: &InstanceDocument) -> InstanceName {
+pub(super) fn name_of(instance: &InstanceDocument) -> InstanceName {
     InstanceName {
         title: instance.title.clone(),
         root: instance.root.clone(),
         shared: instance.shared,
+        project: Some(instance.project.clone()).filter(|project| !project.is_empty()),
     }
 }
 

@@ -1,204 +1,16 @@
 //! Every route as every kind of caller, against the table of the documentation.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex};
-
 use axum::http::Method;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 use slapos_slap::convert::description_to_value;
 use slapos_slap::marshal::dumps;
-use slapos_slap::token::{TokenKind, digest, new_token};
-use slapos_slap::{ComputerDescription, ComputerId, InstanceRequest, PartitionId};
+use slapos_slap::{ComputerId, PartitionId};
 
-use super::super::App;
 use super::super::access::{May, Route};
 use super::super::{guide, routes};
-use super::{Running, description};
-use crate::TlsAccess;
-use crate::authority::{CLIENT_LIFE, new_serial};
-use crate::store::{Holder, Issued};
-
-/// Whose things the requests of the test are about.
-const OWN: &str = "c-ann";
-const FOREIGN: &str = "c-bob";
-
-/// A Master with two people, each with a project, a computer, and a tree there.
-struct World {
-    running: Running,
-    app: Arc<App>,
-    secret: SocketAddr,
-    runtime: tokio::runtime::Runtime,
-}
-
-/// By what a caller proves who he is.
-#[derive(Debug, Clone)]
-enum Proof {
-    Nothing,
-    Token(String),
-    Certificate(String, String),
-}
-
-impl World {
-    fn new() -> World {
-        let kept = Arc::new(Mutex::new(None));
-        let given = Arc::clone(&kept);
-        let running = Running::configured(
-            |config| {
-                config.access.tls = Some(TlsAccess {
-                    host: "127.0.0.1".to_owned(),
-                    port: 0,
-                    names: vec!["localhost".to_owned()],
-                    files: None,
-                });
-                // The test presents what is not valid hundreds of times.
-                config.access.failures.burst = 1e6;
-                config.access.callers.burst = 1e6;
-            },
-            move |master| {
-                *given.lock().unwrap() =
-                    Some((Arc::clone(&master.app), master.tls_addr().unwrap()));
-            },
-        );
-        let (app, secret) = kept.lock().unwrap().take().unwrap();
-        // It goes on by itself: connections to the database are given back by its tasks.
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
-        let world = World { running, app, secret, runtime };
-        // Where instances go that are asked for without a place.
-        world.runtime.block_on(world.app.store.format(&computer_of("computer"))).unwrap();
-        for (user, project, computer) in [("ann", "alpha", OWN), ("bob", "beta", FOREIGN)] {
-            world.runtime.block_on(async {
-                let store = &world.app.store;
-                store.add_user(user).await.unwrap();
-                store.add_project(project).await.unwrap();
-                store.add_member(project, user).await.unwrap();
-                store.add_computer(&computer.into(), project).await.unwrap();
-                store.format(&computer_of(computer)).await.unwrap();
-                let mut tree = InstanceRequest::new(format!("tree-{user}"), "s");
-                tree.sla = [("computer_guid".to_owned(), computer.to_owned())].into();
-                store.request_in(project, &tree).await.unwrap();
-                tree = InstanceRequest::new(format!("shared-{user}"), "s");
-                tree.shared = true;
-                tree.sla = [("computer_guid".to_owned(), computer.to_owned())].into();
-                store.request_in(project, &tree).await.unwrap();
-            });
-        }
-        world
-    }
-
-    fn token(&self, holder: &Holder, expires_at: Option<i64>) -> Proof {
-        let kind = match holder {
-            Holder::User(_) => TokenKind::User,
-            Holder::Computer(_) => TokenKind::Computer,
-            Holder::Partition(..) => TokenKind::Partition,
-        };
-        let token = new_token(kind).unwrap();
-        let digest = digest(token.expose());
-        self.runtime.block_on(self.app.store.add_token(holder, &digest, "", expires_at)).unwrap();
-        Proof::Token(token.expose().to_owned())
-    }
-
-    /// A certificate that was issued then, and for longer.
-    fn certificate(&self, holder: &Holder, now: i64) -> Proof {
-        let (computer, partition) = match holder {
-            Holder::User(_) => panic!("people have tokens"),
-            Holder::Computer(computer) => (computer, None),
-            Holder::Partition(computer, partition) => (computer, Some(partition)),
-        };
-        let authority = self.app.authority.as_ref().unwrap();
-        let serial = new_serial().unwrap();
-        let pem = authority.client(computer.as_str(), &serial, now).unwrap();
-        let key = authority.key_of(&serial).unwrap().expose().to_owned();
-        let not_after = now + i64::try_from(CLIENT_LIFE).unwrap() * 1_000_000;
-        let issued = Issued { serial, pem: pem.clone(), issued_at: now, not_after };
-        self.runtime
-            .block_on(self.app.store.add_certificate(computer, partition, &issued))
-            .unwrap();
-        Proof::Certificate(pem, key)
-    }
-
-    fn revoked(&self, proof: Proof, holder: &Holder) -> Proof {
-        self.runtime.block_on(async {
-            match (&proof, holder) {
-                (Proof::Token(_), holder) => {
-                    self.app.store.revoke_tokens(holder, None).await.unwrap();
-                }
-                (_, Holder::Computer(computer)) => {
-                    self.app.store.revoke_certificates(computer).await.unwrap();
-                }
-                _ => panic!("not needed"),
-            }
-        });
-        proof
-    }
-
-    /// The status of the answer; `None` when there is no connection to ask.
-    fn status(&self, proof: &Proof, method: &Method, path: &str, body: &str) -> Option<u16> {
-        let kind = match path.starts_with("/api/") || path.starts_with("/slapos.") {
-            true => "application/json",
-            false => "application/x-www-form-urlencoded",
-        };
-        let header = match proof {
-            Proof::Token(token) => format!("Authorization: Bearer {token}\r\n"),
-            _ => String::new(),
-        };
-        let length = body.len();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n{header}\
-             Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        match proof {
-            Proof::Certificate(pem, key) => {
-                let stream = TcpStream::connect(self.secret).unwrap();
-                let config = self.tls_client(Some((pem, key)));
-                let name = ServerName::try_from("localhost").unwrap();
-                let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-                first_line(StreamOwned::new(connection, stream), &request)
-            }
-            _ => first_line(TcpStream::connect(self.running.address).unwrap(), &request),
-        }
-    }
-
-    fn tls_client(&self, own: Option<(&str, &str)>) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        let authority = self.app.authority.as_ref().unwrap().certificate().as_bytes();
-        roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        match own {
-            None => builder.with_no_client_auth(),
-            Some((pem, key)) => {
-                let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
-                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-                builder.with_client_auth_cert(chain, key).unwrap()
-            }
-        }
-    }
-}
-
-fn first_line(mut stream: impl Read + Write, request: &str) -> Option<u16> {
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut line = Vec::new();
-    while !line.ends_with(b"\r\n") {
-        let mut byte = [0];
-        match stream.read(&mut byte) {
-            Ok(1) => line.extend(byte),
-            _ => return None,
-        }
-    }
-    String::from_utf8(line).unwrap().split(' ').nth(1)?.parse().ok()
-}
-
-fn computer_of(computer: &str) -> ComputerDescription {
-    ComputerDescription { reference: computer.into(), ..description(8) }
-}
+use super::world::{FOREIGN, OWN, Proof, World, computer_of};
+use crate::authority::CLIENT_LIFE;
+use crate::store::Holder;
 
 /// A request about ann's things.
 fn about_ann(route: &Route, number: usize) -> (String, String) {
@@ -237,6 +49,7 @@ fn about_ann(route: &Route, number: usize) -> (String, String) {
         ("connection_xml", "<marshal><dictionary id=\"i2\"/></marshal>"),
         ("instance_reference_xml", "<marshal><list id=\"i2\"/></marshal>"),
         ("computer_title", &format!("made-{number}")),
+        ("title", &format!("vouched-{number}")),
         ("software_product_reference", "x"),
         ("nonce", "0123456789abcdef0123456789abcdef"),
         ("xml", &xml),
@@ -340,7 +153,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// Routes that are about nobody's things: whoever may ask sees, or makes, his own.
-const ABOUT_NOBODY: [&str; 14] = [
+const ABOUT_NOBODY: [&str; 16] = [
     "/api/v1/summary",
     // What a Software Release says of itself, for whatever project the caller has.
     "/api/v1/schema",
@@ -352,6 +165,8 @@ const ABOUT_NOBODY: [&str; 14] = [
     "/hateoas/",
     "/api/v1/projects",
     "/requestComputer",
+    "/Person_requestComputer",
+    "/hateoas/computer_module/Base_getComputerToken",
     "/api/v1/me",
     "/slapos.allDocs.WIP.compute_node_list",
     "/slapos.allDocs.v0.instance_tree_list",
@@ -482,6 +297,32 @@ fn every_route_as_every_kind_of_caller() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_computer_is_given_by_who_has_it_to_projects_that_are_his() {
+    let world = World::new();
+    let token = |name: &str| world.token(&Holder::User(name.to_owned()), None);
+    let (ann, bob) = (token("ann"), token("bob"));
+    let operator = Proof::Token("the token".to_owned());
+    world.runtime.block_on(async {
+        let store = &world.app.store;
+        store.add_computer(&"new".into(), "alpha").await.unwrap();
+        store.add_project("gamma").await.unwrap();
+        store.add_member("gamma", "ann").await.unwrap();
+    });
+    let give = |who: &Proof, computer: &str, project: &str| {
+        let body = json!({ "project": project }).to_string();
+        let path = format!("/api/v1/computers/{computer}");
+        world.status(who, &Method::PATCH, &path, &body).unwrap()
+    };
+    // Not his; not to others, nor to nobody; not with an instance of the former project.
+    assert_eq!(give(&bob, "new", "beta"), 404);
+    assert_eq!((give(&ann, "new", "beta"), give(&ann, "new", "")), (404, 404));
+    assert_eq!(give(&ann, OWN, "gamma"), 409);
+    assert_eq!(give(&ann, "new", "gamma"), 200);
+    assert_eq!((give(&operator, "new", "beta"), give(&operator, "new", "delta")), (200, 404));
+    assert_eq!((give(&ann, "new", "alpha"), give(&bob, "new", "beta")), (404, 200));
 }
 
 #[test]
