@@ -219,3 +219,15 @@ pub fn read_secret(what: &str, path: &std::path::Path) -> Result<Secret, NodeErr
     let text = fs::read_to_string_limited(path, LONGEST).context(what, path)?;
     Ok(Secret::new(text.trim()))
 }
+
+/// For tests: somebody who is told nothing.
+#[cfg(test)]
+pub(crate) struct Deaf;
+
+#[cfg(test)]
+impl Reporter for Deaf {
+    fn note(&self, _: &str, _: &str) {}
+    fn warn(&self, _: &str, _: &str) {}
+    fn part(&self, _: &str, _: &Event) {}
+    fn failed(&self, _: &str, _: &NodeError) {}
+}

@@ -118,26 +118,24 @@ fn destroy_all(
 }
 
 /// Says what becomes of each instance of the tree of the root `title` on this computer, if it is to
-/// be destroyed, and why; nothing is touched.
+/// be destroyed, and why; nothing is touched. Asked of the Master as this computer, which any Master
+/// answers.
 ///
 /// # Errors
 /// When the Master does not answer, or a partition cannot be looked into.
 pub fn rehearse_destruction(node: &Node<'_>, title: &str) -> Result<(), NodeError> {
-    let mut instances = node.master()?.overview()?.instances;
+    let mut partitions = node.computer(&node.master()?)?.partitions;
     // The one that is named, with its tree if it is a root.
-    instances.retain(|instance| instance.title == title || instance.root_title == title);
-    for instance in instances {
-        let (id, name) = (instance.partition.as_str(), &instance.title);
-        let why = if *name == title { "asked for" } else { "its root goes" };
-        let text = match instance.computer == node.config.computer_id {
-            true => format!(
-                "stop its services; {}",
-                what_would_be_done(node, &instance.partition, why)?
-            ),
-            false => format!("left to {}: it lives there", instance.computer),
-        };
-        node.reporter.note(id, &format!("{name}: {text}"));
+    partitions.retain(|partition| {
+        let titles = [&partition.instance_title, &partition.root_instance_title];
+        !partition.is_free() && titles.into_iter().any(|known| known == title)
+    });
+    for ComputerPartition { id, instance_title: name, .. } in &partitions {
+        let why = if name == title { "asked for" } else { "its root goes" };
+        let text = what_would_be_done(node, id, why)?;
+        node.reporter.note(id.as_str(), &format!("{name}: stop its services; {text}"));
     }
+    node.reporter.note(title, "what of its tree lives on other computers is left to these");
     Ok(())
 }
 

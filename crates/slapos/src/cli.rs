@@ -123,9 +123,6 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
-    /// Do another user's work for a node (started by it)
-    #[command(hide = true)]
-    Worker,
 }
 
 #[derive(Debug, Args)]

@@ -31,9 +31,6 @@ use crate::output::{Watch, say};
 pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
     let global = &cli.global;
     match &cli.command {
-        Command::Worker => slapos_node::worker::serve().map(|()| 0).map_err(|error| {
-            NodeError::user(format!("the worker cannot speak to its node: {error}"))
-        }),
         Command::Up(up) => up::up(global, up),
         Command::Down => up::down(global),
         Command::Destroy { name, dry_run } => up::destroy(global, name, *dry_run),
@@ -57,6 +54,13 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
             Ok(0)
         }
     }
+}
+
+/// Does another user's work for the node that started this process; returns the exit code.
+pub(crate) fn work() -> Result<u8, NodeError> {
+    slapos_node::worker::serve()
+        .map(|()| 0)
+        .map_err(|error| NodeError::user(format!("the worker cannot speak to its node: {error}")))
 }
 
 /// Runs `act` with the node that `config` describes, watched as `global` says.

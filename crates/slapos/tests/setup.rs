@@ -168,7 +168,7 @@ fn a_token_follows_no_redirection_and_nonsense_is_not_written() {
     assert!(code == 1 && said.contains("answers 302"), "{said}");
     let (url, _) = web("200 OK", r#"{"certificate": "rm -rf", "key": ""}"#);
     let (code, said) = register(&url);
-    assert!(code == 1 && said.contains("is not PEM"), "{said}");
+    assert!(code == 3 && said.contains("is not PEM"), "{said}");
     let dry = ["node", "register", "n", "--cfg", config.to_str().unwrap(), "--dry-run"];
     let (code, said) = slapos(&dry);
     assert!(code == 0 && said.contains("[slapformat]"), "{said}");

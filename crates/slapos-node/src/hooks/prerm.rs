@@ -180,6 +180,7 @@ fn record(scene: &Scene<'_, '_>, member: &Member<'_>, names: &[String]) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::Deaf;
     use slapos_supervisor::state::State;
 
     fn info(name: &str, state: State, start: i64) -> ProcessInfo {
@@ -209,16 +210,6 @@ mod tests {
     fn what_has_started_is_known() {
         let infos = [info("a", State::Stopped, 0), info("b", State::Exited, 6)];
         assert_eq!(started(&infos), BTreeSet::from(["b".to_owned()]));
-    }
-
-    /// Somebody who is told nothing.
-    struct Deaf;
-
-    impl crate::node::Reporter for Deaf {
-        fn note(&self, _: &str, _: &str) {}
-        fn warn(&self, _: &str, _: &str) {}
-        fn part(&self, _: &str, _: &slapos_engine::Event) {}
-        fn failed(&self, _: &str, _: &NodeError) {}
     }
 
     #[test]

@@ -9,17 +9,8 @@ use slapos_sys::clock::SystemClock;
 use super::*;
 use crate::NodeConfig;
 use crate::generation::History;
+use crate::node::Deaf;
 use crate::record::{Outcome, PartitionRecord};
-
-/// Somebody who is told nothing.
-struct Deaf;
-
-impl crate::node::Reporter for Deaf {
-    fn note(&self, _: &str, _: &str) {}
-    fn warn(&self, _: &str, _: &str) {}
-    fn part(&self, _: &str, _: &slapos_engine::Event) {}
-    fn failed(&self, _: &str, _: &NodeError) {}
-}
 
 /// Calls `test` with a node whose Master is away.
 fn with_node(test: impl FnOnce(&Node<'_>, &Marks, &SlapClient)) {
