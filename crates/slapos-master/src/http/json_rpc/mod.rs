@@ -69,7 +69,7 @@ impl Call {
     async fn computer(&self) -> Result<ComputerId, RpcError> {
         let computer = ComputerId::new(self.text("computer_guid"));
         let own = self.app.allow_computer(&self.caller, &computer).await;
-        own.map_err(|refused| refused_by(refused))?;
+        own.map_err(refused_by)?;
         Ok(computer)
     }
 
@@ -84,7 +84,7 @@ impl Call {
     /// Refuses an instance that is not the caller's, by where it lives.
     async fn allow(&self, computer: &ComputerId, partition: &PartitionId) -> Result<(), RpcError> {
         let own = self.app.allow_partition(&self.caller, computer, partition).await;
-        own.map_err(|refused| refused_by(refused))
+        own.map_err(refused_by)
     }
 
     fn partition(&self) -> Result<PartitionId, RpcError> {

@@ -207,6 +207,9 @@ fn expected(route: &Route, may: May, own: bool) -> Verdict {
     }
 }
 
+/// What makes a proof when it is needed.
+type Showing<'a> = Box<dyn Fn() -> Proof + 'a>;
+
 #[test]
 fn every_route_as_every_kind_of_caller() {
     let world = World::new();
@@ -222,7 +225,7 @@ fn every_route_as_every_kind_of_caller() {
         let of =
             |may, own| if rule.anybody { Verdict::Granted } else { expected(&route, may, own) };
         let old = Some(now - 1);
-        let callers: [(&str, Box<dyn Fn() -> Proof + '_>, Verdict); 16] = [
+        let callers: [(&str, Showing<'_>, Verdict); 16] = [
             ("stranger", Box::new(|| Proof::Nothing), stranger),
             ("wrong token", Box::new(|| Proof::Token("wrong".to_owned())), stranger),
             ("expired token", Box::new(|| world.token(&user("ann"), old)), stranger),
