@@ -138,7 +138,8 @@ fn what_a_request_would_do_is_told_without_doing_it() {
 fn services_start_anew_and_orphans_go_when_somebody_says_so() {
     let master = Master::ours("");
     format(&master);
-    let user = User::new(&master.url(), "[slapproxy]\n");
+    let user =
+        User::new(&master.url(), "software_root = /s\ninstance_root = /i\ncomputer_id = local\n");
     crate::json_rpc::request(&master, "one", None, InstanceState::Started);
     crate::json_rpc::request(&master, "child", Some("slappart0"), InstanceState::Started);
     let restarted = |words: &[&str]| {
