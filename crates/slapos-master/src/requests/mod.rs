@@ -14,7 +14,7 @@ use slapos_slap::{
 };
 
 use crate::error::StoreError;
-use crate::store::{Standing, Store, Would};
+use crate::store::{Known, Standing, Store, Would};
 pub use forward::OtherMaster;
 use schema::{Documents, Web};
 pub use schema::{SchemaError, Verdict};
@@ -104,10 +104,10 @@ impl Desk {
         origin: &str,
     ) -> Result<InstanceAnswer, Refused> {
         let request = &with_type(request);
-        if let Some(answer) = store.repeated(project, request).await? {
-            return Ok(answer);
-        }
-        let (standing, by_instance) = store.standing(project, request).await?;
+        let (standing, by_instance) = match store.known(project, request).await? {
+            Known::Repeated(answer) => return Ok(*answer),
+            Known::Other { standing, by_instance } => (standing, by_instance),
+        };
         if !by_instance && !matches!(standing, Standing::Here { same: true }) {
             self.judge(project, request).await?;
         }
