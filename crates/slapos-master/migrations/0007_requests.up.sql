@@ -89,7 +89,8 @@ CREATE TABLE offer (
 CREATE INDEX software_place ON software (url, computer);
 CREATE INDEX offer_order ON offer (software, project, built DESC, free DESC, computer);
 INSERT INTO offer (computer, software, project, built, free)
-    SELECT s.computer, s.url, '',
+    SELECT s.computer, s.url,
+        (SELECT c.project FROM computer c WHERE c.reference = s.computer),
         CASE s.reported_state WHEN 'available' THEN 2 WHEN 'error' THEN 0 ELSE 1 END,
         (SELECT count(*) FROM computer_partition p LEFT JOIN instance i
             ON i.computer = p.computer AND i.partition_reference = p.reference

@@ -282,7 +282,7 @@ pub(crate) struct ComputerSummary {
 }
 
 /// Software Releases on computers, counted by what was reported last.
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct SoftwareSummary {
     pub(crate) total: i64,
     pub(crate) available: i64,

@@ -5,10 +5,10 @@ import { Events } from './events.js';
 import { frame } from './frame.js';
 import { match, parse } from './router.js';
 import { Screen } from './screen.js';
-import { signOut, takeFromAddress, token } from './session.js';
+import { signIn as keep, signOut, takeFromAddress, token } from './session.js';
 import { applyTheme } from './theme.js';
 import { keepTimes } from './parts.js';
-import { toast } from './dialog.js';
+import { confirm, toast } from './dialog.js';
 import audit from './views/audit.js';
 import change from './views/change.js';
 import computer from './views/computer.js';
@@ -19,6 +19,7 @@ import me from './views/me.js';
 import missing from './views/missing.js';
 import overview from './views/overview.js';
 import people from './views/people.js';
+import person from './views/person.js';
 import request from './views/request.js';
 import search from './views/search.js';
 import signIn from './views/sign-in.js';
@@ -37,6 +38,7 @@ const ROUTES = [
   ['request', request],
   ['search', search],
   ['people', people],
+  ['people/:name', person],
   ['audit', audit],
   ['me', me],
 ];
@@ -51,7 +53,9 @@ events.addEventListener('resync', () => screen.heard(null));
 
 /** Shows what the address means to who is signed in. */
 async function render() {
-  takeFromAddress();
+  const offered = takeFromAddress();
+  if (offered && token() && offered !== token()) askToChange(offered);
+  else if (offered) keep(offered);
   if (!token()) return askToSignIn();
   if (!who) {
     try {
@@ -78,6 +82,20 @@ function askToSignIn(refused) {
   bar.show(null, '');
   const done = () => render();
   return screen.show(signIn, { params: {}, query: {}, refused, done });
+}
+
+/** An address signs nobody out unasked: who made it would see what is done after that. */
+function askToChange(offered) {
+  confirm({
+    title: 'Sign in as somebody else?', verb: 'Change', danger: true,
+    words: 'The address that was opened carries another token. With it you see and change what its owner may, and others who have it see what you do.',
+    run: () => {
+      keep(offered);
+      who = null;
+      events.stop();
+      render();
+    },
+  });
 }
 
 function leave() {

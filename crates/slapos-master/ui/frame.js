@@ -46,7 +46,7 @@ export function frame(top, events) {
     };
     menu.addEventListener('click', () => open(menu.getAttribute('aria-expanded') !== 'true'));
     const name = h('a', { class: 'button plain', href: '#/me', id: 'who', title: 'Who you are, and signing out' }, who.name || who.kind);
-    top.replaceChildren(h('div', { class: 'bar' }, brand, nav, find, h('div', { class: 'tools' }, live, theme, name, menu)));
+    top.replaceChildren(h('div', { class: 'bar' }, brand, menu, nav, find, h('div', { class: 'tools' }, live, theme, name)));
   };
   return { show };
 }

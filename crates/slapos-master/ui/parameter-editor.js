@@ -68,7 +68,12 @@ export function parameterEditor({ schema, serialisation, value = {} }) {
 /** Shows what the Master refused: at the fields as far as it says where, and as a whole. */
 export function showRefusal(error, editor, place) {
   if (error.status === undefined) throw error;
-  if (error.errors?.length > 0) editor.show(error.errors);
-  place.replaceChildren(problem(error));
-  if (!(error.errors?.length > 0)) place.scrollIntoView({ block: 'nearest' });
+  if (!(error.errors?.length > 0)) {
+    place.replaceChildren(problem(error));
+    place.scrollIntoView({ block: 'nearest' });
+    return;
+  }
+  // Its words name all of them again.
+  place.replaceChildren(problem({ message: 'The Master refused these parameters.', errors: error.errors }));
+  editor.show(error.errors);
 }

@@ -120,9 +120,14 @@ export function notice(look, title, ...rest) {
   return h('div', { class: `notice ${look}`, role: look === 'bad' ? 'alert' : null }, h('strong', null, title), rest);
 }
 
+/** Words of the Master, in which `such` is what one types. */
+function words(text) {
+  return text.split('`').map((part, index) => (index % 2 === 1 ? h('code', null, part) : part));
+}
+
 /** What the Master refused. */
 export function problem(error) {
-  return notice('bad', error.message,
+  return notice('bad', words(error.message),
     error.detail && h('p', null, error.detail),
     error.hint && h('p', { class: 'soft' }, error.hint),
     error.errors?.length > 0 && h('ul', null, error.errors.map(({ path, message }) =>

@@ -32,6 +32,7 @@ export function inWords(history, range) {
   const parts = stretches(history, range);
   const broken = parts.filter(({ failed }) => failed).length;
   if (history.length === 0) return 'Nothing was told yet.';
+  if (history.length === 1) return broken === 0 ? 'Held at the only check.' : 'Broken at the only check.';
   return broken === 0 ? `Held at all of ${count(history.length, 'check')}.` : `Broken ${count(broken, 'time')} in ${count(history.length, 'check')}; ${history.filter(({ failed }) => failed).length} of them failed.`;
 }
 

@@ -15,12 +15,11 @@ export function signOut() {
   sessionStorage.removeItem(KEY);
 }
 
-/** Takes a token out of the address (`#token=...`), so that it stays in no history. */
+/** Takes a token out of the address (`#token=...`), so that it stays in no history; `''` when there is none. */
 export function takeFromAddress() {
   const hash = location.hash.slice(1);
-  if (!hash.startsWith('token=')) return;
+  if (!hash.startsWith('token=')) return '';
   const parts = new URLSearchParams(hash);
   history.replaceState(null, '', `${location.pathname}#${parts.get('to') ?? '/'}`);
-  const given = parts.get('token').trim();
-  if (given) signIn(given);
+  return parts.get('token').trim();
 }

@@ -81,14 +81,14 @@ export function softwareState(software) {
 const KINDS = {
   request: 'Instance wanted',
   supply: 'Software wanted',
-  report: 'Told',
+  report: 'Reported',
   connection: 'Published',
   rename: 'Renamed',
   free: 'Partition freed',
   format: 'Formatted',
   bang: 'To be looked at again',
-  progress: 'Build',
-  promise: 'Promise',
+  progress: 'Build of',
+  promise: 'Promises of',
   computer: 'Computer',
   user: 'User',
   project: 'Project',
@@ -102,7 +102,7 @@ export function isPulse({ kind }) {
 /** One change, in words; pure. */
 export function changeWords(change) {
   const kind = KINDS[change.kind] ?? String(change.kind ?? 'change').replaceAll(/[-_]/g, ' ');
-  const about = change.software ? shortSoftware(change.software) : change.about ?? change.partition ?? change.tree;
+  const about = change.software ? shortSoftware(change.software) : change.about ?? change.tree ?? change.partition;
   return { kind: kind[0].toUpperCase() + kind.slice(1), about: about ?? '', state: change.state ?? '' };
 }
 

@@ -18,6 +18,7 @@ mod overview;
 mod port;
 pub mod proof;
 mod settings;
+pub mod sla;
 pub mod token;
 mod told;
 mod types;

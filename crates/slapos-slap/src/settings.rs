@@ -13,6 +13,9 @@ pub struct ComputerSettings {
     /// The computer.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: ComputerId,
+    /// The project that it belongs to; empty when it is the operator's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub project: String,
     /// A name for people; may be empty.
     pub title: String,
     /// Whether it takes new instances.
@@ -48,6 +51,9 @@ pub struct Remaining {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetComputer {
+    /// See [`ComputerSettings::project`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     /// See [`ComputerSettings::title`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,

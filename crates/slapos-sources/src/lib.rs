@@ -56,7 +56,7 @@ pub use error::{Attempt, Attempts, Failure, FetchError};
 pub use fetcher::{Fetched, Fetcher, FetcherConfig};
 pub use http::Patience;
 pub use local::LocalFiles;
-pub use networkcache::{CacheEntry, lookup};
+pub use networkcache::{CacheEntry, Machine, Signers, lookup};
 pub use progress::{Progress, Silent};
 pub use registry::{DebianSettings, PythonFile, PythonPlaces};
 pub use source::{Alternate, Source};

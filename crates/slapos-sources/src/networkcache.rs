@@ -1,7 +1,10 @@
 //! What a network cache tells of a key: entries, each with a signature that is checked here.
 //!
 //! A signature is RSA (PKCS#1 v1.5) with SHA-1 over the entry's text, because that is what the
-//! original makes; it is believed from the holders of the given certificates and nobody else.
+//! original makes; it is believed from the holders of the given certificates and nobody else. The
+//! certificates only carry keys: who signed them, and until when they are valid, is not asked.
+
+mod machine;
 
 use aws_lc_rs::signature::{RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
 use base64::Engine as _;
@@ -13,6 +16,8 @@ use x509_parser::pem::Pem;
 
 use crate::http::Http;
 use crate::{Failure, Patience};
+
+pub use machine::Machine;
 
 /// The largest answer that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
@@ -48,37 +53,54 @@ pub fn lookup(
     let mut text = String::new();
     let mut body = response.into_body().into_reader().take(LARGEST);
     body.read_to_string(&mut text).map_err(|error| unusable(error.to_string()))?;
-    read(&text, certificates).map(Some).ok_or_else(|| unusable("it gives no entries".to_owned()))
+    Signers::of(certificates)
+        .entries(&text)
+        .map(Some)
+        .ok_or_else(|| unusable("it gives no entries".to_owned()))
 }
 
-fn read(text: &str, certificates: &str) -> Option<Vec<CacheEntry>> {
-    let keys = public_keys(certificates);
-    let entries: Vec<(String, String)> = serde_json::from_str(text).ok()?;
-    let entry = |(information, signature): (String, String)| {
-        Some(CacheEntry {
-            verified: is_signed(&information, &signature, &keys),
-            information: serde_json::from_str(&information).ok()?,
+/// Whose signatures are believed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signers(Vec<Vec<u8>>);
+
+impl Signers {
+    /// The holders of `certificates`, as for [`lookup`]; what cannot be read, or has no RSA key, is
+    /// left out, as in the original.
+    pub fn of(certificates: &str) -> Self {
+        let blocks = Pem::iter_from_buffer(certificates.as_bytes()).filter_map(Result::ok);
+        let key = |block: Pem| {
+            let certificate = block.parse_x509().ok()?;
+            Some(certificate.public_key().subject_public_key.data.to_vec())
+        };
+        Self(blocks.filter_map(key).collect())
+    }
+
+    /// Whether nobody is believed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The entries in `text`, a list of pairs: what is said, and the signature of exactly that.
+    /// What says nothing in JSON is left out; `None` if there is no list.
+    pub fn entries(&self, text: &str) -> Option<Vec<CacheEntry>> {
+        let entries: Vec<(String, String)> = serde_json::from_str(text).ok()?;
+        let entry = |(information, signature): (String, String)| {
+            Some(CacheEntry {
+                verified: self.signed(&information, &signature),
+                information: serde_json::from_str(&information).ok()?,
+            })
+        };
+        Some(entries.into_iter().filter_map(entry).collect())
+    }
+
+    fn signed(&self, text: &str, signature: &str) -> bool {
+        let signature: String = signature.split_ascii_whitespace().collect();
+        let Ok(signature) = STANDARD.decode(signature) else { return false };
+        self.0.iter().any(|key| {
+            let key = UnparsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, key);
+            key.verify(text.as_bytes(), &signature).is_ok()
         })
-    };
-    entries.into_iter().map(entry).collect()
-}
-
-/// The RSA keys of certificates; what cannot be read is left out, as in the original.
-fn public_keys(certificates: &str) -> Vec<Vec<u8>> {
-    let blocks = Pem::iter_from_buffer(certificates.as_bytes()).filter_map(Result::ok);
-    let key = |block: Pem| {
-        let certificate = block.parse_x509().ok()?;
-        Some(certificate.public_key().subject_public_key.data.to_vec())
-    };
-    blocks.filter_map(key).collect()
-}
-
-fn is_signed(text: &str, signature: &str, keys: &[Vec<u8>]) -> bool {
-    let Ok(signature) = STANDARD.decode(signature.replace(['\n', '\r'], "")) else { return false };
-    keys.iter().any(|key| {
-        let key = UnparsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, key);
-        key.verify(text.as_bytes(), &signature).is_ok()
-    })
+    }
 }
 
 #[cfg(test)]
@@ -97,14 +119,16 @@ mod tests {
             ["{\"sha512\": \"a\"}", SIGNATURE],
             ["{\"sha512\": \"b\"}", SIGNATURE],
             ["{\"sha512\": \"a\"}", ""],
+            ["no JSON", ""],
         ])
         .to_string();
         let verified = |certificates: &str| -> Vec<bool> {
-            read(&text, certificates).unwrap().iter().map(|entry| entry.verified).collect()
+            let entries = Signers::of(certificates).entries(&text).unwrap();
+            entries.iter().map(|entry| entry.verified).collect()
         };
         assert_eq!(verified(CERTIFICATE), [true, false, false]);
         assert_eq!(verified(&format!("nonsense\n{CERTIFICATE}")), [true, false, false]);
         assert_eq!(verified(""), [false, false, false]);
-        assert_eq!(read("{}", ""), None);
+        assert_eq!(Signers::of("").entries("{}"), None);
     }
 }

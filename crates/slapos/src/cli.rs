@@ -187,6 +187,13 @@ pub(crate) enum Proxy {
     },
     /// Show what the Master knows
     Show(Show),
+    /// Print the address of the dashboard that signs in; it carries the token: whoever has it may do all
+    /// that the token may
+    Dashboard {
+        /// Open it in the browser of this desktop instead
+        #[arg(long)]
+        open: bool,
+    },
     /// People who may use the Master that runs
     #[command(subcommand)]
     User(identity::User),
@@ -227,6 +234,13 @@ pub(crate) struct Show {
     /// The partitions' addresses
     #[arg(long)]
     pub(crate) network: bool,
+}
+
+impl Show {
+    /// Whether nothing was chosen, which means everything.
+    pub(crate) fn all(&self) -> bool {
+        !(self.computers || self.software || self.partitions || self.params || self.network)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -448,7 +462,16 @@ mod tests {
             &["slapos", "node", "supervisorctl", "status", "all"],
             &["slapos", "node", "format", "--now", "--alter_user", "False", "-x", "a", "--dry_run"],
             &[
-                "slapos", "request", "a", "b", "--param", "x=1", "--st", "stopped", "--cf", "x",
+                "slapos",
+                "request",
+                "a",
+                "b",
+                "--parameters",
+                "x=1",
+                "--st",
+                "stopped",
+                "--cf",
+                "x",
                 "-v",
             ],
             &["slapos", "node", "-v", "software", "--only-s", "abc", "--dry"],

@@ -93,7 +93,7 @@ impl Cache {
         let architecture = Command::new("gcc").arg("-dumpmachine").output().unwrap().stdout;
         let information = serde_json::json!({
             "multiarch": String::from_utf8(architecture).unwrap().trim(),
-            "os": system(), "sha512": sha512, "software_url": url, "software_root": "/opt/slapgrid",
+            "os": system(), "sha512": sha512, "software_url": url, "software_root": node.root().join("software"),
         });
         std::fs::write(directory.join("information"), information.to_string()).unwrap();
         let sign = ["dgst", "-sha1", "-sign", "key.pem", "-out", "signature", "information"];

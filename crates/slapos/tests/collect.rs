@@ -77,8 +77,22 @@ fn what_an_instance_uses_is_noted_where_it_is_looked_for() {
     node.ok(&["node", "collect"]);
     assert_eq!(journals(), 0, "made once");
 
-    // Old samples go.
-    query(&database, "UPDATE user SET date = '2000-01-01'").unwrap();
+    // Yesterday is in an archive, today in tables.
+    let beside = |name: &str| var.join("data-log").join(name);
+    let yesterday = query(&database, "SELECT date('now', '-1 day')").unwrap().remove(0);
+    let archive = std::process::Command::new("tar")
+        .arg("-tzf")
+        .arg(beside(&format!("{yesterday}.tar.gz")))
+        .output()
+        .unwrap();
+    let members = String::from_utf8(archive.stdout).unwrap();
+    assert!(members.contains(&format!("{yesterday}/dump_user.csv\n")), "{members}");
+    let load = std::fs::read_to_string(beside("system_loadavg.csv")).unwrap();
+    assert!(load.starts_with("time,entry\r\n"), "{load}");
+    assert_eq!(load.lines().count(), 2, "the first sample of a day is not told: {load}");
+
+    // Old samples go once they are archived.
+    query(&database, "UPDATE user SET date = '2000-01-01', reported = 1").unwrap();
     node.ok(&["node", "collect"]);
     assert_eq!(query(&database, "SELECT COUNT(*) FROM user WHERE date < '2001'").unwrap(), ["0"]);
 }

@@ -66,14 +66,14 @@ fn a_computer_is_registered_by_token() {
     let config = directory.path().join("etc/slapos.cfg");
     let token = directory.path().join("token");
     std::fs::write(&token, "the token\n").unwrap();
-    let register = |web: &str| {
+    let register = |web: &str, more: &[&str]| {
         let (config, token) = (config.to_str().unwrap(), token.to_str().unwrap());
         let who = ["node", "register", "my node", "--cfg", config, "--token-file", token];
         let place = ["--master-url", "https://master.example/", "--master-url-web", web];
-        slapos(&[&who[..], &place, &["--partition-number", "3", "--create-tap"]].concat())
+        slapos(&[&who[..], &place, &["--partition-number", "3", "--create-tap"], more].concat())
     };
     let (url, asked) = web("200 OK", PAIR);
-    let (code, said) = register(&url);
+    let (code, said) = register(&url, &[]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("The node is COMP-42"), "{said}");
     let asked = asked.recv().unwrap();
@@ -95,17 +95,23 @@ fn a_computer_is_registered_by_token() {
     assert_eq!((mode(&ssl.join("key")), mode(&ssl.join("certificate"))), (0o600, 0o600));
     assert!(ssl.join("partition_pki").is_dir());
 
-    // Once more: what was there is kept, under another name, once the Master has said yes.
+    // Once more: not by chance, and the Master is not even asked.
+    let (url, asked) = web("200 OK", PAIR);
+    let (code, said) = register(&url, &[]);
+    assert!(code == 1 && said.contains("add --force to replace it"), "{said}");
+    assert!(asked.try_recv().is_err());
+
+    // What was there is kept, under another name, once the Master has said yes.
     let (url, _) = web("403 FORBIDDEN", "no");
-    let (code, said) = register(&url);
+    let (code, said) = register(&url, &["--force"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("does not accept who asks"), "{said}");
     assert_eq!(std::fs::read_to_string(&config).unwrap(), text);
     let (url, _) = web("500 ERROR", "Certificate still active.");
-    let (code, said) = register(&url);
+    let (code, said) = register(&url, &["--force"]);
     assert!(code == 1 && said.contains("there is already a node \"my node\""), "{said}");
     let (url, _) = web("200 OK", PAIR);
-    assert_eq!(register(&url).0, 0);
+    assert_eq!(register(&url, &["--force"]).0, 0);
     let old = directory.path().join("etc/slapos.cfg.old");
     assert_eq!(std::fs::read_to_string(old).unwrap(), text);
     assert!(directory.path().join("etc/ssl.old/key").exists());
@@ -119,7 +125,7 @@ fn a_full_disk_leaves_the_former_configuration_in_place() {
     let register = |program: &str, before: &[&str]| {
         let (url, _) = web("200 OK", PAIR);
         let mut command = Command::new(program);
-        command.args(before).args(["node", "register", "n", "--token", "t"]);
+        command.args(before).args(["node", "register", "n", "--token", "t", "--force"]);
         command.args(["--cfg", config.to_str().unwrap(), "--master-url-web", &url]);
         let output = command.stdin(Stdio::null()).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())

@@ -44,6 +44,10 @@ fn builds_promises_and_the_machine_are_told() {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
     let profile = node.tree.add_service().display().to_string();
     node.ok(&["up", &profile]);
+    // No promise has said anything yet.
+    let own = json(&node, "/api/v1/computers")["items"][0]["id"].as_str().unwrap().to_owned();
+    let shown = json(&node, &format!("/api/v1/computers/{own}"));
+    assert!(shown["metrics"]["disk"]["total"].as_u64().unwrap() > 0, "{shown}");
 
     let software = &json(&node, "/api/v1/software")["items"][0];
     let progress = &software["progress"];

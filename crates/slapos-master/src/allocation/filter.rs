@@ -10,29 +10,15 @@
 //! - `mode=unique_by_network`: a network that has no instance of the tree yet;
 //! - `instance_guid`: the host of a shared instance, `<computer>-<partition>` or the partition alone.
 //!
-//! An empty value asks for nothing. Other keys (`retention_delay`, `fw_...`, `master_url`, and those
-//! that nobody knows) say nothing about the place and are ignored, as the original's embedded Master
-//! does; its large one never finds a place for a key that it does not know.
+//! An empty value asks for nothing. Other keys ([`slapos_slap::sla`]) say nothing about the place. Those
+//! that nobody knows are ignored in SLAP, as by the original's embedded Master (its large one never
+//! finds a place for such a key); the API refuses them, and `slapos request` warns.
 
 use indexmap::IndexMap;
 use slapos_slap::ComputerId;
+use slapos_slap::sla::PROPERTIES;
 
 use super::Candidate;
-
-/// What the original's large Master knows of a computer.
-const PROPERTIES: [&str; 11] = [
-    "group",
-    "cpu_core",
-    "cpu_frequency",
-    "cpu_type",
-    "local_area_network_type",
-    "region",
-    "memory_size",
-    "memory_type",
-    "storage_capacity",
-    "storage_interface",
-    "storage_redundancy",
-];
 
 /// The label of computers that are there for a purpose.
 const CAPABILITY: &str = "capability";

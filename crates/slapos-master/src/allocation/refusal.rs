@@ -13,6 +13,8 @@ pub(crate) struct Refusal {
     pub(crate) with_release: usize,
     /// How many of those failed for which reason.
     pub(crate) counts: BTreeMap<Obstacle, usize>,
+    /// Whether each computer that was looked at belongs to another project.
+    of_others: bool,
     /// The whole message.
     message: String,
 }
@@ -33,7 +35,9 @@ impl Refusal {
             [only] => ask.obstacle(only).map(|why| alone(ask, only, why)).into_iter().collect(),
             many => vec![together(ask, many.len(), &counts)],
         };
-        if with.is_empty() && ask.filter.computer.is_none() && without.len() != 1 {
+        // The one machine of a laptop says what it lacks itself.
+        let alone_at_home = ask.project.is_empty() && without.len() == 1;
+        if with.is_empty() && ask.filter.computer.is_none() && !alone_at_home {
             reasons.push(format!(
                 "No computer has the Software Release {}: supply it to one",
                 ask.software
@@ -41,13 +45,20 @@ impl Refusal {
         }
         reasons.extend(others);
         let message = begin(ask.title, &reasons.join(". "));
-        Refusal { with_release: with.len(), counts, message }
+        let foreign = |candidate: &Candidate| ask.obstacle(candidate) == Some(Obstacle::Foreign);
+        let of_others = !candidates.is_empty() && candidates.iter().all(foreign);
+        Refusal { with_release: with.len(), counts, of_others, message }
+    }
+
+    /// Whether all that was looked at belongs to others.
+    pub(crate) fn is_of_others(&self) -> bool {
+        self.of_others
     }
 
     /// A request that asks for what cannot be.
     pub(crate) fn contradiction(title: &str, reason: &str) -> Refusal {
         let message = begin(title, reason);
-        Refusal { with_release: 0, counts: BTreeMap::new(), message }
+        Refusal { with_release: 0, counts: BTreeMap::new(), of_others: false, message }
     }
 }
 

@@ -24,6 +24,7 @@ use futures_core::Stream;
 use serde::Deserialize;
 use slapos_slap::{Change, ComputerId, RESYNC};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 
 use super::access::{Caller, Route, Rule};
 use super::feed::Everything;
@@ -89,7 +90,7 @@ async fn listen(
         Some(computer) => {
             let computer = ComputerId::new(computer);
             app.allow_computer(&caller, &computer).await?;
-            answer(&app, OfComputer::new(&app, computer, since)).await
+            answer(&app, OfComputer::new(&app, &caller, computer, since)).await
         }
         None => answer(&app, Everything::new(&app, caller, since)).await,
     }
@@ -104,11 +105,23 @@ pub(super) trait Source: Send + 'static {
     fn news(&mut self) -> impl Future<Output = Result<Batch, ApiError>> + Send;
 }
 
-/// Some events, and whether to ask for more at once.
+/// Some events, and when to ask for more.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) events: Vec<Event>,
-    pub(super) more: bool,
+    pub(super) again: Again,
+}
+
+/// When a listener looks again.
+#[derive(Default)]
+pub(super) enum Again {
+    /// When its bell rings, or with the next sign of life.
+    #[default]
+    Rung,
+    /// After that time: there will be more which rings no bell.
+    After(Duration),
+    /// At once.
+    Now,
 }
 
 /// What changes on one computer.
@@ -116,12 +129,16 @@ struct OfComputer {
     app: Arc<App>,
     computer: ComputerId,
     position: Option<Position>,
+    /// Whether hearing it is a sign of life of the computer.
+    may_be_node: bool,
 }
 
 impl OfComputer {
-    fn new(app: &Arc<App>, computer: ComputerId, since: &str) -> OfComputer {
+    fn new(app: &Arc<App>, caller: &Caller, computer: ComputerId, since: &str) -> OfComputer {
         // What is no position was never told by us: as good as none.
-        OfComputer { app: Arc::clone(app), computer, position: since.parse().ok() }
+        let position = since.parse().ok();
+        let may_be_node = caller.may_be_node();
+        OfComputer { app: Arc::clone(app), computer, position, may_be_node }
     }
 }
 
@@ -131,7 +148,9 @@ impl Source for OfComputer {
     }
 
     async fn news(&mut self) -> Result<Batch, ApiError> {
-        self.app.store.contact(&self.computer).await?;
+        if self.may_be_node {
+            self.app.store.contact(&self.computer).await?;
+        }
         let mut batch = Batch::default();
         match self.app.store.news(&self.computer, self.position.as_ref()).await? {
             News::Changes(changes) => {
@@ -145,7 +164,9 @@ impl Source for OfComputer {
                 self.position = Some(position);
             }
         }
-        batch.more = !batch.events.is_empty();
+        if !batch.events.is_empty() {
+            batch.again = Again::Now;
+        }
         Ok(batch)
     }
 }
@@ -163,7 +184,8 @@ pub(super) async fn answer(app: &Arc<App>, mut source: impl Source) -> Result<Re
     let (out, messages) = mpsc::channel(WAITING);
     let leaving = app.listeners.leaving.subscribe();
     let heartbeat = app.listeners.heartbeat;
-    let listener = Listener { source, bell, heartbeat, leaving, out, _permit: permit };
+    let beat = Instant::now() + heartbeat;
+    let listener = Listener { source, bell, heartbeat, beat, leaving, out, _permit: permit };
     tokio::spawn(listener.serve(first));
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), "no");
     Ok(([unbuffered], Sse::new(Messages(messages))).into_response())
@@ -174,6 +196,8 @@ struct Listener<S> {
     source: S,
     bell: Bell,
     heartbeat: Duration,
+    /// When the next sign of life is due.
+    beat: Instant,
     leaving: watch::Receiver<bool>,
     out: mpsc::Sender<Event>,
     _permit: OwnedSemaphorePermit,
@@ -201,13 +225,19 @@ impl<S: Source> Listener<S> {
         for event in batch.events {
             self.send(event).await?;
         }
-        if batch.more { Ok(()) } else { self.wait().await }
+        match batch.again {
+            Again::Rung => self.wait(None).await,
+            Again::After(time) => self.wait(Some(time)).await,
+            Again::Now => Ok(()),
+        }
     }
 
-    async fn wait(&mut self) -> Result<(), Gone> {
+    /// Waits for the bell, or for that time; and gives a sign of life when one is due.
+    async fn wait(&mut self, time: Option<Duration>) -> Result<(), Gone> {
         tokio::select! {
-            () = self.bell.rung() => return Ok(()),
-            () = tokio::time::sleep(self.heartbeat) => {}
+            () = self.bell.rung(), if time.is_none() => return Ok(()),
+            () = tokio::time::sleep(time.unwrap_or_default()), if time.is_some() => return Ok(()),
+            () = tokio::time::sleep_until(self.beat) => {}
             () = self.out.closed() => return Err(Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => return Err(Gone),
         }
@@ -215,6 +245,7 @@ impl<S: Source> Listener<S> {
     }
 
     async fn send(&mut self, event: Event) -> Result<(), Gone> {
+        self.beat = Instant::now() + self.heartbeat;
         tokio::select! {
             sent = self.out.send(event) => sent.map_err(|_| Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => Err(Gone),

@@ -9,27 +9,30 @@ use std::time::Duration;
 use axum::response::sse::Event;
 
 use super::access::Caller;
-use super::events::{Batch, Source, resync};
+use super::events::{Again, Batch, Source, resync};
 use super::{ApiError, App};
 use crate::store::{Bell, FeedEntry, Place};
 
 /// Before another look at what is not certain yet: transactions are short.
 const SOON: Duration = Duration::from_millis(50);
 
+/// The longest time before such a look, which it takes when there is one transaction that is not short.
+const LATER: Duration = Duration::from_secs(1);
+
 /// Somebody who listens to everything.
 pub(super) struct Everything {
     app: Arc<App>,
     caller: Caller,
     place: Option<Place>,
-    /// Whether the last look saw that there will be more.
-    pending: bool,
+    /// How many looks saw nothing but that there will be more.
+    pending: u32,
 }
 
 impl Everything {
     pub(super) fn new(app: &Arc<App>, caller: Caller, since: &str) -> Everything {
         // What is no place was never told by us: as good as none.
         let (app, place) = (Arc::clone(app), since.parse().ok());
-        Everything { app, caller, place, pending: false }
+        Everything { app, caller, place, pending: 0 }
     }
 }
 
@@ -39,9 +42,6 @@ impl Source for Everything {
     }
 
     async fn news(&mut self) -> Result<Batch, ApiError> {
-        if self.pending {
-            tokio::time::sleep(SOON).await;
-        }
         let scope = self.app.seen_by(&self.caller).await?;
         let told = self.app.store.feed(&scope, self.place.as_ref()).await?;
         let mut events = Vec::with_capacity(told.entries.len() + 1);
@@ -50,9 +50,13 @@ impl Source for Everything {
         }
         events.extend(told.entries.iter().map(|(place, entry)| event(place, entry)));
         self.place = Some(told.place);
-        // After a full part there is more at once; what is not certain yet needs a moment.
-        self.pending = told.pending && !told.full;
-        Ok(Batch { events, more: told.pending || told.full })
+        self.pending = if told.pending && events.is_empty() { self.pending + 1 } else { 0 };
+        let again = match (told.full, told.pending) {
+            (true, _) => Again::Now,
+            (false, true) => Again::After(LATER.min(SOON * (1 << self.pending.min(8)))),
+            (false, false) => Again::Rung,
+        };
+        Ok(Batch { events, again })
     }
 }
 

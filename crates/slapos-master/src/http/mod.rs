@@ -50,7 +50,7 @@ use self::access::{Route, Rule};
 use crate::authority::{Authority, AuthorityError};
 use crate::error::StoreError;
 use crate::protocols::Protocols;
-use crate::requests::{Desk, Refused, RequestsConfig};
+use crate::requests::{Desk, Refused, RequestsConfig, SchemaError};
 use crate::settings::Access;
 use crate::shacache::Shacache;
 use crate::store::Store;
@@ -187,11 +187,13 @@ fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
 pub(crate) struct ApiError {
     status: StatusCode,
     message: String,
+    /// Where the parameters of a request do not fit.
+    errors: Vec<SchemaError>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, message: impl Into<String>) -> ApiError {
-        ApiError { status, message: message.into() }
+        ApiError { status, message: message.into(), errors: Vec::new() }
     }
 
     fn bad_request(message: impl Into<String>) -> ApiError {
@@ -256,7 +258,10 @@ impl From<Refused> for ApiError {
         let message = refused.to_string();
         let status = match refused {
             Refused::Store(error) => return error.into(),
-            Refused::Parameters { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refused::Parameters { errors, .. } => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return ApiError { errors, ..ApiError::new(status, message) };
+            }
             Refused::Configuration(_) => StatusCode::NOT_FOUND,
             Refused::NotReady(_) => StatusCode::REQUEST_TIMEOUT,
             Refused::Other(SlapError::NotFound { .. }) => StatusCode::NOT_FOUND,

@@ -1,4 +1,4 @@
-//! Errors of `/api/v1` as `application/problem+json`: `{"status", "title", "detail"?}`.
+//! Errors of `/api/v1` as `application/problem+json`: `{"status", "title", "errors"?}`.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
@@ -19,7 +19,10 @@ pub(super) fn worded(path: &str, mut response: Response) -> Response {
         return response;
     }
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
-    let body = json!({"status": error.status.as_u16(), "title": error.message});
+    let mut body = json!({"status": error.status.as_u16(), "title": error.message});
+    if !error.errors.is_empty() {
+        body["errors"] = json!(error.errors);
+    }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.remove(header::CONTENT_LENGTH);

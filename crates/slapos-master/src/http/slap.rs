@@ -127,7 +127,9 @@ async fn status(State(app): Shared, caller: Caller, params: Params) -> Answer {
 async fn computer_information(State(app): Shared, caller: Caller, params: Params) -> Answer {
     let computer = own_computer(&app, &caller, &params).await?;
     let topic = Topic { computer, partition: None };
-    app.store.contact(&topic.computer).await?;
+    if caller.may_be_node() {
+        app.store.contact(&topic.computer).await?;
+    }
     let present = app.store.revision(&topic.computer).await?;
     if let Some(document) = app.renderings.get(&topic, &present) {
         return Ok(xml(document));
@@ -175,7 +177,7 @@ async fn request(State(app): Shared, caller: Caller, headers: HeaderMap, params:
     let origin = hateoas::origin(&headers);
     let answer = app.desk.request(&app.store, &project, &request, &origin).await;
     app.metrics.requested(&answer);
-    marshalled(&answer_to_value(&answer?)?)
+    marshalled(&answer_to_value(&answer?.0)?)
 }
 
 async fn set_connection(State(app): Shared, caller: Caller, params: Params) -> Answer {

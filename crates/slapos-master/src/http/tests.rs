@@ -2,9 +2,11 @@
 
 mod access;
 mod api;
+mod contrast;
 mod events;
 mod feed;
 mod fuzz;
+mod pairs;
 mod places;
 mod summary;
 

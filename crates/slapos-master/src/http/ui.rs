@@ -76,6 +76,7 @@ const FILES: &[File] = files![
     "views/missing.js"
     "views/overview.js"
     "views/people.js"
+    "views/person.js"
     "views/projects.js"
     "views/promises.js"
     "views/request.js"
@@ -85,6 +86,7 @@ const FILES: &[File] = files![
     "views/software-one.js"
     "views/software-parts.js"
     "views/software.js"
+    "views/tokens.js"
     "words.js"
 ];
 

@@ -7,7 +7,8 @@
 //!
 //! A request that some Master forwarded already (its filter has `source_instance_id`) is not
 //! forwarded again because of a list, so that two Masters that name each other do not go round.
-//! There it is called by the partition of who asks, or `user`, `_`, and its title. That Master's
+//! There it is called by who asks, `_`, and its title: the partition (with its computer, unless that is the
+//! Master's own), or `user` (with the project, if it has a name). That Master's
 //! refusals are handed on; while it cannot be reached, callers are told to come back.
 
 use std::fmt;
@@ -108,7 +109,7 @@ impl Desk {
         other: &OtherMaster,
     ) -> Result<InstanceAnswer, Refused> {
         let client = client(other)?;
-        let there = translated(request, standing, other);
+        let there = translated(request, project, store.home(), standing, other);
         // Before it is asked, so that what was asked of it is known whatever happens next.
         if request.state != Some(InstanceState::Destroyed) {
             store.note_forwarded(project, request, &other.url, there.title.as_str()).await?;
@@ -134,9 +135,13 @@ impl Desk {
     }
 }
 
-/// The request as another Master is to hear it.
+/// The request as another Master is to hear it. What is one title here for each project and computer
+/// has to be one there: the title begins with who asks, as the original has it, who is named in full
+/// where he is not the only one of that name.
 fn translated(
     request: &InstanceRequest,
+    project: &str,
+    home: &ComputerId,
     standing: &Standing,
     other: &OtherMaster,
 ) -> InstanceRequest {
@@ -147,8 +152,10 @@ fn translated(
         there.title = title.as_str().into();
     } else {
         let asker = match &request.requester {
-            Some((_, partition)) => partition.as_str(),
-            None => "user",
+            Some((computer, partition)) if computer == home => partition.to_string(),
+            Some((computer, partition)) => format!("{computer}-{partition}"),
+            None if project.is_empty() => "user".to_owned(),
+            None => format!("user-{project}"),
         };
         there.title = format!("{asker}_{}", request.title).into();
     }
@@ -233,18 +240,20 @@ mod tests {
     fn how_another_master_hears_it() {
         let mut request = InstanceRequest::new("x", "S");
         request.sla = [("master_url".to_owned(), "u".to_owned())].into();
-        let there = translated(&request, &Standing::New, &other("u", &[]));
+        let there = translated(&request, "", &"c".into(), &Standing::New, &other("u", &[]));
         assert_eq!(there.title.as_str(), "user_x");
         let expected = [("source_instance_id".to_owned(), "user_x".to_owned())];
         assert_eq!(there.sla, expected.into());
         request.requester = Some(("c".into(), "slappart3".into()));
         let mut one = other("u", &[]);
         one.requester = Some(("C".into(), "P".into()));
-        let there = translated(&request, &Standing::New, &one);
+        let there = translated(&request, "", &"c".into(), &Standing::New, &one);
         assert_eq!((there.title.as_str(), there.requester), ("slappart3_x", one.requester.clone()));
+        let elsewhere = translated(&request, "", &"home".into(), &Standing::New, &one);
+        assert_eq!(elsewhere.title.as_str(), "c-slappart3_x");
         assert!(there.sla.is_empty());
         let former = Standing::Forwarded { master_url: "u/".to_owned(), title: "old".to_owned() };
-        assert_eq!(translated(&request, &former, &one).title.as_str(), "old");
+        assert_eq!(translated(&request, "", &"c".into(), &former, &one).title.as_str(), "old");
     }
 
     #[test]

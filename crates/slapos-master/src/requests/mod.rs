@@ -13,6 +13,8 @@ use slapos_slap::{
     DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest, InstanceState, SlapError,
 };
 
+use tokio::sync::Semaphore;
+
 use crate::error::StoreError;
 use crate::store::{Known, Standing, Store, Would};
 pub use forward::OtherMaster;
@@ -21,6 +23,12 @@ pub use schema::{SchemaError, Verdict};
 
 /// How long a judgement may take; then the schema counts as one that cannot be read.
 const JUDGEMENT: Duration = Duration::from_secs(20);
+
+/// How many schemas are read, or judged by, at a time.
+const PLACES: usize = 4;
+
+/// Why a schema counts as one that cannot be read.
+const TOO_LONG: &str = "it takes too long to read";
 
 /// What becomes of parameters that do not fit their schema.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,33 +95,76 @@ pub(crate) struct Checked {
 pub(crate) struct Desk {
     config: RequestsConfig,
     run_id: String,
+    places: Arc<Semaphore>,
 }
 
 impl Desk {
     /// `run_id` is what this Master answers to `getRunId`.
     pub(crate) fn new(config: RequestsConfig, run_id: String) -> Desk {
-        Desk { config, run_id }
+        Desk { config, run_id, places: Arc::new(Semaphore::new(PLACES)) }
     }
 
-    /// Grants a request. A root is in `project`; `origin` is where the caller sees this Master.
+    /// Grants a request, and tells what was done for it (of what another Master did nothing is
+    /// known). A root is in `project`; `origin` is where the caller sees this Master.
     pub(crate) async fn request(
         &self,
         store: &Store,
         project: &str,
         request: &InstanceRequest,
         origin: &str,
-    ) -> Result<InstanceAnswer, Refused> {
+    ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         let request = &with_type(request);
-        let (standing, by_instance) = match store.known(project, request).await? {
-            Known::Repeated(answer) => return Ok(*answer),
-            Known::Other { standing, by_instance } => (standing, by_instance),
-        };
+        match store.known(project, request).await? {
+            Known::Repeated(answer) => Ok((*answer, Some(Would::Nothing))),
+            Known::Other { standing, by_instance } => {
+                let known = (&standing, by_instance);
+                self.grant(store, project, request, known, None, origin).await
+            }
+        }
+    }
+
+    /// The same, and gives the instance another title: both, or neither.
+    pub(crate) async fn request_renamed(
+        &self,
+        store: &Store,
+        project: &str,
+        request: &InstanceRequest,
+        title: &str,
+        origin: &str,
+    ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
+        let request = &with_type(request);
+        let (standing, by_instance) = store.standing(project, request).await?;
+        self.grant(store, project, request, (&standing, by_instance), Some(title), origin).await
+    }
+
+    async fn grant(
+        &self,
+        store: &Store,
+        project: &str,
+        request: &InstanceRequest,
+        (standing, by_instance): (&Standing, bool),
+        title: Option<&str>,
+        origin: &str,
+    ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         if !by_instance && !matches!(standing, Standing::Here { same: true }) {
             self.judge(project, request).await?;
         }
-        match self.target(request, &standing, origin).await? {
-            None => Ok(store.request_in(project, request).await?),
-            Some(other) => self.forward(store, project, request, &standing, other).await,
+        match (self.target(request, standing, origin).await?, title) {
+            (None, None) => {
+                let (answer, would) = store.granted(project, request).await?;
+                Ok((answer, Some(would)))
+            }
+            (None, Some(title)) => {
+                Ok((store.request_renamed(project, request, title).await?, Some(Would::Change)))
+            }
+            (Some(other), None) => {
+                let answer = self.forward(store, project, request, standing, other).await?;
+                Ok((answer, None))
+            }
+            (Some(other), Some(_)) => Err(Refused::Store(StoreError::Conflict(format!(
+                "{} would be asked of the Master {}, which does not rename: change it first",
+                request.title, other.url
+            )))),
         }
     }
 
@@ -151,11 +202,27 @@ impl Desk {
         software: &slapos_slap::SoftwareUrl,
     ) -> Result<serde_json::Value, String> {
         let documents = Documents::of(software, project, self.web())?;
-        let describing = tokio::task::spawn_blocking(move || schema::describe(&documents));
-        match tokio::time::timeout(JUDGEMENT, describing).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(_)) | Err(_) => Err("it takes too long to read".to_owned()),
-        }
+        let describing = self.at_the_bench(move || schema::describe(&documents)).await;
+        describing.unwrap_or_else(|| Err(TOO_LONG.to_owned()))
+    }
+
+    /// What has to do with schemas, in a thread of its own, if it comes to an end in time. A thread
+    /// cannot be stopped: one that goes on keeps its place, so that schemas made to take for ever
+    /// never take more than [`PLACES`] threads.
+    async fn at_the_bench<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let places = Arc::clone(&self.places);
+        let done = async {
+            let place = places.acquire_owned().await.ok()?;
+            let work = move || {
+                let _place = place;
+                work()
+            };
+            tokio::task::spawn_blocking(work).await.ok()
+        };
+        tokio::time::timeout(JUDGEMENT, done).await.ok().flatten()
     }
 
     fn web(&self) -> Web {
@@ -195,11 +262,8 @@ impl Desk {
             Err(why) => return unreadable(&why),
         };
         let request = request.clone();
-        let judging = tokio::task::spawn_blocking(move || schema::judge(&documents, &request));
-        match tokio::time::timeout(JUDGEMENT, judging).await {
-            Ok(Ok(verdict)) => verdict,
-            Ok(Err(_)) | Err(_) => unreadable("it takes too long to read"),
-        }
+        let judging = self.at_the_bench(move || schema::judge(&documents, &request)).await;
+        judging.unwrap_or_else(|| unreadable(TOO_LONG))
     }
 }
 

@@ -18,8 +18,9 @@ use sqlx::{AnyConnection, Row as _};
 use tokio::sync::watch;
 
 use super::feed::{self, Entry};
+use super::pools::Kind;
 use super::rows::{text, word};
-use super::{Store, Tx};
+use super::{Store, Tx, postgres};
 use crate::error::StoreError;
 
 /// How many changes of a computer are kept.
@@ -60,6 +61,17 @@ pub(crate) enum News {
     Changes(Vec<(Position, Change)>),
     /// To look at everything, and to go on from here: what it missed is not kept.
     Resync(Position),
+}
+
+/// Gives the database another name when it was moved to another server by the server's own tools, whose
+/// numbers of transactions mean nothing there: listeners look at everything.
+pub(super) async fn leave_era(tx: &mut AnyConnection, kind: Kind) -> Result<(), StoreError> {
+    if kind == Kind::Postgres
+        && sqlx::query(postgres::FORGET_AHEAD).execute(&mut *tx).await?.rows_affected() > 0
+    {
+        sqlx::query("DELETE FROM era").execute(tx).await?;
+    }
+    Ok(())
 }
 
 /// Gives the database its name, unless it has one.
@@ -140,6 +152,7 @@ pub(super) async fn note(
     if now % SWEPT == 0 {
         statements.push(&forget);
     }
+    tx.ring(computer);
     feed::tell_after(tx, &statements, &Entry::of(computer, change), now).await
 }
 

@@ -16,7 +16,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use slapos_slap::{Change, ComputerId};
+use slapos_slap::{Change, ComputerId, PartitionId};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -90,6 +90,14 @@ impl Entry {
     pub(super) fn on(kind: &str, computer: &ComputerId) -> Entry {
         let (kind, computer) = (kind.to_owned(), Some(computer.to_string()));
         Entry { kind, computer, ..Entry::default() }
+    }
+}
+
+impl Entry {
+    /// What an instance publishes is different, to itself or to those whom it serves.
+    pub(super) fn connection(computer: &ComputerId, partition: &PartitionId) -> Entry {
+        let partition = Some(partition.to_string());
+        Entry { partition, ..Entry::on("connection", computer) }
     }
 }
 
@@ -227,9 +235,8 @@ pub(super) async fn tell_after(
     if now % SWEEP == 0 {
         sweep(tx).await?;
     }
-    // With each computer's bell rings that of everything, which is all there is to ring where a
-    // change is no computer's.
-    tx.ring(&ComputerId::new(entry.computer.as_deref().unwrap_or_default()));
+    // That of everything alone: no node need look, unless `changes::note` says so.
+    tx.ring(&ComputerId::new(""));
     Ok(())
 }
 

@@ -6,7 +6,8 @@
 //! for all; it queues for that behind those who came before, who are thereby in the same group.
 //! Nobody waits for company: a single caller's group is itself.
 //!
-//! Invariants: nobody is told that it is done before it is on disk; what one member gives up
+//! Invariants: nobody is told that it is done before it is on disk, neither who found that somebody
+//! else had done it just before (he, too, ends with a commit); what one member gives up
 //! touches no other; when the whole fails, every member is told so; a caller that goes away at any
 //! moment leaves nothing half done.
 

@@ -14,9 +14,12 @@ use super::{Store, Tx, require_computer};
 use crate::allocation::{Ask, Host, choose_host};
 use crate::error::StoreError;
 
-/// How many instances of a project are looked at for one request, besides those on the computer that
-/// asks and on the Master's own.
-const MOST: i64 = 64;
+/// How many instances of a project are looked at together; those of one part are chosen from, and the
+/// next part is looked at only if none of them will do.
+const PART: usize = 64;
+
+/// How many parts of a project are looked at for one request.
+const MOST_PARTS: usize = 64;
 
 impl Store {
     /// The partition of the instance that is to serve a request: the present one if it still fits.
@@ -78,13 +81,20 @@ async fn hosts(tx: &mut Tx, ask: &Ask<'_>, kind: &str) -> Result<Vec<Host>, Stor
     let common = (!ask.project.is_empty()).then_some("");
     for project in std::iter::once(ask.project).chain(common) {
         for place in &places {
-            for host in of_project(tx, ask, kind, project, place).await? {
-                let same = |known: &Host| {
-                    known.computer.computer == host.computer.computer
-                        && known.partition == host.partition
-                };
-                if !found.iter().any(same) {
-                    found.push(host);
+            let mut last = (String::new(), -1);
+            for _ in 0..MOST_PARTS {
+                let part = of_project(tx, ask, kind, (project, place), &last).await?;
+                let whole = part.len() == PART;
+                if let Some(host) = part.last() {
+                    last = (host.computer.computer.to_string(), host.position);
+                }
+                for host in part {
+                    if !found.iter().any(|known| is_same(known, &host)) {
+                        found.push(host);
+                    }
+                }
+                if !whole || choose_host(ask, kind, &found).is_ok() {
+                    break;
                 }
             }
         }
@@ -92,13 +102,18 @@ async fn hosts(tx: &mut Tx, ask: &Ask<'_>, kind: &str) -> Result<Vec<Host>, Stor
     Ok(found)
 }
 
-/// The instances of one project, on one computer unless `place` is empty.
+fn is_same(one: &Host, other: &Host) -> bool {
+    one.computer.computer == other.computer.computer && one.partition == other.partition
+}
+
+/// A part of the instances of one project, on one computer unless `place` is empty: those after the
+/// `last` computer and position.
 async fn of_project(
     tx: &mut Tx,
     ask: &Ask<'_>,
     kind: &str,
-    project: &str,
-    place: &str,
+    (project, place): (&str, &str),
+    last: &(String, i64),
 ) -> Result<Vec<Host>, StoreError> {
     let named = ask.filter.instance.as_deref().unwrap_or_default();
     let rows = sqlx::query(
@@ -112,14 +127,16 @@ async fn of_project(
          AND i.requested_state <> 'destroyed' AND ($4 = '' OR i.computer = $4) \
          AND ($5 = '' OR i.partition_reference = $5 \
          OR i.computer || '-' || i.partition_reference = $5) \
-         ORDER BY i.computer, p.position LIMIT $6",
+         AND (i.computer, p.position) > ($6, $7) ORDER BY i.computer, p.position LIMIT $8",
     )
     .bind(ask.software)
     .bind(kind)
     .bind(project)
     .bind(place)
     .bind(named)
-    .bind(MOST)
+    .bind(last.0.as_str())
+    .bind(last.1)
+    .bind(i64::try_from(PART).unwrap_or(i64::MAX))
     .fetch_all(&mut **tx)
     .await?;
     rows.iter().map(read).collect()

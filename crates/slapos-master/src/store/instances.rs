@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use slapos_slap::{Change, ChangeKind, ComputerId, InstanceState, PartitionId};
 use sqlx::AnyConnection;
 
+use super::feed::{self, Entry};
 use super::offers::recount;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
 use super::{Store, Tx, changes, forwarded, require_computer, require_partition, shared, tokens};
@@ -38,10 +39,11 @@ impl Store {
         require_partition(&mut tx, computer, partition).await?;
         let instance = require_instance(&mut tx, computer, partition).await?;
         if instance.connection == *connection {
-            return Ok(());
+            return tx.commit().await;
         }
         touch_root(&mut tx, &instance.project, &instance.root, now).await?;
         changes::revise(&mut tx, computer).await?;
+        feed::tell(&mut tx, &Entry::connection(computer, partition), now).await?;
         sqlx::query(
             "UPDATE instance SET connection = $3 WHERE computer = $1 AND partition_reference = $2",
         )
@@ -117,40 +119,7 @@ impl Store {
             other => other?,
         }
         let instance = require_instance(&mut tx, computer, partition).await?;
-        if instance.title == title {
-            return Ok(true);
-        }
-        if instance_of(&mut tx, &instance.project, &instance.root, title).await?.is_some() {
-            let former = &instance.title;
-            return Err(StoreError::Conflict(format!(
-                "{former} cannot be renamed: there is another instance {title}"
-            )));
-        }
-        sqlx::query(
-            "UPDATE instance SET title = $3 WHERE computer = $1 AND partition_reference = $2",
-        )
-        .bind(computer.as_str())
-        .bind(partition.as_str())
-        .bind(title)
-        .execute(&mut *tx)
-        .await?;
-        if instance.root.is_empty() {
-            for sql in [
-                "UPDATE instance SET root = $3 WHERE project = $1 AND root = $2",
-                "UPDATE shared_instance SET root = $3 WHERE project = $1 AND root = $2",
-                "UPDATE forwarded_request SET root = $3 WHERE project = $1 AND root = $2",
-            ] {
-                sqlx::query(sql)
-                    .bind(instance.project.as_str())
-                    .bind(instance.title.as_str())
-                    .bind(title)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            changes::revise_children(&mut tx, &instance.project, title).await?;
-        }
-        let change = Change::of_partition(ChangeKind::Rename, partition);
-        changes::note(&mut tx, computer, &change, now).await?;
+        rename(&mut tx, &instance, title, now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -174,6 +143,7 @@ impl Store {
         }
         let Some(instance) = instance_at(&mut tx, computer, partition).await? else {
             // Reported again, after an answer that was lost.
+            tx.commit().await?;
             return Ok(Freed::Yes);
         };
         if instance.requested_state != InstanceState::Destroyed {
@@ -300,6 +270,47 @@ pub(super) async fn touch(
     .execute(&mut **tx)
     .await?;
     let change = Change::of_partition(why, &instance.partition).state(state.as_str());
+    changes::note(tx, &instance.computer, &change, now).await
+}
+
+/// Gives an instance another title; the children of a root, and what it asked of others, stay its own.
+pub(super) async fn rename(
+    tx: &mut Tx,
+    instance: &InstanceRow,
+    title: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    let former = &instance.title;
+    if former == title {
+        return Ok(());
+    }
+    if instance_of(tx, &instance.project, &instance.root, title).await?.is_some() {
+        return Err(StoreError::Conflict(format!(
+            "{former} cannot be renamed: there is another instance {title}"
+        )));
+    }
+    sqlx::query("UPDATE instance SET title = $3 WHERE computer = $1 AND partition_reference = $2")
+        .bind(instance.computer.as_str())
+        .bind(instance.partition.as_str())
+        .bind(title)
+        .execute(&mut **tx)
+        .await?;
+    if instance.root.is_empty() {
+        for sql in [
+            "UPDATE instance SET root = $3 WHERE project = $1 AND root = $2",
+            "UPDATE shared_instance SET root = $3 WHERE project = $1 AND root = $2",
+            "UPDATE forwarded_request SET root = $3 WHERE project = $1 AND root = $2",
+        ] {
+            sqlx::query(sql)
+                .bind(instance.project.as_str())
+                .bind(former.as_str())
+                .bind(title)
+                .execute(&mut **tx)
+                .await?;
+        }
+        changes::revise_children(tx, &instance.project, title).await?;
+    }
+    let change = Change::of_partition(ChangeKind::Rename, &instance.partition);
     changes::note(tx, &instance.computer, &change, now).await
 }
 

@@ -47,6 +47,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007", "requests"),
     migration!(8, "0008", "told"),
     migration!(10, "0010", "scale"),
+    migration!(12, "0012", "summary"),
 ];
 
 /// A migration in one direction.
@@ -101,9 +102,27 @@ pub(super) async fn migrate(
         let mut tx = pools.write_all().await?;
         let left = left(&mut tx, pools, &wanted).await?;
         let Some(step) = left.first().copied() else { return Ok(done) };
-        take(&mut tx, step, clock.now().as_microsecond()).await?;
+        take(&mut tx, step, clock.now().as_microsecond())
+            .await
+            .map_err(|error| stuck(step, error))?;
         tx.commit().await?;
         done.push(step);
+    }
+}
+
+/// What a step of the schema fails by: data that the other schema has no room for, most likely.
+fn stuck(step: Step, error: StoreError) -> StoreError {
+    let (migration, direction) = match step {
+        Step::Up(migration) => (migration, "made"),
+        Step::Down(migration) => (migration, "taken back"),
+    };
+    match error {
+        StoreError::Database(why) => StoreError::Database(format!(
+            "schema {} ({}) cannot be {direction}: {why}; the database is as before that step: \
+             remove what stands in its way",
+            migration.number, migration.name
+        )),
+        other => other,
     }
 }
 

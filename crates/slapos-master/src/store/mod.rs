@@ -107,6 +107,7 @@ impl Store {
     ) -> Result<Store, StoreError> {
         let pools = Pools::open(database, &*clock).await?;
         let mut tx = pools.write().await?;
+        changes::leave_era(&mut tx, pools.kind).await?;
         changes::name_era(&mut tx).await?;
         sqlx::query(
             "INSERT INTO computer (reference, address, netmask) VALUES ($1, '', '') \
@@ -149,6 +150,11 @@ impl Store {
             group.settled().await;
         }
         self.pools.close().await;
+    }
+
+    /// The computer of requests that name none.
+    pub(crate) fn home(&self) -> &ComputerId {
+        &self.home
     }
 
     /// A consistent view; dropped without commit.

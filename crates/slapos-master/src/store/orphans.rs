@@ -7,6 +7,7 @@
 
 use slapos_slap::{ChangeKind, ComputerId, InstanceState, PartitionId};
 
+use super::feed::{self, Entry};
 use super::instances::{instance_at, require_instance, touch, tree};
 use super::request::guid;
 use super::rows::InstanceRow;
@@ -28,7 +29,7 @@ impl Store {
         let mut tx = self.write().await?;
         require_partition(&mut tx, computer, partition).await?;
         let Some(instance) = instance_at(&mut tx, computer, partition).await? else {
-            return Ok(());
+            return tx.commit().await;
         };
         let asker = guid(computer, partition);
         let (project, root) = (instance.project.as_str(), instance.root_title());
@@ -39,12 +40,16 @@ impl Store {
             let since = since(titles, &member.title, member.orphan_since, now);
             if since != member.orphan_since {
                 mark(&mut tx, &member, since).await?;
+                let partition = Some(member.partition.to_string());
+                let entry = Entry { partition, ..Entry::on("orphan", &member.computer) };
+                feed::tell(&mut tx, &entry, now).await?;
             }
         }
         for member in shared::of_root(&mut tx, project, root).await? {
             let since = since(titles, &member.title, member.orphan_since, now);
             if member.asked_by == asker && since != member.orphan_since {
                 mark_shared(&mut tx, &member.reference, since).await?;
+                feed::tell(&mut tx, &shared::told_of(&member, "orphan"), now).await?;
             }
         }
         tx.commit().await

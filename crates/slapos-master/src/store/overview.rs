@@ -36,7 +36,7 @@ impl Store {
 
 async fn computers(tx: &mut Tx) -> Result<Vec<OverviewComputer>, StoreError> {
     let rows = sqlx::query(
-        "SELECT reference, address, netmask, formatted_at, title, allocation_scope, labels, \
+        "SELECT reference, project, address, netmask, formatted_at, title, allocation_scope, labels, \
          network, capacity FROM computer ORDER BY reference",
     )
     .fetch_all(&mut **tx)

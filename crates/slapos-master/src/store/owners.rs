@@ -3,6 +3,7 @@
 use slapos_slap::{ComputerId, PartitionId};
 
 use super::Store;
+use super::feed::{self, Entry};
 use super::people::require_project;
 use super::rows::text;
 use crate::error::StoreError;
@@ -103,6 +104,8 @@ impl Store {
             let message = format!("there is a computer {computer} already");
             return Err(StoreError::Conflict(message));
         }
+        let made = Entry { state: Some("added".to_owned()), ..Entry::on("computer", computer) };
+        feed::tell(&mut tx, &made, self.now()).await?;
         tx.commit().await
     }
 }

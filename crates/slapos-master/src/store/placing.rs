@@ -55,7 +55,11 @@ impl Store {
             return Ok(place);
         }
         match ranked(&ask, &survey(tx, &ask).await?) {
-            Err(refusal) => Err(StoreError::NotFound(refusal.to_string())),
+            // A computer of others is not there for who may not see it.
+            Err(refusal) => Err(match &filter.computer {
+                Some(named) if refusal.is_of_others() => StoreError::no_computer(named),
+                _ => StoreError::NotFound(refusal.to_string()),
+            }),
             Ok(best) => take_first(tx, &ask, best).await?.ok_or_else(|| {
                 let reason = "The partitions that were free have just been taken: ask again";
                 StoreError::NotFound(Refusal::contradiction(title, reason).to_string())

@@ -45,6 +45,11 @@ pub(super) const TRANSACTION: &str = "CAST(CAST(pg_current_xact_id() AS TEXT) AS
 pub(super) const HORIZON: &str =
     "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT) AS n";
 
+/// Removes what the feed has from another server, whose transactions were counted further: it would be
+/// told when this one has come there.
+pub(super) const FORGET_AHEAD: &str = "DELETE FROM feed WHERE transaction_number >= \
+     CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)";
+
 /// What the lock of all writers is called, the letters `SlaM`, together with the name of the schema:
 /// advisory locks belong to a database, which may have several.
 const LOCK: i32 = 0x536c_614d;

@@ -112,7 +112,8 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if done.rows_affected() == 0 {
-            return require_partition(&mut tx, computer, partition).await;
+            require_partition(&mut tx, computer, partition).await?;
+            return tx.commit().await;
         }
         let change = Change::of_partition(ChangeKind::Report, partition).state(state);
         changes::note(&mut tx, computer, &change, now).await?;

@@ -20,7 +20,7 @@ use slapos_slap::{
 use sqlx::AnyConnection;
 
 use super::information::{access_status, addresses};
-use super::instances::{instance_at, instance_of};
+use super::instances::{instance_at, instance_of, rename, require_instance};
 use super::offers::RECOUNT;
 use super::rows::{InstanceRow, later_than, to_column, wire_timestamp};
 use super::together::together;
@@ -82,8 +82,38 @@ impl Store {
         project: &str,
         request: &InstanceRequest,
     ) -> Result<InstanceAnswer, StoreError> {
+        Ok(self.granted(project, request).await?.0)
+    }
+
+    /// The same, with what was done.
+    ///
+    /// # Errors
+    /// Those of the request.
+    pub(crate) async fn granted(
+        &self,
+        project: &str,
+        request: &InstanceRequest,
+    ) -> Result<(InstanceAnswer, Would), StoreError> {
+        let mut tx = self.write().await?;
+        let granted = self.ask(&mut tx, project, request).await?;
+        tx.commit().await?;
+        Ok(granted)
+    }
+
+    /// As [`Store::request_in`], and gives the instance another title: both happen, or neither.
+    ///
+    /// # Errors
+    /// Those of the request and of [`Store::rename`].
+    pub(crate) async fn request_renamed(
+        &self,
+        project: &str,
+        request: &InstanceRequest,
+        title: &str,
+    ) -> Result<InstanceAnswer, StoreError> {
         let mut tx = self.write().await?;
         let (answer, _) = self.ask(&mut tx, project, request).await?;
+        let instance = require_instance(&mut tx, &answer.computer, &answer.partition).await?;
+        rename(&mut tx, &instance, title, self.now()).await?;
         tx.commit().await?;
         Ok(answer)
     }

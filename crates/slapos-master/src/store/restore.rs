@@ -55,8 +55,6 @@ pub async fn restore(
     become_schema(&mut tx, &pools, &head.schema, now).await?;
     fill(&mut tx, &pools, &mut lines).await?;
     become_schema(&mut tx, &pools, &up_to(latest()), now).await?;
-    // The order of its entries is that of the former database.
-    tx.execute("DELETE FROM feed").await?;
     begin_era(&mut tx).await?;
     tx.commit().await?;
     pools.close().await;

@@ -1,4 +1,7 @@
-//! What computers may be used for, as the operator says.
+//! What computers may be used for, and whose they are, as their people say.
+//!
+//! Invariant: a computer has instances of its own project only, and those that the operator put on it,
+//! unless it is the operator's, which all may use. So it changes hands without the instances of others.
 
 use slapos_slap::{
     AllocationScope, Change, ChangeKind, ComputerId, ComputerSettings, PartitionId, Remaining,
@@ -7,7 +10,9 @@ use slapos_slap::{
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::feed::{self, Entry};
 use super::offers::recount;
+use super::people::require_project;
 use super::rows::{text, texts, to_column, word};
 use super::{Store, Tx, changes, require_computer};
 use crate::error::StoreError;
@@ -29,11 +34,12 @@ impl Store {
         whole(&mut tx, computer).await
     }
 
-    /// Changes what a computer may be used for. Instances that are there stay.
+    /// Changes what a computer may be used for, or whose it is. Instances that are there stay.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when the computer is not known, [`StoreError::Invalid`] when a text
-    /// is too long or cannot be told in XML.
+    /// [`StoreError::NotFound`] when the computer or the project is not known,
+    /// [`StoreError::Invalid`] when a text is too long or cannot be told in XML,
+    /// [`StoreError::Conflict`] while instances are there that may not be on a computer of the project.
     pub async fn set_computer(
         &self,
         computer: &ComputerId,
@@ -46,6 +52,9 @@ impl Store {
         let former = stored(&mut tx, computer).await?;
         let wanted = changed(&former, change);
         if wanted != former {
+            if wanted.project != former.project {
+                hand_over(&mut tx, &former, &wanted.project, now).await?;
+            }
             write(&mut tx, &wanted).await?;
             recount(&mut tx, computer).await?;
             let told = Change::new(ChangeKind::Settings).state(wanted.allocation_scope.as_str());
@@ -55,6 +64,31 @@ impl Store {
         tx.commit().await?;
         Ok(whole)
     }
+}
+
+/// Requires that the computer may go to the project, and has those told who lose it: what is noted
+/// later is told to those who have it then.
+async fn hand_over(
+    tx: &mut Tx,
+    former: &ComputerSettings,
+    project: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    require_project(tx, project).await?;
+    let sql = "SELECT title FROM instance WHERE computer = $1 AND project <> $2 AND project <> '' \
+         ORDER BY title LIMIT 1";
+    let others = sqlx::query(sql).bind(former.id.as_str()).bind(project);
+    if !project.is_empty()
+        && let Some(row) = others.fetch_optional(&mut **tx).await?
+    {
+        return Err(StoreError::Conflict(format!(
+            "{} has instances of other projects, such as {}: destroy them first, or give it to theirs",
+            former.id,
+            text(&row, "title")?
+        )));
+    }
+    let state = Some("moved".to_owned());
+    feed::tell(tx, &Entry { state, ..Entry::on("computer", &former.id) }, now).await
 }
 
 fn check(change: &SetComputer) -> Result<(), StoreError> {
@@ -78,6 +112,9 @@ fn check(change: &SetComputer) -> Result<(), StoreError> {
 
 fn changed(former: &ComputerSettings, change: &SetComputer) -> ComputerSettings {
     let mut wanted = former.clone();
+    if let Some(project) = &change.project {
+        wanted.project.clone_from(project);
+    }
     if let Some(title) = &change.title {
         wanted.title.clone_from(title);
     }
@@ -107,8 +144,8 @@ async fn whole(tx: &mut Tx, computer: &ComputerId) -> Result<ComputerSettings, S
 
 async fn stored(tx: &mut Tx, computer: &ComputerId) -> Result<ComputerSettings, StoreError> {
     let row = sqlx::query(
-        "SELECT reference, title, allocation_scope, labels, network, capacity FROM computer \
-         WHERE reference = $1",
+        "SELECT reference, project, title, allocation_scope, labels, network, capacity \
+         FROM computer WHERE reference = $1",
     )
     .bind(computer.as_str())
     .fetch_one(&mut **tx)
@@ -121,6 +158,7 @@ pub(super) fn read_settings(row: &AnyRow) -> Result<ComputerSettings, StoreError
     let capacity: Option<i64> = row.try_get("capacity")?;
     Ok(ComputerSettings {
         id: ComputerId::new(text(row, "reference")?),
+        project: text(row, "project")?,
         title: text(row, "title")?,
         allocation_scope: word(row, "allocation_scope")?,
         labels: texts(row, "labels")?,
@@ -133,7 +171,7 @@ pub(super) fn read_settings(row: &AnyRow) -> Result<ComputerSettings, StoreError
 async fn write(tx: &mut Tx, settings: &ComputerSettings) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE computer SET title = $2, allocation_scope = $3, labels = $4, network = $5, \
-         capacity = $6 WHERE reference = $1",
+         capacity = $6, project = $7 WHERE reference = $1",
     )
     .bind(settings.id.as_str())
     .bind(settings.title.as_str())
@@ -141,6 +179,7 @@ async fn write(tx: &mut Tx, settings: &ComputerSettings) -> Result<(), StoreErro
     .bind(to_column(&settings.labels))
     .bind(settings.network.as_str())
     .bind(settings.capacity.map(i64::from))
+    .bind(settings.project.as_str())
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -12,6 +12,7 @@ use slapos_slap::{
 };
 use sqlx::any::AnyRow;
 
+use super::feed::{self, Entry};
 use super::information::{addresses, of_trees};
 use super::instances::{instance_at, touch, touch_root};
 use super::listing::Query;
@@ -63,6 +64,13 @@ impl SharedRow {
     }
 }
 
+/// What those who listen to everything hear of a shared instance: they are those of its own tree.
+pub(super) fn told_of(row: &SharedRow, kind: &str) -> Entry {
+    let tree = if row.root.is_empty() { &row.title } else { &row.root };
+    let (tree, project) = (Some(tree.clone()), Some(row.project.clone()));
+    Entry { tree, project, ..Entry::on(kind, &row.computer) }
+}
+
 impl Store {
     /// Replaces what a host publishes for a shared instance. If that changes anything, the root of
     /// the tree that asked for it is processed again.
@@ -88,6 +96,7 @@ impl Store {
         };
         if row.connection != *connection {
             touch_root(&mut tx, &row.project, &row.root, now).await?;
+            feed::tell(&mut tx, &told_of(&row, "connection"), now).await?;
         }
         sqlx::query("UPDATE shared_instance SET connection = $2 WHERE reference = $1")
             .bind(reference)

@@ -1,5 +1,6 @@
-//! One transaction, or a member of one that several callers share, which rings the bells of the computers that it changed when it is committed,
-//! and only then: its own, and through the database those of other Masters.
+//! One transaction, or a member of one that several callers share, which rings the bells of the
+//! computers that it changed when it is committed, and only then: its own, and through the database
+//! those of other Masters.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;

@@ -46,6 +46,7 @@ function edit(computer, refresh) {
       { name: 'capacity', label: 'Capacity', value: computer.capacity ?? '', help: 'The most instances it takes; empty: as many as it has partitions.' },
     ],
     run: async ({ title, labels, network, capacity }) => {
+      if (!/^\d*$/.test(capacity)) throw new Error('The capacity is a whole number, or nothing.');
       await patch(path`/api/v1/computers/${computer.id}`, {
         title, labels: readLabels(labels), network, capacity: capacity === '' ? null : Number(capacity),
       });
@@ -72,18 +73,6 @@ function scopeSelect(computer, refresh) {
     h('option', { value: 'drain' }, 'Drain: is being emptied'));
 }
 
-function token({ id }) {
-  confirm({
-    title: 'A new token',
-    words: `The token lets a machine act as ${id}. It is shown once; older ones stay valid until they are revoked.`,
-    verb: 'Make a token',
-    run: async () => {
-      const made = await post(path`/api/v1/computers/${id}/token`);
-      secret({ title: `A token of ${id}`, words: 'It is shown once.', values: [['Token', made.token]] });
-    },
-  });
-}
-
 function certificate({ id }) {
   confirm({
     title: 'A new certificate',
@@ -96,14 +85,14 @@ function certificate({ id }) {
   });
 }
 
-function revoke({ id }, what) {
+function revokeCertificates({ id }) {
   confirm({
-    title: `Revoke every ${what}`,
-    words: `Whoever uses a ${what} of ${id} is refused from now on, and the machine is silent until it has a new one.`,
+    title: 'Revoke every certificate',
+    words: `Whoever uses a certificate of ${id}, or of a partition of it, is refused from now on.`,
     verb: 'Revoke', danger: true,
     run: async () => {
-      await remove(path`/api/v1/computers/${id}/${what}`);
-      toast(`Every ${what} of ${id} is revoked.`);
+      await remove(path`/api/v1/computers/${id}/certificate`);
+      toast(`Every certificate of ${id} is revoked.`);
     },
   });
 }
@@ -128,17 +117,26 @@ async function bang({ id }) {
 
 const button = (words, click, look) => h('button', { type: 'button', class: look, on: { click } }, words);
 
+/** Whether who is signed in may do something with computers that are seen. */
+export function mayChange(me) {
+  return me.kind === 'operator' || me.kind === 'user';
+}
+
 /** The buttons of a computer for who may press them. */
 export function computerActions(computer, { me, refresh }) {
-  if (me.kind !== 'operator' && me.kind !== 'user') return null;
+  if (!mayChange(me)) return null;
   return [
     scopeSelect(computer, refresh),
     button('Change…', () => edit(computer, refresh)),
     button('Look again', () => bang(computer)),
-    button('Token…', () => token(computer)),
-    button('Certificate…', () => certificate(computer)),
-    button('Revoke tokens…', () => revoke(computer, 'token'), 'danger'),
-    button('Revoke certificates…', () => revoke(computer, 'certificate'), 'danger'),
     button('Remove…', () => sendAway(computer), 'danger'),
+  ];
+}
+
+/** The buttons of its certificates. */
+export function certificateActions(computer) {
+  return [
+    button('Issue a certificate…', () => certificate(computer), 'tiny'),
+    button('Revoke certificates…', () => revokeCertificates(computer), 'tiny danger'),
   ];
 }

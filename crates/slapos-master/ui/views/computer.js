@@ -5,9 +5,10 @@ import { h } from '../dom.js';
 import { body, card, empty, facts, head, instance, place, table, time, view } from '../parts.js';
 import { status } from '../shapes.js';
 import { bytes, count, instanceState } from '../words.js';
-import { computerActions } from './computer-actions.js';
+import { certificateActions, computerActions, mayChange } from './computer-actions.js';
 import { labels, scope } from './computers.js';
 import { softwareTable, supply } from './software-parts.js';
+import { tokensCard } from './tokens.js';
 
 const PARTITIONS = [
   { name: 'Partition', cell: ({ id }) => id },
@@ -35,30 +36,41 @@ function machine(metrics) {
     ['Services', [`${services.running} run`, services.failed > 0 && [', ', status('error', `${services.failed} failed`)]]])));
 }
 
+function about(computer) {
+  return card('About', {}, body(facts(
+    ['Name', h('code', null, computer.id)],
+    ['Last heard of', time(computer.last_contact_at) ?? 'never'],
+    ['Formatted', time(computer.formatted_at) ?? 'not yet: run slapos node format on it'],
+    ['Address', computer.address], ['Network', computer.network], ['Project', computer.project],
+    ['Scope', scope(computer.allocation_scope)],
+    ['Capacity', computer.capacity && count(computer.capacity, 'instance')],
+    ['Labels', Object.keys(computer.labels ?? {}).length > 0 ? labels(computer.labels) : null])));
+}
+
 export default {
   title: ({ id }) => `Computer ${id}`,
-  load: ({ params, signal }) => get(path`/api/v1/computers/${params.id}`, {}, signal),
-  draw(computer, context) {
+  async load({ params, me, signal }) {
+    const target = path`/api/v1/computers/${params.id}`;
+    const [computer, tokens] = await Promise.all([
+      get(target, {}, signal),
+      mayChange(me) ? get(`${target}/token`, {}, signal) : null,
+    ]);
+    return { computer, tokens: tokens?.items };
+  },
+  draw({ computer, tokens }, context) {
     const softwares = computer.software_list ?? [];
     return view(
       head(computer.title || computer.id, {
-        crumbs: h('a', { href: place('computers') }, 'Computers'), mark: status(computer.state),
+        crumbs: h('a', { href: place('computers') }, 'Computers'), mark: status(computer.state), actions: computerActions(computer, context),
       }),
-      card('About', {}, body(facts(
-        ['Name', h('code', null, computer.id)],
-        ['Last heard of', time(computer.last_contact_at) ?? 'never'],
-        ['Formatted', time(computer.formatted_at) ?? 'not yet: run slapos node format on it'],
-        ['Address', computer.address], ['Network', computer.network], ['Project', computer.project],
-        ['Scope', scope(computer.allocation_scope)],
-        ['Capacity', computer.capacity && count(computer.capacity, 'instance')],
-        ['Labels', Object.keys(computer.labels ?? {}).length > 0 ? labels(computer.labels) : null]),
-      h('div', { class: 'actions' }, computerActions(computer, context)))),
-      machine(computer.metrics),
-      partitions(computer),
-      card('Software Releases', { actions: h('button', { type: 'button', class: 'tiny', on: { click: () => supply(context, { computer: computer.id }) } }, 'Supply…') },
-        softwares.length === 0
-          ? empty('No Software Release is wanted here.', `slapos supply URL ${computer.id}`)
-          : softwareTable(softwares, context, { hideComputer: true })),
+      h('div', { class: 'columns' },
+        h('div', null, partitions(computer),
+          card('Software Releases', { actions: h('button', { type: 'button', class: 'tiny', on: { click: () => supply(context, { computer: computer.id }) } }, 'Supply…') },
+            softwares.length === 0
+              ? empty('No Software Release is wanted here.', `slapos supply URL ${computer.id}`)
+              : softwareTable(softwares, context, { hideComputer: true }))),
+        h('div', null, about(computer), machine(computer.metrics))),
+      tokens && tokensCard(tokens, { target: path`/api/v1/computers/${computer.id}/token`, holder: computer.id }, context.refresh, { title: 'Tokens and certificates', more: certificateActions(computer) }),
     );
   },
   wants: (change, data, { params }) => change.computer === params.id,

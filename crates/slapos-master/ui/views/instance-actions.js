@@ -3,7 +3,8 @@
 import { patch, path, post } from '../api.js';
 import { confirm, prompt, toast } from '../dialog.js';
 import { h } from '../dom.js';
-import { place } from '../parts.js';
+import { notice, place, time } from '../parts.js';
+import { count } from '../words.js';
 
 const button = (words, click, look) => h('button', { type: 'button', class: look, on: { click } }, words);
 
@@ -37,6 +38,30 @@ function rename(instance, refresh) {
       refresh();
     },
   });
+}
+
+function destroyForgotten(instance, titles, refresh) {
+  confirm({
+    title: 'Destroy what is forgotten', verb: 'Destroy', danger: true,
+    words: `${titles.join(', ')}: these instances and their data are removed from their computers. This cannot be taken back.`,
+    run: async () => {
+      const { destroyed } = await post(path`/api/v1/instances/${instance.guid}/orphans/destroy`);
+      toast(`${count(destroyed.length, 'instance')} to be destroyed: ${destroyed.join(', ')}.`);
+      refresh();
+    },
+  });
+}
+
+/** What a tree has that nobody asks for any more, and its end; nothing where there is none. */
+export function forgotten(instance, members, { me, refresh }) {
+  if (instance.orphan_since && instance.state !== 'destroyed') {
+    return notice('warn', 'Nobody asks for it any more', h('p', null, 'The instance that asked for it stopped doing so ', time(instance.orphan_since), '. It runs on until it is destroyed.'));
+  }
+  const titles = instance.root ? members.filter((one) => one.orphan_since && one.state !== 'destroyed').map(({ title }) => title) : [];
+  if (titles.length === 0) return null;
+  return notice('warn', `${count(titles.length, 'instance')} of this tree ${titles.length === 1 ? 'is' : 'are'} not asked for any more`,
+    h('p', null, titles.join(', ')),
+    me.kind !== 'computer' && h('div', { class: 'actions' }, button('Destroy forgotten…', () => destroyForgotten(instance, titles, refresh), 'danger')));
 }
 
 async function call(instance, what, words) {

@@ -6,7 +6,7 @@ import { body, card, computer, copyButton, empty, facts, head, instance as link,
 import { decode } from '../parameters.js';
 import { status } from '../shapes.js';
 import { instanceState, isPulse } from '../words.js';
-import { instanceActions } from './instance-actions.js';
+import { forgotten, instanceActions } from './instance-actions.js';
 import { COLUMNS } from './instances.js';
 import { promisesCard, since } from './promises.js';
 
@@ -42,6 +42,7 @@ function about(instance) {
     ['Told', instance.reported && [status(instance.reported.state), ' ', h('span', { class: 'soft' }, time(instance.reported.at))]],
     ['Computer', instance.computer && [computer(instance.computer), ' ', instance.partition]],
     ['Tree', instance.tree && !instance.root && instance.tree.title], ['Project', instance.project],
+    ['Asked for by', instance.asked_by && h('a', { href: place('instances', instance.asked_by) }, instance.asked_by)],
     ['Shares', instance.host && h('a', { href: place('instances', instance.host) }, instance.host)],
     ['Addresses', instance.addresses?.length > 0 && h('span', { class: 'mono' }, instance.addresses.map(({ address }) => address).join(' '))],
     ['Changed', time(instance.changed_at)], ['Guid', [h('code', null, instance.guid), ' ', copyButton('the guid', instance.guid)]])));
@@ -85,6 +86,7 @@ export default {
         mark: status(instanceState(instance)), actions: instanceActions(instance, context),
       }),
       instance.reported?.state === 'error' && instance.reported.message && notice('bad', 'Processing it failed', h('p', { class: 'mono' }, instance.reported.message)),
+      forgotten(instance, tree.items, context),
       h('div', { class: 'columns' },
         h('div', null, connection(instance), !instance.shared && promisesCard(promises, context),
           shared.length > 0 && card('Shared instances', {}, table('Shared instances', SHARED, shared))),

@@ -29,7 +29,7 @@ const TREES = [
 
 /** Columns for instances one by one. */
 export const COLUMNS = [
-  { name: 'Instance', cell: (item) => [instance(item), item.shared && h('span', { class: 'tag' }, 'shared'), !item.root && item.tree && h('span', { class: 'under' }, 'of ', item.tree.title)] },
+  { name: 'Instance', cell: (item) => [instance(item), item.shared && [' ', h('span', { class: 'tag' }, 'shared')], item.orphan_since && [' ', h('span', { class: 'tag' }, 'forgotten')], !item.root && item.tree && h('span', { class: 'under' }, 'of ', item.tree.title)] },
   { name: 'State', bare: true, cell: (item) => status(instanceState(item)) },
   { name: 'Software', bare: true, cell: (item) => [software(item.software_release), h('span', { class: 'under' }, item.software_type)] },
   { name: 'Place', class: 'wide', cell: (item) => item.computer && [computer(item.computer), ' ', h('span', { class: 'soft' }, item.partition)] },

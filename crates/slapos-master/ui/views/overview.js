@@ -5,16 +5,22 @@ import { h } from '../dom.js';
 import { card, computer, empty, head, instance, place, software, time, view } from '../parts.js';
 import { changeWords, count, isPulse } from '../words.js';
 import { status } from '../shapes.js';
+import { supply } from './software-parts.js';
 
-const FEED = 40;
+const FEED = 24;
 /** What was heard since the page was opened, newest first. */
 const heard = [];
+
+const same = (one, other) => ['kind', 'computer', 'partition', 'software', 'tree', 'about'].every((name) => one[name] === other[name]);
 
 function listen({ events }) {
   if (listen.done) return;
   listen.done = true;
   events.addEventListener('change', ({ detail }) => {
     if (isPulse(detail)) return;
+    // What is told again and again is one line, the newest.
+    const former = heard.findIndex((change) => same(change, detail));
+    if (former >= 0) heard.splice(former, 1);
     heard.unshift({ ...detail, at: new Date().toISOString() });
     heard.length = Math.min(heard.length, FEED);
   });
@@ -32,7 +38,7 @@ function tiles({ computers, software: softwares, trees, instances, partitions })
       computers.ok > 0 && status('ok', `${computers.ok} connected`)),
     tile(place('computers'), 'Partitions', partitions.total, h('span', null, `${partitions.busy} in use`), h('span', null, `${partitions.total - partitions.busy} free`)),
     tile(place('software'), 'Software Releases', softwares.total,
-      softwares.error > 0 && status('error', `${softwares.error} failed`), softwares.building > 0 && status('building', `${softwares.building} building`)),
+      softwares.error > 0 && status('error', `${softwares.error} failed`), softwares.available > 0 && status('available', `${softwares.available} available`), softwares.building > 0 && status('building', `${softwares.building} building`)),
     tile(place('instances'), 'Instances', instances.total, h('span', null, `in ${count(trees, 'tree')}`),
       instances.failed > 0 && status('error', `${instances.failed} failing`)));
 }
@@ -63,17 +69,28 @@ function feed() {
     heard.length === 0 ? empty('Nothing changed yet. What changes appears here at once.') : h('ul', { class: 'feed', id: 'changes' }, heard.map(item)));
 }
 
+/** What to do where nothing runs yet. */
+function first({ software: softwares, computers }, context) {
+  if (computers.total === 0) return h('section', { class: 'card' }, empty('Nothing of yours runs yet. Request an instance: the operator’s computers take it, as far as they are open to you.'));
+  const words = softwares.total === 0
+    ? 'Nothing runs yet. Have a computer build a Software Release, then request an instance of it.'
+    : 'Nothing runs yet. Request an instance of a Software Release that a computer has.';
+  return h('section', { class: 'card' }, empty(words, 'slapos up SOFTWARE',
+    softwares.total === 0 && h('button', { type: 'button', on: { click: () => supply(context) } }, 'Supply a Software Release…')));
+}
+
 export default {
   title: () => 'Overview',
   load({ signal, ...context }) {
     listen(context);
     return get('/api/v1/summary', {}, signal);
   },
-  draw: (data) => view(
+  draw: (data, context) => view(
     head('Overview', { actions: h('a', { class: 'button main', href: place('request') }, 'Request an instance') }),
-    data.computers.total === 0
+    data.computers.total === 0 && context.me.kind === 'operator'
       ? h('section', { class: 'card' }, empty('No computer is known yet. Bring one in with', 'slapos node register', h('a', { href: place('computers') }, 'or prepare one here')))
       : tiles(data),
+    (data.computers.total > 0 || context.me.kind === 'user') && data.instances.total === 0 && first(data, context),
     h('div', { class: 'columns' }, h('div', null, failing(data.failing)), h('div', null, feed())),
   ),
   // Counting is dear where there is much.

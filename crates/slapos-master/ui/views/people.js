@@ -1,9 +1,11 @@
 // Users, their tokens, and projects: for the operator.
 
 import { list, path, post, put, remove } from '../api.js';
-import { confirm, prompt, secret, toast } from '../dialog.js';
+import { confirm, prompt, toast } from '../dialog.js';
 import { h } from '../dom.js';
-import { card, empty, head, table, time, view } from '../parts.js';
+import { card, empty, head, place, table, time, view } from '../parts.js';
+import { go } from '../router.js';
+import { makeToken } from './tokens.js';
 
 const MOST = 2000;
 
@@ -20,35 +22,13 @@ function addUser(refresh) {
   });
 }
 
-function newToken(name, refresh) {
-  confirm({
-    title: `A token for ${name}`, verb: 'Make a token', words: 'It is shown once. Older ones stay valid until they are revoked.',
-    run: async () => {
-      const { token } = await post(path`/api/v1/users/${name}/tokens`);
-      secret({ title: `A token of ${name}`, words: 'It is shown once. With this address, they are signed in at once:', values: [['Token', token], ['Address', `${location.origin}/ui/#token=${encodeURIComponent(token)}`]] });
-      refresh();
-    },
-  });
-}
-
-function revoke(name, refresh) {
-  confirm({
-    title: `Revoke the tokens of ${name}`, verb: 'Revoke', danger: true, words: 'Whoever uses one is refused from now on.',
-    run: async () => {
-      await remove(path`/api/v1/users/${name}/tokens`);
-      toast(`Every token of ${name} is revoked.`);
-      refresh();
-    },
-  });
-}
-
-function removeUser(name, refresh) {
+export function removeUser(name) {
   confirm({
     title: `Remove ${name}`, verb: 'Remove', danger: true, typed: name, words: 'The user is forgotten, with every token. Projects and what is in them stay.',
     run: async () => {
       await remove(path`/api/v1/users/${name}`);
       toast(`${name} is removed.`);
-      refresh();
+      go(place('people'));
     },
   });
 }
@@ -88,17 +68,17 @@ function members({ name, members: all = [] }, refresh) {
 
 function users(items, refresh) {
   return card('Users', { actions: button('Add a user', () => addUser(refresh)) },
-    items.length === 0 ? empty('Nobody but the operator is known.') : table('Users', [
-      { name: 'Name', cell: ({ name }) => name },
+    items.length === 0 ? empty('Nobody but the operator is known. Add a user, make them a member of a project, and give them a token: they see and change what is in their projects.') : table('Users', [
+      { name: 'Name', cell: ({ name }) => h('a', { href: place('people', name) }, name) },
       { name: 'Known since', cell: ({ created_at: at }) => time(at) },
-      { name: 'Projects', class: 'wide', cell: ({ projects }) => (projects ?? []).join(', ') },
-      { name: '', bare: true, class: 'wide number', cell: ({ name }) => h('div', { class: 'actions' }, button('Token…', () => newToken(name, refresh)), button('Revoke tokens…', () => revoke(name, refresh)), button('Remove…', () => removeUser(name, refresh), 'tiny danger')) },
+      { name: 'Projects', class: 'wide', cell: ({ projects }) => ((projects ?? []).length > 0 ? projects.join(', ') : 'none yet') },
+      { name: '', bare: true, class: 'wide number', cell: ({ name }) => button('Make a token…', () => makeToken({ target: path`/api/v1/users/${name}/tokens`, holder: name, address: true }, refresh)) },
     ], items));
 }
 
 function projects(items, known, refresh) {
   return card('Projects', { actions: button('Add a project', () => addProject(refresh)) },
-    items.length === 0 ? empty('There is no project: all belongs to the operator.') : table('Projects', [
+    items.length === 0 ? empty('There is no project: all belongs to the operator. What users may see and change is put into projects.') : table('Projects', [
       { name: 'Name', cell: ({ name }) => name || 'the operator’s' },
       { name: 'Members', class: 'wide', cell: (project) => members(project, refresh) },
       { name: '', bare: true, class: 'number', cell: ({ name }) => name && button('Add a member…', () => addMember(name, known, refresh)) },

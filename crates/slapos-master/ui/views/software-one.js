@@ -4,7 +4,7 @@ import { list, textOf } from '../api.js';
 import { h } from '../dom.js';
 import { body, card, copyButton, empty, head, place, view } from '../parts.js';
 import { shortSoftware, softwareState } from '../words.js';
-import { buildProgress, softwareTable, supply } from './software-parts.js';
+import { softwareTable, supply } from './software-parts.js';
 
 /** Whose log is shown: the chosen one, else one that builds, fails, or is there. */
 function choose(items, chosen) {
@@ -16,8 +16,7 @@ function logCard({ shown, log, items }, { state, refresh }) {
   const pick = h('select', { id: 'log-of', 'aria-label': 'Computer', value: shown.computer, on: { change: (event) => { state.computer = event.target.value; refresh(); } } },
     items.map(({ computer }) => h('option', { value: computer }, computer)));
   return card('Build log', { note: 'its end', actions: [items.length > 1 && pick, log && copyButton('the log', log)] },
-    body(softwareState(shown) === 'building' && buildProgress(shown),
-      log ? h('pre', { class: 'log', id: 'log', tabindex: '0', role: 'region', 'aria-label': 'End of the build log' }, log)
+    body(log ? h('pre', { class: 'log', id: 'log', tabindex: '0', role: 'region', 'aria-label': 'End of the build log' }, log)
         : h('p', { class: 'soft' }, `${shown.computer} has told of no log.`)));
 }
 

@@ -8,7 +8,7 @@ import { status } from '../shapes.js';
 import { shortSoftware, softwareState } from '../words.js';
 
 /** How far a build has come. */
-export function buildProgress({ progress }) {
+function buildProgress({ progress }) {
   if (!progress) return null;
   const { done, total, part } = progress;
   const words = `${done} of ${total}${part ? `, now ${part}` : ''}`;

@@ -13,7 +13,7 @@ export default {
   draw(page, context) {
     const none = narrowed(context)
       ? empty('No Software Release fits.')
-      : empty('No computer was asked to build anything yet.', 'slapos supply helloworld COMPUTER');
+      : empty('No computer was asked to build anything yet.', 'slapos supply URL COMPUTER');
     return view(
       head('Software Releases', { actions: h('button', { type: 'button', on: { click: () => supply(context) } }, 'Supply…') }),
       filters(context, 'Search Software Releases', [['state', 'State', STATES]]),

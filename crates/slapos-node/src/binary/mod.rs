@@ -2,8 +2,8 @@
 //! (`[networkcache]`).
 //!
 //! A directory of entries (`shadir`) tells by the MD5 of a Software Release's URL which archives
-//! there are of it; each entry is signed, and names its archive by SHA-512 and what machine it is
-//! for. The archives lie in a store (`shacache`) under that SHA-512. Whatever is wrong with them is
+//! there are of it; each entry is signed, and names its archive by SHA-512, the URL, and for what
+//! machine and directory it was built. The archives lie in a store (`shacache`) under that SHA-512. Whatever is wrong with them is
 //! a reason to build, unless the URL is one that must come from the cache.
 //!
 //! Invariants: no byte of an archive is unpacked before it has the digest of an entry that one of
@@ -15,18 +15,17 @@
 
 mod config;
 mod entry;
-mod machine;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use slapos_slap::SoftwareUrl;
 use slapos_sources::archive::{Limits, Strip, extract};
-use slapos_sources::{Digest, Fetcher, FetcherConfig, Silent, Source};
+use slapos_sources::{Fetcher, FetcherConfig, Machine, Signers, Silent, Source};
 use slapos_sys::fs;
 
 pub use config::BinaryConfig;
-use machine::Machine;
+use entry::Wanted;
 
 /// A directory of entries is no longer than this, bytes.
 const LONGEST_LIST: u64 = 4 << 20;
@@ -56,12 +55,14 @@ impl BinaryCache {
         directory: &Path,
         download_cache: &Path,
     ) -> Result<(), String> {
-        let keys = entry::keys(&self.certificates);
-        if keys.is_empty() {
+        let signers = Signers::of(&self.certificates.join("\n"));
+        if signers.is_empty() {
             return Err("no certificate of signature-certificate-list can be used".to_owned());
         }
         let list = self.list(url, download_cache)?;
-        let found = entry::find(&list, &keys, &Machine::this())?;
+        let root = directory.parent().unwrap_or(directory).display().to_string();
+        let wanted = Wanted { url: url.as_str(), root: &root, machine: Machine::this() };
+        let found = entry::find(&list, &signers, &wanted)?;
         let store = fetcher(download_cache, FetcherConfig::new(download_cache).max_bytes);
         let place = joined(&self.cache_url, &found.hex());
         let source = source(&place)?.with_digest(found);
@@ -90,11 +91,4 @@ fn source(place: &str) -> Result<Source, String> {
 
 fn joined(base: &str, name: &str) -> String {
     format!("{}/{name}", base.trim_end_matches('/'))
-}
-
-/// What an entry says of its archive.
-#[derive(Debug, PartialEq, Eq)]
-struct Entry {
-    digest: Digest,
-    machine: Machine,
 }

@@ -1,8 +1,10 @@
 //! `collector.db`: the original's tables, which monitoring reads.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use slapos_sys::fs;
 
@@ -14,7 +16,7 @@ use crate::error::{IoContext, NodeError};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every table, with the columns that it has beside `date`, `time` and `reported`.
-const TABLES: [(&str, &str); 7] = [
+pub(super) const TABLES: [(&str, &str); 7] = [
     (
         "user",
         "partition text, pid real, process text, cpu_percent real, cpu_time real, \
@@ -43,6 +45,9 @@ const TABLES: [(&str, &str); 7] = [
 ];
 /// Never loses rows: there is one a day at most, and the last one counts.
 const KEPT: &str = "heating";
+
+/// Values with their dates and times, in the order in which they were added.
+pub(super) type Samples = Vec<(String, f64)>;
 
 /// The open database.
 pub(super) struct Database {
@@ -80,6 +85,13 @@ impl Database {
     pub(super) fn add(&mut self, at: &Stamp, sample: &Sample) -> Result<(), NodeError> {
         let added = self.connection.transaction().and_then(|transaction| {
             add_machine(&transaction, at, sample)?;
+            for reading in &sample.temperatures {
+                transaction.execute(
+                    "INSERT INTO temperature (sensor_id, temperature, alarm, date, time) \
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![reading.sensor, reading.temperature, reading.alarm, at.date, at.time],
+                )?;
+            }
             for (partition, processes) in &sample.processes {
                 for process in processes {
                     add_process(&transaction, at, partition, process, sample.machine.memory)?;
@@ -132,11 +144,90 @@ impl Database {
         found.map_err(|error| failed(&self.path, &error))
     }
 
-    /// Removes rows of days before `date`.
+    /// What a column of `system` was on a day, with date and time.
+    pub(super) fn samples(&self, column: &str, date: &str) -> Result<Samples, NodeError> {
+        let sql = format!(
+            "SELECT date || ' ' || time, CAST({column} AS REAL) FROM system WHERE date = ?1 \
+             ORDER BY rowid"
+        );
+        let read = || {
+            let mut statement = self.connection.prepare(&sql)?;
+            let rows = statement.query_map([date], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| failed(&self.path, &error))
+    }
+
+    /// Bytes used and free of each device on a day.
+    pub(super) fn disks(&self, date: &str) -> Result<Vec<(String, Samples, Samples)>, NodeError> {
+        let sql = "SELECT partition, date || ' ' || time, CAST(used AS REAL), CAST(free AS REAL) \
+                   FROM disk WHERE date = ?1 ORDER BY partition, rowid";
+        let read = || {
+            let mut found: Vec<(String, Samples, Samples)> = Vec::new();
+            let mut statement = self.connection.prepare(sql)?;
+            let mut rows = statement.query([date])?;
+            while let Some(row) = rows.next()? {
+                let (device, time): (String, String) = (row.get(0)?, row.get(1)?);
+                if found.last().is_none_or(|(last, ..)| *last != device) {
+                    found.push((device, Vec::new(), Vec::new()));
+                }
+                if let Some((_, used, free)) = found.last_mut() {
+                    used.push((time.clone(), row.get(2)?));
+                    free.push((time, row.get(3)?));
+                }
+            }
+            Ok(found)
+        };
+        read().map_err(|error| failed(&self.path, &error))
+    }
+
+    /// Has `take` have each row of `table` of a day.
+    pub(super) fn each_row(
+        &self,
+        table: &str,
+        date: &str,
+        mut take: impl FnMut(&[Value]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let sql = format!("SELECT * FROM {table} WHERE date = ?1 ORDER BY rowid");
+        let mut statement = self.connection.prepare(&sql).map_err(io::Error::other)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([date]).map_err(io::Error::other)?;
+        while let Some(row) = rows.next().map_err(io::Error::other)? {
+            let values: rusqlite::Result<Vec<Value>> =
+                (0..columns).map(|column| row.get(column)).collect();
+            take(&values.map_err(io::Error::other)?)?;
+        }
+        Ok(())
+    }
+
+    /// The days, but for `today`, with samples that are in no archive.
+    pub(super) fn days_to_archive(&self, today: &str) -> Result<Vec<String>, NodeError> {
+        let sql = "SELECT DISTINCT date FROM system WHERE reported = 0 AND date <> ?1";
+        let read = || {
+            let mut statement = self.connection.prepare(sql)?;
+            statement.query_map([today], |row| row.get(0))?.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| failed(&self.path, &error))
+    }
+
+    /// All that is there of a day is in an archive.
+    pub(super) fn set_archived(&mut self, date: &str) -> Result<(), NodeError> {
+        let set = self.connection.transaction().and_then(|transaction| {
+            for (table, _) in TABLES {
+                let sql =
+                    format!("UPDATE {table} SET reported = 1 WHERE date = ?1 AND reported = 0");
+                transaction.execute(&sql, [date])?;
+            }
+            transaction.commit()
+        });
+        set.map_err(|error| failed(&self.path, &error))
+    }
+
+    /// Removes archived rows of days before `date`.
     pub(super) fn forget_before(&mut self, date: &str) -> Result<(), NodeError> {
         let mut gone = 0;
         for (table, _) in TABLES.iter().filter(|(table, _)| *table != KEPT) {
-            let sql = format!("DELETE FROM {table} WHERE date < ?1");
+            let sql = format!("DELETE FROM {table} WHERE date < ?1 AND reported = 1");
             let removed = self.connection.execute(&sql, [date]);
             gone += removed.map_err(|error| failed(&self.path, &error))?;
         }
@@ -229,8 +320,12 @@ fn failed(path: &Path, error: &rusqlite::Error) -> NodeError {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests look into files directly")]
+
     use super::*;
+    use crate::collect::csv;
     use crate::collect::proc::Machine;
+    use crate::collect::temperature::Reading;
 
     fn stamp(date: &str, time: &str) -> Stamp {
         Stamp { date: date.to_owned(), time: time.to_owned() }
@@ -241,7 +336,8 @@ mod tests {
             |pid, cpu_percent| Process { pid, cpu_percent, rss: 1 << 20, ..Process::default() };
         let machine = Machine { memory: 4 << 20, ..Machine::default() };
         let processes = [("u0".to_owned(), vec![process(7, 10.0), process(8, 20.0)])].into();
-        Sample { machine, processes }
+        let warm = Reading { sensor: "chip Core 0:".into(), temperature: 40.5, alarm: 0 };
+        Sample { machine, processes, temperatures: vec![warm] }
     }
 
     #[test]
@@ -267,7 +363,33 @@ mod tests {
         database.forget_before("2026-01-01").unwrap();
         assert_eq!(mean(&database, "cpu_percent", Some("u0")), Some(30.0));
         database.forget_before("2026-01-02").unwrap();
+        assert_eq!(mean(&database, "cpu_percent", Some("u0")), Some(30.0), "it is in no archive");
+        database.set_archived("2026-01-01").unwrap();
+        database.forget_before("2026-01-02").unwrap();
         assert_eq!(mean(&database, "cpu_percent", Some("u0")), None);
+    }
+
+    #[test]
+    fn a_day_that_is_over_is_archived_once_and_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut database = Database::open(&dir.path().join("collector.db")).unwrap();
+        for at in [stamp("2026-01-01", "23:59:00"), stamp("2026-01-02", "00:00:00")] {
+            database.add(&at, &sample()).unwrap();
+        }
+        csv::archive(&mut database, dir.path(), "2026-01-02").unwrap();
+        let archive = dir.path().join("2026-01-01.tar.gz");
+        let text = |table: &str| {
+            let mut tar = std::process::Command::new("tar");
+            tar.arg("-xOzf").arg(&archive).arg(format!("2026-01-01/dump_{table}.csv"));
+            String::from_utf8(tar.output().unwrap().stdout).unwrap()
+        };
+        assert_eq!(text("temperature"), "chip Core 0:,40.5,0,2026-01-01,23:59:00,0\r\n");
+        assert_eq!(text("user").lines().count(), 2);
+        assert_eq!(text("heating"), "");
+        assert!(!dir.path().join("2026-01-02.tar.gz").exists(), "it goes on");
+        std::fs::remove_file(&archive).unwrap();
+        csv::archive(&mut database, dir.path(), "2026-01-02").unwrap();
+        assert!(!archive.exists());
     }
 
     #[test]

@@ -2,19 +2,20 @@
 //!
 //! One run measures for a second and adds one sample to `<instance_root>/var/data-log/collector.db`,
 //! in the original's tables; writes the JSON files in each partition's `.slapgrid/monitor`, with the
-//! partition's own rights; and makes one journal for each of the last two days, which `node report`
-//! hands in.
+//! partition's own rights; makes one journal for each of the last two days, which `node report`
+//! hands in; and writes today's samples, and archives those of former days, as CSV beside the
+//! database. Rows go when they are archived and as old as `collect_cache` says.
 //!
-//! Not done: the original's CSV files and their archives, and the tables `temperature` and
-//! `heating`, which stay empty. Rows go when they are as old as `collect_cache` says, whether
-//! somebody archived them or not.
+//! Not done: the table `heating` stays empty, for which the original heats the machine up.
 
 mod config;
+mod csv;
 mod database;
 mod disk;
 mod journal;
 mod monitor;
 mod proc;
+mod temperature;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use slapos_sys::user::{self, Identity};
 
 use self::database::Database;
 use self::proc::{Machine, Process};
+use self::temperature::Reading;
 use crate::error::{IoContext, NodeError, exit};
 use crate::instance::partition_owner;
 use crate::node::Node;
@@ -51,6 +53,7 @@ struct Sample {
     machine: Machine,
     /// Of each partition.
     processes: BTreeMap<String, Vec<Process>>,
+    temperatures: Vec<Reading>,
 }
 
 /// Date and time of a sample (UTC), as the tables have them.
@@ -79,7 +82,11 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     let var = node.config.instance_root.join("var");
     let _lock = node.lock("slapos node collect", &var.join("run/slapgrid-collect.pid"))?;
     let partitions = measured(node)?;
-    let sample = measure(&partitions).context("measure from", Path::new(proc::ROOT))?;
+    let mut sample = measure(&partitions).context("measure from", Path::new(proc::ROOT))?;
+    match temperature::read() {
+        Ok(readings) => sample.temperatures = readings,
+        Err(why) => node.reporter.warn("collect", &format!("no temperatures: {why}")),
+    }
     for (name, _) in sample.processes.iter().filter(|(_, its)| its.len() >= proc::MOST_PROCESSES) {
         let text = format!("more than {} processes are left out", proc::MOST_PROCESSES);
         node.reporter.warn(name, &text);
@@ -102,6 +109,8 @@ pub fn run(node: &Node<'_>) -> Result<(), NodeError> {
     for days in 1..=DAYS {
         journal::make(node, &database, &day_before(node.clock.now(), days), &names)?;
     }
+    csv::write_day(&database, &directory, &stamp.date)?;
+    csv::archive(&mut database, &directory, &stamp.date)?;
     let kept = i64::from(node.config.collect.days_kept);
     database.forget_before(&day_before(node.clock.now(), kept))
 }
@@ -130,6 +139,7 @@ pub fn rehearse(node: &Node<'_>) -> Result<(), NodeError> {
     for days in 1..=DAYS {
         note(format!("make the journal of {} for `slapos node report`", day_before(now, days)));
     }
+    note("write today's samples, and archive those of former days, as CSV".to_owned());
     let kept = config.days_kept;
     let oldest = day_before(now, i64::from(kept));
     note(format!("forget samples before {oldest}: collect_cache keeps {kept} days"));
@@ -186,7 +196,8 @@ fn measure(partitions: &[Measured]) -> std::io::Result<Sample> {
         let its = used.iter().filter(|process| process.uid == partition.owner.uid);
         (partition.name.clone(), its.cloned().collect())
     };
-    Ok(Sample { machine, processes: partitions.iter().map(of).collect() })
+    let processes = partitions.iter().map(of).collect();
+    Ok(Sample { machine, processes, temperatures: Vec::new() })
 }
 
 /// Measures the disks of the partitions whose time has come; KiB in use by partition.

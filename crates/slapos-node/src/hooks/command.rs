@@ -21,18 +21,18 @@ const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 
 /// What a program came to.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(crate) struct Said {
     /// Whether it ended with exit code 0.
-    pub(super) success: bool,
+    pub(crate) success: bool,
     /// What it printed, errors included, without white space around.
-    pub(super) output: String,
+    pub(crate) output: String,
 }
 
 /// Runs `words` (a program and arguments) to its end.
 ///
 /// # Errors
 /// When there are no words, it cannot be started, or takes longer than two minutes.
-pub(super) fn run(words: &[String]) -> Result<Said, NodeError> {
+pub(crate) fn run(words: &[String]) -> Result<Said, NodeError> {
     let Some((name, arguments)) = words.split_first() else {
         return Err(NodeError::user("there is no program to run"));
     };
@@ -51,7 +51,7 @@ pub(super) fn run(words: &[String]) -> Result<Said, NodeError> {
 }
 
 /// Where the program `name` is, if it is found.
-pub(super) fn find(name: &str) -> Option<PathBuf> {
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let executable = |path: &PathBuf| {
         std::fs::metadata(path)
             .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)

@@ -12,7 +12,7 @@
 //!   out; it is no error.
 //! - **Ends.** Programs of others are run with a time limit and without a terminal.
 
-mod command;
+pub(crate) mod command;
 mod config;
 mod cpuset;
 mod devperm;

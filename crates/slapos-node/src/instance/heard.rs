@@ -1,9 +1,10 @@
 //! What promises said in a run, told to the Master in one report at its end, with how the machine is
-//! at that time. A run in which nothing was asked tells nothing.
+//! at that time. A run in which nothing was asked and nothing processed tells nothing.
 //!
 //! Invariants: who does not hear it is no error; a secret of an instance is not told.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use slapos_slap::{
@@ -22,12 +23,20 @@ use crate::told;
 
 /// What was said, by partition.
 #[derive(Default)]
-pub(super) struct Heard(Mutex<Vec<PartitionPromises>>);
+pub(super) struct Heard {
+    said: Mutex<Vec<PartitionPromises>>,
+    processed: AtomicBool,
+}
 
 impl Heard {
     fn lock(&self) -> MutexGuard<'_, Vec<PartitionPromises>> {
         // Nothing that can panic is done under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that an instance was processed: the machine is not as it was.
+    pub(super) fn note_processed(&self) {
+        self.processed.store(true, Ordering::Relaxed);
     }
 
     /// Takes note of what the promises of a partition said just now.
@@ -54,16 +63,16 @@ impl Heard {
     /// Tells the Master, if there is anything to tell and it is one that listens.
     pub(super) fn tell(&self, node: &Node<'_>, master: &SlapClient) {
         let partitions = std::mem::take(&mut *self.lock());
-        if partitions.is_empty() {
-            return;
-        }
+        let processed = self.processed.swap(false, Ordering::Relaxed);
         let computer = &node.config.computer_id;
-        let report = PromiseReport { partitions };
-        let told = master.tell_promises(computer, &report).and_then(|listens| {
-            match metrics(node).filter(|_| listens) {
-                Some(metrics) => master.tell_metrics(computer, &metrics).map(drop),
-                None => Ok(()),
-            }
+        let listens = match partitions.is_empty() {
+            true if !processed => return,
+            true => Ok(true),
+            false => master.tell_promises(computer, &PromiseReport { partitions }),
+        };
+        let told = listens.and_then(|listens| match metrics(node).filter(|_| listens) {
+            Some(metrics) => master.tell_metrics(computer, &metrics).map(drop),
+            None => Ok(()),
         });
         if let Err(error) = told {
             unheard(node, &error);
@@ -72,7 +81,8 @@ impl Heard {
 }
 
 fn unheard(node: &Node<'_>, error: &SlapError) {
-    let text = format!("the Master was not told what promises said: {error}");
+    let text =
+        format!("the Master was not told what promises said and how the machine is: {error}");
     node.reporter.warn("node", &text);
 }
 

@@ -54,6 +54,7 @@ impl Session<'_, '_> {
             Action::Process(reason) => {
                 self.node.reporter.note(partition.id.as_str(), &format!("process: {reason}"));
                 self.did(partition, Deed::begun("process", reason));
+                self.heard.note_processed();
                 let result = self.process(partition, reason);
                 self.did(partition, Deed::ended(&result));
                 if let Err(error) = &result {

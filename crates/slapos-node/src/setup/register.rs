@@ -42,6 +42,8 @@ pub struct Registration {
     pub ipv4_local_network: Option<String>,
     /// `[slapformat] create_tap`.
     pub create_tap: bool,
+    /// Whether a configuration that is there is replaced; the former one is kept beside it.
+    pub force: bool,
     /// Ask nobody and write nothing: say what would be written.
     pub dry_run: bool,
 }
@@ -49,8 +51,8 @@ pub struct Registration {
 /// Registers the computer and writes its configuration; returns its identifier.
 ///
 /// # Errors
-/// When the Master does not answer or refuses, or a file cannot be written; a former configuration
-/// is in its place then.
+/// When there is a configuration that is not to be replaced, the Master does not answer or refuses,
+/// or a file cannot be written; a former configuration is in its place then.
 pub fn register(wanted: &Registration, reporter: &dyn Reporter) -> Result<String, NodeError> {
     check_line("the name of a node", &wanted.title)?;
     let files = Files::beside(&wanted.config);
@@ -59,6 +61,12 @@ pub fn register(wanted: &Registration, reporter: &dyn Reporter) -> Result<String
         let note = format!("would be written, with the identifier that the Master gives:\n{text}");
         reporter.note(&wanted.config.display().to_string(), &note);
         return Ok(wanted.title.clone());
+    }
+    // Before the Master makes anything that would have to be revoked.
+    if !wanted.force && wanted.config.symlink_metadata().is_ok() {
+        let there = wanted.config.display();
+        return Err(NodeError::user(format!("there is {there} already; nothing was registered"))
+            .hint("add --force to replace it: the former files are kept beside the new ones"));
     }
     match (wanted.urls.kind(), &wanted.credential) {
         (Kind::Ours { master }, Credential::Token(token)) => {

@@ -26,6 +26,8 @@ use super::running::{ended_within, pidfd_open};
 
 /// Enough for [`ChildSetup::apply`] and `execve`, bytes.
 const STACK: usize = 128 << 10;
+/// What nobody may touch below it, bytes: a child that needs more dies, and touches nothing of ours.
+const GUARD: usize = 64 << 10;
 /// Where programs are looked for if the child's environment does not say, as in `execvp`.
 const USUAL_PATH: &str = "/bin:/usr/bin";
 /// Runs scripts that do not say what runs them, as in `execvp`.
@@ -137,7 +139,7 @@ pub(super) fn spawn(
     piped: Piped,
 ) -> io::Result<Offspring> {
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    let null = OwnedFd::from(null);
+    let null = above_streams(OwnedFd::from(null))?;
     let (child_input, input) = ends(piped.input, true)?;
     let (child_output, output) = ends(piped.output, false)?;
     let (child_errors, errors) = ends(piped.errors, false)?;
@@ -171,7 +173,6 @@ fn ends(wanted: bool, child_reads: bool) -> io::Result<(Option<OwnedFd>, Option<
         return Ok((None, None));
     }
     let (reading, writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    // A number below 3 would be overwritten while the streams are put in place.
     let (reading, writing) = (above_streams(reading)?, above_streams(writing)?);
     Ok(match child_reads {
         true => (Some(reading), Some(writing)),
@@ -179,6 +180,8 @@ fn ends(wanted: bool, child_reads: bool) -> io::Result<(Option<OwnedFd>, Option<
     })
 }
 
+/// A number below 3 would be overwritten while the streams are put in place, or stay closed on
+/// execution where it is in its place already.
 fn above_streams(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);
@@ -316,29 +319,38 @@ fn execute(plan: &mut Plan<'_>) -> libc::c_int {
     error
 }
 
-/// The memory in which a child runs until it executes.
+/// The memory in which a child runs until it executes, and below it what is guarded.
 struct Stack(*mut libc::c_void);
 
 impl Stack {
     fn new() -> io::Result<Self> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
+        let (nowhere, none) = (std::ptr::null_mut(), libc::PROT_NONE);
         // SAFETY: new memory, which nobody else knows.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), STACK, protection, flags, -1, 0) };
-        if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self(start)) }
+        let start = unsafe { libc::mmap(nowhere, GUARD + STACK, none, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Self(start);
+        // SAFETY: all but the beginning of what was just mapped.
+        check(unsafe {
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            libc::mprotect(start.byte_add(GUARD), STACK, protection)
+        })?;
+        Ok(stack)
     }
 
     /// It grows downwards from here.
     fn top(&mut self) -> *mut libc::c_void {
         // SAFETY: one past the end of the memory, which is aligned to a page.
-        unsafe { self.0.byte_add(STACK) }
+        unsafe { self.0.byte_add(GUARD + STACK) }
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
         // SAFETY: the whole of what was mapped; the child is gone from it.
-        unsafe { libc::munmap(self.0, STACK) };
+        unsafe { libc::munmap(self.0, GUARD + STACK) };
     }
 }
 
@@ -390,6 +402,20 @@ mod tests {
         let mut command = Command::new(&script);
         let child = command.arg("one").spawn_apart(BOTH).unwrap();
         assert_eq!(said(child).0, format!("{} one\n", script.display()));
+    }
+
+    #[test]
+    fn what_is_below_the_stack_cannot_be_touched() {
+        let mut stack = Stack::new().unwrap();
+        let (top, start) = (stack.top() as usize, stack.0 as usize);
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let guarded = maps.lines().any(|line| {
+            let (range, rest) = line.split_once(' ').unwrap();
+            let (from, to) = range.split_once('-').unwrap();
+            let [from, to] = [from, to].map(|at| usize::from_str_radix(at, 16).unwrap());
+            from <= start && to == top - STACK && rest.starts_with("---p")
+        });
+        assert!(guarded, "{maps}");
     }
 
     #[test]

@@ -10,6 +10,9 @@ use super::key_value;
 pub(crate) struct ComputerSet {
     /// The computer
     pub(crate) id: String,
+    /// The project that it belongs to from now on; '' for the operator's own
+    #[arg(long)]
+    project: Option<String>,
     /// A name for people
     #[arg(long)]
     title: Option<String>,
@@ -38,6 +41,7 @@ impl ComputerSet {
     pub(crate) fn change(&self) -> SetComputer {
         let labels = self.labels.as_ref().map(|labels| labels.iter().cloned().collect());
         SetComputer {
+            project: self.project.clone(),
             title: self.title.clone(),
             allocation_scope: self.scope,
             labels: if self.no_labels { Some(Default::default()) } else { labels },

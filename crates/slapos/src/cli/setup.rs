@@ -93,6 +93,9 @@ pub(crate) struct Register {
     /// Make a tap interface for each partition
     #[arg(short = 't', long)]
     pub(crate) create_tap: bool,
+    /// Replace a configuration that is there, and keep the former one beside it
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Ask nobody, write nothing: show the configuration
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 use slapos_config::Config;
 use slapos_node::NodeError;
 use slapos_slap::SoftwareUrl;
-use slapos_sources::{CacheEntry, lookup};
+use slapos_sources::{CacheEntry, Machine, lookup};
 
 use crate::cli::{CacheLookup, Global};
 use crate::output::{Table, say, say_json};
@@ -71,10 +71,12 @@ fn show(command: &CacheLookup, columns: &[&str], entries: &[CacheEntry]) {
         let verified = if entry.verified { "yes" } else { "no" }.to_owned();
         match command {
             CacheLookup::BinarySr { .. } => {
-                let machine = Machine::of(&entry.information);
-                let fits = if machine.runs_on(&own) { "yes" } else { "no" }.to_owned();
-                let [name, version, id] = machine.os;
-                table.row([machine.multiarch, name, version, id, fits, verified]);
+                let fits = Machine::of(&entry.information).as_ref() == Some(&own);
+                let fits = if fits { "yes" } else { "no" }.to_owned();
+                let part = |index: usize| {
+                    entry.information["os"][index].as_str().unwrap_or_default().to_owned()
+                };
+                table.row([text("multiarch"), part(0), part(1), part(2), fits, verified]);
             }
             CacheLookup::Url { .. } => table.row([text("url"), text("sha512"), verified]),
             CacheLookup::Pypi { .. } => table.row([text("basename"), text("sha512"), verified]),
@@ -83,68 +85,9 @@ fn show(command: &CacheLookup, columns: &[&str], entries: &[CacheEntry]) {
     say(&table.to_string());
 }
 
-/// A kind of machine that something was built for.
-#[derive(Debug, Clone, PartialEq)]
-struct Machine {
-    multiarch: String,
-    /// The distribution, its version and its name.
-    os: [String; 3],
-}
-
-impl Machine {
-    /// As an entry tells it.
-    fn of(information: &Json) -> Self {
-        let part = |index: usize| information["os"][index].as_str().unwrap_or_default().to_owned();
-        let multiarch = information["multiarch"].as_str().unwrap_or_default().to_owned();
-        Self { multiarch, os: [part(0), part(1), part(2)] }
-    }
-
-    fn this() -> Self {
-        let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-        let value = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            line.unwrap_or_default().trim_matches('"').to_owned()
-        };
-        let os = [value("ID"), value("VERSION_ID"), value("VERSION_CODENAME")];
-        Self { multiarch: format!("{}-linux-gnu", std::env::consts::ARCH), os }
-    }
-
-    fn runs_on(&self, other: &Self) -> bool {
-        self.multiarch == other.multiarch && self.family() == other.family()
-    }
-
-    /// Versions of Debian are alike whose first number is.
-    fn family(&self) -> (String, String, String) {
-        let [name, version, id] = self.os.clone().map(|part| part.to_lowercase());
-        match name.as_str() {
-            "debian" | "raspbian" => {
-                let major = version.split('.').next().unwrap_or_default().to_owned();
-                ("debian".to_owned(), major, String::new())
-            }
-            _ => (name, version, id),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn machines_that_are_alike() {
-        let machine = |os: [&str; 3]| Machine {
-            multiarch: "x86_64-linux-gnu".to_owned(),
-            os: os.map(str::to_owned),
-        };
-        let debian = machine(["debian", "12.5", "bookworm"]);
-        assert!(machine(["Debian", "12", ""]).runs_on(&debian));
-        assert!(!machine(["debian", "11", ""]).runs_on(&debian));
-        assert!(
-            !machine(["ubuntu", "22.04", "jammy"]).runs_on(&machine(["ubuntu", "24.04", "noble"]))
-        );
-        let other = Machine { multiarch: "aarch64-linux-gnu".to_owned(), ..debian.clone() };
-        assert!(!other.runs_on(&debian));
-    }
 
     #[test]
     fn keys() {

@@ -85,6 +85,9 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     wanted.state = request.state;
     wanted.shared = request.slave;
     wanted.sla = request.node.iter().cloned().collect();
+    for key in slapos_slap::sla::unknown_keys(&wanted.sla) {
+        tracing::warn!("nobody knows {key:?} of --node: a slip of the pen? It is ignored");
+    }
     let answer = ask(config.computer_id.as_ref(), &master, wanted, &wish)?;
     show_answer(global, &request.name, &answer);
     Ok(0)

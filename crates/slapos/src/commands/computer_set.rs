@@ -22,6 +22,9 @@ pub(super) fn set(
 fn show(settings: &ComputerSettings) {
     let mut table = Table::new(&[settings.id.as_str(), ""]);
     let mut line = |name: &str, value: String| table.row([name.to_owned(), value]);
+    if !settings.project.is_empty() {
+        line("project", settings.project.clone());
+    }
     if !settings.title.is_empty() {
         line("title", settings.title.clone());
     }

@@ -1,5 +1,6 @@
 //! `slapos proxy ...`: the embedded Master.
 
+pub(super) mod dashboard;
 mod database;
 mod identity;
 
@@ -32,8 +33,12 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
         Proxy::Show(show) => {
             let overview = master(&config)?.overview()?;
             show_overview(global, show, &overview);
+            if !global.json && show.all() {
+                say(&format!("dashboard  {}", dashboard::page(&config)));
+            }
             Ok(0)
         }
+        Proxy::Dashboard { open } => dashboard::run(global, &config, *open),
     }
 }
 
@@ -159,8 +164,7 @@ fn show_overview(global: &Global, show: &Show, overview: &Overview) {
         (show.params, "params", params(overview)),
         (show.network, "network", network(overview)),
     ];
-    let all = !shown.iter().any(|(chosen, ..)| *chosen);
-    for (_, name, table) in shown.iter().filter(|(chosen, ..)| *chosen || all) {
+    for (_, name, table) in shown.iter().filter(|(chosen, ..)| *chosen || show.all()) {
         match table.is_empty() {
             true => say(&format!("{name}: empty\n")),
             false => say(&format!("{name}:\n{table}\n")),

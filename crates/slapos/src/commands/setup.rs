@@ -92,6 +92,7 @@ pub(crate) fn register(global: &Global, register: &Register) -> Result<u8, NodeE
         interface_name: register.interface_name.clone(),
         ipv4_local_network: register.ipv4_local_network.clone(),
         create_tap: register.create_tap,
+        force: register.force,
         dry_run: register.dry_run,
     };
     let watch = Watch::new(global.verbose, global.quiet);

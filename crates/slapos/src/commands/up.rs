@@ -12,6 +12,7 @@ use slapos_sys::lock::FileLock;
 
 use super::client;
 use super::node::promise_state;
+use super::proxy::dashboard;
 use super::with_node;
 use crate::cli::{Global, Up};
 use crate::output::{Table, say, say_json};
@@ -109,6 +110,7 @@ fn show(global: &Global, node: &Node<'_>, name: Option<&str>) -> Result<u8, Node
         true => say("The node is up; there is no instance. `slapos up SOFTWARE` makes one."),
         false => documents.iter().for_each(|(instance, promises)| say(&text(instance, promises))),
     }
+    say(&format!("dashboard  {}", dashboard::page(node.config)));
     Ok(code)
 }
 

@@ -18,6 +18,9 @@ const START: &str = r#"exec "$@" 3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null"#
 /// How long an answer, or what a test waits for, may take, seconds.
 const PATIENCE: u64 = 60;
 
+/// The dialog that is open, or else the page.
+const TOP: &str = "[...document.querySelectorAll('dialog[open]')].at(-1) ?? document";
+
 /// See the module.
 pub(crate) struct Browser {
     child: Child,
@@ -137,7 +140,7 @@ impl Browser {
 
     /// Waits until the page shows a text.
     pub(crate) fn sees(&mut self, text: &str) {
-        self.until(&format!("document.body.innerText.includes({})", json!(text)));
+        self.until(&format!("document.body?.innerText.includes({})", json!(text)));
     }
 
     /// Sets width and theme.
@@ -189,6 +192,50 @@ impl Browser {
         let found = format!("document.querySelector({})", json!(selector));
         self.until(&found);
         self.js(&format!("{found}.click()"));
+    }
+
+    /// Writes into the field of that label, in place of what is there; in a dialog, if one is open.
+    pub(crate) fn fill(&mut self, label: &str, text: &str) {
+        let found = format!(
+            "[...({TOP}).querySelectorAll('label')].find((one) => one.textContent.startsWith({}))?.control",
+            json!(label)
+        );
+        self.until(&found);
+        self.js(&format!("{{ const field = {found}; field.focus(); field.select(); }}"));
+        self.write(text);
+    }
+
+    /// Presses the button, or follows the link, of that name; in a dialog, if one is open.
+    pub(crate) fn push(&mut self, name: &str) {
+        let found = format!(
+            "[...({TOP}).querySelectorAll('button, a')].find((one) => one.innerText.trim() === {} && !one.disabled)",
+            json!(name)
+        );
+        self.until(&found);
+        self.js(&format!("({found}).click()"));
+    }
+
+    /// Chooses of a list.
+    pub(crate) fn choose(&mut self, selector: &str, value: &str) {
+        let found = format!("document.querySelector({})", json!(selector));
+        self.until(&found);
+        let script = "field.dispatchEvent(new Event('change', { bubbles: true }));";
+        self.js(&format!("{{ const field = {found}; field.value = {}; {script} }}", json!(value)));
+    }
+
+    /// Waits for the heading of a view.
+    pub(crate) fn heads(&mut self, title: &str) {
+        self.until(&format!("document.querySelector('h1')?.innerText === {}", json!(title)));
+    }
+
+    /// Takes what a dialog shows once, and closes it.
+    pub(crate) fn secret(&mut self) -> String {
+        let shown = format!("({TOP}).querySelector('pre')");
+        self.until(&shown);
+        let text = self.js(&format!("{shown}.innerText"));
+        self.push("I have kept it");
+        self.until("!document.querySelector('dialog')");
+        text.as_str().unwrap().trim().to_owned()
     }
 
     /// Keeps a picture of the whole page below the target directory.

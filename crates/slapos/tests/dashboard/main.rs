@@ -6,9 +6,14 @@
     reason = "tests arrange files and run programs directly"
 )]
 
+mod address;
 mod browser;
+mod builds;
+mod computers;
 mod modules;
+mod people;
 mod requests;
+mod trees;
 mod views;
 
 use slapos_testkit::TestNode;
@@ -49,6 +54,22 @@ impl Scene {
     /// Goes to a view by its address.
     fn go(&mut self, place: &str) {
         self.browser.js(&format!("location.hash = {}", serde_json::json!(format!("#/{place}"))));
+    }
+
+    /// Goes to a view of that heading.
+    fn at(&mut self, place: &str, title: &str) {
+        self.go(place);
+        self.browser.heads(title);
+    }
+
+    /// A Software Release that is built, and an instance of it that runs.
+    fn served(&mut self, title: &str) -> String {
+        let profile = self.node.tree.add_service().display().to_string();
+        self.node.ok(&["supply", &profile, "local"]);
+        self.node.ok(&["node", "software"]);
+        self.node.ok(&["request", title, &profile]);
+        self.node.ok(&["node", "instance"]);
+        profile
     }
 
     fn calm(&mut self) {

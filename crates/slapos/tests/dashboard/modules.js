@@ -1,9 +1,9 @@
 // Evaluated in a page of the dashboard; comes to {checks, wrong: [what is not as expected]}.
 (async () => {
   const load = (name) => import(`/ui/${name}`);
-  const [{ validate }, schema, { Parser }, router, words, parameters, plot, { segments, schemaForm }, dom, actions] = await Promise.all([
+  const [{ validate }, schema, { Parser }, router, words, parameters, plot, { segments, schemaForm }, dom, actions, tokens] = await Promise.all([
     load('validate.js'), load('schema.js'), load('events.js'), load('router.js'), load('words.js'),
-    load('parameters.js'), load('plot.js'), load('form.js'), load('dom.js'), load('views/computer-actions.js'),
+    load('parameters.js'), load('plot.js'), load('form.js'), load('dom.js'), load('views/computer-actions.js'), load('views/tokens.js'),
   ]);
   const wrong = [];
   let checks = 0;
@@ -97,6 +97,10 @@
   is('bytes', [0, 1023, 1536, 200 * 1024 ** 3].map(words.bytes), ['0 bytes', '1023 bytes', '1.5 KiB', '200 GiB']);
   is('instance', [{ state: 'started', reported: null }, { state: 'started', reported: { state: 'started' }, promises: { failed: 1 } }, { state: 'stopped', reported: { state: 'started' } }, { state: 'destroyed', reported: { state: 'started' } }].map(words.instanceState), ['waiting', 'error', 'waiting', 'leaving']);
   is('labels', actions.readLabels('a=b, c,, d = e=f'), { a: 'b', c: '', d: 'e=f' });
+  is('change', [{ kind: 'report', partition: 'p0', tree: 'one', state: 'started' }, { kind: 'metrics' }, {}].map(words.changeWords),
+    [{ kind: 'Reported', about: 'one', state: 'started' }, { kind: 'Metrics', about: '', state: '' }, { kind: 'Change', about: '', state: '' }]);
+  is('tokens', [{}, { revoked_at: 'x' }, { expires_at: '2025-12-31T00:00:00Z' }, { expires_at: '2026-01-02T00:00:00Z' }].map((token) => tokens.isValid(token, now)), [true, false, false, true]);
+  is('days', [tokens.seconds('1'), tokens.seconds(''), fails(() => tokens.seconds('0')), fails(() => tokens.seconds('soon'))], [86_400, undefined, true, true]);
   const at = (minute) => new Date(now + minute * 60_000).toISOString();
   const history = [{ at: at(0), failed: false }, { at: at(1), failed: false }, { at: at(2), failed: true }, { at: at(3), failed: false }];
   is('stretches', plot.stretches(history, { to: now + 240_000 }).map(({ from, to, failed }) => [(from - now) / 60_000, (to - now) / 60_000, failed]), [[0, 2, false], [2, 3, true], [3, 4, false]]);

@@ -14,7 +14,7 @@ const INPUT: &str = r##"{
   "$schema": "http://json-schema.org/draft-07/schema#",
   "type": "object", "required": ["word"],
   "properties": {
-    "word": {"title": "Word", "description": "What it says.", "type": "string", "pattern": "^[a-z]+$"},
+    "word": {"title": "Word", "description": "What it says.", "type": "string", "pattern": "^[a-z]+$", "not": {"const": "never"}},
     "size": {"title": "Size", "type": "string", "enum": ["small", "large"], "default": "small"},
     "more": {"title": "More", "type": "object", "properties": {"note": {"type": "string"}}}
   },
@@ -64,6 +64,15 @@ fn ask(scene: &mut Scene, profile: &str) {
     browser.press("Enter");
     browser.until("document.activeElement?.closest('.field')?.innerText.includes('Has to match')");
     browser.shoot("request-refused");
+    // What only the Master can judge is said at the field, too.
+    browser.js("document.activeElement.select()");
+    browser.write("never");
+    browser.tab_to("#ask");
+    browser.press("Enter");
+    browser.sees("The Master refused these parameters.");
+    browser
+        .until("document.activeElement?.closest('.field')?.innerText.includes('is not allowed')");
+    browser.shoot("request-refused-by-master");
     browser.js("document.activeElement.select()");
     browser.write("bonjour");
     browser.tab_to("#check");

@@ -18,7 +18,10 @@ fn views(software: &str) -> Vec<(&'static str, String)> {
         ("instance", "instances/local-slappart0"),
         ("change", "instances/local-slappart0/change"),
         ("search", "search?q=one"),
+        ("search-nothing", "search?q=nobody"),
+        ("computer-new", "computers/rack-1"),
         ("people", "people"),
+        ("person", "people/ada"),
         ("audit", "audit"),
         ("me", "me"),
         ("missing", "no/such"),
@@ -34,11 +37,7 @@ fn views(software: &str) -> Vec<(&'static str, String)> {
 fn every_view_fits_in_both_themes_and_widths() {
     let test = "every_view_fits_in_both_themes_and_widths";
     let Some(mut scene) = Scene::signed_in(test) else { return };
-    let profile = scene.node.tree.add_service().display().to_string();
-    scene.node.ok(&["request", "one", &profile, "--parameters", "word=hello"]);
-    scene.node.ok(&["supply", &profile, "local"]);
-    scene.node.run(&["node", "software"]);
-    scene.node.run(&["node", "instance"]);
+    let profile = filled(&scene);
     for (width, size) in WIDTHS {
         for (dark, theme) in [(false, "light"), (true, "dark")] {
             scene.browser.look(width, dark);
@@ -50,6 +49,56 @@ fn every_view_fits_in_both_themes_and_widths() {
         }
     }
     scene.calm();
+}
+
+/// What a schema can ask for, of each kind.
+const DESCRIPTION: &str = r#"{
+  "name": "Service", "description": "Says a word.", "serialisation": "xml",
+  "software-type": {"default": {"title": "One", "description": "One service.", "request": "input.json", "index": 0}}
+}"#;
+const INPUT: &str = r#"{
+  "type": "object", "required": ["word"],
+  "properties": {
+    "word": {"title": "Word", "description": "What it says, in small letters.", "type": "string", "pattern": "^[a-z]+$"},
+    "size": {"title": "Size", "type": "string", "enum": ["small", "large"], "default": "small"},
+    "count": {"title": "How often", "description": "In a minute.", "type": "integer", "minimum": 1, "maximum": 60, "default": 5},
+    "loud": {"title": "Loud", "type": "boolean", "default": false},
+    "names": {"title": "Names", "description": "Whom it speaks to.", "type": "array", "items": {"type": "string"}, "minItems": 1},
+    "voice": {"title": "Voice", "oneOf": [
+      {"title": "Built in", "type": "object", "properties": {"pitch": {"type": "integer"}}},
+      {"title": "From elsewhere", "type": "object", "properties": {"url": {"type": "string", "format": "uri"}}}
+    ]},
+    "more": {"title": "More", "type": "object", "properties": {"note": {"type": "string"}}}
+  },
+  "additionalProperties": false
+}"#;
+
+/// A node on which something runs and something fails, and a Master that knows somebody.
+fn filled(scene: &Scene) -> String {
+    let node = &scene.node;
+    let profile = node.tree.add_service().display().to_string();
+    node.tree.write("software/service/software.cfg.json", DESCRIPTION);
+    node.tree.write("software/service/input.json", INPUT);
+    let broken = "[buildout]\nparts = a\n[a]\nrecipe = plone.recipe.command\ncommand = false\nstop-on-error = true\n";
+    let broken = node.tree.add_software("broken", broken).display().to_string();
+    node.ok(&["supply", &profile, "local"]);
+    node.ok(&["supply", &broken, "local"]);
+    node.ok(&["request", "one", &profile, "--parameters", "word=hello"]);
+    node.ok(&["request", "waiting", &profile, "--parameters", "word=later"]);
+    node.run(&["node", "software"]);
+    node.run(&["node", "instance"]);
+    for (text, code) in [("echo there is room", 0), ("echo the disk is full; exit 1", 2)] {
+        super::builds::promise(scene, text);
+        node.fails(code, &["node", "instance", "--all"]);
+    }
+    node.ok(&["request", "late", &profile, "--parameters", "word=last"]);
+    node.ok(&["proxy", "user", "add", "ada"]);
+    node.ok(&["proxy", "project", "add", "engine"]);
+    node.ok(&["proxy", "project", "join", "engine", "ada"]);
+    node.ok(&["proxy", "token", "create", "--user", "ada", "--label", "laptop", "--days", "30"]);
+    node.ok(&["proxy", "token", "create", "--computer", "local", "--label", "its node"]);
+    node.ok(&["proxy", "computer", "add", "rack-1", "--project", "engine"]);
+    profile
 }
 
 /// Goes there from another view, and waits until it is drawn.
@@ -71,7 +120,27 @@ fn fits(scene: &mut Scene, name: &str, width: u32) {
          ).map((one) => one.outerHTML)",
     );
     assert_eq!(unnamed, serde_json::json!([]), "controls without a name in {name}");
+    let wrong = scene.browser.js(SOUND);
+    assert_eq!(wrong, serde_json::json!([]), "{name}");
 }
+
+/// What who does not see the page relies on: one main heading, no level left out, ids that are unique, an
+/// order of the key Tab that is the page's own, headings of tables, and a name for what is a region.
+const SOUND: &str = "(() => {
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    const levels = all('h1, h2, h3').map(({ localName }) => Number(localName[1]));
+    const ids = all('[id]').map(({ id }) => id);
+    return [
+        all('h1').length !== 1 && 'there are several main headings, or none',
+        levels.some((level, index) => level > (levels[index - 1] ?? 0) + 1) && `levels ${levels}`,
+        ids.some((id, index) => ids.indexOf(id) !== index) && `ids ${ids}`,
+        all('[tabindex]').some(({ tabIndex }) => tabIndex > 0) && 'an order of its own',
+        all('th:not([scope])').length > 0 && 'a heading of nothing',
+        all('img:not([alt])').length > 0 && 'a picture without words',
+        all('nav, table, [role=region], dialog').some((one) => !one.ariaLabel && !one.getAttribute('aria-labelledby')) && 'a part without a name',
+        all('header, main, nav').length < 3 && 'no landmarks',
+    ].filter(Boolean);
+})()";
 
 #[test]
 fn the_theme_is_switched_the_menu_opens_and_the_slash_searches() {

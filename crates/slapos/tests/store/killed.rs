@@ -10,7 +10,7 @@ use slapos_slap::SlapClient;
 use super::masters::{Configured, Place, computer, server, wish};
 
 const KILLS: u64 = 200;
-const PEOPLE: usize = 3;
+pub(crate) const PEOPLE: usize = 3;
 /// How many instances each of them has, which he asks for again and again with other parameters.
 const INSTANCES: u64 = 40;
 
@@ -26,15 +26,36 @@ struct Known {
 
 /// What all of them share.
 #[derive(Default)]
-struct Crowd {
-    answers: AtomicU64,
+pub(crate) struct Crowd {
+    pub(crate) answers: AtomicU64,
+    /// How often somebody was told to come again, or was not answered.
+    pub(crate) failures: AtomicU64,
     over: AtomicBool,
     known: Mutex<BTreeMap<String, Known>>,
 }
 
+/// Has it over, whatever happens.
+pub(crate) struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 impl Crowd {
+    /// How many partitions they want together.
+    pub(crate) fn room(&self) -> usize {
+        PEOPLE * INSTANCES as usize
+    }
+
+    /// It is over when that is dropped.
+    pub(crate) fn ends_when_dropped(&self) -> Over<'_> {
+        Over(&self.over)
+    }
+
     /// Asks until it is over; who gets no answer asks the same again.
-    fn ask(&self, client: &SlapClient, person: usize) {
+    pub(crate) fn ask(&self, client: &SlapClient, person: usize) {
         let mut number = 0;
         while !self.over.load(Ordering::SeqCst) {
             number += 1;
@@ -47,6 +68,7 @@ impl Crowd {
                     Ok(answer) => break answer.expect("there is room"),
                     Err(error) => assert!(error.is_temporary(), "{error}"),
                 }
+                self.failures.fetch_add(1, Ordering::SeqCst);
                 if self.over.load(Ordering::SeqCst) {
                     return;
                 }
@@ -63,7 +85,7 @@ impl Crowd {
     }
 
     /// Waits until that many more answers were given.
-    fn hear(&self, answers: u64) {
+    pub(crate) fn hear(&self, answers: u64) {
         let goal = self.answers.load(Ordering::SeqCst) + answers;
         slapos_testkit::wait_for("answers", 60, || {
             (self.answers.load(Ordering::SeqCst) >= goal).then_some(())
@@ -74,9 +96,10 @@ impl Crowd {
 fn survives(master: &Configured) {
     let mut running = master.start();
     let client = master.client();
-    client.load_computer_configuration(&computer(PEOPLE * INSTANCES as usize)).unwrap();
     let crowd = Crowd::default();
+    client.load_computer_configuration(&computer(crowd.room())).unwrap();
     let _running = std::thread::scope(|scope| {
+        let _over = crowd.ends_when_dropped();
         for person in 0..PEOPLE {
             let client = master.client();
             let crowd = &crowd;
@@ -89,13 +112,18 @@ fn survives(master: &Configured) {
             running = master.start();
         }
         crowd.hear(1);
-        crowd.over.store(true, Ordering::SeqCst);
         running
     });
-    let known = crowd.known.into_inner().unwrap();
+    agrees(master, &crowd);
+    assert!(crowd.answers.into_inner() > KILLS, "few were answered");
+}
+
+/// Requires that the Master has what people were told, and no partition twice.
+pub(crate) fn agrees(master: &Configured, crowd: &Crowd) {
+    let known = crowd.known.lock().unwrap();
     let mut present = BTreeMap::new();
     let mut partitions = Vec::new();
-    for instance in client.overview().unwrap().instances {
+    for instance in master.client().overview().unwrap().instances {
         let number: u64 = instance.parameters["n"].parse().unwrap();
         partitions.push(instance.partition.to_string());
         let double = present.insert(instance.title.clone(), (instance.partition, number));
@@ -110,7 +138,6 @@ fn survives(master: &Configured) {
     partitions.sort();
     partitions.dedup();
     assert_eq!(partitions.len(), all, "a partition has two instances");
-    assert!(crowd.answers.into_inner() > KILLS, "few were answered");
 }
 
 #[test]

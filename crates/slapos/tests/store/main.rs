@@ -9,8 +9,10 @@
 
 mod backup;
 mod damaged;
+mod disk;
 mod gone;
 mod killed;
 mod masters;
+mod migrated;
 mod secure;
 mod several;

@@ -81,7 +81,20 @@ impl Configured {
 
     /// The Master, which answers.
     pub(crate) fn start(&self) -> Running {
-        let mut command = self.command(&["start", "-q"]);
+        self.started(self.command(&["start", "-q"]))
+    }
+
+    /// The same, with what `strace` injects. The Master itself is the child, `strace` ends with it.
+    pub(crate) fn start_traced(&self, inject: &str) -> Running {
+        let master = self.command(&["start", "-q"]);
+        let mut command = Command::new("strace");
+        command.args(["-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e"]);
+        command.arg(format!("inject={inject}")).arg(master.get_program()).args(master.get_args());
+        command.env_remove("SLAPOS_CONFIGURATION").env("NO_COLOR", "1").stdin(Stdio::null());
+        self.started(command)
+    }
+
+    fn started(&self, mut command: Command) -> Running {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let running = Running { child };
         wait_for("the Master to answer", 60, || {
@@ -123,6 +136,11 @@ impl Running {
     /// Kills it without a word.
     pub(crate) fn kill(mut self) {
         self.end();
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     fn end(&mut self) {

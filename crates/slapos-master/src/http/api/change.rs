@@ -17,9 +17,9 @@ use utoipa::ToSchema;
 
 use super::super::access::{Caller, Route, Rule};
 use super::super::{ApiError, App, hateoas};
-use super::take::{Body, Named, addressed, named};
+use super::take::{self, Body, Named, addressed, named};
 use crate::error::StoreError;
-use crate::store::Scope;
+use crate::store::{Scope, Would};
 use crate::view::{Instance, InstanceDetail, Texts};
 
 type Shared = State<Arc<App>>;
@@ -71,13 +71,13 @@ pub(super) struct Wish {
     #[serde(default)]
     software_type: Option<String>,
     /// They replace the former ones. What has a structure is one parameter `_`, as JSON.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "take::texts")]
     parameters: BTreeMap<String, String>,
     /// `started`, `stopped` or `destroyed`; as it is, or `started`, if left out.
     #[serde(default)]
     state: Option<String>,
     /// Where it may live, such as `computer_guid`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "take::texts")]
     sla: BTreeMap<String, String>,
     /// Whether a place in an instance that exists is asked for.
     #[serde(default)]
@@ -100,9 +100,26 @@ impl Wish {
         }
         request.parameters = self.parameters.into_iter().collect();
         request.state = self.state.map(|state| state.parse()).transpose()?;
-        request.sla = self.sla.into_iter().collect();
+        request.sla = known(self.sla)?;
         request.shared = self.shared;
         Ok(request)
+    }
+}
+
+/// An SLA, unless there is something in it that nobody knows.
+fn known(sla: Texts) -> Result<IndexMap<String, String>, ApiError> {
+    let sla: IndexMap<String, String> = sla.into_iter().collect();
+    let days = sla.get("retention_delay").map(|text| text.parse::<f64>());
+    if days.is_some_and(|days| !days.is_ok_and(|days| days.is_finite() && days >= 0.0)) {
+        let message = "`sla`: retention_delay is a number of days, such as 1.5";
+        return Err(ApiError::bad_request(message));
+    }
+    match slapos_slap::sla::unknown_keys(&sla).first() {
+        None => Ok(sla),
+        Some(key) => Err(ApiError::bad_request(format!(
+            "`sla` cannot have {key:?}: what is known is {}",
+            slapos_slap::sla::known_keys()
+        ))),
     }
 }
 
@@ -115,15 +132,17 @@ async fn request(
     let scope = app.seen_by(&caller).await?;
     let project = app.project_for(&caller, wish.project()).await?;
     let request = wish.into_request()?;
-    let known = app.store.meant_by(&project, &request).await?.is_some();
     let origin = hateoas::origin(&headers);
     let answer = app.desk.request(&app.store, &project, &request, &origin).await;
     app.metrics.requested(&answer);
-    answer?;
+    let (_, done) = answer?;
     if request.shared && request.state == Some(InstanceState::Destroyed) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let status = if known { StatusCode::OK } else { StatusCode::CREATED };
+    let status = match done {
+        Some(Would::Create) => StatusCode::CREATED,
+        _ => StatusCode::OK,
+    };
     let Some(guid) = app.store.meant_by(&project, &request).await? else {
         return Err(forwarded(&request));
     };
@@ -160,23 +179,31 @@ async fn change(
 ) -> Answer {
     let scope = app.seen_by(&caller).await?;
     let former = app.store.show_instance(&scope, &guid).await?;
-    let title = change.title.clone();
+    let title = change.title.clone().filter(|title| *title != former.instance.title);
     if let Some(title) = &title {
         named("`title`", title)?;
-    }
-    let gone = former.instance.shared && change.state.as_deref() == Some("destroyed");
-    let place = place(&former.instance);
-    if let Some(mut request) = wanted(&former, change)? {
-        request.requester = requester(&app, &former.instance).await?;
-        let (project, origin) = (&former.instance.project, hateoas::origin(&headers));
-        app.desk.request(&app.store, project, &request, &origin).await?;
-    }
-    if let Some(title) = title.filter(|title| *title != former.instance.title) {
         if former.instance.shared {
             let message = "a shared instance has its title for good: ask for another one";
             return Err(ApiError::new(StatusCode::CONFLICT, message));
         }
-        app.store.rename(&place.0, &place.1, &title).await?;
+    }
+    let gone = former.instance.shared && change.state.as_deref() == Some("destroyed");
+    let place = place(&former.instance);
+    let mut request = wanted(&former, change)?;
+    if let Some(request) = &mut request {
+        request.requester = requester(&app, &former.instance).await?;
+    }
+    let (store, project) = (&app.store, former.instance.project.as_str());
+    let (desk, origin) = (&app.desk, hateoas::origin(&headers));
+    match (request, title) {
+        (Some(request), Some(title)) => {
+            desk.request_renamed(store, project, &request, &title, &origin).await.map(drop)?;
+        }
+        (Some(request), None) => {
+            desk.request(store, project, &request, &origin).await.map(drop)?;
+        }
+        (None, Some(title)) => store.rename(&place.0, &place.1, &title).await.map(drop)?,
+        (None, None) => {}
     }
     if gone {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -205,7 +232,10 @@ fn wanted(former: &InstanceDetail, change: Change) -> Result<Option<InstanceRequ
     request.state = state.map(|state| state.parse()).transpose()?;
     request.shared = instance.shared;
     request.parameters = given(parameters, &former.parameters);
-    request.sla = given(sla, &former.sla);
+    request.sla = match sla {
+        Some(sla) => known(sla)?,
+        None => given(None, &former.sla),
+    };
     Ok(Some(request))
 }
 
@@ -219,10 +249,10 @@ async fn requester(
         return Ok(None);
     }
     let Some(guid) = &instance.asked_by else { return Ok(Some(place(instance))) };
-    // Who asked may be gone: its tree is the same in any case.
+    // Who asked may be gone, and another tree may be where it was.
     Ok(Some(match app.store.show_instance(&Scope::All, guid).await {
-        Ok(asker) => place(&asker.instance),
-        Err(StoreError::NotFound(_)) => place(instance),
+        Ok(asker) if asker.instance.tree == instance.tree => place(&asker.instance),
+        Ok(_) | Err(StoreError::NotFound(_)) => place(instance),
         Err(error) => return Err(error.into()),
     }))
 }

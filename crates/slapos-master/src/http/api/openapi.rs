@@ -288,15 +288,11 @@ fn problem() -> Value {
         "properties": {
             "status": {"type": "integer"},
             "title": {"type": "string", "description": "what is wrong, and what to do"},
-            "detail": {"type": "string"},
-            "hint": {"type": "string"},
             "errors": {
                 "type": "array",
-                "description": "where parameters break the schema of their Software Release",
-                "items": {
-                    "type": "object",
-                    "properties": {"path": {"type": "string"}, "message": {"type": "string"}},
-                },
+                "description": "with 422: where parameters do not fit the schema of their Software \
+                    Release, at most twenty",
+                "items": {"$ref": "#/components/schemas/SchemaError"},
             },
         },
     });

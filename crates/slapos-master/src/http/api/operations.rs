@@ -45,7 +45,8 @@ fn about_the_master() -> Vec<Operation> {
             .needs("q", "the text; the case of ASCII letters does not matter")
             .gives::<Found>(200, "at most ten of each kind"),
         get("/api/v1/summary", "How all is, in numbers, and what fails")
-            .says("Counts what the caller sees: its cost grows with that.")
+            .says("Of what the caller sees. Numbers come from indices; of each kind that fails, the \
+                first twenty are named.")
             .gives::<Summary>(200, "counts, and the first of what fails"),
         get("/api/v1/events", "What changes, the moment it does (server-sent events)")
             .says(
@@ -137,7 +138,10 @@ fn places() -> Vec<Operation> {
         Operation::new("PATCH", "/api/v1/computers/{id}", "Says what a computer may be used for")
             .says(
                 "What is left out stays. Instances that are there stay, too; of a computer that is \
-                 to become empty (`drain`), those that remain are told.",
+                 to become empty (`drain`), those that remain are told. A person may give his \
+                 computer to another `project` of his, the operator to anyone's or, with an empty \
+                 one, to all; 409 while it has instances of other projects. Its tokens and \
+                 certificates stay what they are.",
             )
             .takes::<SetComputer>()
             .gives::<ComputerSettings>(200, "as it is now"),

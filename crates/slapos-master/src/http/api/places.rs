@@ -39,6 +39,10 @@ async fn set_computer(
 ) -> Result<Json<ComputerSettings>, ApiError> {
     let computer = ComputerId::new(id);
     app.allow_computer(&caller, &computer).await?;
+    // Whoever gives it away could take it as well.
+    if let Some(project) = &change.project {
+        app.allow_project(&caller, project).await?;
+    }
     Ok(Json(app.store.set_computer(&computer, &change).await?))
 }
 

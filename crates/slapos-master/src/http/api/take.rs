@@ -1,11 +1,14 @@
 //! How requests of the API are read: strictly. What is not known is refused rather than ignored, and
 //! so is what could be kept but never be told again.
 
+use std::collections::BTreeMap;
+
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize as _, Deserializer};
 use serde_json::Value;
 use slapos_slap::marshal::is_xml;
 
@@ -77,6 +80,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         named("the name in the address", &name)?;
         Ok(Named(name))
     }
+}
+
+/// Reads an object of texts.
+pub(super) fn texts<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let items = BTreeMap::<String, Value>::deserialize(deserializer)?;
+    let text = |(key, value)| match value {
+        Value::String(text) => Ok((key, text)),
+        _ => Err(D::Error::custom(format!(
+            "{key:?} has to be a text: what is none is given in \"_\", as one text of JSON"
+        ))),
+    };
+    items.into_iter().map(text).collect()
 }
 
 /// Requires a name that can be kept and told.

@@ -150,7 +150,8 @@ async fn request(call: Call) -> Answer {
         _ => InstanceState::Started,
     });
     let project = call.app.allow_request(&call.caller, &wanted).await.map_err(refused_by)?;
-    let answer = call.app.desk.request(&call.app.store, &project, &wanted, call.origin()).await?;
+    let (answer, _) =
+        call.app.desk.request(&call.app.store, &project, &wanted, call.origin()).await?;
     Ok(shown(&requested(&wanted, answer)))
 }
 

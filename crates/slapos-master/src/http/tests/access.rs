@@ -485,6 +485,32 @@ fn every_route_as_every_kind_of_caller() {
 }
 
 #[test]
+fn a_computer_is_given_by_who_has_it_to_projects_that_are_his() {
+    let world = World::new();
+    let token = |name: &str| world.token(&Holder::User(name.to_owned()), None);
+    let (ann, bob) = (token("ann"), token("bob"));
+    let operator = Proof::Token("the token".to_owned());
+    world.runtime.block_on(async {
+        let store = &world.app.store;
+        store.add_computer(&"new".into(), "alpha").await.unwrap();
+        store.add_project("gamma").await.unwrap();
+        store.add_member("gamma", "ann").await.unwrap();
+    });
+    let give = |who: &Proof, computer: &str, project: &str| {
+        let body = json!({ "project": project }).to_string();
+        let path = format!("/api/v1/computers/{computer}");
+        world.status(who, &Method::PATCH, &path, &body).unwrap()
+    };
+    // Not his; not to others, nor to nobody; not with an instance of the former project.
+    assert_eq!(give(&bob, "new", "beta"), 404);
+    assert_eq!((give(&ann, "new", "beta"), give(&ann, "new", "")), (404, 404));
+    assert_eq!(give(&ann, OWN, "gamma"), 409);
+    assert_eq!(give(&ann, "new", "gamma"), 200);
+    assert_eq!((give(&operator, "new", "beta"), give(&operator, "new", "delta")), (200, 404));
+    assert_eq!((give(&ann, "new", "alpha"), give(&bob, "new", "beta")), (404, 200));
+}
+
+#[test]
 fn certificates_of_others_and_expired_ones_do_not_come_to_a_request() {
     let world = World::new();
     let holder = Holder::Computer(OWN.into());

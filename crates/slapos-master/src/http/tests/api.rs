@@ -108,6 +108,12 @@ fn an_instance_is_asked_for_shown_changed_and_found() {
     let whole = running.get("/api/v1/trees/computer-slappart0");
     assert_eq!(whole["instances"].as_array().unwrap().len(), 1);
     assert_eq!(running.api("POST", &format!("{path}/bang"), None).0, 204);
+    // A title that is taken: nothing else of the change happens either.
+    assert_eq!(running.api("POST", "/api/v1/instances", Some(&wish("taken"))).0, 201);
+    let before = running.get(path);
+    let change = json!({"title": "taken", "state": "started", "parameters": {}});
+    assert_eq!(running.api("PATCH", path, Some(&change)).0, 409);
+    assert_eq!(running.get(path), before);
 }
 
 #[test]
@@ -206,7 +212,11 @@ fn what_is_not_understood_is_refused() {
     typo["parameter"] = json!({});
     let mut bell = wish("a\u{7}");
     let mut long = wish(&"x".repeat(501));
-    for (name, body) in [("typo", &mut typo), ("bell", &mut bell), ("long", &mut long)] {
+    let mut slip = wish("a");
+    slip["sla"] = json!({"computer_gid": "computer"});
+    let bodies =
+        [("typo", &mut typo), ("bell", &mut bell), ("long", &mut long), ("slip", &mut slip)];
+    for (name, body) in bodies {
         let (status, _) = running.api("POST", "/api/v1/instances", Some(body));
         assert_eq!(status, 400, "{name}");
     }
@@ -223,4 +233,27 @@ fn what_is_not_understood_is_refused() {
     assert_eq!(running.get("/api/v1/instances")["items"], json!([]));
     let me = running.get("/api/v1/me");
     assert_eq!((&me["kind"], &me["name"]), (&json!("operator"), &json!("")));
+}
+
+#[test]
+fn a_change_never_goes_to_the_tree_that_took_the_place_of_who_asked() {
+    let (running, client) = Running::formatted(3);
+    let ask = |title: &str, by: Option<usize>, state| {
+        let mut request = InstanceRequest::new(title, "s");
+        request.requester = by.map(|number| (home(), part(number)));
+        request.state = Some(state);
+        client.request(&request).unwrap();
+    };
+    ask("root", None, InstanceState::Started);
+    ask("middle", Some(0), InstanceState::Started);
+    ask("leaf", Some(1), InstanceState::Started);
+    ask("middle", Some(0), InstanceState::Destroyed);
+    client.instance_destroyed(&home(), &part(1)).unwrap();
+    ask("stranger", None, InstanceState::Started);
+    let change = json!({"parameters": {"a": "1"}});
+    let (status, leaf) =
+        running.api("PATCH", "/api/v1/instances/computer-slappart2", Some(&change));
+    assert_eq!((status, &leaf["parameters"]), (200, &json!({"a": "1"})));
+    let tree = running.get("/api/v1/trees/computer-slappart1");
+    assert_eq!(tree["instances"].as_array().unwrap().len(), 1, "{tree}");
 }

@@ -3,13 +3,13 @@
 use super::*;
 
 /// A listener to everything, as a browser is one.
-struct Ear {
+pub(super) struct Ear {
     stream: std::io::BufReader<TcpStream>,
-    position: String,
+    pub(super) position: String,
 }
 
 impl Ear {
-    fn new(running: &Running, since: &str) -> Ear {
+    pub(super) fn new(running: &Running, since: &str) -> Ear {
         let mut stream = TcpStream::connect(running.address).unwrap();
         write!(
             stream,
@@ -21,7 +21,7 @@ impl Ear {
     }
 
     /// The name and the data of the next event.
-    fn hear(&mut self) -> (String, String) {
+    pub(super) fn hear(&mut self) -> (String, String) {
         let (mut name, mut data) = (String::new(), None);
         loop {
             let mut line = String::new();
@@ -39,7 +39,7 @@ impl Ear {
         }
     }
 
-    fn change(&mut self) -> String {
+    pub(super) fn change(&mut self) -> String {
         let (name, data) = self.hear();
         assert_eq!(name, "change");
         data
@@ -85,4 +85,15 @@ fn a_slow_reader_loses_nothing() {
         let heard = ear.change();
         assert!(heard.contains(&format!("\"software\":\"s{number}\"")), "{number}: {heard}");
     }
+}
+
+#[test]
+fn what_a_root_publishes_is_told_and_wakes_no_node() {
+    let (running, client) = Running::formatted(1);
+    client.request(&InstanceRequest::new("a", "s")).unwrap();
+    let mut ear = Ear::new(&running, "");
+    assert_eq!(ear.hear().0, "resync");
+    let url = [("url".to_owned(), "http://a/".to_owned())].into();
+    client.set_connection(&home(), &"slappart0".into(), &url).unwrap();
+    insta::assert_snapshot!(ear.change(), @r#"{"kind":"connection","computer":"computer","partition":"slappart0","tree":"a"}"#);
 }

@@ -79,6 +79,37 @@ fn parameters_that_do_not_fit_are_refused_with_reasons() {
 }
 
 #[test]
+fn the_api_says_which_parameters_do_not_fit() {
+    let running = Running::new();
+    formatted(&running);
+    let directory = tempfile::tempdir().unwrap();
+    let software = strict_release(directory.path());
+    let ask = |parameters: serde_json::Value| {
+        let wish = serde_json::json!({"title": "a", "software_release": software, "parameters": parameters});
+        wish.to_string()
+    };
+    let expected =
+        serde_json::json!({"path": "$.port", "message": "\"many\" is not of type \"integer\""});
+    let wrong = serde_json::json!({"port": "many"});
+    let refused = |head: &str, body: &str| {
+        let answer = whole(&running, head, "application/json", body);
+        assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
+        assert!(answer.contains("content-type: application/problem+json"), "{answer}");
+        let (_, problem) = answer.split_once("\r\n\r\n").unwrap();
+        let problem: serde_json::Value = serde_json::from_str(problem).unwrap();
+        assert_eq!(problem["errors"], serde_json::json!([expected]), "{problem}");
+        assert_eq!(problem["status"], 422);
+    };
+    refused("POST /api/v1/instances", &ask(wrong.clone()));
+    let made = json(&running, "POST /api/v1/instances", &ask(serde_json::json!({"port": "80"})));
+    let change = format!("PATCH /api/v1/instances/{}", made["guid"].as_str().unwrap());
+    refused(&change, &serde_json::json!({"parameters": wrong}).to_string());
+    // What is wrong otherwise has no such list.
+    let other = json(&running, "POST /api/v1/instances", "{}");
+    assert_eq!(other["errors"], serde_json::Value::Null);
+}
+
+#[test]
 fn refusals_are_in_the_status_line_for_those_who_read_no_more() {
     let running = Running::new();
     formatted(&running);

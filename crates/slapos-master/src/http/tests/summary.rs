@@ -1,6 +1,7 @@
 //! How all is, in numbers.
 
 use serde_json::{Value, json};
+use slapos_slap::{PartitionPromises, PromiseReport, PromiseResult};
 
 use super::*;
 
@@ -36,6 +37,40 @@ fn all_is_counted_and_what_fails_is_named() {
     assert_eq!(found["failing"]["instances"][0]["title"], "one");
     let total = |name: &str| found["computers"][name].as_i64().unwrap();
     assert_eq!((total("total"), total("ok") + total("never") + total("silent")), (1, 1));
+}
+
+#[test]
+fn what_fails_twice_is_counted_once() {
+    let (running, client) = Running::formatted(3);
+    for title in ["one", "two", "three"] {
+        client.request(&InstanceRequest::new(title, "s")).unwrap();
+    }
+    let computer = ComputerId::new("computer");
+    client.instance_error(&computer, &"slappart0".into(), "no").unwrap();
+    let result = |name: &str, failed| PromiseResult {
+        name: name.to_owned(),
+        failed,
+        message: "word".to_owned(),
+        seconds: 0.5,
+        at: "2026-01-01T00:00:00Z".to_owned(),
+    };
+    let of = |partition: &str, results| PartitionPromises {
+        partition: partition.to_owned(),
+        results,
+        names: Some(vec!["a".to_owned(), "b".to_owned()]),
+    };
+    let report = PromiseReport {
+        partitions: vec![
+            of("slappart0", vec![result("a", true), result("b", true)]),
+            of("slappart1", vec![result("a", true), result("b", false)]),
+            of("slappart2", vec![result("a", false), result("b", false)]),
+        ],
+    };
+    client.tell_promises(&computer, &report).unwrap();
+    let found = running.told("/api/v1/summary");
+    assert_eq!(found["instances"], json!({"total": 3, "started": 3, "failed": 2}));
+    let named = found["failing"]["instances"].as_array().unwrap();
+    assert_eq!(named.iter().map(|one| &one["title"]).collect::<Vec<_>>(), ["one", "two"]);
 }
 
 #[test]

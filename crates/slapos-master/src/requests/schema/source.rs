@@ -4,7 +4,7 @@
 //! read any address would be a tool against the network that it is in. Therefore:
 //! - files of the Master's machine are read for the operator's project only, when the Software
 //!   Release itself is such a file, and only ordinary ones;
-//! - http and https are off unless `schema_http` is on. Then only public addresses are connected to:
+//! - http and https are off unless `schema_http` is true. Then only public addresses are connected to:
 //!   each connection, also after a redirection, is checked after its name was resolved, so that
 //!   neither a redirection nor a name that changes leads elsewhere. No proxy is used, no header
 //!   of the Master's own is sent;
@@ -33,6 +33,9 @@ const MOST: usize = 50;
 
 /// How long one document may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why other addresses are not connected to.
+const NOT_PUBLIC: &str = "its address is not public, and others are not read";
 
 /// Which addresses of the network may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +111,7 @@ impl Documents {
             _ => self.download(&url)?,
         };
         // What is in a file is not repeated: it may be no schema at all.
-        serde_json::from_str(&text).map_err(|_| format!("{url} is no JSON"))
+        serde_json::from_str(&text).map_err(|_| format!("{} is no JSON", shown(&url)))
     }
 
     fn permit(&self, url: &Url) -> Result<(), String> {
@@ -118,7 +121,7 @@ impl Documents {
                 Err("files of the Master's machine are read for the operator only".to_owned())
             }
             "http" | "https" if self.web == Web::Off => Err(
-                "the Master reads no schemas from the network: `schema_http = on` in [slapproxy] \
+                "the Master reads no schemas from the network: `schema_http = true` in [slapproxy] \
                  lets it"
                     .to_owned(),
             ),
@@ -142,10 +145,18 @@ impl Documents {
             .build();
         let resolver = Guarded { inner: DefaultResolver::default(), web: self.web };
         let agent = Agent::with_parts(config, DefaultConnector::new(), resolver);
-        let failed = |error: ureq::Error| format!("{url}: {error}");
+        let failed = |error: ureq::Error| format!("{}: {error}", shown(url));
         let mut answer = agent.get(url.as_str()).call().map_err(failed)?;
         answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(failed)
     }
+}
+
+/// An address for messages: without what it may have of a name and a password.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Fails only for addresses that cannot have any.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.into()
 }
 
 fn read_file(url: &Url) -> Result<String, String> {
@@ -173,7 +184,7 @@ impl Resolver for Guarded {
         let allowed = self.web != Web::Public || found.iter().all(|found| is_public(found.ip()));
         match allowed {
             true => Ok(found),
-            false => Err(ureq::Error::HostNotFound),
+            false => Err(ureq::Error::Other(NOT_PUBLIC.into())),
         }
     }
 }
@@ -272,7 +283,7 @@ mod tests {
         for host in [address.to_string(), format!("localhost:{}", address.port())] {
             let url = format!("http://{host}/s.cfg");
             let documents = Documents::of(&url.as_str().into(), "", Web::Public).unwrap();
-            assert!(documents.software().is_err());
+            assert!(documents.software().unwrap_err().contains("not public"));
         }
         listener.set_nonblocking(true).unwrap();
         assert!(listener.accept().is_err(), "somebody connected");

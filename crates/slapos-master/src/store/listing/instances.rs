@@ -105,7 +105,12 @@ const COLUMNS: &str = "i.computer, i.partition_reference, i.title, i.root, i.sof
       AND p.partition_reference = i.partition_reference AND p.failed = 1) AS broken";
 
 pub(super) fn select() -> Query {
-    Query::new(&format!("SELECT {COLUMNS}, {INSTANCE_PROJECT} AS project FROM instance i"))
+    select_joined("")
+}
+
+/// The same, of those that `join` leaves.
+pub(super) fn select_joined(join: &str) -> Query {
+    Query::new(&format!("SELECT {COLUMNS}, {INSTANCE_PROJECT} AS project FROM instance i{join}"))
 }
 
 pub(super) fn select_shared() -> Query {

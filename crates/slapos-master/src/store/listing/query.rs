@@ -51,14 +51,17 @@ impl Query {
         self.and(&format!("{column} IN ({marks})"), values.iter().map(String::as_str))
     }
 
-    /// Only what has the text in one of the columns, whatever the case of its (ASCII) letters.
+    /// Only what has the text in one of the columns, whatever the case of its letters, as far as the
+    /// database knows them: SQLite those of ASCII, PostgreSQL those of its language.
     pub(super) fn search(self, columns: &[&str], text: &str) -> Query {
         if text.is_empty() {
             return self;
         }
         let pattern = like(text);
-        let tests: Vec<String> =
-            columns.iter().map(|column| format!("lower({column}) LIKE ? ESCAPE '!'")).collect();
+        let tests: Vec<String> = columns
+            .iter()
+            .map(|column| format!("lower({column}) LIKE lower(?) ESCAPE '!'"))
+            .collect();
         let values = vec![pattern.as_str(); tests.len()];
         self.and(&format!("({})", tests.join(" OR ")), values)
     }
@@ -114,7 +117,7 @@ fn like(text: &str) -> String {
         if matches!(character, '%' | '_' | '!') {
             pattern.push('!');
         }
-        pattern.push(character.to_ascii_lowercase());
+        pattern.push(character);
     }
     pattern.push('%');
     pattern
@@ -133,8 +136,8 @@ mod tests {
             .one_of("c", &keys)
             .search(&["d", "e"], "50%_Ä!A")
             .after(&["a", "b"], Some(&keys));
-        insta::assert_snapshot!(query.sql, @"SELECT a FROM t WHERE 1 = 1 AND b = $1 AND c IN ($2, $3) AND (lower(d) LIKE $4 ESCAPE '!' OR lower(e) LIKE $5 ESCAPE '!') AND (a, b) > ($6, $7)");
-        assert_eq!(query.bound, ["x' OR '1", "k", "l", "%50!%!_Ä!!a%", "%50!%!_Ä!!a%", "k", "l"]);
+        insta::assert_snapshot!(query.sql, @"SELECT a FROM t WHERE 1 = 1 AND b = $1 AND c IN ($2, $3) AND (lower(d) LIKE lower($4) ESCAPE '!' OR lower(e) LIKE lower($5) ESCAPE '!') AND (a, b) > ($6, $7)");
+        assert_eq!(query.bound, ["x' OR '1", "k", "l", "%50!%!_Ä!!A%", "%50!%!_Ä!!A%", "k", "l"]);
         assert!(Query::new("S").one_of("c", &[]).sql.ends_with("AND 1 = 0"));
     }
 }

@@ -1,5 +1,7 @@
-//! How all is, in numbers, and what fails: what one wants to know first. Counting reads an index from end
-//! to end, so its cost grows with what there is: it is for people who look, not for programs that ask often.
+//! How all is, in numbers, and what fails: what one wants to know first.
+//!
+//! Invariant: what is counted is read from indices and not from rows, and only what the scope has; what
+//! fails costs as much as fails, and nothing while all is well.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -16,10 +18,12 @@ use crate::view::{
 /// How many of a kind that fail are named.
 const NAMED: usize = 20;
 
-/// An instance `i` that told an error, or has a broken promise.
-const FAILS: &str = "(i.reported_state = 'error' OR EXISTS (SELECT 1 FROM promise p \
-     WHERE p.computer = i.computer AND p.partition_reference = i.partition_reference \
-     AND p.failed = 1))";
+/// Narrows instances `i` to those that told an error, or have a broken promise. As a join it is read
+/// first, which a condition is not.
+const FAILING: &str = " JOIN (SELECT e.computer, e.partition_reference FROM instance e \
+     WHERE e.reported_state = 'error' \
+     UNION SELECT p.computer, p.partition_reference FROM promise p WHERE p.failed = 1) f \
+     ON f.computer = i.computer AND f.partition_reference = i.partition_reference";
 
 impl Store {
     /// All that the scope has, counted, and the first of what fails.
@@ -27,90 +31,80 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn summary(&self, scope: &Scope) -> Result<Summary, StoreError> {
-        let silent_before = self.now().saturating_sub(computers::SILENT).to_string();
         let mut tx = self.read().await?;
-        let instances = instance_counts(&mut tx, scope).await?;
         Ok(Summary {
-            computers: computer_counts(&mut tx, scope, &silent_before).await?,
+            computers: computer_counts(&mut tx, scope, self.now()).await?,
             software: software_counts(&mut tx, scope).await?,
-            partitions: partition_counts(&mut tx, scope).await?,
-            trees: number(&instances, "trees")?,
+            partitions: PartitionCounts {
+                total: count(&mut tx, on_computers("count(*)", "computer_partition", scope))
+                    .await?,
+                busy: count(&mut tx, on_computers("count(*)", "instance", scope)).await?,
+            },
+            trees: count(&mut tx, instances_in(scope, "").and("i.root = ''", [])).await?,
             instances: InstanceSummary {
-                total: number(&instances, "total")?,
-                started: number(&instances, "started")?,
-                failed: number(&instances, "failed")?,
+                total: count(&mut tx, instances_in(scope, "")).await?,
+                started: started(&mut tx, scope).await?,
+                failed: count(&mut tx, instances_in(scope, FAILING)).await?,
             },
             failing: failing(&mut tx, scope, self.now()).await?,
         })
     }
 }
 
-/// How many rows fulfil a condition; never `NULL`.
-fn counted(condition: &str, name: &str) -> String {
-    format!("CAST(COALESCE(sum(CASE WHEN {condition} THEN 1 ELSE 0 END), 0) AS BIGINT) AS {name}")
+/// `what` of the rows of a table, called `t`, that are about computers of the scope.
+fn on_computers(what: &str, table: &str, scope: &Scope) -> Query {
+    let join = match scope {
+        Scope::All => "",
+        _ => " JOIN computer c ON c.reference = t.computer",
+    };
+    computers_of(Query::new(&format!("SELECT {what} AS found FROM {table} t{join}")), scope)
 }
 
-fn number(row: &AnyRow, column: &str) -> Result<i64, StoreError> {
-    Ok(row.try_get(column)?)
+/// Counts the instances of the scope; `join` narrows them.
+fn instances_in(scope: &Scope, join: &str) -> Query {
+    instances_of(Query::new(&format!("SELECT count(*) AS found FROM instance i{join}")), scope)
 }
 
-/// The one row of a query that counts.
-async fn one(tx: &mut Tx, query: Query) -> Result<AnyRow, StoreError> {
+async fn count(tx: &mut Tx, query: Query) -> Result<i64, StoreError> {
     let row = query.all(tx, "1").await?.into_iter().next();
-    row.ok_or_else(|| StoreError::Damaged("a count has no row".to_owned()))
+    let row = row.ok_or_else(|| StoreError::Damaged("a count has no row".to_owned()))?;
+    Ok(row.try_get("found")?)
+}
+
+async fn started(tx: &mut Tx, scope: &Scope) -> Result<i64, StoreError> {
+    count(tx, instances_in(scope, "").and("i.requested_state = 'started'", [])).await
 }
 
 async fn computer_counts(
     tx: &mut Tx,
     scope: &Scope,
-    silent_before: &str,
+    now: i64,
 ) -> Result<ComputerSummary, StoreError> {
-    let from = "FROM computer c LEFT JOIN computer_contact k ON k.computer = c.reference";
-    let never = counted("k.contact_at IS NULL", "never");
-    let all = computers_of(Query::new(&format!("SELECT count(*) AS total, {never} {from}")), scope);
-    let all = one(tx, all).await?;
-    let silent = computers_of(Query::new(&format!("SELECT count(*) AS silent {from}")), scope)
-        .and(computers::SILENT_BEFORE, [silent_before]);
-    let silent = number(&one(tx, silent).await?, "silent")?;
-    let (total, never) = (number(&all, "total")?, number(&all, "never")?);
-    Ok(ComputerSummary { total, ok: total - never - silent, silent, never })
+    let all = Query::new("SELECT count(*) AS found FROM computer c");
+    let total = count(tx, computers_of(all, scope)).await?;
+    let heard = count(tx, on_computers("count(*)", "computer_contact", scope)).await?;
+    let limit = now.saturating_sub(computers::SILENT).to_string();
+    let silent = on_computers("count(*)", "computer_contact", scope)
+        .and("t.contact_at < CAST(CAST(? AS TEXT) AS BIGINT)", [limit.as_str()]);
+    let silent = count(tx, silent).await?;
+    Ok(ComputerSummary { total, ok: heard - silent, silent, never: total - heard })
 }
 
 async fn software_counts(tx: &mut Tx, scope: &Scope) -> Result<SoftwareSummary, StoreError> {
-    let states = ["available", "building", "error"]
-        .map(|state| counted(&format!("s.reported_state = '{state}'"), state));
-    let query = Query::new(&format!(
-        "SELECT count(*) AS total, {} FROM software s JOIN computer c ON c.reference = s.computer",
-        states.join(", ")
-    ));
-    let row = one(tx, computers_of(query, scope)).await?;
-    Ok(SoftwareSummary {
-        total: number(&row, "total")?,
-        available: number(&row, "available")?,
-        building: number(&row, "building")?,
-        error: number(&row, "error")?,
-    })
-}
-
-async fn partition_counts(tx: &mut Tx, scope: &Scope) -> Result<PartitionCounts, StoreError> {
-    let mut found = [0, 0];
-    for (count, table) in found.iter_mut().zip(["computer_partition", "instance"]) {
-        let query = Query::new(&format!(
-            "SELECT count(*) AS total FROM {table} t JOIN computer c ON c.reference = t.computer"
-        ));
-        *count = number(&one(tx, computers_of(query, scope)).await?, "total")?;
+    let state = "COALESCE(t.reported_state, '') AS state, count(*)";
+    let rows = on_computers(state, "software", scope).grouped(tx, "t.reported_state").await?;
+    let mut counts = SoftwareSummary::default();
+    for row in &rows {
+        let found: i64 = row.try_get("found")?;
+        counts.total += found;
+        match row.try_get::<String, _>("state")?.as_str() {
+            "available" => counts.available = found,
+            "building" => counts.building = found,
+            "error" => counts.error = found,
+            _ => {}
+        }
     }
-    Ok(PartitionCounts { total: found[0], busy: found[1] })
-}
-
-async fn instance_counts(tx: &mut Tx, scope: &Scope) -> Result<AnyRow, StoreError> {
-    let query = Query::new(&format!(
-        "SELECT count(*) AS total, {}, {}, {} FROM instance i",
-        counted("i.root = ''", "trees"),
-        counted("i.requested_state = 'started'", "started"),
-        counted(FAILS, "failed"),
-    ));
-    one(tx, instances_of(query, scope)).await
+    Ok(counts)
 }
 
 async fn failing(tx: &mut Tx, scope: &Scope, now: i64) -> Result<Failing, StoreError> {
@@ -118,11 +112,18 @@ async fn failing(tx: &mut Tx, scope: &Scope, now: i64) -> Result<Failing, StoreE
     let silent = silent.rows(tx, "c.reference", NAMED).await?;
     let software = computers_of(software::select(), scope).and("s.reported_state = 'error'", []);
     let software = software.rows(tx, "s.computer, s.url", NAMED).await?;
-    let instances = instances_of(instances::select(), scope).and(FAILS, []);
-    let instances = instances.rows(tx, "i.computer, i.partition_reference", NAMED).await?;
+    let broken = instances_of(instances::select_joined(FAILING), scope);
+    let broken = broken.rows(tx, "i.computer, i.partition_reference", NAMED).await?;
     Ok(Failing {
-        computers: silent.iter().map(|row| computers::read(row, now)).collect::<Result<_, _>>()?,
-        software: software.iter().map(software::read).collect::<Result<_, _>>()?,
-        instances: instances.iter().map(instances::read).collect::<Result<_, _>>()?,
+        computers: read(&silent, |row| computers::read(row, now))?,
+        software: read(&software, software::read)?,
+        instances: read(&broken, instances::read)?,
     })
+}
+
+fn read<T>(
+    rows: &[AnyRow],
+    one: impl Fn(&AnyRow) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    rows.iter().map(one).collect()
 }

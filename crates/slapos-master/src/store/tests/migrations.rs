@@ -79,23 +79,129 @@ async fn the_schema_goes_forth_and_back_from_each_number_and_keeps_what_it_can_h
     }
 }
 
+/// What the later schemas hold beside, so that with requests no table is empty.
+const LATER: &str = "\
+    INSERT INTO partition_route VALUES ('home', 'slappart0', 'tap', '', '', '', '');
+    INSERT INTO person VALUES ('ann', 1);
+    INSERT INTO project VALUES ('p', 1);
+    INSERT INTO member VALUES ('p', 'ann');
+    UPDATE computer SET project = 'p' WHERE reference = 'home';
+    UPDATE offer SET project = 'p';
+    INSERT INTO token (id, digest, person, label, created_at) VALUES ('i', 'd', 'ann', '', 1);
+    INSERT INTO authority VALUES ('a', 'c', 'k', 1);
+    INSERT INTO certificate VALUES ('s', 'home', '', 'pem', 1, 2, NULL);
+    INSERT INTO audit VALUES ('1', 1, 'ann', 'POST', '/', 'x', 204);
+    INSERT INTO forwarded_request VALUES ('p', '', 't', 0, 'u', 't', 's', 1);
+    INSERT INTO computer_contact VALUES ('home', 1);
+    INSERT INTO computer_metrics VALUES ('home', '{}', 1);
+    INSERT INTO build_progress VALUES ('home', 'http://example.org/software.cfg', 1, 2, '', '', 1);
+    INSERT INTO promise VALUES ('home', 'slappart0', 'n', 0, '', 1);
+    INSERT INTO promise_result VALUES ('home', 'slappart0', 'n', 1, 0, 0, 1);
+";
+
+/// A store in which no table is empty.
+async fn full() -> Fixture {
+    let fixture = store(4).await;
+    let supplied = "available".parse().unwrap();
+    fixture.store.supply(&SOFTWARE.into(), &"home".into(), supplied).await.unwrap();
+    fixture.place("root", None).await;
+    fixture.place("child", Some("slappart0")).await;
+    let mut shared = wish("shared");
+    shared.shared = true;
+    fixture.request(&shared).await;
+    let mut tx = fixture.store.pools.write().await.unwrap();
+    sqlx::raw_sql(LATER).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    fixture
+}
+
+/// How many rows each table has.
+async fn all_counts(pools: &Pools) -> std::collections::BTreeMap<String, i64> {
+    let mut tx = pools.read().await.unwrap();
+    let mut counts = std::collections::BTreeMap::new();
+    for table in catalog::in_order(&mut tx, pools.kind).await.unwrap() {
+        let sql = format!("SELECT count(*) AS n FROM {}", catalog::quoted(&table.name));
+        let row = tx.fetch_one(sqlx::AssertSqlSafe(sql)).await.unwrap();
+        counts.insert(table.name, row.try_get("n").unwrap());
+    }
+    counts.remove(catalog::RECORDS);
+    counts
+}
+
 #[tokio::test]
-async fn what_the_present_schema_holds_can_go_back_to_each_number() {
+async fn whatever_the_present_schema_holds_goes_back_to_each_number_and_forth_again() {
     for to in MIGRATIONS.iter().map(|migration| migration.number) {
-        let fixture = store(3).await;
-        fixture.place("root", None).await;
-        fixture.place("child", Some("slappart0")).await;
-        let mut before = fixture.store.overview().await.unwrap();
+        let fixture = full().await;
+        let mut shown = fixture.store.overview().await.unwrap();
+        let before = all_counts(&fixture.store.pools).await;
+        assert!(before.values().all(|rows| *rows > 0), "no table is forgotten here: {before:?}");
         fixture.store.close().await;
         migrate(&fixture.database, Some(to), &SystemClock).await.unwrap();
-        let again = opened(&fixture.database).await.unwrap();
-        let mut after = again.overview().await.unwrap();
-        // Routes and the like may be lost; instances and partitions are not.
-        for overview in [&mut before, &mut after] {
+        let pools = Pools::connect(&fixture.database).await.unwrap();
+        let mut back = all_counts(&pools).await;
+        for (table, rows) in &back {
+            assert_eq!(before[table], *rows, "{table}, back to {to}");
+        }
+        migrations::migrate(&pools, &SystemClock, latest()).await.unwrap();
+        let forth = all_counts(&pools).await;
+        // Made anew from what there is, whosever the computer is.
+        back.insert("offer".to_owned(), 1);
+        for (table, rows) in &back {
+            assert_eq!(forth[table], *rows, "{table}, forth from {to}");
+        }
+        let sql = "SELECT count(*) AS n FROM offer o JOIN computer c ON c.reference = o.computer \
+             WHERE o.project = c.project AND o.free = 2";
+        let row = sqlx::query(sql).fetch_one(&pools.readers).await.unwrap();
+        assert_eq!(row.try_get::<i64, _>("n").unwrap(), 1, "forth from {to}");
+        pools.close().await;
+        let mut again = opened(&fixture.database).await.unwrap().overview().await.unwrap();
+        for overview in [&mut shown, &mut again] {
             overview.instances.sort_by(|one, two| one.title.cmp(&two.title));
         }
-        assert_eq!(after.instances, before.instances, "back to {to}");
-        assert_eq!(after.partitions, before.partitions, "back to {to}");
+        assert_eq!(again.instances, shown.instances, "back to {to}");
+        assert_eq!(again.partitions, shown.partitions, "back to {to}");
+    }
+}
+
+/// Two projects with the same title, for which the former schema has no room.
+#[tokio::test]
+async fn what_a_former_schema_cannot_hold_stops_the_way_back_and_is_kept() {
+    let fixture = full().await;
+    fixture.store.request_in("p", &wish("root")).await.unwrap();
+    let before = fixture.store.overview().await.unwrap();
+    fixture.store.close().await;
+    let error = migrate(&fixture.database, Some(4), &SystemClock).await.unwrap_err();
+    let StoreError::Database(why) = &error else { panic!("{error}") };
+    assert!(why.starts_with("schema 7 (requests) cannot be taken back: "), "{why}");
+    let again = opened(&fixture.database).await.unwrap();
+    assert_eq!(again.overview().await.unwrap().instances, before.instances);
+}
+
+/// What a killed process leaves: the last step is not committed, or it is, and nothing is between.
+#[tokio::test]
+async fn a_migration_that_is_cut_off_in_a_step_is_done_again_from_there() {
+    for back in [false, true] {
+        let from = if back { latest() } else { 1 };
+        let fixture = full().await;
+        fixture.store.close().await;
+        let pools = Pools::connect(&fixture.database).await.unwrap();
+        migrations::migrate(&pools, &SystemClock, from).await.unwrap();
+        let wanted = migrations::up_to(if back { 1 } else { latest() });
+        loop {
+            let before = all_counts(&pools).await;
+            let mut tx = pools.write_all().await.unwrap();
+            let left = migrations::left(&mut tx, &pools, &wanted).await.unwrap();
+            let Some(step) = left.first().copied() else { break };
+            migrations::take(&mut tx, step, 1).await.unwrap();
+            drop(tx);
+            assert_eq!(all_counts(&pools).await, before, "{step:?}");
+            let mut tx = pools.write_all().await.unwrap();
+            migrations::take(&mut tx, step, 1).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        pools.close().await;
+        let again = opened(&fixture.database).await.unwrap();
+        assert_eq!(again.overview().await.unwrap().instances.len(), 2);
     }
 }
 

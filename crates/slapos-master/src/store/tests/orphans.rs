@@ -74,31 +74,3 @@ async fn a_restart_is_told_to_the_node_and_again_when_it_is_wanted_again() {
     let error = fixture.store.restart(&home, &partition).await.unwrap_err();
     insta::assert_snapshot!(error, @"the instance a is wanted stopped, so that there is nothing to restart: request it as started");
 }
-
-#[tokio::test]
-async fn a_person_sets_states_within_what_the_root_allows() {
-    let fixture = store(2).await;
-    fixture.place("root", None).await;
-    fixture.place("child", Some("slappart0")).await;
-    let home = "home".into();
-    let (root, child) = ("slappart0".into(), "slappart1".into());
-    fixture.store.set_state(&home, &child, InstanceState::Stopped).await.unwrap();
-    assert_eq!(fixture.partition("slappart1").await.requested_state, InstanceState::Stopped);
-    fixture.store.set_state(&home, &root, InstanceState::Stopped).await.unwrap();
-    let error = fixture.store.set_state(&home, &child, InstanceState::Started).await.unwrap_err();
-    insta::assert_snapshot!(error, @"the instance child cannot be started, because the root of its tree, root, is wanted stopped");
-}
-
-#[tokio::test]
-async fn guids_are_found_whatever_hyphens_they_have() {
-    let fixture = store(0).await;
-    let mut odd = description("COMP-1-x", 1);
-    odd.partitions[0].reference = "part-0".into();
-    fixture.store.format(&odd).await.unwrap();
-    let mut request = wish("a");
-    request.sla = texts(&[("computer_guid", "COMP-1-x")]);
-    let guid = fixture.request(&request).await.guid.unwrap();
-    let (computer, partition) = fixture.store.locate(&guid).await.unwrap();
-    assert_eq!((computer.as_str(), partition.as_str()), ("COMP-1-x", "part-0"));
-    assert!(fixture.store.locate("COMP-1").await.is_err());
-}

@@ -176,3 +176,19 @@ async fn settings_that_make_no_sense_are_refused() {
     let unknown = fixture.store.set_computer(&"x".into(), &SetComputer::default()).await;
     assert!(matches!(unknown, Err(StoreError::NotFound(_))));
 }
+
+#[tokio::test]
+async fn a_host_that_fits_is_found_behind_many_that_do_not() {
+    let fixture = store(70).await;
+    for number in 0..70 {
+        fixture.place(&format!("host{number:02}"), None).await;
+    }
+    fixture.store.format(&description("zoo", 1)).await.unwrap();
+    let labels = Some([("disk".to_owned(), "ssd".to_owned())].into());
+    set(&fixture, "zoo", SetComputer { labels, ..SetComputer::default() }).await;
+    placed(&fixture, "far", &[("computer_guid", "zoo")]).await.unwrap();
+    let mut slave = wish("slave");
+    slave.shared = true;
+    slave.sla = texts(&[("label_disk", "ssd")]);
+    assert_eq!(fixture.request(&slave).await.computer.as_str(), "zoo");
+}

@@ -1,6 +1,9 @@
 //! Projects: titles, and what belongs to whom.
 
+use slapos_slap::SetComputer;
+
 use super::*;
+use crate::store::{FeedEntry, Place, Scope};
 
 async fn request(fixture: &Fixture, project: &str, title: &str) -> InstanceAnswer {
     fixture.store.request_in(project, &wish(title)).await.unwrap()
@@ -83,4 +86,53 @@ async fn references_of_shared_instances_never_collide() {
     let overview = fixture.store.overview().await.unwrap();
     let names: Vec<_> = overview.shared.iter().map(|one| one.reference.as_str()).collect();
     assert_eq!(names, ["a_b_c", "a_b_c-2"]);
+}
+
+async fn give(fixture: &Fixture, project: &str) -> Result<(), StoreError> {
+    let change = SetComputer { project: Some(project.to_owned()), ..SetComputer::default() };
+    fixture.store.set_computer(&"home".into(), &change).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_computer_changes_hands_but_not_with_the_instances_of_others() {
+    let fixture = store(3).await;
+    for project in ["p", "q"] {
+        fixture.store.add_project(project).await.unwrap();
+    }
+    let supplied = "available".parse().unwrap();
+    fixture.store.supply(&SOFTWARE.into(), &"home".into(), supplied).await.unwrap();
+    request(&fixture, "", "of the operator").await;
+    give(&fixture, "p").await.unwrap();
+    assert_eq!(fixture.store.settings(&"home".into()).await.unwrap().project, "p");
+    request(&fixture, "p", "a").await;
+    // The offers have the new project, too.
+    let refused = fixture.store.request_in("q", &wish("b")).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NotFound(_)), "{refused}");
+    let refused = give(&fixture, "q").await.unwrap_err();
+    insta::assert_snapshot!(refused, @"home has instances of other projects, such as a: destroy them first, or give it to theirs");
+    let unknown = give(&fixture, "r").await.unwrap_err();
+    assert!(matches!(unknown, StoreError::NotFound(_)), "{unknown}");
+    assert_eq!(fixture.store.settings(&"home".into()).await.unwrap().project, "p");
+    give(&fixture, "").await.unwrap();
+    request(&fixture, "q", "b").await;
+}
+
+#[tokio::test]
+async fn who_loses_a_computer_and_who_gets_it_are_told() {
+    let fixture = store(1).await;
+    for project in ["p", "q"] {
+        fixture.store.add_project(project).await.unwrap();
+    }
+    give(&fixture, "p").await.unwrap();
+    let begin = fixture.store.feed(&Scope::All, None).await.unwrap().place;
+    give(&fixture, "q").await.unwrap();
+    let told = async |project: &str, from: &Place| {
+        let scope = Scope::Projects(vec![project.to_owned()]);
+        let told = fixture.store.feed(&scope, Some(from)).await.unwrap();
+        let word = |entry: &FeedEntry| (entry.kind.clone(), entry.state.clone().unwrap());
+        told.entries.iter().map(|(_, entry)| word(entry)).collect::<Vec<_>>()
+    };
+    let words = |kind: &str, state: &str| vec![(kind.to_owned(), state.to_owned())];
+    assert_eq!(told("p", &begin).await, words("computer", "moved"));
+    assert_eq!(told("q", &begin).await, words("settings", "open"));
 }

@@ -26,7 +26,6 @@ enum Deed {
     Built { computer: usize, word: u8, gone: bool },
     Format { computer: usize, partitions: usize },
     Restart { computer: usize, partition: u8 },
-    Want { computer: usize, partition: u8, state: u8 },
     Forget { computer: usize, partition: u8, destroy: bool },
 }
 
@@ -60,8 +59,6 @@ fn deed() -> impl Strategy<Value = Deed> {
             .prop_map(|(computer, partitions)| Deed::Format { computer, partitions }),
         1 => (computer(), 0_u8..4)
             .prop_map(|(computer, partition)| Deed::Restart { computer, partition }),
-        1 => (computer(), 0_u8..4, 0_u8..3)
-            .prop_map(|(computer, partition, state)| Deed::Want { computer, partition, state }),
         1 => (computer(), 0_u8..4, any::<bool>())
             .prop_map(|(computer, partition, destroy)| Deed::Forget { computer, partition, destroy }),
     ]
@@ -150,12 +147,6 @@ async fn act(store: &Store, deed: &Deed) {
         Deed::Restart { computer, partition } => {
             let (computer, partition) = place(*computer, *partition);
             let _ = store.restart(&computer, &partition).await;
-        }
-        Deed::Want { computer, partition, state } => {
-            let (computer, partition) = place(*computer, *partition);
-            let state = [InstanceState::Started, InstanceState::Stopped, InstanceState::Destroyed]
-                [usize::from(*state)];
-            let _ = store.set_state(&computer, &partition, state).await;
         }
         Deed::Forget { computer, partition, destroy } => {
             let (computer, partition) = place(*computer, *partition);

@@ -121,3 +121,33 @@ async fn when_the_disk_is_full_all_are_told_who_lost_something() {
     let (_directory, survivor) = killed(&fixture).await;
     assert_eq!(titles(&survivor).await, granted);
 }
+
+/// Who finds that it is done already relies on who did it, and has to wait for the disk as he does.
+#[tokio::test]
+async fn who_has_nothing_to_do_waits_for_those_who_did_it() {
+    let fixture = Arc::new(store(1).await);
+    fixture.place("a", None).await;
+    let (home, part) = ("home".into(), "slappart0".into());
+    let connection = texts(&[("u", "v")]);
+    let mut first = fixture.store.write().await.unwrap();
+    sqlx::query("UPDATE instance SET connection = '{\"u\":\"v\"}'")
+        .execute(&mut *first)
+        .await
+        .unwrap();
+    // What makes the commit fail, and only that.
+    sqlx::query("PRAGMA defer_foreign_keys = ON").execute(&mut *first).await.unwrap();
+    sqlx::query("INSERT INTO software VALUES ('nobody', 'u', 'available', 1, NULL, NULL, NULL)")
+        .execute(&mut *first)
+        .await
+        .unwrap();
+    let mut second = Box::pin(fixture.store.set_connection(&home, &part, &connection));
+    assert!(poll_once(&mut second).is_pending(), "it queues");
+    let (first, second) = tokio::join!(first.commit(), second);
+    assert!(first.is_err() && second.is_err(), "{first:?} {second:?}");
+    fixture.store.set_connection(&home, &part, &connection).await.unwrap();
+    assert_eq!(fixture.partition("slappart0").await.connection, connection);
+}
+
+fn poll_once<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
+    std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}

@@ -4,19 +4,20 @@
 use std::fmt;
 use std::path::Path;
 
+use serde_json::Value as Json;
 use slapos_sys::fs;
 use slapos_sys::process::Command;
 
 /// What a machine is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Machine {
+pub struct Machine {
     architecture: String,
     system: [String; 3],
 }
 
 impl Machine {
     /// One of that architecture with that system: its name, version and code name.
-    pub(super) fn new(architecture: &str, system: &[&str]) -> Option<Self> {
+    pub fn new(architecture: &str, system: &[&str]) -> Option<Self> {
         let [name, version, code] = system else { return None };
         let mut name = name.to_lowercase();
         if name == "raspbian" {
@@ -31,8 +32,28 @@ impl Machine {
         Some(Self { architecture: architecture.to_owned(), system })
     }
 
+    /// The one that an entry is for, if it says so. Old entries name the processor only, and the
+    /// system as Python writes a tuple.
+    pub fn of(information: &Json) -> Option<Self> {
+        match information["multiarch"].as_str() {
+            Some(architecture) => {
+                let words = information["os"].as_array()?.iter().map(Json::as_str);
+                Self::new(architecture, &words.collect::<Option<Vec<_>>>()?)
+            }
+            None => {
+                let known = information["machine"].as_str() == Some("x86_64");
+                let words = known.then(|| information["os"].as_str()).flatten()?;
+                let words = words.strip_prefix('(')?.strip_suffix(')')?.split(',');
+                let word = |word: &'_ str| word.trim().trim_matches(['\'', '"']).to_owned();
+                let words: Vec<_> = words.map(word).collect();
+                let words: Vec<_> = words.iter().map(String::as_str).collect();
+                Self::new("x86_64-linux-gnu", &words)
+            }
+        }
+    }
+
     /// This one.
-    pub(super) fn this() -> Self {
+    pub fn this() -> Self {
         let text = fs::read_to_string_lossy(Path::new("/etc/os-release"), 1 << 16);
         let system = system(&text.unwrap_or_default());
         let system = system.each_ref().map(String::as_str);
@@ -81,6 +102,15 @@ mod tests {
         assert_ne!(debian, machine(["debian", "11", "bookworm"]));
         assert_ne!(machine(["ubuntu", "22.04", "jammy"]), machine(["ubuntu", "22.10", "jammy"]));
         assert_eq!(Machine::new("x", &["debian"]), None);
+    }
+
+    #[test]
+    fn old_entries_are_read() {
+        let old = serde_json::json!({"machine": "x86_64", "os": "('debian', '7.8', '')"});
+        let machine = Machine::new("x86_64-linux-gnu", &["Debian", "7", "x"]);
+        assert_eq!(Machine::of(&old), machine);
+        let other = serde_json::json!({"machine": "i686", "os": "('debian', '7.8', '')"});
+        assert_eq!(Machine::of(&other), None);
     }
 
     #[test]
