@@ -50,7 +50,8 @@ pub enum AuthorityError {
     /// Another token sealed it.
     #[error(
         "the key of the Master's certificate authority was sealed by another token than the present \
-         one: start the Master with the token that it had when TLS was first switched on"
+         one: put the former token back, or have the present one open it by `slapos proxy ca rekey \
+         --former-token-file FILE`"
     )]
     OtherToken,
     /// It cannot be made, or cannot sign.
@@ -208,6 +209,25 @@ fn unseal(token: &Secret, sealed: &str) -> Result<Vec<u8>, AuthorityError> {
         .open_in_place(nonce, Aad::from(SEALED), &mut rest)
         .map_err(|_| AuthorityError::OtherToken)?;
     Ok(plain.to_vec())
+}
+
+/// The key of the authority, sealed by the present token instead of the former one; nothing when the
+/// present one sealed it already.
+///
+/// # Errors
+/// [`AuthorityError::OtherToken`] when neither did.
+pub(crate) fn reseal(
+    kept: &KeptAuthority,
+    former: &Secret,
+    present: &Secret,
+) -> Result<Option<String>, AuthorityError> {
+    match unseal(present, &kept.sealed_key) {
+        Ok(_) => Ok(None),
+        Err(AuthorityError::OtherToken) => {
+            seal(present, &unseal(former, &kept.sealed_key)?).map(Some)
+        }
+        Err(other) => Err(other),
+    }
 }
 
 #[cfg(test)]

@@ -114,6 +114,7 @@ impl Listener for Door {
             guest: Guest {
                 number,
                 address: address.ip(),
+                secret: self.tls.is_some(),
                 certificate: Arc::default(),
                 strangers: Arc::clone(&self.strangers),
             },
@@ -135,6 +136,8 @@ impl Listener for Door {
 pub(crate) struct Guest {
     number: u64,
     address: IpAddr,
+    /// Whether it came to the port with TLS.
+    secret: bool,
     /// The serial number of the certificate that was shown, once the handshake is over.
     certificate: Arc<OnceLock<String>>,
     strangers: Shared,
@@ -144,6 +147,11 @@ impl Guest {
     /// The other end.
     pub(crate) fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// Whether nobody on the way can read what is said.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.secret
     }
 
     /// The serial number of the certificate of our authority that the other end has the key of.

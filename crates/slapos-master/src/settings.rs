@@ -16,6 +16,8 @@ pub struct Access {
     pub connections: Option<usize>,
     /// Listeners to events at a time; without a number, three quarters of the connections.
     pub listeners: Option<usize>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
     /// How often each caller but the operator may ask.
     pub callers: Rate,
     /// How often each address may present what is not valid.
@@ -29,6 +31,7 @@ impl Default for Access {
             allow_plain_http: false,
             connections: None,
             listeners: None,
+            trusted_proxies: Vec::new(),
             callers: Rate { per_second: 200.0, burst: 2000.0 },
             failures: Rate { per_second: 1.0, burst: 30.0 },
         }

@@ -201,6 +201,8 @@ pub struct InstanceSummary {
 pub struct InstanceInfo {
     /// The title of the root instance.
     pub title: String,
+    /// Its project, where that is told; else empty.
+    pub project: String,
     /// Its Software Release.
     pub software: SoftwareUrl,
     /// Its software type.

@@ -22,7 +22,7 @@ use crate::store::Holder;
 const BODY: usize = 4 << 20;
 
 /// How long a request may take unless its route says more, its body included.
-const TIME: Duration = Duration::from_secs(60);
+pub(super) const TIME: Duration = Duration::from_secs(60);
 
 /// Who asks, as was proved.
 #[derive(Debug, Clone, PartialEq, Eq)]

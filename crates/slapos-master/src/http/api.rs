@@ -8,7 +8,6 @@ pub(crate) mod openapi;
 mod operations;
 mod places;
 mod read;
-mod scope;
 mod take;
 
 use std::sync::Arc;

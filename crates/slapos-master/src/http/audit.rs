@@ -2,13 +2,17 @@
 //!
 //! Entries are gathered for a moment and written together, so that the log costs no write for each
 //! request. What was answered in the last moment before the Master is killed may be missing in it;
-//! after an orderly end nothing is.
+//! after an orderly end nothing is. A refusal that is repeated within a minute is noted once, so that a
+//! program that goes wild does not fill it.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::App;
 use crate::store::AuditEntry;
@@ -18,6 +22,12 @@ const MOMENT: Duration = Duration::from_millis(300);
 
 /// So many are written at once, without waiting for more.
 const MANY: usize = 1000;
+
+/// A refusal of the same caller at the same route is noted again after so long.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Refusals that are remembered for that; beyond them all are forgotten.
+const REMEMBERED: usize = 10_000;
 
 /// The longest text about what was touched, in bytes.
 const LONGEST: usize = 200;
@@ -50,6 +60,8 @@ pub(super) async fn listening<T>(handler: impl Future<Output = T>) -> (T, String
 #[derive(Default)]
 pub(crate) struct Audit {
     waiting: Mutex<Vec<AuditEntry>>,
+    /// When a caller was last noted to be refused at a route.
+    refused: Mutex<HashMap<(String, String), Instant>>,
     /// Held while entries are written, so that who waits for it knows that they are.
     writing: tokio::sync::Mutex<()>,
 }
@@ -59,11 +71,31 @@ impl Audit {
         // Nothing that can panic is done under the lock.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether it is no refusal that was noted a moment ago.
+    fn is_news(&self, entry: &AuditEntry, now: Instant) -> bool {
+        if !matches!(entry.outcome, 401 | 403) {
+            return true;
+        }
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (entry.caller.clone(), format!("{} {}", entry.method, entry.route));
+        if refused.get(&key).is_some_and(|at| now.saturating_duration_since(*at) < AGAIN) {
+            return false;
+        }
+        if refused.len() >= REMEMBERED {
+            refused.clear();
+        }
+        refused.insert(key, now);
+        true
+    }
 }
 
 impl App {
     /// Takes an entry into the log.
     pub(super) async fn note(self: &Arc<App>, entry: AuditEntry) {
+        if !self.audit.is_news(&entry, Instant::now()) {
+            return;
+        }
         let waiting = {
             let mut waiting = self.audit.waiting();
             waiting.push(entry);
@@ -93,5 +125,29 @@ impl App {
                 tracing::warn!("not in the audit log: {entry:?}");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_noted_once_a_minute() {
+        let entry = |caller: &str, outcome| AuditEntry {
+            at: 0,
+            caller: caller.to_owned(),
+            method: "GET".to_owned(),
+            route: "/x".to_owned(),
+            about: String::new(),
+            outcome,
+        };
+        let audit = Audit::default();
+        let start = Instant::now();
+        assert!(audit.is_news(&entry("a", 403), start));
+        assert!(!audit.is_news(&entry("a", 403), start + AGAIN / 2));
+        assert!(audit.is_news(&entry("b", 403), start) && audit.is_news(&entry("a", 201), start));
+        assert!(audit.is_news(&entry("a", 201), start), "what was done is always noted");
+        assert!(audit.is_news(&entry("a", 403), start + AGAIN));
     }
 }

@@ -19,11 +19,12 @@ use sha2::{Digest as _, Sha256};
 use slapos_slap::token::{digest, is_issued};
 use tokio::time::Instant;
 
-use super::access::{Caller, May, Rule};
+use super::access::{Caller, May, Rule, TIME};
+use super::evidence::Evidence;
 use super::rate::network;
 use super::{ApiError, App, audit, problem};
 use crate::connections::Guest;
-use crate::store::{AuditEntry, Holder};
+use crate::store::AuditEntry;
 
 /// The digest of a token. Comparing digests takes the same time for every wrong token, and the
 /// token itself is not kept.
@@ -66,16 +67,17 @@ enum Refusal {
 /// extensions; the connection of a caller who is known may stay.
 pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let visit = Visit::of(&request);
+    let visit = Visit::of(&gate.app, &mut request);
     let shown = request.headers().get(header::AUTHORIZATION);
     let token = shown.and_then(|value| value.to_str().ok()).and_then(presented);
     let answer = match gate.admit(&visit, token.as_deref()).await {
         Err(refusal) => gate.refuse(&visit, refusal).await,
-        Ok(caller) => {
-            let who = caller.as_ref().map(Caller::to_string);
-            let person = matches!(caller, Some(Caller::Operator | Caller::User(_)));
-            if let Some(caller) = caller {
+        Ok(known) => {
+            let who = known.as_ref().map(|(caller, _)| caller.to_string());
+            let person = matches!(known, Some((Caller::Operator | Caller::User(_), _)));
+            if let Some((caller, evidence)) = known {
                 request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(evidence);
             }
             let (answer, about) = audit::listening(gate.answer(request, next)).await;
             let refused = answer.status() == StatusCode::FORBIDDEN;
@@ -101,17 +103,18 @@ impl Gate {
     }
 
     /// Who is let through: on a route for anybody it need not be known who.
-    async fn admit(&self, visit: &Visit, token: Option<&str>) -> Result<Option<Caller>, Refusal> {
+    async fn admit(&self, visit: &Visit, token: Option<&str>) -> Result<Option<Known>, Refusal> {
         let app = &self.app;
         if self.rule.anybody {
-            // Nothing is looked up for strangers.
-            let operator = token.is_some_and(|token| app.token.matches(token));
-            if operator {
+            // Nothing is looked up for who shows nothing.
+            let known = recognise(app, visit, token).await.ok();
+            // Who is served something long would have to go in the middle of it.
+            if known.is_some() || self.time > TIME {
                 visit.welcome();
             }
-            return Ok(operator.then_some(Caller::Operator));
+            return Ok(known);
         }
-        let caller = recognise(app, visit, token).await?;
+        let (caller, evidence) = recognise(app, visit, token).await?;
         visit.welcome();
         if self.rule.grants(&caller) == May::Not {
             return Err(Refusal::NotFor(caller));
@@ -120,7 +123,7 @@ impl Gate {
             let taken = app.callers.take(caller.to_string(), Instant::now());
             taken.map_err(Refusal::TooOften)?;
         }
-        Ok(Some(caller))
+        Ok(Some((caller, evidence)))
     }
 
     async fn refuse(&self, visit: &Visit, refusal: Refusal) -> Response {
@@ -165,38 +168,38 @@ impl Gate {
     }
 }
 
+/// Who asks, and by what that was proved.
+type Known = (Caller, Evidence);
+
 /// Who the caller is, by what the request presents; a token goes before a certificate.
-async fn recognise(app: &App, visit: &Visit, token: Option<&str>) -> Result<Caller, Refusal> {
+async fn recognise(app: &App, visit: &Visit, token: Option<&str>) -> Result<Known, Refusal> {
     if token.is_some_and(|token| app.token.matches(token)) {
-        return Ok(Caller::Operator);
+        return Ok((Caller::Operator, Evidence::Operator));
     }
     let certificate = visit.guest.as_ref().and_then(Guest::certificate);
-    let now = Instant::now();
-    app.failures.look(network(visit.address), now).map_err(Refusal::TooOften)?;
-    let (found, reason): (Option<Holder>, _) = match (token, certificate) {
-        (Some(token), _) => {
-            let found = match is_issued(token) {
-                true => app.store.token_holder(&digest(token)).await,
-                false => Ok(None),
-            };
-            let reason = "the token is not one of this Master's, or not any more";
-            (found.map_err(|error| Refusal::Failed(error.into()))?, reason)
-        }
-        (None, Some(serial)) => {
-            let found = app.store.certificate_holder(&serial).await;
-            let reason = "the certificate is not one of this Master's, or not any more";
-            (found.map_err(|error| Refusal::Failed(error.into()))?, reason)
-        }
+    let (evidence, reason) = match (token, certificate) {
+        (Some(token), _) => (
+            is_issued(token).then(|| Evidence::Token(digest(token))),
+            "the token is not one of this Master's, or not any more",
+        ),
+        (None, Some(serial)) => (
+            Some(Evidence::Certificate(serial)),
+            "the certificate is not one of this Master's, or not any more",
+        ),
         (None, None) => {
             let reason = "this Master wants a token, as the header `Authorization: Bearer TOKEN`";
             return Err(Refusal::Unknown { reason, shown: false });
         }
     };
-    found.map(Caller::from).ok_or_else(|| {
-        // There was one a moment ago.
-        let _ = app.failures.take(network(visit.address), now);
-        Refusal::Unknown { reason, shown: true }
-    })
+    if let Some(evidence) = evidence {
+        let caller = evidence.caller(app).await.map_err(|error| Refusal::Failed(error.into()))?;
+        if let Some(caller) = caller {
+            return Ok((caller, evidence));
+        }
+    }
+    // Only who fails has to wait: others may have the same address.
+    app.failures.take(network(visit.address), Instant::now()).map_err(Refusal::TooOften)?;
+    Err(Refusal::Unknown { reason, shown: true })
 }
 
 /// A request, as far as it is told of.
@@ -208,13 +211,18 @@ struct Visit {
 }
 
 impl Visit {
-    fn of(request: &Request) -> Visit {
+    fn of(app: &App, request: &mut Request) -> Visit {
         let guest = request.extensions().get::<ConnectInfo<Guest>>().map(|info| info.0.clone());
         let address = guest.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), Guest::address);
+        if guest.as_ref().is_some_and(Guest::is_secret) {
+            // As a proxy that speaks TLS for us would say.
+            let headers = request.headers_mut();
+            headers.entry("x-forwarded-proto").or_insert(HeaderValue::from_static("https"));
+        }
         let route = request.extensions().get::<MatchedPath>();
         let route = route.map_or_else(|| request.uri().path(), MatchedPath::as_str);
         Visit {
-            address: behind_proxy(address, request.headers()),
+            address: behind_proxy(address, request.headers(), &app.trusted_proxies),
             guest,
             method: request.method().to_string(),
             route: route.chars().take(200).collect(),
@@ -239,10 +247,9 @@ impl Visit {
     }
 }
 
-/// Where a request comes from. A proxy on this machine says whom it speaks for; others are not
-/// believed.
-fn behind_proxy(address: IpAddr, headers: &HeaderMap) -> IpAddr {
-    if !address.to_canonical().is_loopback() {
+/// Where a request comes from. A proxy that is trusted says whom it speaks for.
+fn behind_proxy(address: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+    if !trusted.contains(&address.to_canonical()) {
         return address;
     }
     let said = headers.get_all("x-forwarded-for").iter().next_back();
@@ -290,14 +297,18 @@ mod tests {
     }
 
     #[test]
-    fn only_a_proxy_on_this_machine_is_believed() {
+    fn only_a_trusted_proxy_is_believed() {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "1.1.1.1, 2.2.2.2".parse().unwrap());
-        let seen = |from: &str| behind_proxy(from.parse().unwrap(), &headers).to_string();
-        assert_eq!(seen("127.0.0.1"), "2.2.2.2");
-        assert_eq!(seen("::1"), "2.2.2.2");
-        assert_eq!(seen("3.3.3.3"), "3.3.3.3");
-        let none = HeaderMap::new();
-        assert_eq!(behind_proxy("127.0.0.1".parse().unwrap(), &none).to_string(), "127.0.0.1");
+        let trusted = ["127.0.0.1".parse().unwrap()];
+        let seen = |from: &str, headers: &HeaderMap| {
+            behind_proxy(from.parse().unwrap(), headers, &trusted).to_string()
+        };
+        assert_eq!(seen("127.0.0.1", &headers), "2.2.2.2");
+        assert_eq!(seen("::ffff:127.0.0.1", &headers), "2.2.2.2");
+        // Whatever else runs on this machine is not.
+        assert_eq!(seen("::1", &headers), "::1");
+        assert_eq!(seen("3.3.3.3", &headers), "3.3.3.3");
+        assert_eq!(seen("127.0.0.1", &HeaderMap::new()), "127.0.0.1");
     }
 }

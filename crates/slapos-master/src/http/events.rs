@@ -7,7 +7,8 @@
 //! messages, however slowly it reads, because what is to be told stays in the store until there is
 //! room; it hears everything from the store, so that it does not matter which of several Masters
 //! over one store it listens to (what the others did is told with the next heartbeat at the latest);
-//! listeners never take all connections.
+//! listeners never take all connections; whose token or certificate is not good any more hears nothing
+//! after the next heartbeat.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
@@ -27,6 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::access::{Caller, Route, Rule};
+use super::evidence::Evidence;
 use super::feed::Everything;
 use super::{ApiError, App};
 use crate::store::{Bell, News, Position};
@@ -81,6 +83,7 @@ struct Wish {
 async fn listen(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Extension(evidence): Extension<Evidence>,
     headers: HeaderMap,
     Query(wish): Query<Wish>,
 ) -> Result<Response, ApiError> {
@@ -90,9 +93,9 @@ async fn listen(
         Some(computer) => {
             let computer = ComputerId::new(computer);
             app.allow_computer(&caller, &computer).await?;
-            answer(&app, OfComputer::new(&app, &caller, computer, since)).await
+            answer(&app, evidence, OfComputer::new(&app, caller, computer, since)).await
         }
-        None => answer(&app, Everything::new(&app, caller, since)).await,
+        None => answer(&app, evidence, Everything::new(&app, caller, since)).await,
     }
 }
 
@@ -127,18 +130,16 @@ pub(super) enum Again {
 /// What changes on one computer.
 struct OfComputer {
     app: Arc<App>,
+    caller: Caller,
     computer: ComputerId,
     position: Option<Position>,
-    /// Whether hearing it is a sign of life of the computer.
-    may_be_node: bool,
 }
 
 impl OfComputer {
-    fn new(app: &Arc<App>, caller: &Caller, computer: ComputerId, since: &str) -> OfComputer {
+    fn new(app: &Arc<App>, caller: Caller, computer: ComputerId, since: &str) -> OfComputer {
         // What is no position was never told by us: as good as none.
-        let position = since.parse().ok();
-        let may_be_node = caller.may_be_node();
-        OfComputer { app: Arc::clone(app), computer, position, may_be_node }
+        let (app, position) = (Arc::clone(app), since.parse().ok());
+        OfComputer { app, caller, computer, position }
     }
 }
 
@@ -148,7 +149,9 @@ impl Source for OfComputer {
     }
 
     async fn news(&mut self) -> Result<Batch, ApiError> {
-        if self.may_be_node {
+        // It may have become another's.
+        self.app.allow_computer(&self.caller, &self.computer).await?;
+        if self.caller.may_be_node() {
             self.app.store.contact(&self.computer).await?;
         }
         let mut batch = Batch::default();
@@ -172,7 +175,11 @@ impl Source for OfComputer {
 }
 
 /// Answers with what is heard from there, from now on.
-pub(super) async fn answer(app: &Arc<App>, mut source: impl Source) -> Result<Response, ApiError> {
+async fn answer(
+    app: &Arc<App>,
+    evidence: Evidence,
+    mut source: impl Source,
+) -> Result<Response, ApiError> {
     let permit = Arc::clone(&app.listeners.room).try_acquire_owned().map_err(|_| {
         let most = app.listeners.most;
         let message = format!("{most} listen already: ask for what is wanted instead");
@@ -185,7 +192,9 @@ pub(super) async fn answer(app: &Arc<App>, mut source: impl Source) -> Result<Re
     let leaving = app.listeners.leaving.subscribe();
     let heartbeat = app.listeners.heartbeat;
     let beat = Instant::now() + heartbeat;
-    let listener = Listener { source, bell, heartbeat, beat, leaving, out, _permit: permit };
+    let standing = Standing { app: Arc::clone(app), evidence, asked: Instant::now() };
+    let listener =
+        Listener { source, bell, standing, heartbeat, beat, leaving, out, _permit: permit };
     tokio::spawn(listener.serve(first));
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), "no");
     Ok(([unbuffered], Sse::new(Messages(messages))).into_response())
@@ -195,6 +204,7 @@ pub(super) async fn answer(app: &Arc<App>, mut source: impl Source) -> Result<Re
 struct Listener<S> {
     source: S,
     bell: Bell,
+    standing: Standing,
     heartbeat: Duration,
     /// When the next sign of life is due.
     beat: Instant,
@@ -203,13 +213,41 @@ struct Listener<S> {
     _permit: OwnedSemaphorePermit,
 }
 
+/// Whether he who listens still may.
+struct Standing {
+    app: Arc<App>,
+    evidence: Evidence,
+    asked: Instant,
+}
+
+impl Standing {
+    /// Asks once in that time.
+    async fn is_good(&mut self, every: Duration) -> bool {
+        if self.asked.elapsed() < every {
+            return true;
+        }
+        self.asked = Instant::now();
+        match self.evidence.caller(&self.app).await {
+            Ok(Some(_)) => true,
+            Ok(None) => {
+                tracing::info!("the token or certificate of one who listens is not good any more");
+                false
+            }
+            Err(error) => {
+                tracing::warn!("who listens has to come again: {error}");
+                false
+            }
+        }
+    }
+}
+
 /// Why a listener hears nothing more.
 struct Gone;
 
 impl<S: Source> Listener<S> {
     async fn serve(mut self, first: Batch) {
         let mut batch = first;
-        while self.tell(batch).await.is_ok() {
+        while self.tell(batch).await.is_ok() && self.standing.is_good(self.heartbeat).await {
             batch = match self.source.news().await {
                 Ok(batch) => batch,
                 Err(error) => {

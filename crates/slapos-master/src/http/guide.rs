@@ -16,6 +16,8 @@ everything.
   else does not exist for him (404), in the same words as what really does not.
 - **own** for a node: its computer, and the instances on it. For an instance: itself; it asks for others
   in its own tree. Anything else is refused (403), whether or not it exists.
+- Who may make tokens for himself may make ones that last longer than the one he shows: a token that
+  was seen by others is made worthless by revoking all of its holder's.
 
 | Method | Path | Stranger | Person | Node | Instance |
 |---|---|---|---|---|---|

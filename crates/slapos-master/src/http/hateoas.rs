@@ -190,7 +190,7 @@ async fn instance(app: &App, caller: &Caller, title: &str, shared: bool) -> Answ
         false => dict2xml(&tree.connection)?.into(),
     };
     let news = match shared {
-        false => app.store.news_of_tree(title).await?,
+        false => app.store.news_of_tree(&tree.project, title).await?,
         true => Vec::new(),
     };
     let news: Vec<_> =

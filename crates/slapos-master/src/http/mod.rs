@@ -9,6 +9,7 @@ mod audit;
 mod auth;
 mod certificates;
 mod events;
+mod evidence;
 mod feed;
 #[cfg(test)]
 mod guide;
@@ -71,6 +72,8 @@ pub(crate) struct App {
     callers: rate::Buckets<String>,
     /// How often each address presents what is not valid.
     failures: rate::Buckets<std::net::IpAddr>,
+    /// Proxies that say whom they speak for.
+    trusted_proxies: Vec<std::net::IpAddr>,
     /// What nodes were told and still would be.
     renderings: renderings::Renderings,
     /// Who grants requests.
@@ -110,6 +113,7 @@ impl App {
             audit: audit::Audit::default(),
             callers: rate::Buckets::new(access.callers),
             failures: rate::Buckets::new(access.failures),
+            trusted_proxies: access.trusted_proxies.clone(),
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
             metrics: metrics::Metrics::default(),

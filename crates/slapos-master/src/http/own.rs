@@ -12,32 +12,19 @@ use axum::http::StatusCode;
 use super::access::Caller;
 use super::{ApiError, App, audit};
 use crate::error::StoreError;
-
-/// What a caller may see.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// Everything.
-    All,
-    /// What these projects own.
-    Projects(Vec<String>),
-    /// A computer, and what is on it.
-    Computer(ComputerId),
-    /// An instance.
-    Partition(ComputerId, PartitionId),
-}
+use crate::store::Scope;
 
 impl App {
-    /// What the caller may see.
+    /// What the caller sees in lists; an instance sees what its node does.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn scope(&self, caller: &Caller) -> Result<Scope, ApiError> {
+    pub(crate) async fn seen_by(&self, caller: &Caller) -> Result<Scope, ApiError> {
         Ok(match caller {
             Caller::Operator => Scope::All,
             Caller::User(name) => Scope::Projects(self.store.projects_of(name).await?),
-            Caller::Computer(computer) => Scope::Computer(computer.clone()),
-            Caller::Partition(computer, partition) => {
-                Scope::Partition(computer.clone(), partition.clone())
+            Caller::Computer(computer) | Caller::Partition(computer, _) => {
+                Scope::Computer(computer.clone())
             }
         })
     }
@@ -51,10 +38,10 @@ impl App {
         caller: &Caller,
         title: Option<&str>,
     ) -> Result<Vec<InstanceInfo>, ApiError> {
-        Ok(match self.scope(caller).await? {
+        Ok(match self.seen_by(caller).await? {
             Scope::All => self.store.instance_trees(title).await?,
             Scope::Projects(projects) => self.store.trees_in(Some(&projects), title).await?,
-            Scope::Computer(_) | Scope::Partition(..) => return Err(not_yours()),
+            Scope::Computer(_) => return Err(not_yours()),
         })
     }
 
@@ -63,10 +50,10 @@ impl App {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn computers(&self, caller: &Caller) -> Result<Vec<ComputerId>, ApiError> {
-        Ok(match self.scope(caller).await? {
+        Ok(match self.seen_by(caller).await? {
             Scope::All => self.store.computers().await?,
             Scope::Projects(projects) => self.store.computers_of(&projects).await?,
-            Scope::Computer(computer) | Scope::Partition(computer, _) => vec![computer],
+            Scope::Computer(computer) => vec![computer],
         })
     }
 
@@ -183,8 +170,8 @@ impl App {
     }
 
     /// Requires that the caller may ask that: an instance for its own tree, a node for instances of
-    /// its computer, a person for his projects. Returns the project that a root is in: for a person
-    /// the one that `project_guid` names, or else his only one.
+    /// its computer, a person for his projects. Returns the project that a root is in: the one
+    /// that `project_guid` names, or else a person's only one.
     ///
     /// # Errors
     /// 403 or 404, see the module.
@@ -195,7 +182,15 @@ impl App {
     ) -> Result<String, ApiError> {
         audit::about(&request.title);
         match (&request.requester, caller) {
-            (_, Caller::Operator) => Ok(String::new()),
+            (None, Caller::Operator) => {
+                let named = named_project(request).unwrap_or_default();
+                if !named.is_empty() {
+                    self.store.require_project(named).await?;
+                }
+                Ok(named.to_owned())
+            }
+            // Whose tree it is is found by who asks.
+            (Some(_), Caller::Operator) => Ok(String::new()),
             (Some((computer, partition)), caller) => {
                 self.allow_partition(caller, computer, partition).await?;
                 // A tree has the project of its root.
@@ -206,10 +201,7 @@ impl App {
                     None => Err(StoreError::no_partition(computer, partition).into()),
                 }
             }
-            (None, Caller::User(_)) => {
-                let named = request.sla.get("project_guid").filter(|name| !name.is_empty());
-                self.project_for(caller, named.map(String::as_str)).await
-            }
+            (None, Caller::User(_)) => self.project_for(caller, named_project(request)).await,
             (None, Caller::Computer(_) | Caller::Partition(..)) => Err(ApiError::new(
                 StatusCode::FORBIDDEN,
                 "instances ask in the name of their own partition: give computer_id and \
@@ -217,6 +209,11 @@ impl App {
             )),
         }
     }
+}
+
+/// The project that a request names by `project_guid`.
+fn named_project(request: &InstanceRequest) -> Option<&str> {
+    request.sla.get("project_guid").map(String::as_str).filter(|name| !name.is_empty())
 }
 
 /// The refusal of what is not the caller's, and may not even exist.

@@ -50,15 +50,6 @@ impl<K: Eq + Hash> Buckets<K> {
 
     /// Takes one token, if there is one; else says after how many seconds there will be.
     pub(super) fn take(&self, key: K, now: Instant) -> Result<(), u64> {
-        self.ask(key, now, 1.0)
-    }
-
-    /// Says after how many seconds there will be a token, if there is none now.
-    pub(super) fn look(&self, key: K, now: Instant) -> Result<(), u64> {
-        self.ask(key, now, 0.0)
-    }
-
-    fn ask(&self, key: K, now: Instant, taken: f64) -> Result<(), u64> {
         // Nothing that can panic is done under the lock.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let full = Bucket { left: self.rate.burst, at: now };
@@ -66,17 +57,15 @@ impl<K: Eq + Hash> Buckets<K> {
         if left < 1.0 {
             return Err(seconds((1.0 - left) / self.rate.per_second));
         }
-        if taken > 0.0 {
-            if buckets.len() >= MOST && !buckets.contains_key(&key) {
-                let rate = self.rate;
-                buckets.retain(|_, bucket| bucket.filled(rate, now) < rate.burst);
-                if buckets.len() >= MOST {
-                    // An attack from everywhere: nobody is remembered rather than memory used up.
-                    buckets.clear();
-                }
+        if buckets.len() >= MOST && !buckets.contains_key(&key) {
+            let rate = self.rate;
+            buckets.retain(|_, bucket| bucket.filled(rate, now) < rate.burst);
+            if buckets.len() >= MOST {
+                // An attack from everywhere: nobody is remembered rather than memory used up.
+                buckets.clear();
             }
-            buckets.insert(key, Bucket { left: left - taken, at: now });
         }
+        buckets.insert(key, Bucket { left: left - 1.0, at: now });
         Ok(())
     }
 }
@@ -113,10 +102,8 @@ mod tests {
             assert_eq!(buckets.take("a", start), Ok(()));
         }
         assert_eq!(buckets.take("a", start), Err(1));
-        assert_eq!(buckets.look("a", start), Err(1));
         assert_eq!(buckets.take("b", start), Ok(()), "others have their own");
         let later = start + Duration::from_millis(500);
-        assert_eq!(buckets.look("a", later), Ok(()));
         assert_eq!(buckets.take("a", later), Ok(()));
         assert_eq!(buckets.take("a", later), Err(1));
         // A pause gives no more than a full bucket.

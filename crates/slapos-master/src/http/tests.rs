@@ -8,7 +8,9 @@ mod feed;
 mod fuzz;
 mod pairs;
 mod places;
+mod standing;
 mod summary;
+mod world;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -488,24 +490,4 @@ fn a_taken_port_and_an_absent_token_are_told() {
     assert!(!file.exists(), "the port comes first");
     let nobody = MasterConfig { token: Secret::new(""), ..config(other, 0) };
     assert!(matches!(bind(nobody), MasterError::NoToken));
-}
-
-#[test]
-fn one_of_many_clients_gets_the_last_partition() {
-    let (running, _) = Running::formatted(1);
-    let won: usize = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..8)
-            .map(|number| {
-                let client = running.client();
-                let ask = move || client.request(&InstanceRequest::new(format!("i{number}"), "s"));
-                scope.spawn(move || match ask() {
-                    Ok(Some(_)) => 1,
-                    Err(SlapError::NotFound { .. }) => 0,
-                    other => panic!("{other:?}"),
-                })
-            })
-            .collect();
-        asking.into_iter().map(|thread| thread.join().unwrap()).sum()
-    });
-    assert_eq!(won, 1);
 }

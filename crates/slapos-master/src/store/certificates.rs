@@ -6,9 +6,10 @@
 use slapos_slap::{ComputerId, PartitionId};
 use sqlx::Row as _;
 
+use super::instances::require_instance;
 use super::rows::text;
 use super::tokens::Holder;
-use super::{Store, require_computer, require_partition};
+use super::{Store, require_computer};
 use crate::error::StoreError;
 
 /// The name of the one authority.
@@ -68,6 +69,24 @@ impl Store {
         self.authority().await?.ok_or_else(missing)
     }
 
+    /// Keeps the key of the authority sealed in another way; returns whether it still was as in
+    /// `former`.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn reseal_authority(
+        &self,
+        former: &KeptAuthority,
+        sealed_key: &str,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        let sql = "UPDATE authority SET sealed_key = $3 WHERE name = $1 AND sealed_key = $2";
+        let query = sqlx::query(sql).bind(OWN).bind(former.sealed_key.as_str()).bind(sealed_key);
+        let changed = query.execute(&mut *tx).await?.rows_affected() > 0;
+        tx.commit().await?;
+        Ok(changed)
+    }
+
     /// Keeps a certificate for a computer, or for one of its partitions.
     ///
     /// # Errors
@@ -81,7 +100,8 @@ impl Store {
         let mut tx = self.write().await?;
         match partition {
             None => require_computer(&mut tx, computer).await?,
-            Some(partition) => require_partition(&mut tx, computer, partition).await?,
+            // It would be that of whoever comes next.
+            Some(partition) => require_instance(&mut tx, computer, partition).await.map(drop)?,
         }
         sqlx::query(
             "INSERT INTO certificate \

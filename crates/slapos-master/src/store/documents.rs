@@ -19,8 +19,12 @@ pub(crate) struct InstanceDocument {
     pub(crate) title: String,
     /// The title of its tree's root; empty for a root.
     pub(crate) root: String,
+    /// The project of its tree; empty for the operator's.
+    pub(crate) project: String,
     /// Whether it is a place in another instance.
     pub(crate) shared: bool,
+    /// How its host calls it; empty unless it is shared.
+    pub(crate) reference: String,
     /// Where it, or its host, lives.
     pub(crate) computer: ComputerId,
     /// Where it, or its host, lives.
@@ -77,12 +81,7 @@ impl Store {
         title: &str,
     ) -> Result<Option<InstanceDocument>, StoreError> {
         let mut tx = self.read().await?;
-        let reference = match project {
-            "" => format!("{root}_{title}"),
-            project => format!("{project}_{root}_{title}"),
-        };
-        let found = shared::find(&mut tx, &reference).await?;
-        match found.filter(|row| row.root == root && row.project == project) {
+        match shared::titled(&mut tx, project, root, title).await? {
             Some(row) => hosted(&mut tx, row).await.map(Some),
             None => Ok(None),
         }
@@ -104,16 +103,17 @@ impl Store {
         }
     }
 
-    /// What was last reported of each instance of a tree, in words, by title.
+    /// What was last reported of each instance of a project's tree, in words, by title.
     ///
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn news_of_tree(
         &self,
+        project: &str,
         root: &str,
     ) -> Result<Vec<(String, String)>, StoreError> {
         let mut tx = self.read().await?;
-        let members = tree(&mut tx, "", root).await?.into_iter();
+        let members = tree(&mut tx, project, root).await?.into_iter();
         let told =
             members.filter_map(|row| Some((row.title, row.reported.as_ref().map(access_status)?)));
         Ok(told.collect())
@@ -191,7 +191,9 @@ fn document(row: InstanceRow) -> InstanceDocument {
         access_status: row.reported.as_ref().map(access_status),
         title: row.title,
         root: row.root,
+        project: row.project,
         shared: false,
+        reference: String::new(),
         computer: row.computer,
         partition: row.partition,
         software: row.software,
@@ -210,7 +212,9 @@ fn shared_document(row: SharedRow) -> InstanceDocument {
     InstanceDocument {
         title: row.title,
         root: row.root,
+        project: row.project,
         shared: true,
+        reference: row.reference,
         computer: row.computer,
         partition: row.partition,
         software: row.software,

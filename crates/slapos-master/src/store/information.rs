@@ -165,6 +165,7 @@ pub(super) fn of_trees(query: Query, projects: Option<&[String]>, title: Option<
 
 fn tree(row: InstanceRow) -> InstanceInfo {
     InstanceInfo {
+        project: row.project,
         title: row.title,
         software: row.software,
         software_type: row.software_type,
@@ -177,6 +178,7 @@ fn tree(row: InstanceRow) -> InstanceInfo {
 
 fn shared_tree(row: SharedRow) -> InstanceInfo {
     InstanceInfo {
+        project: row.project,
         title: row.title,
         software: row.software,
         software_type: row.software_type,

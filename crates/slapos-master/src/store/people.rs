@@ -21,6 +21,14 @@ pub(crate) struct Named {
 }
 
 impl Store {
+    /// Requires that there is a project of that name.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub(crate) async fn require_project(&self, name: &str) -> Result<(), StoreError> {
+        require_project(&mut self.read().await?, name).await
+    }
+
     /// Makes a person known.
     ///
     /// # Errors

@@ -7,9 +7,10 @@ use slapos_slap::{ComputerId, PartitionId};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::instances::require_instance;
 use super::people::require_user;
 use super::rows::{rfc3339, text};
-use super::{Store, Tx, require_computer, require_partition};
+use super::{Store, Tx, require_computer};
 use crate::error::StoreError;
 
 /// How old the note of the last use may become before it is written again, in microseconds: it says
@@ -143,7 +144,8 @@ impl Store {
         query.fetch_all(&mut *tx).await?.iter().map(info).collect()
     }
 
-    /// Revokes the token of that name, or all, of a holder; returns how many were valid.
+    /// Revokes the token of that name, or all, of a holder, of a computer with those of its partitions;
+    /// returns how many were valid.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the holder is not known, or has no token of that name.
@@ -154,7 +156,12 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let mut tx = self.write().await?;
         require_holder(&mut tx, holder).await?;
-        let (filter, values) = filter(holder);
+        let (filter, values) = match (holder, id) {
+            (Holder::Computer(computer), None) => {
+                ("computer = $1 AND $2 = ''", [computer.to_string(), String::new()])
+            }
+            _ => filter(holder),
+        };
         let sql = format!(
             "UPDATE token SET revoked_at = $3 WHERE {filter} AND revoked_at IS NULL \
              AND ($4 = '' OR id = $4)"
@@ -204,7 +211,9 @@ async fn require_holder(tx: &mut Tx, holder: &Holder) -> Result<(), StoreError> 
     match holder {
         Holder::User(name) => require_user(tx, name).await,
         Holder::Computer(computer) => require_computer(tx, computer).await,
-        Holder::Partition(computer, partition) => require_partition(tx, computer, partition).await,
+        Holder::Partition(computer, partition) => {
+            require_instance(tx, computer, partition).await.map(drop)
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub struct ProxyAccess {
     pub connections: Option<usize>,
     /// `listeners`: connections that wait for events, at a time.
     pub listeners: Option<usize>,
+    /// `trusted_proxies`: addresses of proxies whose `X-Forwarded-For` is believed; none unless set.
+    pub trusted_proxies: Vec<IpAddr>,
     /// `requests_per_second`: of each caller but the operator, on the average.
     pub requests_per_second: Option<f64>,
     /// `failures_per_minute`: of each address that presents tokens or certificates that are not valid.
@@ -48,6 +50,7 @@ impl ProxyAccess {
             allow_plain_http: r.boolean("allow_plain_http", false)?,
             connections: number(r, "connections", 1)?,
             listeners: number(r, "listeners", 0)?,
+            trusted_proxies: addresses(r, "trusted_proxies")?,
             requests_per_second: rate(r, "requests_per_second")?,
             failures_per_minute: rate(r, "failures_per_minute")?,
         })
@@ -104,6 +107,15 @@ fn default_names(host: &str) -> Vec<String> {
     names
 }
 
+fn addresses(r: &Reader<'_>, option: &str) -> Result<Vec<IpAddr>, ConfigError> {
+    let texts = r.optional(option).unwrap_or_default().split([',', '\n', ' ']).map(str::trim);
+    let one = |text: &str| {
+        let wrong = |_| r.error(option, format!("`{option}`: `{text}` is no IP address"));
+        text.parse::<IpAddr>().map(|address| address.to_canonical()).map_err(wrong)
+    };
+    texts.filter(|text| !text.is_empty()).map(one).collect()
+}
+
 fn number(r: &Reader<'_>, option: &str, least: usize) -> Result<Option<usize>, ConfigError> {
     if r.optional(option).is_none() {
         return Ok(None);
@@ -156,6 +168,7 @@ mod tests {
         let error = |text: &str| read(text).unwrap_err().to_string();
         insta::assert_snapshot!(error("tls_names = a"), @"slapos.cfg:2: `tls_names` has no effect without `tls_port`");
         insta::assert_snapshot!(error("tls_port = 1\nkey_file = /k"), @"slapos.cfg:3: `key_file` needs `certificate_file`");
+        insta::assert_snapshot!(error("trusted_proxies = ::1, proxy"), @"slapos.cfg:2: `trusted_proxies`: `proxy` is no IP address");
         insta::assert_snapshot!(error("connections = 0"), @"slapos.cfg:2: `connections` must be 1 or more");
         insta::assert_snapshot!(error("failures_per_minute = 0"), @"slapos.cfg:2: `failures_per_minute` must be more than 0");
     }

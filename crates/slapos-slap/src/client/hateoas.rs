@@ -123,6 +123,7 @@ impl SlapClient {
         };
         let root_slave = &view["my_root_slave"]["default"];
         Ok(InstanceInfo {
+            project: String::new(),
             title: title.to_owned(),
             software: SoftwareUrl::new(text("my_url_string")),
             software_type: text("my_source_reference"),

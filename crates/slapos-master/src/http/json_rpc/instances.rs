@@ -103,11 +103,15 @@ impl Call {
         self.named(name).await?.ok_or_else(missing)
     }
 
-    /// The first of that name that is the caller's: a name says nothing of the project.
+    /// The first of that name that is the caller's.
     async fn named(&self, name: &InstanceName) -> Result<Option<InstanceDocument>, RpcError> {
         let store = &self.app.store;
         let (root, title) = (name.root.as_str(), name.title.as_str());
-        for project in store.projects_with(root, title, name.shared).await? {
+        let mut projects = store.projects_with(root, title, name.shared).await?;
+        if let Some(named) = &name.project {
+            projects.retain(|project| project == named);
+        }
+        for project in projects {
             let found = match name.shared {
                 false => store.named_instance(&project, root, title).await?,
                 true => store.named_shared_instance(&project, root, title).await?,
@@ -152,17 +156,23 @@ async fn request(call: Call) -> Answer {
     let project = call.app.allow_request(&call.caller, &wanted).await.map_err(refused_by)?;
     let (answer, _) =
         call.app.desk.request(&call.app.store, &project, &wanted, call.origin()).await?;
-    Ok(shown(&requested(&wanted, answer)))
+    Ok(shown(&requested(&wanted, project, answer)))
 }
 
 /// An answer to a user's request as a document.
-fn requested(wanted: &InstanceRequest, answer: InstanceAnswer) -> InstanceDocument {
+fn requested(
+    wanted: &InstanceRequest,
+    project: String,
+    answer: InstanceAnswer,
+) -> InstanceDocument {
     let seconds = answer.timestamp.as_deref().and_then(|text| text.split('.').next());
     let seconds: i64 = seconds.and_then(|text| text.parse().ok()).unwrap_or(0);
     InstanceDocument {
         title: wanted.title.to_string(),
         root: String::new(),
+        project,
         shared: wanted.shared,
+        reference: String::new(),
         computer: answer.computer,
         partition: answer.partition,
         software: answer.software_url,
@@ -186,7 +196,12 @@ async fn tree_list(call: Call) -> Answer {
 
 async fn tree(call: Call) -> Answer {
     let title = call.text("title");
-    let name = |shared| InstanceName { title: title.to_owned(), root: String::new(), shared };
+    let name = |shared| InstanceName {
+        title: title.to_owned(),
+        root: String::new(),
+        shared,
+        project: None,
+    };
     match (call.named(&name(false)).await?, call.named(&name(true)).await?) {
         (Some(root), None) | (None, Some(root)) => Ok(shown(&root)),
         _ => Err(RpcError::forbidden(format!("No instance tree {title} found."))),
@@ -299,18 +314,19 @@ async fn set_connection(call: Call) -> Answer {
     match name.shared {
         false => store.set_connection(computer, partition, &connection).await?,
         true => {
-            let reference = name.shared_reference();
-            store.set_shared_connection(computer, partition, &reference, &connection).await?;
+            let reference = &instance.reference;
+            store.set_shared_connection(computer, partition, reference, &connection).await?;
         }
     }
     success("Updated")
 }
 
-fn name_of(instance: &InstanceDocument) -> InstanceName {
+pub(super) fn name_of(instance: &InstanceDocument) -> InstanceName {
     InstanceName {
         title: instance.title.clone(),
         root: instance.root.clone(),
         shared: instance.shared,
+        project: Some(instance.project.clone()).filter(|project| !project.is_empty()),
     }
 }
 

@@ -6,11 +6,12 @@ use slapos_slap::{
     Address, ComputerDescription, PartitionDescription, SoftwareState, TapDescription,
 };
 
-use super::guid::InstanceName;
+use super::instances::name_of;
 use super::schema::{Kind, Others, Schema};
 use super::{Answer, Call, RpcError, list, method, refused_by, success};
 use crate::error::StoreError;
 use crate::http::access::{May, Route, Rule};
+use crate::store::{InstanceDocument, Scope};
 
 /// People and nodes, about computers that are theirs.
 const COMPUTER: Rule = Rule { user: May::Own, ..Rule::NODE };
@@ -191,11 +192,15 @@ async fn software_error(call: Call) -> Answer {
 
 async fn instance_list(call: Call) -> Answer {
     let instances = known(&call, call.app.store.instances_on(&call.computer().await?).await)?;
-    let rows = instances.into_iter().map(|instance| {
-        let (title, root, shared) = (instance.title.clone(), instance.root, false);
+    let scope = call.app.seen_by(&call.caller).await.map_err(refused_by)?;
+    let seen = |instance: &InstanceDocument| match &scope {
+        Scope::Projects(own) => own.contains(&instance.project),
+        Scope::All | Scope::Computer(_) => true,
+    };
+    let rows = instances.into_iter().filter(seen).map(|instance| {
         json!({
             "title": instance.title,
-            "instance_guid": InstanceName { title, root, shared }.to_string(),
+            "instance_guid": name_of(&instance).to_string(),
             "state": instance.state,
             "compute_partition_id": instance.partition,
             "software_release_uri": instance.software,

@@ -221,3 +221,23 @@ fn forms_are_told_what_a_release_wants() {
     let refused = whole(&running, &route("p"), "text/plain", "");
     assert!(refused.starts_with("HTTP/1.1 404") && refused.contains("operator only"), "{refused}");
 }
+
+#[test]
+fn one_of_many_clients_gets_the_last_partition() {
+    let (running, _) = Running::formatted(1);
+    let won: usize = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..8)
+            .map(|number| {
+                let client = running.client();
+                let ask = move || client.request(&InstanceRequest::new(format!("i{number}"), "s"));
+                scope.spawn(move || match ask() {
+                    Ok(Some(_)) => 1,
+                    Err(SlapError::NotFound { .. }) => 0,
+                    other => panic!("{other:?}"),
+                })
+            })
+            .collect();
+        asking.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(won, 1);
+}

@@ -1,0 +1,149 @@
+//! What becomes of who was known once, and of those who are called alike.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use slapos_slap::{ComputerId, InstanceRequest, PartitionId};
+
+use super::world::{OWN, Proof, World};
+use crate::store::Holder;
+
+fn node() -> Holder {
+    Holder::Computer(ComputerId::new(OWN))
+}
+
+/// What a method of the JSON-RPC API answers.
+fn rpc(world: &World, proof: &Proof, method: &str, body: &Value) -> (u16, Value) {
+    let path = format!("/slapos.{method}");
+    let answer = world.ask(proof, &Method::POST, &path, &body.to_string()).unwrap().rest();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap())
+}
+
+#[test]
+fn who_listens_hears_nothing_once_he_is_not_known_any_more() {
+    let world = World::new();
+    let now = world.app.store.time();
+    let ann = Holder::User("ann".to_owned());
+    let path = format!("/api/v1/events?computer={OWN}");
+    for (proof, holder) in [
+        (world.token(&ann, None), ann),
+        (world.token(&node(), None), node()),
+        (world.certificate(&node(), now), node()),
+    ] {
+        for path in ["/api/v1/events", &path] {
+            // A new one for each.
+            let proof = match &proof {
+                Proof::Certificate(..) => world.certificate(&holder, now),
+                _ => world.token(&holder, None),
+            };
+            let mut heard = world.ask(&proof, &Method::GET, path, "").unwrap();
+            assert!(heard.line().unwrap().contains("200"), "{proof:?}");
+            while heard.line().unwrap() != "event: resync" {}
+            world.revoked(proof, &holder);
+            heard.rest();
+        }
+    }
+}
+
+#[test]
+fn a_person_who_left_a_project_hears_nothing_of_its_computer() {
+    let world = World::new();
+    let proof = world.token(&Holder::User("ann".to_owned()), None);
+    let path = format!("/api/v1/events?computer={OWN}");
+    let heard = world.ask(&proof, &Method::GET, &path, "").unwrap();
+    world.runtime.block_on(world.app.store.remove_member("alpha", "ann")).unwrap();
+    heard.rest();
+}
+
+#[test]
+fn a_shared_instance_of_a_project_is_published_for() {
+    let world = World::new();
+    let node = world.token(&node(), None);
+    let body = json!({
+        "instance_guid": "shared-ann______1",
+        "connection_parameter_dict": {"url": "u"},
+    });
+    let method = "put.v0.software_instance_connection_parameter";
+    let (status, answer) = rpc(&world, &node, method, &body);
+    assert_eq!(status, 200, "{answer}");
+    let found = world.app.store.named_shared_instance("alpha", "", "shared-ann");
+    let found = world.runtime.block_on(found).unwrap().unwrap();
+    assert_eq!(found.connection.get("url").map(String::as_str), Some("u"));
+}
+
+/// Two trees of one title on one computer, of two projects.
+#[test]
+fn instances_that_are_called_alike_are_told_apart_by_their_project() {
+    let world = World::new();
+    let mut tree = InstanceRequest::new("tree-ann", "s");
+    tree.sla = [("computer_guid".to_owned(), OWN.to_owned())].into();
+    world.runtime.block_on(world.app.store.request_in("", &tree)).unwrap();
+    let node = world.token(&node(), None);
+    let list = json!({"computer_guid": OWN});
+    let (_, listed) = rpc(&world, &node, "allDocs.v0.compute_node_instance_list", &list);
+    let names: Vec<_> = listed["result_list"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["instance_guid"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["tree-ann______0___alpha", "tree-ann______0"]);
+    for name in &names {
+        let body = json!({"instance_guid": name, "message": name});
+        assert_eq!(rpc(&world, &node, "put.v0.software_instance_error", &body).0, 200);
+    }
+    for name in &names {
+        let body = json!({"instance_guid": name});
+        let (_, found) = rpc(&world, &node, "get.v0.software_instance", &body);
+        assert_eq!(found["instance_guid"], **name);
+        let told = found["access_status_message"].as_str().unwrap();
+        assert!(told.ends_with(name.as_str()), "{told}");
+    }
+    // Who owns the one sees nothing of the other, by whatever face.
+    let ann = world.token(&Holder::User("ann".to_owned()), None);
+    let (_, listed) = rpc(&world, &ann, "allDocs.v0.compute_node_instance_list", &list);
+    assert_eq!(listed["result_list"].as_array().unwrap().len(), 1, "{listed}");
+    let (status, _) =
+        rpc(&world, &ann, "get.v0.software_instance", &json!({"instance_guid": names[1]}));
+    assert_eq!(status, 200, "a name without a project is that of her own");
+    let page = world.ask(&ann, &Method::GET, "/hateoas/partitions/tree-ann", "").unwrap().rest();
+    assert!(page.contains(&names[0]) && !page.contains("tree-ann______0\""), "{page}");
+}
+
+#[test]
+fn who_fails_locks_out_nobody_else() {
+    let world = World::failing(2.0);
+    let good = world.token(&node(), None);
+    let path = format!("/getFullComputerInformation?computer_id={OWN}");
+    let ask = |proof: &Proof| world.status(proof, &Method::GET, &path, "").unwrap();
+    let wrong = Proof::Token("wrong".to_owned());
+    let statuses = [ask(&wrong), ask(&wrong), ask(&wrong), ask(&good), ask(&wrong)];
+    assert_eq!(statuses, [401, 401, 429, 200, 429]);
+}
+
+#[test]
+fn the_tokens_of_a_computer_go_with_those_of_its_partitions() {
+    let world = World::new();
+    let part = Holder::Partition(ComputerId::new(OWN), PartitionId::new("slappart0"));
+    let proof = world.token(&part, None);
+    let path = format!(
+        "/registerComputerPartition?computer_reference={OWN}&computer_partition_reference=slappart0"
+    );
+    assert_eq!(world.status(&proof, &Method::GET, &path, ""), Some(200));
+    let operator = Proof::Token("the token".to_owned());
+    let tokens = format!("/api/v1/computers/{OWN}/token");
+    assert_eq!(world.status(&operator, &Method::DELETE, &tokens, ""), Some(200));
+    assert_eq!(world.status(&proof, &Method::GET, &path, ""), Some(401));
+    // And a free partition has none, which would be that of whoever comes next.
+    let free = format!("/api/v1/computers/{OWN}/partitions/slappart7/token");
+    assert_eq!(world.status(&operator, &Method::POST, &free, "{}"), Some(404));
+}
+
+#[test]
+fn addresses_are_told_as_they_are_reached() {
+    let world = World::new();
+    let proof = world.certificate(&node(), world.app.store.time());
+    let answer = world.ask(&proof, &Method::GET, "/getHateoasUrl", "").unwrap().rest();
+    assert!(answer.ends_with("https://m/hateoas/"), "{answer}");
+}
