@@ -3,9 +3,9 @@
 //! A statement to SQLite goes to a thread of its own and back, which costs more than most of what
 //! is done there; so statements that can go together do. A server is asked one after the other.
 
-use sqlx::Any;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
+use sqlx::{Any, Arguments as _, Execute as _};
 
 use super::Tx;
 use super::pools::Kind;
@@ -20,7 +20,12 @@ pub(super) async fn together<'q>(
 ) -> Result<(), StoreError> {
     let texts = match tx.kind() {
         Kind::Sqlite => vec![statements.join("; ")],
-        Kind::Postgres => statements.iter().map(|text| (*text).to_owned()).collect(),
+        Kind::Postgres => {
+            // The server knows a statement by its text, and with it how many values it comes with.
+            let values = bind(sqlx::query("")).take_arguments().ok().flatten();
+            let count = values.map_or(0, |values| values.len());
+            statements.iter().map(|text| format!("{text} /* {count} values */")).collect()
+        }
     };
     for text in texts {
         bind(sqlx::query(sqlx::AssertSqlSafe(text))).execute(&mut **tx).await?;
