@@ -32,6 +32,7 @@ mod promise;
 pub mod promises;
 pub mod prune;
 mod record;
+mod renewal;
 pub mod report;
 mod retire;
 mod routine;

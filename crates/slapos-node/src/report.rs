@@ -12,6 +12,7 @@ use crate::hooks::{Hooks, Removal, Scene};
 use crate::instance::{Quiet, certificate, partition_owner};
 use crate::journal::Deed;
 use crate::node::Node;
+use crate::renewal;
 use crate::retire::{self, Verdict};
 use crate::services;
 use crate::usage;
@@ -51,6 +52,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
             },
         );
     }
+    renewal::keep(node, &master);
     // Before anything goes that could still tell what it used, and while instances can be deployed:
     // what partitions run here takes its time.
     let begun = Instant::now();

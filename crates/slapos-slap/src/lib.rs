@@ -28,7 +28,8 @@ mod xml;
 
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
-    ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, PartitionCertificate, SlapClient,
+    Authority, ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, ListedInstance, ListedTree,
+    Outlook, OutlookError, OutlookPlace, OutlookSchema, PartitionCertificate, SlapClient,
     TlsIdentity, Verb,
 };
 pub use description::{

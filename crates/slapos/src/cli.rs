@@ -209,6 +209,15 @@ pub(crate) enum Proxy {
     /// The Master's own certificate authority
     #[command(subcommand)]
     Ca(identity::Authority),
+    /// Instances that the instance which asked for them does not ask for any more
+    Orphans {
+        /// Have them destroyed, with their data
+        #[arg(long)]
+        destroy: bool,
+        /// Only those of the trees of that name
+        #[arg(long, value_name = "NAME")]
+        tree: Option<String>,
+    },
     /// What people changed, and who was refused, the newest first
     Audit {
         /// How many entries
@@ -416,6 +425,14 @@ pub(crate) enum Service {
     Info {
         /// The instance's name
         name: String,
+    },
+    /// Have the services of an instance start anew (for a Master of this program)
+    Restart {
+        /// The instance's name
+        name: String,
+        /// Also those of all other instances of its tree that are wanted started
+        #[arg(long)]
+        tree: bool,
     },
 }
 

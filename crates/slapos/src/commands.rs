@@ -9,6 +9,7 @@ mod computer_set;
 mod console;
 mod generation;
 mod grid;
+mod instances;
 mod node;
 mod parameters;
 mod profile;

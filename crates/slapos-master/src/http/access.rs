@@ -135,6 +135,8 @@ pub(crate) struct Route {
     /// How long until it has to be answered, its body read included. What is answered bit by bit (a
     /// stream) may go on.
     pub(crate) time: Duration,
+    /// Whether a voucher is as good as a token (see [`super::registration`]).
+    pub(crate) vouched: bool,
     pub(crate) handler: MethodRouter<Arc<App>>,
 }
 
@@ -177,12 +179,17 @@ impl Route {
         rule: Rule,
         handler: MethodRouter<Arc<App>>,
     ) -> Route {
-        Route { method, path, rule, body: BODY, time: TIME, handler }
+        Route { method, path, rule, body: BODY, time: TIME, vouched: false, handler }
     }
 
     /// Takes bodies of up to that many bytes.
     pub(crate) fn body(self, body: usize) -> Route {
         Route { body, ..self }
+    }
+
+    /// May be called with a voucher.
+    pub(crate) fn vouched(self) -> Route {
+        Route { vouched: true, ..self }
     }
 
     /// May take that long.

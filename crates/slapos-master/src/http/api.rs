@@ -8,7 +8,7 @@ pub(crate) mod openapi;
 mod operations;
 mod places;
 mod read;
-mod take;
+pub(super) mod take;
 
 use std::sync::Arc;
 

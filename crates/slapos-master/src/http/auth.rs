@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::access::{Caller, May, Rule, TIME};
 use super::evidence::Evidence;
 use super::rate::network;
-use super::{ApiError, App, audit, problem};
+use super::{ApiError, App, audit, problem, registration};
 use crate::connections::Guest;
 use crate::store::AuditEntry;
 
@@ -49,6 +49,7 @@ pub(crate) struct Gate {
     pub(super) rule: Rule,
     pub(super) time: Duration,
     pub(super) audited: bool,
+    pub(super) vouched: bool,
 }
 
 /// Why somebody is not let through.
@@ -70,7 +71,13 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
     let visit = Visit::of(&gate.app, &mut request);
     let shown = request.headers().get(header::AUTHORIZATION);
     let token = shown.and_then(|value| value.to_str().ok()).and_then(presented);
-    let answer = match gate.admit(&visit, token.as_deref()).await {
+    let voucher =
+        registration::shown(request.headers()).filter(|_| gate.vouched && token.is_none());
+    let admitted = match voucher {
+        Some(voucher) => gate.admit_vouched(&visit, voucher),
+        None => gate.admit(&visit, token.as_deref()).await,
+    };
+    let answer = match admitted {
         Err(refusal) => gate.refuse(&visit, refusal).await,
         Ok(known) => {
             let who = known.as_ref().map(|(caller, _)| caller.to_string());
@@ -124,6 +131,18 @@ impl Gate {
             taken.map_err(Refusal::TooOften)?;
         }
         Ok(Some((caller, evidence)))
+    }
+
+    /// Who is let through by a voucher.
+    fn admit_vouched(&self, visit: &Visit, voucher: &str) -> Result<Option<Known>, Refusal> {
+        if let Some(caller) = self.app.vouched(voucher) {
+            visit.welcome();
+            return Ok(Some((caller, Evidence::Voucher(voucher.to_owned()))));
+        }
+        let failures = &self.app.failures;
+        failures.take(network(visit.address), Instant::now()).map_err(Refusal::TooOften)?;
+        let reason = "the token is not one of this Master's, or not any more";
+        Err(Refusal::Unknown { reason, shown: true })
     }
 
     async fn refuse(&self, visit: &Visit, refusal: Refusal) -> Response {

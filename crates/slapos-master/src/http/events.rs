@@ -151,6 +151,7 @@ impl Source for OfComputer {
     async fn news(&mut self) -> Result<Batch, ApiError> {
         // It may have become another's.
         self.app.allow_computer(&self.caller, &self.computer).await?;
+        // To be heard is a sign of life of the computer.
         if self.caller.may_be_node() {
             self.app.store.contact(&self.computer).await?;
         }
@@ -191,8 +192,9 @@ async fn answer(
     let (out, messages) = mpsc::channel(WAITING);
     let leaving = app.listeners.leaving.subscribe();
     let heartbeat = app.listeners.heartbeat;
-    let beat = Instant::now() + heartbeat;
-    let standing = Standing { app: Arc::clone(app), evidence, asked: Instant::now() };
+    let now = Instant::now();
+    let standing = Standing { app: Arc::clone(app), evidence, asked: now };
+    let beat = now + heartbeat;
     let listener =
         Listener { source, bell, standing, heartbeat, beat, leaving, out, _permit: permit };
     tokio::spawn(listener.serve(first));

@@ -19,7 +19,9 @@ type Answer = Result<Response, ApiError>;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/hateoas", Rule::KNOWN, || async { Redirect::permanent("/hateoas/") }),
+        Route::get("/hateoas", Rule::KNOWN, |headers: HeaderMap| async move {
+            Redirect::permanent(&format!("{}/hateoas/", prefix(&headers)))
+        }),
         Route::get("/hateoas/", Rule::USER, entry),
         Route::get("/hateoas/partitions/{title}", Rule::USER, partition),
         Route::get("/hateoas/shared/{title}", Rule::USER, shared),
@@ -35,8 +37,16 @@ pub(super) fn origin(headers: &HeaderMap) -> String {
     };
     let scheme = first("x-forwarded-proto").unwrap_or("http");
     let host = first(header::HOST.as_str()).unwrap_or("localhost");
-    let prefix = first("x-forwarded-prefix").unwrap_or("").trim_end_matches('/');
-    format!("{scheme}://{host}{prefix}")
+    format!("{scheme}://{host}{}", prefix(headers))
+}
+
+/// What stands before our paths where the caller sees us, without a slash at its end.
+fn prefix(headers: &HeaderMap) -> &str {
+    let value = headers.get("x-forwarded-prefix").and_then(|value| value.to_str().ok());
+    let first = value.and_then(|value| value.split(',').next()).unwrap_or("").trim();
+    // Only a path of this host: what is told to be elsewhere is told to nobody.
+    let path = first.starts_with('/') && !first.starts_with("//");
+    if path { first.trim_end_matches('/') } else { "" }
 }
 
 #[derive(Deserialize)]
@@ -57,7 +67,7 @@ async fn entry(
     match query.mode.as_deref() {
         None | Some("") | Some("root") => Ok(links(&origin)),
         Some("search") => search(&app, &caller, query.query.as_deref().unwrap_or("")).await,
-        Some("traverse") => traverse(query.relative_url.as_deref().unwrap_or("")),
+        Some("traverse") => traverse(prefix(&headers), query.relative_url.as_deref().unwrap_or("")),
         Some(mode) => Err(ApiError::bad_request(format!("Unknown mode: {mode}"))),
     }
 }
@@ -75,12 +85,12 @@ fn links(origin: &str) -> Response {
 }
 
 /// Redirects below ourselves only.
-fn traverse(relative_url: &str) -> Answer {
+fn traverse(prefix: &str, relative_url: &str) -> Answer {
     if !relative_url.starts_with("/hateoas/") || !relative_url.is_ascii() {
         let message = format!("{relative_url:?} is not the address of a document here");
         return Err(ApiError::bad_request(message));
     }
-    let location = header::HeaderValue::from_str(relative_url)
+    let location = header::HeaderValue::from_str(&format!("{prefix}{relative_url}"))
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
     Ok((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
 }
@@ -257,9 +267,10 @@ mod tests {
 
     #[test]
     fn redirects_stay_here() {
-        assert!(traverse("/hateoas/partitions/a%20b").is_ok());
+        let answer = traverse("/token/t", "/hateoas/partitions/a%20b").unwrap();
+        assert_eq!(answer.headers()["location"], "/token/t/hateoas/partitions/a%20b");
         for wrong in ["", "http://elsewhere/", "//elsewhere/", "/hateoas/\r\nx: y"] {
-            assert!(traverse(wrong).is_err(), "{wrong:?}");
+            assert!(traverse("", wrong).is_err(), "{wrong:?}");
         }
     }
 
@@ -271,5 +282,9 @@ mod tests {
         headers.insert("x-forwarded-proto", "https, http".parse().unwrap());
         headers.insert("x-forwarded-prefix", "/slap/".parse().unwrap());
         assert_eq!(origin(&headers), "https://m:1/slap");
+        for elsewhere in ["//elsewhere", "http://elsewhere/"] {
+            headers.insert("x-forwarded-prefix", elsewhere.parse().unwrap());
+            assert_eq!(origin(&headers), "https://m:1", "{elsewhere}");
+        }
     }
 }

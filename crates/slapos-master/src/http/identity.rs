@@ -5,21 +5,20 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use slapos_slap::token::{TokenKind, digest, new_token};
 use slapos_slap::{ComputerId, PartitionId};
 
 use super::access::{Caller, Route, Rule};
+use super::api::take::{Asked, Body, Named};
 use super::own::not_yours;
 use super::{ApiError, App, audit, text};
 use crate::error::StoreError;
-use crate::store::{Holder, Named, check_name};
+use crate::store::{Holder, Named as Listed, check_name};
 
 type Shared = State<Arc<App>>;
 type Answer = Result<Response, ApiError>;
@@ -72,16 +71,9 @@ fn computers() -> Vec<Route> {
     ]
 }
 
-/// The JSON of a body; an empty one is an empty object.
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
-    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
-        ApiError::bad_request(format!("the body is not what it should be: {error}"))
-    })
-}
-
 /// A page of a list.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Page {
     #[serde(default)]
     after: String,
@@ -98,10 +90,20 @@ impl Page {
     }
 }
 
-/// A list, with where the next page begins if there may be one.
-fn page(items: Vec<Value>, limit: i64, last: Option<String>) -> Response {
-    let full = i64::try_from(items.len()).is_ok_and(|found| found >= limit);
-    Json(json!({"items": items, "next": last.filter(|_| full)})).into_response()
+/// A list of which one more than the limit was looked for, with where the next page begins if there
+/// is one; `key` says what that is called.
+fn page<T>(
+    mut found: Vec<T>,
+    limit: i64,
+    item: impl Fn(&T) -> Value,
+    key: impl Fn(&T) -> String,
+) -> Response {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > most;
+    found.truncate(most);
+    let next = found.last().filter(|_| more).map(key);
+    let items: Vec<_> = found.iter().map(item).collect();
+    Json(json!({"items": items, "next": next})).into_response()
 }
 
 fn created(body: Value) -> Answer {
@@ -118,48 +120,47 @@ pub(super) struct New {
     name: String,
 }
 
-async fn users(State(app): Shared, Query(wanted): Query<Page>) -> Answer {
+async fn users(State(app): Shared, Asked(wanted): Asked<Page>) -> Answer {
     let limit = wanted.limit()?;
-    let users = app.store.users(&wanted.after, limit).await?;
-    Ok(named(&users, "projects", limit))
+    let users = app.store.users(&wanted.after, limit + 1).await?;
+    Ok(named(users, "projects", limit))
 }
 
-fn named(list: &[Named], with: &str, limit: i64) -> Response {
+fn named(list: Vec<Listed>, with: &str, limit: i64) -> Response {
     let item =
-        |one: &Named| json!({"name": one.name, "created_at": one.created_at, with: one.with});
-    page(list.iter().map(item).collect(), limit, list.last().map(|one| one.name.clone()))
+        |one: &Listed| json!({"name": one.name, "created_at": one.created_at, with: one.with});
+    page(list, limit, item, |one| one.name.clone())
 }
 
-async fn add_user(State(app): Shared, body: Bytes) -> Answer {
-    let New { name } = read(&body)?;
+async fn add_user(State(app): Shared, Body(New { name }): Body<New>) -> Answer {
     audit::about(&name);
     let user = app.store.add_user(&name).await?;
     created(json!({"name": user.name, "created_at": user.created_at, "projects": []}))
 }
 
-async fn remove_user(State(app): Shared, Path(name): Path<String>) -> Answer {
+async fn remove_user(State(app): Shared, Named(name): Named) -> Answer {
     app.store.remove_user(&name).await?;
     done()
 }
 
-async fn list_projects(State(app): Shared, caller: Caller, Query(wanted): Query<Page>) -> Answer {
+async fn list_projects(State(app): Shared, caller: Caller, Asked(wanted): Asked<Page>) -> Answer {
     let limit = wanted.limit()?;
     let member = match &caller {
         Caller::Operator => None,
         Caller::User(name) => Some(name.as_str()),
         Caller::Computer(_) | Caller::Partition(..) => return Err(not_yours()),
     };
-    Ok(named(&app.store.projects(member, &wanted.after, limit).await?, "members", limit))
+    let projects = app.store.projects(member, &wanted.after, limit + 1).await?;
+    Ok(named(projects, "members", limit))
 }
 
-async fn add_project(State(app): Shared, body: Bytes) -> Answer {
-    let New { name } = read(&body)?;
+async fn add_project(State(app): Shared, Body(New { name }): Body<New>) -> Answer {
     audit::about(&name);
     let project = app.store.add_project(&name).await?;
     created(json!({"name": project.name, "created_at": project.created_at, "members": []}))
 }
 
-async fn remove_project(State(app): Shared, Path(name): Path<String>) -> Answer {
+async fn remove_project(State(app): Shared, Named(name): Named) -> Answer {
     app.store.remove_project(&name).await?;
     done()
 }
@@ -191,7 +192,7 @@ fn myself(caller: &Caller, name: String) -> Result<Holder, ApiError> {
     Ok(Holder::User(name))
 }
 
-async fn user_tokens(State(app): Shared, caller: Caller, Path(name): Path<String>) -> Answer {
+async fn user_tokens(State(app): Shared, caller: Caller, Named(name): Named) -> Answer {
     tokens(&app, &myself(&caller, name)?).await
 }
 
@@ -203,10 +204,10 @@ async fn tokens(app: &App, holder: &Holder) -> Answer {
 async fn add_user_token(
     State(app): Shared,
     caller: Caller,
-    Path(name): Path<String>,
-    body: Bytes,
+    Named(name): Named,
+    Body(wanted): Body<NewToken>,
 ) -> Answer {
-    give_token(&app, &myself(&caller, name)?, &body).await
+    give_token(&app, &myself(&caller, name)?, wanted).await
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -218,8 +219,8 @@ pub(super) struct NewToken {
     expires_in: Option<i64>,
 }
 
-async fn give_token(app: &App, holder: &Holder, body: &Bytes) -> Answer {
-    let NewToken { label, expires_in } = read(body)?;
+async fn give_token(app: &App, holder: &Holder, wanted: NewToken) -> Answer {
+    let NewToken { label, expires_in } = wanted;
     if label.len() > 200 || label.chars().any(char::is_control) {
         return Err(ApiError::bad_request("a label is a line of at most 200 bytes"));
     }
@@ -239,11 +240,7 @@ async fn give_token(app: &App, holder: &Holder, body: &Bytes) -> Answer {
     created(json!({"id": id, "label": label, "token": token.expose()}))
 }
 
-async fn revoke_user_tokens(
-    State(app): Shared,
-    caller: Caller,
-    Path(name): Path<String>,
-) -> Answer {
+async fn revoke_user_tokens(State(app): Shared, caller: Caller, Named(name): Named) -> Answer {
     revoke(&app, &myself(&caller, name)?, None).await
 }
 
@@ -269,8 +266,11 @@ pub(super) struct NewComputer {
 }
 
 /// Makes a computer known before its node comes, and gives the token that the node needs.
-async fn add_computer(State(app): Shared, caller: Caller, body: Bytes) -> Answer {
-    let NewComputer { title, project } = read(&body)?;
+async fn add_computer(
+    State(app): Shared,
+    caller: Caller,
+    Body(NewComputer { title, project }): Body<NewComputer>,
+) -> Answer {
     let id = app.make_computer(&caller, &title, project.as_deref()).await?;
     let project = app.store.project_of_computer(&id).await?;
     let holder = Holder::Computer(id.clone());
@@ -306,7 +306,7 @@ impl App {
     }
 }
 
-async fn computer_tokens(State(app): Shared, caller: Caller, Path(id): Path<String>) -> Answer {
+async fn computer_tokens(State(app): Shared, caller: Caller, Named(id): Named) -> Answer {
     let computer = app.own_computer(&caller, id).await?;
     tokens(&app, &Holder::Computer(computer)).await
 }
@@ -314,29 +314,25 @@ async fn computer_tokens(State(app): Shared, caller: Caller, Path(id): Path<Stri
 async fn add_computer_token(
     State(app): Shared,
     caller: Caller,
-    Path(id): Path<String>,
-    body: Bytes,
+    Named(id): Named,
+    Body(wanted): Body<NewToken>,
 ) -> Answer {
     let computer = app.own_computer(&caller, id).await?;
-    give_token(&app, &Holder::Computer(computer), &body).await
+    give_token(&app, &Holder::Computer(computer), wanted).await
 }
 
-async fn revoke_computer_tokens(
-    State(app): Shared,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Answer {
+async fn revoke_computer_tokens(State(app): Shared, caller: Caller, Named(id): Named) -> Answer {
     let computer = app.own_computer(&caller, id).await?;
     revoke(&app, &Holder::Computer(computer), None).await
 }
 
-async fn add_certificate(State(app): Shared, caller: Caller, Path(id): Path<String>) -> Answer {
+async fn add_certificate(State(app): Shared, caller: Caller, Named(id): Named) -> Answer {
     let computer = app.own_computer(&caller, id).await?;
     let pair = app.new_certificate(&computer, None).await?;
     created(json!({"certificate": pair.certificate, "key": pair.key.expose()}))
 }
 
-async fn revoke_certificates(State(app): Shared, caller: Caller, Path(id): Path<String>) -> Answer {
+async fn revoke_certificates(State(app): Shared, caller: Caller, Named(id): Named) -> Answer {
     let computer = app.own_computer(&caller, id).await?;
     let revoked = app.store.revoke_certificates(&computer).await?;
     Ok(Json(json!({"revoked": revoked})).into_response())
@@ -356,9 +352,9 @@ async fn add_partition_token(
     State(app): Shared,
     caller: Caller,
     Path(names): Path<(String, String)>,
-    body: Bytes,
+    Body(wanted): Body<NewToken>,
 ) -> Answer {
-    give_token(&app, &partition_holder(&app, &caller, names).await?, &body).await
+    give_token(&app, &partition_holder(&app, &caller, names).await?, wanted).await
 }
 
 async fn revoke_partition_tokens(
@@ -374,10 +370,9 @@ async fn authority(State(app): Shared) -> Answer {
     Ok(text(app.authority()?.certificate()))
 }
 
-async fn audit_log(State(app): Shared, Query(wanted): Query<Page>) -> Answer {
+async fn audit_log(State(app): Shared, Asked(wanted): Asked<Page>) -> Answer {
     app.write_audit().await;
     let limit = wanted.limit()?;
-    let entries = app.store.audit(&wanted.after, limit).await?;
-    let last = entries.last().map(|entry| entry.id.clone());
-    Ok(page(entries.iter().map(|entry| json!(entry)).collect(), limit, last))
+    let entries = app.store.audit(&wanted.after, limit + 1).await?;
+    Ok(page(entries, limit, |entry| json!(entry), |entry| entry.id.clone()))
 }

@@ -22,9 +22,11 @@ mod own;
 mod params;
 mod problem;
 mod rate;
+mod registration;
 mod renderings;
 mod shacache;
 mod slap;
+mod status;
 #[cfg(test)]
 mod tests;
 mod token_path;
@@ -39,10 +41,10 @@ use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use hyper::ext::ReasonPhrase;
-use slapos_slap::SlapError;
 use slapos_slap::convert::ConvertError;
 use slapos_slap::marshal::MarshalError;
 use slapos_slap::proof::ProofKey;
+use slapos_slap::{InstanceAnswer, InstanceRequest, SlapError};
 use slapos_sys::Secret;
 
 pub use self::rate::Rate;
@@ -54,7 +56,7 @@ use crate::protocols::Protocols;
 use crate::requests::{Desk, Refused, RequestsConfig, SchemaError};
 use crate::settings::Access;
 use crate::shacache::Shacache;
-use crate::store::Store;
+use crate::store::{Store, Would};
 
 /// What all handlers share.
 pub(crate) struct App {
@@ -125,10 +127,26 @@ impl App {
     }
 }
 
+impl App {
+    /// Grants a request, whatever it came by. See [`Desk::request`].
+    async fn request(
+        &self,
+        project: &str,
+        request: &InstanceRequest,
+        origin: &str,
+    ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
+        let answer = self.desk.request(&self.store, project, request, origin).await;
+        self.metrics.requested(&answer);
+        answer
+    }
+}
+
 /// All routes: the one list from which the router, the table of who may call what, and their test come.
 pub(crate) fn routes() -> Vec<Route> {
     let mut routes = health::routes();
     routes.extend(slap::routes());
+    routes.extend(status::routes());
+    routes.extend(registration::routes());
     routes.extend(hateoas::routes());
     routes.extend(json_rpc::routes());
     routes.extend(shacache::routes());
@@ -142,19 +160,19 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// What answers.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let guard = |rule, time, audited| {
-        let gate = auth::Gate { app: Arc::clone(app), rule, time, audited };
+    let guard = |rule, time, audited, vouched| {
+        let gate = auth::Gate { app: Arc::clone(app), rule, time, audited, vouched };
         middleware::from_fn_with_state(gate, auth::guard)
     };
     let mut router = Router::new();
     for route in routes() {
         let rule = shacache::rule(app, &route);
-        let guard = guard(rule, route.time, route.audited());
+        let guard = guard(rule, route.time, route.audited(), route.vouched);
         let limited = route.handler.layer(DefaultBodyLimit::max(route.body));
         router = router.route(route.path, limited.route_layer(guard));
     }
     let strangers =
-        Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN, UNKNOWN_TIME, false));
+        Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN, UNKNOWN_TIME, false, false));
     let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
     let router = router.merge(strangers).layer(measured).with_state(Arc::clone(app));
     // Outside of the router, because it changes where a request goes.
@@ -207,14 +225,15 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let told = self.status.is_client_error();
+        let unavailable = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let told = self.status.is_client_error() || unavailable;
         let reason = told.then(|| reason_phrase(&self.message)).flatten();
         let mut response = text(self.message.clone());
         *response.status_mut() = self.status;
         if let Some(reason) = reason {
             response.extensions_mut().insert(reason);
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if unavailable {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));

@@ -18,6 +18,7 @@ use slapos_slap::marshal::{dumps, loads};
 use slapos_slap::{ComputerId, PartitionId, SoftwareState, Value};
 
 use super::access::{Caller, Route, Rule};
+use super::certificates::Pair;
 use super::params::Params;
 use super::renderings::Topic;
 use super::{ApiError, App, hateoas, text, xml};
@@ -175,9 +176,8 @@ async fn request(State(app): Shared, caller: Caller, headers: HeaderMap, params:
     let request = request_from_form(|name| params.optional(name))?;
     let project = app.allow_request(&caller, &request).await?;
     let origin = hateoas::origin(&headers);
-    let answer = app.desk.request(&app.store, &project, &request, &origin).await;
-    app.metrics.requested(&answer);
-    marshalled(&answer_to_value(&answer?.0)?)
+    let (answer, _) = app.request(&project, &request, &origin).await?;
+    marshalled(&answer_to_value(&answer)?)
 }
 
 async fn set_connection(State(app): Shared, caller: Caller, params: Params) -> Answer {
@@ -281,19 +281,14 @@ fn titles(value: Value) -> Result<Vec<String>, ApiError> {
     items.into_iter().map(title).collect()
 }
 
-/// The certificate of a partition; where there is no TLS none is of use, and the texts are empty.
 async fn certificate(State(app): Shared, caller: Caller, params: Params) -> Answer {
-    if app.authority().is_err() {
-        own_if_named(&app, &caller, &params).await?;
-        return pair("", "");
-    }
     let (computer, partition) = own_partition(&app, &caller, &params).await?;
-    let given = app.partition_certificate(&computer, &partition).await?;
-    pair(&given.certificate, given.key.expose())
+    pair(&app.partition_certificate(&computer, &partition).await?)
 }
 
-fn pair(certificate: &str, key: &str) -> Answer {
-    marshalled(&Value::dict([("certificate", Value::str(certificate)), ("key", Value::str(key))]))
+fn pair(given: &Pair) -> Answer {
+    let (certificate, key) = (Value::str(&given.certificate), Value::str(given.key.expose()));
+    marshalled(&Value::dict([("certificate", certificate), ("key", key)]))
 }
 
 /// Makes a computer known, in the only project that the caller has.
@@ -306,8 +301,7 @@ async fn request_computer(State(app): Shared, caller: Caller, params: Params) ->
 /// A new certificate for a computer; former ones stay good.
 async fn computer_certificate(State(app): Shared, caller: Caller, params: Params) -> Answer {
     let computer = own_computer(&app, &caller, &params).await?;
-    let given = app.new_certificate(&computer, None).await?;
-    pair(&given.certificate, given.key.expose())
+    pair(&app.new_certificate(&computer, None).await?)
 }
 
 /// Takes all certificates of a computer and of its partitions back.

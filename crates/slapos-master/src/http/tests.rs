@@ -9,6 +9,7 @@ mod fuzz;
 mod pairs;
 mod places;
 mod standing;
+mod status;
 mod summary;
 mod world;
 

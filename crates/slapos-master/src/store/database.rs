@@ -57,6 +57,13 @@ impl Database {
     /// [`StoreError::Invalid`] says what is wrong, without the password.
     pub fn parse(text: &str, password: Option<&Secret>) -> Result<Database, StoreError> {
         if !["postgresql://", "postgres://"].iter().any(|scheme| text.starts_with(scheme)) {
+            // What follows may have a password.
+            if let Some((scheme, _)) = text.split_once("://") {
+                return Err(invalid(&format!(
+                    "{scheme}: is no kind of database here; it is the path of a file, or \
+                     postgresql://user@host/DATABASE"
+                )));
+            }
             return match password {
                 None => Ok(Database::File(text.into())),
                 Some(_) => Err(invalid("a file has no password: remove `database_password_file`")),
@@ -152,6 +159,7 @@ mod tests {
         insta::assert_snapshot!(parsed("postgres://u:s3cret@h:port/db", None).0, @"`database_uri` in [slapproxy]: it is no URL: invalid port number");
         insta::assert_snapshot!(parsed("postgres://u:s3cret@h/db", Some("other")).0, @"`database_uri` in [slapproxy]: it has a password, and `database_password_file` another");
         insta::assert_snapshot!(parsed("/a/file.db", Some("other")).0, @"`database_uri` in [slapproxy]: a file has no password: remove `database_password_file`");
+        insta::assert_snapshot!(parsed("mysql://a:s3cret@h/db", None).0, @"`database_uri` in [slapproxy]: mysql: is no kind of database here; it is the path of a file, or postgresql://user@host/DATABASE");
         assert_eq!(parsed("/a/file.db", None), ("/a/file.db".to_owned(), "a file".to_owned()));
     }
 }

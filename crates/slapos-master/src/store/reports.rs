@@ -1,9 +1,12 @@
 //! What nodes report. A report never changes what is wanted.
 
-use slapos_slap::{Change, ChangeKind, ComputerId, PartitionId, SoftwareState, SoftwareUrl};
+use slapos_slap::{
+    Change, ChangeKind, ComputerId, PartitionId, Report, SoftwareState, SoftwareUrl,
+};
+use sqlx::Row as _;
 
 use super::offers::recount;
-use super::rows::word;
+use super::rows::{report, word};
 use super::{Store, changes, require_computer, require_partition};
 use crate::error::StoreError;
 
@@ -44,6 +47,31 @@ impl Store {
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// The last report about a Software Release, and when it came in microseconds since 1970. `None`
+    /// for one that is not supplied.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the computer is not known.
+    pub(crate) async fn software_report(
+        &self,
+        url: &SoftwareUrl,
+        computer: &ComputerId,
+    ) -> Result<Option<(Report, i64)>, StoreError> {
+        let mut tx = self.read().await?;
+        require_computer(&mut tx, computer).await?;
+        let row = sqlx::query(
+            "SELECT reported_state, reported_message, reported_at FROM software \
+             WHERE computer = $1 AND url = $2",
+        )
+        .bind(computer.as_str())
+        .bind(url.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let at: Option<i64> = row.try_get("reported_at")?;
+        Ok(report(&row)?.zip(at))
     }
 
     /// Forgets a Software Release that is removed from its computer. One that is not known is

@@ -17,6 +17,10 @@ use crate::error::StoreError;
 /// Between two signs of life of a computer that are noted, in microseconds.
 const CONTACT: i64 = 5 * 60 * 1_000_000;
 
+/// When a computer that is known was last noted to be there.
+const LAST_CONTACT: &str = "SELECT k.contact_at FROM computer c LEFT JOIN computer_contact k \
+     ON k.computer = c.reference WHERE c.reference = $1";
+
 /// How many results of a promise are kept, and how many more that differ from the one before.
 const RESULTS: i64 = 100;
 
@@ -28,14 +32,9 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn contact(&self, computer: &ComputerId) -> Result<(), StoreError> {
         let now = self.now();
-        let row = sqlx::query(
-            "SELECT k.contact_at FROM computer c LEFT JOIN computer_contact k \
-             ON k.computer = c.reference WHERE c.reference = $1",
-        )
-        .bind(computer.as_str())
         // One statement needs no transaction.
-        .fetch_optional(&self.pools.readers)
-        .await?;
+        let row = sqlx::query(LAST_CONTACT).bind(computer.as_str());
+        let row = row.fetch_optional(&self.pools.readers).await?;
         let Some(row) = row else { return Ok(()) };
         let last: Option<i64> = row.try_get("contact_at")?;
         // A clock that went back would keep it quiet for long.
@@ -54,6 +53,20 @@ impl Store {
         .await?;
         feed::tell(&mut tx, &Entry::on("contact", computer), now).await?;
         tx.commit().await
+    }
+
+    /// When a computer's node was last noted to be there, in microseconds since 1970.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the computer is not known.
+    pub(crate) async fn last_contact(
+        &self,
+        computer: &ComputerId,
+    ) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query(LAST_CONTACT).bind(computer.as_str());
+        let row = row.fetch_optional(&self.pools.readers).await?;
+        let row = row.ok_or_else(|| StoreError::no_computer(computer))?;
+        Ok(row.try_get("contact_at")?)
     }
 
     /// Takes note of how far a build is. One of a Software Release that is not supplied is dropped.

@@ -34,6 +34,7 @@ use crate::config::NodeConfig;
 use crate::error::{NodeError, exit};
 use crate::hooks::Hooks;
 use crate::node::Node;
+use crate::renewal;
 use log::Logged;
 
 pub use documents::RESOURCE_FILE;
@@ -160,10 +161,12 @@ fn carry_out(node: &Node<'_>, plan: &FormatPlan) -> Result<(), NodeError> {
     })
 }
 
-/// Tells the Master what this computer has.
+/// Tells the Master what this computer has, after seeing to the node's certificate.
 ///
 /// # Errors
 /// When the Master does not answer, or refuses.
 pub fn announce(node: &Node<'_>, description: &ComputerDescription) -> Result<(), NodeError> {
-    Ok(node.master()?.load_computer_configuration(description)?)
+    let master = node.master()?;
+    renewal::keep(node, &master);
+    Ok(master.load_computer_configuration(description)?)
 }

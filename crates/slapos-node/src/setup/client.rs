@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use slapos_slap::SlapClient;
 use slapos_slap::client::person::request_certificate;
 use slapos_sys::{Secret, fs};
 
+use super::ours::Host;
 use super::template::{Identity, client_file};
 use super::{
-    Kind, MasterUrls, PATIENCE, check_line, directory_of, refuse_existing, write_new, write_secret,
+    Kind, MasterUrls, PATIENCE, check_line, directory_of, refuse_existing, refuse_trust, write_new,
+    write_secret,
 };
 use crate::error::{IoContext, NodeError};
+use crate::node::Reporter;
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -27,23 +29,30 @@ pub struct ClientOptions {
 ///
 /// # Errors
 /// When a file is there already, or the Master does not answer or does not accept the token.
-pub fn configure_client(wanted: &ClientOptions) -> Result<(), NodeError> {
+pub fn configure_client(wanted: &ClientOptions, reporter: &dyn Reporter) -> Result<(), NodeError> {
     let directory = directory_of(&wanted.config);
     let beside = |name: &str| directory.join(name);
     let (certificate, key, token) =
         (beside("client.crt"), beside("client.key"), beside("client.token"));
-    refuse_existing(&[&wanted.config, &certificate, &key, &token])?;
+    let authority = beside("client-master-ca.pem");
+    refuse_existing(&[&wanted.config, &certificate, &key, &token, &authority])?;
     let make = || fs::create_dir_all(directory, 0o700).context("create", directory);
+    let mut known = None;
     let (master, identity) = match wanted.urls.kind() {
         Kind::Ours { master } => {
             check_line("the URL of a Master", &master)?;
-            SlapClient::new(&master, Some(wanted.token.clone()), PATIENCE)?.ping()?;
+            let host = Host::meet(&master, &wanted.urls, &wanted.token, reporter)?;
             make()?;
+            if let Some(pem) = &host.authority {
+                write_new(&authority, pem, 0o600)?;
+                known = Some(authority.as_path());
+            }
             write_secret(&token, &wanted.token)?;
             (master, Identity::Token(token))
         }
         Kind::Original { master, web } => {
             check_line("the URL of a Master", &master)?;
+            refuse_trust(&wanted.urls.trust)?;
             let pair = request_certificate(&web, &wanted.token, PATIENCE)?;
             make()?;
             write_new(&certificate, &pair.certificate, 0o600)?;
@@ -51,5 +60,5 @@ pub fn configure_client(wanted: &ClientOptions) -> Result<(), NodeError> {
             (master, Identity::Certificate { key, certificate, repository: PathBuf::new() })
         }
     };
-    write_new(&wanted.config, &client_file(&master, &identity), 0o600)
+    write_new(&wanted.config, &client_file(&master, &identity, known), 0o600)
 }

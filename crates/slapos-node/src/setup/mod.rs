@@ -7,8 +7,10 @@
 mod client;
 mod exchange;
 mod local;
+mod ours;
 mod register;
 mod template;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +25,7 @@ pub use client::{ClientOptions, configure_client};
 pub use local::{LocalOptions, configure_local};
 pub use register::{Registration, register};
 pub use slapos_slap::client::person::Credential;
+pub use trust::Trust;
 
 /// The Master of the service that the original is made for.
 pub const PUBLIC_MASTER: &str = "https://slap.vifib.com";
@@ -39,6 +42,8 @@ pub struct MasterUrls {
     pub master: Option<String>,
     /// That of its web face, which gives out certificates.
     pub web: Option<String>,
+    /// How it is recognised, if it is one of ours.
+    pub trust: Trust,
 }
 
 /// Which kind of Master that is.
@@ -60,6 +65,15 @@ impl MasterUrls {
                 web: web.clone().unwrap_or_else(|| PUBLIC_MASTER_WEB.to_owned()),
             },
         }
+    }
+}
+
+/// The original's Master is known by what the machine trusts.
+fn refuse_trust(trust: &Trust) -> Result<(), NodeError> {
+    match trust {
+        Trust::Machine => Ok(()),
+        _ => Err(NodeError::user("only a Master of this program has an authority of its own")
+            .hint("name it by --master-url, without --master-url-web")),
     }
 }
 
@@ -115,7 +129,8 @@ mod tests {
     fn a_master_without_a_web_face_is_ours() {
         let kind = |master: Option<&str>, web: Option<&str>| {
             let own = |text: &str| text.to_owned();
-            MasterUrls { master: master.map(own), web: web.map(own) }.kind()
+            let (master, web) = (master.map(own), web.map(own));
+            MasterUrls { master, web, trust: Trust::Machine }.kind()
         };
         let original = |master: &str, web: &str| Kind::Original {
             master: master.to_owned(),

@@ -1,22 +1,28 @@
 //! `node register`: makes this machine a computer of a Master, and writes its configuration.
 //!
+//! A Master of ours by https gives a certificate for the token, so that the node needs no secret of
+//! others and can renew it by itself; by plain HTTP, which is for one machine, the token is kept.
 //! A former configuration is moved aside (`.old`, `.old.1`, ...), once the Master has said yes and
 //! the new one is on disk.
 
 use std::path::{Path, PathBuf};
 
+use slapos_slap::SlapError;
 use slapos_slap::client::person::{Credential, KeyPair, request_computer};
-use slapos_slap::{SlapClient, SlapError};
 use slapos_sys::{Secret, fs, user};
 
 use super::exchange::{Exchange, Exchanged};
+use super::ours::Host;
 use super::template::{Identity, NodeFile, node_file};
+use super::trust::{Trust, is_secret};
 use super::{
-    Kind, MasterUrls, PATIENCE, check_line, directory_of, understood, write_new, write_secret,
+    Kind, MasterUrls, PATIENCE, check_line, directory_of, refuse_trust, understood, write_new,
+    write_secret,
 };
 use crate::error::{IoContext, NodeError};
 use crate::instance::certificate;
 use crate::node::Reporter;
+use crate::renewal::one_file;
 use crate::standalone::{Layout, UserNames};
 
 /// What is wanted.
@@ -57,7 +63,7 @@ pub fn register(wanted: &Registration, reporter: &dyn Reporter) -> Result<String
     check_line("the name of a node", &wanted.title)?;
     let files = Files::beside(&wanted.config);
     if wanted.dry_run {
-        let text = wanted.text(&files, &wanted.title)?;
+        let text = wanted.would_be(&files)?;
         let note = format!("would be written, with the identifier that the Master gives:\n{text}");
         reporter.note(&wanted.config.display().to_string(), &note);
         return Ok(wanted.title.clone());
@@ -70,9 +76,11 @@ pub fn register(wanted: &Registration, reporter: &dyn Reporter) -> Result<String
     }
     match (wanted.urls.kind(), &wanted.credential) {
         (Kind::Ours { master }, Credential::Token(token)) => {
-            // Proves that it is the Master, and that it accepts the token.
-            SlapClient::new(&master, Some(token.clone()), PATIENCE)?.ping()?;
-            wanted.write(&files, &wanted.title, &Proof::Token(token), reporter)?;
+            let host = Host::meet(&master, &wanted.urls, token, reporter)?;
+            let pair = host.certificate(&wanted.title, reporter)?;
+            let proof = pair.as_ref().map_or(Proof::Token(token), Proof::One);
+            let given = Given { proof, authority: host.authority.as_deref() };
+            wanted.write(&files, &wanted.title, &given, reporter)?;
             Ok(wanted.title.clone())
         }
         (Kind::Ours { .. }, Credential::Login { .. }) => {
@@ -80,19 +88,31 @@ pub fn register(wanted: &Registration, reporter: &dyn Reporter) -> Result<String
                 .hint("for one with a web face, name that with --master-url-web"))
         }
         (Kind::Original { web, .. }, credential) => {
+            refuse_trust(&wanted.urls.trust)?;
             let pair = request_computer(&web, &wanted.title, credential, PATIENCE)
                 .map_err(|error| refused(error, &wanted.title))?;
             let computer = computer_of(&pair.certificate)?;
-            wanted.write(&files, &computer, &Proof::Pair(&pair), reporter)?;
+            let given = Given { proof: Proof::Pair(&pair), authority: None };
+            wanted.write(&files, &computer, &given, reporter)?;
             Ok(computer)
         }
     }
 }
 
 /// What the Master gave.
+struct Given<'a> {
+    proof: Proof<'a>,
+    /// Its authority as PEM, unless the machine knows it.
+    authority: Option<&'a str>,
+}
+
+/// By what the node is to prove who it is.
 enum Proof<'a> {
     Token(&'a Secret),
+    /// In two files.
     Pair(&'a KeyPair),
+    /// In one file, which the node renews.
+    One(&'a KeyPair),
 }
 
 /// The files that are written.
@@ -101,6 +121,9 @@ struct Files {
     ssl: PathBuf,
     key: PathBuf,
     certificate: PathBuf,
+    /// Both in one.
+    one: PathBuf,
+    authority: PathBuf,
     repository: PathBuf,
     token: PathBuf,
 }
@@ -116,6 +139,8 @@ impl Files {
         Files {
             key: ssl.join("key"),
             certificate: ssl.join("certificate"),
+            one: ssl.join("node.pem"),
+            authority: ssl.join("master-ca.pem"),
             repository: ssl.join("partition_pki"),
             token: directory.join("master.token"),
             ssl,
@@ -124,15 +149,51 @@ impl Files {
     }
 }
 
-impl Registration {
-    fn text(&self, files: &Files, computer: &str) -> Result<String, NodeError> {
-        let (master_url, identity) = match self.urls.kind() {
-            Kind::Ours { master } => (master, Identity::Token(files.token.clone())),
-            Kind::Original { master, .. } => {
-                let (key, certificate) = (files.key.clone(), files.certificate.clone());
-                let repository = files.repository.clone();
-                (master, Identity::Certificate { key, certificate, repository })
+impl Files {
+    /// Makes the directory of certificates.
+    fn fill(&self, given: &Given<'_>) -> Result<(), NodeError> {
+        certificate::make_directory(&self.ssl)?;
+        certificate::make_directory(&self.repository)?;
+        if let Some(authority) = given.authority {
+            write_new(&self.authority, authority, 0o644)?;
+        }
+        match given.proof {
+            Proof::Token(_) => Ok(()),
+            Proof::One(pair) => write_new(&self.one, &one_file(pair), 0o600),
+            Proof::Pair(pair) => {
+                write_secret(&self.key, &pair.key)?;
+                write_new(&self.certificate, &pair.certificate, 0o600)
             }
+        }
+    }
+}
+
+impl Registration {
+    /// The configuration, if the Master gives what is expected of it.
+    fn would_be(&self, files: &Files) -> Result<String, NodeError> {
+        let token = Secret::new("");
+        let pair = KeyPair { certificate: String::new(), key: Secret::new("") };
+        let proof = match self.urls.kind() {
+            Kind::Ours { master } if is_secret(&master) => Proof::One(&pair),
+            Kind::Ours { .. } => Proof::Token(&token),
+            Kind::Original { .. } => Proof::Pair(&pair),
+        };
+        let authority = (self.urls.trust != Trust::Machine).then_some("");
+        self.text(files, &self.title, &Given { proof, authority })
+    }
+
+    fn text(&self, files: &Files, computer: &str, given: &Given<'_>) -> Result<String, NodeError> {
+        let (Kind::Ours { master: master_url } | Kind::Original { master: master_url, .. }) =
+            self.urls.kind();
+        let repository = files.repository.clone();
+        let certificate = |key: &Path, certificate: &Path| {
+            let (key, certificate) = (key.to_owned(), certificate.to_owned());
+            Identity::Certificate { key, certificate, repository }
+        };
+        let identity = match given.proof {
+            Proof::Token(_) => Identity::Token(files.token.clone()),
+            Proof::Pair(_) => certificate(&files.key, &files.certificate),
+            Proof::One(_) => certificate(&files.one, &files.one),
         };
         let layout = Layout {
             config: self.config.clone(),
@@ -154,6 +215,7 @@ impl Registration {
             computer_id: computer.to_owned(),
             master_url,
             identity: Some(identity),
+            authority: given.authority.map(|_| files.authority.clone()),
             shared: self.software_root.join("shared"),
             software_root: self.software_root.clone(),
             instance_root: self.instance_root.clone(),
@@ -175,13 +237,13 @@ impl Registration {
         &self,
         files: &Files,
         computer: &str,
-        proof: &Proof<'_>,
+        given: &Given<'_>,
         reporter: &dyn Reporter,
     ) -> Result<(), NodeError> {
-        let text = self.text(files, computer)?;
+        let text = self.text(files, computer, given)?;
         fs::create_dir_all(&files.directory, 0o755).context("create", &files.directory)?;
         let mut exchange = Exchange::default();
-        let made = self.make(files, &text, proof, &mut exchange);
+        let made = self.make(files, &text, given, &mut exchange);
         let exchanged = made.and_then(|()| exchange.carry_out()).map_err(|error| {
             error.hint("a former configuration is in its place; what the Master gave is kept beside it, under names with `.new`")
         });
@@ -200,18 +262,15 @@ impl Registration {
         &self,
         files: &Files,
         text: &str,
-        proof: &Proof<'_>,
+        given: &Given<'_>,
         exchange: &mut Exchange,
     ) -> Result<(), NodeError> {
-        match proof {
-            Proof::Token(token) => write_secret(&exchange.stage(&files.token), token)?,
-            Proof::Pair(pair) => {
-                let staged = Files::new(files.directory.clone(), exchange.stage(&files.ssl));
-                certificate::make_directory(&staged.ssl)?;
-                certificate::make_directory(&staged.repository)?;
-                write_secret(&staged.key, &pair.key)?;
-                write_new(&staged.certificate, &pair.certificate, 0o600)?;
-            }
+        if let Proof::Token(token) = given.proof {
+            write_secret(&exchange.stage(&files.token), token)?;
+        }
+        if given.authority.is_some() || !matches!(given.proof, Proof::Token(_)) {
+            let staged = Files::new(files.directory.clone(), exchange.stage(&files.ssl));
+            staged.fill(given)?;
         }
         write_new(&exchange.stage(&self.config), text, 0o644)
     }

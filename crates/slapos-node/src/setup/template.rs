@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 pub(super) enum Identity {
     /// By a token in a file.
     Token(PathBuf),
-    /// By a certificate; those of partitions are kept in the directory.
+    /// By a certificate; those of partitions are kept in the directory. Key and certificate may be one
+    /// file.
     Certificate {
         /// The private key.
         key: PathBuf,
@@ -26,6 +27,8 @@ pub(super) struct Proxy {
     pub(super) port: u16,
     pub(super) database: PathBuf,
     pub(super) user: String,
+    /// Address and port for others, by https.
+    pub(super) tls: Option<(String, u16)>,
 }
 
 /// Everything in a new `slapos.cfg`.
@@ -37,6 +40,8 @@ pub(super) struct NodeFile {
     pub(super) master_url: String,
     /// `None` for the embedded Master, whose token is found beside its database.
     pub(super) identity: Option<Identity>,
+    /// The Master's authority, unless the machine knows it.
+    pub(super) authority: Option<PathBuf>,
     pub(super) software_root: PathBuf,
     pub(super) instance_root: PathBuf,
     pub(super) shared: PathBuf,
@@ -67,6 +72,9 @@ pub(super) fn node_file(file: &NodeFile) -> String {
             option("certificate_repository_path", &shown(repository));
         }
     }
+    if let Some(authority) = &file.authority {
+        option("master_ca_file", &shown(authority));
+    }
     option("software_root", &shown(&file.software_root));
     option("instance_root", &shown(&file.instance_root));
     option("shared_part_list", &shown(&file.shared));
@@ -93,6 +101,10 @@ pub(super) fn node_file(file: &NodeFile) -> String {
         let mut option = |name: &str, value: &str| line(&mut text, name, value);
         option("host", &proxy.host);
         option("port", &proxy.port.to_string());
+        if let Some((host, port)) = &proxy.tls {
+            option("tls_host", host);
+            option("tls_port", &port.to_string());
+        }
         option("database_uri", &shown(&proxy.database));
         option("user", &proxy.user);
     }
@@ -100,10 +112,17 @@ pub(super) fn node_file(file: &NodeFile) -> String {
 }
 
 /// The text of a user's configuration.
-pub(super) fn client_file(master_url: &str, identity: &Identity) -> String {
+pub(super) fn client_file(
+    master_url: &str,
+    identity: &Identity,
+    authority: Option<&Path>,
+) -> String {
     let mut text = head("slapos configure client");
     text.push_str("[slapos]\n");
     line(&mut text, "master_url", master_url);
+    if let Some(authority) = authority {
+        line(&mut text, "master_ca_file", &shown(authority));
+    }
     match identity {
         Identity::Token(path) => line(&mut text, "master_token_file", &shown(path)),
         Identity::Certificate { key, certificate, .. } => {
@@ -144,6 +163,7 @@ mod tests {
                 certificate: "/etc/opt/slapos/ssl/certificate".into(),
                 repository: "/etc/opt/slapos/ssl/partition_pki".into(),
             }),
+            authority: None,
             software_root: "/opt/100%".into(),
             instance_root: "/srv/slapgrid".into(),
             shared: "/opt/slapgrid/shared".into(),
@@ -194,6 +214,7 @@ mod tests {
             port: 8080,
             database: "/m/proxy.db".into(),
             user: "slapproxy".into(),
+            tls: Some(("::".into(), 8081)),
         };
         let network = Some("127.20.0.0/16".to_owned());
         let local =
@@ -202,18 +223,20 @@ mod tests {
         let config = NodeConfig::from_config(&config, Path::new("slapos.cfg")).unwrap();
         assert_eq!(config.software_root, Path::new("/opt/100%"));
         assert_eq!(config.master_token_file.as_deref(), Some(Path::new("/m/master.token")));
-        assert_eq!(config.proxy.unwrap().port, 8080);
+        let proxy = config.proxy.unwrap();
+        assert_eq!((proxy.port, proxy.access.tls.unwrap().port), (8080, 8081));
         assert_eq!(config.format.ipv4_local_network.to_string(), "127.20.0.0/16");
     }
 
     #[test]
     fn users_have_a_file_of_their_own() {
         let identity = Identity::Token("/home/u/.slapos/client.token".into());
-        insta::assert_snapshot!(client_file("http://127.0.0.1:5000", &identity), @r"
+        insta::assert_snapshot!(client_file("https://127.0.0.1:5443", &identity, Some(Path::new("/ca.pem"))), @r"
         # Written by `slapos configure client`. Yours to change: it is not written again.
 
         [slapos]
-        master_url = http://127.0.0.1:5000
+        master_url = https://127.0.0.1:5443
+        master_ca_file = /ca.pem
         master_token_file = /home/u/.slapos/client.token
         ");
         let certificate = Identity::Certificate {
@@ -221,7 +244,7 @@ mod tests {
             certificate: "/home/u/.slapos/client.crt".into(),
             repository: PathBuf::new(),
         };
-        insta::assert_snapshot!(client_file("https://master.example/", &certificate), @r"
+        insta::assert_snapshot!(client_file("https://master.example/", &certificate, None), @r"
         # Written by `slapos configure client`. Yours to change: it is not written again.
 
         [slapos]

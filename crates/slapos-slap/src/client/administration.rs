@@ -1,9 +1,12 @@
 //! Our own Master's JSON API, for those who say who may do what.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use url::form_urlencoded::byte_serialize;
 
 use super::SlapClient;
+use super::person::{self, KeyPair};
 use crate::error::SlapError;
+use crate::words::ComputerId;
 
 /// What is done with a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +19,11 @@ pub enum Verb {
     Put,
     /// Take it away.
     Delete,
+}
+
+/// A name as a part of a path.
+fn segment(name: &str) -> String {
+    byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 impl SlapClient {
@@ -32,6 +40,20 @@ impl SlapClient {
         serde_json::from_str(&reply.body).map_err(|error| SlapError::Protocol {
             url: self.base_url().to_owned(),
             reason: format!("{}: its answer is not JSON: {error}", reply.route),
+        })
+    }
+
+    /// A new certificate for the node of a computer; former ones stay good.
+    ///
+    /// # Errors
+    /// [`SlapError::NotFound`] when the computer is not known, [`SlapError::Server`] with status 409
+    /// when the Master gives out none.
+    pub fn computer_certificate(&self, computer: &ComputerId) -> Result<KeyPair, SlapError> {
+        let route = format!("computers/{}/certificate", segment(computer.as_str()));
+        let pair = self.administer(Verb::Post, &route, &json!({}))?;
+        person::pair_of(pair).map_err(|reason| SlapError::Protocol {
+            url: self.base_url().to_owned(),
+            reason: format!("api/v1/{route}: {reason}"),
         })
     }
 

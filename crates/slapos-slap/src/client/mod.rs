@@ -6,12 +6,14 @@
 //! connection costs one request more).
 
 mod administration;
+mod authority;
 mod computers;
 mod directory;
 mod events;
 mod guard;
 mod hateoas;
 mod identity;
+mod instances;
 mod partition;
 pub mod person;
 mod told;
@@ -33,9 +35,13 @@ use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
 pub use administration::Verb;
+pub use authority::Authority;
 pub use directory::ComputerSummary;
 pub use events::{EventStream, Heard};
 pub use identity::TlsIdentity;
+pub use instances::{
+    ListedInstance, ListedTree, Outlook, OutlookError, OutlookPlace, OutlookSchema,
+};
 pub use partition::PartitionCertificate;
 
 /// How long a Master may take for one answer, unless told otherwise.

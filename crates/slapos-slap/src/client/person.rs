@@ -94,11 +94,17 @@ fn ask(
         url: transport.base_url().to_owned(),
         reason: format!("{route}: {reason}"),
     };
-    let pair: Pair = serde_json::from_str(&reply.body)
-        .map_err(|_| not_understood("it is not a certificate and its key in JSON"))?;
+    let answer = serde_json::from_str(&reply.body).unwrap_or_default();
+    pair_of(answer).map_err(not_understood)
+}
+
+/// A certificate and its key out of a Master's answer, or what is wrong with it.
+pub(super) fn pair_of(answer: serde_json::Value) -> Result<KeyPair, &'static str> {
+    let pair: Pair = serde_json::from_value(answer)
+        .map_err(|_| "it is not a certificate and its key in JSON")?;
     // Nothing else is written where certificates are looked for.
     if !pair.certificate.contains("-----BEGIN") || !pair.key.contains("-----BEGIN") {
-        return Err(not_understood("what it calls certificate and key is not PEM"));
+        return Err("what it calls certificate and key is not PEM");
     }
     Ok(KeyPair { certificate: pair.certificate, key: Secret::new(pair.key) })
 }

@@ -31,6 +31,9 @@ pub(crate) struct Request {
     /// Where it may live, such as computer_guid=COMP-1
     #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = key_value)]
     pub(crate) node: Vec<(String, String)>,
+    /// Ask for nothing: show what would be done, and why (for a Master of this program)
+    #[arg(short = 'n', long, visible_alias = "dry-run")]
+    pub(crate) check: bool,
 }
 
 /// How parameters are passed to an instance.

@@ -122,5 +122,15 @@ pub(crate) enum Computer {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Authority {
     /// Show the certificate by which others recognise the Master (`master_ca_file`)
-    Show,
+    Show {
+        /// Its SHA-256 instead: what `--ca-fingerprint` of other machines is to be
+        #[arg(long)]
+        fingerprint: bool,
+    },
+    /// Have the present operator's token open the authority after it was changed, Master running or not
+    Rekey {
+        /// A file with the token that was there before; `-`: standard input
+        #[arg(long, value_name = "FILE")]
+        former_token_file: PathBuf,
+    },
 }

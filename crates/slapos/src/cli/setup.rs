@@ -26,7 +26,8 @@ pub(crate) struct ConfigureLocal {
     /// Network of the partitions' IPv4 addresses [default: loopback addresses]
     #[arg(long)]
     pub(crate) ipv4_local_network: Option<String>,
-    /// Address of the embedded Master
+    /// Address of the embedded Master; one that others can reach is served by https, and this node at
+    /// the next port by plain HTTP on 127.0.0.1
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) daemon_listen_ip: String,
     /// Port of the embedded Master
@@ -52,6 +53,8 @@ pub(crate) struct MasterArgs {
     /// The Master; without --master-url-web it is one of this program, which wants its token
     #[arg(long)]
     pub(crate) master_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// The web face of the Master, which gives out certificates
     #[arg(long)]
     pub(crate) master_url_web: Option<String>,
@@ -61,6 +64,21 @@ pub(crate) struct MasterArgs {
     /// A file with the token [default: it is asked for]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+}
+
+/// How a Master by https is recognised, whose certificate is of its own authority.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("trust"))]
+pub(crate) struct TrustArgs {
+    /// Fetch the Master's authority, which must have this SHA-256 (`slapos proxy ca show --fingerprint`)
+    #[arg(long, value_name = "SHA256", group = "trust")]
+    pub(crate) ca_fingerprint: Option<String>,
+    /// The Master's authority, in a file [default: those that the machine knows]
+    #[arg(long, value_name = "FILE", group = "trust")]
+    pub(crate) master_ca_file: Option<PathBuf>,
+    /// Believe whoever answers now to be the Master, and nobody else afterwards
+    #[arg(long, group = "trust")]
+    pub(crate) trust_on_first_use: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use slapos_slap::{
     SoftwareState, SoftwareUrl,
 };
 
-use super::parameters;
+use super::{instances, parameters};
 use crate::cli::{Global, Request, Service, Supply, Wish};
 use crate::output::{Table, say, say_json};
 use crate::place;
@@ -77,8 +77,13 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     };
     let mut wish = request.wish.clone();
     if let Some(file) = &request.parameters_file {
-        let kind = wish.software_type.as_deref().unwrap_or_default();
-        let read = parameters::from_file(file, request.force_serialisation, &url, kind)?;
+        let subject = parameters::Subject {
+            master: &master,
+            software: &url,
+            software_type: wish.software_type.as_deref().unwrap_or_default(),
+            shared: request.slave,
+        };
+        let read = parameters::from_file(file, request.force_serialisation, &subject)?;
         wish.parameters = Some(read.into_iter().collect());
     }
     let mut wanted = InstanceRequest::new(request.name.as_str(), url);
@@ -88,7 +93,11 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     for key in slapos_slap::sla::unknown_keys(&wanted.sla) {
         tracing::warn!("nobody knows {key:?} of --node: a slip of the pen? It is ignored");
     }
-    let answer = ask(config.computer_id.as_ref(), &master, wanted, &wish)?;
+    let home = config.computer_id.as_ref();
+    if request.check {
+        return instances::check(global, &master, &complete(home, &master, wanted, &wish)?);
+    }
+    let answer = ask(home, &master, wanted, &wish)?;
     show_answer(global, &request.name, &answer);
     Ok(0)
 }
@@ -109,9 +118,23 @@ fn product(master: &SlapClient, text: &str) -> Result<SoftwareUrl, NodeError> {
 pub(super) fn ask(
     home: Option<&ComputerId>,
     master: &SlapClient,
-    mut wanted: InstanceRequest,
+    wanted: InstanceRequest,
     wish: &Wish,
 ) -> Result<InstanceAnswer, NodeError> {
+    master.request(&complete(home, master, wanted, wish)?)?.ok_or_else(|| {
+        NodeError::user("the Master has not allocated the instance yet")
+            .hint("run the same command again in a while")
+            .code(2)
+    })
+}
+
+/// The request with what the wish leaves open.
+fn complete(
+    home: Option<&ComputerId>,
+    master: &SlapClient,
+    mut wanted: InstanceRequest,
+    wish: &Wish,
+) -> Result<InstanceRequest, NodeError> {
     let existing = master.instance(wanted.title.as_str())?;
     if let Some(parameters) = &wish.parameters {
         wanted.parameters = unique(parameters)?;
@@ -126,11 +149,7 @@ pub(super) fn ask(
     if let Some(home) = home {
         wanted.sla.entry("computer_guid".to_owned()).or_insert_with(|| home.to_string());
     }
-    master.request(&wanted)?.ok_or_else(|| {
-        NodeError::user("the Master has not allocated the instance yet")
-            .hint("run the same command again in a while")
-            .code(2)
-    })
+    Ok(wanted)
 }
 
 fn unique(pairs: &[(String, String)]) -> Result<IndexMap<String, String>, NodeError> {
@@ -188,6 +207,7 @@ pub(crate) fn service(global: &Global, command: &Service) -> Result<u8, NodeErro
             show_info(global, &info);
             Ok(0)
         }
+        Service::Restart { name, tree } => instances::restart(global, &master, name, *tree),
     }
 }
 

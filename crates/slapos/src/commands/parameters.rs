@@ -1,24 +1,32 @@
 //! Parameters from a file: `slapos request --parameters-file`.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 use slapos_node::NodeError;
 use slapos_slap::instance_xml::xml2dict;
-use slapos_slap::{DEFAULT_SOFTWARE_TYPE, SoftwareUrl, Value};
+use slapos_slap::{DEFAULT_SOFTWARE_TYPE, SlapClient, SlapError, SoftwareUrl, Value};
 
 use crate::cli::Serialisation;
 
 /// The parameter that holds all others as JSON.
 const ALL: &str = "_";
 
+/// Of what the parameters are.
+pub(crate) struct Subject<'a> {
+    pub(crate) master: &'a SlapClient,
+    pub(crate) software: &'a SoftwareUrl,
+    pub(crate) software_type: &'a str,
+    pub(crate) shared: bool,
+}
+
 /// The parameters of a file as they are sent.
 pub(crate) fn from_file(
     path: &Path,
     forced: Option<Serialisation>,
-    software: &SoftwareUrl,
-    software_type: &str,
+    subject: &Subject<'_>,
 ) -> Result<IndexMap<String, String>, NodeError> {
     let named = |reason: &str| NodeError::user(format!("{}: {reason}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| named(&error.to_string()))?;
@@ -31,7 +39,7 @@ pub(crate) fn from_file(
                 serde_json::from_str(&text).map_err(|error| named(&error.to_string()))?;
             let form = match forced {
                 Some(form) => form,
-                None => declared(software, software_type)?,
+                None => subject.declared()?,
             };
             serialised(&json, form).ok_or_else(|| named("it is not a JSON object"))
         }
@@ -49,27 +57,53 @@ fn serialised(json: &Json, form: Serialisation) -> Option<IndexMap<String, Strin
     Some(object.iter().map(text).collect())
 }
 
-/// The form that the schema beside a Software Release asks for.
-fn declared(software: &SoftwareUrl, software_type: &str) -> Result<Serialisation, NodeError> {
-    let unknown = |reason: String| {
-        NodeError::user(format!("it is not known how {software} takes parameters: {reason}"))
-            .hint("say it: --force-serialisation xml, or json-in-xml")
-    };
+impl Subject<'_> {
+    /// The form that the Software Release asks for, as the Master reads it or, where that is not one
+    /// of ours, as its schema beside it says.
+    fn declared(&self) -> Result<Serialisation, NodeError> {
+        let said = match self.master.software_schema(self.software) {
+            Ok(software) => of_type(&software, self.software_type, self.shared),
+            Err(SlapError::NotFound { .. }) => return beside(self.software, self.software_type),
+            Err(error) => return Err(error.into()),
+        };
+        said.ok_or_else(|| unknown(self.software, "its schema does not say it"))
+    }
+}
+
+fn unknown(software: &SoftwareUrl, reason: &str) -> NodeError {
+    NodeError::user(format!("it is not known how {software} takes parameters: {reason}"))
+        .hint("say it: --force-serialisation xml, or json-in-xml")
+}
+
+fn form(word: Option<&str>) -> Option<Serialisation> {
+    match word? {
+        "xml" => Some(Serialisation::Xml),
+        "json-in-xml" => Some(Serialisation::JsonInXml),
+        _ => None,
+    }
+}
+
+/// What a Master of ours read: its types are a list.
+fn of_type(software: &Json, software_type: &str, shared: bool) -> Option<Serialisation> {
+    let named = if software_type.is_empty() { DEFAULT_SOFTWARE_TYPE } else { software_type };
+    let types = software["types"].as_array()?;
+    let found = types.iter().find(|one| one["software_type"] == named && one["shared"] == shared);
+    form(found.map_or(&software["serialisation"], |one| &one["serialisation"]).as_str())
+}
+
+/// What the schema beside a Software Release says.
+fn beside(software: &SoftwareUrl, software_type: &str) -> Result<Serialisation, NodeError> {
     if software.as_str().contains("://") {
-        return Err(unknown("its schema is not on this machine".to_owned()));
+        return Err(unknown(software, "its schema is not on this machine"));
     }
     let schema = format!("{software}.json");
-    let text = std::fs::read_to_string(&schema);
-    let text = text.map_err(|error| unknown(format!("{schema}: {error}")))?;
-    let json: Json =
-        serde_json::from_str(&text).map_err(|error| unknown(format!("{schema}: {error}")))?;
+    let wrong = |error: &dyn Display| unknown(software, &format!("{schema}: {error}"));
+    let text = std::fs::read_to_string(&schema).map_err(|error| wrong(&error))?;
+    let json: Json = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
     let named = if software_type.is_empty() { DEFAULT_SOFTWARE_TYPE } else { software_type };
     let of_type = json["software-type"][named]["serialisation"].as_str();
-    match of_type.or_else(|| json["serialisation"].as_str()) {
-        Some("xml") => Ok(Serialisation::Xml),
-        Some("json-in-xml") => Ok(Serialisation::JsonInXml),
-        other => Err(unknown(format!("{schema} says {other:?}"))),
-    }
+    let word = of_type.or_else(|| json["serialisation"].as_str());
+    form(word).ok_or_else(|| wrong(&"it does not say it"))
 }
 
 #[cfg(test)]
@@ -91,6 +125,17 @@ mod tests {
     }
 
     #[test]
+    fn a_master_of_ours_says_which() {
+        let one = |kind: &str, shared: bool, form: &str| json!({"software_type": kind, "shared": shared, "serialisation": form});
+        let types = [one("default", false, "xml"), one("default", true, "json-in-xml")];
+        let software = json!({"serialisation": "xml", "types": types});
+        assert_eq!(of_type(&software, "", false), Some(Serialisation::Xml));
+        assert_eq!(of_type(&software, "default", true), Some(Serialisation::JsonInXml));
+        assert_eq!(of_type(&software, "other", false), Some(Serialisation::Xml));
+        assert_eq!(of_type(&json!({"types": []}), "", false), None);
+    }
+
+    #[test]
     fn the_schema_says_which() {
         let directory = tempfile::tempdir().unwrap();
         let profile = directory.path().join("software.cfg");
@@ -99,9 +144,9 @@ mod tests {
         let text = json!({"serialisation": "xml",
             "software-type": {"default": {}, "other": {"serialisation": "json-in-xml"}}});
         slapos_sys::fs::write_atomic(&schema, text.to_string().as_bytes(), 0o644).unwrap();
-        assert_eq!(declared(&url, "").unwrap(), Serialisation::Xml);
-        assert_eq!(declared(&url, "other").unwrap(), Serialisation::JsonInXml);
-        let error = declared(&"http://x/software.cfg".into(), "").unwrap_err();
+        assert_eq!(beside(&url, "").unwrap(), Serialisation::Xml);
+        assert_eq!(beside(&url, "other").unwrap(), Serialisation::JsonInXml);
+        let error = beside(&"http://x/software.cfg".into(), "").unwrap_err();
         insta::assert_snapshot!(error, @"it is not known how http://x/software.cfg takes parameters: its schema is not on this machine");
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod dashboard;
 mod database;
 mod identity;
+mod rekey;
 
 use slapos_master::{Access, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess};
 use slapos_node::config::{ProtocolsConfig, ProxyAccess, ProxyConfig};
@@ -12,7 +13,8 @@ use slapos_slap::Overview;
 use slapos_sys::process::Command;
 use slapos_sys::user::Identity;
 
-use super::proxy_requests;
+use super::{instances, proxy_requests};
+use crate::cli::identity::Authority;
 use crate::cli::{Global, Proxy, Show};
 use crate::output::{Table, say, say_json};
 use crate::place;
@@ -28,7 +30,15 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
         Proxy::Project(project) => identity::Desk::new(global, &config)?.project(project),
         Proxy::Token(token) => identity::Desk::new(global, &config)?.token(token),
         Proxy::Computer(computer) => identity::Desk::new(global, &config)?.computer(computer),
-        Proxy::Ca(authority) => identity::Desk::new(global, &config)?.authority(authority),
+        Proxy::Ca(Authority::Show { fingerprint }) => {
+            identity::Desk::new(global, &config)?.show_authority(*fingerprint)
+        }
+        Proxy::Ca(Authority::Rekey { former_token_file }) => {
+            rekey::run(global, &config, former_token_file)
+        }
+        Proxy::Orphans { destroy, tree } => {
+            instances::orphans(global, &master(&config)?, *destroy, tree.as_deref())
+        }
         Proxy::Audit { limit } => identity::Desk::new(global, &config)?.audit(*limit),
         Proxy::Show(show) => {
             let overview = master(&config)?.overview()?;
@@ -63,9 +73,10 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         requests: proxy_requests::requests(&proxy.requests)?,
     };
     let runtime = runtime()?;
-    runtime
-        .block_on(async { Master::bind(master).await?.serve(interrupted()).await })
-        .map_err(|error| NodeError::user(error.to_string()))?;
+    let served = runtime.block_on(async { Master::bind(master).await?.serve(interrupted()).await });
+    // Threads that read schemas cannot be stopped, and are not waited for.
+    runtime.shutdown_background();
+    served.map_err(|error| NodeError::user(error.to_string()))?;
     Ok(0)
 }
 
@@ -81,6 +92,7 @@ fn access(options: &ProxyAccess) -> Access {
         allow_plain_http: options.allow_plain_http,
         connections: options.connections,
         listeners: options.listeners,
+        trusted_proxies: options.trusted_proxies.clone(),
         ..Access::default()
     };
     if let Some(per_second) = options.requests_per_second {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use slapos_node::setup::{
-    ClientOptions, Credential, LocalOptions, MasterUrls, Registration, configure_client,
+    ClientOptions, Credential, LocalOptions, MasterUrls, Registration, Trust, configure_client,
     configure_local,
 };
 use slapos_node::standalone::start_master;
@@ -50,6 +50,14 @@ fn local(global: &Global, local: &ConfigureLocal) -> Result<u8, NodeError> {
         true => say_json(&json!({ "configuration": config.file, "master-url": config.master_url })),
         false => say(&format!("The node is ready: {file}, its Master {}.", config.master_url)),
     }
+    let tls = config.proxy.as_ref().and_then(|proxy| proxy.access.tls.as_ref());
+    if let (Some(tls), false) = (tls, global.json) {
+        say(&format!(
+            "Others reach it by https at {}, port {}, and know it by what `slapos proxy ca show \
+             --fingerprint` says.",
+            tls.host, tls.port
+        ));
+    }
     Ok(0)
 }
 
@@ -62,7 +70,9 @@ fn client(global: &Global, master: &MasterArgs) -> Result<u8, NodeError> {
         named.ok_or_else(|| NodeError::user("there is no HOME: name the file by --cfg"))?;
     let config = place::absolute(&config)?;
     let token = token(master, "Credential security token")?;
-    configure_client(&ClientOptions { urls: urls(master), token, config: config.clone() })?;
+    let watch = Watch::new(global.verbose, global.quiet);
+    let options = ClientOptions { urls: urls(master), token, config: config.clone() };
+    configure_client(&options, &watch)?;
     match global.json {
         true => say_json(&json!({ "configuration": config })),
         false => say(&format!("The configuration is {}.", config.display())),
@@ -108,7 +118,15 @@ pub(crate) fn register(global: &Global, register: &Register) -> Result<u8, NodeE
 }
 
 fn urls(master: &MasterArgs) -> MasterUrls {
-    MasterUrls { master: master.master_url.clone(), web: master.master_url_web.clone() }
+    let given = &master.trust;
+    let trust = match (&given.ca_fingerprint, &given.master_ca_file) {
+        (Some(fingerprint), _) => Trust::Fingerprint(fingerprint.clone()),
+        (None, Some(file)) => Trust::File(file.clone()),
+        (None, None) if given.trust_on_first_use => Trust::FirstUse,
+        (None, None) => Trust::Machine,
+    };
+    let (url, web) = (master.master_url.clone(), master.master_url_web.clone());
+    MasterUrls { master: url, web, trust }
 }
 
 fn token(master: &MasterArgs, question: &str) -> Result<Secret, NodeError> {

@@ -93,8 +93,10 @@ fn live(scene: &mut Scene) {
     scene.browser.sees("It has published nothing yet.");
     scene.browser.js("window.same = true");
     scene.node.ok(&["node", "instance"]);
-    scene.browser.until("document.querySelector('.pair')?.innerText.includes('word')");
-    scene.browser.sees("bonjour");
+    let published = "document.querySelector('.columns .card').innerText";
+    scene
+        .browser
+        .until(&format!("{published}.includes('word') && {published}.includes('bonjour')"));
     scene.browser.until("document.querySelector('.head .status')?.innerText === 'started'");
     assert_eq!(scene.browser.js("window.same"), true);
     scene.browser.shoot("instance-started");

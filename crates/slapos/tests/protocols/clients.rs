@@ -19,10 +19,16 @@ impl<'a> Home<'a> {
         let directory = tempfile::tempdir().unwrap();
         let netrc = format!("machine 127.0.0.1 login me password \"{TOKEN}\"\n");
         std::fs::write(directory.path().join(".netrc"), netrc).unwrap();
-        let config = format!("[slapos]\nmaster_url = {}\n", master.url());
-        std::fs::write(directory.path().join("client.cfg"), config).unwrap();
         original.person.give(directory.path());
-        Self { original, master, directory }
+        let home = Self { original, master, directory };
+        home.at(&master.url());
+        home
+    }
+
+    /// Which Master is asked.
+    fn at(&self, url: &str) {
+        let config = format!("[slapos]\nmaster_url = {url}\n");
+        std::fs::write(self.directory.path().join("client.cfg"), config).unwrap();
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -87,9 +93,39 @@ partition = request(product.kvm, 'one', partition_parameter_kw={'a': 'b'})
 assert partition.getId() == 'slappart0' and partition.getState() == 'started'
 supply('http://127.0.0.1:9/kvm.cfg', 'local', state='destroyed')
 assert getInformation('one')._source_reference == 'default'
+computer = slap.registerComputer('local')
+assert computer.getStatus()['text'] == '#error no data found for local', computer.getStatus()
+computer.getComputerPartitionList()
+assert computer.getStatus()['text'] == '#access local', computer.getStatus()
 print('all is well')
 ";
     std::fs::write(&script, text).unwrap();
     let said = home.slapos(0, &["console", &script.display().to_string(), "x"]);
     assert!(said.out.contains("all is well"), "{said:?}");
+}
+
+#[test]
+fn people_are_told_why_they_have_to_ask_again() {
+    let Some(python) = original("people_are_told_why_they_have_to_ask_again") else { return };
+    let elsewhere = slapos_testkit::free_port();
+    let ours = Master::ours(&format!(
+        "requests_per_second = 0.001\n[multimaster/http://127.0.0.1:{elsewhere}]\n\
+         software_release_list = http://127.0.0.1:9/far.cfg\n\
+         computer = local\npartition = slappart0\n"
+    ));
+    let home = Home::new(&python, &ours);
+    home.format();
+    // 503: what is needed is away.
+    let said = home.slapos(1, &["request", "far", "http://127.0.0.1:9/far.cfg"]).err;
+    let away =
+        format!("503 Server Error: the Master at http://127.0.0.1:{elsewhere}/ does not answer");
+    assert!(said.contains(&away), "{said}");
+    // 429: too often.
+    let kind = [("Content-Type", "application/json")];
+    assert_eq!(ours.send("POST", "/api/v1/users", &kind, br#"{"name": "ann"}"#).status, 201);
+    let made = ours.send("POST", "/api/v1/users/ann/tokens", &kind, b"{}");
+    let made: serde_json::Value = serde_json::from_str(&made.body).unwrap();
+    home.at(&format!("{}/token/{}", ours.url(), made["token"].as_str().unwrap()));
+    let said = home.slapos(1, &["service", "list"]).err;
+    assert!(said.contains("429 Client Error: too many requests: wait"), "{said}");
 }

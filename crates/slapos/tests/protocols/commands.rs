@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value as Json, json};
+use slapos_slap::InstanceState;
 use slapos_testkit::{Person, Run, free_port};
 
 use crate::master::{Master, TOKEN, original};
@@ -94,6 +95,74 @@ fn computers_products_and_parameters() {
     assert_eq!(user.json(&shared)["partition"], "slappart0");
     let info = user.json(&["service", "info", "guest"]);
     assert_eq!((&info["shared"], &info["instance-parameters"]), (&json!(true), &json!({"x": "y"})));
+}
+
+#[test]
+fn what_a_request_would_do_is_told_without_doing_it() {
+    let master = Master::ours("");
+    format(&master);
+    let user = User::new(&master.url(), "");
+    let profile = user.write("software.cfg", "[buildout]\n");
+    let schema =
+        r#"{"serialisation": "xml", "software-type": {"default": {"request": "in.json"}}}"#;
+    user.write("software.cfg.json", schema);
+    user.write(
+        "in.json",
+        r#"{"properties": {"n": {"type": "string"}}, "additionalProperties": false}"#,
+    );
+    let check = ["request", "one", profile.as_str(), "--check"];
+    let told = user.run(0, &check).out;
+    insta::assert_snapshot!(told, @r"
+    It would be made on local/slappart0: there is none of that title.
+    Its parameters are what the Software Release takes.
+    ");
+    assert_eq!(user.json(&["service", "list"]), json!({}));
+    user.run(0, &["request", "one", &profile]);
+    let told = user.run(0, &check).out;
+    insta::assert_snapshot!(told, @r"
+    It is on local/slappart0, and nothing would be changed: it is as it is asked for.
+    Its parameters are what the Software Release takes.
+    ");
+    let told = user.run(1, &[&check[..], &["--parameters", "m=x"]].concat()).out;
+    insta::assert_snapshot!(told, @r"
+    It is on local/slappart0, and would be changed: something of it is different.
+    Its parameters are not what the Software Release takes:
+      $: Additional properties are not allowed ('m' was unexpected)
+    ");
+    let elsewhere = ["--node", "computer_guid=COMP-9"];
+    let told = user.run(1, &[&["request", "two", &profile, "--check"], &elsewhere[..]].concat());
+    assert!(told.out.starts_with("It would not be granted: "), "{told:?}");
+}
+
+#[test]
+fn services_start_anew_and_orphans_go_when_somebody_says_so() {
+    let master = Master::ours("");
+    format(&master);
+    let user = User::new(&master.url(), "[slapproxy]\n");
+    crate::json_rpc::request(&master, "one", None, InstanceState::Started);
+    crate::json_rpc::request(&master, "child", Some("slappart0"), InstanceState::Started);
+    let restarted = |words: &[&str]| {
+        let told = user.json(&[&["service", "restart", "one"], words].concat());
+        let titles = told["restarted"].as_array().unwrap().iter().map(|one| one["title"].clone());
+        titles.collect::<Vec<_>>()
+    };
+    assert_eq!(restarted(&[]), ["one"]);
+    assert_eq!(restarted(&["--tree"]), ["one", "child"]);
+    user.run(2, &["service", "restart", "two"]);
+
+    assert_eq!(user.run(0, &["proxy", "orphans"]).out, "There is no orphan.\n");
+    let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+    let body = "computer_id=local&computer_partition_id=slappart0&\
+                instance_reference_xml=%3Cmarshal%3E%3Clist%20id='i2'/%3E%3C/marshal%3E";
+    let path = "/updateComputerPartitionRelatedInstanceList";
+    assert_eq!(master.send("POST", path, &kind, body.as_bytes()).status, 200);
+    let told = user.run(0, &["proxy", "orphans"]).out;
+    assert!(told.contains("child") && told.contains("They stay as they are"), "{told}");
+    let told = user.json(&["proxy", "orphans", "--destroy"]);
+    assert_eq!(told["destroyed"], json!(["child"]));
+    assert_eq!(user.json(&["proxy", "orphans"])["orphans"][0]["state"], "destroyed");
+    crate::json_rpc::request(&master, "one", None, InstanceState::Stopped);
+    user.run(1, &["service", "restart", "one"]);
 }
 
 #[test]

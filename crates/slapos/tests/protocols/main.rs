@@ -12,5 +12,6 @@ mod clients;
 mod commands;
 mod json_rpc;
 mod master;
+mod registration;
 mod shacache;
 mod slapgrid;

@@ -81,10 +81,12 @@ impl Configured {
 
     /// The Master, which answers.
     pub(crate) fn start(&self) -> Running {
-        self.started(self.command(&["start", "-q"]))
+        let mut running = self.started(self.command(&["start", "-q"]));
+        assert!(!running.is_over(), "the Master ended");
+        running
     }
 
-    /// The same, with what `strace` injects. The Master itself is the child, `strace` ends with it.
+    /// The same, with what `strace` injects, and which may end it. The Master itself is the child, `strace` ends with it.
     pub(crate) fn start_traced(&self, inject: &str) -> Running {
         let master = self.command(&["start", "-q"]);
         let mut command = Command::new("strace");
@@ -94,11 +96,13 @@ impl Configured {
         self.started(command)
     }
 
+    /// Once it answers, or has ended by itself.
     fn started(&self, mut command: Command) -> Running {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let running = Running { child };
+        let mut running = Running { child };
         wait_for("the Master to answer", 60, || {
-            (self.token.exists() && self.get("/healthz").is_some()).then_some(())
+            let answers = self.token.exists() && self.get("/healthz").is_some();
+            (answers || running.is_over()).then_some(())
         });
         running
     }

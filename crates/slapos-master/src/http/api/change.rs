@@ -133,9 +133,7 @@ async fn request(
     let project = app.project_for(&caller, wish.project()).await?;
     let request = wish.into_request()?;
     let origin = hateoas::origin(&headers);
-    let answer = app.desk.request(&app.store, &project, &request, &origin).await;
-    app.metrics.requested(&answer);
-    let (_, done) = answer?;
+    let (_, done) = app.request(&project, &request, &origin).await?;
     if request.shared && request.state == Some(InstanceState::Destroyed) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -200,7 +198,7 @@ async fn change(
             desk.request_renamed(store, project, &request, &title, &origin).await.map(drop)?;
         }
         (Some(request), None) => {
-            desk.request(store, project, &request, &origin).await.map(drop)?;
+            app.request(project, &request, &origin).await.map(drop)?;
         }
         (None, Some(title)) => store.rename(&place.0, &place.1, &title).await.map(drop)?,
         (None, None) => {}

@@ -21,7 +21,7 @@ const MAX_NAME: usize = 500;
 const MAX_URL: usize = 2000;
 
 /// The JSON body of a request.
-pub(super) struct Body<T>(pub(super) T);
+pub(in crate::http) struct Body<T>(pub(in crate::http) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
@@ -50,7 +50,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Output<T> {
 }
 
 /// The parameters in the address.
-pub(super) struct Asked<T>(pub(super) T);
+pub(in crate::http) struct Asked<T>(pub(in crate::http) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     type Rejection = ApiError;
@@ -69,7 +69,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 }
 
 /// The name in the path.
-pub(super) struct Named(pub(super) String);
+pub(in crate::http) struct Named(pub(in crate::http) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = ApiError;

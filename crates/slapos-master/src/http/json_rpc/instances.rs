@@ -5,7 +5,7 @@ use slapos_slap::{InstanceAnswer, InstanceRequest, InstanceState, Route as IpRou
 
 use super::guid::InstanceName;
 use super::schema::{Kind, Others, Schema};
-use super::{Answer, Call, RpcError, list, method, refused_by, success};
+use super::{Answer, Call, RpcError, certified, list, method, refused_by, success};
 use crate::http::access::Caller;
 use crate::http::access::{Route, Rule};
 use crate::store::{Freed, InstanceDocument};
@@ -154,8 +154,7 @@ async fn request(call: Call) -> Answer {
         _ => InstanceState::Started,
     });
     let project = call.app.allow_request(&call.caller, &wanted).await.map_err(refused_by)?;
-    let (answer, _) =
-        call.app.desk.request(&call.app.store, &project, &wanted, call.origin()).await?;
+    let (answer, _) = call.app.request(&project, &wanted, call.origin()).await?;
     Ok(shown(&requested(&wanted, project, answer)))
 }
 
@@ -241,15 +240,10 @@ async fn hosted(call: Call) -> Answer {
     list(shared.iter().map(row).collect())
 }
 
-/// The certificate of an instance; where there is no TLS none is of use, and the texts are empty.
 async fn certificate(call: Call) -> Answer {
     let found = call.find(&call.name()?).await?;
-    if call.app.authority().is_err() {
-        return Ok(json!({ "key": "", "certificate": "" }));
-    }
     let pair = call.app.partition_certificate(&found.computer, &found.partition).await;
-    let pair = pair.map_err(refused_by)?;
-    Ok(json!({ "key": pair.key.expose(), "certificate": pair.certificate }))
+    Ok(certified(&pair.map_err(refused_by)?))
 }
 
 async fn state(call: Call) -> Answer {

@@ -25,6 +25,7 @@ use slapos_slap::{ComputerId, PartitionId, SoftwareUrl};
 
 use self::schema::Schema;
 use super::access::{Caller, Route, Rule};
+use super::certificates::Pair;
 use super::{ApiError, App, hateoas};
 use crate::error::StoreError;
 use crate::requests::Refused;
@@ -70,6 +71,14 @@ impl Call {
         let own = self.app.allow_computer(&self.caller, &computer).await;
         own.map_err(|refused| refused_by(refused))?;
         Ok(computer)
+    }
+
+    /// Takes note that a node is there, if it is one that asks.
+    async fn heard_of(&self, computer: &ComputerId) -> Result<(), RpcError> {
+        if self.caller.may_be_node() {
+            self.app.store.contact(computer).await?;
+        }
+        Ok(())
     }
 
     /// Refuses an instance that is not the caller's, by where it lives.
@@ -175,6 +184,11 @@ fn written(status: StatusCode, json: &Json) -> Response {
 /// What a method answers that has nothing to tell.
 fn success(title: impl Into<String>) -> Answer {
     Ok(json!({ "type": "success", "title": title.into() }))
+}
+
+/// What a method answers that gives a certificate.
+fn certified(pair: &Pair) -> Json {
+    json!({ "key": pair.key.expose(), "certificate": pair.certificate })
 }
 
 /// What a method that lists answers.

@@ -8,9 +8,10 @@ use slapos_slap::{
 
 use super::instances::name_of;
 use super::schema::{Kind, Others, Schema};
-use super::{Answer, Call, RpcError, list, method, refused_by, success};
+use super::{Answer, Call, RpcError, certified, list, method, refused_by, success};
 use crate::error::StoreError;
 use crate::http::access::{May, Route, Rule};
+use crate::http::certificates::Pair;
 use crate::store::{InstanceDocument, Scope};
 
 /// People and nodes, about computers that are theirs.
@@ -114,21 +115,22 @@ async fn hateoas_url(call: Call) -> Answer {
     Ok(json!({ "hateoas_url": call.hateoas }))
 }
 
-/// Says what is known: nothing but that the computer is.
+/// When its node was heard of last, in the words of the original's large Master.
 async fn status(call: Call) -> Answer {
-    known(&call, call.app.store.software_on(&call.computer().await?).await)?;
-    Ok(json!({ "text": "Unknown (not implemented)" }))
+    let computer = call.computer().await?;
+    known(&call, call.app.store.last_contact(&computer).await)?;
+    call.app.computer_status(&computer).await.map_err(refused_by)
 }
 
 /// A new certificate for a computer; where there is no TLS none is of use, and the texts are empty.
 async fn certificate(call: Call) -> Answer {
     let computer = call.computer().await?;
     known(&call, call.app.store.software_on(&computer).await)?;
-    if call.app.authority().is_err() {
-        return Ok(json!({ "key": "", "certificate": "" }));
-    }
-    let pair = call.app.new_certificate(&computer, None).await.map_err(refused_by)?;
-    Ok(json!({ "key": pair.key.expose(), "certificate": pair.certificate }))
+    let pair = match call.app.authority() {
+        Ok(_) => call.app.new_certificate(&computer, None).await.map_err(refused_by)?,
+        Err(_) => Pair::none(),
+    };
+    Ok(certified(&pair))
 }
 
 async fn remove_certificate(call: Call) -> Answer {
@@ -165,7 +167,9 @@ async fn supply(call: Call) -> Answer {
 }
 
 async fn software_list(call: Call) -> Answer {
-    let software = known(&call, call.app.store.software_on(&call.computer().await?).await)?;
+    let computer = call.computer().await?;
+    call.heard_of(&computer).await?;
+    let software = known(&call, call.app.store.software_on(&computer).await)?;
     let row = |release: &slapos_slap::SoftwareRelease| json!({ "software_release_uri": release.url, "state": release.state });
     list(software.iter().map(row).collect())
 }
@@ -191,7 +195,9 @@ async fn software_error(call: Call) -> Answer {
 }
 
 async fn instance_list(call: Call) -> Answer {
-    let instances = known(&call, call.app.store.instances_on(&call.computer().await?).await)?;
+    let computer = call.computer().await?;
+    call.heard_of(&computer).await?;
+    let instances = known(&call, call.app.store.instances_on(&computer).await)?;
     let scope = call.app.seen_by(&call.caller).await.map_err(refused_by)?;
     let seen = |instance: &InstanceDocument| match &scope {
         Scope::Projects(own) => own.contains(&instance.project),

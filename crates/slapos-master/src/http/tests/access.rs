@@ -49,6 +49,7 @@ fn about_ann(route: &Route, number: usize) -> (String, String) {
         ("connection_xml", "<marshal><dictionary id=\"i2\"/></marshal>"),
         ("instance_reference_xml", "<marshal><list id=\"i2\"/></marshal>"),
         ("computer_title", &format!("made-{number}")),
+        ("title", &format!("vouched-{number}")),
         ("software_product_reference", "x"),
         ("nonce", "0123456789abcdef0123456789abcdef"),
         ("xml", &xml),
@@ -152,7 +153,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// Routes that are about nobody's things: whoever may ask sees, or makes, his own.
-const ABOUT_NOBODY: [&str; 14] = [
+const ABOUT_NOBODY: [&str; 16] = [
     "/api/v1/summary",
     // What a Software Release says of itself, for whatever project the caller has.
     "/api/v1/schema",
@@ -164,6 +165,8 @@ const ABOUT_NOBODY: [&str; 14] = [
     "/hateoas/",
     "/api/v1/projects",
     "/requestComputer",
+    "/Person_requestComputer",
+    "/hateoas/computer_module/Base_getComputerToken",
     "/api/v1/me",
     "/slapos.allDocs.WIP.compute_node_list",
     "/slapos.allDocs.v0.instance_tree_list",

@@ -147,3 +147,16 @@ fn addresses_are_told_as_they_are_reached() {
     let answer = world.ask(&proof, &Method::GET, "/getHateoasUrl", "").unwrap().rest();
     assert!(answer.ends_with("https://m/hateoas/"), "{answer}");
 }
+
+#[test]
+fn a_last_page_says_that_it_is_the_last_and_nothing_is_ignored() {
+    let world = World::new();
+    let operator = Proof::Token("the token".to_owned());
+    let get = |path: &str| world.ask(&operator, &Method::GET, path, "").unwrap().rest();
+    let page = get("/api/v1/users?limit=1");
+    assert!(page.contains(r#""next":"ann""#), "{page}");
+    let page = get("/api/v1/users?limit=1&after=ann");
+    assert!(page.contains("bob") && page.contains(r#""next":null"#), "{page}");
+    let refused = get("/api/v1/users?color=red");
+    assert!(refused.contains(" 400 ") && refused.contains("application/problem+json"), "{refused}");
+}

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use slapos_node::{NodeConfig, NodeError, master};
-use slapos_slap::{SlapClient, Verb};
+use slapos_slap::{Authority, SlapClient, Verb};
 
 use crate::cli::Global;
-use crate::cli::identity::{Authority, Computer, Holder, Project, Token, User};
+use crate::cli::identity::{Computer, Holder, Project, Token, User};
 use crate::commands::computer_set;
 use crate::output::{Table, say, say_json};
 
@@ -172,13 +172,12 @@ impl<'a> Desk<'a> {
         Ok(0)
     }
 
-    pub(super) fn authority(&self, command: &Authority) -> Result<u8, NodeError> {
-        match command {
-            Authority::Show => {
-                let certificate = self.client.authority()?;
-                self.said(json!({ "certificate": certificate }), certificate.trim_end());
-            }
-        }
+    pub(super) fn show_authority(&self, fingerprint: bool) -> Result<u8, NodeError> {
+        let found = Authority::of(&self.client.authority()?)
+            .map_err(|reason| NodeError::user(format!("the Master's authority: {reason}")))?;
+        let text = if fingerprint { &found.fingerprint } else { found.certificate.trim_end() };
+        let answer = json!({ "certificate": found.certificate, "fingerprint": found.fingerprint });
+        self.said(answer, text);
         Ok(0)
     }
 

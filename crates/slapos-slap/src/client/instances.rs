@@ -1,0 +1,188 @@
+//! What people ask of instances beyond SLAP, by the JSON API of our own Master.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use url::form_urlencoded::byte_serialize;
+
+use super::{SlapClient, Verb};
+use crate::error::SlapError;
+use crate::types::InstanceRequest;
+use crate::words::SoftwareUrl;
+
+/// An instance, as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedInstance {
+    /// What the API names it by.
+    pub guid: String,
+    /// Its title.
+    pub title: String,
+    /// Its tree.
+    pub tree: ListedTree,
+    /// Whether it is the root of that.
+    pub root: bool,
+    /// Whether it is a place in another one.
+    pub shared: bool,
+    /// The computer that it is on.
+    pub computer: String,
+    /// Its partition there.
+    pub partition: String,
+    /// What is wanted of it.
+    pub state: String,
+    /// Since when the instance that asked for it does not ask any more, if so.
+    pub orphan_since: Option<String>,
+}
+
+/// Which tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedTree {
+    /// Whose it is.
+    pub project: String,
+    /// The title of its root.
+    pub title: String,
+}
+
+/// What a request would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// `create`, `change` or `nothing`.
+    pub would: String,
+    /// Where the instance is, or would be now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<OutlookPlace>,
+    /// Why; the refusal, where there is no place.
+    pub why: String,
+    /// What the Software Release says of the parameters.
+    pub schema: OutlookSchema,
+}
+
+/// A partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutlookPlace {
+    /// The computer.
+    pub computer: String,
+    /// The partition there.
+    pub partition: String,
+}
+
+/// What a Software Release says of parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutlookSchema {
+    /// Whether it says anything that can be read.
+    pub readable: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// What does not fit.
+    pub errors: Vec<OutlookError>,
+}
+
+/// A parameter that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutlookError {
+    /// Where: `$` is all of them.
+    pub path: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl SlapClient {
+    /// All instances that we may see; `tree` only those of the trees of that title.
+    ///
+    /// # Errors
+    /// [`SlapError::NotFound`] when it is another kind of Master.
+    pub fn list_instances(&self, tree: Option<&str>) -> Result<Vec<ListedInstance>, SlapError> {
+        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        let only = tree.map(|title| format!("&tree={}", encoded(title))).unwrap_or_default();
+        let mut found = Vec::new();
+        let mut after = String::new();
+        loop {
+            let route = format!("instances?limit=500{only}{after}");
+            let page: Page =
+                self.read_api(&route, self.administer(Verb::Get, &route, &Json::Null)?)?;
+            found.extend(page.items);
+            match page.next {
+                Some(next) => after = format!("&after={}", encoded(&next)),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// Has the services of an instance start anew.
+    ///
+    /// # Errors
+    /// [`SlapError::Server`] with status 409 when it is not wanted started.
+    pub fn restart_instance(&self, guid: &str) -> Result<(), SlapError> {
+        self.administer(Verb::Post, &of_instance(guid, "restart"), &json!({})).map(drop)
+    }
+
+    /// Wants those of an instance's tree destroyed that nobody asks for any more; their titles.
+    ///
+    /// # Errors
+    /// [`SlapError::NotFound`] when there is no such instance.
+    pub fn destroy_orphans(&self, guid: &str) -> Result<Vec<String>, SlapError> {
+        #[derive(Deserialize)]
+        struct Destroyed {
+            destroyed: Vec<String>,
+        }
+        let route = of_instance(guid, "orphans/destroy");
+        let answer = self.administer(Verb::Post, &route, &json!({}))?;
+        Ok(self.read_api::<Destroyed>(&route, answer)?.destroyed)
+    }
+
+    /// What a request would do, without doing it.
+    ///
+    /// # Errors
+    /// [`SlapError::NotFound`] when it is another kind of Master.
+    pub fn check_request(&self, request: &InstanceRequest) -> Result<Outlook, SlapError> {
+        let mut wish = json!({
+            "title": request.title,
+            "software_release": request.software,
+            "software_type": request.software_type,
+            "parameters": request.parameters,
+            "sla": request.sla,
+            "shared": request.shared,
+        });
+        if let Some(state) = request.state {
+            wish["state"] = json!(state);
+        }
+        let route = "requests/check";
+        self.read_api(route, self.administer(Verb::Post, route, &wish)?)
+    }
+
+    /// What a Software Release says of its parameters, as the Master reads it.
+    ///
+    /// # Errors
+    /// [`SlapError::NotFound`] when the Master cannot read it, or is another kind of Master.
+    pub fn software_schema(&self, software: &SoftwareUrl) -> Result<Json, SlapError> {
+        let url: String = byte_serialize(software.as_str().as_bytes()).collect();
+        let mut answer =
+            self.administer(Verb::Get, &format!("schema?software_release={url}"), &Json::Null)?;
+        Ok(answer["software"].take())
+    }
+
+    fn read_api<T: DeserializeOwned>(&self, route: &str, answer: Json) -> Result<T, SlapError> {
+        serde_json::from_value(answer).map_err(|error| self.unexpected(route, &error.to_string()))
+    }
+}
+
+fn of_instance(guid: &str, act: &str) -> String {
+    let guid: String = byte_serialize(guid.as_bytes()).collect();
+    format!("instances/{}/{act}", guid.replace('+', "%20"))
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<ListedInstance>,
+    next: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_part_of_a_path() {
+        assert_eq!(of_instance("c 1/é-p", "restart"), "instances/c%201%2F%C3%A9-p/restart");
+    }
+}

@@ -1,0 +1,165 @@
+//! What only a Master of ours can be asked about instances: what a request would do, restarts,
+//! orphans.
+
+use serde_json::json;
+use slapos_node::NodeError;
+use slapos_slap::{InstanceRequest, ListedInstance, Outlook, SlapClient};
+
+use crate::cli::Global;
+use crate::output::{Table, plain, say, say_json};
+
+/// Exits with 1 when the request would be refused, or its parameters do not fit.
+pub(super) fn check(
+    global: &Global,
+    master: &SlapClient,
+    wanted: &InstanceRequest,
+) -> Result<u8, NodeError> {
+    let outlook = master.check_request(wanted)?;
+    match global.json {
+        true => say_json(&json!(outlook)),
+        false => described(&outlook).iter().for_each(|line| say(&plain(line))),
+    }
+    Ok(u8::from(outlook.place.is_none() || !outlook.schema.errors.is_empty()))
+}
+
+/// What a request would do, in lines for people.
+fn described(outlook: &Outlook) -> Vec<String> {
+    let Outlook { would, place, why, schema } = outlook;
+    let mut lines = match place {
+        None => vec![format!("It would not be granted: {why}.")],
+        Some(place) => {
+            let place = format!("{}/{}", place.computer, place.partition);
+            vec![match would.as_str() {
+                "create" => format!("It would be made on {place}: {why}."),
+                "change" => format!("It is on {place}, and would be changed: {why}."),
+                _ => format!("It is on {place}, and nothing would be changed: {why}."),
+            }]
+        }
+    };
+    match (schema.readable, schema.errors.as_slice()) {
+        (false, _) => lines.push(format!("Its parameters cannot be judged: {}.", schema.why)),
+        (true, []) => lines.push("Its parameters are what the Software Release takes.".to_owned()),
+        (true, errors) => {
+            lines.push("Its parameters are not what the Software Release takes:".to_owned());
+            lines.extend(errors.iter().map(|error| format!("  {}: {}", error.path, error.message)));
+        }
+    }
+    lines
+}
+
+pub(super) fn restart(
+    global: &Global,
+    master: &SlapClient,
+    name: &str,
+    tree: bool,
+) -> Result<u8, NodeError> {
+    let members = master.list_instances(Some(name))?;
+    let roots = members.iter().filter(|member| member.root && !member.shared).count();
+    if roots > 1 {
+        return Err(NodeError::user(format!("several projects have an instance `{name}`"))
+            .hint("ask as somebody who is in one of them only"));
+    }
+    let mut chosen = members.into_iter().filter(|member| !member.shared);
+    let chosen: Vec<ListedInstance> = match tree {
+        true => chosen.filter(|member| member.root || member.state == "started").collect(),
+        false => chosen.find(|member| member.root).into_iter().collect(),
+    };
+    if chosen.is_empty() {
+        return Err(NodeError::user(format!("there is no instance `{name}`"))
+            .hint("`slapos service list` lists those that there are")
+            .code(2));
+    }
+    for member in &chosen {
+        master.restart_instance(&member.guid)?;
+    }
+    match global.json {
+        true => say_json(&json!({ "restarted": chosen })),
+        false => chosen.iter().for_each(|member| {
+            say(&plain(&format!(
+                "The services of {} start anew; `slapos node instance` on {} does it.",
+                member.title, member.computer
+            )));
+        }),
+    }
+    Ok(0)
+}
+
+pub(super) fn orphans(
+    global: &Global,
+    master: &SlapClient,
+    destroy: bool,
+    tree: Option<&str>,
+) -> Result<u8, NodeError> {
+    let all = master.list_instances(tree)?;
+    let orphans: Vec<_> = all.iter().filter(|one| one.orphan_since.is_some()).collect();
+    let mut destroyed = Vec::new();
+    if destroy {
+        // Through one instance of each tree, which takes all orphans of that.
+        let mut trees: Vec<_> = orphans.iter().map(|one| &one.tree).collect();
+        trees.dedup();
+        for tree in trees {
+            let member = all.iter().find(|one| one.tree == *tree && !one.shared);
+            if let Some(member) = member {
+                destroyed.extend(master.destroy_orphans(&member.guid)?);
+            }
+        }
+    }
+    if global.json {
+        say_json(&json!({ "orphans": orphans, "destroyed": destroyed }));
+        return Ok(0);
+    }
+    if orphans.is_empty() {
+        say("There is no orphan.");
+        return Ok(0);
+    }
+    let mut table =
+        Table::new(&["instance", "tree", "computer", "partition", "wanted", "orphan since"]);
+    for one in orphans {
+        let since = one.orphan_since.clone().unwrap_or_default();
+        let (computer, partition) = (one.computer.clone(), one.partition.clone());
+        let (title, tree) = (one.title.clone(), one.tree.title.clone());
+        table.row([title, tree, computer, partition, one.state.clone(), since]);
+    }
+    say(&table.to_string());
+    match (destroy, destroyed.as_slice()) {
+        (false, _) => say("They stay as they are; --destroy has them destroyed, with their data."),
+        (true, titles) => say(&plain(&format!("To be destroyed: {}.", titles.join(", ")))),
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outlook(would: &str, place: serde_json::Value, schema: serde_json::Value) -> String {
+        let text = json!({ "would": would, "place": place, "why": "so it is", "schema": schema });
+        described(&serde_json::from_value(text).unwrap()).join("\n")
+    }
+
+    #[test]
+    fn what_a_request_would_do_is_said_with_its_reason() {
+        let place = json!({ "computer": "c", "partition": "p" });
+        let fits = json!({ "readable": true, "errors": [] });
+        let unknown = json!({ "readable": false, "why": "no schema", "errors": [] });
+        let wrong = json!({ "path": "$.a", "message": "it is no number" });
+        let wrong = json!({ "readable": true, "errors": [wrong] });
+        insta::assert_snapshot!(outlook("create", place.clone(), fits), @r"
+        It would be made on c/p: so it is.
+        Its parameters are what the Software Release takes.
+        ");
+        insta::assert_snapshot!(outlook("change", place.clone(), wrong), @r"
+        It is on c/p, and would be changed: so it is.
+        Its parameters are not what the Software Release takes:
+          $.a: it is no number
+        ");
+        insta::assert_snapshot!(outlook("nothing", place, unknown.clone()), @r"
+        It is on c/p, and nothing would be changed: so it is.
+        Its parameters cannot be judged: no schema.
+        ");
+        insta::assert_snapshot!(outlook("nothing", json!(null), unknown), @r"
+        It would not be granted: so it is.
+        Its parameters cannot be judged: no schema.
+        ");
+    }
+}

@@ -1,0 +1,13 @@
+//! Who may do what, with the real program on all sides: the operator's commands, a Master by https, a
+//! node that registers by token and goes on by certificate, people, and those who are refused.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests arrange files and run programs directly"
+)]
+
+mod limits;
+mod master;
+mod people;
+mod recognition;

@@ -1,0 +1,106 @@
+//! The whole way: the operator lets people and a node in, a person gets an instance on the node of his
+//! project, others get nothing, and what is revoked is over at once.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+use slapos_testkit::Tree;
+
+use crate::master::Master;
+
+/// Registers the node of that computer, and gives its configuration.
+fn register(master: &Master, computer: &str, token: &str) -> String {
+    let token = master.write(&format!("{computer}.token"), token);
+    let config = master.path("node/etc/slapos.cfg").display().to_string();
+    let [software, instance] =
+        ["node/soft", "node/inst"].map(|name| master.path(name).display().to_string());
+    let fingerprint = master.fingerprint();
+    master.ok(&[
+        &["node", "register", computer, "--cfg", &config, "--token-file", &token][..],
+        &["--master-url", &master.url(), "--ca-fingerprint", &fingerprint],
+        &["--partition-number", "2", "--software-root", &software, "--instance-root", &instance],
+    ]
+    .concat());
+    config
+}
+
+/// A command of whose configuration that is.
+fn by<'a>(config: &'a str, words: &[&'a str]) -> Vec<&'a str> {
+    [words, &["--cfg", config]].concat()
+}
+
+/// Ends the services of a node.
+struct Ended<'a> {
+    master: &'a Master,
+    node: &'a str,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.master.slapos(&["down", "--cfg", self.node]);
+    }
+}
+
+/// Entries of the audit log, as `CALLER METHOD ROUTE OUTCOME`.
+fn audit(master: &Master) -> Vec<String> {
+    let entries = master.json(&["proxy", "audit", "--limit", "500"]);
+    let entry = |entry: &Value| {
+        let word = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+        let (caller, method, route) = (word("caller"), word("method"), word("route"));
+        format!("{caller} {method} {route} {}", entry["outcome"])
+    };
+    entries.as_array().unwrap().iter().map(entry).collect()
+}
+
+#[test]
+fn a_person_gets_an_instance_on_the_node_of_his_project() {
+    let master = Master::start("");
+    let (ann, bob) = (master.person("ann", "alpha"), master.person("bob", "beta"));
+    let token = master.ok(&["proxy", "computer", "add", "COMP-1", "--project", "alpha"]);
+    let node = register(&master, "COMP-1", &token);
+    let _ended = Ended { master: &master, node: &node };
+
+    // It has a certificate, for itself alone, and no token.
+    let text = std::fs::read_to_string(&node).unwrap();
+    assert!(!text.contains("master_token_file"), "{text}");
+    let pem = master.path("node/etc/ssl/node.pem");
+    assert_eq!(pem.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    master.ok(&["proxy", "token", "revoke", "--computer", "COMP-1"]);
+    master.ok(&by(&node, &["node", "format"]));
+
+    let profile = Tree::new(master.path("tree")).add_service().display().to_string();
+    master.ok(&by(&ann, &["supply", &profile, "COMP-1"]));
+    master.ok(&by(&node, &["node", "software"]));
+    let request = ["request", "one", profile.as_str(), "--parameters", "word=hola"];
+    master.ok(&by(&ann, &request));
+    master.ok(&by(&node, &["node", "instance"]));
+    let info = master.json(&by(&ann, &["service", "info", "one"]));
+    assert_eq!(info["connection-parameters"]["word"], "hola", "{info:#}");
+
+    // For bob there is neither the computer nor the instance.
+    let said = master.refused(&by(&bob, &["supply", &profile, "COMP-1"]));
+    assert!(said.contains("computer COMP-1 is not known"), "{said}");
+    master.refused(&by(&bob, &["service", "info", "one"]));
+    assert_eq!(master.ok(&by(&bob, &["service", "list"])), "There is no instance.");
+
+    // What is revoked is over.
+    master.ok(&["proxy", "computer", "revoke", "COMP-1"]);
+    let run = master.slapos(&by(&node, &["node", "report"]));
+    assert!(run.code != 0 && run.err.contains("401"), "{}", run.err);
+    master.ok(&["proxy", "token", "revoke", "--user", "ann"]);
+    let said = master.refused(&by(&ann, &["service", "list"]));
+    assert!(said.contains("401"), "{said}");
+
+    let audit = audit(&master);
+    for entry in [
+        "operator POST /api/v1/users 201",
+        "operator POST /api/v1/computers 201",
+        "user ann POST /requestComputerPartition 200",
+        "user bob POST /supplySupply 404",
+        "operator DELETE /api/v1/users/{name}/tokens 200",
+    ] {
+        assert!(audit.iter().any(|found| found == entry), "{entry} in {audit:#?}");
+    }
+    let refused = "stranger at 127.0.0.1 GET /getFullComputerInformation 401";
+    assert!(audit.iter().any(|found| found == refused), "{audit:#?}");
+}
