@@ -1,6 +1,7 @@
 //! Nothing that nodes and users ask all day looks through a whole table: what it costs does not grow
 //! with the number of computers. What is asked of the database is overheard while a store is used,
-//! and SQLite says how it finds what each statement is about.
+//! and SQLite says how it finds what each statement is about. How often it is asked is counted too:
+//! each time is a way to another thread, or to a server, and back, which is most of what a change costs.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -12,7 +13,7 @@ use slapos_slap::{
     Address, ComputerDescription, ComputerId, InstanceRequest, InstanceState, PartitionDescription,
     PartitionId, SoftwareState, SoftwareUrl,
 };
-use slapos_sys::clock::SystemClock;
+use slapos_sys::clock::{ManualClock, SignedDuration, Timestamp};
 use sqlx::{Connection as _, Row as _};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -21,7 +22,14 @@ use tracing::{Event, Metadata, Subscriber};
 /// Tables of one row, or that are looked at when a Master starts.
 const SMALL: [&str; 4] = ["era", "e", "schema_migration", "sqlite_master"];
 
-type Statements = Arc<Mutex<BTreeSet<String>>>;
+type Statements = Arc<Mutex<Asked>>;
+
+/// What was asked of the database.
+#[derive(Debug, Default)]
+struct Asked {
+    statements: BTreeSet<String>,
+    times: usize,
+}
 
 /// Overhears what is asked of the database.
 struct Ear(Statements);
@@ -36,7 +44,11 @@ impl Subscriber for Ear {
         event.record(&mut heard);
         // Short statements are all summary.
         let whole = if heard.statement.is_empty() { heard.summary } else { heard.statement };
-        self.0.lock().unwrap().insert(whole.trim().to_owned());
+        // Several may go together.
+        let parts = whole.split(';').map(|part| part.trim().to_owned());
+        let mut asked = self.0.lock().unwrap();
+        asked.times += 1;
+        asked.statements.extend(parts);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -145,10 +157,12 @@ async fn what_is_asked_all_day_looks_through_no_table() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("master.db");
     let database = Database::from(path.as_path());
-    let store = Store::open(&database, "home".into(), Arc::new(SystemClock)).await.unwrap();
-    heard.lock().unwrap().clear();
+    // A time at which whatever is done now and then is done.
+    let clock = ManualClock::new(Timestamp::from_second(1_000_000).unwrap());
+    let store = Store::open(&database, "home".into(), Arc::new(clock.clone())).await.unwrap();
+    heard.lock().unwrap().statements.clear();
     use_all(&store).await;
-    let statements = std::mem::take(&mut *heard.lock().unwrap());
+    let statements = std::mem::take(&mut heard.lock().unwrap().statements);
     assert!(statements.len() > 30, "little was overheard: {statements:#?}");
     let url = format!("sqlite:{}", path.display());
     let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
@@ -165,4 +179,22 @@ async fn what_is_asked_all_day_looks_through_no_table() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    clock.advance(SignedDuration::from_micros(1));
+    assert_eq!(times(&store, &heard).await, (7, 3), "a new instance, and a report of it");
+}
+
+/// How often the database is asked, until the commit, for a new instance and for a report of it.
+async fn times(store: &Store, heard: &Statements) -> (usize, usize) {
+    let (home, partition) = (ComputerId::new("home"), PartitionId::new("slappart0"));
+    let mut request =
+        InstanceRequest::new("new", SoftwareUrl::new("http://example.org/software.cfg"));
+    request.sla.insert("computer_guid".to_owned(), home.to_string());
+    let so_far = || heard.lock().unwrap().times;
+    // A change of which it is known that all of it was heard when it has ended.
+    store.bang_computer(&home).await.unwrap();
+    let before = so_far();
+    store.request(&request).await.unwrap();
+    let requested = so_far();
+    store.report_instance(&home, &partition, "started", "").await.unwrap();
+    (requested - before, so_far() - requested)
 }

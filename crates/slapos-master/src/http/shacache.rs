@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::future::poll_fn;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Seek as _, SeekFrom};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,11 +17,12 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_core::Stream;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 
 use super::access::{May, Route, Rule};
 use super::{ApiError, App, text};
-use crate::shacache::{Digest, Failure, Incoming, Key, Refused, Shacache, Upstream, is_entry};
+use crate::shacache::{Digest, Failure, Key, Refused, Shacache, Upstream, is_entry};
 
 type Shared = State<Arc<App>>;
 type Answer = Result<Response, ApiError>;
@@ -184,17 +185,18 @@ fn parse_range(value: &str, length: u64) -> Option<Result<(u64, u64), Unsatisfia
     Some(end.map(|end| (first, last.min(end))).ok_or(Unsatisfiable))
 }
 
-/// The next so many bytes of a file, read aside.
-fn pieces(mut file: File, count: u64) -> Pieces {
+/// The next so many bytes of a file. No thread waits for who takes them.
+fn pieces(file: File, count: u64) -> Pieces {
     let (send, receive) = mpsc::channel(WAITING);
-    tokio::task::spawn_blocking(move || {
+    let mut file = tokio::fs::File::from_std(file);
+    tokio::spawn(async move {
         let mut left = count;
         while left > 0 {
             let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
-            let read = file.read_exact(&mut piece).map(|()| Bytes::from(piece));
+            let read = file.read_exact(&mut piece).await.map(|_| Bytes::from(piece));
             let length = read.as_ref().map_or(left, |piece| piece.len() as u64);
             // Nobody reads any more.
-            if send.blocking_send(read).is_err() {
+            if send.send(read).await.is_err() {
                 break;
             }
             left -= length.min(left);
@@ -223,50 +225,20 @@ async fn upload_as(State(app): Shared, Path(digest): Path<String>, body: Body) -
     keep(cache, Some(digest), body).await
 }
 
-/// Keeps a body under its digest, which has to be the wanted one.
+/// Keeps a body under its digest, which has to be the wanted one. No thread waits for who sends it.
 async fn keep(cache: Shacache, wanted: Option<Digest>, body: Body) -> Answer {
-    let (send, receive) = mpsc::channel(WAITING);
-    let writing = aside(move || {
-        let incoming = cache.incoming().map_err(|error| failed(&error))?;
-        Ok(written(incoming, receive, wanted.as_ref())?)
-    });
-    let (digest, ()) = tokio::join!(writing, forward(body, send));
-    Ok((StatusCode::CREATED, text(digest?.as_str())).into_response())
-}
-
-/// A part of a body; that it came to its end is said.
-enum Part {
-    Bytes(Bytes),
-    End,
-}
-
-async fn forward(body: Body, send: mpsc::Sender<Part>) {
+    let mut incoming = aside(move || cache.incoming().map_err(|error| failed(&error))).await?;
     let mut pieces = body.into_data_stream();
-    loop {
-        let part = match poll_fn(|cx| Pin::new(&mut pieces).poll_next(cx)).await {
-            Some(Ok(bytes)) => Part::Bytes(bytes),
-            Some(Err(_)) => return,
-            None => Part::End,
-        };
-        let over = matches!(part, Part::End);
-        if send.send(part).await.is_err() || over {
-            return;
-        }
+    while let Some(piece) = poll_fn(|cx| Pin::new(&mut pieces).poll_next(cx)).await {
+        let piece = piece.map_err(|_| ApiError::bad_request("the content was cut off"))?;
+        incoming = aside(move || {
+            incoming.take(&piece)?;
+            Ok(incoming)
+        })
+        .await?;
     }
-}
-
-fn written(
-    mut incoming: Incoming,
-    mut receive: mpsc::Receiver<Part>,
-    wanted: Option<&Digest>,
-) -> Result<Digest, Refused> {
-    loop {
-        match receive.blocking_recv() {
-            Some(Part::Bytes(bytes)) => incoming.take(&bytes)?,
-            Some(Part::End) => return incoming.finish(wanted),
-            None => return Err(Refused::Io(io::ErrorKind::UnexpectedEof.into())),
-        }
-    }
+    let digest = aside(move || Ok(incoming.finish(wanted.as_ref())?)).await?;
+    Ok((StatusCode::CREATED, text(digest.as_str())).into_response())
 }
 
 /// What is known of a key, taken from upstream where it is not here yet.
@@ -347,6 +319,28 @@ fn renew(cache: &Shacache, key: &Key) -> Result<Renewed, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_does_not_take_what_he_asked_for_holds_no_thread() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let file = tempfile::tempfile().unwrap();
+        let length = PIECE as u64 * 2 * WAITING as u64;
+        file.set_len(length).unwrap();
+        runtime.block_on(async {
+            let slow = pieces(file, length);
+            while slow.0.len() < WAITING {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            let other = tokio::task::spawn_blocking(|| ());
+            let patience = std::time::Duration::from_secs(60);
+            tokio::time::timeout(patience, other).await.expect("a thread is free").unwrap();
+        });
+    }
 
     #[test]
     fn ranges() {

@@ -16,7 +16,7 @@ use slapos_slap::{
 use tokio::sync::Semaphore;
 
 use crate::error::StoreError;
-use crate::store::{Standing, Store, Would};
+use crate::store::{Known, Standing, Store, Would};
 pub use forward::OtherMaster;
 use schema::{Documents, Web};
 pub use schema::{SchemaError, Verdict};
@@ -114,9 +114,12 @@ impl Desk {
         origin: &str,
     ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         let request = &with_type(request);
-        match store.repeated(project, request).await? {
-            Some(answer) => Ok((answer, Some(Would::Nothing))),
-            None => self.grant(store, project, request, None, origin).await,
+        match store.known(project, request).await? {
+            Known::Repeated(answer) => Ok((*answer, Some(Would::Nothing))),
+            Known::Other { standing, by_instance } => {
+                let known = (&standing, by_instance);
+                self.grant(store, project, request, known, None, origin).await
+            }
         }
     }
 
@@ -129,7 +132,9 @@ impl Desk {
         title: &str,
         origin: &str,
     ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
-        self.grant(store, project, &with_type(request), Some(title), origin).await
+        let request = &with_type(request);
+        let (standing, by_instance) = store.standing(project, request).await?;
+        self.grant(store, project, request, (&standing, by_instance), Some(title), origin).await
     }
 
     async fn grant(
@@ -137,14 +142,14 @@ impl Desk {
         store: &Store,
         project: &str,
         request: &InstanceRequest,
+        (standing, by_instance): (&Standing, bool),
         title: Option<&str>,
         origin: &str,
     ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
-        let (standing, by_instance) = store.standing(project, request).await?;
         if !by_instance && !matches!(standing, Standing::Here { same: true }) {
             self.judge(project, request).await?;
         }
-        match (self.target(request, &standing, origin).await?, title) {
+        match (self.target(request, standing, origin).await?, title) {
             (None, None) => {
                 let (answer, would) = store.granted(project, request).await?;
                 Ok((answer, Some(would)))
@@ -153,7 +158,7 @@ impl Desk {
                 Ok((store.request_renamed(project, request, title).await?, Some(Would::Change)))
             }
             (Some(other), None) => {
-                let answer = self.forward(store, project, request, &standing, other).await?;
+                let answer = self.forward(store, project, request, standing, other).await?;
                 Ok((answer, None))
             }
             (Some(other), Some(_)) => Err(Refused::Store(StoreError::Conflict(format!(

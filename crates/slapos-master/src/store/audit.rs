@@ -2,12 +2,15 @@
 
 use sqlx::Row as _;
 
-use super::Store;
 use super::rows::{rfc3339, text};
+use super::{Store, Tx};
 use crate::error::StoreError;
 
 /// How long entries are kept, in microseconds: 90 days.
 const KEPT_FOR: i64 = 90 * 86_400 * 1_000_000;
+
+/// So many entries are written by one statement: who writes has others wait.
+const AT_ONCE: usize = 100;
 
 /// One thing that somebody did, or tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,22 +49,8 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn keep_audit(&self, entries: &[Entry]) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        for entry in entries {
-            let random = slapos_sys::random::hex(4)
-                .map_err(|error| StoreError::Invalid(error.to_string()))?;
-            sqlx::query(
-                "INSERT INTO audit (id, happened_at, caller, method, route, about, outcome) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            )
-            .bind(format!("{:016x}{random}", entry.at))
-            .bind(entry.at)
-            .bind(entry.caller.as_str())
-            .bind(entry.method.as_str())
-            .bind(entry.route.as_str())
-            .bind(entry.about.as_str())
-            .bind(i64::from(entry.outcome))
-            .execute(&mut *tx)
-            .await?;
+        for some in entries.chunks(AT_ONCE) {
+            insert(&mut tx, some).await?;
         }
         let sql = "DELETE FROM audit WHERE happened_at < $1";
         sqlx::query(sql).bind(self.now().saturating_sub(KEPT_FOR)).execute(&mut *tx).await?;
@@ -95,4 +84,32 @@ impl Store {
         };
         rows.iter().map(read).collect()
     }
+}
+
+async fn insert(tx: &mut Tx, entries: &[Entry]) -> Result<(), StoreError> {
+    let row = |number: usize| {
+        let value = |column| format!("${}", number * 7 + column);
+        format!("({})", (1..=7).map(value).collect::<Vec<_>>().join(", "))
+    };
+    let rows = (0..entries.len()).map(row).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "INSERT INTO audit (id, happened_at, caller, method, route, about, outcome) VALUES {rows}"
+    );
+    let random = slapos_sys::random::hex(4 * entries.len())
+        .map_err(|error| StoreError::Invalid(error.to_string()))?;
+    // Of many lengths: none is worth keeping.
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
+    for (index, entry) in entries.iter().enumerate() {
+        let random = random.get(8 * index..8 * (index + 1)).unwrap_or_default();
+        query = query
+            .bind(format!("{:016x}{random}", entry.at))
+            .bind(entry.at)
+            .bind(entry.caller.as_str())
+            .bind(entry.method.as_str())
+            .bind(entry.route.as_str())
+            .bind(entry.about.as_str())
+            .bind(i64::from(entry.outcome));
+    }
+    query.execute(&mut **tx).await?;
+    Ok(())
 }

@@ -156,14 +156,14 @@ impl Store {
         &self,
         serial: &str,
     ) -> Result<Option<Holder>, StoreError> {
-        let mut tx = self.read().await?;
         let row = sqlx::query(
             "SELECT computer, partition_reference FROM certificate \
              WHERE serial = $1 AND revoked_at IS NULL AND not_after > $2",
         )
         .bind(serial)
         .bind(self.now())
-        .fetch_optional(&mut *tx)
+        // One statement needs no transaction.
+        .fetch_optional(&self.pools.readers)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let computer = ComputerId::new(text(&row, "computer")?);

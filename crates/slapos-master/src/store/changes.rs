@@ -26,7 +26,7 @@ use crate::error::StoreError;
 /// How many changes of a computer are kept.
 pub(crate) const KEPT: i64 = 1000;
 
-/// After so many changes those that are too old are removed, all at once.
+/// One of so many changes, as the clock has it, removes those that are too old, all at once.
 const SWEPT: i64 = 50;
 
 /// How many changes are read at once.
@@ -138,38 +138,22 @@ pub(super) async fn note(
     change: &Change,
     now: i64,
 ) -> Result<(), StoreError> {
-    // First, so that others who write about the same computer wait here.
-    let row = sqlx::query(
-        "UPDATE computer SET changes = changes + 1, revision = revision + 1 \
-         WHERE reference = $1 RETURNING changes",
-    )
-    .bind(computer.as_str())
-    .fetch_optional(&mut **tx)
-    .await?;
-    let number: i64 = row.ok_or_else(|| vanished(computer))?.try_get("changes")?;
-    sqlx::query(
+    let forget = format!(
+        "DELETE FROM change WHERE computer = $3 AND number <= \
+         (SELECT changes - {KEPT} FROM computer WHERE reference = $3)"
+    );
+    let mut statements = vec![
+        // First, so that others who write about the same computer wait here.
+        "UPDATE computer SET changes = changes + 1, revision = revision + 1 WHERE reference = $3",
         "INSERT INTO change \
          (computer, number, kind, partition_reference, software, state, changed_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(computer.as_str())
-    .bind(number)
-    .bind(change.kind.as_str())
-    .bind(change.partition.as_ref().map(PartitionId::as_str))
-    .bind(change.software.as_ref().map(SoftwareUrl::as_str))
-    .bind(change.state.as_deref())
-    .bind(now)
-    .execute(&mut **tx)
-    .await?;
-    if number % SWEPT == 0 {
-        sqlx::query("DELETE FROM change WHERE computer = $1 AND number <= $2")
-            .bind(computer.as_str())
-            .bind(number.saturating_sub(KEPT))
-            .execute(&mut **tx)
-            .await?;
+         VALUES ($3, (SELECT changes FROM computer WHERE reference = $3), $2, $4, $5, $6, $9)",
+    ];
+    if now % SWEPT == 0 {
+        statements.push(&forget);
     }
     tx.ring(computer);
-    feed::tell(tx, &Entry::of(computer, change), now).await
+    feed::tell_after(tx, &statements, &Entry::of(computer, change), now).await
 }
 
 /// What tells this database from another.
@@ -214,10 +198,6 @@ async fn last_position(
         .await?;
     let row = row.ok_or_else(|| StoreError::no_computer(computer))?;
     Ok(Position { era: text(&row, "name")?, number: row.try_get("changes")? })
-}
-
-fn vanished(computer: &ComputerId) -> StoreError {
-    StoreError::Damaged(format!("computer {computer} vanished"))
 }
 
 fn read_change(row: &AnyRow) -> Result<Change, StoreError> {

@@ -22,6 +22,7 @@ use sqlx::any::AnyRow;
 
 use super::listing::Scope;
 use super::pools::Kind;
+use super::together::together;
 use super::{Store, Tx, postgres, sqlite};
 use crate::error::StoreError;
 
@@ -193,6 +194,18 @@ impl Store {
 
 /// Takes note of a change for those who listen to everything.
 pub(super) async fn tell(tx: &mut Tx, entry: &Entry, now: i64) -> Result<(), StoreError> {
+    tell_after(tx, &[], entry, now).await
+}
+
+/// The same, after statements which find what the entry says under the numbers that it has here: the
+/// kind `$2`, the computer `$3`, the partition `$4`, the Software Release `$5`, the state `$6`, the
+/// time `$9`.
+pub(super) async fn tell_after(
+    tx: &mut Tx,
+    first: &[&str],
+    entry: &Entry,
+    now: i64,
+) -> Result<(), StoreError> {
     let place = tx.next_entry();
     let transaction = match tx.kind() {
         Kind::Sqlite => sqlite::TRANSACTION,
@@ -204,19 +217,21 @@ pub(super) async fn tell(tx: &mut Tx, entry: &Entry, now: i64) -> Result<(), Sto
          VALUES ({transaction}, $1, $2, $3, $4, $5, $6, COALESCE($7, {TREE}), $8, \
          COALESCE($10, {PROJECT}), {COMPUTER_PROJECT}, $9)"
     );
-    sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(place)
-        .bind(entry.kind.as_str())
-        .bind(entry.computer.as_deref())
-        .bind(entry.partition.as_deref())
-        .bind(entry.software.as_deref())
-        .bind(entry.state.as_deref())
-        .bind(entry.tree.as_deref())
-        .bind(entry.about.as_deref())
-        .bind(now)
-        .bind(entry.project.as_deref())
-        .execute(&mut **tx)
-        .await?;
+    let statements = [first, &[sql.as_str()]].concat();
+    together(tx, &statements, |query| {
+        query
+            .bind(place)
+            .bind(entry.kind.as_str())
+            .bind(entry.computer.as_deref())
+            .bind(entry.partition.as_deref())
+            .bind(entry.software.as_deref())
+            .bind(entry.state.as_deref())
+            .bind(entry.tree.as_deref())
+            .bind(entry.about.as_deref())
+            .bind(now)
+            .bind(entry.project.as_deref())
+    })
+    .await?;
     if now % SWEEP == 0 {
         sweep(tx).await?;
     }

@@ -1,11 +1,11 @@
 //! Requests that another Master serves: which, where, and under which title.
 
 use slapos_slap::InstanceRequest;
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 
 use super::instances::instance_of;
 use super::request::{Origin, origin};
-use super::rows::text;
+use super::rows::{InstanceRow, text};
 use super::{Store, Tx, shared};
 use crate::error::StoreError;
 
@@ -110,26 +110,40 @@ async fn standing(
     request: &InstanceRequest,
 ) -> Result<Standing, StoreError> {
     let (project, root, title) = (&origin.project, &origin.root, request.title.as_str());
-    let asked = (&request.software, &request.software_type, &request.parameters);
     let same = if request.shared {
+        let asked = (&request.software, &request.software_type, &request.parameters);
         let found = shared::titled(tx, project, root, title).await?;
         found.map(|row| (&row.software, &row.software_type, &row.parameters) == asked)
     } else {
-        let found = instance_of(tx, project, root, title).await?;
-        found.map(|row| (&row.software, &row.software_type, &row.parameters) == asked)
+        instance_of(tx, project, root, title).await?.map(|row| same(&row, request))
     };
-    if let Some(same) = same {
-        return Ok(Standing::Here { same });
+    match same {
+        Some(same) => Ok(Standing::Here { same }),
+        None => asked(tx, origin, request).await,
     }
+}
+
+/// Whether the parameters, the Software Release and its type are what they were.
+pub(super) fn same(row: &InstanceRow, request: &InstanceRequest) -> bool {
+    let asked = (&request.software, &request.software_type, &request.parameters);
+    (&row.software, &row.software_type, &row.parameters) == asked
+}
+
+/// Whether another Master was asked for what is not here.
+pub(super) async fn asked(
+    connection: &mut AnyConnection,
+    origin: &Origin,
+    request: &InstanceRequest,
+) -> Result<Standing, StoreError> {
     let row = sqlx::query(
         "SELECT master_url, forwarded_title FROM forwarded_request WHERE project = $1 \
          AND root = $2 AND title = $3 AND shared = $4",
     )
-    .bind(project.as_str())
-    .bind(root.as_str())
-    .bind(title)
+    .bind(origin.project.as_str())
+    .bind(origin.root.as_str())
+    .bind(request.title.as_str())
     .bind(i64::from(request.shared))
-    .fetch_optional(&mut **tx)
+    .fetch_optional(connection)
     .await?;
     row.map_or(Ok(Standing::New), |row| {
         Ok(Standing::Forwarded {

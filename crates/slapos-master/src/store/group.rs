@@ -30,7 +30,7 @@ type Outcome = Result<(), StoreError>;
 /// All who write to one database file.
 pub(super) struct Group {
     pool: AnyPool,
-    /// How a transaction that writes begins.
+    /// How a transaction that writes begins, with the savepoint of its first member.
     begin: &'static str,
     /// The transaction that is shared, if there is one. Its savepoint `member` is where the next
     /// member begins. Whoever has the lock is the one that writes.
@@ -57,9 +57,7 @@ impl Group {
         let mut open = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
         self.tidy(&mut open).await;
         if open.is_none() {
-            let mut shared = self.pool.begin_with(self.begin).await?;
-            shared.execute("SAVEPOINT member").await?;
-            *open = Some(shared);
+            *open = Some(self.pool.begin_with(self.begin).await?);
         }
         let shared = OwnedMutexGuard::try_map(open, Option::as_mut);
         let shared = shared.map_err(|_| sqlx::Error::WorkerCrashed)?;

@@ -10,6 +10,7 @@ use slapos_slap::{
 };
 use sqlx::Row as _;
 
+use super::listing::Query;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, text, wire_timestamp, word};
 use super::shared::{self, SharedRow};
 use super::{Store, Tx, require_partition, routes};
@@ -108,11 +109,9 @@ impl Store {
         title: Option<&str>,
     ) -> Result<Vec<InstanceInfo>, StoreError> {
         let mut tx = self.read().await?;
-        let within = |project: &String| projects.is_none_or(|known| known.contains(project));
-        let roots = roots(&mut tx, title).await?.into_iter().filter(|row| within(&row.project));
-        let shared = shared::of_users(&mut tx, title).await?.into_iter();
-        let shared = shared.filter(|row| within(&row.project)).map(shared_tree);
-        Ok(roots.map(tree).chain(shared).collect())
+        let roots = roots(&mut tx, projects, title).await?.into_iter().map(tree);
+        let shared = shared::of_users(&mut tx, projects, title).await?.into_iter();
+        Ok(roots.chain(shared.map(shared_tree)).collect())
     }
 
     /// The references of the known computers.
@@ -141,14 +140,27 @@ async fn revision(
     Ok(Revision { era: text(&row, "name")?, number: row.try_get("revision")? })
 }
 
-async fn roots(tx: &mut Tx, title: Option<&str>) -> Result<Vec<InstanceRow>, StoreError> {
-    let titled = if title.is_some() { "i.title = $1 AND" } else { "" };
-    let sql = sqlx::AssertSqlSafe(format!(
-        "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE {titled} i.root = '' ORDER BY i.title"
-    ));
-    let query = title.into_iter().fold(sqlx::query(sql), |query, title| query.bind(title));
-    let rows = query.fetch_all(&mut **tx).await?;
-    rows.iter().map(InstanceRow::read).collect()
+async fn roots(
+    tx: &mut Tx,
+    projects: Option<&[String]>,
+    title: Option<&str>,
+) -> Result<Vec<InstanceRow>, StoreError> {
+    let query = Query::new(&format!("SELECT {INSTANCE_COLUMNS} FROM instance i"));
+    let query = of_trees(query, projects, title);
+    query.all(tx, "title").await?.iter().map(InstanceRow::read).collect()
+}
+
+/// Only the roots, of these projects, and of that title, where they are given.
+pub(super) fn of_trees(query: Query, projects: Option<&[String]>, title: Option<&str>) -> Query {
+    let query = query.and("root = ''", []);
+    let query = match projects {
+        Some(projects) => query.one_of("project", projects),
+        None => query,
+    };
+    match title {
+        Some(title) => query.and("title = ?", [title]),
+        None => query,
+    }
 }
 
 fn tree(row: InstanceRow) -> InstanceInfo {
@@ -201,14 +213,11 @@ async fn partitions(
     only: Option<&PartitionId>,
 ) -> Result<Vec<ComputerPartition>, StoreError> {
     let only = only.map_or("", PartitionId::as_str);
-    let known = sqlx::query(
-        "SELECT reference FROM computer_partition WHERE computer = $1 \
-         AND ($2 = '' OR reference = $2) ORDER BY position",
-    )
-    .bind(computer.as_str())
-    .bind(only)
-    .fetch_all(&mut **tx)
-    .await?;
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT reference FROM computer_partition WHERE computer = $1 {} ORDER BY position",
+        within("reference", only)
+    ));
+    let known = sqlx::query(sql).bind(computer.as_str()).bind(only).fetch_all(&mut **tx).await?;
     let mut addresses = addresses(tx, computer, only).await?;
     let mut routes = routes::of_computer(tx, computer, only).await?;
     let mut instances = instances(tx, computer, only).await?;
@@ -227,6 +236,12 @@ async fn partitions(
         all.push(partition);
     }
     Ok(all)
+}
+
+/// The condition that the column is `$2`, unless that is empty: all in one statement would have the
+/// database look at all partitions of the computer.
+pub(super) fn within(column: &str, only: &str) -> String {
+    if only.is_empty() { String::new() } else { format!("AND {column} = $2") }
 }
 
 /// Puts an instance in a free partition.
@@ -269,15 +284,12 @@ pub(super) async fn addresses(
     computer: &ComputerId,
     only: &str,
 ) -> Result<Addresses, StoreError> {
-    let rows = sqlx::query(
+    let sql = sqlx::AssertSqlSafe(format!(
         "SELECT partition_reference, interface, address FROM partition_address \
-         WHERE computer = $1 AND ($2 = '' OR partition_reference = $2) \
-         ORDER BY partition_reference, position",
-    )
-    .bind(computer.as_str())
-    .bind(only)
-    .fetch_all(&mut **tx)
-    .await?;
+         WHERE computer = $1 {} ORDER BY partition_reference, position",
+        within("partition_reference", only)
+    ));
+    let rows = sqlx::query(sql).bind(computer.as_str()).bind(only).fetch_all(&mut **tx).await?;
     let mut addresses = Addresses::new();
     for row in &rows {
         let partition = PartitionId::new(text(row, "partition_reference")?);
@@ -293,8 +305,8 @@ async fn instances(
     only: &str,
 ) -> Result<HashMap<PartitionId, InstanceRow>, StoreError> {
     let sql = sqlx::AssertSqlSafe(format!(
-        "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.computer = $1 \
-         AND ($2 = '' OR i.partition_reference = $2)"
+        "SELECT {INSTANCE_COLUMNS} FROM instance i WHERE i.computer = $1 {}",
+        within("i.partition_reference", only)
     ));
     let rows = sqlx::query(sql).bind(computer.as_str()).bind(only).fetch_all(&mut **tx).await?;
     let mut instances = HashMap::with_capacity(rows.len());

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 use slapos_slap::{Change, ChangeKind, ComputerId, InstanceState, PartitionId};
+use sqlx::AnyConnection;
 
 use super::feed::{self, Entry};
 use super::offers::recount;
@@ -204,7 +205,7 @@ pub(super) async fn instance_at(
 
 /// The instance of that title in a tree of a project; `root` is empty for roots themselves.
 pub(super) async fn instance_of(
-    tx: &mut Tx,
+    tx: &mut AnyConnection,
     project: &str,
     root: &str,
     title: &str,
@@ -213,8 +214,7 @@ pub(super) async fn instance_of(
         "SELECT {INSTANCE_COLUMNS} FROM instance i \
          WHERE i.project = $1 AND i.root = $2 AND i.title = $3"
     ));
-    let row =
-        sqlx::query(sql).bind(project).bind(root).bind(title).fetch_optional(&mut **tx).await?;
+    let row = sqlx::query(sql).bind(project).bind(root).bind(title).fetch_optional(tx).await?;
     row.as_ref().map(InstanceRow::read).transpose()
 }
 

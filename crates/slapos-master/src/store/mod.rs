@@ -43,6 +43,7 @@ mod shared;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod together;
 mod tokens;
 mod told;
 mod tree_addresses;
@@ -72,6 +73,7 @@ pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
 pub(crate) use people::{Named, check_name};
 use pools::{Kind, Pools};
+pub(crate) use repeated::Known;
 pub use request::Would;
 pub use restore::restore;
 pub(crate) use tokens::Holder;
@@ -126,7 +128,7 @@ impl Store {
             }
         };
         let group = match pools.kind {
-            Kind::Sqlite => Some(group::Group::new(pools.writers.clone(), sqlite::BEGIN_WRITE)),
+            Kind::Sqlite => Some(group::Group::new(pools.writers.clone(), sqlite::BEGIN_GROUP)),
             Kind::Postgres => None,
         };
         Ok(Store { pools, group, clock, bells, hearing, home })
@@ -162,9 +164,18 @@ impl Store {
 
     /// The right to change things; what is not committed did not happen.
     async fn write(&self) -> Result<Tx, StoreError> {
-        match &self.group {
-            Some(group) => Ok(Tx::shared(group.join().await?, self.pools.kind, &self.bells)),
-            None => Ok(Tx::new(self.pools.write().await?, self.pools.kind, &self.bells)),
+        self.writing().await
+    }
+
+    /// The same for what goes on beside its caller.
+    fn writing(&self) -> impl Future<Output = Result<Tx, StoreError>> + Send + use<> {
+        let (group, pools) = (self.group.clone(), self.pools.clone());
+        let bells = Arc::clone(&self.bells);
+        async move {
+            match &group {
+                Some(group) => Ok(Tx::shared(group.join().await?, pools.kind, &bells)),
+                None => Ok(Tx::new(pools.write().await?, pools.kind, &bells)),
+            }
         }
     }
 

@@ -16,7 +16,9 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::Tx;
+use super::pools::Kind;
 use super::rows::{text, texts, word};
+use super::together::together;
 use crate::allocation::{Ask, Candidate, Release};
 use crate::error::StoreError;
 
@@ -36,31 +38,31 @@ const MOST_TOLD: i64 = 1000;
 /// settings changed.
 pub(super) async fn recount(tx: &mut Tx, computer: &ComputerId) -> Result<(), StoreError> {
     lock(tx, computer).await?;
-    sqlx::query("DELETE FROM offer WHERE computer = $1")
-        .bind(computer.as_str())
-        .execute(&mut **tx)
-        .await?;
-    let Some(now) = exact(tx, computer, "").await? else { return Ok(()) };
-    if now.scope != slapos_slap::AllocationScope::Open || now.free == 0 {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO offer (computer, software, project, built, free) \
-         SELECT s.computer, s.url, CAST($2 AS TEXT), \
-         CASE s.reported_state WHEN 'available' THEN 2 WHEN 'error' THEN 0 ELSE 1 END, \
-         CAST($3 AS BIGINT) \
-         FROM software s WHERE s.computer = $1 AND s.requested_state = 'available'",
-    )
-    .bind(computer.as_str())
-    .bind(now.project.as_str())
-    .bind(i64::try_from(now.free).unwrap_or(i64::MAX))
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    together(tx, &RECOUNT, |query| query.bind(computer.as_str())).await
 }
+
+/// The statements by which [`recount`] does it, for who has the lock and more to say; `$1` is the
+/// computer.
+pub(super) const RECOUNT: [&str; 2] = [
+    "DELETE FROM offer WHERE computer = $1",
+    "INSERT INTO offer (computer, software, project, built, free) \
+     SELECT s.computer, s.url, r.project, \
+     CASE s.reported_state WHEN 'available' THEN 2 WHEN 'error' THEN 0 ELSE 1 END, r.free \
+     FROM (SELECT c.reference, c.project, \
+     CASE WHEN c.capacity < (SELECT count(*) FROM computer_partition WHERE computer = $1) \
+     THEN c.capacity ELSE (SELECT count(*) FROM computer_partition WHERE computer = $1) END \
+     - (SELECT count(*) FROM instance WHERE computer = $1) AS free \
+     FROM computer c WHERE c.reference = $1 AND c.allocation_scope = 'open') r \
+     JOIN software s ON s.computer = r.reference AND s.requested_state = 'available' \
+     WHERE r.free > 0",
+];
 
 /// Has others who write about this computer wait until this transaction ends.
 pub(super) async fn lock(tx: &mut Tx, computer: &ComputerId) -> Result<(), StoreError> {
+    // A file has one writer.
+    if tx.kind() == Kind::Sqlite {
+        return Ok(());
+    }
     sqlx::query("UPDATE computer SET changes = changes WHERE reference = $1")
         .bind(computer.as_str())
         .execute(&mut **tx)

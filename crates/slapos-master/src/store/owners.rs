@@ -17,9 +17,9 @@ impl Store {
         &self,
         computer: &ComputerId,
     ) -> Result<Option<String>, StoreError> {
-        let mut tx = self.read().await?;
         let sql = "SELECT project FROM computer WHERE reference = $1";
-        let row = sqlx::query(sql).bind(computer.as_str()).fetch_optional(&mut *tx).await?;
+        let query = sqlx::query(sql).bind(computer.as_str());
+        let row = query.fetch_optional(&self.pools.readers).await?;
         row.map(|row| text(&row, "project")).transpose()
     }
 
@@ -32,13 +32,12 @@ impl Store {
         computer: &ComputerId,
         partition: &PartitionId,
     ) -> Result<Option<String>, StoreError> {
-        let mut tx = self.read().await?;
         let row = sqlx::query(
             "SELECT project FROM instance WHERE computer = $1 AND partition_reference = $2",
         )
         .bind(computer.as_str())
         .bind(partition.as_str())
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&self.pools.readers)
         .await?;
         row.map(|row| text(&row, "project")).transpose()
     }
@@ -56,9 +55,8 @@ impl Store {
         let table = if shared { "shared_instance" } else { "instance" };
         let sql =
             format!("SELECT project FROM {table} WHERE root = $1 AND title = $2 ORDER BY project");
-        let mut tx = self.read().await?;
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(root).bind(title);
-        query.fetch_all(&mut *tx).await?.iter().map(|row| text(row, "project")).collect()
+        query.fetch_all(&self.pools.readers).await?.iter().map(|row| text(row, "project")).collect()
     }
 
     /// The computers of these projects, in the order of their references.

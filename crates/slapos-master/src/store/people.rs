@@ -210,9 +210,8 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn projects_of(&self, user: &str) -> Result<Vec<String>, StoreError> {
-        let mut tx = self.read().await?;
         let sql = "SELECT project AS name FROM member WHERE person = $1 ORDER BY project";
-        let rows = sqlx::query(sql).bind(user).fetch_all(&mut *tx).await?;
+        let rows = sqlx::query(sql).bind(user).fetch_all(&self.pools.readers).await?;
         rows.iter().map(|row| text(row, "name")).collect()
     }
 }

@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use slapos_slap::{ComputerId, InstanceRequest, PartitionId};
 
 use super::offers::{exact, gather, lock, networks_of, survey};
+use super::pools::Kind;
 use super::request::Origin;
 use super::rows::text;
-use super::{Store, Tx, require_computer};
+use super::{Store, Tx};
 use crate::allocation::{Ask, Candidate, Filter, Refusal, ranked};
 use crate::error::StoreError;
 
@@ -28,9 +29,6 @@ impl Store {
     ) -> Result<(ComputerId, PartitionId), StoreError> {
         let title = request.title.as_str();
         let filter = read_filter(request, &origin.project)?;
-        if let Some(named) = &filter.computer {
-            require_computer(tx, named).await?;
-        }
         let taken = match filter.unique_by_network {
             true => {
                 lock_tree(tx, origin).await?;
@@ -48,6 +46,9 @@ impl Store {
             taken: &taken,
         };
         let offered = gather(tx, &ask).await?;
+        if let (Some(named), []) = (&filter.computer, offered.as_slice()) {
+            return Err(StoreError::no_computer(named));
+        }
         if let Ok(best) = ranked(&ask, &offered)
             && let Some(place) = take_first(tx, &ask, best).await?
         {
@@ -86,15 +87,24 @@ async fn take_first(
 ) -> Result<Option<(ComputerId, PartitionId)>, StoreError> {
     for candidate in candidates {
         let computer = &candidate.computer;
-        lock(tx, computer).await?;
-        let now = exact(tx, computer, ask.software).await?;
-        if now.is_some_and(|now| ask.obstacle(&now).is_none())
+        if still_fits(tx, ask, computer).await?
             && let Some(partition) = free_partition(tx, computer).await?
         {
             return Ok(Some((computer.clone(), partition)));
         }
     }
     Ok(None)
+}
+
+/// Locks a computer, and tells whether it is what the request wants now that nobody else takes of it.
+async fn still_fits(tx: &mut Tx, ask: &Ask<'_>, computer: &ComputerId) -> Result<bool, StoreError> {
+    // A file has one writer: nothing changed since it was chosen.
+    if tx.kind() == Kind::Sqlite {
+        return Ok(true);
+    }
+    lock(tx, computer).await?;
+    let now = exact(tx, computer, ask.software).await?;
+    Ok(now.is_some_and(|now| ask.obstacle(&now).is_none()))
 }
 
 /// Has others who place an instance of this tree wait until this transaction ends.

@@ -1,45 +1,104 @@
-//! Requests that ask for what there is: almost all of them, because who asked for an instance asks
-//! again at each of its runs.
+//! What is known of what a request asks for; most requests ask for what there is, because who asked
+//! for an instance asks again at each of its runs.
 //!
-//! Such a request is answered from one consistent view, without the right to write, so that it
-//! neither waits for those who write nor has them wait. Whether it is one is decided by the very
-//! function that says what a request changes.
+//! Such a request is answered without the right to write, so that it neither waits for those who
+//! write nor has them wait. Whether it is one is decided by the very function that says what a
+//! request changes. A user's is one statement; an instance's, whose tree has to be found, has one
+//! consistent view.
 
-use slapos_slap::{InstanceAnswer, InstanceRequest, InstanceState};
+use std::net::IpAddr;
+
+use slapos_slap::{InstanceAnswer, InstanceRequest};
+use sqlx::{AnyConnection, Row as _};
 
 use super::Store;
-use super::instances::instance_of;
-use super::request::{answer, origin, wish};
+use super::forwarded::{self, Standing};
+use super::request::{Origin, answer_with, limit, origin, wish};
+use super::rows::{INSTANCE_COLUMNS, InstanceRow, word};
 use crate::error::StoreError;
 
+/// See the module.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// The request changes nothing; this is its answer.
+    Repeated(Box<InstanceAnswer>),
+    /// It may change something.
+    Other {
+        /// What there is.
+        standing: Standing,
+        /// Whether an instance asks.
+        by_instance: bool,
+    },
+}
+
 impl Store {
-    /// The answer to a request for an instance that changes nothing; `None` for any other, and for
-    /// shared instances. The software type must not be empty.
+    /// What is known of what a request asks for. The software type must not be empty.
     ///
     /// # Errors
     /// Only failures of the database.
-    pub(crate) async fn repeated(
+    pub(crate) async fn known(
         &self,
         project: &str,
         request: &InstanceRequest,
-    ) -> Result<Option<InstanceAnswer>, StoreError> {
+    ) -> Result<Known, StoreError> {
         if request.shared {
-            return Ok(None);
+            let (standing, by_instance) = self.standing(project, request).await?;
+            return Ok(Known::Other { standing, by_instance });
+        }
+        if request.requester.is_none() {
+            let origin = Origin { project: project.to_owned(), ..Origin::default() };
+            let mut connection = self.pools.readers.acquire().await?;
+            return self.known_of(&mut connection, &origin, request).await;
         }
         let mut tx = self.read().await?;
         let origin = origin(&mut tx, project, request).await?;
-        let title = request.title.as_str();
-        let found = instance_of(&mut tx, &origin.project, &origin.root, title).await?;
-        let Some(former) = found else { return Ok(None) };
-        let limit = match origin.root.as_str() {
-            "" => InstanceState::Started,
-            root => instance_of(&mut tx, &origin.project, "", root)
-                .await?
-                .map_or(InstanceState::Started, |root| root.requested_state),
-        };
-        if wish(&former, request, &origin, limit, self.now()) != former {
-            return Ok(None);
-        }
-        answer(&mut tx, former).await.map(Some)
+        self.known_of(&mut tx, &origin, request).await
     }
+
+    async fn known_of(
+        &self,
+        connection: &mut AnyConnection,
+        origin: &Origin,
+        request: &InstanceRequest,
+    ) -> Result<Known, StoreError> {
+        let by_instance = origin.here.is_some();
+        let Some((former, addresses)) = find(connection, origin, request).await? else {
+            let standing = forwarded::asked(connection, origin, request).await?;
+            return Ok(Known::Other { standing, by_instance });
+        };
+        let limit = limit(connection, origin).await?;
+        if wish(&former, request, origin, limit, self.now()) == former {
+            return Ok(Known::Repeated(Box::new(answer_with(former, addresses))));
+        }
+        let same = forwarded::same(&former, request);
+        Ok(Known::Other { standing: Standing::Here { same }, by_instance })
+    }
+}
+
+/// The instance that a request means, with the addresses of its partition.
+async fn find(
+    connection: &mut AnyConnection,
+    origin: &Origin,
+    request: &InstanceRequest,
+) -> Result<Option<(InstanceRow, Vec<(String, IpAddr)>)>, StoreError> {
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT {INSTANCE_COLUMNS}, a.interface, a.address FROM instance i \
+         LEFT JOIN partition_address a ON a.computer = i.computer \
+         AND a.partition_reference = i.partition_reference \
+         WHERE i.project = $1 AND i.root = $2 AND i.title = $3 ORDER BY a.position"
+    ));
+    let rows = sqlx::query(sql)
+        .bind(origin.project.as_str())
+        .bind(origin.root.as_str())
+        .bind(request.title.as_str())
+        .fetch_all(connection)
+        .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut addresses = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if let Some(interface) = row.try_get::<Option<String>, _>("interface")? {
+            addresses.push((interface, word(row, "address")?));
+        }
+    }
+    Ok(Some((InstanceRow::read(first)?, addresses)))
 }

@@ -10,15 +10,20 @@
 //! - an instance is called `<computer>-<partition>` (its guid) as long as it lives: a partition that
 //!   has become free gives the same name to the next one.
 
+use std::net::IpAddr;
+
 use slapos_slap::{
     Change, ChangeKind, ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest,
     InstanceState, PartitionId,
 };
 
+use sqlx::AnyConnection;
+
 use super::information::{access_status, addresses};
 use super::instances::{instance_at, instance_of, rename, require_instance};
-use super::offers::recount;
+use super::offers::RECOUNT;
 use super::rows::{InstanceRow, later_than, to_column, wire_timestamp};
+use super::together::together;
 use super::{Store, Tx, changes};
 use crate::error::StoreError;
 
@@ -154,12 +159,7 @@ impl Store {
     ) -> Result<(InstanceAnswer, Would), StoreError> {
         let now = self.now();
         let found = instance_of(tx, &origin.project, &origin.root, request.title.as_str()).await?;
-        let limit = match origin.root.as_str() {
-            "" => InstanceState::Started,
-            root => instance_of(tx, &origin.project, "", root)
-                .await?
-                .map_or(InstanceState::Started, |root| root.requested_state),
-        };
+        let limit = limit(tx, origin).await?;
         let (row, would) = match found {
             Some(former) => {
                 let wanted = wish(&former, request, origin, limit, now);
@@ -206,7 +206,6 @@ impl Store {
             restart_at: None,
         };
         insert(tx, &row).await?;
-        recount(tx, &row.computer).await?;
         note(tx, &row, now).await?;
         Ok(row)
     }
@@ -232,6 +231,18 @@ pub(super) async fn origin(
         project: instance.project,
         here: request.requester.clone(),
     }))
+}
+
+/// How alive an instance of a tree may be: as much as its root.
+pub(super) async fn limit(
+    tx: &mut AnyConnection,
+    origin: &Origin,
+) -> Result<InstanceState, StoreError> {
+    let root = match origin.root.as_str() {
+        "" => None,
+        root => instance_of(tx, &origin.project, "", root).await?,
+    };
+    Ok(root.map_or(InstanceState::Started, |root| root.requested_state))
 }
 
 /// The instance as the request wants it; equal to the former one when nothing changes.
@@ -281,28 +292,33 @@ async fn note(tx: &mut Tx, row: &InstanceRow, now: i64) -> Result<(), StoreError
     changes::note(tx, &row.computer, &change.state(row.requested_state.as_str()), now).await
 }
 
+/// Adds an instance to a computer that is locked, and has its offers follow.
 async fn insert(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
-    sqlx::query(
+    let [former, offers] = RECOUNT;
+    let statements = [
         "INSERT INTO instance (computer, partition_reference, title, root, software, \
          software_type, requested_state, parameters, connection, changed_at, filter, project, \
          asked_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-    )
-    .bind(row.computer.as_str())
-    .bind(row.partition.as_str())
-    .bind(row.title.as_str())
-    .bind(row.root.as_str())
-    .bind(row.software.as_str())
-    .bind(row.software_type.as_str())
-    .bind(row.requested_state.as_str())
-    .bind(to_column(&row.parameters))
-    .bind(to_column(&row.connection))
-    .bind(row.changed_at)
-    .bind(to_column(&row.filter))
-    .bind(row.project.as_str())
-    .bind(row.asked_by.as_str())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+        former,
+        offers,
+    ];
+    together(tx, &statements, |query| {
+        query
+            .bind(row.computer.as_str())
+            .bind(row.partition.as_str())
+            .bind(row.title.as_str())
+            .bind(row.root.as_str())
+            .bind(row.software.as_str())
+            .bind(row.software_type.as_str())
+            .bind(row.requested_state.as_str())
+            .bind(to_column(&row.parameters))
+            .bind(to_column(&row.connection))
+            .bind(row.changed_at)
+            .bind(to_column(&row.filter))
+            .bind(row.project.as_str())
+            .bind(row.asked_by.as_str())
+    })
+    .await
 }
 
 async fn update(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
@@ -328,8 +344,14 @@ async fn update(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
 
 pub(super) async fn answer(tx: &mut Tx, row: InstanceRow) -> Result<InstanceAnswer, StoreError> {
     let mut addresses = addresses(tx, &row.computer, row.partition.as_str()).await?;
-    Ok(InstanceAnswer {
-        ip_list: addresses.remove(&row.partition).unwrap_or_default(),
+    let addresses = addresses.remove(&row.partition).unwrap_or_default();
+    Ok(answer_with(row, addresses))
+}
+
+/// The answer about an instance whose partition has these addresses.
+pub(super) fn answer_with(row: InstanceRow, addresses: Vec<(String, IpAddr)>) -> InstanceAnswer {
+    InstanceAnswer {
+        ip_list: addresses,
         guid: Some(guid(&row.computer, &row.partition)),
         partition: row.partition,
         computer: row.computer,
@@ -341,5 +363,5 @@ pub(super) async fn answer(tx: &mut Tx, row: InstanceRow) -> Result<InstanceAnsw
         timestamp: Some(wire_timestamp(row.changed_at)),
         access_status: row.reported.as_ref().map(access_status),
         master_url: None,
-    })
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use slapos_slap::{ComputerId, PartitionDescription, PartitionId, Route};
 
 use super::Tx;
+use super::information::within;
 use super::rows::{text, word};
 use crate::error::StoreError;
 
@@ -44,14 +45,12 @@ pub(super) async fn of_computer(
     computer: &ComputerId,
     only: &str,
 ) -> Result<HashMap<PartitionId, Route>, StoreError> {
-    let rows = sqlx::query(
+    let sql = sqlx::AssertSqlSafe(format!(
         "SELECT partition_reference, interface, address, gateway, netmask, network \
-         FROM partition_route WHERE computer = $1 AND ($2 = '' OR partition_reference = $2)",
-    )
-    .bind(computer.as_str())
-    .bind(only)
-    .fetch_all(&mut **tx)
-    .await?;
+         FROM partition_route WHERE computer = $1 {}",
+        within("partition_reference", only)
+    ));
+    let rows = sqlx::query(sql).bind(computer.as_str()).bind(only).fetch_all(&mut **tx).await?;
     let mut routes = HashMap::with_capacity(rows.len());
     for row in &rows {
         let route = Route {

@@ -13,8 +13,9 @@ use slapos_slap::{
 use sqlx::any::AnyRow;
 
 use super::feed::{self, Entry};
-use super::information::addresses;
+use super::information::{addresses, of_trees};
 use super::instances::{instance_at, touch, touch_root};
+use super::listing::Query;
 use super::request::{Origin, Would};
 use super::rows::{text, texts, to_column};
 use super::{Store, Tx};
@@ -286,15 +287,12 @@ pub(super) async fn titled(
 /// The shared instances that users asked for; only those of that title if one is given.
 pub(super) async fn of_users(
     tx: &mut Tx,
+    projects: Option<&[String]>,
     title: Option<&str>,
 ) -> Result<Vec<SharedRow>, StoreError> {
-    let titled = if title.is_some() { "title = $1 AND" } else { "" };
-    let sql = sqlx::AssertSqlSafe(format!(
-        "SELECT {COLUMNS} FROM shared_instance WHERE {titled} root = '' ORDER BY reference"
-    ));
-    let query = title.into_iter().fold(sqlx::query(sql), |query, title| query.bind(title));
-    let rows = query.fetch_all(&mut **tx).await?;
-    rows.iter().map(SharedRow::read).collect()
+    let query = Query::new(&format!("SELECT {COLUMNS} FROM shared_instance"));
+    let query = of_trees(query, projects, title);
+    query.all(tx, "reference").await?.iter().map(SharedRow::read).collect()
 }
 
 pub(super) async fn find(tx: &mut Tx, reference: &str) -> Result<Option<SharedRow>, StoreError> {

@@ -24,6 +24,9 @@ const APPLICATION_ID: u32 = 0x536c_614d;
 /// while another does, instead of waiting.
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
+/// The same for several, one after the other.
+pub(super) const BEGIN_GROUP: &str = "BEGIN IMMEDIATE; SAVEPOINT member";
+
 /// The number of the present transaction in the feed: one writes at a time, so the next one.
 pub(super) const TRANSACTION: &str = "(SELECT COALESCE(max(transaction_number), 0) + 1 FROM feed)";
 

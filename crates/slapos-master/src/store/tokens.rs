@@ -77,35 +77,38 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn token_holder(&self, digest: &str) -> Result<Option<Holder>, StoreError> {
         let now = self.now();
-        let mut tx = self.read().await?;
         let row = sqlx::query(
             "SELECT id, person, computer, partition_reference, used_at FROM token \
              WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
         )
         .bind(digest)
         .bind(now)
-        .fetch_optional(&mut *tx)
+        // One statement needs no transaction.
+        .fetch_optional(&self.pools.readers)
         .await?;
-        drop(tx);
         let Some(row) = row else { return Ok(None) };
         let used: Option<i64> = row.try_get("used_at")?;
         if used.is_none_or(|used| now - used >= COARSE) {
-            self.note_use(&text(&row, "id")?, now).await;
+            self.note_use(text(&row, "id")?, now);
         }
         holder(&row).map(Some)
     }
 
-    /// Notes that a token was used. That it could not be noted keeps nobody out.
-    async fn note_use(&self, id: &str, now: i64) {
-        let noted = async {
-            let mut tx = self.write().await?;
-            let sql = "UPDATE token SET used_at = $2 WHERE id = $1";
-            sqlx::query(sql).bind(id).bind(now).execute(&mut *tx).await?;
-            tx.commit().await
-        };
-        if let Err(error) = noted.await {
-            tracing::warn!("the use of the token {id} was not noted: {error}");
-        }
+    /// Notes, by and by, that a token was used. Nobody waits for that, and that it could not be noted
+    /// keeps nobody out.
+    fn note_use(&self, id: String, now: i64) {
+        let writing = self.writing();
+        tokio::spawn(async move {
+            let noted = async {
+                let mut tx = writing.await?;
+                let sql = "UPDATE token SET used_at = $2 WHERE id = $1";
+                sqlx::query(sql).bind(id.as_str()).bind(now).execute(&mut *tx).await?;
+                tx.commit().await
+            };
+            if let Err(error) = noted.await {
+                tracing::warn!("the use of the token {id} was not noted: {error}");
+            }
+        });
     }
 
     /// The digest of a token that is valid, by its name.

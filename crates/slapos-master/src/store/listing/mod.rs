@@ -19,6 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use slapos_slap::{ComputerId, InstanceRequest};
 
+pub(super) use self::query::Query;
 use super::Store;
 use super::pools::Kind;
 use super::rows::text;

@@ -8,19 +8,19 @@ use crate::store::Tx;
 /// The text of a query, and what is bound to it. Conditions are written with `?`, which becomes `$1`
 /// and so on; values are never part of the text.
 #[derive(Debug)]
-pub(super) struct Query {
+pub(in crate::store) struct Query {
     sql: String,
     bound: Vec<String>,
 }
 
 impl Query {
     /// `select` is everything before `WHERE`.
-    pub(super) fn new(select: &str) -> Query {
+    pub(in crate::store) fn new(select: &str) -> Query {
         Query { sql: format!("{select} WHERE 1 = 1"), bound: Vec::new() }
     }
 
     /// Another condition, with a value for each `?` of it.
-    pub(super) fn and<'v>(
+    pub(in crate::store) fn and<'v>(
         mut self,
         condition: &str,
         values: impl IntoIterator<Item = &'v str>,
@@ -43,7 +43,7 @@ impl Query {
     }
 
     /// Only what has one of the values there; nothing if there are none.
-    pub(super) fn one_of(self, column: &str, values: &[String]) -> Query {
+    pub(in crate::store) fn one_of(self, column: &str, values: &[String]) -> Query {
         if values.is_empty() {
             return self.and("1 = 0", []);
         }
@@ -86,7 +86,11 @@ impl Query {
     }
 
     /// All rows in that order, of what is bounded by itself.
-    pub(super) async fn all(self, tx: &mut Tx, order: &str) -> Result<Vec<AnyRow>, StoreError> {
+    pub(in crate::store) async fn all(
+        self,
+        tx: &mut Tx,
+        order: &str,
+    ) -> Result<Vec<AnyRow>, StoreError> {
         let sql = format!("{} ORDER BY {order}", self.sql);
         self.run(tx, sql).await
     }

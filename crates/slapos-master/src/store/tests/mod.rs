@@ -1,7 +1,9 @@
 //! The store's rules, each against a real SQLite file and a real PostgreSQL server.
 
+mod audit;
 mod backup;
 mod file;
+mod known;
 mod migrations;
 mod orphans;
 mod places;

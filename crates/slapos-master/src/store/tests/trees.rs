@@ -200,3 +200,19 @@ async fn the_addresses_of_a_tree_are_those_of_all_its_members() {
         assert!(error.to_string().contains(words), "{error}");
     }
 }
+
+#[tokio::test]
+async fn trees_are_told_by_project() {
+    let fixture = store(2).await;
+    fixture.place("common", None).await;
+    fixture.store.request_in("own", &wish("one")).await.unwrap();
+    let titles = async |projects: &[&str], title| {
+        let projects: Vec<String> = projects.iter().map(|name| (*name).to_owned()).collect();
+        let trees = fixture.store.trees_in(Some(&projects), title).await.unwrap();
+        trees.into_iter().map(|tree| tree.title).collect::<Vec<_>>()
+    };
+    assert_eq!(titles(&["own"], None).await, ["one"]);
+    assert_eq!(titles(&["own", ""], None).await, ["common", "one"]);
+    assert_eq!(titles(&["own"], Some("common")).await, [""; 0]);
+    assert_eq!(titles(&[], None).await, [""; 0]);
+}
