@@ -93,7 +93,8 @@ impl Browser {
     fn call(&mut self, method: &str, params: Value) -> Value {
         self.number += 1;
         let number = self.number;
-        let mut message = json!({"id": number, "method": method, "params": params});
+        let mut message = json!({"id": number, "method": method});
+        message["params"] = params;
         if let Some(session) = &self.session {
             message["sessionId"] = json!(session);
         }

@@ -55,9 +55,9 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn said(&self, answer: Value, text: &str) {
+    fn said(&self, answer: &Value, text: &str) {
         match self.global.json {
-            true => say_json(&answer),
+            true => say_json(answer),
             false => say(text),
         }
     }
@@ -66,7 +66,7 @@ impl<'a> Desk<'a> {
         match command {
             User::Add { name } => {
                 let made = self.ask(Verb::Post, "users", &json!({ "name": name }))?;
-                self.said(made, &format!("{name} is known. Now `slapos proxy token create --user {name}`, and `slapos proxy project join`."));
+                self.said(&made, &format!("{name} is known. Now `slapos proxy token create --user {name}`, and `slapos proxy project join`."));
             }
             User::List => self.show(
                 self.all("users")?,
@@ -74,7 +74,7 @@ impl<'a> Desk<'a> {
             ),
             User::Remove { name } => {
                 let done = self.ask(Verb::Delete, &format!("users/{name}"), &Value::Null)?;
-                self.said(done, &format!("{name} is forgotten."));
+                self.said(&done, &format!("{name} is forgotten."));
             }
         }
         Ok(0)
@@ -85,7 +85,7 @@ impl<'a> Desk<'a> {
         match command {
             Project::Add { name } => {
                 let made = self.ask(Verb::Post, "projects", &json!({ "name": name }))?;
-                self.said(made, &format!("The project {name} is made."));
+                self.said(&made, &format!("The project {name} is made."));
             }
             Project::List => self.show(
                 self.all("projects")?,
@@ -93,15 +93,15 @@ impl<'a> Desk<'a> {
             ),
             Project::Remove { name } => {
                 let done = self.ask(Verb::Delete, &format!("projects/{name}"), &Value::Null)?;
-                self.said(done, &format!("The project {name} is forgotten."));
+                self.said(&done, &format!("The project {name} is forgotten."));
             }
             Project::Join { project, user } => {
                 let done = self.ask(Verb::Put, &member(project, user), &json!({}))?;
-                self.said(done, &format!("{user} is a member of {project}."));
+                self.said(&done, &format!("{user} is a member of {project}."));
             }
             Project::Leave { project, user } => {
                 let done = self.ask(Verb::Delete, &member(project, user), &Value::Null)?;
-                self.said(done, &format!("{user} is no member of {project} any more."));
+                self.said(&done, &format!("{user} is no member of {project} any more."));
             }
         }
         Ok(0)
@@ -116,7 +116,7 @@ impl<'a> Desk<'a> {
                 }
                 let made = self.ask(Verb::Post, &tokens(holder), &body)?;
                 let token = word(made.get("token"));
-                self.said(made, &token);
+                self.said(&made, &token);
             }
             Token::List { holder } => self.show(
                 self.all(&tokens(holder))?,
@@ -127,7 +127,7 @@ impl<'a> Desk<'a> {
                 let route = format!("{}{one}", tokens(holder));
                 let done = self.ask(Verb::Delete, &route, &Value::Null)?;
                 let text = format!("revoked: {}", word(done.get("revoked")));
-                self.said(done, &text);
+                self.said(&done, &text);
             }
         }
         Ok(0)
@@ -143,7 +143,7 @@ impl<'a> Desk<'a> {
                 }
                 let made = self.ask(Verb::Post, "computers", &body)?;
                 let token = word(made.get("token"));
-                self.said(made, &token);
+                self.said(&made, &token);
             }
             Computer::Certificate { id, directory } => {
                 let route = format!("computers/{id}/certificate");
@@ -154,7 +154,7 @@ impl<'a> Desk<'a> {
                     write(&directory.join(format!("{id}.{kind}")), &text, mode)?;
                 }
                 let place = directory.display();
-                self.said(json!({}), &format!("written: {id}.crt and {id}.key in {place}"));
+                self.said(&json!({}), &format!("written: {id}.crt and {id}.key in {place}"));
             }
             Computer::Revoke { id } => {
                 let mut counts = Vec::new();
@@ -166,7 +166,7 @@ impl<'a> Desk<'a> {
                 let [tokens, certificates] = counts.as_slice() else { return Ok(0) };
                 let answer = json!({ "tokens": tokens, "certificates": certificates });
                 let text = format!("revoked: {tokens} tokens, {certificates} certificates");
-                self.said(answer, &text);
+                self.said(&answer, &text);
             }
         }
         Ok(0)
@@ -177,7 +177,7 @@ impl<'a> Desk<'a> {
             .map_err(|reason| NodeError::user(format!("the Master's authority: {reason}")))?;
         let text = if fingerprint { &found.fingerprint } else { found.certificate.trim_end() };
         let answer = json!({ "certificate": found.certificate, "fingerprint": found.fingerprint });
-        self.said(answer, text);
+        self.said(&answer, text);
         Ok(0)
     }
 
