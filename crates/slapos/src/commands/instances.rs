@@ -132,7 +132,7 @@ pub(super) fn orphans(
 mod tests {
     use super::*;
 
-    fn outlook(would: &str, place: serde_json::Value, schema: serde_json::Value) -> String {
+    fn outlook(would: &str, place: &serde_json::Value, schema: &serde_json::Value) -> String {
         let text = json!({ "would": would, "place": place, "why": "so it is", "schema": schema });
         described(&serde_json::from_value(text).unwrap()).join("\n")
     }
@@ -144,20 +144,20 @@ mod tests {
         let unknown = json!({ "readable": false, "why": "no schema", "errors": [] });
         let wrong = json!({ "path": "$.a", "message": "it is no number" });
         let wrong = json!({ "readable": true, "errors": [wrong] });
-        insta::assert_snapshot!(outlook("create", place.clone(), fits), @r"
+        insta::assert_snapshot!(outlook("create", &place, &fits), @r"
         It would be made on c/p: so it is.
         Its parameters are what the Software Release takes.
         ");
-        insta::assert_snapshot!(outlook("change", place.clone(), wrong), @r"
+        insta::assert_snapshot!(outlook("change", &place, &wrong), @r"
         It is on c/p, and would be changed: so it is.
         Its parameters are not what the Software Release takes:
           $.a: it is no number
         ");
-        insta::assert_snapshot!(outlook("nothing", place, unknown.clone()), @r"
+        insta::assert_snapshot!(outlook("nothing", &place, &unknown), @r"
         It is on c/p, and nothing would be changed: so it is.
         Its parameters cannot be judged: no schema.
         ");
-        insta::assert_snapshot!(outlook("nothing", json!(null), unknown), @r"
+        insta::assert_snapshot!(outlook("nothing", &json!(null), &unknown), @r"
         It would not be granted: so it is.
         Its parameters cannot be judged: no schema.
         ");

@@ -38,9 +38,9 @@ fn all_is_well_again_when_the_server_is_back() {
     let before = client.request(&wish("a")).unwrap();
     for crash in [false, true] {
         if crash {
-            server.crash()
+            server.crash();
         } else {
-            server.stop()
+            server.stop();
         }
         tells_to_come_again(&master);
         // A Master that starts now says why it cannot.

@@ -12,7 +12,7 @@ use super::masters::{Configured, Place, computer, server, wish};
 const KILLS: u64 = 200;
 pub(crate) const PEOPLE: usize = 3;
 /// How many instances each of them has, which he asks for again and again with other parameters.
-const INSTANCES: u64 = 40;
+const INSTANCES: usize = 40;
 
 /// What one of the people knows of an instance.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +46,7 @@ impl Drop for Over<'_> {
 impl Crowd {
     /// How many partitions they want together.
     pub(crate) fn room(&self) -> usize {
-        PEOPLE * INSTANCES as usize
+        PEOPLE * INSTANCES
     }
 
     /// It is over when that is dropped.
@@ -59,7 +59,7 @@ impl Crowd {
         let mut number = 0;
         while !self.over.load(Ordering::SeqCst) {
             number += 1;
-            let title = format!("p{person}-{}", number % INSTANCES);
+            let title = format!("p{person}-{}", number % INSTANCES as u64);
             let mut request = wish(&title);
             request.parameters.insert("n".to_owned(), number.to_string());
             self.known.lock().unwrap().entry(title.clone()).or_default().sent = number;
