@@ -134,9 +134,14 @@ fn listen(listener: &TcpListener, world: &Arc<Mutex<World>>, stop: &AtomicBool) 
     }
 }
 
+/// What only our Masters know. Others say so, and a node of ours goes on without.
+fn of_our_own(asked: &Asked) -> bool {
+    asked.route.starts_with("api/")
+}
+
 /// How a report is written down: the route, whom it is about, and what it adds. Questions are not.
 fn line(asked: &Asked) -> Option<String> {
-    if !asked.post {
+    if !asked.post || of_our_own(asked) {
         return None;
     }
     let text = |value: &Value| match texts_from_value(value) {
@@ -181,7 +186,7 @@ impl World {
         let of_another = asked.fields.get("computer_id").is_some_and(|id| id != COMPUTER);
         let id = asked.field("computer_partition_id").to_owned();
         match asked.route.as_str() {
-            _ if of_another => unknown(),
+            _ if of_another || of_our_own(asked) => unknown(),
             "getFullComputerInformation" | "getComputerInformation" => {
                 found(&computer_to_value(&self.computer))
             }
