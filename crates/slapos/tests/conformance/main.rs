@@ -154,10 +154,12 @@ fn the_differences_are_these() {
         lines.extend(reasons(&case().steps).iter().map(|why| format!("{name}: {why}")));
     }
     insta::assert_snapshot!(lines.join("\n"), @r"
+    software::needs_its_master: a Master that is away is told apart from what has failed
     instances::is_deployed: a lock is a file that stays: one that is removed can be held by two
     instances::that_its_master_forgot: what belongs to no instance any more does not run on
     instances::obeys_the_hand: that one of the services does not run is no failure of the question
     processing::of_a_missing_partition: a node that lacks a partition has failed, as cron should see
     processing::is_asked_for_in_known_words: a word that is no command is a wrong argument like others
+    reports::needs_its_master: a Master that is away is told apart from what has failed
     ");
 }

@@ -91,7 +91,11 @@ pub(crate) fn needs_its_master() -> Case {
     Case::software(vec![
         Step::Supply("plain", Available),
         Step::MasterIsThere(false),
-        Step::Run("node software", 1),
+        Step::Differs {
+            why: "a Master that is away is told apart from what has failed",
+            original: vec![Step::Run("node software", 1)],
+            ours: vec![Step::Run("node software", 3)],
+        },
         Step::Disk(&[("soft/{plain}", Nothing)]),
     ])
 }
