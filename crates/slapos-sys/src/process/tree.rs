@@ -101,8 +101,10 @@ pub fn kill_descendants_since(
     let deadline = Instant::now() + limit;
     let mut known = BTreeSet::new();
     loop {
-        let mut found = descendants(ancestor);
+        let mut found = BTreeSet::from_iter(descendants(ancestor));
         found.retain(|process| !before.contains(process));
+        // What was killed may be another's child by now, and not quite gone.
+        found.extend(known.iter().filter(|(pid, start)| alive(*pid, *start)));
         if found.is_empty() {
             return Ok(known.len());
         }
