@@ -140,38 +140,25 @@ pub(crate) struct Route {
     pub(crate) handler: MethodRouter<Arc<App>>,
 }
 
+/// A route of one method, as [`Route`] has one for each.
+macro_rules! by_method {
+    ($name:ident, $method:ident) => {
+        pub(crate) fn $name<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
+        where
+            H: Handler<T, Arc<App>>,
+            T: 'static,
+        {
+            Route::new(Method::$method, path, rule, on(MethodFilter::$method, handler))
+        }
+    };
+}
+
 impl Route {
-    pub(crate) fn get<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
-    where
-        H: Handler<T, Arc<App>>,
-        T: 'static,
-    {
-        Route::new(Method::GET, path, rule, on(MethodFilter::GET, handler))
-    }
-
-    pub(crate) fn post<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
-    where
-        H: Handler<T, Arc<App>>,
-        T: 'static,
-    {
-        Route::new(Method::POST, path, rule, on(MethodFilter::POST, handler))
-    }
-
-    pub(crate) fn put<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
-    where
-        H: Handler<T, Arc<App>>,
-        T: 'static,
-    {
-        Route::new(Method::PUT, path, rule, on(MethodFilter::PUT, handler))
-    }
-
-    pub(crate) fn delete<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
-    where
-        H: Handler<T, Arc<App>>,
-        T: 'static,
-    {
-        Route::new(Method::DELETE, path, rule, on(MethodFilter::DELETE, handler))
-    }
+    by_method!(get, GET);
+    by_method!(post, POST);
+    by_method!(put, PUT);
+    by_method!(patch, PATCH);
+    by_method!(delete, DELETE);
 
     fn new(
         method: Method,
@@ -203,14 +190,6 @@ impl Route {
         let reads = self.method == Method::GET
             || ["/slapos.get.", "/slapos.allDocs."].iter().any(|word| self.path.starts_with(word));
         !reads && (self.rule.user != May::Not || self.rule == Rule::OPERATOR)
-    }
-
-    pub(crate) fn patch<H, T>(path: &'static str, rule: Rule, handler: H) -> Route
-    where
-        H: Handler<T, Arc<App>>,
-        T: 'static,
-    {
-        Route::new(Method::PATCH, path, rule, on(MethodFilter::PATCH, handler))
     }
 }
 

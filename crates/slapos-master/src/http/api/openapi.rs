@@ -90,27 +90,17 @@ impl Operation {
     /// It takes a JSON body of that type.
     pub(super) fn takes<T: ToSchema>(mut self) -> Operation {
         let schema = self.schema::<T>();
-        self.takes_json(&schema)
-    }
-
-    /// It takes a JSON body of that schema.
-    pub(super) fn takes_json(mut self, schema: &Value) -> Operation {
         let content = json!({"application/json": {"schema": schema}});
         self.body = Some(json!({"required": true, "content": content}));
-        self
-    }
-
-    /// It answers with JSON of that schema.
-    pub(super) fn gives_json(mut self, status: u16, text: &str, schema: &Value) -> Operation {
-        let content = json!({"application/json": {"schema": schema}});
-        self.answers.push((status, json!({"description": text, "content": content})));
         self
     }
 
     /// It answers with JSON of that type.
     pub(super) fn gives<T: ToSchema>(mut self, status: u16, text: &str) -> Operation {
         let schema = self.schema::<T>();
-        self.gives_json(status, text, &schema)
+        let content = json!({"application/json": {"schema": schema}});
+        self.answers.push((status, json!({"description": text, "content": content})));
+        self
     }
 
     /// It answers with a part of a list of such things.
