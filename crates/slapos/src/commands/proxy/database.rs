@@ -83,6 +83,12 @@ fn backup_to(
         say_json(&serde_json::json!({ "backup": file }));
     } else {
         say(&format!("all that the Master remembers is in {}", file.display()));
+        if let Some(token) = &config.master_token_file {
+            say(&format!(
+                "keep it together with {}, which opens the certificate authority in it",
+                token.display()
+            ));
+        }
     }
     Ok(0)
 }
