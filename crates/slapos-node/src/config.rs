@@ -33,7 +33,7 @@ pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
 pub use protocols::{ProtocolsConfig, ShacacheOptions};
 pub(crate) use reader::Reader;
-pub use requests::{OtherMasterOptions, RequestsOptions, Schema};
+pub use requests::{OtherMasterOptions, RequestsOptions, Schema, SchemaHttp};
 
 /// Where the configuration is looked for when nothing else names it.
 pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";

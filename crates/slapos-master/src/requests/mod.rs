@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 use crate::error::StoreError;
 use crate::store::{Known, Standing, Store, Would};
 pub use forward::OtherMaster;
-use schema::{Documents, Web};
-pub use schema::{SchemaError, Verdict};
+use schema::Documents;
+pub use schema::{SchemaError, Verdict, Web};
 
 /// How long a judgement may take; then the schema counts as one that cannot be read.
 const JUDGEMENT: Duration = Duration::from_secs(20);
@@ -47,8 +47,8 @@ pub enum SchemaMode {
 pub struct RequestsConfig {
     /// See [`SchemaMode`].
     pub schema: SchemaMode,
-    /// Whether schemas may be read by http and https, from public addresses.
-    pub schema_http: bool,
+    /// Where schemas may be read from.
+    pub schema_http: Web,
     /// Masters that requests may be forwarded to.
     pub other_masters: Vec<OtherMaster>,
 }
@@ -201,7 +201,7 @@ impl Desk {
         project: &str,
         software: &slapos_slap::SoftwareUrl,
     ) -> Result<serde_json::Value, String> {
-        let documents = Documents::of(software, project, self.web())?;
+        let documents = Documents::of(software, project, self.config.schema_http.clone())?;
         let describing = self.at_the_bench(move || schema::describe(&documents)).await;
         describing.unwrap_or_else(|| Err(TOO_LONG.to_owned()))
     }
@@ -223,10 +223,6 @@ impl Desk {
             tokio::task::spawn_blocking(work).await.ok()
         };
         tokio::time::timeout(JUDGEMENT, done).await.ok().flatten()
-    }
-
-    fn web(&self) -> Web {
-        if self.config.schema_http { Web::Public } else { Web::Off }
     }
 
     /// Refuses parameters that do not fit. Only people's requests are judged: what a profile asks
@@ -257,7 +253,8 @@ impl Desk {
     async fn verdict(&self, project: &str, request: &InstanceRequest) -> Verdict {
         let unreadable =
             |why: &str| Verdict { readable: false, why: why.to_owned(), errors: Vec::new() };
-        let documents = match Documents::of(&request.software, project, self.web()) {
+        let web = self.config.schema_http.clone();
+        let documents = match Documents::of(&request.software, project, web) {
             Ok(documents) => Arc::new(documents),
             Err(why) => return unreadable(&why),
         };

@@ -12,6 +12,7 @@ mod bundle;
 mod source;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ use utoipa::ToSchema;
 
 use self::bundle::bundle;
 
-pub(crate) use source::{Documents, Web};
+pub(crate) use source::Documents;
+pub use web::Web;
 
 /// The name that the default type had.
 const OLD_DEFAULT: &str = "RootSoftwareInstance";
