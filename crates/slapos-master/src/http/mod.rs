@@ -4,6 +4,7 @@
 //! status below 500 unless the database fails; bodies are bounded.
 
 mod access;
+mod again;
 mod api;
 mod audit;
 mod auth;
@@ -175,8 +176,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN, UNKNOWN_TIME, false, false));
     let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
     let router = router.merge(strangers).layer(measured).with_state(Arc::clone(app));
-    // Outside of the router, because it changes where a request goes.
-    Router::new().fallback_service(router).layer(middleware::map_request(token_path::taken_off))
+    // Outside of the router: the one changes where a request goes, the other concerns all answers.
+    let outermost = Router::new().fallback_service(router);
+    let outermost = outermost.layer(middleware::map_request(token_path::taken_off));
+    outermost.layer(middleware::map_response(again::told))
 }
 
 /// How long the answer about an unknown route may take.
@@ -232,11 +235,6 @@ impl IntoResponse for ApiError {
         *response.status_mut() = self.status;
         if let Some(reason) = reason {
             response.extensions_mut().insert(reason);
-        }
-        if unavailable {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
         }
         // For those who word it otherwise.
         response.extensions_mut().insert(self);
