@@ -1,11 +1,17 @@
 //! What the API shows: the answers of `/api/v1`, as the store fills them and the OpenAPI document
 //! describes them. Times are RFC 3339 text in UTC; what is not known is `null`.
 
+mod identity;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use slapos_slap::{Report, Room, Services};
 use utoipa::ToSchema;
+
+pub(crate) use self::identity::{
+    MadeCertificate, MadeComputer, MadeToken, Person, Project, Revoked,
+};
 
 /// Words with their values: parameters, what is published, labels.
 pub(crate) type Texts = BTreeMap<String, String>;

@@ -122,6 +122,43 @@ impl Rule {
     }
 }
 
+/// Whose doings at a route are kept in the audit log. Refusals always are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audited {
+    /// Nobody's: reads, and what nodes and instances report, which is told elsewhere, and far too much.
+    Nobody,
+    /// Those of people, who can change something there.
+    People,
+    /// Everybody's: something is made or taken back there by which somebody proves who he is.
+    Everybody,
+    /// Everybody's who changed something, by the word of the handler ([`super::audit::changed_if`]):
+    /// nodes and instances ask at each run, and most of it changes nothing.
+    Changes,
+}
+
+impl Audited {
+    /// What is kept unless the route says otherwise: changes that people can make.
+    fn usually(method: &Method, path: &str, rule: Rule) -> Audited {
+        let reads = *method == Method::GET
+            || ["/slapos.get.", "/slapos.allDocs."].iter().any(|word| path.starts_with(word));
+        match !reads && (rule.user != May::Not || rule == Rule::OPERATOR) {
+            true => Audited::People,
+            false => Audited::Nobody,
+        }
+    }
+
+    /// Whether something that was let through is kept: done by a person or not, having changed
+    /// something or not, and how it was answered.
+    pub(crate) fn keeps(self, person: bool, changed: bool, status: StatusCode) -> bool {
+        match self {
+            Audited::Nobody => false,
+            Audited::People => person,
+            Audited::Everybody => true,
+            Audited::Changes => changed || (person && !status.is_success()),
+        }
+    }
+}
+
 /// One route: what it is for, who may call it, and what answers.
 pub(crate) struct Route {
     /// GET, POST, ...
@@ -137,6 +174,7 @@ pub(crate) struct Route {
     pub(crate) time: Duration,
     /// Whether a voucher is as good as a token (see [`super::registration`]).
     pub(crate) vouched: bool,
+    pub(crate) audited: Audited,
     pub(crate) handler: MethodRouter<Arc<App>>,
 }
 
@@ -166,7 +204,8 @@ impl Route {
         rule: Rule,
         handler: MethodRouter<Arc<App>>,
     ) -> Route {
-        Route { method, path, rule, body: BODY, time: TIME, vouched: false, handler }
+        let audited = Audited::usually(&method, path, rule);
+        Route { method, path, rule, body: BODY, time: TIME, vouched: false, audited, handler }
     }
 
     /// Takes bodies of up to that many bytes.
@@ -184,12 +223,9 @@ impl Route {
         Route { time, ..self }
     }
 
-    /// Whether what was done, or tried, is kept in the audit log: changes that people can make. What
-    /// nodes and instances report is told elsewhere, and far too much.
-    pub(crate) fn audited(&self) -> bool {
-        let reads = self.method == Method::GET
-            || ["/slapos.get.", "/slapos.allDocs."].iter().any(|word| self.path.starts_with(word));
-        !reads && (self.rule.user != May::Not || self.rule == Rule::OPERATOR)
+    /// Has other doings kept in the audit log than usually.
+    pub(crate) fn audited(self, audited: Audited) -> Route {
+        Route { audited, ..self }
     }
 }
 

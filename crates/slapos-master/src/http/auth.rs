@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use slapos_slap::token::{digest, is_issued};
 use tokio::time::Instant;
 
-use super::access::{Caller, May, Rule, TIME};
+use super::access::{Audited, Caller, May, Rule, TIME};
 use super::evidence::Evidence;
 use super::rate::network;
 use super::{ApiError, App, audit, problem, registration};
@@ -48,7 +48,7 @@ pub(crate) struct Gate {
     pub(super) app: Arc<App>,
     pub(super) rule: Rule,
     pub(super) time: Duration,
-    pub(super) audited: bool,
+    pub(super) audited: Audited,
     pub(super) vouched: bool,
 }
 
@@ -86,11 +86,12 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
                 request.extensions_mut().insert(caller);
                 request.extensions_mut().insert(evidence);
             }
-            let (answer, about) = audit::listening(gate.answer(request, next)).await;
-            let refused = answer.status() == StatusCode::FORBIDDEN;
-            if let (true, Some(caller)) = ((gate.audited && person) || refused, who) {
-                let about = if about.is_empty() { path.clone() } else { about };
-                gate.app.note(visit.entry(&gate.app, caller, about, answer.status())).await;
+            let (answer, said) = audit::listening(gate.answer(request, next)).await;
+            let status = answer.status();
+            let kept = gate.audited.keeps(person, said.changed, status);
+            if let (true, Some(caller)) = (kept || status == StatusCode::FORBIDDEN, who) {
+                let about = if said.about.is_empty() { path.clone() } else { said.about };
+                gate.app.note(visit.entry(&gate.app, caller, about, status)).await;
             }
             answer
         }

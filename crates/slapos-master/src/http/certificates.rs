@@ -8,7 +8,7 @@ use slapos_sys::Secret;
 
 use axum::http::StatusCode;
 
-use super::{ApiError, App};
+use super::{ApiError, App, audit};
 use crate::authority::{Authority, CLIENT_LIFE, new_serial};
 use crate::store::Issued;
 
@@ -59,6 +59,7 @@ impl App {
         let not_after = now.saturating_add(life);
         let issued = Issued { serial, pem, issued_at: now, not_after };
         self.store.add_certificate(computer, partition, &issued).await?;
+        audit::changed_if(true);
         self.pair(issued)
     }
 

@@ -50,7 +50,7 @@ use slapos_sys::Secret;
 
 pub use self::rate::Rate;
 
-use self::access::{Route, Rule};
+use self::access::{Audited, Route, Rule};
 use crate::authority::{Authority, AuthorityError};
 use crate::error::StoreError;
 use crate::protocols::Protocols;
@@ -138,6 +138,13 @@ impl App {
     ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         let answer = self.desk.request(&self.store, project, request, origin).await;
         self.metrics.requested(&answer);
+        if let Ok((_, done)) = &answer {
+            audit::changed_if(match done {
+                Some(done) => *done != Would::Nothing,
+                // Of what another Master does nothing is known; instances ask at each run.
+                None => request.requester.is_none(),
+            });
+        }
         answer
     }
 }
@@ -168,12 +175,16 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let mut router = Router::new();
     for route in routes() {
         let rule = shacache::rule(app, &route);
-        let guard = guard(rule, route.time, route.audited(), route.vouched);
+        let guard = guard(rule, route.time, route.audited, route.vouched);
         let limited = route.handler.layer(DefaultBodyLimit::max(route.body));
         router = router.route(route.path, limited.route_layer(guard));
     }
-    let strangers =
-        Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN, UNKNOWN_TIME, false, false));
+    let strangers = Router::new().fallback(unknown_route).layer(guard(
+        Rule::KNOWN,
+        UNKNOWN_TIME,
+        Audited::Nobody,
+        false,
+    ));
     let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
     let router = router.merge(strangers).layer(measured).with_state(Arc::clone(app));
     // Outside of the router: the one changes where a request goes, the other concerns all answers.

@@ -1,11 +1,15 @@
 //! The real client against a real server on a port of its own.
 
 mod access;
+mod answers;
 mod api;
+mod asking;
+mod away;
 mod contrast;
 mod events;
 mod feed;
 mod fuzz;
+mod noted;
 mod pairs;
 mod places;
 mod standing;

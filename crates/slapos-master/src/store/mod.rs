@@ -57,7 +57,7 @@ use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
 
-pub(crate) use audit::Entry as AuditEntry;
+pub(crate) use audit::{Entry as AuditEntry, Told as AuditTold};
 pub use backup::backup;
 pub(crate) use certificates::{Issued, KeptAuthority};
 #[cfg(test)]
@@ -76,7 +76,7 @@ use pools::{Kind, Pools};
 pub(crate) use repeated::Known;
 pub use request::Would;
 pub use restore::restore;
-pub(crate) use tokens::Holder;
+pub(crate) use tokens::{Holder, TokenInfo};
 pub(crate) use told::PartitionTold;
 use tx::Tx;
 
