@@ -12,6 +12,7 @@ mod person;
 mod postgres;
 mod profile;
 mod python;
+mod texts;
 mod tls;
 
 pub use archive::{Entry, tar_gz};
@@ -21,6 +22,7 @@ pub use person::Person;
 pub use postgres::{Postgres, sql_at};
 pub use profile::{SERVICE_PROFILE, Tree};
 pub use python::{python_between, python_with};
+pub use texts::serve_texts;
 pub use tls::Certificates;
 
 /// The root of this repository, where `component`, `stack` and `software` are.

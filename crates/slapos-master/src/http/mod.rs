@@ -70,6 +70,8 @@ pub(crate) struct App {
     pub(crate) listeners: events::Listeners,
     /// What signs certificates, where there is TLS.
     authority: Option<Arc<Authority>>,
+    /// For how many seconds.
+    certificate_life: u64,
     audit: audit::Audit,
     /// How often each caller asks.
     callers: rate::Buckets<String>,
@@ -113,6 +115,7 @@ impl App {
             shacache: protocols.shacache.map(Shacache::open).transpose()?,
             store,
             authority,
+            certificate_life: access.certificate_life,
             audit: audit::Audit::default(),
             callers: rate::Buckets::new(access.callers),
             failures: rate::Buckets::new(access.failures),

@@ -9,5 +9,8 @@
 
 mod limits;
 mod master;
+mod node;
 mod people;
 mod recognition;
+mod renewal;
+mod schemas;

@@ -124,7 +124,7 @@ impl World {
         };
         let authority = self.app.authority.as_ref().unwrap();
         let serial = new_serial().unwrap();
-        let pem = authority.client(computer.as_str(), &serial, now).unwrap();
+        let pem = authority.client(computer.as_str(), &serial, now, CLIENT_LIFE).unwrap();
         let key = authority.key_of(&serial).unwrap().expose().to_owned();
         let not_after = now + i64::try_from(CLIENT_LIFE).unwrap() * 1_000_000;
         let issued = Issued { serial, pem: pem.clone(), issued_at: now, not_after };
