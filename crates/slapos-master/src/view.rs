@@ -109,6 +109,22 @@ pub(crate) struct Metrics {
     pub(crate) at: String,
 }
 
+/// A computer in numbers.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct NodeNumbers {
+    /// When its node was heard of last, in microseconds since 1970.
+    pub(crate) contact_at: Option<i64>,
+    pub(crate) partitions: i64,
+    /// Its instances by what is wanted of them, or `error`.
+    pub(crate) instances: BTreeMap<String, i64>,
+    /// Software Releases that could not be built.
+    pub(crate) releases_failed: i64,
+    /// Promises, and those of them that failed, as told lately.
+    pub(crate) promises: Option<(i64, i64)>,
+    /// How its machine was lately.
+    pub(crate) machine: Option<Metrics>,
+}
+
 /// A partition.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Partition {

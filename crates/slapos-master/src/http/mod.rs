@@ -113,7 +113,6 @@ impl App {
         Ok(App {
             products: protocols.products,
             shacache: protocols.shacache.map(Shacache::open).transpose()?,
-            store,
             authority,
             certificate_life: access.certificate_life,
             audit: audit::Audit::default(),
@@ -122,7 +121,8 @@ impl App {
             trusted_proxies: access.trusted_proxies.clone(),
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
-            metrics: metrics::Metrics::default(),
+            metrics: metrics::Metrics::new(&store),
+            store,
             listeners: events::Listeners::new(listeners),
             renderings: renderings::Renderings::default(),
             desk: Desk::new(requests, run_id.clone()),

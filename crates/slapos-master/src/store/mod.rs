@@ -48,6 +48,7 @@ mod tokens;
 mod told;
 mod tree_addresses;
 mod tx;
+mod waits;
 
 use std::sync::Arc;
 
@@ -79,6 +80,7 @@ pub use restore::restore;
 pub(crate) use tokens::{Holder, TokenInfo};
 pub(crate) use told::PartitionTold;
 use tx::Tx;
+pub(crate) use waits::Waits;
 
 /// The memory of a Master.
 pub struct Store {
@@ -91,6 +93,7 @@ pub struct Store {
     hearing: Option<AbortHandle>,
     /// The computer that requests go to when they name none.
     home: ComputerId,
+    waits: Waits,
 }
 
 impl Store {
@@ -131,7 +134,7 @@ impl Store {
             Kind::Sqlite => Some(group::Group::new(pools.writers.clone(), sqlite::BEGIN_GROUP)),
             Kind::Postgres => None,
         };
-        Ok(Store { pools, group, clock, bells, hearing, home })
+        Ok(Store { pools, group, clock, bells, hearing, home, waits: Waits::default() })
     }
 
     /// Whether the database answers, and has the schema that this version knows.
@@ -152,6 +155,11 @@ impl Store {
         self.pools.close().await;
     }
 
+    /// How long requests waited for the database.
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
     /// The computer of requests that name none.
     pub(crate) fn home(&self) -> &ComputerId {
         &self.home
@@ -159,7 +167,8 @@ impl Store {
 
     /// A consistent view; dropped without commit.
     async fn read(&self) -> Result<Tx, StoreError> {
-        Ok(Tx::new(self.pools.read().await?, self.pools.kind, &self.bells))
+        let own = self.waits.count("read", self.pools.read()).await?;
+        Ok(Tx::new(own, self.pools.kind, &self.bells))
     }
 
     /// The right to change things; what is not committed did not happen.
@@ -170,12 +179,15 @@ impl Store {
     /// The same for what goes on beside its caller.
     fn writing(&self) -> impl Future<Output = Result<Tx, StoreError>> + Send + use<> {
         let (group, pools) = (self.group.clone(), self.pools.clone());
-        let bells = Arc::clone(&self.bells);
+        let (bells, waits) = (Arc::clone(&self.bells), self.waits.clone());
         async move {
-            match &group {
-                Some(group) => Ok(Tx::shared(group.join().await?, pools.kind, &bells)),
-                None => Ok(Tx::new(pools.write().await?, pools.kind, &bells)),
-            }
+            let turn = async {
+                match &group {
+                    Some(group) => Ok(Tx::shared(group.join().await?, pools.kind, &bells)),
+                    None => Ok(Tx::new(pools.write().await?, pools.kind, &bells)),
+                }
+            };
+            waits.count("write", turn).await
         }
     }
 
@@ -185,7 +197,7 @@ impl Store {
         match &self.group {
             Some(_) => self.write().await,
             None => {
-                let own = self.pools.write_about(computer).await?;
+                let own = self.waits.count("write", self.pools.write_about(computer)).await?;
                 Ok(Tx::new(own, self.pools.kind, &self.bells))
             }
         }

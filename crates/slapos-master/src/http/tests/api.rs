@@ -220,7 +220,11 @@ fn what_nodes_tell_is_shown() {
     let (status, text) = running.ask("GET", "/metrics", None);
     assert_eq!(status, 200);
     for line in [
-        "slapos_node_services_running{computer=\"computer\"} 3\n",
+        "slapos_node_services_running{computer=\"computer\"} 3.0\n",
+        "slapos_node_partitions_free{computer=\"computer\"} 0.0\n",
+        "slapos_node_instances{computer=\"computer\",state=\"started\"} 1.0\n",
+        "slapos_master_database_wait_seconds_count{for=\"write\"} ",
+        "slapos_master_build_info{version=\"",
         "slapos_master_instance_requests_total{outcome=\"placed\"} 1\n",
         "route=\"/api/v1/computers/{id}/metrics\"",
         "slapos_master_listeners 0\n",
