@@ -82,6 +82,12 @@ impl SlapClient {
         Ok(SlapClient { transport: Transport::new(base_url, token, timeout, identity)? })
     }
 
+    /// The same client, which has no token: `advice` is what is told when the Master wants one.
+    #[must_use]
+    pub fn without_token(self, advice: &str) -> SlapClient {
+        SlapClient { transport: self.transport.without_token(advice) }
+    }
+
     /// The Master's URL, with a trailing slash.
     pub fn base_url(&self) -> &str {
         self.transport.base_url()

@@ -37,6 +37,8 @@ pub(super) struct Transport {
     agent: Agent,
     base: Url,
     token: Option<Secret>,
+    /// What helps when the Master does not accept who we are.
+    advice: String,
 }
 
 impl Transport {
@@ -68,7 +70,16 @@ impl Transport {
                 Agent::with_parts(config, guarded, DefaultResolver::default())
             }
         };
-        Ok(Transport { agent, base, token })
+        let advice = identity.advice(token.is_some()).to_owned();
+        Ok(Transport { agent, base, token, advice })
+    }
+
+    /// Has no token; `advice` helps when the Master wants one.
+    pub(super) fn without_token(self, advice: &str) -> Self {
+        match self.token {
+            Some(_) => self,
+            None => Transport { advice: advice.to_owned(), ..self },
+        }
     }
 
     pub(super) fn base_url(&self) -> &str {
@@ -254,6 +265,7 @@ impl Transport {
 
     fn status(&self, status: u16, reply: &Reply) -> SlapError {
         SlapError::from_status(self.base_url(), &reply.route, status, &reply.body)
+            .advised(&self.advice)
     }
 
     fn failure(&self, error: ureq::Error) -> SlapError {
@@ -280,7 +292,7 @@ impl Transport {
         match error.downcast::<Refusal>().map(|refusal| *refusal) {
             Ok(Refusal::NoProof(reason)) => SlapError::Impostor { url, reason },
             Ok(Refusal::Absent { status, body }) => {
-                SlapError::from_status(&url, PROOF_ROUTE, status, &body)
+                SlapError::from_status(&url, PROOF_ROUTE, status, &body).advised(&self.advice)
             }
             Err(other) => SlapError::Unreachable { url, reason: other.to_string() },
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use slapos_node::{NodeConfig, NodeError, master};
+use slapos_node::{NodeError, OperatorConfig};
 use slapos_slap::{Authority, SlapClient, Verb};
 
 use crate::cli::Global;
@@ -15,12 +15,11 @@ use crate::output::{Table, say, say_json};
 pub(super) struct Desk<'a> {
     client: SlapClient,
     global: &'a Global,
-    config: &'a NodeConfig,
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(global: &'a Global, config: &'a NodeConfig) -> Result<Desk<'a>, NodeError> {
-        Ok(Desk { client: master(config)?, global, config })
+    pub(super) fn new(global: &'a Global, config: &OperatorConfig) -> Result<Desk<'a>, NodeError> {
+        Ok(Desk { client: config.master()?, global })
     }
 
     fn ask(&self, verb: Verb, route: &str, body: &Value) -> Result<Value, NodeError> {
@@ -135,7 +134,7 @@ impl<'a> Desk<'a> {
 
     pub(super) fn computer(&self, command: &Computer) -> Result<u8, NodeError> {
         match command {
-            Computer::Set(wanted) => return computer_set::set(self.global, self.config, wanted),
+            Computer::Set(wanted) => return computer_set::set(self.global, &self.client, wanted),
             Computer::Add { id, project } => {
                 let mut body = json!({ "title": id });
                 if let Some(project) = project {
