@@ -101,6 +101,9 @@ pub enum SlapError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What stands there for a name cannot be a part of an address.
+    #[error("{0:?} cannot be the name of anything that a Master knows: correct it")]
+    Unnameable(String),
     /// What we wanted to send cannot be sent.
     #[error("this cannot be sent to the Master: {0}")]
     Unsendable(#[from] MarshalError),

@@ -5,7 +5,7 @@
 //! on connections whose other end has proved that it knows the token (see [`crate::proof`]; a new
 //! connection costs one request more).
 
-mod administration;
+mod api;
 mod authority;
 mod computers;
 mod directory;
@@ -34,7 +34,7 @@ use crate::types::{Computer, ComputerPartition, InstanceAnswer, InstanceRequest}
 use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
-pub use administration::Verb;
+pub use api::Verb;
 pub use authority::Authority;
 pub use directory::ComputerSummary;
 pub use events::{EventStream, Heard};
