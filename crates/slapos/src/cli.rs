@@ -36,6 +36,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of all commands")]
 pub(crate) struct Global {
     /// Configuration file [default: /etc/opt/slapos/slapos.cfg, else that of `slapos up`]
     #[arg(long, global = true, value_name = "FILE", env = "SLAPOS_CONFIGURATION")]
@@ -74,10 +75,10 @@ pub(crate) enum Command {
         #[arg(short = 'n', long)]
         dry_run: bool,
     },
-    /// The embedded Master
+    /// The Master of this machine: run it, look at it, save it, say who may use it
     #[command(subcommand)]
     Proxy(Proxy),
-    /// The node: what cron runs
+    /// This machine as a node: build, deploy, supervise; what cron runs
     #[command(subcommand)]
     Node(Node),
     /// Write a first configuration, for a node with its own Master or for a user
@@ -89,15 +90,15 @@ pub(crate) enum Command {
     Remove(Supply),
     /// Ask for an instance of a Software Release, or change one
     Request(Request),
-    /// The instances
+    /// The instances: list them, show one, start its services anew
     #[command(subcommand)]
     Service(Service),
-    /// The computers
+    /// The computers: list them, show one, get a token for another
     #[command(subcommand)]
     Computer(Computer),
     /// A Python in which request, supply and more are known
     Console(Console),
-    /// What a network cache has
+    /// What a network cache has of a Software Release, a download or a Python distribution
     #[command(subcommand, name = "cachelookup")]
     CacheLookup(CacheLookup),
     /// Print what makes a shell complete the words of this program
@@ -106,10 +107,10 @@ pub(crate) enum Command {
         #[arg(long, default_value = "bash")]
         shell: clap_complete::Shell,
     },
-    /// Tell why a partition, part or service was last processed, made or restarted
+    /// Tell why an instance, part or service was last processed, made or restarted
     Explain {
-        /// A partition, a part, a service (NAME or GROUP:NAME), or the directory's name of a
-        /// Software Release
+        /// An instance, its partition, a part, a service (NAME or GROUP:NAME), or the directory's
+        /// name of a Software Release
         name: String,
     },
     /// Look into a profile: dump, annotate, why, query, graph, lint
@@ -167,7 +168,7 @@ pub(crate) enum Proxy {
         file: PathBuf,
     },
     /// Put a backup in the place of all that the Master remembers, in whatever kind of database
-    /// `database_uri` names
+    /// `database_uri` names; no Master may use it meanwhile
     Restore {
         /// The file; `-`: standard input
         file: PathBuf,
@@ -177,8 +178,8 @@ pub(crate) enum Proxy {
     },
     /// Change the schema of the Master's database; `proxy start` brings it to the present one by itself
     Migrate {
-        /// The number of a schema, to go back for an older version; what only later ones can hold is
-        /// lost. Without it, the present one
+        /// The number of a schema, to go back for an older version while no Master uses the database;
+        /// what only later ones can hold is lost [default: the present one]
         #[arg(long, value_name = "N")]
         to: Option<i64>,
     },
@@ -191,7 +192,7 @@ pub(crate) enum Proxy {
         #[arg(long)]
         open: bool,
     },
-    /// People who may use the Master that runs
+    /// People who may use the Master
     #[command(subcommand)]
     User(identity::User),
     /// What people own computers and instances in
@@ -200,7 +201,7 @@ pub(crate) enum Proxy {
     /// What people and nodes prove themselves by
     #[command(subcommand)]
     Token(identity::Token),
-    /// Computers that are to come, and their certificates
+    /// Computers: list them, make them known, say what they are used for, revoke, forget
     #[command(subcommand)]
     Computer(identity::Computer),
     /// The Master's own certificate authority
