@@ -64,8 +64,9 @@ const PRESENCE: i32 = 0x536c_6150;
 const NOTICED: &str =
     "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;";
 
-/// Waits for a lock no longer than somebody takes to go whose process has just ended.
-const PASSING: &str = "SET lock_timeout = 2000";
+/// Waits for a lock, so many times, no longer than somebody takes to go whose process has just ended.
+const PASSING: &str = "SET lock_timeout = 500";
+const TRIES: u32 = 4;
 
 /// Waits for a lock until it is free.
 const UNTIL_FREE: &str = "SET lock_timeout = 0";
@@ -241,10 +242,13 @@ pub(super) async fn hear(server: Server, mut listener: PgListener, bells: Arc<Be
 /// # Errors
 /// [`StoreError::Busy`] while somebody is there alone.
 pub(super) async fn listen(server: &Server) -> Result<PgListener, StoreError> {
-    match attend(server, PASSING).await.map_err(StoreError::from) {
-        Err(StoreError::Busy(_)) => Err(presence::taken(server.shown())),
-        other => other,
+    for _ in 0..TRIES {
+        match attend(server, PASSING).await.map_err(StoreError::from) {
+            Err(StoreError::Busy(_)) => {}
+            other => return other,
+        }
     }
+    Err(presence::taken(server.shown()))
 }
 
 /// The same; `patience` says how long it is waited for whoever is there alone.
@@ -270,12 +274,13 @@ pub(super) async fn alone(
     session.execute(NOTICED).await?;
     session.execute(PASSING).await?;
     let sql = "SELECT pg_advisory_lock($1, hashtext(current_schema()))";
-    let error = match sqlx::query(sql).bind(PRESENCE).execute(&mut session).await {
-        Ok(_) => return Ok(Ok(session)),
-        Err(error) => StoreError::from(error),
-    };
-    if !matches!(error, StoreError::Busy(_)) {
-        return Err(error);
+    for _ in 0..TRIES {
+        let held = sqlx::query(sql).bind(PRESENCE).execute(&mut session).await;
+        match held.map_err(StoreError::from) {
+            Ok(_) => return Ok(Ok(session)),
+            Err(StoreError::Busy(_)) => {}
+            Err(other) => return Err(other),
+        }
     }
     let places = sqlx::query(
         "SELECT DISTINCT COALESCE(host(a.client_addr), 'the machine of the database') AS place \

@@ -7,10 +7,10 @@ mod rekey;
 
 use slapos_master::{Access, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess};
 use slapos_node::config::{ProtocolsConfig, ProxyAccess};
-use slapos_node::{NodeError, OperatorConfig, read_token};
+use slapos_node::{NodeError, OperatorConfig, Reporter as _, read_token};
 use slapos_slap::Overview;
 use slapos_sys::process::Command;
-use slapos_sys::user::Identity;
+use slapos_sys::user::{Identity, is_root};
 
 use super::{instances, proxy_requests};
 use crate::cli::identity::Authority;
@@ -55,6 +55,13 @@ fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
     if let Some(user) = prepared(global, config)? {
         let error = as_user(global, config, &user, &["start"]).exec();
         return Err(not_as(&user, &error));
+    }
+    if is_root() {
+        let (user, directory) = (&proxy.user, proxy.directory.display());
+        let text = format!(
+            "it runs as root, because {directory} is root's: `chown -R {user} {directory}`"
+        );
+        Watch::new(global.verbose, global.quiet).warn("master", &text);
     }
     let token = config.token_file().map(read_token).transpose()?;
     let Some(token) = token else {

@@ -27,7 +27,11 @@ const STANDARD: &str = "-";
 pub(super) fn of(proxy: &ProxyConfig) -> Result<Database, NodeError> {
     let what = "read the password for the Master's database in";
     let password = proxy.database_password_file.as_deref();
-    let password = password.map(|path| read_secret(what, path)).transpose()?;
+    let read = |path| {
+        let hint = "it is read by the user that the Master runs as, who owns its directory: give it to him";
+        read_secret(what, path).map_err(|error| error.hint(hint))
+    };
+    let password = password.map(read).transpose()?;
     let database = Database::parse(proxy.database_uri.expose(), password.as_ref());
     database.map_err(|error| failed(&error))
 }

@@ -46,7 +46,10 @@ impl<'a> Desk<'a> {
         let titles: Vec<_> = columns.iter().map(|(title, _)| *title).collect();
         let mut table = Table::new(&titles);
         for item in &items {
-            table.cells(columns.iter().map(|(_, place)| word(item.pointer(place))));
+            table.cells(columns.iter().map(|(_, place)| match item.pointer(place) {
+                Some(Value::String(time)) if place.ends_with("at") => moment(time),
+                other => word(other),
+            }));
         }
         match table.is_empty() {
             true => say("none"),
@@ -243,6 +246,12 @@ fn file_name(id: &str) -> Result<&str, NodeError> {
         _ => Err(NodeError::user(format!("no file can be called {id:?}"))
             .hint("`slapos proxy computer list` lists the computers that there are")),
     }
+}
+
+/// A time as people read it, in UTC.
+fn moment(time: &str) -> String {
+    let parsed = time.parse::<slapos_sys::clock::Timestamp>();
+    parsed.map_or_else(|_| time.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 /// A value as people read it.
