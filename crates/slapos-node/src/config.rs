@@ -7,6 +7,8 @@
 //! because the same file may serve other programs.
 
 mod access;
+#[cfg(test)]
+mod documented;
 mod format;
 mod grid;
 mod protocols;

@@ -6,8 +6,9 @@
 //! child of this same program that has become that user.
 //!
 //! Absent on purpose: nothing here writes below a partition's own directory or executes what is
-//! there, except in a worker that runs as the partition's user (one file, `.slapos-resource`, is
-//! written without a worker, but with that user's rights alone); nothing here prints.
+//! there, except in a worker that runs as the partition's user (`.slapos-resource`, what hooks keep
+//! there and what is collected is without a worker, but with that user's rights alone); nothing here
+//! prints.
 
 pub mod agent;
 pub mod binary;

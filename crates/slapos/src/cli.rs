@@ -464,34 +464,46 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    fn parsed(words: &str) -> String {
+        let cli = Cli::try_parse_from(words.split(' '));
+        format!("{:?}", cli.unwrap_or_else(|error| panic!("{words}: {error}")))
+    }
+
     #[test]
-    fn the_originals_spellings_are_understood() {
-        for words in [
-            &["slapos", "node", "instance", "--only-cp", "slappart0,slappart1", "--cfg", "x"][..],
-            &["slapos", "--cfg", "x", "node", "software", "--only-sr", "abc", "--all", "--force"],
-            &["slapos", "node", "software", "--key_file", "/k", "--cert_file", "/c", "--now"],
-            &["slapos", "node", "instance", "--maximum-periodicity", "-1", "--force-stop"],
-            &["slapos", "node", "report", "--maximal_delay", "3", "--pidfile", "/p"],
-            &["slapos", "node", "promise", "--only", "slappart0", "--promise-timeout", "5"],
-            &["slapos", "request", "a", "b", "--parameters", "x=1", "y=2", "--state", "stopped"],
-            &["slapos", "node", "supervisorctl", "status", "all"],
-            &["slapos", "node", "format", "--now", "--alter_user", "False", "-x", "a", "--dry_run"],
-            &[
-                "slapos",
-                "request",
-                "a",
-                "b",
-                "--parameters",
-                "x=1",
-                "--st",
-                "stopped",
-                "--cf",
-                "x",
-                "-v",
-            ],
-            &["slapos", "node", "-v", "software", "--only-s", "abc", "--dry"],
+    fn the_originals_spellings_mean_what_ours_do() {
+        for (theirs, ours) in [
+            ("node instance --only-cp a,b --cfg x", "--cfg x node instance --only a,b"),
+            ("node software --only-sr abc --force", "node software --only abc --all"),
+            ("node -v software --only-s abc --dry", "-v node software --only abc --dry-run"),
+            (
+                "node format --now --alter_user False -x a --dry_run",
+                "node format --now --alter-user False --computer-xml a --dry-run",
+            ),
+            (
+                "request a b --parameters x=1 y=2 --st stopped --cf x -v",
+                "-v --cfg x request a b --parameters x=1 --parameters y=2 --state stopped",
+            ),
+            (
+                "node instance --key_file=/k --maximum-periodicity -1 --pidfile /p",
+                "node instance --key_file /k --maximum-periodicity=-1 --pidfile=/p",
+            ),
         ] {
-            Cli::try_parse_from(words).unwrap();
+            let [theirs, ours] = [theirs, ours].map(|words| parsed(&format!("slapos {words}")));
+            assert_eq!(theirs, ours);
+        }
+    }
+
+    #[test]
+    fn the_originals_options_are_taken() {
+        for (words, kept) in [
+            ("node software --key_file /k --cert_file /c --now", r#"cert_file: Some("/c")"#),
+            ("node instance --maximum-periodicity -1", r#"maximum_periodicity: Some("-1")"#),
+            ("node report --maximal_delay 3 --pidfile /p", r#"pidfile: Some("/p")"#),
+            ("node promise --only a --promise-timeout 5", r#"promise_timeout: Some("5")"#),
+            ("node supervisorctl status all", r#"["status", "all"]"#),
+        ] {
+            let parsed = parsed(&format!("slapos {words}"));
+            assert!(parsed.contains(kept), "{kept} is not in {parsed}");
         }
     }
 }

@@ -27,6 +27,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn optional(&self, option: &str) -> Option<&'a str> {
+        #[cfg(test)]
+        super::documented::asked(self.section, option);
         self.config.get(self.section_of(option), option).filter(|value| !value.is_empty())
     }
 
