@@ -128,6 +128,7 @@ impl Master {
             shutdown.await;
             // They would stay for ever.
             app.listeners.dismiss();
+            app.desk.dismiss();
             let _ = told.send(true);
             // Until all who wait for it are gone.
             told.closed().await;

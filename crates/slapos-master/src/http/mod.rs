@@ -290,6 +290,7 @@ impl From<Refused> for ApiError {
             Refused::Other(SlapError::NotFound { .. }) => StatusCode::NOT_FOUND,
             Refused::Other(SlapError::Server { status: 400 | 409 | 422, .. }) => {
                 StatusCode::UNPROCESSABLE_ENTITY
+            Refused::Ending => StatusCode::SERVICE_UNAVAILABLE,
             }
             Refused::Other(error) => {
                 tracing::warn!("{error}");

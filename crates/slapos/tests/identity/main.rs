@@ -11,3 +11,4 @@ mod limits;
 mod master;
 mod people;
 mod recognition;
+mod schemas;
