@@ -11,6 +11,7 @@ mod connections;
 mod error;
 mod http;
 mod protocols;
+mod refused;
 mod rekey;
 mod requests;
 mod server;

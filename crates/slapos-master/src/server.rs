@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::authority::Authority;
-use crate::connections::{Door, Guest, Limits};
+use crate::connections::{Door, Guest, Limits, Tls};
 use crate::error::MasterError;
 use crate::http::{self, App, DoorConfig};
 use crate::protocols::Protocols;
@@ -126,7 +126,7 @@ impl Master {
         let app = Arc::clone(&self.app);
         let ending = async move {
             shutdown.await;
-            // They would stay for ever.
+            // They would stay for ever, or long.
             app.listeners.dismiss();
             app.desk.dismiss();
             let _ = told.send(true);
@@ -137,7 +137,9 @@ impl Master {
         let plain = answer(plain, &self.app, stopping.clone());
         let secret = self.secret.map(|port| {
             tracing::info!("Running on https://{}", port.address);
-            let door = Door::new(port.listener, Some(port.acceptor), self.limits);
+            let (door, refusals) = Tls::new(port.acceptor);
+            tokio::spawn(Arc::clone(&self.app).note_refused(refusals));
+            let door = Door::new(port.listener, Some(door), self.limits);
             answer(door, &self.app, stopping.clone())
         });
         let both = async {
