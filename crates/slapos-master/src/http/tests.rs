@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod contact;
 mod contrast;
 mod events;
 mod feed;

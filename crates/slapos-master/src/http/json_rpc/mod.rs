@@ -75,10 +75,7 @@ impl Call {
 
     /// Takes note that a node is there, if it is one that asks.
     async fn heard_of(&self, computer: &ComputerId) -> Result<(), RpcError> {
-        if self.caller.may_be_node() {
-            self.app.store.contact(computer).await?;
-        }
-        Ok(())
+        Ok(self.app.node_of_operator(&self.caller, computer).await?)
     }
 
     /// Refuses an instance that is not the caller's, by where it lives.
