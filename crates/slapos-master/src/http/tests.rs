@@ -7,6 +7,7 @@ mod contrast;
 mod events;
 mod feed;
 mod fuzz;
+mod limits;
 mod pairs;
 mod places;
 mod standing;
