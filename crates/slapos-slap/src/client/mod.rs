@@ -82,7 +82,7 @@ impl SlapClient {
         Ok(SlapClient { transport: Transport::new(base_url, token, timeout, identity)? })
     }
 
-    /// The Master's URL, with a trailing slash.
+    /// The Master's URL as it may be shown, with a trailing slash.
     pub fn base_url(&self) -> &str {
         self.transport.base_url()
     }
