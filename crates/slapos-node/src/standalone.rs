@@ -205,13 +205,16 @@ pub fn prepare_master(config: &NodeConfig) -> Result<Option<Identity>, NodeError
     Ok(other.then_some(owner))
 }
 
+/// Nobody becomes the user of the Master.
+const NO_SHELL: &str = "/usr/sbin/nologin";
+
 fn ensure_user(name: &str, home: &Path) -> Result<Identity, NodeError> {
     let look = || user::by_name(name).context("look up the user of", home);
     if let Some(found) = look()? {
         return Ok(found);
     }
     let has_group = user::group_id(name).context("look up the group of", home)?.is_some();
-    format::create_user(name, home, None, has_group)?;
+    format::create_user(name, home, NO_SHELL, None, has_group)?;
     look()?.ok_or_else(|| NodeError::user(format!("the user {name} was created and is not there")))
 }
 
