@@ -104,6 +104,13 @@ pub(crate) enum Computer {
         #[arg(long)]
         project: Option<String>,
     },
+    /// The computers, with their projects and when they were last heard of
+    List,
+    /// Forget a computer that has no instances, its partitions, tokens and certificates
+    Remove {
+        /// The computer
+        id: String,
+    },
     /// A new certificate for a computer, for clients that know of certificates only
     Certificate {
         /// The computer

@@ -145,6 +145,14 @@ impl<'a> Desk<'a> {
                 let token = word(made.get("token"));
                 self.said(&made, &token);
             }
+            Computer::List => self.show(
+                self.all("computers")?,
+                [("computer", "id"), ("project", "project"), ("last heard of", "last_contact_at")],
+            ),
+            Computer::Remove { id } => {
+                let done = self.ask(Verb::Delete, &format!("computers/{id}"), &Value::Null)?;
+                self.said(&done, &format!("{id} is forgotten."));
+            }
             Computer::Certificate { id, directory } => {
                 let route = format!("computers/{id}/certificate");
                 let pair = self.ask(Verb::Post, &route, &json!({}))?;
