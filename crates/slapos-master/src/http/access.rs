@@ -114,6 +114,26 @@ impl Rule {
     }
 }
 
+/// Whose doings by a route are kept in the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audited {
+    OfNobody,
+    /// Those of the operator and of people.
+    OfPeople,
+    OfAll,
+}
+
+impl Audited {
+    /// Whether those of that caller are.
+    pub(crate) fn of(self, caller: &Caller) -> bool {
+        match self {
+            Audited::OfNobody => false,
+            Audited::OfPeople => matches!(caller, Caller::Operator | Caller::User(_)),
+            Audited::OfAll => true,
+        }
+    }
+}
+
 /// One route: what it is for, who may call it, and what answers.
 pub(crate) struct Route {
     /// GET, POST, ...
@@ -176,12 +196,19 @@ impl Route {
         Route { time, ..self }
     }
 
-    /// Whether what was done, or tried, is kept in the audit log: changes that people can make. What
-    /// nodes and instances report is told elsewhere, and far too much.
-    pub(crate) fn audited(&self) -> bool {
+    /// Whose doings, or attempts, are kept in the audit log: changes that people can make, and tokens
+    /// and certificates that anybody makes or revokes. What else nodes and instances do is told
+    /// elsewhere, and far too much.
+    pub(crate) fn audited(&self) -> Audited {
         let reads = self.method == Method::GET
             || ["/slapos.get.", "/slapos.allDocs."].iter().any(|word| self.path.starts_with(word));
-        !reads && (self.rule.user != May::Not || self.rule == Rule::OPERATOR)
+        let proofs = ["/token", "ertificate"].iter().any(|word| self.path.contains(word));
+        match (reads, proofs) {
+            (true, _) => Audited::OfNobody,
+            (false, true) => Audited::OfAll,
+            _ if self.rule.user != May::Not || self.rule == Rule::OPERATOR => Audited::OfPeople,
+            _ => Audited::OfNobody,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use slapos_slap::token::{digest, is_issued};
 use tokio::time::Instant;
 
-use super::access::{Caller, May, Rule, TIME};
+use super::access::{Audited, Caller, May, Rule, TIME};
 use super::evidence::Evidence;
 use super::rate::{Buckets, network};
 use super::{ApiError, App, audit, incoming, problem, registration};
@@ -49,7 +49,7 @@ pub(crate) struct Gate {
     pub(super) rule: Rule,
     pub(super) body: usize,
     pub(super) time: Duration,
-    pub(super) audited: bool,
+    pub(super) audited: Audited,
     pub(super) vouched: bool,
 }
 
@@ -82,14 +82,14 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
         Err(refusal) => gate.refuse(&visit, refusal).await,
         Ok(known) => {
             let who = known.as_ref().map(|(caller, _)| caller.to_string());
-            let person = matches!(known, Some((Caller::Operator | Caller::User(_), _)));
+            let audited = known.as_ref().is_some_and(|(caller, _)| gate.audited.of(caller));
             if let Some((caller, evidence)) = known {
                 request.extensions_mut().insert(caller);
                 request.extensions_mut().insert(evidence);
             }
             let (answer, about) = audit::listening(gate.answer(&visit, request, next)).await;
             let refused = answer.status() == StatusCode::FORBIDDEN;
-            if let (true, Some(caller)) = ((gate.audited && person) || refused, who) {
+            if let (true, Some(caller)) = (audited || refused, who) {
                 let about = if about.is_empty() { path.clone() } else { about };
                 gate.app.note(visit.entry(&gate.app, caller, about, answer.status())).await;
             }

@@ -108,6 +108,32 @@ fn who_asks_as_nobody_asks_only_so_often() {
     assert_eq!((ask(&node, "/readyz"), ask(&node, "/api/v1/me")), (200, 200));
 }
 
+#[test]
+fn who_makes_what_proves_who_he_is_is_told_of() {
+    let world = World::new();
+    let node = Holder::Computer(OWN.into());
+    let proof = world.token(&node, None);
+    let ask = |method: &Method, path: &str| world.status(&proof, method, path, "{}").unwrap();
+    let (certificate, token) =
+        ["certificate", "token"].map(|what| format!("/api/v1/computers/{OWN}/{what}")).into();
+    let part = format!("/api/v1/computers/{OWN}/partitions/slappart0/token");
+    for path in [&certificate, &token, &part] {
+        assert_eq!(ask(&Method::POST, path), 201, "{path}");
+    }
+    // What it reports is not.
+    assert_eq!(ask(&Method::POST, &format!("/api/v1/computers/{OWN}/promises")), 400);
+    assert_eq!(ask(&Method::DELETE, &certificate), 200);
+    let mut told = world.audit();
+    told.reverse();
+    let told: Vec<_> = told.iter().map(|entry| entry.join(" ")).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    computer c-ann /api/v1/computers/{id}/certificate c-ann
+    computer c-ann /api/v1/computers/{id}/token c-ann
+    computer c-ann /api/v1/computers/{id}/partitions/{partition}/token c-ann/slappart0
+    computer c-ann /api/v1/computers/{id}/certificate c-ann
+    ");
+}
+
 /// Nothing is looked up without end for who presents one token after the other.
 #[test]
 fn who_goes_on_failing_is_not_even_looked_up() {
