@@ -98,14 +98,14 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn token_digest(&self, id: &str) -> Result<Option<String>, StoreError> {
-        let mut tx = self.read().await?;
         let row = sqlx::query(
             "SELECT digest FROM token WHERE id = $1 AND revoked_at IS NULL \
              AND (expires_at IS NULL OR expires_at > $2)",
         )
         .bind(id)
         .bind(self.now())
-        .fetch_optional(&mut *tx)
+        // One statement needs no transaction.
+        .fetch_optional(&self.pools.readers)
         .await?;
         row.map(|row| text(&row, "digest")).transpose()
     }
