@@ -4,11 +4,14 @@
 //! memory, or a deeper stack than there is. No thread can be stopped; a process can. So each
 //! judgement has one of its own, with so much processor time and memory. Invariants: it is killed when
 //! its time is over, when nobody waits for its answer any more, when the Master ends, and by the
-//! kernel when the Master dies; there are never more than [`PLACES`]. It knows nothing of the Master
+//! kernel when the Master dies; there are never more than [`PLACES`], and one project does not have
+//! them all. It knows nothing of the Master
 //! but the one request: no token, no database, no descriptor. Starting it costs some milliseconds,
 //! which only requests pay that are new or changed.
 
+use std::collections::HashMap;
 use std::io::{self, Read as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -28,11 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How many schemas are read, or judged by, at a time.
 const PLACES: usize = 4;
 
+/// And how many of those of one project.
+const OF_ONE: usize = 3;
+
 /// Processor time of a judgement, in seconds.
 const SECONDS: u64 = 5;
 
 /// Memory of a judgement, in bytes.
-const MEMORY: u64 = 1 << 30;
+const MEMORY: u64 = 256 << 20;
 
 /// The longest answer, in bytes.
 const LONGEST: u64 = 16 << 20;
@@ -105,12 +111,15 @@ pub(super) struct Bench {
     /// With which words this program is started as a judge.
     words: &'static [&'static str],
     places: Semaphore,
+    /// What those of each project share that have one, or wait.
+    projects: Mutex<HashMap<String, Weak<Semaphore>>>,
     ending: watch::Sender<bool>,
 }
 
 impl Bench {
     pub(super) fn new(words: &'static [&'static str]) -> Bench {
-        Bench { words, places: Semaphore::new(PLACES), ending: watch::Sender::new(false) }
+        let (places, projects) = (Semaphore::new(PLACES), Mutex::default());
+        Bench { words, places, projects, ending: watch::Sender::new(false) }
     }
 
     /// Ends all judgements, for good.
@@ -133,7 +142,21 @@ impl Bench {
         }
     }
 
+    fn of_project(&self, project: &str) -> Arc<Semaphore> {
+        // Nothing that can panic is done under the lock.
+        let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
+        projects.retain(|_, places| places.strong_count() > 0);
+        if let Some(places) = projects.get(project).and_then(Weak::upgrade) {
+            return places;
+        }
+        let places = Arc::new(Semaphore::new(OF_ONE));
+        projects.insert(project.to_owned(), Arc::downgrade(&places));
+        places
+    }
+
     async fn answer<T: DeserializeOwned>(&self, job: &Job) -> Option<T> {
+        let of_project = self.of_project(&job.project);
+        let _own = of_project.acquire().await.ok()?;
         let _place = self.places.acquire().await.ok()?;
         let said = async {
             let input = serde_json::to_vec(job)?;
@@ -298,6 +321,19 @@ mod tests {
             assert!(ended.elapsed() < PATIENCE, "a judge stays");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_one_project_has_judged_leaves_room_for_others() {
+        let bench = Bench::new(JUDGE);
+        let (one, other) = (bench.of_project("one"), bench.of_project("other"));
+        let busy = one.acquire_many(u32::try_from(OF_ONE).unwrap()).await.unwrap();
+        assert!(bench.of_project("one").try_acquire().is_err() && other.try_acquire().is_ok());
+        const { assert!(OF_ONE < PLACES) };
+        drop(busy);
+        drop((one, other));
+        assert!(bench.of_project("one").try_acquire().is_ok());
+        assert_eq!(bench.projects.lock().unwrap().len(), 1, "who waits for nothing is forgotten");
     }
 
     #[test]
