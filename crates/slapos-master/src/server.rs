@@ -25,6 +25,9 @@ use crate::tls::{self, Source};
 /// How long requests that are being answered may take after the Master was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Shorter tokens of the operator may be found by trying.
+const SHORT: usize = 24;
+
 /// What a Master needs to know.
 #[derive(Debug, Clone)]
 pub struct MasterConfig {
@@ -65,6 +68,12 @@ impl Master {
     pub async fn bind(config: MasterConfig) -> Result<Master, MasterError> {
         if config.token.expose().is_empty() {
             return Err(MasterError::NoToken);
+        }
+        if config.token.expose().len() < SHORT {
+            tracing::warn!(
+                "the operator's token is short, and whoever reaches the Master can try words without \
+                 asking it: take one of {SHORT} random characters or more"
+            );
         }
         let access = &config.access;
         let (listener, address) = listen(&config.host, config.port).await?;
