@@ -356,9 +356,12 @@ pub(crate) enum Node {
     Watchdog,
     /// Speak to the supervisor: status, start, stop, tail and more, which `help` lists
     Supervisorctl {
-        /// The action and its arguments
-        #[arg(required = true)]
+        /// The action and its arguments; without any, actions are read from standard input
+        #[arg(allow_negative_numbers = true)]
         words: Vec<String>,
+        /// With `tail`: go on with what is added, until interrupted
+        #[arg(short)]
+        follow: bool,
     },
     /// The state of the services
     Status {
@@ -385,8 +388,9 @@ pub(crate) enum Node {
     },
     /// The end of a service's log
     Tail {
-        /// GROUP:NAME
-        name: String,
+        /// GROUP:NAME, which `stdout` may follow; -N before it is --bytes N
+        #[arg(required = true, num_args = 1..=3, allow_negative_numbers = true, value_name = "NAME")]
+        words: Vec<String>,
         /// How many bytes
         #[arg(short = 'c', long, default_value_t = 4096)]
         bytes: u32,
