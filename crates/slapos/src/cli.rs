@@ -55,6 +55,9 @@ pub(crate) struct Global {
     /// Also write to FILE what is said on standard error
     #[arg(long, global = true, value_name = "FILE", aliases = ["logfile", "log_file"])]
     pub(crate) log_file: Option<PathBuf>,
+    /// As is usual: colours on a terminal (an option of the original)
+    #[arg(long, global = true, hide = true)]
+    log_color: bool,
     /// Print results as JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,

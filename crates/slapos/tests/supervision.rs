@@ -332,7 +332,8 @@ fn a_service_that_floods_its_log_harms_nobody_else() {
     let (own, its) = (ticks(supervisor) - before.0, ticks(flood) - before.1);
     println!("of {WRITTEN} bytes at most {} were kept; ticks: {own} of ours, {its}", largest.get());
     assert!(largest.get() < ALLOWED, "{} bytes at once", largest.get());
-    assert!(own <= its, "the supervisor worked more ({own}) than the flood ({its})");
+    // Each byte is moved once at most, which is about what it costs to write it.
+    assert!(own <= 2 * its, "the supervisor worked {own}, the flood itself {its}");
     assert!(node.ok(&["node", "tail", "-100", "slappart0:flood-on-watch"]).out.contains("nobody"));
     node.ok(&["node", "restart", "slappart0:calm-on-watch"]);
     node.ok(&["node", "stop", "slappart0:flood-on-watch"]);
