@@ -53,7 +53,7 @@ pub(super) fn deploy(
     let plan = buildout.plan()?;
     buildout.execute(&plan, &log.watching(&**channel))?;
     drop(keeper);
-    marks::settle_retention(&directory, &filter)?;
+    marks::settle_retention(&directory, &filter, &log)?;
     let services = services(&directory)?;
     Ok(Done::Instance { services })
 }
