@@ -8,6 +8,7 @@ use slapos_sys::lock::FileLock;
 use slapos_sys::user;
 
 use crate::error::{NodeError, exit};
+use crate::format;
 use crate::hooks::{Hooks, Removal, Scene};
 use crate::instance::{Quiet, certificate, partition_owner};
 use crate::journal::Deed;
@@ -192,8 +193,7 @@ fn destroy(
     let limit = Some(node.config.partition_timeout);
     let job = Job::Destroy(DestroyJob {
         directory: directory.clone(),
-        partition: partition.id.clone(),
-        storage_home: node.config.grid.instance_storage_home.clone(),
+        storage: format::storage_of(node.config, &partition.id)?,
     });
     worker.run(&job, limit, &mut Quiet)?;
     let job = Job::Remove(RemoveJob {

@@ -159,10 +159,8 @@ pub struct InspectJob {
 pub struct DestroyJob {
     /// The partition's directory.
     pub directory: PathBuf,
-    /// The partition.
-    pub partition: PartitionId,
-    /// Where instances have storage outside of their partitions.
-    pub storage_home: Option<PathBuf>,
+    /// The directories that it has outside of that.
+    pub storage: Vec<PathBuf>,
 }
 
 /// See [`Job::Tidy`].
