@@ -8,7 +8,7 @@ use slapos_slap::{Computer, ComputerPartition, SlapClient, TlsIdentity};
 use slapos_supervisor::Paths;
 use slapos_sys::clock::Clock;
 use slapos_sys::lock::FileLock;
-use slapos_sys::{Secret, fs};
+use slapos_sys::{Secret, fs, user};
 
 use crate::config::{IdentityFiles, NodeConfig};
 use crate::error::{IoContext, NodeError};
@@ -202,7 +202,9 @@ pub fn tls_identity(
 /// # Errors
 /// When it cannot be read or is empty.
 pub fn read_token(path: &std::path::Path) -> Result<Secret, NodeError> {
-    let secret = read_secret("read the Master's token in", path)?;
+    let what = "read the Master's token in";
+    // Its keeper must not have root tell a Master what he put in its place.
+    let secret = user::as_keeper_of(path, || Ok(read_secret(what, path))).context(what, path)??;
     match secret.expose() {
         "" => Err(NodeError::user(format!("the token file {} is empty", path.display()))
             .hint("remove it and run `slapos up`, or put the Master's token in it")),

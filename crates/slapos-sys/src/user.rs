@@ -128,6 +128,18 @@ pub fn as_files_of<T>(user: &Identity, action: impl FnOnce() -> T) -> io::Result
     Ok(action())
 }
 
+/// Runs `action`, which is about the file `path`, with the rights of who owns the directory of it (see
+/// [`as_files_of`]): whatever he puts in the place of the file, nothing is read or written that he
+/// could not read or write himself.
+///
+/// # Errors
+/// When the directory cannot be examined, and as [`as_files_of`].
+pub fn as_keeper_of<T>(path: &Path, action: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let keeper = by_uid(std::fs::metadata(directory)?.uid())?;
+    as_files_of(&keeper, action)?
+}
+
 /// Sets the supplementary groups of this thread alone. The C library's function of that name
 /// changes those of all threads, so the kernel is called directly.
 fn set_thread_groups(groups: &[u32]) -> io::Result<()> {
@@ -166,6 +178,25 @@ mod tests {
         let denied = as_files_of(&nobody, || std::fs::read(&secret)).unwrap();
         assert_eq!(denied.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(std::fs::read(&secret).unwrap(), b"x");
+    }
+
+    #[test]
+    fn what_somebody_planted_in_his_directory_leads_no_further_than_he_can_go() {
+        if !is_root() {
+            crate::skipped("what_somebody_planted_in_his_directory", "needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        crate::fs::set_mode(dir.path(), 0o755).unwrap();
+        let (secret, his) = (dir.path().join("secret"), dir.path().join("his"));
+        crate::fs::write_atomic(&secret, b"x", 0o600).unwrap();
+        std::fs::create_dir(&his).unwrap();
+        chown(&his, &by_name("nobody").unwrap().unwrap()).unwrap();
+        let planted = his.join("token");
+        std::os::unix::fs::symlink(&secret, &planted).unwrap();
+        let denied = as_keeper_of(&planted, || std::fs::read(&planted)).unwrap_err();
+        assert_eq!(denied.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(as_keeper_of(&secret, || std::fs::read(&secret)).unwrap(), b"x");
     }
 
     /// The supplementary groups of the calling thread, as the kernel has them.
