@@ -37,8 +37,10 @@ pub(super) fn gather(
     };
     // With the partition's own rights, wherever links of it lead.
     let any = user::as_files_of(&owner, || {
-        [PROGRAMS, REPORTS].iter().any(|name| {
-            std::fs::read_dir(directory.join(name)).is_ok_and(|mut found| found.next().is_some())
+        [PROGRAMS, REPORTS].iter().any(|name| match std::fs::read_dir(directory.join(name)) {
+            Ok(mut found) => found.next().is_some(),
+            // The worker says what is wrong with it.
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
         })
     });
     if !any.context("take the rights of the owner of", &directory)? {

@@ -1,6 +1,7 @@
 //! The worker's part, as the partition's user: runs what makes reports, reads reports, and takes
 //! them away.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -122,7 +123,14 @@ fn execute(
 
 /// The first ordinary files in `directory`; none if there is no such directory.
 fn names(directory: &Path, warnings: &mut Vec<String>) -> Vec<String> {
-    let listing = first_files(directory, MOST_FILES).unwrap_or_default();
+    let listing = match first_files(directory, MOST_FILES) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            warnings.push(format!("{} cannot be listed: {error}", directory.display()));
+            return Vec::new();
+        }
+    };
     if listing.more {
         let name = directory.display();
         warnings.push(format!("{name} has more than {MOST_FILES} files; the others are ignored"));
@@ -130,12 +138,19 @@ fn names(directory: &Path, warnings: &mut Vec<String>) -> Vec<String> {
     listing.names
 }
 
-/// The reports in `directory`, as far as they are short texts.
+/// The reports in `directory`, as far as they are short texts; what is none is told in `warnings`.
 pub(super) fn read_reports(directory: &Path, warnings: &mut Vec<String>) -> Vec<ReportFile> {
     let mut left = MOST_BYTES;
     let mut files = Vec::new();
     for name in names(directory, warnings) {
-        let Ok(text) = fs::read_untrusted(&directory.join(&name), LONGEST) else { continue };
+        let text = match fs::read_untrusted(&directory.join(&name), LONGEST) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => {
+                warnings.push(format!("usage report {name} is not told to the Master: {error}"));
+                continue;
+            }
+        };
         if text.len() > left {
             break;
         }
@@ -203,6 +218,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(gather(&dir), Gathered::default());
         assert!(!dir.path().join("var").exists());
+    }
+
+    #[test]
+    fn what_is_no_report_is_named_and_hides_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+        write("bytes", b"\xff");
+        write("good", b"<consumption/>");
+        write("long", &vec![b' '; usize::try_from(LONGEST).unwrap() + 1]);
+        let mut warnings = Vec::new();
+        let files = read_reports(dir.path(), &mut warnings);
+        assert_eq!(files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["good"]);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].starts_with("usage report bytes is not told to the Master: "));
+        assert!(warnings[1].contains("long is longer than 1048576 bytes"), "{warnings:?}");
+        let (mut warnings, file) = (Vec::new(), dir.path().join("good"));
+        assert!(read_reports(&file, &mut warnings).is_empty());
+        assert!(warnings[0].contains("good cannot be listed: "), "{warnings:?}");
     }
 
     #[test]
