@@ -14,8 +14,10 @@ use crate::config::{IdentityFiles, NodeConfig};
 use crate::error::{IoContext, NodeError};
 use crate::generation::Histories;
 use crate::journal::{Deed, Journal};
-use crate::record::Records;
+use crate::record::PartitionRecord;
+use crate::shelf::Shelf;
 use crate::told;
+use crate::watchdog::Marks;
 
 /// Watches a command. Called from several threads.
 pub trait Reporter: Sync {
@@ -71,13 +73,25 @@ impl Node<'_> {
     }
 
     /// The records of the partitions.
-    pub fn records(&self) -> Records {
-        Records::new(&self.config.instance_root)
+    pub(crate) fn records(&self) -> Shelf<'_, PartitionRecord> {
+        Shelf::new(self.config.instance_root.join("var/slapgrid"), self.reporter)
     }
 
     /// The histories of the partitions' generations.
-    pub(crate) fn histories(&self) -> Histories {
-        Histories::new(&self.config.instance_root)
+    pub(crate) fn histories(&self) -> Histories<'_> {
+        Histories::new(&self.config.instance_root, self.reporter)
+    }
+
+    /// What is noted of the partitions for the Master.
+    pub(crate) fn marks(&self) -> Marks<'_> {
+        Marks::new(&self.config.instance_root, self.reporter)
+    }
+
+    /// Forgets `partition`, its generations and what was complained of included; its record last.
+    pub(crate) fn forget(&self, partition: &str) -> Result<(), NodeError> {
+        self.marks().forget(partition)?;
+        self.histories().forget(partition)?;
+        self.records().forget(partition)
     }
 
     /// What was done, and why.

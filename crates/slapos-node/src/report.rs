@@ -205,7 +205,7 @@ fn destroy(
     worker.run(&job, limit, &mut Quiet)?;
     certificate::forget(node.config, id)?;
     hooks.removed(&scene, &partition.id)?;
-    node.records().forget(id)?;
+    node.forget(id)?;
     match master.instance_destroyed(&partition.computer, &partition.id)? {
         None => {
             node.did(id, Deed::Note { text: "destroyed".to_owned() });

@@ -96,7 +96,7 @@ impl Hooks {
             // The record goes last: as long as it is there, the next run comes here again.
             carry_out()?;
             self.removed(&scene, &partition.id)?;
-            return node.records().forget(partition.id.as_str());
+            return node.forget(partition.id.as_str());
         }
         let Some(member) = member_of(partition, action).filter(|_| !self.list.is_empty()) else {
             return carry_out();
