@@ -68,11 +68,15 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// One that is lost has the partition processed again, which is always safe.
 impl Kept for PartitionRecord {
     const NAME: &'static str = "record";
     const LONGEST: u64 = 4 << 20;
-    const DURABLE: bool = false;
     /// What `node report` is about to do.
     const OTHERS: &'static [&'static str] = &["usage"];
+
+    /// That a partition may be half changed must be known whatever happens; that it is whole again
+    /// costs no more than a repetition if it is lost.
+    fn is_to_last(&self) -> bool {
+        self.outcome == Outcome::Processing
+    }
 }

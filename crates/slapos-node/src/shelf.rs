@@ -27,11 +27,14 @@ pub(crate) trait Kept: Serialize + DeserializeOwned {
     const LONGEST: u64;
     /// The latest form that this program knows, of a kind whose files say theirs in `version`.
     const VERSION: Option<u32> = None;
-    /// Whether it is on disk when it is stored. Else a power failure (a kill does not) may bring the
-    /// former one back.
-    const DURABLE: bool = true;
     /// Names of files in the same directory that are no partition's.
     const OTHERS: &'static [&'static str] = &[];
+
+    /// Whether this one is to be on disk when it is stored. Else a power failure (a kill does not) may
+    /// bring the former one back.
+    fn is_to_last(&self) -> bool {
+        true
+    }
 }
 
 /// Where one kind is kept.
@@ -116,7 +119,7 @@ impl<'a, T: Kept> Shelf<'a, T> {
             NodeError::user(format!("cannot word the {} of {partition}: {error}", T::NAME))
         })?;
         let path = self.path(partition);
-        let write = match T::DURABLE {
+        let write = match item.is_to_last() {
             true => fs::write_atomic_if_changed,
             false => fs::write_replace_if_changed,
         };
