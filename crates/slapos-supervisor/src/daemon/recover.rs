@@ -333,7 +333,7 @@ fn runs_as_named(spec: &ProgramSpec, pid: u32) -> bool {
     let Ok(named) = uid_named(spec) else {
         return false;
     };
-    slapos_sys::process::uids(pid).is_some_and(|[real, ..]| real == named)
+    slapos_sys::process::uids(pid).is_some_and(|uids| uids.real == named)
 }
 
 fn uid_named(spec: &ProgramSpec) -> Result<u32, String> {
