@@ -50,6 +50,8 @@ pub(crate) enum Message {
     Launched(Id, String, Result<Launched, String>),
     /// The leader made by this spawn ended.
     Ended(Id, String),
+    /// The processes of a group that run do not have its new limits, and why.
+    Unlimited(String, String),
     /// Whether processes remain of these spawns.
     Swept(Vec<(Id, String, bool)>),
     /// The logs of this user were looked at, with these failures.
@@ -199,6 +201,7 @@ impl Supervisor {
             }
             Message::Launched(id, spawn, result) => self.on_launched(id, &spawn, result),
             Message::Ended(id, spawn) => self.on_ended(id, spawn),
+            Message::Unlimited(group, why) => self.on_unlimited(&group, &why),
             Message::Swept(found) => self.on_swept(found),
             Message::Rotated(user, seen, failures) => self.on_rotated(&user, seen, failures),
             Message::Heard(id, spawn, heard) => self.on_heard(id, &spawn, heard),
