@@ -9,23 +9,29 @@
 //! there, except in a worker that runs as the partition's user (one file, `.slapos-resource`, is
 //! written without a worker, but with that user's rights alone); nothing here prints.
 
+mod action;
 pub mod agent;
 pub mod binary;
 pub mod boot;
+mod certificate;
 mod client_config;
 pub mod collect;
+mod command;
 pub mod config;
 pub mod cron;
 pub mod error;
 pub mod explain;
 pub mod format;
 pub mod generation;
+mod history;
 pub mod hooks;
 pub mod instance;
 mod journal;
 pub mod limits;
 mod listing;
 mod node;
+mod place;
+mod pool;
 mod program;
 mod progress;
 mod promise;
@@ -34,6 +40,7 @@ pub mod prune;
 mod record;
 mod renewal;
 pub mod report;
+mod reporter;
 mod retire;
 mod routine;
 mod services;
@@ -52,8 +59,9 @@ pub mod worker;
 pub use client_config::ClientConfig;
 pub use config::NodeConfig;
 pub use error::NodeError;
-pub use node::{Node, Reporter, master, read_secret, read_token, take_lock, tls_identity};
+pub use node::{Node, master, read_secret, read_token, take_lock, tls_identity};
 pub use promise::{Kind as PromiseKind, Mode as PromiseMode, PromiseResult, Schedule};
 pub use record::{Outcome, PartitionRecord};
+pub use reporter::Reporter;
 pub use services::{start_supervisor, supervisor};
 pub use start::begin;

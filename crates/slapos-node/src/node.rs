@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use slapos_engine::Event;
 use slapos_slap::{Computer, ComputerPartition, SlapClient, TlsIdentity};
 use slapos_supervisor::Paths;
 use slapos_sys::clock::Clock;
@@ -12,25 +11,12 @@ use slapos_sys::{Secret, fs, user};
 
 use crate::config::{IdentityFiles, NodeConfig};
 use crate::error::{IoContext, NodeError};
-use crate::generation::Histories;
+use crate::history::Histories;
 use crate::journal::{Deed, Journal};
 use crate::record::PartitionRecord;
+use crate::reporter::Reporter;
 use crate::shelf::Shelf;
 use crate::told;
-use crate::watchdog::Marks;
-
-/// Watches a command. Called from several threads.
-pub trait Reporter: Sync {
-    /// Something worth a line was done or decided about `subject` (a partition, a Software
-    /// Release, or the node itself).
-    fn note(&self, subject: &str, text: &str);
-    /// Something is wrong but the command goes on.
-    fn warn(&self, subject: &str, text: &str);
-    /// A part of `subject` made progress.
-    fn part(&self, subject: &str, event: &Event);
-    /// `subject` failed; the command goes on with others.
-    fn failed(&self, subject: &str, error: &NodeError);
-}
 
 /// Everything that the commands of a node share.
 pub struct Node<'a> {
@@ -80,18 +66,6 @@ impl Node<'_> {
     /// The histories of the partitions' generations.
     pub(crate) fn histories(&self) -> Histories<'_> {
         Histories::new(&self.config.instance_root, self.reporter)
-    }
-
-    /// What is noted of the partitions for the Master.
-    pub(crate) fn marks(&self) -> Marks<'_> {
-        Marks::new(&self.config.instance_root, self.reporter)
-    }
-
-    /// Forgets `partition`, its generations and what was complained of included; its record last.
-    pub(crate) fn forget(&self, partition: &str) -> Result<(), NodeError> {
-        self.marks().forget(partition)?;
-        self.histories().forget(partition)?;
-        self.records().forget(partition)
     }
 
     /// What was done, and why.
@@ -234,16 +208,4 @@ pub fn read_secret(what: &str, path: &std::path::Path) -> Result<Secret, NodeErr
     const LONGEST: u64 = 4096;
     let text = fs::read_to_string_limited(path, LONGEST).context(what, path)?;
     Ok(Secret::new(text.trim()))
-}
-
-/// For tests: somebody who is told nothing.
-#[cfg(test)]
-pub(crate) struct Deaf;
-
-#[cfg(test)]
-impl Reporter for Deaf {
-    fn note(&self, _: &str, _: &str) {}
-    fn warn(&self, _: &str, _: &str) {}
-    fn part(&self, _: &str, _: &Event) {}
-    fn failed(&self, _: &str, _: &NodeError) {}
 }

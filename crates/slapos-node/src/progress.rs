@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::NodeConfig;
-    use crate::node::Deaf;
+    use crate::reporter::Deaf;
 
     #[test]
     fn the_end_of_a_build_does_not_wait_for_a_master_that_hangs() {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use slapos_slap::{InstanceState, SoftwareUrl};
 use slapos_sys::clock::Timestamp;
 
-use crate::generation::Wanted;
+use crate::history::Wanted;
 use crate::promise::{PromiseResult, Schedule};
 use crate::shelf::Kept;
 

@@ -7,17 +7,18 @@ use slapos_slap::{ComputerPartition, InstanceState, PartitionId, SlapClient};
 use slapos_sys::lock::FileLock;
 use slapos_sys::user;
 
+use crate::certificate;
 use crate::error::{NodeError, exit};
 use crate::format;
 use crate::hooks::{Hooks, Removal, Scene};
-use crate::instance::{Quiet, certificate, partition_owner};
 use crate::journal::Deed;
 use crate::node::Node;
+use crate::place::partition_owner;
 use crate::renewal;
 use crate::retire::{self, Verdict};
 use crate::services;
 use crate::usage;
-use crate::worker::{DestroyJob, Job, Purpose, RemoveJob, Worker};
+use crate::worker::{DestroyJob, Job, Purpose, Quiet, RemoveJob, Worker};
 
 /// Rounds in which children go before their roots: one makes the Master want the children
 /// destroyed, one removes them, one the root.
@@ -205,7 +206,7 @@ fn destroy(
     worker.run(&job, limit, &mut Quiet)?;
     certificate::forget(node.config, id)?;
     hooks.removed(&scene, &partition.id)?;
-    node.forget(id)?;
+    retire::forget(node, id)?;
     match master.instance_destroyed(&partition.computer, &partition.id)? {
         None => {
             node.did(id, Deed::Note { text: "destroyed".to_owned() });

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use slapos_sys::fs;
 
 use crate::error::{IoContext, NodeError};
-use crate::node::Reporter;
+use crate::reporter::Reporter;
 
 /// What files on a shelf end in.
 const ENDING: &str = ".json";

@@ -329,7 +329,8 @@ fn supervisor_error(error: impl std::fmt::Display) -> NodeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::{Deaf, read_token};
+    use crate::node::read_token;
+    use crate::reporter::Deaf;
     use slapos_config::Config;
 
     #[test]

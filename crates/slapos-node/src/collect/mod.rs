@@ -8,7 +8,6 @@
 //!
 //! Not done: the table `heating` stays empty, for which the original heats the machine up.
 
-mod config;
 mod csv;
 mod database;
 mod disk;
@@ -29,10 +28,9 @@ use self::database::Database;
 use self::proc::{Machine, Process};
 use self::temperature::Reading;
 use crate::error::{IoContext, NodeError, exit};
-use crate::instance::partition_owner;
 use crate::node::Node;
+use crate::place::partition_owner;
 
-pub use config::CollectConfig;
 pub(crate) use proc::{ROOT, machine};
 
 /// For how long the use of processors is measured.

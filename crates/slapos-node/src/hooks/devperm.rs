@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use slapos_slap::PartitionId;
 use slapos_sys::user::{self, Identity};
 
-use super::config::{HooksConfig, Manager};
+use super::Hook;
 use super::planted::{self, Planted};
 use super::scene::{Member, Occasion, Scene};
-use super::{Hook, command};
+use crate::command;
+use crate::config::{HooksConfig, Manager};
 use crate::error::{IoContext, NodeError};
-use crate::instance::partition_owner;
+use crate::place::partition_owner;
 use crate::shelf::{Kept, Shelf};
 
 const FILE: &str = ".slapos-disk-permission";

@@ -177,7 +177,7 @@ fn record(scene: &Scene<'_, '_>, member: &Member<'_>, names: &[String]) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::Deaf;
+    use crate::reporter::Deaf;
     use slapos_supervisor::state::State;
     use slapos_sys::fs;
 

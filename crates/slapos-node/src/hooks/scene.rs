@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use slapos_slap::{ComputerPartition, SlapClient};
 use slapos_sys::user::Identity;
 
+use crate::action::Action;
 use crate::error::NodeError;
-use crate::instance::{Action, partition_owner};
 use crate::node::Node;
+use crate::place::partition_owner;
 use crate::shelf::{Kept, Shelf};
 
 /// A command of the node, as its hooks see it.

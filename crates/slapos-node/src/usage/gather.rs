@@ -10,9 +10,9 @@ use super::work::{
     Gathered, LIMIT, PROGRAMS, REPORTS, ReportFile, UsageJob, discard, read_reports,
 };
 use crate::error::{IoContext, NodeError};
-use crate::instance::{Quiet, partition_owner};
 use crate::node::Node;
-use crate::worker::{Done, Job, Purpose, Worker};
+use crate::place::partition_owner;
+use crate::worker::{Done, Job, Purpose, Quiet, Worker};
 
 /// How long reading, or taking away, may take beside the making.
 const LAST_WORDS: Duration = Duration::from_secs(30);

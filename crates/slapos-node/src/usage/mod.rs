@@ -19,8 +19,8 @@ use slapos_slap::usage::{Consumption, journal, read_consumption};
 use slapos_slap::{ComputerPartition, PartitionId, SlapClient};
 
 use crate::error::NodeError;
-use crate::instance::pool::{Bound, for_each};
 use crate::node::Node;
+use crate::pool::{Bound, for_each};
 
 pub(crate) use work::work;
 pub use work::{Gathered, ReportFile, UsageJob};

@@ -12,8 +12,9 @@ use slapos_sys::fs;
 use slapos_sys::lock::FileLock;
 
 use crate::error::{IoContext, NodeError};
-use crate::node::Reporter;
+use crate::node::Node;
 use crate::record::{Outcome, PartitionRecord};
+use crate::reporter::Reporter;
 use crate::shelf::{Kept, Shelf};
 
 /// What is remembered of a partition.
@@ -130,6 +131,11 @@ impl<'a> Marks<'a> {
         Self { shelf: Shelf::new(directory.clone(), reporter), directory }
     }
 
+    /// Those of `node`.
+    pub(crate) fn of(node: &'a Node<'_>) -> Self {
+        Self::new(&node.config.instance_root, node.reporter)
+    }
+
     fn load(&self, partition: &str) -> Result<Notes, NodeError> {
         Ok(self.shelf.load(partition)?.unwrap_or_default())
     }
@@ -199,7 +205,7 @@ mod tests {
     #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
     use super::*;
-    use crate::node::Deaf;
+    use crate::reporter::Deaf;
 
     const ONE: &str = "2026-01-01T00:00:00Z";
     const TWO: &str = "2026-01-02T00:00:00Z";

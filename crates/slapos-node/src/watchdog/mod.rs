@@ -47,7 +47,7 @@ pub fn run(
     input: &mut impl BufRead,
     output: &mut impl Write,
 ) -> Result<(), NodeError> {
-    let marks = &node.marks();
+    let marks = &Marks::of(node);
     std::thread::scope(|scope| {
         let (wake, woken) = channel();
         let teller = move || tell_all(node, marks, &woken);
@@ -98,7 +98,7 @@ fn listen(
 /// unless it was told since the last deployment. A Master that does not hear is told later, by the
 /// watchdog.
 pub(crate) fn bang(node: &Node<'_>, master: &SlapClient, partition: &str, message: &str) {
-    let marks = node.marks();
+    let marks = Marks::of(node);
     let told = note(node, &marks, partition, message)
         .and_then(|_| tell(node, &marks, master, partition).map(drop));
     if let Err(error) = told {

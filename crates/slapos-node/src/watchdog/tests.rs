@@ -9,8 +9,9 @@ use slapos_sys::clock::SystemClock;
 use super::*;
 use crate::NodeConfig;
 use crate::generation::History;
-use crate::node::Deaf;
 use crate::record::{Outcome, PartitionRecord};
+use crate::reporter::Deaf;
+use crate::retire;
 
 /// Calls `test` with a node whose Master is away.
 fn with_node(test: impl FnOnce(&Node<'_>, &Marks<'_>, &SlapClient)) {
@@ -23,7 +24,7 @@ fn with_node(test: impl FnOnce(&Node<'_>, &Marks<'_>, &SlapClient)) {
     let config = NodeConfig::from_config(&parsed, Path::new("s")).unwrap();
     let node = Node { config: &config, reporter: &Deaf, clock: &SystemClock };
     let master = master_within(&config, Duration::from_secs(1)).unwrap();
-    test(&node, &node.marks(), &master);
+    test(&node, &Marks::of(&node), &master);
 }
 
 fn record(node: &Node<'_>, at: &str, outcome: Outcome) {
@@ -60,7 +61,7 @@ fn promises_and_services_complain_once_and_are_heard_later() {
         assert!(!note(node, marks, "p", "a service").unwrap());
         assert_eq!(untold(marks).as_deref(), Some("a promise"));
         assert_eq!(marks.left().unwrap(), ["p"]);
-        node.forget("p").unwrap();
+        retire::forget(node, "p").unwrap();
         assert_eq!(marks.left().unwrap(), [""; 0], "the next instance there begins anew");
     });
 }

@@ -20,6 +20,7 @@ mod tree;
 pub use child::serve;
 pub(crate) use log::words;
 pub(crate) use marks::TIMESTAMP;
+pub(crate) use parent::Quiet;
 pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{
     DestroyJob, Done, Failure, GenerationJob, InspectJob, InstanceJob, Job, Mark, MarkJob,

@@ -17,10 +17,11 @@ use serde::{Deserialize, Serialize};
 use slapos_slap::{PartitionId, SlapError};
 
 use self::rules::{about, access, changes, others, routed, rules};
-use super::config::FirewallConfig;
 use super::firewalld::{Firewalld, Rule, State};
 use super::scene::{Member, Occasion, Scene};
-use super::{Hook, Removal, command};
+use super::{Hook, Removal};
+use crate::command;
+use crate::config::FirewallConfig;
 use crate::error::NodeError;
 use crate::shelf::{Kept, Shelf};
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::history::History;
+use super::History;
 use crate::error::NodeError;
-use crate::node::Reporter;
+use crate::reporter::Reporter;
 use crate::shelf::{Kept, Shelf};
 
 /// Version of the file's form that this program writes.
