@@ -8,6 +8,10 @@ use slapos_sys::user::{self, Identity};
 
 use crate::error::{IoContext, NodeError};
 
+/// Vouches in a partition for what was processed of it: the Master's timestamp. It is absent while that
+/// is not whole, and removed by people who want it processed again.
+pub(crate) const TIMESTAMP: &str = ".timestamp";
+
 /// The user of the partition at `directory`, once it is sure that nobody else can look into it.
 ///
 /// # Errors

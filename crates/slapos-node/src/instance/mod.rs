@@ -16,8 +16,7 @@ use crate::error::NodeError;
 use crate::history::Wanted;
 use crate::hooks::{Hooks, Scene};
 use crate::node::Node;
-use crate::place::check_only;
-use crate::worker::TIMESTAMP;
+use crate::place::{TIMESTAMP, check_only};
 use crate::{services, software};
 
 pub use crate::action::{Action, Reason};

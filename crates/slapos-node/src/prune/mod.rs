@@ -27,7 +27,7 @@ use crate::node::Node;
 use crate::place::partition_owner;
 use crate::worker::{Done, Job, MentionsJob, PruneJob, Purpose, Quiet, Worker};
 
-pub use plan::{Kept, Reason, Removal, Report};
+pub use crate::worker::pruned::{Kept, Reason, Removal, Report};
 pub(crate) use work::{mentions, prune};
 
 /// How to prune.

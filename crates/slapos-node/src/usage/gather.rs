@@ -6,13 +6,11 @@ use slapos_slap::{ComputerPartition, PartitionId};
 use slapos_sys::user;
 
 use super::directory;
-use super::work::{
-    Gathered, LIMIT, PROGRAMS, REPORTS, ReportFile, UsageJob, discard, read_reports,
-};
+use super::work::{LIMIT, PROGRAMS, REPORTS, discard, read_reports};
 use crate::error::{IoContext, NodeError};
 use crate::node::Node;
 use crate::place::partition_owner;
-use crate::worker::{Done, Job, Purpose, Quiet, Worker};
+use crate::worker::{Done, Gathered, Job, Purpose, Quiet, ReportFile, UsageJob, Worker};
 
 /// How long reading, or taking away, may take beside the making.
 const LAST_WORDS: Duration = Duration::from_secs(30);

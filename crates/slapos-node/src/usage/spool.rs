@@ -7,10 +7,10 @@ use slapos_slap::usage::check_journal;
 use slapos_slap::{PartitionId, SlapClient};
 use slapos_sys::{fs, random};
 
-use super::work::ReportFile;
 use super::{directory, gather};
 use crate::error::{IoContext, NodeError};
 use crate::node::Node;
+use crate::worker::ReportFile;
 
 /// A longer journal is not handed in, bytes.
 const LONGEST: u64 = 64 << 20;

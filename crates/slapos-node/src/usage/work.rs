@@ -2,17 +2,16 @@
 //! them away.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use slapos_engine::Cancellation;
 use slapos_sys::process::Command;
 use slapos_sys::{fs, random};
 
 use crate::listing::first_files;
 use crate::program::{self, Ended, Patience, Whose};
-use crate::worker::{Done, Failure};
+use crate::worker::{Done, Failure, Gathered, ReportFile, UsageJob};
 
 /// Where programs that make reports are.
 pub(super) const PROGRAMS: &str = "etc/report";
@@ -28,44 +27,6 @@ pub(super) const LONGEST: u64 = 1 << 20;
 const MOST_BYTES: usize = 4 << 20;
 /// Bytes kept of what a failing program prints.
 const MOST_WORDS: u64 = 2000;
-
-/// A job about the usage of one partition.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UsageJob {
-    /// Have reports made, and read them.
-    Gather {
-        /// The partition's directory.
-        directory: PathBuf,
-    },
-    /// Take reports away that still say the same.
-    Discard {
-        /// The partition's directory.
-        directory: PathBuf,
-        /// Which.
-        files: Vec<ReportFile>,
-    },
-}
-
-/// A report as found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportFile {
-    /// The file's name.
-    pub name: String,
-    /// What it says.
-    pub text: String,
-}
-
-/// What was gathered in a partition.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gathered {
-    /// One line for each program that failed.
-    pub failed: Vec<String>,
-    /// What was left out.
-    pub warnings: Vec<String>,
-    /// The reports, by name.
-    pub files: Vec<ReportFile>,
-}
 
 /// Does `job`.
 pub(crate) fn work(job: &UsageJob) -> Result<Done, Failure> {

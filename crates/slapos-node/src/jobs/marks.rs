@@ -16,10 +16,9 @@ use slapos_slap::PartitionId;
 use slapos_sys::fs;
 
 use super::log::RunLog;
-use super::protocol::{Done, Failure, InstanceJob, Mark, MarkJob};
+use crate::place::TIMESTAMP;
+use crate::worker::{Done, Failure, InstanceJob, Mark, MarkJob};
 
-/// See the module.
-pub(crate) const TIMESTAMP: &str = ".timestamp";
 /// See the module.
 pub(super) const RETENTION_DELAY: &str = ".slapos-retention-lock-delay";
 /// The log of what is done in a partition.

@@ -8,10 +8,11 @@ use slapos_sys::fs;
 use slapos_sys::process::Command;
 
 use super::log::{FOLDER, RunLog};
-use super::marks::{INSTANCE_LOG, RETENTION_DELAY, TIMESTAMP};
-use super::protocol::{DestroyJob, Done, Failure, InspectJob, TidyJob};
+use super::marks::{INSTANCE_LOG, RETENTION_DELAY};
 use crate::format::RESOURCE_FILE;
+use crate::place::TIMESTAMP;
 use crate::software::SMALL;
+use crate::worker::{DestroyJob, Done, Failure, InspectJob, TidyJob};
 
 /// When a destroyed instance may go, seconds since 1970; written at the first try.
 const RETENTION_DATE: &str = ".slapos-retention-lock-date";
