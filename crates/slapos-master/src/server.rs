@@ -36,7 +36,7 @@ pub struct MasterConfig {
     pub database: Database,
     /// The operator's token.
     pub token: Secret,
-    /// The computer that requests go to when they name none.
+    /// The computer that requests go to when they name none; empty if there is none.
     pub computer_id: ComputerId,
     /// How it may be reached, and how much it bears.
     pub access: Access,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use slapos_slap::{Computer, ComputerPartition, SlapClient, TlsIdentity};
 use slapos_supervisor::Paths;
 use slapos_sys::clock::Clock;
+use slapos_sys::fs;
 use slapos_sys::lock::FileLock;
-use slapos_sys::{Secret, fs, user};
 
 use crate::config::{IdentityFiles, NodeConfig};
 use crate::error::{IoContext, NodeError};
@@ -16,6 +16,7 @@ use crate::journal::{Deed, Journal};
 use crate::record::PartitionRecord;
 use crate::reporter::Reporter;
 use crate::shelf::Shelf;
+use crate::token_file::{having_looked, token};
 use crate::told;
 
 /// Everything that the commands of a node share.
@@ -162,10 +163,12 @@ pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
 
 /// The same; each call takes at most `limit`.
 pub(crate) fn master_within(config: &NodeConfig, limit: Duration) -> Result<SlapClient, NodeError> {
-    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
+    let file = config.master_token_file.as_ref();
+    let token = token(file)?;
     let grid = &config.grid;
     let identity = tls_identity(grid.identity.as_ref(), grid.master_ca_file.as_deref())?;
-    Ok(SlapClient::with_identity(&config.master_url, token, limit, &identity)?)
+    let client = SlapClient::with_identity(&config.master_url, token, limit, &identity)?;
+    Ok(having_looked(client, file))
 }
 
 /// Who we are to a Master by https, and by whom that is vouched for.
@@ -183,29 +186,4 @@ pub fn tls_identity(
         identity = identity.with_authorities(&read(authorities)?)?;
     }
     Ok(identity)
-}
-
-/// The token in the file at `path`.
-///
-/// # Errors
-/// When it cannot be read or is empty.
-pub fn read_token(path: &std::path::Path) -> Result<Secret, NodeError> {
-    let what = "read the Master's token in";
-    // Its keeper must not have root tell a Master what he put in its place.
-    let secret = user::as_keeper_of(path, || Ok(read_secret(what, path))).context(what, path)??;
-    match secret.expose() {
-        "" => Err(NodeError::user(format!("the token file {} is empty", path.display()))
-            .hint("remove it and run `slapos up`, or put the Master's token in it")),
-        _ => Ok(secret),
-    }
-}
-
-/// What a file keeps secret, without the space around it; `what` says what is done with it.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn read_secret(what: &str, path: &std::path::Path) -> Result<Secret, NodeError> {
-    const LONGEST: u64 = 4096;
-    let text = fs::read_to_string_limited(path, LONGEST).context(what, path)?;
-    Ok(Secret::new(text.trim()))
 }

@@ -19,6 +19,14 @@ pub(crate) enum Evidence {
 }
 
 impl Evidence {
+    /// The digest of the token that was shown, if it was one that was given out.
+    pub(super) fn token(&self) -> Option<&str> {
+        match self {
+            Evidence::Token(digest) => Some(digest),
+            _ => None,
+        }
+    }
+
     /// Whom it stands for at present; nobody once it is revoked or has expired.
     ///
     /// # Errors

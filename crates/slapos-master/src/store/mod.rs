@@ -30,6 +30,7 @@ mod people;
 mod placing;
 mod pools;
 mod postgres;
+mod presence;
 mod removal;
 mod repeated;
 mod reports;
@@ -49,10 +50,12 @@ mod told;
 mod tree_addresses;
 mod tx;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use slapos_slap::{ComputerId, PartitionId};
 use slapos_sys::clock::Clock;
+use slapos_sys::lock::SharedLock;
+use sqlx::AnyConnection;
 use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
@@ -89,49 +92,49 @@ pub struct Store {
     bells: Arc<changes::Bells>,
     /// What hears of the changes that other Masters make.
     hearing: Option<AbortHandle>,
-    /// The computer that requests go to when they name none.
+    /// At a file; at a server it is held by what hears.
+    presence: Mutex<Option<SharedLock>>,
+    /// The computer that requests go to when they name none; empty if there is none.
     home: ComputerId,
 }
 
 impl Store {
     /// Opens the database, making a file that does not exist, and brings it to the present schema.
-    /// `home` is the computer of requests that name none; it is made known. To be called on a
-    /// `tokio` runtime, which serves the store from then on.
+    /// `home` is the computer of requests that name none, and is made known; an empty one is none. To be
+    /// called on a `tokio` runtime, which serves the store from then on.
     ///
     /// # Errors
-    /// [`StoreError::NotOurs`] and [`StoreError::Newer`] leave the database as it is.
+    /// [`StoreError::NotOurs`] and [`StoreError::Newer`] leave the database as it is;
+    /// [`StoreError::Busy`] while it is being restored.
     pub async fn open(
         database: &Database,
         home: ComputerId,
         clock: Arc<dyn Clock>,
     ) -> Result<Store, StoreError> {
-        let pools = Pools::open(database, &*clock).await?;
+        let pools = Pools::connect(database).await?;
+        // Before anything is changed, and for as long as the store is open.
+        let (presence, listener) = match database {
+            Database::File(path) => (Some(presence::share(path)?), None),
+            Database::Server(server) => (None, Some((server, postgres::listen(server).await?))),
+        };
+        pools.update(&*clock).await?;
         let mut tx = pools.write().await?;
         changes::leave_era(&mut tx, pools.kind).await?;
         changes::name_era(&mut tx).await?;
-        sqlx::query(
-            "INSERT INTO computer (reference, address, netmask) VALUES ($1, '', '') \
-             ON CONFLICT (reference) DO NOTHING",
-        )
-        .bind(home.as_str())
-        .execute(&mut *tx)
-        .await?;
+        make_known(&mut tx, &home).await?;
         tx.commit().await?;
         let bells = Arc::new(changes::Bells::new().map_err(|error| {
             StoreError::Unavailable(format!("the machine gives no random name: {error}"))
         })?);
-        let hearing = match database {
-            Database::File(_) => None,
-            Database::Server(server) => {
-                let hear = postgres::hear(server.clone(), Arc::clone(&bells));
-                Some(tokio::spawn(hear).abort_handle())
-            }
-        };
+        let hearing = listener.map(|(server, listener)| {
+            let hear = postgres::hear(server.clone(), listener, Arc::clone(&bells));
+            tokio::spawn(hear).abort_handle()
+        });
         let group = match pools.kind {
             Kind::Sqlite => Some(group::Group::new(pools.writers.clone(), sqlite::BEGIN_GROUP)),
             Kind::Postgres => None,
         };
-        Ok(Store { pools, group, clock, bells, hearing, home })
+        Ok(Store { pools, group, clock, bells, hearing, presence: Mutex::new(presence), home })
     }
 
     /// Whether the database answers, and has the schema that this version knows.
@@ -150,9 +153,10 @@ impl Store {
             group.settled().await;
         }
         self.pools.close().await;
+        *self.presence.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The computer of requests that name none.
+    /// The computer of requests that name none; empty if there is none.
     pub(crate) fn home(&self) -> &ComputerId {
         &self.home
     }
@@ -201,6 +205,21 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.hearing.iter().for_each(AbortHandle::abort);
     }
+}
+
+/// Makes a computer known that has told nothing of itself yet.
+async fn make_known(tx: &mut AnyConnection, computer: &ComputerId) -> Result<(), StoreError> {
+    if computer.as_str().is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO computer (reference, address, netmask) VALUES ($1, '', '') \
+         ON CONFLICT (reference) DO NOTHING",
+    )
+    .bind(computer.as_str())
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Requires that the computer is known.

@@ -1,6 +1,7 @@
 //! Tokens that were given out, by their digests.
 //!
-//! Invariant: the store never sees a token, only what [`slapos_slap::token`] makes of it.
+//! Invariants: the store never sees a token, only what [`slapos_slap::token`] makes of it; what was made with
+//! a token is valid no longer than that, however it ends.
 
 use slapos_slap::token::id_of_digest;
 use slapos_slap::{ComputerId, PartitionId};
@@ -38,24 +39,33 @@ pub(crate) struct TokenInfo {
 }
 
 impl Store {
-    /// Takes a token for valid from now on, if whom it stands for exists; returns its name.
+    /// Takes a token for valid from now on, if whom it stands for exists; returns its name, and until when
+    /// it is valid. `maker` is the digest of the token with which it is made, if it is one.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when the holder is not known.
+    /// [`StoreError::NotFound`] when the holder is not known, [`StoreError::Conflict`] when the maker is
+    /// not valid any more.
     pub(crate) async fn add_token(
         &self,
         holder: &Holder,
         digest: &str,
         label: &str,
         expires_at: Option<i64>,
-    ) -> Result<String, StoreError> {
-        let id = id_of_digest(digest);
+        maker: Option<&str>,
+    ) -> Result<(String, Option<String>), StoreError> {
+        let (id, now) = (id_of_digest(digest), self.now());
         let mut tx = self.write().await?;
         require_holder(&mut tx, holder).await?;
+        let limit = match maker {
+            Some(maker) => end_of(&mut tx, maker, now).await?,
+            None => None,
+        };
+        // Nothing is later than any time.
+        let expires_at = [expires_at, limit].into_iter().flatten().min();
         let (person, computer, partition) = columns(holder);
         sqlx::query(
             "INSERT INTO token (id, digest, person, computer, partition_reference, label, \
-             created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             created_at, expires_at, made_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(id.as_str())
         .bind(digest)
@@ -63,12 +73,13 @@ impl Store {
         .bind(computer)
         .bind(partition)
         .bind(label)
-        .bind(self.now())
+        .bind(now)
         .bind(expires_at)
+        .bind(maker.map(id_of_digest))
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(id)
+        Ok((id, expires_at.map(rfc3339)))
     }
 
     /// Whom the token of that digest stands for, unless it is revoked or has expired.
@@ -144,8 +155,8 @@ impl Store {
         query.fetch_all(&mut *tx).await?.iter().map(info).collect()
     }
 
-    /// Revokes the token of that name, or all, of a holder, of a computer with those of its partitions;
-    /// returns how many were valid.
+    /// Revokes the token of that name, or all, of a holder, of a computer with those of its partitions, and
+    /// whatever was made with them; returns how many were valid.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the holder is not known, or has no token of that name.
@@ -156,26 +167,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let mut tx = self.write().await?;
         require_holder(&mut tx, holder).await?;
-        let (filter, values) = match (holder, id) {
-            (Holder::Computer(computer), None) => {
-                ("computer = $1 AND $2 = ''", [computer.to_string(), String::new()])
-            }
-            _ => filter(holder),
-        };
-        let sql = format!(
-            "UPDATE token SET revoked_at = $3 WHERE {filter} AND revoked_at IS NULL \
-             AND ($4 = '' OR id = $4)"
-        );
-        let mut values = values.into_iter();
-        let (first, second) = (values.next(), values.next());
-        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(first.unwrap_or_default())
-            .bind(second.unwrap_or_default())
-            .bind(self.now())
-            .bind(id.unwrap_or_default())
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
+        let done = revoke(&mut tx, holder, id, self.now()).await?;
         if let (0, Some(id)) = (done, id) {
             let message = format!("there is no valid token {id} of that holder");
             return Err(StoreError::NotFound(message));
@@ -183,6 +175,44 @@ impl Store {
         tx.commit().await?;
         Ok(done)
     }
+}
+
+/// Revokes the token of that name, or all, of a holder, with whatever was made with them, and so on.
+pub(super) async fn revoke(
+    tx: &mut Tx,
+    holder: &Holder,
+    id: Option<&str>,
+    now: i64,
+) -> Result<u64, StoreError> {
+    let (filter, [first, second]) = match (holder, id) {
+        (Holder::Computer(computer), None) => {
+            ("computer = $1 AND $2 = ''", [computer.to_string(), String::new()])
+        }
+        _ => filter(holder),
+    };
+    let sql = format!(
+        "WITH RECURSIVE gone (id) AS (SELECT id FROM token WHERE {filter} AND revoked_at IS NULL \
+         AND ($4 = '' OR id = $4) UNION SELECT t.id FROM token t JOIN gone g ON t.made_by = g.id) \
+         UPDATE token SET revoked_at = $3 \
+         WHERE revoked_at IS NULL AND id IN (SELECT id FROM gone)"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(first).bind(second);
+    let query = query.bind(now).bind(id.unwrap_or_default());
+    Ok(query.execute(&mut **tx).await?.rows_affected())
+}
+
+/// Until when the token of that digest is valid.
+async fn end_of(tx: &mut Tx, digest: &str, now: i64) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query(
+        "SELECT expires_at FROM token \
+         WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+    )
+    .bind(digest)
+    .bind(now)
+    .fetch_optional(&mut **tx)
+    .await?;
+    let gone = || StoreError::Conflict("the token that asks is not valid any more".to_owned());
+    Ok(row.ok_or_else(gone)?.try_get("expires_at")?)
 }
 
 /// Revokes what proves to be the instance of a partition, which is there no more.

@@ -20,6 +20,8 @@ use crate::error::{IoContext, NodeError};
 
 /// How often, and how long apart, a password file that somebody holds is tried.
 const LOCK_TRIES: u32 = 100;
+/// The shell of who builds, and of partitions, as in the original.
+const SHELL: &str = "/bin/sh";
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is told while a plan is carried out.
@@ -64,7 +66,7 @@ fn is_of_one_partition(step: &FormatStep) -> bool {
 fn run(step: &FormatStep, clock: &dyn Clock) -> Result<Option<String>, NodeError> {
     match step {
         FormatStep::CreateUser { name, home, member_of, has_group } => {
-            create_user(name, home, member_of.as_deref(), *has_group)?;
+            create_user(name, home, member_of.as_deref(), *has_group, SHELL)?;
         }
         FormatStep::ChangeUser { name, home, member_of, .. } => {
             change_user(name, home, member_of.as_deref())?;
@@ -142,9 +144,10 @@ pub(crate) fn create_user(
     home: &Path,
     member_of: Option<&str>,
     has_group: bool,
+    shell: &str,
 ) -> Result<(), NodeError> {
     manage("useradd", name, |useradd| {
-        useradd.args(["--system", "--no-create-home", "--shell", "/bin/sh"]);
+        useradd.args(["--system", "--no-create-home", "--shell", shell]);
         match has_group {
             true => useradd.args(["--gid", name]),
             false => useradd.arg("--user-group"),
@@ -164,7 +167,7 @@ fn change_user(name: &str, home: &Path, member_of: Option<&str>) -> Result<(), N
         })?;
     }
     manage("usermod", name, |usermod| {
-        usermod.args(["--gid", name, "--shell", "/bin/sh", "--home"]).arg(home);
+        usermod.args(["--gid", name, "--shell", SHELL, "--home"]).arg(home);
         if let Some(group) = member_of {
             usermod.args(["--append", "--groups", group]);
         }

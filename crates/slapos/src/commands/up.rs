@@ -110,7 +110,7 @@ fn show(global: &Global, node: &Node<'_>, name: Option<&str>) -> Result<u8, Node
         true => say("The node is up; there is no instance. `slapos up SOFTWARE` makes one."),
         false => documents.iter().for_each(|(instance, promises)| say(&text(instance, promises))),
     }
-    say(&format!("dashboard  {}", dashboard::page(node.config)));
+    say(&format!("dashboard  {}", dashboard::page(&node.config.master_url)));
     Ok(code)
 }
 

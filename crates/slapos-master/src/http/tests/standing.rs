@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use slapos_slap::token::{digest, id_of_digest};
 use slapos_slap::{ComputerId, InstanceRequest, PartitionId};
 
 use super::world::{OWN, Proof, World};
@@ -44,6 +45,48 @@ fn who_listens_hears_nothing_once_he_is_not_known_any_more() {
             heard.rest();
         }
     }
+}
+
+/// The JSON that is answered to `body`.
+fn made(world: &World, proof: &Proof, path: &str, body: &Value) -> Value {
+    let answer = world.ask(proof, &Method::POST, path, &body.to_string()).unwrap().rest();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 201"), "{head}");
+    serde_json::from_str(body).unwrap()
+}
+
+#[test]
+fn what_was_made_with_a_token_ends_with_it() {
+    let world = World::new();
+    let ann = Holder::User("ann".to_owned());
+    let end = world.app.store.time() + 1_000_000_000;
+    let (short, other) = (world.token(&ann, Some(end)), world.token(&ann, None));
+    let token = |answer: &Value| Proof::Token(answer["token"].as_str().unwrap().to_owned());
+    let known = |proof: &Proof| world.status(proof, &Method::GET, "/api/v1/me", "").unwrap();
+    let (own, node) = ("/api/v1/users/ann/tokens", format!("/api/v1/computers/{OWN}/token"));
+
+    let unlimited = made(&world, &other, own, &json!({}));
+    assert_eq!(unlimited["expires_at"], Value::Null);
+    let first = made(&world, &short, own, &json!({}));
+    let second = made(&world, &token(&first), &node, &json!({"expires_in": 1_000_000_000}));
+    assert!(first["expires_at"].is_string() && first["expires_at"] == second["expires_at"]);
+    let sooner = made(&world, &short, own, &json!({"expires_in": 10}));
+    assert!(sooner["expires_at"].as_str() < first["expires_at"].as_str());
+
+    let made_by_short = [token(&first), token(&second), token(&sooner)];
+    assert!(made_by_short.iter().all(|proof| known(proof) == 200));
+    let Proof::Token(text) = &short else { panic!() };
+    let id = id_of_digest(&digest(text));
+    let path = format!("{own}/{id}");
+    let answer = world.ask(&other, &Method::DELETE, &path, "").unwrap().rest();
+    assert!(answer.ends_with("{\"revoked\":4}"), "{answer}");
+    assert!(made_by_short.iter().all(|proof| known(proof) == 401));
+    assert_eq!((known(&other), known(&token(&unlimited))), (200, 200));
+
+    let third = made(&world, &other, &node, &json!({}));
+    assert_eq!(known(&token(&third)), 200);
+    world.runtime.block_on(world.app.store.remove_user("ann")).unwrap();
+    assert_eq!(known(&token(&third)), 401, "he is gone who made it");
 }
 
 #[test]

@@ -100,7 +100,8 @@ impl World {
         };
         let token = new_token(kind).unwrap();
         let digest = digest(token.expose());
-        self.runtime.block_on(self.app.store.add_token(holder, &digest, "", expires_at)).unwrap();
+        let added = self.app.store.add_token(holder, &digest, "", expires_at, None);
+        self.runtime.block_on(added).unwrap();
         Proof::Token(token.expose().to_owned())
     }
 
