@@ -58,14 +58,6 @@ impl fmt::Display for Caller {
     }
 }
 
-impl Caller {
-    /// Whether it may be the node of a computer that asks: that of a single machine has the operator's
-    /// token.
-    pub(crate) fn may_be_node(&self) -> bool {
-        matches!(self, Caller::Operator | Caller::Computer(_))
-    }
-}
-
 /// How far a rule lets a kind of caller go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum May {

@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use slapos_slap::Services;
 
 use super::access::{Route, Rule};
 use super::{ApiError, App, with_type};
@@ -112,7 +113,7 @@ async fn tell(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
 type Number<T> = (&'static str, &'static str, fn(&T) -> f64);
 
 /// What nodes tell of their machines.
-const MACHINE: [Number<Machine>; 7] = [
+const MACHINE: [Number<Machine>; 5] = [
     ("load", "Load average over one minute", |node| node.load),
     ("memory_bytes", "Memory", |node| node.memory.total as f64),
     ("memory_available_bytes", "Memory left", |node| node.memory.available as f64),
@@ -120,9 +121,13 @@ const MACHINE: [Number<Machine>; 7] = [
     ("disk_available_bytes", "File system of the instances: left", |node| {
         node.disk.available as f64
     }),
-    ("services_running", "Services that run", |node| node.services.running.into()),
-    ("services_failed", "Services that could not be kept running", |node| {
-        node.services.failed.into()
+];
+
+/// What their supervisors tell of services.
+const SERVICES: [Number<Services>; 2] = [
+    ("services_running", "Services that run", |services| services.running.into()),
+    ("services_failed", "Services that could not be kept running", |services| {
+        services.failed.into()
     }),
 ];
 
@@ -149,6 +154,7 @@ fn nodes(nodes: &BTreeMap<String, NodeNumbers>) -> Registry {
     register(&mut registry, &KNOWN, nodes, |node| Some(node));
     register(&mut registry, &PROMISES, nodes, |node| node.promises.as_ref());
     register(&mut registry, &MACHINE, nodes, |node| node.machine.as_ref());
+    register(&mut registry, &SERVICES, nodes, |node| node.machine.as_ref()?.services.as_ref());
     let contact: Number<i64> = (
         "last_contact_timestamp_seconds",
         "When a node was heard of last, within five minutes",
@@ -208,7 +214,7 @@ mod tests {
                 load: 0.5,
                 memory: slapos_slap::Room { total: 10, available: 4 },
                 disk: slapos_slap::Room::default(),
-                services: slapos_slap::Services { running: 3, failed: 1 },
+                services: Some(Services { running: 3, failed: 1 }),
                 at: String::new(),
             }),
         });

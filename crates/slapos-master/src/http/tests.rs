@@ -5,10 +5,12 @@ mod answers;
 mod api;
 mod asking;
 mod away;
+mod contact;
 mod contrast;
 mod events;
 mod feed;
 mod fuzz;
+mod limits;
 mod noted;
 mod pairs;
 mod places;
@@ -29,7 +31,7 @@ use slapos_sys::Secret;
 use tokio::sync::oneshot;
 
 use crate::connections::Limits;
-use crate::{Access, Database, Master, MasterConfig, MasterError};
+use crate::{Access, Database, Master, MasterConfig, MasterError, RequestsConfig};
 
 /// A Master that serves until it is dropped.
 struct Running {
@@ -48,7 +50,7 @@ fn config(database: Database, port: u16) -> MasterConfig {
         token: Secret::new("the token"),
         computer_id: "computer".into(),
         access: Access::default(),
-        requests: Default::default(),
+        requests: RequestsConfig { judge: crate::testing::JUDGE, ..RequestsConfig::default() },
         protocols: crate::Protocols::default(),
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct MadeToken {
     pub(crate) label: String,
     /// The token itself, which is told this once.
     pub(crate) token: String,
+    /// At the latest when the token ends that made it; until it is revoked, if `null`.
+    pub(crate) expires_at: Option<String>,
 }
 
 /// A computer that was made known.

@@ -7,8 +7,11 @@
     reason = "tests arrange files and run programs directly"
 )]
 
+mod alone;
+mod forge;
 mod limits;
 mod master;
+mod names;
 mod node;
 mod people;
 mod recognition;

@@ -41,15 +41,3 @@ fn what_is_asked_at_each_run_is_noted_when_it_changes_something() {
     let again = format!("/getFullComputerInformation?computer_id={OWN}");
     assert_eq!(noted(&world, &node, &Method::GET, &again, ""), [""; 0]);
 }
-
-#[test]
-fn a_node_that_makes_credentials_leaves_a_trace() {
-    let world = World::new();
-    let node = world.token(&Holder::Computer(ComputerId::new(OWN)), None);
-    let token = format!("/api/v1/computers/{OWN}/partitions/slappart0/token");
-    let route = "/api/v1/computers/{id}/partitions/{partition}/token";
-    for method in [Method::POST, Method::DELETE] {
-        let entry = format!("computer {OWN}: {method} {route} {OWN}/slappart0");
-        assert_eq!(noted(&world, &node, &method, &token, "{}"), [entry]);
-    }
-}
