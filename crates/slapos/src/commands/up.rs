@@ -111,7 +111,7 @@ fn show(global: &Global, node: &Node<'_>, name: Option<&str>) -> Result<u8, Node
         false => documents.iter().for_each(|(instance, promises)| say(&text(instance, promises))),
     }
     if node.config.proxy.is_some() {
-        say(&format!("dashboard  {}", dashboard::page(node.config)));
+        say(&format!("dashboard  {}", dashboard::page(&node.config.master_url)));
     }
     Ok(code)
 }
