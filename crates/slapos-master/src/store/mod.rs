@@ -10,6 +10,7 @@ mod catalog;
 mod certificates;
 mod changes;
 mod computers;
+mod connection;
 mod database;
 mod documents;
 mod failure;
@@ -18,6 +19,7 @@ mod forwarded;
 mod group;
 mod hosts;
 mod information;
+mod inline;
 mod instances;
 mod listing;
 mod migrate;
@@ -72,7 +74,7 @@ pub use instances::Freed;
 pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
 pub(crate) use people::{Named, check_name};
-use pools::{Kind, Pools};
+use pools::Pools;
 pub(crate) use repeated::Known;
 pub use request::Would;
 pub use restore::restore;
@@ -127,10 +129,8 @@ impl Store {
                 Some(tokio::spawn(hear).abort_handle())
             }
         };
-        let group = match pools.kind {
-            Kind::Sqlite => Some(group::Group::new(pools.writers.clone(), sqlite::BEGIN_GROUP)),
-            Kind::Postgres => None,
-        };
+        let writer = pools.inline.as_ref().map(|inline| Arc::clone(&inline.writer));
+        let group = writer.map(group::Group::new);
         Ok(Store { pools, group, clock, bells, hearing, home })
     }
 
@@ -160,6 +160,11 @@ impl Store {
     /// A consistent view; dropped without commit.
     async fn read(&self) -> Result<Tx, StoreError> {
         Ok(Tx::new(self.pools.read().await?, self.pools.kind, &self.bells))
+    }
+
+    /// The same for what may take long: lists of everything.
+    async fn read_long(&self) -> Result<Tx, StoreError> {
+        Ok(Tx::new(self.pools.read_long().await?, self.pools.kind, &self.bells))
     }
 
     /// The right to change things; what is not committed did not happen.

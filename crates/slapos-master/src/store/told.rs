@@ -34,7 +34,7 @@ impl Store {
         let now = self.now();
         // One statement needs no transaction.
         let row = sqlx::query(LAST_CONTACT).bind(computer.as_str());
-        let row = row.fetch_optional(&self.pools.readers).await?;
+        let row = row.fetch_optional(&mut self.pools.reader().await?).await?;
         let Some(row) = row else { return Ok(()) };
         let last: Option<i64> = row.try_get("contact_at")?;
         // A clock that went back would keep it quiet for long.
@@ -64,7 +64,7 @@ impl Store {
         computer: &ComputerId,
     ) -> Result<Option<i64>, StoreError> {
         let row = sqlx::query(LAST_CONTACT).bind(computer.as_str());
-        let row = row.fetch_optional(&self.pools.readers).await?;
+        let row = row.fetch_optional(&mut self.pools.reader().await?).await?;
         let row = row.ok_or_else(|| StoreError::no_computer(computer))?;
         Ok(row.try_get("contact_at")?)
     }
