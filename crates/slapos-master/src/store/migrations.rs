@@ -49,6 +49,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008", "told"),
     migration!(10, "0010", "scale"),
     migration!(12, "0012", "summary"),
+    migration!(13, "0013", "ops"),
 ];
 
 /// A migration in one direction.

@@ -241,6 +241,7 @@ mod tests {
 
     fn observed() -> Observed {
         let record = PartitionRecord {
+            title: String::new(),
             software: SoftwareUrl::new("/s.cfg"),
             software_stamp: "b1".into(),
             timestamp: Some("1.5".into()),
