@@ -36,8 +36,8 @@ pub(super) struct Group {
     /// The connection that writes: nothing that is asked of it suspends who asks, but for the
     /// beginning of a transaction while another process writes.
     writer: Arc<Files>,
-    /// The transaction that is shared, if there is one. Its savepoint `member` is where the next
-    /// member begins. Whoever has the lock is the one that writes.
+    /// The transaction that is shared, if there is one. What follows its savepoint `member` is what one
+    /// member did. Whoever has the lock is the one that writes.
     open: Arc<Mutex<Option<Transaction>>>,
     /// Whether the last member left something that does not count.
     given_up: AtomicBool,
@@ -62,13 +62,14 @@ impl Group {
         self.tidy(&mut open).await;
         if open.is_none() {
             let writer = Connection::Inline(self.writer.lend().await?);
-            let mut begun = Transaction::begin(writer, BEGIN_WRITE).await?;
-            begun.execute("SAVEPOINT member").await?;
-            *open = Some(begun);
+            *open = Some(Transaction::begin(writer, BEGIN_WRITE).await?);
         }
         let shared = OwnedMutexGuard::try_map(open, Option::as_mut);
         let shared = shared.map_err(|_| sqlx::Error::WorkerCrashed)?;
-        Ok(Member { shared, group: Arc::clone(self), has_finished: false })
+        // From now on it counts as given up if it goes away.
+        let mut member = Member { shared, group: Arc::clone(self), has_finished: false };
+        member.execute("SAVEPOINT member").await?;
+        Ok(member)
     }
 
     /// Waits until nobody writes.
@@ -85,9 +86,9 @@ impl Group {
         if !self.given_up.load(Ordering::Acquire) {
             return;
         }
-        // The savepoint stays for the next member. It is gone when SQLite has ended the whole
-        // transaction by itself, as it does when the disk is full.
-        let back = shared.execute("ROLLBACK TO member").await;
+        // There is no such savepoint when SQLite has ended the whole transaction by itself, as it does
+        // when the disk is full.
+        let back = shared.execute("ROLLBACK TO member; RELEASE member").await;
         self.given_up.store(false, Ordering::Release);
         if let Err(error) = back {
             *open = None;
@@ -160,8 +161,7 @@ impl Member {
     /// # Errors
     /// Failures of the database, in which case nothing happened.
     pub(super) async fn commit(mut self) -> Outcome {
-        self.shared.execute("RELEASE member").await?;
-        self.shared.execute("SAVEPOINT member").await?;
+        self.execute("RELEASE member").await?;
         self.has_finished = true;
         let (tell, told) = oneshot::channel();
         let group = Arc::clone(&self.group);
