@@ -225,7 +225,10 @@ impl Drop for Store {
 }
 
 /// Makes a computer known that has told nothing of itself yet.
-async fn make_known(tx: &mut connection::Connection, computer: &ComputerId) -> Result<(), StoreError> {
+async fn make_known(
+    tx: &mut connection::Connection,
+    computer: &ComputerId,
+) -> Result<(), StoreError> {
     if computer.as_str().is_empty() {
         return Ok(());
     }
