@@ -5,6 +5,7 @@
 
 mod forward;
 mod schema;
+mod frontend;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub struct RequestsConfig {
     pub schema_http: bool,
     /// Masters that requests may be forwarded to.
     pub other_masters: Vec<OtherMaster>,
+    /// Whether who asks for a frontend that nobody has is told his own address.
+    pub direct_frontends: bool,
 }
 
 /// Why a request is not granted.
@@ -150,10 +153,14 @@ impl Desk {
             self.judge(project, request).await?;
         }
         match (self.target(request, standing, origin).await?, title) {
-            (None, None) => {
-                let (answer, would) = store.granted(project, request).await?;
-                Ok((answer, Some(would)))
-            }
+            (None, None) => match store.granted(project, request).await {
+                Ok((answer, would)) => Ok((answer, Some(would))),
+                Err(StoreError::NotFound(why)) => match self.without_frontend(request) {
+                    Some(answer) => Ok((answer, None)),
+                    None => Err(StoreError::NotFound(why).into()),
+                },
+                Err(error) => Err(error.into()),
+            },
             (None, Some(title)) => {
                 Ok((store.request_renamed(project, request, title).await?, Some(Would::Change)))
             }

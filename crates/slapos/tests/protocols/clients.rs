@@ -105,6 +105,40 @@ print('all is well')
 }
 
 #[test]
+fn who_asks_for_a_frontend_that_nobody_has_is_told_his_own_address_by_both() {
+    let test = "who_asks_for_a_frontend_that_nobody_has_is_told_his_own_address_by_both";
+    let Some(python) = original(test) else { return };
+    let script = "
+import sys
+from slapos.slap import slap
+client = slap()
+client.initializeConnection(sys.argv[1])
+own = client.registerComputerPartition('local', 'slappart0')
+web = 'http://git.erp5.org/gitweb/slapos.git/blob_plain/HEAD:/software/apache-frontend/software.cfg'
+ask = lambda url: own.request(web, 'default', 'front', shared=True, partition_parameter_kw={'url': url})
+print(sorted(ask('https://[::1]:8080/a').getConnectionParameterDict().items()))
+";
+    let told = |master: &Master, url: &str| {
+        let home = Home::new(&python, master);
+        home.format();
+        crate::json_rpc::request(master, "one", None, slapos_slap::InstanceState::Started);
+        let mut command = python.command("python");
+        command.args(["-c", script, url]).current_dir(home.directory.path());
+        Run::of(&command.output().unwrap())
+    };
+    let theirs = Master::original(&python, "");
+    let ours = Master::ours("direct_frontends = true\n");
+    let with_token = |master: &Master| format!("{}/token/{TOKEN}", master.url());
+    let (theirs, direct) = (told(&theirs, &theirs.url()), told(&ours, &with_token(&ours)));
+    assert_eq!((theirs.code, &theirs.out), (0, &direct.out), "{theirs:?} {direct:?}");
+    assert!(direct.out.contains("('secure_access', 'https://[::1]:8080/a')"), "{direct:?}");
+    // Unless that is wanted, there is none.
+    let none = Master::ours("");
+    let told = told(&none, &with_token(&none));
+    assert!(told.code != 0 && told.err.contains("NotFoundError"), "{told:?}");
+}
+
+#[test]
 fn people_are_told_why_they_have_to_ask_again() {
     let Some(python) = original("people_are_told_why_they_have_to_ask_again") else { return };
     let elsewhere = slapos_testkit::free_port();
