@@ -158,6 +158,7 @@ impl Master {
             tokio::time::sleep(GRACE).await;
         };
         tokio::spawn(ending);
+        let farewells = tokio::spawn(Arc::clone(&self.app).say_farewells());
         let result = tokio::select! {
             result = both => result,
             () = grace_is_over => {
@@ -165,6 +166,7 @@ impl Master {
                 Ok(())
             }
         };
+        farewells.abort();
         self.app.write_audit().await;
         self.app.store.close().await;
         Ok(result?)

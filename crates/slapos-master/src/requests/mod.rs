@@ -3,9 +3,10 @@
 //!
 //! Invariant: no transaction is open while a schema is read or another Master is asked.
 
+mod farewell;
 mod forward;
-mod schema;
 mod frontend;
+mod schema;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::StoreError;
 use crate::store::{Known, Standing, Store, Would};
+pub(crate) use farewell::Said;
 pub use forward::OtherMaster;
 use schema::{Documents, Web};
 pub use schema::{SchemaError, Verdict};
@@ -50,10 +52,10 @@ pub struct RequestsConfig {
     pub schema: SchemaMode,
     /// Whether schemas may be read by http and https, from public addresses.
     pub schema_http: bool,
-    /// Masters that requests may be forwarded to.
-    pub other_masters: Vec<OtherMaster>,
     /// Whether who asks for a frontend that nobody has is told his own address.
     pub direct_frontends: bool,
+    /// Masters that requests may be forwarded to.
+    pub other_masters: Vec<OtherMaster>,
 }
 
 /// Why a request is not granted.
