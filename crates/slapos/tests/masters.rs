@@ -316,6 +316,20 @@ fn our_node_works_for_the_masters_of_the_original() {
     let told = node.slapos(&["node", "instance", "-v"]).told();
     assert!(!told.contains("process:"), "{told}");
 
+    assert!(node.slapos(&["computer", "list"]).out.contains("local"));
+    assert!(node.slapos(&["computer", "info", "local"]).out.contains("local"));
+    node.slapos(&["node", "promise"]);
+    node.slapos(&["node", "bang", "-m", "again"]);
+    let script = node.path("script.py");
+    std::fs::write(&script, "import sys\nprint(request(sys.argv[1], 'one').getId())\n").unwrap();
+    assert_eq!(node.slapos(&["console", &script.display().to_string(), &profile]).out, "slappart0\n");
+    // What only our Master has is not made up.
+    for words in [&["computer", "token"][..], &["service", "restart", "one"], &["proxy", "orphans"]] {
+        let run = Run::of(&node.command(words).output().unwrap());
+        assert!(run.code != 0 && !run.err.is_empty() && !run.err.contains("panicked"), "{words:?} {run:?}");
+        eprintln!("{words:?}: {}", run.err);
+    }
+
     node.slapos(&["request", "one", &profile, "--state", "destroyed"]);
     node.slapos(&["remove", &profile, "local"]);
     for command in ["instance", "report", "software"] {

@@ -40,7 +40,7 @@ function about(instance) {
   return card('About', {}, body(facts(
     ['Software', software(instance.software_release)], ['Type', instance.software_type],
     ['Wanted', status(instance.state === 'destroyed' ? 'destroyed' : instance.state)],
-    ['Told', instance.reported && [status(instance.reported.state), ' ', h('span', { class: 'soft' }, time(instance.reported.at))]],
+    ['Reported', instance.reported && [status(instance.reported.state), ' ', h('span', { class: 'soft' }, time(instance.reported.at))]],
     ['Computer', instance.computer && [computer(instance.computer), ' ', instance.partition]],
     ['Tree', instance.tree && !instance.root && instance.tree.title], ['Project', instance.project],
     ['Asked for by', instance.asked_by && h('a', { href: place('instances', instance.asked_by) }, instance.asked_by)],

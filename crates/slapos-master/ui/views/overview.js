@@ -56,7 +56,7 @@ function failingRows({ computers, software: softwares, instances, promises }) {
     ...computers.map((item) => ({ what: computer(item.id), state: status('silent'), why: item.last_contact_at ? ['last heard of ', time(item.last_contact_at)] : null })),
     ...softwares.map((item) => ({ what: [software(item.url), ' on ', computer(item.computer)], state: status('error', 'build failed'), why: item.reported?.message })),
     ...instances.map((item) => ({
-      what: instance(item), why: whyFailing(item, promises),
+      what: [instance(item), ' on ', computer(item.computer)], why: whyFailing(item, promises),
       state: status('error', item.promises?.failed ? `${count(item.promises.failed, 'promise')} broken` : 'error reported'),
     })),
   ];

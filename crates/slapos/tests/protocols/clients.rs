@@ -48,7 +48,8 @@ impl<'a> Home<'a> {
     fn format(&self) {
         let partition = |number: usize| {
             json!({"partition_id": format!("slappart{number}"),
-                   "ip_list": [{"ip-address": format!("10.0.0.{}", number + 1)}]})
+                   "ip_list": [{"ip-address": format!("10.0.0.{}", number + 1),
+                                "netmask": "255.255.255.255", "network-interface": ""}]})
         };
         let body = json!({"computer_guid": "local",
                           "compute_partition_list": [partition(0), partition(1)]});

@@ -272,6 +272,12 @@ fn live(node: &Node, master: &Master) {
             assert!(node.base().join("pki").join(name).exists(), "{name}");
         }
     }
+    let before = instance(master, "root")["timestamp"].clone();
+    node.slapos(&["node", "bang", "-m", "the address changed"]);
+    assert_ne!(instance(master, "root")["timestamp"], before);
+    node.node("promise");
+    assert!(node.slapos(&["computer", "list"]).out.contains("local"));
+    assert!(node.slapos(&["computer", "info", "local"]).out.contains("Computer Reference: local"));
     node.slapos(&["request", "root", &asks, "--state", "stopped"]);
     node.node("instance");
     assert_eq!(instance(master, "root")["reported"]["state"], "stopped");
