@@ -258,7 +258,8 @@ impl Buildout {
         };
         match slapos_sys::fs::read_to_string(&path) {
             Ok(text) => Ok(Installed::parse(&path.to_string_lossy(), &text)?.into_ledger()),
-            Err(_) => Ok(ledger),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(ledger),
+            Err(source) => Err(BuildError::Io { what: "read Buildout's record", path, source }),
         }
     }
 

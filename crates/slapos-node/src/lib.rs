@@ -6,8 +6,9 @@
 //! child of this same program that has become that user.
 //!
 //! Absent on purpose: nothing here writes below a partition's own directory or executes what is
-//! there, except in a worker that runs as the partition's user (one file, `.slapos-resource`, is
-//! written without a worker, but with that user's rights alone); nothing here prints.
+//! there, except in a worker that runs as the partition's user (`.slapos-resource`, what hooks keep
+//! there and what is collected is without a worker, but with that user's rights alone); nothing here
+//! prints.
 
 pub mod agent;
 pub mod binary;
@@ -26,6 +27,7 @@ mod journal;
 pub mod limits;
 mod listing;
 mod node;
+mod operator;
 mod program;
 mod progress;
 mod promise;
@@ -43,6 +45,7 @@ pub mod software;
 pub mod standalone;
 mod start;
 mod text;
+mod token_file;
 mod told;
 pub mod usage;
 pub mod watchdog;
@@ -52,7 +55,9 @@ pub use client_config::ClientConfig;
 pub use config::NodeConfig;
 pub use error::NodeError;
 pub use node::{Node, Reporter, master, read_secret, read_token, take_lock, tls_identity};
+pub use operator::OperatorConfig;
 pub use promise::{Kind as PromiseKind, Mode as PromiseMode, PromiseResult, Schedule};
 pub use record::{Outcome, PartitionRecord, Records};
 pub use services::{start_supervisor, supervisor};
 pub use start::begin;
+pub use token_file::TokenFile;

@@ -15,6 +15,7 @@ use crate::error::{IoContext, NodeError};
 use crate::generation::Histories;
 use crate::journal::{Deed, Journal};
 use crate::record::Records;
+use crate::token_file::{having_looked, token};
 use crate::told;
 
 /// Watches a command. Called from several threads.
@@ -174,10 +175,12 @@ pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
 
 /// The same; each call takes at most `limit`.
 pub(crate) fn master_within(config: &NodeConfig, limit: Duration) -> Result<SlapClient, NodeError> {
-    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
+    let file = config.master_token_file.as_ref();
+    let token = token(file)?;
     let grid = &config.grid;
     let identity = tls_identity(grid.identity.as_ref(), grid.master_ca_file.as_deref())?;
-    Ok(SlapClient::with_identity(&config.master_url, token, limit, &identity)?)
+    let client = SlapClient::with_identity(&config.master_url, token, limit, &identity)?;
+    Ok(having_looked(client, file))
 }
 
 /// Who we are to a Master by https, and by whom that is vouched for.

@@ -22,6 +22,9 @@ const MAX_RECORD: u64 = 4 << 20;
 /// One partition's record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PartitionRecord {
+    /// What the instance is called; empty in records of versions that did not keep it.
+    #[serde(default)]
+    pub title: String,
     /// The Software Release of the instance.
     pub software: SoftwareUrl,
     /// Names the build of it: the content of its `.completed`.

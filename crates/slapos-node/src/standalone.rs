@@ -12,10 +12,10 @@ use slapos_supervisor::{AutoRestart, Client, ClientError, ProgramSpec, write_gro
 use slapos_sys::user::Identity;
 use slapos_sys::{fs, random, user};
 
-use crate::config::{DEFAULT_FILE, NodeConfig};
+use crate::config::{DEFAULT_FILE, ProxyConfig};
 use crate::error::{IoContext, NodeError};
 use crate::format;
-use crate::node::{Node, master_within};
+use crate::node::{Node, Reporter, master_within};
 use crate::services;
 
 /// The supervisor's name for the embedded Master, as in the original.
@@ -26,6 +26,8 @@ const FIRST_PORT: u16 = 5000;
 const MASTER_START: Duration = Duration::from_secs(15);
 /// How long it may take to answer one call in that time.
 const MASTER_PING: Duration = Duration::from_secs(2);
+/// The shell of who does not log in.
+const NO_LOGIN: &str = "/usr/sbin/nologin";
 /// How long all services may take to end.
 const SHUT_DOWN: Duration = Duration::from_secs(120);
 
@@ -183,35 +185,44 @@ fn free_port() -> Result<u16, NodeError> {
 
 /// Makes what the embedded Master needs, unless it is there: a directory for its database, its
 /// token (only those who may read the file may talk to it) and, for root, a user of its own: what
-/// listens on the network is not root. Returns that user if this process is another.
+/// listens on the network is not root. Returns that user if this process is another; that it was
+/// created is told.
 ///
 /// # Errors
 /// When something of it cannot be made.
-pub fn prepare_master(config: &NodeConfig) -> Result<Option<Identity>, NodeError> {
-    let Some(proxy) = &config.proxy else { return Ok(None) };
+pub fn prepare_master(
+    proxy: &ProxyConfig,
+    token: Option<&Path>,
+    alter_user: bool,
+    reporter: &dyn Reporter,
+) -> Result<Option<Identity>, NodeError> {
     let directory = proxy.directory.as_path();
     if !directory.exists() {
-        let owned = user::is_root() && config.format.alter_user;
-        let owner = owned.then(|| ensure_user(&proxy.user, directory)).transpose()?;
+        let owned = user::is_root() && alter_user;
+        let owner = owned.then(|| ensure_user(&proxy.user, directory, reporter)).transpose()?;
         fs::create_dir_all(directory, 0o700).context("create", directory)?;
         let made = fs::own_directory(directory, owner.as_ref(), 0o700);
         made.context("set owner and mode of", directory)?;
     }
     let owner = user::owner_of(directory).context("examine", directory)?;
-    if let Some(path) = &config.master_token_file {
+    if let Some(path) = token {
         ensure_token(path, &owner)?;
     }
     let other = user::is_root() && owner.uid != 0;
     Ok(other.then_some(owner))
 }
 
-fn ensure_user(name: &str, home: &Path) -> Result<Identity, NodeError> {
+/// The user of that name, who is left as he is if he is there.
+fn ensure_user(name: &str, home: &Path, reporter: &dyn Reporter) -> Result<Identity, NodeError> {
     let look = || user::by_name(name).context("look up the user of", home);
     if let Some(found) = look()? {
         return Ok(found);
     }
     let has_group = user::group_id(name).context("look up the group of", home)?.is_some();
-    format::create_user(name, home, None, has_group)?;
+    format::create_user(name, home, NO_LOGIN, None, has_group)?;
+    let text =
+        format!("the user {name} was created: the Master runs as that, and nobody logs in as that");
+    reporter.note("master", &text);
     look()?.ok_or_else(|| NodeError::user(format!("the user {name} was created and is not there")))
 }
 
@@ -268,12 +279,18 @@ fn master_program(node: &Node<'_>) -> Result<ProgramSpec, NodeError> {
     let cfg = node.config.file.display().to_string();
     let words = ["/proc/self/exe", "proxy", "start", "--cfg", &cfg].map(str::to_owned);
     let mut program = ProgramSpec::new(MASTER_PROGRAM, words.to_vec());
-    program.user = prepare_master(node.config)?.map(|user| user.uid.to_string());
+    program.user = prepare(node)?.map(|user| user.uid.to_string());
     program.autorestart = AutoRestart::Always;
     program.priority = 1;
     program.stdout_logfile = Some(master_log(node));
     program.environment.insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
     Ok(program)
+}
+
+fn prepare(node: &Node<'_>) -> Result<Option<Identity>, NodeError> {
+    let Some(proxy) = &node.config.proxy else { return Ok(None) };
+    let token = node.config.master_token_file.as_ref().map(|file| file.path.as_path());
+    prepare_master(proxy, token, node.config.format.alter_user, node.reporter)
 }
 
 /// In its directory, where the Master's user can write.
@@ -324,6 +341,7 @@ fn supervisor_error(error: impl std::fmt::Display) -> NodeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::NodeConfig;
     use slapos_config::Config;
 
     #[test]
@@ -344,6 +362,7 @@ mod tests {
         assert!(!config.format.alter_user);
         assert_eq!(config.format.user_base_name, "slapuser-1a2b3c-");
         assert_eq!(config.proxy.unwrap().port, 5001);
-        assert_eq!(config.master_token_file.unwrap(), Path::new("/r/100%/master/master.token"));
+        let token = config.master_token_file.unwrap();
+        assert_eq!(token.path, Path::new("/r/100%/master/master.token"));
     }
 }

@@ -192,7 +192,12 @@ mod tests {
 
     #[test]
     fn a_pipe_is_refused_and_does_not_hang() {
-        let error = LocalFiles::new().read(Path::new("/dev/zero")).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.as_path(), Path::new("/dev/zero")] {
+            let error = LocalFiles::new().read(path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
     }
 }

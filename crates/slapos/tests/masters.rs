@@ -322,11 +322,18 @@ fn our_node_works_for_the_masters_of_the_original() {
     node.slapos(&["node", "bang", "-m", "again"]);
     let script = node.path("script.py");
     std::fs::write(&script, "import sys\nprint(request(sys.argv[1], 'one').getId())\n").unwrap();
-    assert_eq!(node.slapos(&["console", &script.display().to_string(), &profile]).out, "slappart0\n");
+    assert_eq!(
+        node.slapos(&["console", &script.display().to_string(), &profile]).out,
+        "slappart0\n"
+    );
     // What only our Master has is not made up.
-    for words in [&["computer", "token"][..], &["service", "restart", "one"], &["proxy", "orphans"]] {
+    for words in [&["computer", "token"][..], &["service", "restart", "one"], &["proxy", "orphans"]]
+    {
         let run = Run::of(&node.command(words).output().unwrap());
-        assert!(run.code != 0 && !run.err.is_empty() && !run.err.contains("panicked"), "{words:?} {run:?}");
+        assert!(
+            run.code != 0 && !run.err.is_empty() && !run.err.contains("panicked"),
+            "{words:?} {run:?}"
+        );
         eprintln!("{words:?}: {}", run.err);
     }
 

@@ -168,3 +168,14 @@ fn otherwise_the_first_failure_ends_the_run() {
     assert_eq!(error.failures().len(), 1);
     assert!(!yard.path("parts/good").exists());
 }
+
+#[test]
+fn a_record_of_buildout_that_cannot_be_read_is_not_taken_for_none() {
+    let yard = Yard::new();
+    std::fs::create_dir(yard.path(".installed.cfg")).unwrap();
+    let error = yard.plan(PROGRAMS).unwrap_err().to_string();
+    assert!(
+        error.contains("read Buildout's record") && error.contains(".installed.cfg"),
+        "{error}"
+    );
+}

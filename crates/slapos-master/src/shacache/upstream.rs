@@ -95,7 +95,7 @@ impl Upstream {
         let largest = cache.config.largest;
         let (length, reader) = self.get(base, digest.as_str(), largest)?;
         match length {
-            Some(length) if length > largest => Err(Refused::TooLarge.into()),
+            Some(length) if length > largest => Err(Refused::TooLarge(largest).into()),
             length => Ok((length, reader)),
         }
     }

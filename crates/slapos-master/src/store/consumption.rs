@@ -25,8 +25,8 @@ const KEPT_FOR: i64 = 90 * 86_400 * 1_000_000;
 /// What is told of a row.
 const COLUMNS: &str = "used_by, resource, title, quantity, start_date, stop_date, told_at";
 
-/// By whom what was used, the last that is told of it.
-type Latest<'a> = BTreeMap<(&'a str, &'a str), (&'a Transaction, &'a Movement)>;
+/// By whom what was used, and what is told of it last.
+type Row<'a> = ((&'a str, &'a str), (&'a Transaction, &'a Movement));
 
 impl Store {
     /// Keeps what a computer's node reports as used.
@@ -41,8 +41,7 @@ impl Store {
         let now = self.now();
         let mut tx = self.write_about(computer).await?;
         require_computer(&mut tx, computer).await?;
-        let latest: Vec<_> = latest(computer, journal).into_iter().collect();
-        for some in latest.chunks(AT_ONCE) {
+        for some in latest(computer, journal).chunks(AT_ONCE) {
             keep(&mut tx, computer, some, now).await?;
         }
         sqlx::query("DELETE FROM consumption WHERE computer = $1 AND told_at < $2")
@@ -96,20 +95,20 @@ impl Store {
     }
 }
 
-fn latest<'a>(computer: &'a ComputerId, journal: &'a [Transaction]) -> Latest<'a> {
+fn latest<'a>(computer: &'a ComputerId, journal: &'a [Transaction]) -> Vec<Row<'a>> {
     let all = journal.iter().flat_map(|transaction| {
         transaction.movements.iter().map(move |movement| {
             let by = movement.reference.as_deref().unwrap_or(computer.as_str());
             ((by, movement.resource.as_str()), (transaction, movement))
         })
     });
-    all.collect()
+    all.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 async fn keep(
     tx: &mut Tx,
     computer: &ComputerId,
-    some: &[((&str, &str), (&Transaction, &Movement))],
+    some: &[Row<'_>],
     now: i64,
 ) -> Result<(), StoreError> {
     let row = |number: usize| {

@@ -48,6 +48,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008", "told"),
     migration!(10, "0010", "scale"),
     migration!(12, "0012", "summary"),
+    migration!(13, "0013", "ops"),
     migration!(15, "0015", "protocols"),
 ];
 

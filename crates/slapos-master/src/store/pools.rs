@@ -59,14 +59,12 @@ impl Pools {
         Pools::connect(database).await
     }
 
-    /// Connects, and brings the database to the present schema.
+    /// Brings the database to the present schema.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), and [`StoreError::Newer`].
-    pub(super) async fn open(database: &Database, clock: &dyn Clock) -> Result<Pools, StoreError> {
-        let pools = Pools::connect(database).await?;
-        migrations::migrate(&pools, clock, migrations::latest()).await?;
-        Ok(pools)
+    /// [`StoreError::Newer`].
+    pub(super) async fn update(&self, clock: &dyn Clock) -> Result<(), StoreError> {
+        migrations::migrate(self, clock, migrations::latest()).await.map(drop)
     }
 
     /// A consistent view; dropped without commit.

@@ -20,6 +20,7 @@ use super::changes;
 use super::database::Database;
 use super::migrations::{self, latest, up_to};
 use super::pools::Pools;
+use super::presence;
 use super::rows::to_hex;
 use crate::error::StoreError;
 
@@ -35,7 +36,8 @@ const OF_NO_USE: [&str; 2] = ["era", "feed"];
 ///
 /// # Errors
 /// [`StoreError::Backup`] when the backup is not whole or of a newer version, [`StoreError::Conflict`]
-/// when the database holds something; nothing is changed then.
+/// when the database holds something, [`StoreError::InUse`] while a Master is there; nothing is changed
+/// then.
 pub async fn restore(
     database: &Database,
     from: &mut dyn BufRead,
@@ -43,6 +45,7 @@ pub async fn restore(
     clock: &dyn Clock,
 ) -> Result<u64, StoreError> {
     let pools = Pools::connect(database).await?;
+    let _alone = presence::alone(database).await?;
     let mut lines = Lines { from, sum: Sha256::new(), number: 0, rows: 0 };
     let head = head(&mut lines)?;
     let mut tx = pools.write_all().await?;

@@ -241,6 +241,7 @@ mod tests {
 
     fn observed() -> Observed {
         let record = PartitionRecord {
+            title: String::new(),
             software: SoftwareUrl::new("/s.cfg"),
             software_stamp: "b1".into(),
             timestamp: Some("1.5".into()),
@@ -248,6 +249,7 @@ mod tests {
             state: InstanceState::Started,
             at: "2026-01-01T23:00:00Z".parse().unwrap(),
             outcome: Outcome::Done,
+            asks_nothing: false,
             marked: true,
             promises: std::collections::BTreeMap::default(),
             restart: None,

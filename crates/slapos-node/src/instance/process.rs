@@ -118,6 +118,7 @@ impl Session<'_, '_> {
 
     fn new_record(&self, partition: &ComputerPartition, url: &SoftwareUrl) -> PartitionRecord {
         PartitionRecord {
+            title: partition.instance_title.clone(),
             software: url.clone(),
             software_stamp: software::stamp(&self.node.config.software_root, url)
                 .unwrap_or_default(),
@@ -300,6 +301,8 @@ impl Session<'_, '_> {
         let directory = self.node.config.instance_root.join(id);
         let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
         let said = promises::ask(self.node, &mut worker, partition, Question::anomaly())?;
+        // It may have been given another.
+        record.title.clone_from(&partition.instance_title);
         said.remember(&mut record, self.node.clock.now());
         self.heard.note(partition, &said);
         records.store(id, &record)?;

@@ -28,7 +28,7 @@ use crate::node::Node;
 use crate::worker::{Done, Job, MentionsJob, PruneJob, Purpose, Worker};
 
 pub use plan::{Kept, Reason, Removal, Report};
-pub(crate) use work::{mentions, prune};
+pub(crate) use work::{mentions, prune, shared_by};
 
 /// How to prune.
 #[derive(Clone, Debug, Default)]

@@ -28,6 +28,7 @@ fn with_node(test: impl FnOnce(&Node<'_>, &Marks, &SlapClient)) {
 
 fn record(node: &Node<'_>, at: &str, outcome: Outcome) {
     let record = PartitionRecord {
+        title: String::new(),
         software: "/s.cfg".into(),
         software_stamp: "b1".into(),
         timestamp: Some("1".into()),

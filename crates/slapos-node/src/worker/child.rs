@@ -12,6 +12,7 @@ use slapos_sys::{fs, process};
 
 use super::protocol::{Done, Failure, GenerationJob, Job, Message, PromiseJob, RemoveJob, Reply};
 use super::{build, deploy, farewell, marks};
+use crate::binary;
 use crate::format::RESOURCE_FILE;
 use crate::generation::content;
 use crate::promise::{Checked, Limits, Wanted, check_all};
@@ -171,6 +172,7 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
         Job::Tidy(job) => farewell::tidy(&job),
         Job::Usage(job) => usage::work(&job),
         Job::Remove(job) => remove(&job),
+        Job::Pack(job) => binary::pack(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),
     }

@@ -23,8 +23,8 @@ pub(crate) use marks::TIMESTAMP;
 pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{
     DestroyJob, Done, Failure, GenerationJob, InspectJob, InstanceJob, Job, Mark, MarkJob,
-    MentionsJob, Message, PromiseJob, PruneJob, RemoveJob, Reply, Service, SoftwareJob, TidyJob,
-    TreeAlias,
+    MentionsJob, Message, PackJob, PromiseJob, PruneJob, RemoveJob, Reply, Service, SoftwareJob,
+    TidyJob, TreeAlias,
 };
 pub(crate) use python::recorded as recorded_python;
 pub use slapos_engine::Event;

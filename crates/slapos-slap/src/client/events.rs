@@ -19,6 +19,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest line that is read, in bytes.
 const MAX_LINE: u64 = 64 << 10;
 
+/// How much of a message's data is enough, in bytes: no line is read beyond it.
+const MAX_DATA: usize = 64 << 10;
+
 /// What a listener hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
@@ -128,6 +131,8 @@ impl Message {
             "" => return Some(Message { is_comment: true, ..Message::default() }),
             "event" => value.clone_into(&mut self.name),
             "id" => self.id = Some(value.to_owned()),
+            // What is cut off here is not understood later.
+            "data" if self.data.len() >= MAX_DATA => {}
             "data" => {
                 if !self.data.is_empty() {
                     self.data.push('\n');
@@ -160,6 +165,14 @@ mod tests {
         assert_eq!(messages(text), ["change|{}|a-1", "alive", "resync||a-2"]);
         assert_eq!(messages("data: a\ndata:  b\nretry: 7\n\n"), ["|a\n b|"]);
         assert_eq!(messages("event: change\ndata: cut off"), [""; 0]);
+    }
+
+    #[test]
+    fn a_message_that_does_not_end_is_bounded() {
+        let mut message = Message::default();
+        let line = format!("data: {}", "x".repeat(1000));
+        (0..1000).for_each(|_| assert!(message.add(&line).is_none()));
+        assert!(message.data.len() < MAX_DATA + line.len());
     }
 
     proptest! {

@@ -7,7 +7,10 @@
     reason = "tests arrange files and run programs directly"
 )]
 
+mod alone;
 mod limits;
 mod master;
+mod names;
 mod people;
 mod recognition;
+mod schemas;

@@ -38,8 +38,9 @@ async fn strange_names_are_no_trouble() {
     let path = directory.path().join("a b%20c?d#é.db");
     let store = reopen(&path).await.unwrap();
     store.close().await;
-    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-    assert!(path.exists());
+    let beside = directory.path().join("a b%20c?d#é.db.lock");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+    assert!(path.exists() && beside.exists());
 }
 
 #[tokio::test]
