@@ -42,7 +42,7 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn node_numbers(&self) -> Result<BTreeMap<String, NodeNumbers>, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let fresh = self.now().saturating_sub(SILENT).to_string();
         let mut nodes = BTreeMap::<String, NodeNumbers>::new();
         let mut each = |rows: Vec<AnyRow>, take: Take| {
