@@ -10,6 +10,7 @@ mod catalog;
 mod certificates;
 mod changes;
 mod computers;
+mod connection;
 mod database;
 mod documents;
 mod failure;
@@ -18,10 +19,12 @@ mod forwarded;
 mod group;
 mod hosts;
 mod information;
+mod inline;
 mod instances;
 mod listing;
 mod migrate;
 mod migrations;
+mod notes;
 mod offers;
 mod orphans;
 mod overview;
@@ -55,7 +58,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use slapos_slap::{ComputerId, PartitionId};
 use slapos_sys::clock::Clock;
 use slapos_sys::lock::SharedLock;
-use sqlx::AnyConnection;
 use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
@@ -75,7 +77,7 @@ pub use instances::Freed;
 pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
 pub(crate) use people::{Named, check_name};
-use pools::{Kind, Pools};
+use pools::Pools;
 pub(crate) use repeated::Known;
 pub use request::Would;
 pub use restore::restore;
@@ -96,6 +98,7 @@ pub struct Store {
     presence: Mutex<Option<SharedLock>>,
     /// The computer that requests go to when they name none; empty if there is none.
     home: ComputerId,
+    notes: notes::Notes,
 }
 
 impl Store {
@@ -130,11 +133,11 @@ impl Store {
             let hear = postgres::hear(server.clone(), listener, Arc::clone(&bells));
             tokio::spawn(hear).abort_handle()
         });
-        let group = match pools.kind {
-            Kind::Sqlite => Some(group::Group::new(pools.writers.clone(), sqlite::BEGIN_GROUP)),
-            Kind::Postgres => None,
-        };
-        Ok(Store { pools, group, clock, bells, hearing, presence: Mutex::new(presence), home })
+        let writer = pools.inline.as_ref().map(|inline| Arc::clone(&inline.writer));
+        let group = writer.map(group::Group::new);
+        let notes = notes::Notes::default();
+        let presence = Mutex::new(presence);
+        Ok(Store { pools, group, clock, bells, hearing, presence, home, notes })
     }
 
     /// Whether the database answers, and has the schema that this version knows.
@@ -166,6 +169,11 @@ impl Store {
         Ok(Tx::new(self.pools.read().await?, self.pools.kind, &self.bells))
     }
 
+    /// The same for what may take long: lists of everything.
+    async fn read_long(&self) -> Result<Tx, StoreError> {
+        Ok(Tx::new(self.pools.read_long().await?, self.pools.kind, &self.bells))
+    }
+
     /// The right to change things; what is not committed did not happen.
     async fn write(&self) -> Result<Tx, StoreError> {
         self.writing().await
@@ -186,11 +194,20 @@ impl Store {
     /// The right to change what concerns that computer alone, and no more than its rows: where the
     /// database allows it, those who write about other computers need not wait.
     async fn write_about(&self, computer: &ComputerId) -> Result<Tx, StoreError> {
-        match &self.group {
-            Some(_) => self.write().await,
-            None => {
-                let own = self.pools.write_about(computer).await?;
-                Ok(Tx::new(own, self.pools.kind, &self.bells))
+        self.writing_about(computer).await
+    }
+
+    /// The same for what goes on beside its caller.
+    fn writing_about(
+        &self,
+        computer: &ComputerId,
+    ) -> impl Future<Output = Result<Tx, StoreError>> + Send + use<> {
+        let (all, pools, bells) = (self.writing(), self.pools.clone(), Arc::clone(&self.bells));
+        let (alone, computer) = (self.group.is_none(), computer.clone());
+        async move {
+            match alone {
+                true => Ok(Tx::new(pools.write_about(&computer).await?, pools.kind, &bells)),
+                false => all.await,
             }
         }
     }
@@ -208,7 +225,10 @@ impl Drop for Store {
 }
 
 /// Makes a computer known that has told nothing of itself yet.
-async fn make_known(tx: &mut AnyConnection, computer: &ComputerId) -> Result<(), StoreError> {
+async fn make_known(
+    tx: &mut connection::Connection,
+    computer: &ComputerId,
+) -> Result<(), StoreError> {
     if computer.as_str().is_empty() {
         return Ok(());
     }
