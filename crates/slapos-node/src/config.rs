@@ -7,13 +7,16 @@
 //! because the same file may serve other programs.
 
 mod access;
+mod collect;
 #[cfg(test)]
 mod documented;
 mod format;
 mod grid;
+mod hooks;
 mod protocols;
 mod reader;
 mod requests;
+mod rollback;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -25,18 +28,18 @@ use slapos_slap::ComputerId;
 use slapos_sys::Secret;
 
 use crate::binary::BinaryConfig;
-use crate::collect::CollectConfig;
-use crate::generation::Rollback;
-use crate::hooks::HooksConfig;
 use crate::limits::ServiceLimits;
 use crate::token_file::TokenFile;
 
 pub use access::{ProxyAccess, ProxyTls};
+pub use collect::CollectConfig;
 pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
+pub use hooks::{FirewallConfig, HooksConfig, Manager};
 pub use protocols::{ProtocolsConfig, ShacacheOptions};
 pub(crate) use reader::Reader;
 pub use requests::{OtherMasterOptions, RequestsOptions, Schema};
+pub use rollback::{Policy, Rollback};
 
 /// Where the configuration is looked for when nothing else names it.
 pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";

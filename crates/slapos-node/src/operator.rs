@@ -10,7 +10,7 @@ use slapos_sys::user::Identity;
 use crate::client_config::ClientConfig;
 use crate::config::{ProxyConfig, alter_user};
 use crate::error::NodeError;
-use crate::node::Reporter;
+use crate::reporter::Reporter;
 use crate::standalone::prepare_master;
 
 /// What the commands of `slapos proxy` need to know.

@@ -15,7 +15,8 @@ use slapos_sys::{fs, random, user};
 use crate::config::{DEFAULT_FILE, ProxyConfig};
 use crate::error::{IoContext, NodeError};
 use crate::format;
-use crate::node::{Node, Reporter, master_within};
+use crate::node::{Node, master_within};
+use crate::reporter::Reporter;
 use crate::services;
 
 /// The supervisor's name for the embedded Master, as in the original.
@@ -231,7 +232,11 @@ fn ensure_token(path: &Path, owner: &Identity) -> Result<(), NodeError> {
         return Ok(());
     }
     let token = random::hex(32).context("make a token for", path)?;
-    if fs::write_once(path, token.as_bytes(), 0o600).context("write", path)? && user::is_root() {
+    let write = || fs::write_once(path, token.as_bytes(), 0o600);
+    let written = user::as_keeper_of(path, write).context("write", path)?;
+    let keeper = user::owner_of(path).context("examine", path)?;
+    if written && keeper.uid != owner.uid && user::is_root() {
+        // In a directory of root or another: nobody else can put something in its place.
         user::chown(path, owner).context("change the owner of", path)?;
     }
     Ok(())
@@ -302,7 +307,8 @@ fn master_log(node: &Node<'_>) -> PathBuf {
 fn master_failed(node: &Node<'_>) -> NodeError {
     const LAST_LINES: usize = 5;
     let log = master_log(node);
-    let text = fs::read_to_string_lossy(&log, 16 << 20).unwrap_or_default();
+    let read = user::as_keeper_of(&log, || fs::read_to_string_lossy(&log, 16 << 20));
+    let text = read.unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
     let last_error = lines.iter().rposition(|line| line.starts_with("error"));
     let from = last_error.unwrap_or(lines.len().saturating_sub(LAST_LINES));
@@ -342,6 +348,8 @@ fn supervisor_error(error: impl std::fmt::Display) -> NodeError {
 mod tests {
     use super::*;
     use crate::config::NodeConfig;
+    use crate::reporter::Deaf;
+    use crate::token_file::read_token;
     use slapos_config::Config;
 
     #[test]
@@ -364,5 +372,42 @@ mod tests {
         assert_eq!(config.proxy.unwrap().port, 5001);
         let token = config.master_token_file.unwrap();
         assert_eq!(token.path, Path::new("/r/100%/master/master.token"));
+    }
+
+    #[test]
+    fn root_tells_and_shows_nothing_that_the_masters_user_planted() {
+        if !user::is_root() {
+            slapos_testkit::skipped("root_tells_and_shows_nothing", "needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_mode(dir.path(), 0o755).unwrap();
+        let nobody = user::by_name("nobody").unwrap().unwrap();
+        let (secret, home) = (dir.path().join("secret"), dir.path().join("master"));
+        fs::write_atomic(&secret, b"error: root's own", 0o600).unwrap();
+        fs::create_dir_all(&home, 0o700).unwrap();
+        user::chown(&home, &nobody).unwrap();
+        let token = home.join("master.token");
+        ensure_token(&token, &nobody).unwrap();
+        assert_eq!(user::owner_of(&token).unwrap().uid, nobody.uid);
+        assert!(read_token(&token).is_ok());
+        for name in ["master.token", "master.log"] {
+            fs::symlink_atomic(&secret, &home.join(name)).unwrap();
+        }
+        assert!(read_token(&token).is_err());
+        let text = format!(
+            "[slapos]\nsoftware_root = /s\ninstance_root = /i\nmaster_url = http://127.0.0.1:1\ncomputer_id = c\n\
+             [slapproxy]\ndatabase_uri = {}/proxy.db\n",
+            home.display()
+        );
+        let config = Config::parse(&text, "s").unwrap();
+        let config = NodeConfig::from_config(&config, Path::new("s")).unwrap();
+        let clock = slapos_sys::clock::SystemClock;
+        let node = Node { config: &config, reporter: &Deaf, clock: &clock };
+        assert_eq!(master_failed(&node).detail_text(), Some(""));
+        // Where he may not write, nobody does it for him.
+        fs::remove_tree(&token).unwrap();
+        fs::set_mode(&home, 0o500).unwrap();
+        assert!(ensure_token(&token, &nobody).is_err());
     }
 }

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use slapos_slap::SlapClient;
-use slapos_sys::Secret;
+use slapos_sys::{Secret, fs, user};
 
-use crate::error::NodeError;
-use crate::node::read_token;
+use crate::error::{IoContext, NodeError};
 
 /// A file with a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +51,31 @@ pub(crate) fn having_looked(client: SlapClient, file: Option<&TokenFile>) -> Sla
             file.path.display()
         )),
     }
+}
+
+/// The token in the file at `path`.
+///
+/// # Errors
+/// When it cannot be read or is empty.
+pub fn read_token(path: &Path) -> Result<Secret, NodeError> {
+    let what = "read the Master's token in";
+    // Its keeper must not have root tell a Master what he put in its place.
+    let secret = user::as_keeper_of(path, || Ok(read_secret(what, path))).context(what, path)??;
+    match secret.expose() {
+        "" => Err(NodeError::user(format!("the token file {} is empty", path.display()))
+            .hint("remove it and run `slapos up`, or put the Master's token in it")),
+        _ => Ok(secret),
+    }
+}
+
+/// What a file keeps secret, without the space around it; `what` says what is done with it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_secret(what: &str, path: &Path) -> Result<Secret, NodeError> {
+    const LONGEST: u64 = 4096;
+    let text = fs::read_to_string_limited(path, LONGEST).context(what, path)?;
+    Ok(Secret::new(text.trim()))
 }
 
 #[cfg(test)]

@@ -23,11 +23,10 @@ use slapos_sys::{fs, user};
 use ureq::Agent;
 
 use super::joined;
-use crate::instance::Quiet;
 use crate::node::Node;
 use crate::software;
 use crate::told::without_passwords;
-use crate::worker::{Done, Job, PackJob, Purpose, Worker};
+use crate::worker::{Done, Job, PackJob, Purpose, Quiet, Worker};
 
 const CONNECT: Duration = Duration::from_secs(60);
 /// Without a byte on its way.

@@ -44,6 +44,7 @@ pub use known::{Known, Origin};
 pub use observe::{Directory, FoundUser, Observed, observe};
 pub use options::Options;
 pub use plan::{FormatPlan, FormatStep, NetworkStep, plan};
+pub(crate) use survey::storage_of;
 pub use survey::survey;
 pub use view::{FoundAddress, FoundRoute, Interface, NetworkView, TunTap};
 pub use wanted::{NetworkWish, Survey, Wanted, wanted};

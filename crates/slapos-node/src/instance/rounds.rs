@@ -8,10 +8,10 @@ use std::time::Duration;
 use slapos_slap::{Computer, ComputerPartition, InstanceState, PartitionId, SoftwareUrl};
 
 use super::outcome::Outcome;
-use super::pool::{Bound, for_each};
 use super::process::Session;
 use super::{Action, Options, decide_about};
 use crate::hooks::Hooks;
+use crate::pool::{Bound, for_each};
 
 /// More rounds than any sensible tree is deep: instances may go on changing each other for ever.
 const MOST_ROUNDS: usize = 10;

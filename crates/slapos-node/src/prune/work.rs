@@ -11,7 +11,8 @@ use slapos_sys::{fs, user};
 
 use super::eggs;
 use super::mentions::{Search, Unreadable};
-use super::plan::{Observation, Observed, Reason, Removal, Report, Verdict, decide};
+use super::plan::{Observation, Observed, Verdict, decide};
+use crate::worker::pruned::{Reason, Removal, Report};
 use crate::worker::{Done, Failure, MentionsJob, PruneJob};
 
 /// Which of the hashes occur in a partition.

@@ -9,7 +9,7 @@ use slapos_sys::Secret;
 use super::trust::{Trust, is_secret};
 use super::{MasterUrls, PATIENCE};
 use crate::error::NodeError;
-use crate::node::Reporter;
+use crate::reporter::Reporter;
 
 /// A Master that accepts the token.
 pub(super) struct Host {

@@ -16,10 +16,10 @@ use slapos_slap::{
 };
 use slapos_sys::clock::Timestamp;
 
+use super::pruned;
+use super::usage::{Gathered, UsageJob};
 use crate::binary::BinaryCache;
 use crate::promise::{Mode, PromiseResult};
-use crate::prune;
-use crate::usage::{Gathered, UsageJob};
 
 /// A piece of work that must be done as another user.
 #[derive(Debug, Serialize, Deserialize)]
@@ -161,10 +161,8 @@ pub struct InspectJob {
 pub struct DestroyJob {
     /// The partition's directory.
     pub directory: PathBuf,
-    /// The partition.
-    pub partition: PartitionId,
-    /// Where instances have storage outside of their partitions.
-    pub storage_home: Option<PathBuf>,
+    /// The directories that it has outside of that.
+    pub storage: Vec<PathBuf>,
 }
 
 /// See [`Job::Tidy`].
@@ -396,7 +394,7 @@ pub enum Done {
     /// Of [`Job::Prune`].
     Pruned {
         /// What was done, or would be; `None` if nothing was because a build uses shared parts.
-        report: Option<prune::Report>,
+        report: Option<pruned::Report>,
     },
 }
 

@@ -12,14 +12,14 @@ use slapos_sources::{Fetcher, FetcherConfig, LocalFiles};
 use slapos_sys::clock::{Clock, SystemClock};
 use slapos_sys::{fs, process, random};
 
-use super::child::Channel;
+use super::Channel;
 use super::keeper::LogKeeper;
 use super::log::RunLog;
 use super::netrc::Netrc;
-use super::protocol::{Done, Failure, SoftwareJob};
-use super::python;
 use crate::binary::BinaryCache;
+use crate::python;
 use crate::software::COMPLETED;
+use crate::worker::{Done, Failure, SoftwareJob};
 
 pub(super) fn build(
     job: &SoftwareJob,
@@ -120,7 +120,8 @@ fn make(
     let keeper = LogKeeper::start(&job.directory);
     buildout.execute(plan, &log.watching(observer))?;
     drop(keeper);
-    python::record(&job.directory, buildout.profile(), &buildout.settings().ledger_path())?;
+    python::record(&job.directory, buildout.profile(), &buildout.settings().ledger_path())
+        .map_err(|error| Failure::new(error.to_string()))?;
     complete(&job.directory)?;
     log.line("INFO", "built");
     Ok(())
