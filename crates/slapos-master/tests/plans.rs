@@ -129,6 +129,12 @@ async fn use_all(store: &Store) {
     store.partition(&home, &child).await.unwrap();
     store.tree_addresses(&home, &child).await.unwrap();
     store.instance_trees(Some("root")).await.unwrap();
+    // What a person is told of his projects, and of one thing in them.
+    let projects = ["one".to_owned(), "two".to_owned()];
+    store.trees_in(Some(&projects), None).await.unwrap();
+    store.trees_in(Some(&projects), Some("root")).await.unwrap();
+    store.computers_of(&projects).await.unwrap();
+    store.project_of_computer(&home).await.unwrap();
     let mut gone = InstanceRequest::new("root", software.clone());
     gone.state = Some(InstanceState::Destroyed);
     store.request(&gone).await.unwrap();

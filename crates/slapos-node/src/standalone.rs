@@ -220,7 +220,7 @@ fn ensure_user(name: &str, home: &Path, reporter: &dyn Reporter) -> Result<Ident
         return Ok(found);
     }
     let has_group = user::group_id(name).context("look up the group of", home)?.is_some();
-    format::create_user(name, home, None, has_group, NO_LOGIN)?;
+    format::create_user(name, home, NO_LOGIN, None, has_group)?;
     let text =
         format!("the user {name} was created: the Master runs as that, and nobody logs in as that");
     reporter.note("master", &text);

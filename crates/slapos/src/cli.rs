@@ -58,6 +58,9 @@ pub(crate) struct Global {
     /// Also write to FILE what is said on standard error
     #[arg(long, global = true, value_name = "FILE", aliases = ["logfile", "log_file"])]
     pub(crate) log_file: Option<PathBuf>,
+    /// As is usual: colours on a terminal (an option of the original)
+    #[arg(long, global = true, hide = true)]
+    log_color: bool,
     /// Print results as JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -267,9 +270,12 @@ pub(crate) enum Node {
     Watchdog,
     /// Speak to the supervisor: status, start, stop, tail and more, which `help` lists
     Supervisorctl {
-        /// The action and its arguments
-        #[arg(required = true)]
+        /// The action and its arguments; without any, actions are read from standard input
+        #[arg(allow_negative_numbers = true)]
         words: Vec<String>,
+        /// With `tail`: go on with what is added, until interrupted
+        #[arg(short)]
+        follow: bool,
     },
     /// The state of the services
     Status {
@@ -296,8 +302,9 @@ pub(crate) enum Node {
     },
     /// The end of a service's log
     Tail {
-        /// GROUP:NAME
-        name: String,
+        /// GROUP:NAME, which `stdout` may follow; -N before it is --bytes N
+        #[arg(required = true, num_args = 1..=3, allow_negative_numbers = true, value_name = "NAME")]
+        words: Vec<String>,
         /// How many bytes
         #[arg(short = 'c', long, default_value_t = 4096)]
         bytes: u32,

@@ -103,7 +103,7 @@ impl Store {
     ///
     /// # Errors
     /// Only failures of the database.
-    pub(crate) async fn trees_in(
+    pub async fn trees_in(
         &self,
         projects: Option<&[String]>,
         title: Option<&str>,

@@ -22,6 +22,7 @@ mod instances;
 mod listing;
 mod migrate;
 mod migrations;
+mod notes;
 mod offers;
 mod orphans;
 mod overview;
@@ -96,6 +97,7 @@ pub struct Store {
     presence: Mutex<Option<SharedLock>>,
     /// The computer that requests go to when they name none; empty if there is none.
     home: ComputerId,
+    notes: notes::Notes,
 }
 
 impl Store {
@@ -134,7 +136,9 @@ impl Store {
             Kind::Sqlite => Some(group::Group::new(pools.writers.clone(), sqlite::BEGIN_GROUP)),
             Kind::Postgres => None,
         };
-        Ok(Store { pools, group, clock, bells, hearing, presence: Mutex::new(presence), home })
+        let notes = notes::Notes::default();
+        let presence = Mutex::new(presence);
+        Ok(Store { pools, group, clock, bells, hearing, presence, home, notes })
     }
 
     /// Whether the database answers, and has the schema that this version knows.
@@ -186,11 +190,20 @@ impl Store {
     /// The right to change what concerns that computer alone, and no more than its rows: where the
     /// database allows it, those who write about other computers need not wait.
     async fn write_about(&self, computer: &ComputerId) -> Result<Tx, StoreError> {
-        match &self.group {
-            Some(_) => self.write().await,
-            None => {
-                let own = self.pools.write_about(computer).await?;
-                Ok(Tx::new(own, self.pools.kind, &self.bells))
+        self.writing_about(computer).await
+    }
+
+    /// The same for what goes on beside its caller.
+    fn writing_about(
+        &self,
+        computer: &ComputerId,
+    ) -> impl Future<Output = Result<Tx, StoreError>> + Send + use<> {
+        let (all, pools, bells) = (self.writing(), self.pools.clone(), Arc::clone(&self.bells));
+        let (alone, computer) = (self.group.is_none(), computer.clone());
+        async move {
+            match alone {
+                true => Ok(Tx::new(pools.write_about(&computer).await?, pools.kind, &bells)),
+                false => all.await,
             }
         }
     }

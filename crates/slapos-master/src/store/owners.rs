@@ -4,6 +4,7 @@ use slapos_slap::{ComputerId, PartitionId};
 
 use super::Store;
 use super::feed::{self, Entry};
+use super::listing::Query;
 use super::people::require_project;
 use super::rows::text;
 use crate::error::StoreError;
@@ -13,7 +14,7 @@ impl Store {
     ///
     /// # Errors
     /// Only failures of the database.
-    pub(crate) async fn project_of_computer(
+    pub async fn project_of_computer(
         &self,
         computer: &ComputerId,
     ) -> Result<Option<String>, StoreError> {
@@ -63,21 +64,11 @@ impl Store {
     ///
     /// # Errors
     /// Only failures of the database.
-    pub(crate) async fn computers_of(
-        &self,
-        projects: &[String],
-    ) -> Result<Vec<ComputerId>, StoreError> {
+    pub async fn computers_of(&self, projects: &[String]) -> Result<Vec<ComputerId>, StoreError> {
         let mut tx = self.read().await?;
-        let mut found = Vec::new();
-        for project in projects {
-            let sql = "SELECT reference FROM computer WHERE project = $1";
-            let rows = sqlx::query(sql).bind(project.as_str()).fetch_all(&mut *tx).await?;
-            for row in &rows {
-                found.push(ComputerId::new(text(row, "reference")?));
-            }
-        }
-        found.sort();
-        Ok(found)
+        let query = Query::new("SELECT reference FROM computer").one_of("project", projects);
+        let rows = query.all(&mut tx, "reference").await?;
+        rows.iter().map(|row| Ok(ComputerId::new(text(row, "reference")?))).collect()
     }
 
     /// Makes a computer known that was not formatted yet, and gives it to a project.

@@ -14,10 +14,6 @@ use super::rows::{rfc3339, text};
 use super::{Store, Tx, require_computer};
 use crate::error::StoreError;
 
-/// How old the note of the last use may become before it is written again, in microseconds: it says
-/// the hour, and costs no write for each request.
-const COARSE: i64 = 3_600_000_000;
-
 /// Whom a token, or a certificate, stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Holder {
@@ -82,44 +78,30 @@ impl Store {
         Ok((id, expires_at.map(rfc3339)))
     }
 
-    /// Whom the token of that digest stands for, unless it is revoked or has expired.
+    /// Whom the token of that digest stands for, unless it is revoked or has expired. That it was used,
+    /// and that a computer is there, is noted.
     ///
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn token_holder(&self, digest: &str) -> Result<Option<Holder>, StoreError> {
-        let now = self.now();
         let row = sqlx::query(
-            "SELECT id, person, computer, partition_reference, used_at FROM token \
-             WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+            "SELECT t.id, t.person, t.computer, t.partition_reference, t.used_at, k.contact_at \
+             FROM token t LEFT JOIN computer_contact k ON k.computer = t.computer \
+             WHERE t.digest = $1 AND t.revoked_at IS NULL \
+             AND (t.expires_at IS NULL OR t.expires_at > $2)",
         )
         .bind(digest)
-        .bind(now)
+        .bind(self.now())
         // One statement needs no transaction.
         .fetch_optional(&self.pools.readers)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let used: Option<i64> = row.try_get("used_at")?;
-        if used.is_none_or(|used| now - used >= COARSE) {
-            self.note_use(text(&row, "id")?, now);
+        self.note_use(text(&row, "id")?, row.try_get("used_at")?);
+        let holder = holder(&row)?;
+        if let Holder::Computer(computer) = &holder {
+            self.note_contact(computer, row.try_get("contact_at")?);
         }
-        holder(&row).map(Some)
-    }
-
-    /// Notes, by and by, that a token was used. Nobody waits for that, and that it could not be noted
-    /// keeps nobody out.
-    fn note_use(&self, id: String, now: i64) {
-        let writing = self.writing();
-        tokio::spawn(async move {
-            let noted = async {
-                let mut tx = writing.await?;
-                let sql = "UPDATE token SET used_at = $2 WHERE id = $1";
-                sqlx::query(sql).bind(id.as_str()).bind(now).execute(&mut *tx).await?;
-                tx.commit().await
-            };
-            if let Err(error) = noted.await {
-                tracing::warn!("the use of the token {id} was not noted: {error}");
-            }
-        });
+        Ok(Some(holder))
     }
 
     /// The digest of a token that is valid, by its name.
@@ -127,14 +109,14 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn token_digest(&self, id: &str) -> Result<Option<String>, StoreError> {
-        let mut tx = self.read().await?;
         let row = sqlx::query(
             "SELECT digest FROM token WHERE id = $1 AND revoked_at IS NULL \
              AND (expires_at IS NULL OR expires_at > $2)",
         )
         .bind(id)
         .bind(self.now())
-        .fetch_optional(&mut *tx)
+        // One statement needs no transaction.
+        .fetch_optional(&self.pools.readers)
         .await?;
         row.map(|row| text(&row, "digest")).transpose()
     }

@@ -20,8 +20,6 @@ use crate::error::{IoContext, NodeError};
 
 /// How often, and how long apart, a password file that somebody holds is tried.
 const LOCK_TRIES: u32 = 100;
-/// The shell of who builds, and of partitions, as in the original.
-const SHELL: &str = "/bin/sh";
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is told while a plan is carried out.
@@ -66,7 +64,7 @@ fn is_of_one_partition(step: &FormatStep) -> bool {
 fn run(step: &FormatStep, clock: &dyn Clock) -> Result<Option<String>, NodeError> {
     match step {
         FormatStep::CreateUser { name, home, member_of, has_group } => {
-            create_user(name, home, member_of.as_deref(), *has_group, SHELL)?;
+            create_user(name, home, PARTITION_SHELL, member_of.as_deref(), *has_group)?;
         }
         FormatStep::ChangeUser { name, home, member_of, .. } => {
             change_user(name, home, member_of.as_deref())?;
@@ -138,13 +136,16 @@ fn write_file(
     Ok(note)
 }
 
+/// What people get who become the user of a partition.
+const PARTITION_SHELL: &str = "/bin/sh";
+
 /// Creates the system user `name` with a group of its own name, which may be there already.
 pub(crate) fn create_user(
     name: &str,
     home: &Path,
+    shell: &str,
     member_of: Option<&str>,
     has_group: bool,
-    shell: &str,
 ) -> Result<(), NodeError> {
     manage("useradd", name, |useradd| {
         useradd.args(["--system", "--no-create-home", "--shell", shell]);
@@ -167,7 +168,7 @@ fn change_user(name: &str, home: &Path, member_of: Option<&str>) -> Result<(), N
         })?;
     }
     manage("usermod", name, |usermod| {
-        usermod.args(["--gid", name, "--shell", SHELL, "--home"]).arg(home);
+        usermod.args(["--gid", name, "--shell", PARTITION_SHELL, "--home"]).arg(home);
         if let Some(group) = member_of {
             usermod.args(["--append", "--groups", group]);
         }

@@ -66,7 +66,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let (force_stop, heard) = (options.force_stop, heard::Heard::default());
     let session = process::Session { node, master: &master, force_stop, heard };
     if options.dry_run {
-        for (partition, action) in rounds::steps(&session, options, computer.partitions)? {
+        for (partition, action) in rounds::steps(&session, options, computer.partitions) {
             node.reporter.note(partition.id.as_str(), &action.to_string());
         }
         return Ok(());
@@ -80,7 +80,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let outcome = rounds::run(&session, &hooks, options, computer);
     session.heard.tell(node, &master);
     let ended = hooks.end(&Scene { node, master: Some(&master) });
-    outcome?.conclude().and(ended)
+    outcome.conclude().and(ended)
 }
 
 fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Options) -> Action {

@@ -29,7 +29,9 @@ pub(super) fn build(
     let notes = match &job.binary {
         // What was begun here is gone on with.
         Some(cache) if cache.forced || !job.directory.exists() => match fetch_built(job, cache)? {
-            Fetch::Whole(note) => return Ok(Done::Software { plan: None, notes: vec![note] }),
+            Fetch::Whole(note) => {
+                return Ok(Done::Software { plan: None, built: false, notes: vec![note] });
+            }
             Fetch::Build(note) => vec![note],
         },
         _ => Vec::new(),
@@ -38,12 +40,13 @@ pub(super) fn build(
     let mut buildout = assemble(job, cancellation)?;
     let plan = buildout.plan()?;
     if job.dry_run {
-        return Ok(Done::Software { plan: Some(plan.to_string()), notes });
+        return Ok(Done::Software { plan: Some(plan.to_string()), built: false, notes });
     }
-    if !plan.is_noop() || !job.directory.join(COMPLETED).exists() {
+    let built = !plan.is_noop() || !job.directory.join(COMPLETED).exists();
+    if built {
         make(job, &mut buildout, &plan, &**channel)?;
     }
-    Ok(Done::Software { plan: None, notes })
+    Ok(Done::Software { plan: None, built, notes })
 }
 
 /// What came of looking for it in a cache, for people.

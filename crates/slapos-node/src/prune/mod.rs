@@ -28,7 +28,7 @@ use crate::place::partition_owner;
 use crate::worker::{Done, Job, MentionsJob, PruneJob, Purpose, Quiet, Worker};
 
 pub use crate::worker::pruned::{Kept, Reason, Removal, Report};
-pub(crate) use work::{mentions, prune};
+pub(crate) use work::{mentions, prune, shared_by};
 
 /// How to prune.
 #[derive(Clone, Debug, Default)]

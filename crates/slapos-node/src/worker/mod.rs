@@ -16,8 +16,8 @@ pub(crate) use parent::Quiet;
 pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{
     DestroyJob, Done, Failure, GenerationJob, InspectJob, InstanceJob, Job, Mark, MarkJob,
-    MentionsJob, Message, PromiseJob, PruneJob, RemoveJob, Reply, Service, SoftwareJob, TidyJob,
-    TreeAlias,
+    MentionsJob, Message, PackJob, PromiseJob, PruneJob, RemoveJob, Reply, Service, SoftwareJob,
+    TidyJob, TreeAlias,
 };
 pub use slapos_engine::Event;
 pub use tree::Tree;

@@ -44,6 +44,8 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 pub enum Purpose<'a> {
     /// To build: it may reach the network, and read the profile tree.
     Build(Option<&'a Tree>),
+    /// To pack what it built into this file.
+    Pack(&'a File),
     /// To serve one partition.
     Partition,
 }
@@ -258,6 +260,9 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
                 // The partition has a user of its own, whose processes are all its own.
                 command.processes(MOST_PROCESSES);
             }
+        }
+        Purpose::Pack(archive) => {
+            command.env("PATH", USUAL_PATH).pass_fds(&[archive.as_raw_fd()]);
         }
         Purpose::Build(tree) => {
             command

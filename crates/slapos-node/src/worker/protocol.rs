@@ -45,6 +45,8 @@ pub enum Job {
     Usage(UsageJob),
     /// Remove a directory, or only what is in it.
     Remove(RemoveJob),
+    /// Pack a Software Release for others; as the owner of the software root.
+    Pack(PackJob),
     /// Say which shared parts a partition refers to; as the partition's user.
     Mentions(MentionsJob),
     /// Remove shared parts that nothing needs; as the owner of the software root.
@@ -236,6 +238,17 @@ pub struct RemoveJob {
     pub end_processes: bool,
 }
 
+/// See [`Job::Pack`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PackJob {
+    /// Where it is.
+    pub directory: PathBuf,
+    /// The lists of shared parts, which others do not have.
+    pub shared_part_list: Vec<PathBuf>,
+    /// The number of the descriptor of the archive in the worker.
+    pub fd: i32,
+}
+
 /// See [`Job::Mentions`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MentionsJob {
@@ -306,6 +319,9 @@ pub enum Done {
     Software {
         /// The plan.
         plan: Option<String>,
+        /// Whether something was built.
+        #[serde(default)]
+        built: bool,
         /// What else is worth a line.
         notes: Vec<String>,
     },
@@ -365,6 +381,11 @@ pub enum Done {
     },
     /// Of [`Job::Remove`], and of [`Job::Usage`] when reports were taken away.
     Removed,
+    /// Of [`Job::Pack`].
+    Packed {
+        /// Why there is no archive: what it needs beside itself.
+        needs: Option<String>,
+    },
     /// Of [`Job::Mentions`].
     Mentions {
         /// Those of the hashes that occur.

@@ -69,8 +69,8 @@ impl TlsIdentity {
         }
     }
 
-    /// As the transport takes it.
-    pub(super) fn config(&self) -> TlsConfig {
+    /// As what speaks https takes it.
+    pub fn config(&self) -> TlsConfig {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let roots = match &self.authorities {
             Some(authorities) => RootCerts::new_with_certs(authorities),

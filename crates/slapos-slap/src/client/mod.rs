@@ -88,7 +88,7 @@ impl SlapClient {
         SlapClient { transport: self.transport.without_token(advice) }
     }
 
-    /// The Master's URL, with a trailing slash.
+    /// The Master's URL as it may be shown, with a trailing slash.
     pub fn base_url(&self) -> &str {
         self.transport.base_url()
     }

@@ -36,6 +36,8 @@ pub(super) struct Reply {
 pub(super) struct Transport {
     agent: Agent,
     base: Url,
+    /// The address for messages.
+    shown: String,
     token: Option<Secret>,
     /// What helps when the Master does not accept who we are.
     advice: String,
@@ -71,7 +73,8 @@ impl Transport {
             }
         };
         let advice = identity.advice(token.is_some()).to_owned();
-        Ok(Transport { agent, base, token, advice })
+        let shown = shown(&base);
+        Ok(Transport { agent, base, shown, token, advice })
     }
 
     /// Has no token; `advice` helps when the Master wants one.
@@ -82,8 +85,9 @@ impl Transport {
         }
     }
 
+    /// The address for messages: without what proves who we are.
     pub(super) fn base_url(&self) -> &str {
-        self.base.as_str()
+        &self.shown
     }
 
     /// An address below the Master's own.
@@ -260,7 +264,9 @@ impl Transport {
             .lossy_utf8(true)
             .read_to_string()
             .map_err(|error| self.failure(error))?;
-        let route = url.path().trim_start_matches('/').to_owned();
+        // What is before it is told with the address, and may be a token.
+        let route = url.path().strip_prefix(self.base.path()).unwrap_or(url.path());
+        let route = route.trim_start_matches('/').to_owned();
         Ok((response.status().as_u16(), Reply { route, body }))
     }
 
@@ -309,6 +315,21 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// A Master's URL without what it may have of a password, or of a token in front of the path.
+fn shown(url: &Url) -> String {
+    const HIDDEN: &str = "***";
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // Fails only for addresses that cannot have any.
+        let _ = url.set_password(Some(HIDDEN));
+    }
+    let token = url.path().strip_prefix("/token/").and_then(|rest| rest.split_once('/'));
+    if let Some(path) = token.map(|(_, rest)| format!("/token/{HIDDEN}/{rest}")) {
+        url.set_path(&path);
+    }
+    url.into()
+}
+
 /// The Master's URL with a trailing slash; a bare IPv6 host gets its brackets.
 fn parse_base(text: &str) -> Result<Url, SlapError> {
     let invalid =
@@ -330,6 +351,15 @@ fn parse_base(text: &str) -> Result<Url, SlapError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_proves_who_we_are_is_not_shown() {
+        let shown = |url: &str| shown(&parse_base(url).unwrap());
+        assert_eq!(shown("http://m:1"), "http://m:1/");
+        assert_eq!(shown("https://u:secret@m/a"), "https://u:***@m/a/");
+        assert_eq!(shown("http://m/token/slapos_u_00ff"), "http://m/token/***/");
+        assert_eq!(shown("http://m/token/slapos_u_00ff/a"), "http://m/token/***/a/");
+    }
 
     fn transport(url: &str, token: Option<Secret>, timeout: Duration) -> Transport {
         Transport::new(url, token, timeout, &TlsIdentity::default()).unwrap()

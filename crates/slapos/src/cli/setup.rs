@@ -87,7 +87,10 @@ pub(crate) struct Register {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) master: MasterArgs,
-    /// Log in by name and password instead of a token
+    /// Log in by name and password, which are asked for, instead of a token
+    #[arg(long, conflicts_with_all = ["token", "token_file"])]
+    pub(crate) login_auth: bool,
+    /// Log in by this name and a password instead of a token
     #[arg(long, value_name = "NAME", conflicts_with_all = ["token", "token_file"])]
     pub(crate) login: Option<String>,
     /// The password (others of this machine can see it here) [default: it is asked for]

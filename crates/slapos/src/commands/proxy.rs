@@ -79,7 +79,7 @@ fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
     };
     let runtime = runtime()?;
     let served = runtime.block_on(async { Master::bind(master).await?.serve(interrupted()).await });
-    // Threads that read schemas cannot be stopped, and are not waited for.
+    // Threads that fetch for the network cache cannot be stopped, and are not waited for.
     runtime.shutdown_background();
     served.map_err(|error| NodeError::user(error.to_string()))?;
     Ok(0)

@@ -69,6 +69,12 @@ fn a_master_that_is_gone_is_told_by_the_exit_code() {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
     node.ok(&["up", "--partitions", "1"]);
     node.ok(&["node", "stop", "slapproxy:slapproxy"]);
+    let run = node.fails(3, &["node", "format"]);
+    assert!(run.err.contains("this computer is formatted, but its Master"), "{}", run.err);
+    // One that answers, and will not hear of it.
+    node.ok(&["node", "start", "slapproxy:slapproxy"]);
+    node.configure("computer_id = local", "computer_id = a/b");
     let run = node.fails(2, &["node", "format"]);
     assert!(run.err.contains("this computer is formatted, but its Master"), "{}", run.err);
+    node.configure("computer_id = a/b", "computer_id = local");
 }

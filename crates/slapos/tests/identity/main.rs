@@ -13,3 +13,4 @@ mod master;
 mod names;
 mod people;
 mod recognition;
+mod schemas;

@@ -61,6 +61,11 @@ impl Master {
         }
     }
 
+    /// Its number, while it runs.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     pub(crate) fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = Command::new("kill").arg(process.id().to_string()).status();

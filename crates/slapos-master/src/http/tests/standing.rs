@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use slapos_slap::token::{digest, id_of_digest};
 use slapos_slap::{ComputerId, InstanceRequest, PartitionId};
 
-use super::world::{OWN, Proof, World};
+use super::world::{FOREIGN, OWN, Proof, World};
 use crate::store::Holder;
 
 fn node() -> Holder {
@@ -202,4 +202,55 @@ fn a_last_page_says_that_it_is_the_last_and_nothing_is_ignored() {
     assert!(page.contains("bob") && page.contains(r#""next":null"#), "{page}");
     let refused = get("/api/v1/users?color=red");
     assert!(refused.contains(" 400 ") && refused.contains("application/problem+json"), "{refused}");
+}
+
+/// What a person may not see he cannot tell from what is not there, nor by asking for a place in it.
+#[test]
+fn a_computer_of_others_is_asked_for_as_one_that_is_not_there() {
+    let world = World::new();
+    let ann = world.token(&Holder::User("ann".to_owned()), None);
+    let told = |computer: &str| {
+        let sla = json!({"computer_guid": computer});
+        let own = json!({"title": "x", "software_release": "s", "parameters": {}, "sla": sla});
+        let bodies = [
+            ("/api/v1/instances", own.to_string()),
+            ("/api/v1/requests/check", own.to_string()),
+            (
+                "/slapos.post.v0.software_instance",
+                json!({"title": "x", "software_release_uri": "s", "software_type": "default",
+                    "sla_parameters": sla})
+                .to_string(),
+            ),
+        ];
+        bodies.map(|(path, body)| {
+            let answer = world.ask(&ann, &Method::POST, path, &body).unwrap().rest();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let status = head.split(' ').nth(1).unwrap();
+            format!("{status} {}", body.replace(computer, "COMPUTER"))
+        })
+    };
+    let (foreign, absent) = (told(FOREIGN), told("none-there"));
+    assert_eq!(foreign, absent);
+    assert!(foreign[0].starts_with("404 ") && foreign[2].starts_with("403 "), "{foreign:?}");
+}
+
+#[test]
+fn a_project_is_named_by_the_operator_too() {
+    let world = World::new();
+    let form = |project: &str| {
+        let sla = format!(
+            "<marshal><dictionary id=\"i2\"><string>computer_guid</string><string>{OWN}</string>\
+             <string>project_guid</string><string>{project}</string></dictionary></marshal>"
+        );
+        let sla: String = sla.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        format!("partition_reference=of-{project}&software_release=s&filter_xml={sla}")
+    };
+    let operator = Proof::Token("the token".to_owned());
+    let ask = |project: &str| {
+        world.status(&operator, &Method::POST, "/requestComputerPartition", &form(project))
+    };
+    assert_eq!((ask("alpha"), ask("nowhere")), (Some(200), Some(404)));
+    let project = ["alpha".to_owned()];
+    let trees = world.app.store.trees_in(Some(&project), Some("of-alpha"));
+    assert_eq!(world.runtime.block_on(trees).unwrap().len(), 1);
 }
