@@ -117,19 +117,19 @@ impl Rule {
 /// Whose doings by a route are kept in the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audited {
-    OfNobody,
+    Nobody,
     /// Those of the operator and of people.
-    OfPeople,
-    OfAll,
+    People,
+    All,
 }
 
 impl Audited {
     /// Whether those of that caller are.
     pub(crate) fn of(self, caller: &Caller) -> bool {
         match self {
-            Audited::OfNobody => false,
-            Audited::OfPeople => matches!(caller, Caller::Operator | Caller::User(_)),
-            Audited::OfAll => true,
+            Audited::Nobody => false,
+            Audited::People => matches!(caller, Caller::Operator | Caller::User(_)),
+            Audited::All => true,
         }
     }
 }
@@ -204,10 +204,10 @@ impl Route {
             || ["/slapos.get.", "/slapos.allDocs."].iter().any(|word| self.path.starts_with(word));
         let proofs = ["/token", "ertificate"].iter().any(|word| self.path.contains(word));
         match (reads, proofs) {
-            (true, _) => Audited::OfNobody,
-            (false, true) => Audited::OfAll,
-            _ if self.rule.user != May::Not || self.rule == Rule::OPERATOR => Audited::OfPeople,
-            _ => Audited::OfNobody,
+            (true, _) => Audited::Nobody,
+            (false, true) => Audited::All,
+            _ if self.rule.user != May::Not || self.rule == Rule::OPERATOR => Audited::People,
+            _ => Audited::Nobody,
         }
     }
 }

@@ -10,6 +10,7 @@ mod auth;
 mod certificates;
 mod events;
 mod evidence;
+mod farewells;
 mod feed;
 #[cfg(test)]
 mod guide;
@@ -179,7 +180,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         let limited = route.handler.layer(DefaultBodyLimit::max(route.body));
         router = router.route(route.path, limited.route_layer(guard));
     }
-    let unknown = guard(Rule::KNOWN, usize::MAX, UNKNOWN_TIME, Audited::OfNobody, false);
+    let unknown = guard(Rule::KNOWN, usize::MAX, UNKNOWN_TIME, Audited::Nobody, false);
     let strangers = Router::new().fallback(unknown_route).layer(unknown);
     let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
     let router = router.merge(strangers).layer(measured).with_state(Arc::clone(app));

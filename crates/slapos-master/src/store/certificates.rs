@@ -165,7 +165,7 @@ impl Store {
         .bind(serial)
         .bind(self.now())
         // One statement needs no transaction.
-        .fetch_optional(&self.pools.readers)
+        .fetch_optional(&mut self.pools.reader().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let computer = ComputerId::new(text(&row, "computer")?);

@@ -10,14 +10,18 @@ mod catalog;
 mod certificates;
 mod changes;
 mod computers;
+mod connection;
+mod consumption;
 mod database;
 mod documents;
 mod failure;
+mod farewells;
 mod feed;
 mod forwarded;
 mod group;
 mod hosts;
 mod information;
+mod inline;
 mod instances;
 mod listing;
 mod migrate;
@@ -56,7 +60,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use slapos_slap::{ComputerId, PartitionId};
 use slapos_sys::clock::Clock;
 use slapos_sys::lock::SharedLock;
-use sqlx::AnyConnection;
 use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
@@ -69,6 +72,7 @@ pub(crate) use changes::KEPT;
 pub(crate) use changes::{Bell, News, Position};
 pub use database::{Database, Server};
 pub(crate) use documents::InstanceDocument;
+pub(crate) use farewells::Farewell;
 pub(crate) use feed::{Entry as FeedEntry, Place};
 pub(crate) use forwarded::Standing;
 pub(crate) use information::Revision;
@@ -76,7 +80,7 @@ pub use instances::Freed;
 pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
 pub(crate) use people::{Named, check_name};
-use pools::{Kind, Pools};
+use pools::Pools;
 pub(crate) use repeated::Known;
 pub use request::Would;
 pub use restore::restore;
@@ -132,10 +136,8 @@ impl Store {
             let hear = postgres::hear(server.clone(), listener, Arc::clone(&bells));
             tokio::spawn(hear).abort_handle()
         });
-        let group = match pools.kind {
-            Kind::Sqlite => Some(group::Group::new(pools.writers.clone(), sqlite::BEGIN_GROUP)),
-            Kind::Postgres => None,
-        };
+        let writer = pools.inline.as_ref().map(|inline| Arc::clone(&inline.writer));
+        let group = writer.map(group::Group::new);
         let notes = notes::Notes::default();
         let presence = Mutex::new(presence);
         Ok(Store { pools, group, clock, bells, hearing, presence, home, notes })
@@ -168,6 +170,11 @@ impl Store {
     /// A consistent view; dropped without commit.
     async fn read(&self) -> Result<Tx, StoreError> {
         Ok(Tx::new(self.pools.read().await?, self.pools.kind, &self.bells))
+    }
+
+    /// The same for what may take long: lists of everything.
+    async fn read_long(&self) -> Result<Tx, StoreError> {
+        Ok(Tx::new(self.pools.read_long().await?, self.pools.kind, &self.bells))
     }
 
     /// The right to change things; what is not committed did not happen.
@@ -221,7 +228,10 @@ impl Drop for Store {
 }
 
 /// Makes a computer known that has told nothing of itself yet.
-async fn make_known(tx: &mut AnyConnection, computer: &ComputerId) -> Result<(), StoreError> {
+async fn make_known(
+    tx: &mut connection::Connection,
+    computer: &ComputerId,
+) -> Result<(), StoreError> {
     if computer.as_str().is_empty() {
         return Ok(());
     }

@@ -20,7 +20,7 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         let sql = "SELECT project FROM computer WHERE reference = $1";
         let query = sqlx::query(sql).bind(computer.as_str());
-        let row = query.fetch_optional(&self.pools.readers).await?;
+        let row = query.fetch_optional(&mut self.pools.reader().await?).await?;
         row.map(|row| text(&row, "project")).transpose()
     }
 
@@ -38,7 +38,7 @@ impl Store {
         )
         .bind(computer.as_str())
         .bind(partition.as_str())
-        .fetch_optional(&self.pools.readers)
+        .fetch_optional(&mut self.pools.reader().await?)
         .await?;
         row.map(|row| text(&row, "project")).transpose()
     }
@@ -57,7 +57,12 @@ impl Store {
         let sql =
             format!("SELECT project FROM {table} WHERE root = $1 AND title = $2 ORDER BY project");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(root).bind(title);
-        query.fetch_all(&self.pools.readers).await?.iter().map(|row| text(row, "project")).collect()
+        query
+            .fetch_all(&mut self.pools.reader().await?)
+            .await?
+            .iter()
+            .map(|row| text(row, "project"))
+            .collect()
     }
 
     /// The computers of these projects, in the order of their references.

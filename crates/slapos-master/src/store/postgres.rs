@@ -28,6 +28,7 @@ use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use super::catalog::{self, RECORDS, Table};
 use super::changes::Bells;
+use super::connection::Connection;
 use super::database::Server;
 use super::pools::{Kind, Pools};
 use super::presence;
@@ -102,7 +103,7 @@ pub(super) async fn open(server: &Server, name: String) -> Result<Pools, StoreEr
     reach(server, &name).await?;
     let writers = pool(WRITERS).connect(server.url()).await?;
     let readers = pool(READERS).connect(server.url()).await?;
-    let pools = Pools { kind: Kind::Postgres, name, writers, readers };
+    let pools = Pools { kind: Kind::Postgres, name, writers, readers, inline: None };
     let mut tx = pools.read().await?;
     if let Some(found) = foreign(&catalog::tables(&mut tx, Kind::Postgres).await?) {
         return Err(StoreError::NotOurs { database: pools.name, found });
@@ -165,7 +166,7 @@ fn foreign(tables: &[Table]) -> Option<String> {
 }
 
 /// Waits until nobody else may change anything.
-pub(super) async fn lock_all(tx: &mut AnyConnection) -> Result<(), StoreError> {
+pub(super) async fn lock_all(tx: &mut Connection) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))")
         .bind(LOCK)
         .execute(tx)
@@ -175,7 +176,7 @@ pub(super) async fn lock_all(tx: &mut AnyConnection) -> Result<(), StoreError> {
 
 /// Waits until nobody else may change what concerns the computer.
 pub(super) async fn lock_computer(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     computer: &ComputerId,
 ) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_advisory_xact_lock_shared($1, hashtext(current_schema()))")
@@ -190,7 +191,7 @@ pub(super) async fn lock_computer(
 }
 
 /// Has the transaction take its time: one that copies everything, or changes the schema.
-pub(super) async fn take_time(tx: &mut AnyConnection) -> Result<(), StoreError> {
+pub(super) async fn take_time(tx: &mut Connection) -> Result<(), StoreError> {
     tx.execute(
         "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;",
     )
@@ -200,7 +201,7 @@ pub(super) async fn take_time(tx: &mut AnyConnection) -> Result<(), StoreError> 
 
 /// Has the bells of other Masters rung when the transaction is committed.
 pub(super) async fn tell(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     teller: &str,
     changed: &[ComputerId],
 ) -> Result<(), StoreError> {

@@ -93,7 +93,7 @@ impl Store {
         .bind(digest)
         .bind(self.now())
         // One statement needs no transaction.
-        .fetch_optional(&self.pools.readers)
+        .fetch_optional(&mut self.pools.reader().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
         self.note_use(text(&row, "id")?, row.try_get("used_at")?);
@@ -116,7 +116,7 @@ impl Store {
         .bind(id)
         .bind(self.now())
         // One statement needs no transaction.
-        .fetch_optional(&self.pools.readers)
+        .fetch_optional(&mut self.pools.reader().await?)
         .await?;
         row.map(|row| text(&row, "digest")).transpose()
     }
@@ -129,7 +129,10 @@ impl Store {
         let mut tx = self.read().await?;
         require_holder(&mut tx, holder).await?;
         let (filter, values) = filter(holder);
-        let sql = format!("SELECT * FROM token WHERE {filter} ORDER BY created_at, id");
+        let sql = format!(
+            "SELECT id, label, created_at, expires_at, revoked_at, used_at FROM token \
+             WHERE {filter} ORDER BY created_at, id"
+        );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for value in values {
             query = query.bind(value);
