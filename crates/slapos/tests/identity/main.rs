@@ -8,9 +8,12 @@
 )]
 
 mod alone;
+mod forge;
 mod limits;
 mod master;
 mod names;
+mod node;
 mod people;
 mod recognition;
+mod renewal;
 mod schemas;

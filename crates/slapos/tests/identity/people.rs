@@ -3,54 +3,10 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use serde_json::Value;
 use slapos_testkit::Tree;
 
 use crate::master::Master;
-
-/// Registers the node of that computer, and gives its configuration.
-fn register(master: &Master, computer: &str, token: &str) -> String {
-    let token = master.write(&format!("{computer}.token"), token);
-    let config = master.path("node/etc/slapos.cfg").display().to_string();
-    let [software, instance] =
-        ["node/soft", "node/inst"].map(|name| master.path(name).display().to_string());
-    let fingerprint = master.fingerprint();
-    master.ok(&[
-        &["node", "register", computer, "--cfg", &config, "--token-file", &token][..],
-        &["--master-url", &master.url(), "--ca-fingerprint", &fingerprint],
-        &["--partition-number", "2", "--software-root", &software, "--instance-root", &instance],
-    ]
-    .concat());
-    config
-}
-
-/// A command of whose configuration that is.
-fn by<'a>(config: &'a str, words: &[&'a str]) -> Vec<&'a str> {
-    [words, &["--cfg", config]].concat()
-}
-
-/// Ends the services of a node.
-struct Ended<'a> {
-    master: &'a Master,
-    node: &'a str,
-}
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.master.slapos(&["down", "--cfg", self.node]);
-    }
-}
-
-/// Entries of the audit log, as `CALLER METHOD ROUTE OUTCOME`.
-fn audit(master: &Master) -> Vec<String> {
-    let entries = master.json(&["proxy", "audit", "--limit", "500"]);
-    let entry = |entry: &Value| {
-        let word = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-        let (caller, method, route) = (word("caller"), word("method"), word("route"));
-        format!("{caller} {method} {route} {}", entry["outcome"])
-    };
-    entries.as_array().unwrap().iter().map(entry).collect()
-}
+use crate::node::{Ended, audit, by, register};
 
 #[test]
 fn a_person_gets_an_instance_on_the_node_of_his_project() {
