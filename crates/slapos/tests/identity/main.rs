@@ -7,7 +7,9 @@
     reason = "tests arrange files and run programs directly"
 )]
 
+mod fleet;
 mod limits;
 mod master;
+mod node;
 mod people;
 mod recognition;

@@ -7,39 +7,7 @@ use serde_json::Value;
 use slapos_testkit::Tree;
 
 use crate::master::Master;
-
-/// Registers the node of that computer, and gives its configuration.
-fn register(master: &Master, computer: &str, token: &str) -> String {
-    let token = master.write(&format!("{computer}.token"), token);
-    let config = master.path("node/etc/slapos.cfg").display().to_string();
-    let [software, instance] =
-        ["node/soft", "node/inst"].map(|name| master.path(name).display().to_string());
-    let fingerprint = master.fingerprint();
-    master.ok(&[
-        &["node", "register", computer, "--cfg", &config, "--token-file", &token][..],
-        &["--master-url", &master.url(), "--ca-fingerprint", &fingerprint],
-        &["--partition-number", "2", "--software-root", &software, "--instance-root", &instance],
-    ]
-    .concat());
-    config
-}
-
-/// A command of whose configuration that is.
-fn by<'a>(config: &'a str, words: &[&'a str]) -> Vec<&'a str> {
-    [words, &["--cfg", config]].concat()
-}
-
-/// Ends the services of a node.
-struct Ended<'a> {
-    master: &'a Master,
-    node: &'a str,
-}
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.master.slapos(&["down", "--cfg", self.node]);
-    }
-}
+use crate::node::{Node, by};
 
 /// Entries of the audit log, as `CALLER METHOD ROUTE OUTCOME`.
 fn audit(master: &Master) -> Vec<String> {
@@ -57,23 +25,22 @@ fn a_person_gets_an_instance_on_the_node_of_his_project() {
     let master = Master::start("");
     let (ann, bob) = (master.person("ann", "alpha"), master.person("bob", "beta"));
     let token = master.ok(&["proxy", "computer", "add", "COMP-1", "--project", "alpha"]);
-    let node = register(&master, "COMP-1", &token);
-    let _ended = Ended { master: &master, node: &node };
+    let node = Node::register(&master, "COMP-1", &token);
 
     // It has a certificate, for itself alone, and no token.
-    let text = std::fs::read_to_string(&node).unwrap();
+    let text = std::fs::read_to_string(&node.config).unwrap();
     assert!(!text.contains("master_token_file"), "{text}");
-    let pem = master.path("node/etc/ssl/node.pem");
+    let pem = node.path("etc/ssl/node.pem");
     assert_eq!(pem.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     master.ok(&["proxy", "token", "revoke", "--computer", "COMP-1"]);
-    master.ok(&by(&node, &["node", "format"]));
+    node.ok(&["node", "format"]);
 
     let profile = Tree::new(master.path("tree")).add_service().display().to_string();
     master.ok(&by(&ann, &["supply", &profile, "COMP-1"]));
-    master.ok(&by(&node, &["node", "software"]));
+    node.ok(&["node", "software"]);
     let request = ["request", "one", profile.as_str(), "--parameters", "word=hola"];
     master.ok(&by(&ann, &request));
-    master.ok(&by(&node, &["node", "instance"]));
+    node.ok(&["node", "instance"]);
     let info = master.json(&by(&ann, &["service", "info", "one"]));
     assert_eq!(info["connection-parameters"]["word"], "hola", "{info:#}");
 
@@ -85,7 +52,7 @@ fn a_person_gets_an_instance_on_the_node_of_his_project() {
 
     // What is revoked is over.
     master.ok(&["proxy", "computer", "revoke", "COMP-1"]);
-    let run = master.slapos(&by(&node, &["node", "report"]));
+    let run = master.slapos(&by(&node.config, &["node", "report"]));
     assert!(run.code != 0 && run.err.contains("401"), "{}", run.err);
     master.ok(&["proxy", "token", "revoke", "--user", "ann"]);
     let said = master.refused(&by(&ann, &["service", "list"]));
