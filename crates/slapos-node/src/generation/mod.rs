@@ -22,6 +22,7 @@ mod policy;
 mod restore;
 mod store;
 mod transaction;
+mod words;
 
 pub use commands::{Side, diff, list, rehearse_rollback, rollback};
 pub(crate) use history::wish_of;
@@ -30,3 +31,4 @@ pub use policy::{Policy, Rollback};
 pub(crate) use restore::{Place, restore};
 pub(crate) use store::Histories;
 pub(crate) use transaction::{Published, Transaction};
+pub use words::held_by;
