@@ -211,7 +211,7 @@ fn addresses_come_back_before_instances_are_looked_at() {
     assert_eq!(text(&starts), ["format: another one was running when it was tried"]);
     // What a person has to mend is not waited for.
     let starts = schedule.step(again, Input::Ended(Job::Format, Ending::Failed));
-    assert_eq!(text(&starts), ["software: it is time", "instance: the Master says `request`"]);
+    assert_eq!(text(&starts), ["software: it is time", "instance: it is time"]);
 }
 
 #[test]
