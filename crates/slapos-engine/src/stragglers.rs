@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
-use slapos_sys::process::{self, Signal};
+use slapos_sys::process::{self, Entry, Signal};
 
 use crate::error::PartError;
 use crate::identity::hex;
@@ -88,19 +88,15 @@ impl Place {
 
     /// Pid and start time of all processes that are to be ended.
     fn find(&self) -> Vec<(u32, u64)> {
-        let wanted = format!("{VARIABLE}={}:", self.0);
         let own = std::process::id();
-        let Some((_, user)) = parent_and_user(own) else {
-            return Vec::new();
-        };
+        let Some(user) = process::uids(own) else { return Vec::new() };
         let mut carriers = Vec::new();
         let mut parents = BTreeMap::new();
-        for pid in pids() {
-            // It may go away at any time while it is looked at.
-            let Some((parent, owner)) = parent_and_user(pid) else { continue };
+        // Each may go away at any time while it is looked at.
+        for Entry { pid, parent, start, .. } in process::list() {
             parents.insert(pid, parent);
-            let Some(start) = process::start_time(pid) else { continue };
-            if owner == user && carries(pid, wanted.as_bytes()) {
+            let acts = process::uids(pid).map(|uids| uids.effective);
+            if acts == Some(user.effective) && self.is_of(pid) {
                 carriers.push((pid, start));
             }
         }
@@ -109,6 +105,15 @@ impl Place {
             .retain(|(pid, _)| !ancestors.contains(pid) && !line(*pid, &parents).contains(&own));
         carriers
     }
+
+    /// Whether `pid` works for this place. It may have changed its user since, or forbid looking.
+    fn is_of(&self, pid: u32) -> bool {
+        let environment = process::environment(pid);
+        let value = environment.as_ref().and_then(|environment| environment.get(VARIABLE));
+        value
+            .and_then(|value| value.strip_prefix(self.0.as_bytes()))
+            .is_some_and(|rest| rest.starts_with(b":"))
+    }
 }
 
 fn survives(pid: u32, why: &dyn std::fmt::Display) -> PartError {
@@ -116,28 +121,6 @@ fn survives(pid: u32, why: &dyn std::fmt::Display) -> PartError {
         "process {pid} of an earlier run still works for this part and cannot be ended: {why}"
     ))
     .with_help("end it, then run again")
-}
-
-fn pids() -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
-fn carries(pid: u32, wanted: &[u8]) -> bool {
-    // A process may have changed its user since, or forbid looking.
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(wanted))
-}
-
-/// The pid of the parent, and the effective user.
-fn parent_and_user(pid: u32) -> Option<(u32, u32)> {
-    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
-    let status = String::from_utf8_lossy(&status);
-    let field = |name: &str, index: usize| {
-        let values = status.lines().find_map(|line| line.strip_prefix(name))?;
-        values.split_whitespace().nth(index)?.parse().ok()
-    };
-    Some((field("PPid:", 0)?, field("Uid:", 1)?))
 }
 
 /// `pid` and its ancestors.
@@ -160,8 +143,7 @@ mod tests {
         let mut command = slapos_sys::process::Command::new("/bin/sleep");
         let mut child = command.arg("600").env(VARIABLE, place.value("r")).spawn().unwrap();
         // Between fork and exec it has another environment; then it is found, and spared.
-        let wanted = format!("{VARIABLE}={}:", place.0);
-        while !carries(child.id(), wanted.as_bytes()) {
+        while !place.is_of(child.id()) {
             std::thread::yield_now();
         }
         assert_eq!(place.clear().unwrap(), 0);

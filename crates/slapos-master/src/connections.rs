@@ -17,10 +17,11 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 
+use crate::refused::{RefusedCertificate, heard};
 use crate::tls::serial_of;
 
 /// How many may be connected, and for how long.
@@ -58,18 +59,38 @@ fn lock(strangers: &Shared) -> MutexGuard<'_, Strangers> {
     strangers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Handshakes of which it is not told yet that they were refused; of more at a time nothing is told.
+const REFUSED: usize = 100;
+
+/// A certificate that was refused, and where it came from.
+pub(crate) type Refusal = (IpAddr, RefusedCertificate);
+
+/// What makes the connections of a port secret.
+pub(crate) struct Tls {
+    acceptor: TlsAcceptor,
+    refusals: mpsc::Sender<Refusal>,
+}
+
+impl Tls {
+    /// Also gives where it is heard of the certificates that are refused.
+    pub(crate) fn new(acceptor: TlsAcceptor) -> (Tls, mpsc::Receiver<Refusal>) {
+        let (refusals, heard) = mpsc::channel(REFUSED);
+        (Tls { acceptor, refusals }, heard)
+    }
+}
+
 /// The port, with its limits.
 pub(crate) struct Door {
     listener: TcpListener,
-    /// What makes connections secret, where they are to be.
-    tls: Option<TlsAcceptor>,
+    /// Where connections are secret.
+    tls: Option<Tls>,
     limits: Limits,
     room: Arc<Semaphore>,
     strangers: Shared,
 }
 
 impl Door {
-    pub(crate) fn new(listener: TcpListener, tls: Option<TlsAcceptor>, limits: Limits) -> Door {
+    pub(crate) fn new(listener: TcpListener, tls: Option<Tls>, limits: Limits) -> Door {
         let room = Arc::new(Semaphore::new(limits.connections));
         Door { listener, tls, limits, room, strangers: Shared::default() }
     }
@@ -107,7 +128,10 @@ impl Listener for Door {
         // The handshake is the connection's own affair: nobody waits for another's.
         let stream = match &self.tls {
             None => Stream::Plain(stream),
-            Some(acceptor) => Stream::Greeting(Box::new(acceptor.accept(stream))),
+            Some(tls) => Stream::Greeting(Box::new(Greeting {
+                accept: tls.acceptor.accept(stream),
+                refusals: tls.refusals.clone(),
+            })),
         };
         let connection = Connection {
             stream,
@@ -175,8 +199,14 @@ impl Connected<IncomingStream<'_, Door>> for Guest {
 enum Stream {
     Plain(TcpStream),
     /// The handshake of TLS, which goes on when something is read or written.
-    Greeting(Box<Accept<TcpStream>>),
+    Greeting(Box<Greeting>),
     Secret(Box<TlsStream<TcpStream>>),
+}
+
+/// A handshake.
+struct Greeting {
+    accept: Accept<TcpStream>,
+    refusals: mpsc::Sender<Refusal>,
 }
 
 /// A connection that fails when its time is over.
@@ -221,8 +251,12 @@ impl Connection {
 
     /// Goes on with the handshake, if there is one, until it is over.
     fn greeted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Stream::Greeting(accept) = &mut self.stream {
-            let stream = ready!(Pin::new(accept.as_mut()).poll(cx))?;
+        if let Stream::Greeting(greeting) = &mut self.stream {
+            let (step, refused) = heard(|| Pin::new(&mut greeting.accept).poll(cx));
+            if let Some(refused) = refused {
+                let _ = greeting.refusals.try_send((self.guest.address, refused));
+            }
+            let stream = ready!(step)?;
             if let Some(serial) = serial_of(stream.get_ref().1) {
                 let _ = self.guest.certificate.set(serial);
             }

@@ -100,6 +100,17 @@ pub enum StoreError {
         /// Our schema.
         known: i64,
     },
+    /// A Master is there, whose memory would be another from one moment to the next.
+    #[error(
+        "{database} is used by {by}, and was left as it is: stop every Master of it first \
+         (`slapos down`, or end its `slapos proxy start`), and start them again afterwards"
+    )]
+    InUse {
+        /// The database, as it may be shown.
+        database: String,
+        /// By whom.
+        by: String,
+    },
     /// The file or its directory cannot be used.
     #[error("the Master's database {}: {source}", path.display())]
     File {

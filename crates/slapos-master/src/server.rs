@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::authority::Authority;
-use crate::connections::{Door, Guest, Limits};
+use crate::connections::{Door, Guest, Limits, Tls};
 use crate::error::MasterError;
 use crate::http::{self, App, DoorConfig};
 use crate::protocols::Protocols;
@@ -24,6 +24,9 @@ use crate::tls::{self, Source};
 
 /// How long requests that are being answered may take after the Master was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Shorter tokens of the operator may be found by trying.
+const SHORT: usize = 24;
 
 /// What a Master needs to know.
 #[derive(Debug, Clone)]
@@ -36,7 +39,7 @@ pub struct MasterConfig {
     pub database: Database,
     /// The operator's token.
     pub token: Secret,
-    /// The computer that requests go to when they name none.
+    /// The computer that requests go to when they name none; empty if there is none.
     pub computer_id: ComputerId,
     /// How it may be reached, and how much it bears.
     pub access: Access,
@@ -65,6 +68,12 @@ impl Master {
     pub async fn bind(config: MasterConfig) -> Result<Master, MasterError> {
         if config.token.expose().is_empty() {
             return Err(MasterError::NoToken);
+        }
+        if config.token.expose().len() < SHORT {
+            tracing::warn!(
+                "the operator's token is short, and whoever reaches the Master can try words without \
+                 asking it: take one of {SHORT} random characters or more"
+            );
         }
         let access = &config.access;
         let (listener, address) = listen(&config.host, config.port).await?;
@@ -126,8 +135,9 @@ impl Master {
         let app = Arc::clone(&self.app);
         let ending = async move {
             shutdown.await;
-            // They would stay for ever.
+            // They would stay for ever, or long.
             app.listeners.dismiss();
+            app.desk.dismiss();
             let _ = told.send(true);
             // Until all who wait for it are gone.
             told.closed().await;
@@ -136,7 +146,9 @@ impl Master {
         let plain = answer(plain, &self.app, stopping.clone());
         let secret = self.secret.map(|port| {
             tracing::info!("Running on https://{}", port.address);
-            let door = Door::new(port.listener, Some(port.acceptor), self.limits);
+            let (door, refusals) = Tls::new(port.acceptor);
+            tokio::spawn(Arc::clone(&self.app).note_refused(refusals));
+            let door = Door::new(port.listener, Some(door), self.limits);
             answer(door, &self.app, stopping.clone())
         });
         let both = async {

@@ -20,6 +20,9 @@ pub struct Access {
     pub trusted_proxies: Vec<IpAddr>,
     /// How often each caller but the operator may ask.
     pub callers: Rate,
+    /// How often each address may ask for what needs no proof of who asks. All behind a proxy that
+    /// is not trusted have one, and each connection of a client begins with such a question.
+    pub strangers: Rate,
     /// How often each address may present what is not valid.
     pub failures: Rate,
 }
@@ -33,6 +36,7 @@ impl Default for Access {
             listeners: None,
             trusted_proxies: Vec::new(),
             callers: Rate { per_second: 200.0, burst: 2000.0 },
+            strangers: Rate { per_second: 1000.0, burst: 20_000.0 },
             failures: Rate { per_second: 1.0, burst: 30.0 },
         }
     }

@@ -12,6 +12,10 @@ use slapos_testkit::{Postgres, skipped, sql_at};
 
 use crate::Database;
 
+/// With which words this program of tests is a judge of schemas.
+pub(crate) const JUDGE: &[&str] =
+    &["requests::bench::tests::serves_the_tests", "--exact", "--ignored", "--nocapture"];
+
 /// Names the directory of the socket of a server, in place of files.
 const SERVER: &str = "SLAPOS_TEST_POSTGRESQL";
 

@@ -2,7 +2,7 @@
 //!
 //! A caller may show a certificate of the Master's own authority; whether it is revoked is asked of
 //! the store for each request. Who shows none may still have a token. A certificate that others
-//! signed, or that has expired, ends the handshake.
+//! signed, or that has expired, ends the handshake; of whom is heard by [`crate::refused`].
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::authority::{Authority, ServerPair};
 use crate::error::MasterError;
+use crate::refused::Overheard;
 
 /// After so long the Master's certificate is looked at again: files may have been replaced, and one
 /// of our own is made anew.
@@ -52,7 +53,7 @@ pub(crate) fn acceptor(
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(tls)?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(Overheard(verifier)))
         .with_cert_resolver(Arc::new(certificates));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))

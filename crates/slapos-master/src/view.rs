@@ -98,8 +98,8 @@ pub(crate) struct Metrics {
     pub(crate) memory: Room,
     /// The file system of the instance root, in bytes.
     pub(crate) disk: Room,
-    /// Services of all partitions.
-    pub(crate) services: Services,
+    /// Services of all partitions, as far as they are known.
+    pub(crate) services: Option<Services>,
     pub(crate) at: String,
 }
 

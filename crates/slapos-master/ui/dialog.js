@@ -2,7 +2,7 @@
 // keeps the focus inside, and Escape leaves.
 
 import { h, id, say } from './dom.js';
-import { copyButton, problem } from './parts.js';
+import { copyButton, problem, saveButton } from './parts.js';
 import { glyph } from './shapes.js';
 
 function open(title, content, buttons, submitted) {
@@ -75,12 +75,12 @@ export function prompt({ title, words, verb, fields, run }) {
     });
 }
 
-/** Shows what is told only once: `[[name, text]]`. */
+/** Shows what is told only once: `[[name, text, file?]]`; what may be a file can be saved under that name. */
 export function secret({ title, words, values }) {
   open(title, [
     h('p', null, words),
-    values.map(([name, text]) => h('div', { class: 'field' },
-      h('div', { class: 'actions' }, h('strong', null, name), copyButton(name, text)),
+    values.map(([name, text, file]) => h('div', { class: 'field' },
+      h('div', { class: 'actions' }, h('strong', null, name), copyButton(name, text), file && saveButton(name, text, file)),
       h('pre', { class: 'log' }, text))),
   ], [h('button', { type: 'submit', class: 'main', autofocus: true }, 'I have kept it')], () => true);
 }

@@ -96,6 +96,16 @@ export function copyButton(what, text) {
   return button;
 }
 
+/** Saves a text as a file of that name. */
+export function saveButton(what, text, file) {
+  const save = () => {
+    const url = URL.createObjectURL(new Blob([text], { type: 'application/octet-stream' }));
+    h('a', { href: url, download: file }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  };
+  return h('button', { type: 'button', class: 'tiny', title: `Save ${what} as ${file}`, on: { click: save } }, `Save ${file}`);
+}
+
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

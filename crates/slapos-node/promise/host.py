@@ -1,6 +1,6 @@
 """The host of promises: one warm process of Python that makes a child of itself for each promise.
 
-It decides nothing. It is told what to run, says which process does it, and what came out; who is
+`boot.py` gives it `CODE`, that of our modules. It decides nothing. It is told what to run, says which process does it, and what came out; who is
 due, how long one may take, and what is written where, is the worker's business. Packets are fields
 of text with a zero byte between them.
 
@@ -9,10 +9,6 @@ As little as possible is imported: there is one such process for each partition.
 """
 import os
 import sys
-
-if sys.version_info < (3, 6):
-    sys.stderr.write("promises need Python 3.6 or newer, and this is %s" % sys.version.split()[0])
-    sys.exit(1)
 
 SOCKET = int(sys.argv[1])
 LONGEST = 1 << 18
@@ -33,17 +29,16 @@ class Own:
     """Our modules of the promises' interface, found where a Software Release brings none; and the
     machine's own packages, for what is found nowhere else."""
 
-    def __init__(self, texts):
-        self.texts = texts
-        self.code = {}
+    def __init__(self, code):
+        self.code = code
         self.looked = "site" in sys.modules
 
     def find_spec(self, name, path=None, target=None):
-        from importlib.machinery import ModuleSpec, PathFinder
-
+        # What `importlib.machinery` has, without importing it.
+        ModuleSpec = type(sys.__spec__)
         package = name + ".__init__"
-        if package in self.texts or name in self.texts:
-            return ModuleSpec(name, self, is_package=package in self.texts)
+        if package in self.code or name in self.code:
+            return ModuleSpec(name, self, is_package=package in self.code)
         if self.looked:
             return None
         # This Python was started without them, which is faster and mostly enough.
@@ -51,13 +46,15 @@ class Own:
         import site
 
         site.main()
-        for known in [known for known in self.texts if known.endswith(".__init__")]:
+        for known in [known for known in self.code if known.endswith(".__init__")]:
             own = sys.modules.get(known[:-9])
             if own is not None and own.__spec__.loader is self:
                 # Others may have more of a package that we have only a part of.
                 below = known[:-9].replace(".", os.sep)
                 places = [os.path.join(place, below) for place in sys.path]
                 own.__path__.extend(place for place in places if os.path.isdir(place))
+        from importlib.machinery import PathFinder
+
         return PathFinder.find_spec(name, path)
 
     def create_module(self, spec):
@@ -65,10 +62,7 @@ class Own:
 
     def exec_module(self, module):
         name = module.__name__
-        code = self.code.get(name)
-        if code is None:
-            text = self.texts[name] if name in self.texts else self.texts[name + ".__init__"]
-            code = self.code[name] = compile(text, "<promise host>/" + name, "exec")
+        code = self.code.get(name) or self.code[name + ".__init__"]
         exec(code, module.__dict__)
 
 
@@ -112,14 +106,31 @@ def named_in(path):
         source = plugin.read()
     if b"sys.path[0:0]" not in source:
         return None
-    import ast
+    # The module `ast` would be most of what is imported here.
+    import _ast
 
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign):
-            (target,) = ast.parse("sys.path[0:0] = []").body[0].targets
-            if [ast.dump(each) for each in node.targets] != [ast.dump(target)]:
-                return None
-            return ast.literal_eval(node.value)
+    for node in compile(source, path, "exec", _ast.PyCF_ONLY_AST).body:
+        if isinstance(node, _ast.Assign):
+            usual = len(node.targets) == 1 and is_start_of_path(node.targets[0])
+            places = [constant(place) for place in node.value.elts] if usual else [None]
+            return places if all(isinstance(place, str) for place in places) else None
+    return None
+
+
+def is_start_of_path(node):
+    """Whether it reads `sys.path[0:0]`."""
+    where = getattr(node, "slice", None)
+    ends = [constant(getattr(where, end, None)) for end in ("lower", "upper")]
+    name = getattr(node, "value", None)
+    module = getattr(getattr(name, "value", None), "id", None)
+    return ends == [0, 0] and module == "sys" and getattr(name, "attr", None) == "path"
+
+
+def constant(node):
+    """The value of a literal; before Python 3.8 each kind had a name of its own for it."""
+    for field in ("value", "s", "n"):
+        if hasattr(node, field):
+            return getattr(node, field)
     return None
 
 
@@ -226,8 +237,7 @@ def serve():
     import gc
 
     config, children = {}, set()
-    texts = receive()
-    sys.meta_path.append(Own(dict(zip(texts[::2], texts[1::2]))))
+    sys.meta_path.append(Own(CODE))
     sys.argv = ["promise"]
     sys.path[:] = [path for path in sys.path if path]
     while True:

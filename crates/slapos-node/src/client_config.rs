@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use slapos_config::{Config, ConfigError};
 use slapos_slap::{ComputerId, DEFAULT_TIMEOUT, SlapClient};
 
-use crate::config::{IdentityFiles, master_directory};
+use crate::config::{IdentityFiles, embedded_url, master_directory};
 use crate::error::NodeError;
-use crate::node::{read_token, tls_identity};
+use crate::node::tls_identity;
+use crate::token_file::{TokenFile, having_looked, token};
 
 /// What a user's commands need to know.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// `[slapos] master_url`.
+    /// `[slapos] master_url`; where the embedded Master of `[slapproxy]` answers unless set.
     pub master_url: String,
     /// `[slapos] master_token_file`; that of the embedded Master unless set.
-    pub master_token_file: Option<PathBuf>,
+    pub token_file: Option<TokenFile>,
     /// `key_file` and `cert_file` of `[slapconsole]`, or else of `[slapos]`: who the user is to a
     /// Master by https.
     pub identity: Option<IdentityFiles>,
@@ -34,21 +35,32 @@ impl ClientConfig {
         Self::from_config(&Config::read(path)?)
     }
 
-    fn from_config(config: &Config) -> Result<Self, ConfigError> {
+    /// What [`read`](Self::read) does with a file already parsed.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn from_config(config: &Config) -> Result<Self, ConfigError> {
         let get = |section, option| config.get(section, option).filter(|value| !value.is_empty());
-        let master_url = get("slapos", "master_url").ok_or_else(|| {
-            config.error("slapos", "master_url", "[slapos] needs the option `master_url`")
-        })?;
+        let embedded = config.section_line("slapproxy").is_some();
+        let master_url = match get("slapos", "master_url") {
+            Some(url) => url.to_owned(),
+            None if embedded => embedded_url(config)?,
+            None => {
+                let message =
+                    "[slapos] needs the option `master_url`, where there is no [slapproxy]";
+                return Err(config.error("slapos", "master_url", message));
+            }
+        };
         let token = get("slapos", "master_token_file").map(PathBuf::from);
         if token.as_ref().is_some_and(|path| !path.is_absolute()) {
             let message = "`master_token_file` must be an absolute path";
             return Err(config.error("slapos", "master_token_file", message));
         }
-        let embedded = get("slapproxy", "database_uri").map(|_| master_directory(config));
-        let beside = embedded.transpose()?.map(|directory| directory.join("master.token"));
+        let beside = get("slapproxy", "database_uri").map(|_| master_directory(config));
+        let beside = beside.transpose()?;
         Ok(Self {
-            master_url: master_url.to_owned(),
-            master_token_file: token.or(beside),
+            master_url,
+            token_file: TokenFile::of(token, beside.as_deref()),
             identity: identity(config)?,
             master_ca_file: get("slapos", "master_ca_file").map(PathBuf::from),
             computer_id: get("slapos", "computer_id").map(ComputerId::new),
@@ -60,10 +72,11 @@ impl ClientConfig {
     /// # Errors
     /// When the token's file cannot be read, or the URL is none.
     pub fn master(&self) -> Result<SlapClient, NodeError> {
-        let token = self.master_token_file.as_deref().map(read_token).transpose()?;
+        let file = self.token_file.as_ref();
+        let token = token(file)?;
         let identity = tls_identity(self.identity.as_ref(), self.master_ca_file.as_deref())?;
         let client = SlapClient::with_identity(&self.master_url, token, DEFAULT_TIMEOUT, &identity);
-        Ok(client?)
+        Ok(having_looked(client?, file))
     }
 }
 
@@ -97,9 +110,9 @@ mod tests {
     #[test]
     fn a_users_file_needs_no_more_than_the_master() {
         let config = read("[slapos]\nmaster_url = http://m\n").unwrap();
-        assert_eq!((config.master_token_file, config.computer_id), (None, None));
+        assert_eq!((config.token_file, config.computer_id), (None, None));
         let error = read("[slapos]\n").unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"client.cfg:1: [slapos] needs the option `master_url`");
+        insta::assert_snapshot!(error, @"client.cfg:1: [slapos] needs the option `master_url`, where there is no [slapproxy]");
     }
 
     #[test]
@@ -117,7 +130,7 @@ mod tests {
     fn a_nodes_file_says_where_it_is() {
         let text = "[slapos]\nmaster_url = http://m\ncomputer_id = c\n[slapproxy]\ndatabase_uri = /m/proxy.db\n";
         let config = read(text).unwrap();
-        assert_eq!(config.master_token_file.as_deref(), Some(Path::new("/m/master.token")));
+        assert_eq!(config.token_file.unwrap().path, Path::new("/m/master.token"));
         assert_eq!(config.computer_id, Some("c".into()));
     }
 }

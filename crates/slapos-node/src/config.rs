@@ -7,11 +7,16 @@
 //! because the same file may serve other programs.
 
 mod access;
+mod collect;
+#[cfg(test)]
+mod documented;
 mod format;
 mod grid;
+mod hooks;
 mod protocols;
 mod reader;
 mod requests;
+mod rollback;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -23,17 +28,18 @@ use slapos_slap::ComputerId;
 use slapos_sys::Secret;
 
 use crate::binary::BinaryConfig;
-use crate::collect::CollectConfig;
-use crate::generation::Rollback;
-use crate::hooks::HooksConfig;
 use crate::limits::ServiceLimits;
+use crate::token_file::TokenFile;
 
 pub use access::{ProxyAccess, ProxyTls};
+pub use collect::CollectConfig;
 pub use format::{FormatConfig, FormatNetwork};
 pub use grid::{GridConfig, IdentityFiles};
+pub use hooks::{FirewallConfig, HooksConfig, Manager};
 pub use protocols::{ProtocolsConfig, ShacacheOptions};
 pub(crate) use reader::Reader;
 pub use requests::{OtherMasterOptions, RequestsOptions, Schema};
+pub use rollback::{Policy, Rollback};
 
 /// Where the configuration is looked for when nothing else names it.
 pub const DEFAULT_FILE: &str = "/etc/opt/slapos/slapos.cfg";
@@ -51,7 +57,7 @@ pub struct NodeConfig {
     pub master_url: String,
     /// `[slapos] master_token_file`: a file that holds the token this node shows to its Master;
     /// that of the embedded Master is `master.token` beside its database unless set.
-    pub master_token_file: Option<PathBuf>,
+    pub master_token_file: Option<TokenFile>,
     /// `[slapos] software_root`: holds one directory per Software Release.
     pub software_root: PathBuf,
     /// `[slapos] instance_root`: holds the Computer Partitions.
@@ -210,16 +216,18 @@ impl NodeConfig {
     /// As [`read`](Self::read).
     pub fn from_config(config: &Config, path: &Path) -> Result<Self, ConfigError> {
         let r = Reader::of(config, "slapos");
+        r.require(&["software_root", "instance_root", "computer_id", "master_url"])?;
         let software_root = r.absolute_path("software_root")?;
         let instance_root = r.absolute_path("instance_root")?;
         let lock = |name: &str| instance_root.join("var/run").join(name);
         let proxy = ProxyConfig::from_config(config)?;
-        let beside_database = proxy.as_ref().map(|proxy| proxy.directory.join("master.token"));
+        let directory = proxy.as_ref().map(|proxy| proxy.directory.as_path());
+        let token = TokenFile::of(r.optional_path("master_token_file")?, directory);
         Ok(Self {
             file: path.to_owned(),
             computer_id: ComputerId::new(r.required("computer_id")?),
             master_url: r.required("master_url")?.to_owned(),
-            master_token_file: r.optional_path("master_token_file")?.or(beside_database),
+            master_token_file: token,
             shared_part_list: r.path_list("shared_part_list")?,
             download_cache: r
                 .optional_path("download_cache")?
@@ -272,17 +280,21 @@ fn rollback(r: &Reader<'_>) -> Result<Rollback, ConfigError> {
 pub(crate) const DEFAULT_NETWORK: Ipv4Network =
     Ipv4Network { base: Ipv4Addr::new(127, 16, 0, 0), prefix: 16 };
 
+/// Where the Master listens unless `host` and `port` say otherwise.
+const HOST: &str = "127.0.0.1";
+const PORT: u16 = 5000;
+
 impl ProxyConfig {
-    fn from_config(config: &Config) -> Result<Option<Self>, ConfigError> {
+    pub(crate) fn from_config(config: &Config) -> Result<Option<Self>, ConfigError> {
         let r = Reader::of(config, "slapproxy");
         if config.section_line(r.section).is_none() {
             return Ok(None);
         }
-        let host = r.optional("host").unwrap_or("127.0.0.1").to_owned();
+        let host = r.optional("host").unwrap_or(HOST).to_owned();
         Ok(Some(Self {
             access: ProxyAccess::read(&r, &host)?,
             host,
-            port: r.parsed("port", 5000)?,
+            port: r.parsed("port", PORT)?,
             directory: master_directory(config)?,
             database_uri: Secret::new(r.required("database_uri")?),
             database_password_file: r.optional_path("database_password_file")?,
@@ -291,6 +303,23 @@ impl ProxyConfig {
             requests: RequestsOptions::from_config(config)?,
         }))
     }
+}
+
+/// Where programs of this machine reach the Master of `[slapproxy]`.
+pub(crate) fn embedded_url(config: &Config) -> Result<String, ConfigError> {
+    let r = Reader::of(config, "slapproxy");
+    let port: u16 = r.parsed("port", PORT)?;
+    Ok(match r.optional("host").unwrap_or(HOST) {
+        "0.0.0.0" => format!("http://{HOST}:{port}"),
+        "::" => format!("http://[::1]:{port}"),
+        host if host.contains(':') => format!("http://[{host}]:{port}"),
+        host => format!("http://{host}:{port}"),
+    })
+}
+
+/// `[slapformat] alter_user`, which may also stand in `[slapos]`.
+pub(crate) fn alter_user(config: &Config) -> Result<bool, ConfigError> {
+    Reader::of_format(config).boolean("alter_user", true)
 }
 
 /// `directory` of `[slapproxy]`, or that of the database if it is a file.
@@ -333,8 +362,9 @@ mod tests {
     fn the_masters_directory_is_that_of_its_database_or_named() {
         let read = |proxy: &str| {
             let config = read(&format!("{MINIMUM}[slapproxy]\n{proxy}"));
-            config
-                .map(|config| (config.proxy.unwrap().directory, config.master_token_file.unwrap()))
+            config.map(|config| {
+                (config.proxy.unwrap().directory, config.master_token_file.unwrap().path)
+            })
         };
         let (directory, token) = read("database_uri = /m/proxy.db\n").unwrap();
         assert_eq!((directory, token), ("/m".into(), "/m/master.token".into()));
@@ -357,8 +387,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         let error = |text: &str| read(text).unwrap_err().to_string();
-        insta::assert_snapshot!(error("[slapos]\n"), @"slapos.cfg:1: [slapos] needs the option `software_root`");
-        insta::assert_snapshot!(error("[slapos]\nsoftware_root = soft\n"), @"slapos.cfg:2: `software_root` must be an absolute path, not `soft`");
+        insta::assert_snapshot!(error("[slapos]\n"), @"slapos.cfg:1: [slapos] needs the options `software_root`, `instance_root`, `computer_id` and `master_url`");
+        let most = MINIMUM.replace("computer_id", "computer");
+        insta::assert_snapshot!(error(&most), @"slapos.cfg:1: [slapos] needs the option `computer_id`");
+        insta::assert_snapshot!(error(&MINIMUM.replace("/soft", "soft")), @"slapos.cfg:2: `software_root` must be an absolute path, not `soft`");
         insta::assert_snapshot!(error(&format!("{MINIMUM}[slapformat]\npartition_amount = ten\n")), @"slapos.cfg:7: `partition_amount` = `ten`: invalid digit found in string");
         insta::assert_snapshot!(error(&format!("{MINIMUM}[slapformat]\npartition_base_name = ../x\n")), @"slapos.cfg:7: `partition_base_name` must be lower-case letters, digits, `_` and `-`, and start with a letter, not `../x`");
     }

@@ -13,8 +13,8 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// Only promises failed.
     pub const PROMISE: u8 = 2;
-    /// The computer is formatted, and the Master could not be told.
-    pub const FORMAT_OFFLINE: u8 = 2;
+    /// The computer is formatted, and the Master did not take what it was told.
+    pub const FORMAT_UNTOLD: u8 = 2;
     /// The Master did not answer, or not sensibly. `node instance` has started services as last
     /// known.
     pub const OFFLINE: u8 = 3;

@@ -1,4 +1,4 @@
-//! `slapos explain`: why a partition, a part or a service was last processed, made or restarted, as
+//! `slapos explain`: why an instance (its partition), a part or a service was last processed, made or restarted, as
 //! far as the records tell.
 
 use std::collections::BTreeMap;
@@ -22,22 +22,25 @@ const LOG_END: u64 = 4 << 20;
 /// What is known of one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// What it is, such as `partition slappart0`.
+    /// What it is, such as `partition slappart0`, or `partition slappart0 (helloworld)` for who asked
+    /// for the instance.
     pub subject: String,
     /// What happened to it and why, oldest first.
     pub story: Vec<String>,
 }
 
-/// Everything that is called `name`: a partition, a Software Release (its directory's name), a part
+/// Everything that is called `name`: an instance, a partition, a Software Release (its directory's name), a part
 /// of either, or a service (`NAME` or `GROUP:NAME`).
 ///
 /// # Errors
 /// When the records cannot be read, or nothing of that name was ever touched.
 pub fn explain(node: &Node<'_>, name: &str) -> Result<Vec<Explanation>, NodeError> {
     let journal = node.journal();
-    let subjects = journal.subjects();
     let mut all = Vec::new();
-    for subject in &subjects {
+    for partition in recorded(node, name)? {
+        all.push(last_run(node, &partition, &journal.read(&partition))?.of(name));
+    }
+    for subject in &journal.subjects() {
         let lines = journal.read(subject);
         if subject == name {
             all.push(last_run(node, subject, &lines)?);
@@ -46,11 +49,54 @@ pub fn explain(node: &Node<'_>, name: &str) -> Result<Vec<Explanation>, NodeErro
     }
     all.extend(services(node, name)?);
     if all.is_empty() {
+        for partition in asked(node, name) {
+            // What the journal has of one without a record is of who was there before.
+            let lines = match node.records().load(&partition)? {
+                Some(_) => journal.read(&partition),
+                None => Vec::new(),
+            };
+            all.push(last_run(node, &partition, &lines)?.of(name));
+        }
+    }
+    if all.is_empty() {
         return Err(NodeError::user(format!("no record names `{name}`")).hint(
-            "give a partition, a part, a service as `slapos node status` shows it, or the directory's name of a Software Release",
+            "give an instance's name, a partition, a part, a service as `slapos node status` shows it, or the directory's name of a Software Release",
         ));
     }
     Ok(all)
+}
+
+/// The partitions of the instances that were called `title` when they were processed.
+fn recorded(node: &Node<'_>, title: &str) -> Result<Vec<String>, NodeError> {
+    let records = node.records();
+    let mut found = Vec::new();
+    for partition in records.partitions()? {
+        if records.load(&partition)?.is_some_and(|record| record.title == title) {
+            found.push(partition);
+        }
+    }
+    Ok(found)
+}
+
+/// The same by what the Master says now, of those that have no record yet, or one without that title; none
+/// if it says nothing.
+fn asked(node: &Node<'_>, title: &str) -> Vec<String> {
+    let Ok(computer) = node.master().and_then(|master| node.computer(&master)) else {
+        return Vec::new();
+    };
+    let called = computer.partitions.into_iter().filter(|one| one.instance_title == title);
+    called.filter(|one| !one.is_free()).map(|one| one.id.to_string()).collect()
+}
+
+impl Explanation {
+    /// The same, of a partition that was asked for as that instance.
+    fn of(mut self, title: &str) -> Self {
+        self.subject.push_str(&format!(" ({title})"));
+        if self.story.is_empty() {
+            self.story.push("it was not processed yet; `slapos node instance` does it".to_owned());
+        }
+        self
+    }
 }
 
 /// The last time that `subject` was worked on.

@@ -6,43 +6,56 @@
 //! child of this same program that has become that user.
 //!
 //! Absent on purpose: nothing here writes below a partition's own directory or executes what is
-//! there, except in a worker that runs as the partition's user (one file, `.slapos-resource`, is
-//! written without a worker, but with that user's rights alone); nothing here prints.
+//! there, except in a worker that runs as the partition's user (`.slapos-resource`, what hooks keep
+//! there and what is collected is without a worker, but with that user's rights alone); nothing here
+//! prints.
 
+mod action;
 pub mod agent;
 pub mod binary;
 pub mod boot;
+mod certificate;
 mod client_config;
 pub mod collect;
+mod command;
 pub mod config;
 pub mod cron;
 pub mod error;
 pub mod explain;
 pub mod format;
 pub mod generation;
+mod history;
 pub mod hooks;
 pub mod instance;
+pub mod jobs;
 mod journal;
 pub mod limits;
 mod listing;
 mod node;
+mod operator;
+mod place;
+mod pool;
 mod program;
 mod progress;
 mod promise;
 pub mod promises;
 pub mod prune;
+mod python;
 mod record;
 mod renewal;
 pub mod report;
+mod reporter;
 mod retire;
 mod routine;
 mod services;
 pub mod setup;
+mod shelf;
 mod size;
 pub mod software;
 pub mod standalone;
 mod start;
 mod text;
+mod token_file;
 mod told;
 pub mod usage;
 pub mod watchdog;
@@ -51,8 +64,11 @@ pub mod worker;
 pub use client_config::ClientConfig;
 pub use config::NodeConfig;
 pub use error::NodeError;
-pub use node::{Node, Reporter, master, read_secret, read_token, take_lock, tls_identity};
+pub use node::{Node, master, take_lock, tls_identity};
+pub use operator::OperatorConfig;
 pub use promise::{Kind as PromiseKind, Mode as PromiseMode, PromiseResult, Schedule};
-pub use record::{Outcome, PartitionRecord, Records};
+pub use record::{Outcome, PartitionRecord};
+pub use reporter::Reporter;
 pub use services::{start_supervisor, supervisor};
 pub use start::begin;
+pub use token_file::{TokenFile, read_secret, read_token};

@@ -3,32 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use slapos_engine::Event;
 use slapos_slap::{Computer, ComputerPartition, SlapClient, TlsIdentity};
 use slapos_supervisor::Paths;
 use slapos_sys::clock::Clock;
+use slapos_sys::fs;
 use slapos_sys::lock::FileLock;
-use slapos_sys::{Secret, fs};
 
 use crate::config::{IdentityFiles, NodeConfig};
 use crate::error::{IoContext, NodeError};
-use crate::generation::Histories;
+use crate::history::Histories;
 use crate::journal::{Deed, Journal};
-use crate::record::Records;
+use crate::record::PartitionRecord;
+use crate::reporter::Reporter;
+use crate::shelf::Shelf;
+use crate::token_file::{having_looked, token};
 use crate::told;
-
-/// Watches a command. Called from several threads.
-pub trait Reporter: Sync {
-    /// Something worth a line was done or decided about `subject` (a partition, a Software
-    /// Release, or the node itself).
-    fn note(&self, subject: &str, text: &str);
-    /// Something is wrong but the command goes on.
-    fn warn(&self, subject: &str, text: &str);
-    /// A part of `subject` made progress.
-    fn part(&self, subject: &str, event: &Event);
-    /// `subject` failed; the command goes on with others.
-    fn failed(&self, subject: &str, error: &NodeError);
-}
 
 /// Everything that the commands of a node share.
 pub struct Node<'a> {
@@ -71,13 +60,13 @@ impl Node<'_> {
     }
 
     /// The records of the partitions.
-    pub fn records(&self) -> Records {
-        Records::new(&self.config.instance_root)
+    pub(crate) fn records(&self) -> Shelf<'_, PartitionRecord> {
+        Shelf::new(self.config.instance_root.join("var/slapgrid"), self.reporter)
     }
 
     /// The histories of the partitions' generations.
-    pub(crate) fn histories(&self) -> Histories {
-        Histories::new(&self.config.instance_root)
+    pub(crate) fn histories(&self) -> Histories<'_> {
+        Histories::new(&self.config.instance_root, self.reporter)
     }
 
     /// What was done, and why.
@@ -174,10 +163,12 @@ pub fn master(config: &NodeConfig) -> Result<SlapClient, NodeError> {
 
 /// The same; each call takes at most `limit`.
 pub(crate) fn master_within(config: &NodeConfig, limit: Duration) -> Result<SlapClient, NodeError> {
-    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
+    let file = config.master_token_file.as_ref();
+    let token = token(file)?;
     let grid = &config.grid;
     let identity = tls_identity(grid.identity.as_ref(), grid.master_ca_file.as_deref())?;
-    Ok(SlapClient::with_identity(&config.master_url, token, limit, &identity)?)
+    let client = SlapClient::with_identity(&config.master_url, token, limit, &identity)?;
+    Ok(having_looked(client, file))
 }
 
 /// Who we are to a Master by https, and by whom that is vouched for.
@@ -195,39 +186,4 @@ pub fn tls_identity(
         identity = identity.with_authorities(&read(authorities)?)?;
     }
     Ok(identity)
-}
-
-/// The token in the file at `path`.
-///
-/// # Errors
-/// When it cannot be read or is empty.
-pub fn read_token(path: &std::path::Path) -> Result<Secret, NodeError> {
-    let secret = read_secret("read the Master's token in", path)?;
-    match secret.expose() {
-        "" => Err(NodeError::user(format!("the token file {} is empty", path.display()))
-            .hint("remove it and run `slapos up`, or put the Master's token in it")),
-        _ => Ok(secret),
-    }
-}
-
-/// What a file keeps secret, without the space around it; `what` says what is done with it.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn read_secret(what: &str, path: &std::path::Path) -> Result<Secret, NodeError> {
-    const LONGEST: u64 = 4096;
-    let text = fs::read_to_string_limited(path, LONGEST).context(what, path)?;
-    Ok(Secret::new(text.trim()))
-}
-
-/// For tests: somebody who is told nothing.
-#[cfg(test)]
-pub(crate) struct Deaf;
-
-#[cfg(test)]
-impl Reporter for Deaf {
-    fn note(&self, _: &str, _: &str) {}
-    fn warn(&self, _: &str, _: &str) {}
-    fn part(&self, _: &str, _: &Event) {}
-    fn failed(&self, _: &str, _: &NodeError) {}
 }

@@ -1,11 +1,10 @@
 //! What the Master is told while a Software Release is built: how far it is, and what was said last.
 //!
-//! Invariants: a build never waits for the Master, and never fails because of it (the newest word
-//! waits, older ones are forgotten); who cannot be told is not asked again during the build; what is
+//! Invariants: a build never waits for the Master (but a second at its end, for the last word to be
+//! told), and never fails because of it (the newest word waits, older ones are forgotten); who cannot be told is not asked again during the build; what is
 //! told comes from the events of the build, never from files where the builder can write.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use slapos_engine::Event;
@@ -21,6 +20,9 @@ const EVERY: Duration = Duration::from_secs(2);
 /// How long the Master may take for each.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the end of a build is held up for the last word. Who tells it goes on alone after that.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// How much of the log is told, in bytes: its end.
 const LONGEST: usize = 32 << 10;
 
@@ -29,7 +31,6 @@ pub(crate) struct Progress {
     state: BuildProgress,
     log: String,
     slot: Arc<Slot>,
-    teller: Option<JoinHandle<()>>,
 }
 
 /// Where the newest word waits for its teller.
@@ -42,7 +43,10 @@ struct Slot {
 #[derive(Default)]
 struct Waiting {
     newest: Option<BuildProgress>,
+    /// The build has.
     ended: bool,
+    /// Nobody tells any more.
+    silent: bool,
 }
 
 impl Slot {
@@ -58,11 +62,16 @@ impl Progress {
         let slot = Arc::new(Slot::default());
         let teller = master_within(node.config, PATIENCE).ok().and_then(|master| {
             let (computer, slot) = (node.config.computer_id.clone(), Arc::clone(&slot));
-            let tell = move || tell(&master, &computer, &slot);
+            let tell = move || {
+                tell(&master, &computer, &slot);
+                slot.lock().silent = true;
+                slot.changed.notify_all();
+            };
             std::thread::Builder::new().name("progress".to_owned()).spawn(tell).ok()
         });
+        slot.lock().silent |= teller.is_none();
         let state = BuildProgress { url: url.to_string(), ..BuildProgress::default() };
-        Progress { state, log: String::new(), slot, teller }
+        Progress { state, log: String::new(), slot }
     }
 
     /// Takes note of what happens.
@@ -80,13 +89,12 @@ impl Progress {
 }
 
 impl Drop for Progress {
-    /// Waits until the last word is told.
+    /// Waits a little until the last word is told.
     fn drop(&mut self) {
         self.slot.lock().ended = true;
         self.slot.changed.notify_all();
-        if let Some(teller) = self.teller.take() {
-            let _ = teller.join();
-        }
+        let telling = |waiting: &mut Waiting| !waiting.silent;
+        drop(self.slot.changed.wait_timeout_while(self.slot.lock(), LAST_WORD, telling));
     }
 }
 
@@ -129,7 +137,35 @@ fn tell(master: &SlapClient, computer: &ComputerId, slot: &Slot) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
     use super::*;
+    use crate::NodeConfig;
+    use crate::reporter::Deaf;
+
+    #[test]
+    fn the_end_of_a_build_does_not_wait_for_a_master_that_hangs() {
+        let master = TcpListener::bind("127.0.0.1:0").unwrap();
+        let text = format!(
+            "[slapos]\nsoftware_root = /s\ninstance_root = /i\nmaster_url = http://{}\ncomputer_id = c\n",
+            master.local_addr().unwrap()
+        );
+        let config = slapos_config::Config::parse(&text, "s").unwrap();
+        let config = NodeConfig::from_config(&config, std::path::Path::new("s")).unwrap();
+        let clock = slapos_sys::clock::SystemClock;
+        let node = Node { config: &config, reporter: &Deaf, clock: &clock };
+        let mut progress = Progress::begin(&node, &SoftwareUrl::new("/s.cfg"));
+        progress.event(&Event::Warning { part: None, text: "a word".to_owned() });
+        let (mut hung, _) = master.accept().unwrap();
+        while hung.read(&mut [0; 4096]).unwrap() == 4096 {}
+        drop(progress);
+        // The teller has not given up yet: it was not waited for.
+        hung.set_nonblocking(true).unwrap();
+        while let Ok(read) = hung.read(&mut [0; 4096]) {
+            assert_ne!(read, 0, "the call was waited for");
+        }
+    }
 
     #[test]
     fn parts_are_counted() {

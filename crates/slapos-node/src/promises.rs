@@ -9,12 +9,13 @@ use slapos_slap::{ComputerPartition, InstanceState, SlapClient};
 use slapos_sys::clock::Timestamp;
 
 use crate::error::{NodeError, exit};
-use crate::instance::{Quiet, check_only, partition_owner, pool};
 use crate::node::Node;
+use crate::place::{check_only, partition_owner};
+use crate::pool;
 use crate::promise::{Mode, PromiseResult, Schedule};
 use crate::record::PartitionRecord;
 use crate::text::cut;
-use crate::worker::{Done, Job, PromiseJob, Purpose, Worker};
+use crate::worker::{Done, Job, PromiseJob, Purpose, Quiet, Worker};
 use crate::{software, watchdog};
 
 /// For how long promises of services that were just started may fail.

@@ -88,7 +88,8 @@ mod tests {
     use slapos_testkit::{Certificates, skipped};
 
     use crate::error::NodeError;
-    use crate::node::{Reporter, master};
+    use crate::node::master;
+    use crate::reporter::Reporter;
 
     struct Silent;
 

@@ -7,16 +7,18 @@ use slapos_slap::{ComputerPartition, InstanceState, PartitionId, SlapClient};
 use slapos_sys::lock::FileLock;
 use slapos_sys::user;
 
+use crate::certificate;
 use crate::error::{NodeError, exit};
+use crate::format;
 use crate::hooks::{Hooks, Removal, Scene};
-use crate::instance::{Quiet, certificate, partition_owner};
 use crate::journal::Deed;
 use crate::node::Node;
+use crate::place::partition_owner;
 use crate::renewal;
 use crate::retire::{self, Verdict};
 use crate::services;
 use crate::usage;
-use crate::worker::{DestroyJob, Job, Purpose, RemoveJob, Worker};
+use crate::worker::{DestroyJob, Job, Purpose, Quiet, RemoveJob, Worker};
 
 /// Rounds in which children go before their roots: one makes the Master want the children
 /// destroyed, one removes them, one the root.
@@ -192,8 +194,7 @@ fn destroy(
     let limit = Some(node.config.partition_timeout);
     let job = Job::Destroy(DestroyJob {
         directory: directory.clone(),
-        partition: partition.id.clone(),
-        storage_home: node.config.grid.instance_storage_home.clone(),
+        storage: format::storage_of(node.config, &partition.id)?,
     });
     worker.run(&job, limit, &mut Quiet)?;
     let job = Job::Remove(RemoveJob {
@@ -205,7 +206,7 @@ fn destroy(
     worker.run(&job, limit, &mut Quiet)?;
     certificate::forget(node.config, id)?;
     hooks.removed(&scene, &partition.id)?;
-    node.records().forget(id)?;
+    retire::forget(node, id)?;
     match master.instance_destroyed(&partition.computer, &partition.id)? {
         None => {
             node.did(id, Deed::Note { text: "destroyed".to_owned() });

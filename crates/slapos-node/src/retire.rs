@@ -1,4 +1,5 @@
-//! Whether an instance that is to be destroyed may go: a pure decision, and what it is made of.
+//! Whether an instance that is to be destroyed may go: a pure decision, and what it is made of; and
+//! the end of what is kept of one that is gone.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,10 +9,10 @@ use slapos_supervisor::state::State;
 use slapos_sys::clock::Timestamp;
 
 use crate::error::NodeError;
-use crate::instance::Quiet;
 use crate::node::Node;
 use crate::services;
-use crate::worker::{Done, InspectJob, Job, Worker};
+use crate::watchdog::Marks;
+use crate::worker::{Done, InspectJob, Job, Quiet, Worker};
 
 /// Whether an instance may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +91,16 @@ fn running(node: &Node<'_>) -> Result<BTreeSet<String>, NodeError> {
         .into_iter()
         .filter(|process| matches!(process.state, State::Starting | State::Running));
     Ok(alive.map(|process| format!("{}:{}", process.group, process.name)).collect())
+}
+
+/// Forgets `partition`, its generations and what was complained of included; its record last.
+///
+/// # Errors
+/// When something of it exists and cannot be removed.
+pub(crate) fn forget(node: &Node<'_>, partition: &str) -> Result<(), NodeError> {
+    Marks::of(node).forget(partition)?;
+    node.histories().forget(partition)?;
+    node.records().forget(partition)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The services of a partition, as the supervisor is told.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ const LOG_BYTES: u64 = 10 << 20;
 const LOG_BACKUPS: u32 = 3;
 /// Seconds a service has to end when asked.
 const STOP_SECONDS: u32 = 60;
+/// More services of a partition are not started: each costs the supervisor, which all partitions share,
+/// a process and a descriptor.
+const MOST_SERVICES: usize = 1000;
 /// So many ends of services wait for a watchdog that does not run.
 const WATCHDOG_BUFFER: u32 = 1000;
 /// How long to wait for services to end, which they must within [`STOP_SECONDS`].
@@ -124,7 +128,8 @@ pub(crate) fn describe(node: &Node<'_>) -> Result<(), NodeError> {
 }
 
 /// Defines `services` as the group of `partition`. Returns whether the definition changed. A service
-/// that cannot be defined, such as one of an odd name, is left out with a warning.
+/// that cannot be defined, such as one of an odd name, is left out with a warning, and so are those
+/// beyond [`MOST_SERVICES`].
 ///
 /// # Errors
 /// When it cannot be written.
@@ -135,30 +140,48 @@ pub(crate) fn define(
     user: &Identity,
     services: &[Service],
 ) -> Result<bool, NodeError> {
-    let mut programs: Vec<ProgramSpec> = Vec::new();
-    for service in services {
-        let program = program(partition, directory, user, service);
-        match definable(partition, &program, &programs) {
-            Ok(()) => programs.push(program),
-            Err(why) => {
-                let text = format!("{} is not started: {why}", service.path.display());
-                node.reporter.warn(partition.as_str(), &text);
-            }
-        }
-    }
+    let (programs, warnings) = programs(partition, directory, user, services);
+    warnings.iter().for_each(|text| node.reporter.warn(partition.as_str(), text));
     define_group(node, partition, partition, programs)
 }
 
-/// Whether `program` can be one of the group of `partition`, beside `others`.
+/// The programs that `services` are to the supervisor, and what is left out of them, and why.
+fn programs(
+    partition: &PartitionId,
+    directory: &Path,
+    user: &Identity,
+    services: &[Service],
+) -> (Vec<ProgramSpec>, Vec<String>) {
+    let (mut programs, mut warnings) = (Vec::new(), Vec::new());
+    let mut names = BTreeSet::new();
+    for service in services.iter().take(MOST_SERVICES) {
+        let program = program(partition, directory, user, service);
+        match definable(partition, &program, &names) {
+            Ok(()) => {
+                names.insert(program.program.clone());
+                programs.push(program);
+            }
+            Err(why) => warnings.push(format!("{} is not started: {why}", service.path.display())),
+        }
+    }
+    if services.len() > MOST_SERVICES {
+        let (all, most) = (services.len(), MOST_SERVICES);
+        warnings
+            .push(format!("it has {all} services; those after the first {most} are not started"));
+    }
+    (programs, warnings)
+}
+
+/// Whether `program` can be one of the group of `partition`, beside those with other `names`.
 fn definable(
     partition: &PartitionId,
     program: &ProgramSpec,
-    others: &[ProgramSpec],
+    names: &BTreeSet<String>,
 ) -> Result<(), String> {
     if program.process_name.contains(char::REPLACEMENT_CHARACTER) {
         return Err("its name is not UTF-8".to_owned());
     }
-    if others.iter().any(|other| other.program == program.program) {
+    if names.contains(&program.program) {
         return Err(format!("another service is called {}, too", program.process_name));
     }
     definitions::render(partition.as_str(), std::slice::from_ref(program))
@@ -338,4 +361,32 @@ pub(crate) fn program(
         program.environment.insert(key.to_owned(), value.to_owned());
     }
     program
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(name: &str) -> Service {
+        Service { name: name.to_owned(), path: Path::new("/p/etc/run").join(name), watched: false }
+    }
+
+    #[test]
+    fn so_many_services_are_started_and_each_name_once() {
+        let user = slapos_sys::user::current().unwrap();
+        let programs = |services: &[Service]| {
+            programs(&PartitionId::from("p"), Path::new("/p"), &user, services)
+        };
+        let (defined, warnings) = programs(&["a", "a", "b\u{fffd}", "c"].map(service));
+        let names: Vec<_> = defined.iter().map(|program| program.program.as_str()).collect();
+        assert_eq!(names, ["p_a", "p_c"]);
+        insta::assert_snapshot!(warnings.join("\n"), @r"
+        /p/etc/run/a is not started: another service is called a, too
+        /p/etc/run/b� is not started: its name is not UTF-8
+        ");
+        let many: Vec<_> = (0..=MOST_SERVICES).map(|number| service(&number.to_string())).collect();
+        let (defined, warnings) = programs(&many);
+        assert_eq!(defined.len(), MOST_SERVICES);
+        assert_eq!(warnings, ["it has 1001 services; those after the first 1000 are not started"]);
+    }
 }

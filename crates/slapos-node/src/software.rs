@@ -12,6 +12,7 @@ use slapos_slap::{
 };
 use slapos_sys::{fs, user};
 
+use crate::binary;
 use crate::error::{IoContext, NodeError};
 use crate::journal::Deed;
 use crate::node::Node;
@@ -229,14 +230,17 @@ fn build(
         }
     }
     match build_in_worker(node, url, name, directory, options) {
-        Ok(Some(plan)) => {
+        Ok(Outcome::Planned(plan)) => {
             plan.lines().for_each(|line| node.reporter.note(name, line));
             Ok(())
         }
-        Ok(None) => {
-            master.software_available(url, computer)?;
+        Ok(Outcome::There { built }) => {
+            let told = master.software_available(url, computer);
             node.reporter.note(name, "built");
-            Ok(())
+            if built {
+                binary::upload(node, url, name);
+            }
+            Ok(told?)
         }
         Err(error) => {
             if !options.dry_run {
@@ -274,13 +278,21 @@ fn tell_error(
     }
 }
 
+/// What came of a worker that was to build.
+enum Outcome {
+    /// What would be done, for a rehearsal.
+    Planned(String),
+    /// The Software Release is there; whether something of it was built for that.
+    There { built: bool },
+}
+
 fn build_in_worker(
     node: &Node<'_>,
     url: &SoftwareUrl,
     name: &str,
     directory: PathBuf,
     options: &Options,
-) -> Result<Option<String>, NodeError> {
+) -> Result<Outcome, NodeError> {
     use std::os::fd::AsRawFd;
     let config = node.config;
     let owner = user::owner_of(&config.software_root).context("examine", &config.software_root)?;
@@ -314,9 +326,9 @@ fn build_in_worker(
             progress: (!options.dry_run).then(|| Progress::begin(node, url)),
         },
     )? {
-        Done::Software { plan, notes } => {
+        Done::Software { plan, built, notes } => {
             notes.iter().for_each(|text| node.reporter.note(name, text));
-            Ok(plan)
+            Ok(plan.map_or(Outcome::There { built }, Outcome::Planned))
         }
         other => Err(NodeError::user(format!("the worker of {name} answered {other:?}"))),
     }

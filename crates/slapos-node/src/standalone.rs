@@ -12,10 +12,11 @@ use slapos_supervisor::{AutoRestart, Client, ClientError, ProgramSpec, write_gro
 use slapos_sys::user::Identity;
 use slapos_sys::{fs, random, user};
 
-use crate::config::{DEFAULT_FILE, NodeConfig};
+use crate::config::{DEFAULT_FILE, ProxyConfig};
 use crate::error::{IoContext, NodeError};
 use crate::format;
 use crate::node::{Node, master_within};
+use crate::reporter::Reporter;
 use crate::services;
 
 /// The supervisor's name for the embedded Master, as in the original.
@@ -26,6 +27,8 @@ const FIRST_PORT: u16 = 5000;
 const MASTER_START: Duration = Duration::from_secs(15);
 /// How long it may take to answer one call in that time.
 const MASTER_PING: Duration = Duration::from_secs(2);
+/// The shell of who does not log in.
+const NO_LOGIN: &str = "/usr/sbin/nologin";
 /// How long all services may take to end.
 const SHUT_DOWN: Duration = Duration::from_secs(120);
 
@@ -183,35 +186,44 @@ fn free_port() -> Result<u16, NodeError> {
 
 /// Makes what the embedded Master needs, unless it is there: a directory for its database, its
 /// token (only those who may read the file may talk to it) and, for root, a user of its own: what
-/// listens on the network is not root. Returns that user if this process is another.
+/// listens on the network is not root. Returns that user if this process is another; that it was
+/// created is told.
 ///
 /// # Errors
 /// When something of it cannot be made.
-pub fn prepare_master(config: &NodeConfig) -> Result<Option<Identity>, NodeError> {
-    let Some(proxy) = &config.proxy else { return Ok(None) };
+pub fn prepare_master(
+    proxy: &ProxyConfig,
+    token: Option<&Path>,
+    alter_user: bool,
+    reporter: &dyn Reporter,
+) -> Result<Option<Identity>, NodeError> {
     let directory = proxy.directory.as_path();
     if !directory.exists() {
-        let owned = user::is_root() && config.format.alter_user;
-        let owner = owned.then(|| ensure_user(&proxy.user, directory)).transpose()?;
+        let owned = user::is_root() && alter_user;
+        let owner = owned.then(|| ensure_user(&proxy.user, directory, reporter)).transpose()?;
         fs::create_dir_all(directory, 0o700).context("create", directory)?;
         let made = fs::own_directory(directory, owner.as_ref(), 0o700);
         made.context("set owner and mode of", directory)?;
     }
     let owner = user::owner_of(directory).context("examine", directory)?;
-    if let Some(path) = &config.master_token_file {
+    if let Some(path) = token {
         ensure_token(path, &owner)?;
     }
     let other = user::is_root() && owner.uid != 0;
     Ok(other.then_some(owner))
 }
 
-fn ensure_user(name: &str, home: &Path) -> Result<Identity, NodeError> {
+/// The user of that name, who is left as he is if he is there.
+fn ensure_user(name: &str, home: &Path, reporter: &dyn Reporter) -> Result<Identity, NodeError> {
     let look = || user::by_name(name).context("look up the user of", home);
     if let Some(found) = look()? {
         return Ok(found);
     }
     let has_group = user::group_id(name).context("look up the group of", home)?.is_some();
-    format::create_user(name, home, None, has_group)?;
+    format::create_user(name, home, NO_LOGIN, None, has_group)?;
+    let text =
+        format!("the user {name} was created: the Master runs as that, and nobody logs in as that");
+    reporter.note("master", &text);
     look()?.ok_or_else(|| NodeError::user(format!("the user {name} was created and is not there")))
 }
 
@@ -220,7 +232,11 @@ fn ensure_token(path: &Path, owner: &Identity) -> Result<(), NodeError> {
         return Ok(());
     }
     let token = random::hex(32).context("make a token for", path)?;
-    if fs::write_once(path, token.as_bytes(), 0o600).context("write", path)? && user::is_root() {
+    let write = || fs::write_once(path, token.as_bytes(), 0o600);
+    let written = user::as_keeper_of(path, write).context("write", path)?;
+    let keeper = user::owner_of(path).context("examine", path)?;
+    if written && keeper.uid != owner.uid && user::is_root() {
+        // In a directory of root or another: nobody else can put something in its place.
         user::chown(path, owner).context("change the owner of", path)?;
     }
     Ok(())
@@ -268,12 +284,18 @@ fn master_program(node: &Node<'_>) -> Result<ProgramSpec, NodeError> {
     let cfg = node.config.file.display().to_string();
     let words = ["/proc/self/exe", "proxy", "start", "--cfg", &cfg].map(str::to_owned);
     let mut program = ProgramSpec::new(MASTER_PROGRAM, words.to_vec());
-    program.user = prepare_master(node.config)?.map(|user| user.uid.to_string());
+    program.user = prepare(node)?.map(|user| user.uid.to_string());
     program.autorestart = AutoRestart::Always;
     program.priority = 1;
     program.stdout_logfile = Some(master_log(node));
     program.environment.insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
     Ok(program)
+}
+
+fn prepare(node: &Node<'_>) -> Result<Option<Identity>, NodeError> {
+    let Some(proxy) = &node.config.proxy else { return Ok(None) };
+    let token = node.config.master_token_file.as_ref().map(|file| file.path.as_path());
+    prepare_master(proxy, token, node.config.format.alter_user, node.reporter)
 }
 
 /// In its directory, where the Master's user can write.
@@ -285,7 +307,8 @@ fn master_log(node: &Node<'_>) -> PathBuf {
 fn master_failed(node: &Node<'_>) -> NodeError {
     const LAST_LINES: usize = 5;
     let log = master_log(node);
-    let text = fs::read_to_string_lossy(&log, 16 << 20).unwrap_or_default();
+    let read = user::as_keeper_of(&log, || fs::read_to_string_lossy(&log, 16 << 20));
+    let text = read.unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
     let last_error = lines.iter().rposition(|line| line.starts_with("error"));
     let from = last_error.unwrap_or(lines.len().saturating_sub(LAST_LINES));
@@ -324,6 +347,9 @@ fn supervisor_error(error: impl std::fmt::Display) -> NodeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::NodeConfig;
+    use crate::reporter::Deaf;
+    use crate::token_file::read_token;
     use slapos_config::Config;
 
     #[test]
@@ -344,6 +370,44 @@ mod tests {
         assert!(!config.format.alter_user);
         assert_eq!(config.format.user_base_name, "slapuser-1a2b3c-");
         assert_eq!(config.proxy.unwrap().port, 5001);
-        assert_eq!(config.master_token_file.unwrap(), Path::new("/r/100%/master/master.token"));
+        let token = config.master_token_file.unwrap();
+        assert_eq!(token.path, Path::new("/r/100%/master/master.token"));
+    }
+
+    #[test]
+    fn root_tells_and_shows_nothing_that_the_masters_user_planted() {
+        if !user::is_root() {
+            slapos_testkit::skipped("root_tells_and_shows_nothing", "needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_mode(dir.path(), 0o755).unwrap();
+        let nobody = user::by_name("nobody").unwrap().unwrap();
+        let (secret, home) = (dir.path().join("secret"), dir.path().join("master"));
+        fs::write_atomic(&secret, b"error: root's own", 0o600).unwrap();
+        fs::create_dir_all(&home, 0o700).unwrap();
+        user::chown(&home, &nobody).unwrap();
+        let token = home.join("master.token");
+        ensure_token(&token, &nobody).unwrap();
+        assert_eq!(user::owner_of(&token).unwrap().uid, nobody.uid);
+        assert!(read_token(&token).is_ok());
+        for name in ["master.token", "master.log"] {
+            fs::symlink_atomic(&secret, &home.join(name)).unwrap();
+        }
+        assert!(read_token(&token).is_err());
+        let text = format!(
+            "[slapos]\nsoftware_root = /s\ninstance_root = /i\nmaster_url = http://127.0.0.1:1\ncomputer_id = c\n\
+             [slapproxy]\ndatabase_uri = {}/proxy.db\n",
+            home.display()
+        );
+        let config = Config::parse(&text, "s").unwrap();
+        let config = NodeConfig::from_config(&config, Path::new("s")).unwrap();
+        let clock = slapos_sys::clock::SystemClock;
+        let node = Node { config: &config, reporter: &Deaf, clock: &clock };
+        assert_eq!(master_failed(&node).detail_text(), Some(""));
+        // Where he may not write, nobody does it for him.
+        fs::remove_tree(&token).unwrap();
+        fs::set_mode(&home, 0o500).unwrap();
+        assert!(ensure_token(&token, &nobody).is_err());
     }
 }

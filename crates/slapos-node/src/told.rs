@@ -35,7 +35,10 @@ pub(crate) fn for_master(error: &NodeError, partition: Option<&ComputerPartition
     shortened(&text)
 }
 
-/// `text` with stars for the passwords of URLs in it.
+/// What a token follows in the path of a URL.
+const TOKEN: &str = "/token/";
+
+/// `text` with stars for the passwords of URLs in it, and for the token that leads a path at our Master.
 pub(crate) fn without_passwords(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -52,6 +55,11 @@ pub(crate) fn without_passwords(text: &str) -> String {
             None => shown.push_str(authority),
         }
         rest = &after[authority.len()..];
+        if let Some(path) = rest.strip_prefix(TOKEN) {
+            shown.push_str(TOKEN);
+            shown.push_str(MASK);
+            rest = &path[path.find(ends).unwrap_or(path.len())..];
+        }
     }
     shown.push_str(rest);
     shown

@@ -42,8 +42,7 @@ pub enum SlapError {
     },
     /// The Master does not accept who we are (401 or 403).
     #[error(
-        "the Master at {url} refuses us: it answers {status} to /{route}{}; check that the token \
-         of the configuration is the one that the Master was started with",
+        "the Master at {url} refuses us: it answers {status} to /{route}{}; {advice}",
         said(message)
     )]
     Unauthorised {
@@ -55,6 +54,8 @@ pub enum SlapError {
         status: u16,
         /// The Master's words.
         message: String,
+        /// What to do about it.
+        advice: String,
     },
     /// Whoever answers does not know our token, and so did not get it.
     #[error(
@@ -100,6 +101,9 @@ pub enum SlapError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What stands there for a name cannot be a part of an address.
+    #[error("{0:?} cannot be the name of anything that a Master knows: correct it")]
+    Unnameable(String),
     /// What we wanted to send cannot be sent.
     #[error("this cannot be sent to the Master: {0}")]
     Unsendable(#[from] MarshalError),
@@ -120,10 +124,21 @@ impl SlapError {
         let (url, route) = (url.to_owned(), route.to_owned());
         let message = shorten(body);
         match status {
-            401 | 403 => SlapError::Unauthorised { url, route, status, message },
+            401 | 403 => {
+                let advice = "show it who we are".to_owned();
+                SlapError::Unauthorised { url, route, status, message, advice }
+            }
             404 => SlapError::NotFound { url, route, message },
             _ => SlapError::Server { url, route, status, body: message },
         }
+    }
+
+    /// The same, with what helps where the Master does not accept who we are.
+    pub(crate) fn advised(mut self, with: &str) -> SlapError {
+        if let SlapError::Unauthorised { advice, .. } = &mut self {
+            with.clone_into(advice);
+        }
+        self
     }
 }
 
@@ -155,7 +170,7 @@ mod tests {
             reason: "connection refused".to_owned(),
         };
         insta::assert_snapshot!(error, @"the Master at http://127.0.0.1:5000/ does not answer: connection refused; if it is the embedded one, start it with `slapos proxy start`, otherwise check `master_url` in the configuration");
-        insta::assert_snapshot!(SlapError::from_status("http://m/", "x", 401, "no token\n"), @"the Master at http://m/ refuses us: it answers 401 to /x: no token; check that the token of the configuration is the one that the Master was started with");
+        insta::assert_snapshot!(SlapError::from_status("http://m/", "x", 401, "no token\n"), @"the Master at http://m/ refuses us: it answers 401 to /x: no token; show it who we are");
     }
 
     #[test]
@@ -164,7 +179,7 @@ mod tests {
         insta::assert_snapshot!(of(500, " \n"), @"the Master at http://m/ answers 500 to /getRunId without saying why");
         insta::assert_snapshot!(of(409, "no"), @"the Master at http://m/ answers 409 to /getRunId: no");
         insta::assert_snapshot!(of(404, ""), @"the Master at http://m/ answers 404 to /getRunId without saying why");
-        insta::assert_snapshot!(of(403, ""), @"the Master at http://m/ refuses us: it answers 403 to /getRunId without saying why; check that the token of the configuration is the one that the Master was started with");
+        insta::assert_snapshot!(of(403, ""), @"the Master at http://m/ refuses us: it answers 403 to /getRunId without saying why; show it who we are");
     }
 
     #[test]

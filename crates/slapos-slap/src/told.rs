@@ -76,8 +76,9 @@ pub struct NodeMetrics {
     pub memory: Room,
     /// The file system of the instance root, in bytes.
     pub disk: Room,
-    /// Services of all partitions.
-    pub services: Services,
+    /// Services of all partitions, as far as they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<Services>,
 }
 
 /// How much there is of something.

@@ -66,6 +66,23 @@ impl Digest {
         Self::Sha256(Sha256::digest(bytes).into())
     }
 
+    /// The SHA-512 of all that `reader` has.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn sha512_of(mut reader: impl Read) -> io::Result<Self> {
+        let mut sha512 = Sha512::new();
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            match reader.read(&mut piece) {
+                Ok(0) => return Ok(Self::Sha512(sha512.finalize().into())),
+                Ok(read) => sha512.update(piece.get(..read).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn from_hex(hex: &str) -> Result<Self, String> {
         let bytes = decode_hex(hex)?;
         let length = bytes.len();

@@ -1,6 +1,7 @@
 //! The time of day, behind a trait so that tests can set it.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use jiff::{SignedDuration, Timestamp};
 
@@ -13,6 +14,13 @@ pub trait Clock: Send + Sync {
 /// `at` on the clocks of this place, in a form of `strftime`.
 pub fn local_text(at: Timestamp, form: &str) -> String {
     at.to_zoned(jiff::tz::TimeZone::system()).strftime(form).to_string()
+}
+
+/// The time since the machine was started, which nobody can set; it goes on while the machine sleeps.
+pub fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// The machine's clock.

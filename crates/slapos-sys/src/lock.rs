@@ -107,21 +107,51 @@ impl FileLock {
     }
 }
 
-/// The file that is locked in a directory.
-const DIRECTORY_LOCK: &str = ".lock";
-
-/// A directory held by this process, with others or alone, until it is dropped or the process ends.
+/// A file held by this process, with others or alone, until it is dropped or the process ends.
 ///
-/// What is locked is the file `.lock` in it, which its owner alone may open: whoever else reads the
-/// directory cannot keep anybody out.
+/// It stays behind, as that of a [`FileLock`] does, and its owner alone may open it: whoever else reads
+/// its directory cannot keep anybody out.
 #[derive(Debug)]
-pub struct DirectoryLock(File);
+pub struct SharedLock(File);
 
-impl Drop for DirectoryLock {
+impl Drop for SharedLock {
     /// As for [`FileLock`].
     fn drop(&mut self) {
         let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
     }
+}
+
+impl SharedLock {
+    /// Holds the file at `path` together with others, or returns `None` when a process holds it alone.
+    ///
+    /// # Errors
+    /// When the file cannot be made or opened, or its file system knows no locks.
+    pub fn try_share(path: &Path) -> io::Result<Option<Self>> {
+        Self::try_hold(path, FlockOperation::NonBlockingLockShared)
+    }
+
+    /// Holds the file at `path` alone, or returns `None` when any other process holds it.
+    ///
+    /// # Errors
+    /// As [`try_share`](Self::try_share).
+    pub fn try_alone(path: &Path) -> io::Result<Option<Self>> {
+        Self::try_hold(path, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn try_hold(path: &Path, how: FlockOperation) -> io::Result<Option<Self>> {
+        let file = open(path)?;
+        Ok(try_flock(&file, how)?.then_some(Self(file)))
+    }
+}
+
+/// The file that is locked in a directory.
+const DIRECTORY_LOCK: &str = ".lock";
+
+/// A directory held by this process, with others or alone, as a [`SharedLock`] holds a file: the file
+/// `.lock` in it.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _lock: SharedLock,
 }
 
 impl DirectoryLock {
@@ -130,7 +160,8 @@ impl DirectoryLock {
     /// # Errors
     /// When the file in it cannot be made or opened, or its file system knows no locks.
     pub fn try_share(directory: &Path) -> io::Result<Option<Self>> {
-        Self::try_hold(directory, FlockOperation::NonBlockingLockShared)
+        let lock = SharedLock::try_share(&directory.join(DIRECTORY_LOCK))?;
+        Ok(lock.map(|lock| Self { _lock: lock }))
     }
 
     /// Holds `directory` alone, or returns `None` when any other process holds it.
@@ -138,15 +169,8 @@ impl DirectoryLock {
     /// # Errors
     /// As [`try_share`](Self::try_share).
     pub fn try_alone(directory: &Path) -> io::Result<Option<Self>> {
-        Self::try_hold(directory, FlockOperation::NonBlockingLockExclusive)
-    }
-
-    fn try_hold(directory: &Path, how: FlockOperation) -> io::Result<Option<Self>> {
-        let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.custom_flags(flags).open(directory.join(DIRECTORY_LOCK))?;
-        Ok(try_flock(&file, how)?.then_some(Self(file)))
+        let lock = SharedLock::try_alone(&directory.join(DIRECTORY_LOCK))?;
+        Ok(lock.map(|lock| Self { _lock: lock }))
     }
 }
 

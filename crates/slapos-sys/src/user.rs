@@ -83,6 +83,25 @@ pub fn owner_of(path: &Path) -> io::Result<Identity> {
     by_uid(std::fs::symlink_metadata(path)?.uid())
 }
 
+/// Whether nobody but root can change what is at `path` or put something else there: that, and every
+/// directory and link on the way to it, are root's, and others may not write there (in a directory
+/// with the sticky bit everybody may, and replaces what is his own only).
+///
+/// # Errors
+/// When something on the way cannot be examined.
+pub fn only_root_changes(path: &Path) -> io::Result<bool> {
+    let (named, real) = (std::path::absolute(path)?, path.canonicalize()?);
+    for place in named.ancestors().chain(real.ancestors()) {
+        let (itself, found) = (std::fs::symlink_metadata(place)?, std::fs::metadata(place)?);
+        let shared = found.is_dir() && found.mode() & 0o1000 != 0;
+        let open = found.mode() & 0o022 != 0 && !shared;
+        if open || itself.uid() != 0 || found.uid() != 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Makes `user` the owner of `path` itself, never of what a link there points to.
 ///
 /// # Errors
@@ -128,6 +147,18 @@ pub fn as_files_of<T>(user: &Identity, action: impl FnOnce() -> T) -> io::Result
     Ok(action())
 }
 
+/// Runs `action`, which is about the file `path`, with the rights of who owns the directory of it (see
+/// [`as_files_of`]): whatever he puts in the place of the file, nothing is read or written that he
+/// could not read or write himself.
+///
+/// # Errors
+/// When the directory cannot be examined, and as [`as_files_of`].
+pub fn as_keeper_of<T>(path: &Path, action: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let keeper = by_uid(std::fs::metadata(directory)?.uid())?;
+    as_files_of(&keeper, action)?
+}
+
 /// Sets the supplementary groups of this thread alone. The C library's function of that name
 /// changes those of all threads, so the kernel is called directly.
 fn set_thread_groups(groups: &[u32]) -> io::Result<()> {
@@ -166,6 +197,51 @@ mod tests {
         let denied = as_files_of(&nobody, || std::fs::read(&secret)).unwrap();
         assert_eq!(denied.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(std::fs::read(&secret).unwrap(), b"x");
+    }
+
+    #[test]
+    fn what_somebody_planted_in_his_directory_leads_no_further_than_he_can_go() {
+        if !is_root() {
+            crate::skipped("what_somebody_planted_in_his_directory", "needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        crate::fs::set_mode(dir.path(), 0o755).unwrap();
+        let (secret, his) = (dir.path().join("secret"), dir.path().join("his"));
+        crate::fs::write_atomic(&secret, b"x", 0o600).unwrap();
+        std::fs::create_dir(&his).unwrap();
+        chown(&his, &by_name("nobody").unwrap().unwrap()).unwrap();
+        let planted = his.join("token");
+        std::os::unix::fs::symlink(&secret, &planted).unwrap();
+        let denied = as_keeper_of(&planted, || std::fs::read(&planted)).unwrap_err();
+        assert_eq!(denied.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(as_keeper_of(&secret, || std::fs::read(&secret)).unwrap(), b"x");
+    }
+
+    #[test]
+    fn what_others_can_replace_is_not_roots_alone() {
+        assert!(only_root_changes(Path::new("/bin/sh")).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        crate::fs::write_atomic(&file, b"x", 0o644).unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        let only_root = |path: &Path| only_root_changes(path).unwrap();
+        // An ordinary user owns all of it.
+        assert_eq!((only_root(&file), only_root(&link)), (is_root(), is_root()));
+        crate::fs::set_mode(dir.path(), 0o1777).unwrap();
+        assert_eq!(only_root(&file), is_root());
+        crate::fs::set_mode(dir.path(), 0o777).unwrap();
+        assert!(!only_root(&file));
+        crate::fs::set_mode(dir.path(), 0o755).unwrap();
+        crate::fs::set_mode(&file, 0o664).unwrap();
+        assert!(!only_root(&file));
+        if let (true, Some(nobody)) = (is_root(), by_name("nobody").unwrap()) {
+            crate::fs::set_mode(&file, 0o644).unwrap();
+            chown(&link, &nobody).unwrap();
+            assert!(only_root(&file) && !only_root(&link));
+            chown(dir.path(), &nobody).unwrap();
+            assert!(!only_root(&file));
+        }
     }
 
     /// The supplementary groups of the calling thread, as the kernel has them.

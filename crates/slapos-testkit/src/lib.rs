@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests arrange files and run programs directly")]
 
 mod archive;
+mod disk;
 mod node;
 mod original;
 mod person;
@@ -15,11 +16,12 @@ mod python;
 mod tls;
 
 pub use archive::{Entry, tar_gz};
+pub use disk::SmallDisk;
 pub use node::{Run, TestNode, free_port};
 pub use original::Original;
 pub use person::Person;
 pub use postgres::{Postgres, sql_at};
-pub use profile::{SERVICE_PROFILE, Tree};
+pub use profile::{SERVICE_PROFILE, SOFTWARE_FOR_BOTH, Tree, instance_for_both};
 pub use python::{python_between, python_with};
 pub use tls::Certificates;
 

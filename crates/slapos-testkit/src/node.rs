@@ -65,6 +65,27 @@ impl TestNode {
         Self { binary: binary.into(), port: free_port(), directory, tree }
     }
 
+    /// A node that does not exist yet, and the profile of a service for it
+    /// ([`SERVICE_PROFILE`](crate::SERVICE_PROFILE)).
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn with_service(binary: impl Into<PathBuf>) -> (Self, String) {
+        let node = Self::new(binary);
+        let profile = node.tree.add_service().display().to_string();
+        (node, profile)
+    }
+
+    /// The same, with an instance of the service in its first partition.
+    ///
+    /// # Panics
+    /// When that does not come up.
+    pub fn serving(binary: impl Into<PathBuf>) -> (Self, String) {
+        let (node, profile) = Self::with_service(binary);
+        node.ok(&["up", &profile]);
+        (node, profile)
+    }
+
     /// The node's root, as given by `--root`.
     pub fn root(&self) -> PathBuf {
         self.directory.path().join("node")

@@ -2,6 +2,7 @@
 //! socket: for tests of what a Master keeps there.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -39,6 +40,9 @@ impl Postgres {
         let owner = if crate::is_root() { Some(owner()?) } else { None };
         let directory = tempfile::Builder::new().prefix("slapos-pg-").tempdir();
         let directory = directory.expect("a temporary directory can be made");
+        // Whoever a Master runs as comes to the socket; what is stored has a directory of its own.
+        let mode = std::fs::Permissions::from_mode(0o711);
+        std::fs::set_permissions(directory.path(), mode).expect("it is ours");
         if let Some(owner) = &owner {
             user::chown(directory.path(), owner).expect("root may give it away");
         }

@@ -58,6 +58,40 @@ word = $${slap-configuration:configuration.word}
 ip = $${slap-configuration:ipv4-random}
 "#;
 
+/// A Software Release that the original builds as we do, without a network: what it leaves for its
+/// instances is `instance.cfg.in` beside it, in the directory that `@HERE@` stands for.
+pub const SOFTWARE_FOR_BOTH: &str = "[buildout]
+parts = instance-template
+newest = false
+offline = true
+
+[instance-template]
+recipe = slapos.recipe.template
+url = @HERE@/instance.cfg.in
+output = ${buildout:directory}/instance.cfg
+";
+
+/// How an `instance.cfg.in` for the original and for us begins: its parts, and the section
+/// `slapconfiguration`, to which what follows may add options.
+pub fn instance_for_both(parts: &str, rest: &str) -> String {
+    format!(
+        "[buildout]
+parts = {parts}
+eggs-directory = ${{buildout:eggs-directory}}
+develop-eggs-directory = ${{buildout:develop-eggs-directory}}
+offline = true
+
+[slapconfiguration]
+recipe = slapos.cookbook:slapconfiguration
+computer = $${{slap-connection:computer-id}}
+partition = $${{slap-connection:partition-id}}
+url = $${{slap-connection:server-url}}
+key = $${{slap-connection:key-file}}
+cert = $${{slap-connection:cert-file}}
+{rest}"
+    )
+}
+
 /// A profile tree in a directory that every user can read.
 #[derive(Debug)]
 pub struct Tree {

@@ -6,6 +6,7 @@ mod format;
 mod grid;
 pub(crate) mod identity;
 mod profile;
+mod proxy;
 mod setup;
 mod words;
 
@@ -19,6 +20,7 @@ pub(crate) use computer_set::ComputerSet;
 pub(crate) use format::Format;
 pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
+pub(crate) use proxy::{Proxy, Show};
 pub(crate) use setup::{Configure, ConfigureLocal, Cron, MasterArgs, Register};
 pub(crate) use words::words;
 
@@ -36,6 +38,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of all commands")]
 pub(crate) struct Global {
     /// Configuration file [default: /etc/opt/slapos/slapos.cfg, else that of `slapos up`]
     #[arg(long, global = true, value_name = "FILE", env = "SLAPOS_CONFIGURATION")]
@@ -55,6 +58,9 @@ pub(crate) struct Global {
     /// Also write to FILE what is said on standard error
     #[arg(long, global = true, value_name = "FILE", aliases = ["logfile", "log_file"])]
     pub(crate) log_file: Option<PathBuf>,
+    /// As is usual: colours on a terminal (an option of the original)
+    #[arg(long, global = true, hide = true)]
+    log_color: bool,
     /// Print results as JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -74,10 +80,10 @@ pub(crate) enum Command {
         #[arg(short = 'n', long)]
         dry_run: bool,
     },
-    /// The embedded Master
+    /// The Master of this machine: run it, look at it, save it, say who may use it
     #[command(subcommand)]
     Proxy(Proxy),
-    /// The node: what cron runs
+    /// This machine as a node: build, deploy, supervise; what cron runs
     #[command(subcommand)]
     Node(Node),
     /// Write a first configuration, for a node with its own Master or for a user
@@ -89,15 +95,15 @@ pub(crate) enum Command {
     Remove(Supply),
     /// Ask for an instance of a Software Release, or change one
     Request(Request),
-    /// The instances
+    /// The instances: list them, show one, start its services anew
     #[command(subcommand)]
     Service(Service),
-    /// The computers
+    /// The computers: list them, show one, get a token for another
     #[command(subcommand)]
     Computer(Computer),
     /// A Python in which request, supply and more are known
     Console(Console),
-    /// What a network cache has
+    /// What a network cache has of a Software Release, a download or a Python distribution
     #[command(subcommand, name = "cachelookup")]
     CacheLookup(CacheLookup),
     /// Print what makes a shell complete the words of this program
@@ -106,10 +112,10 @@ pub(crate) enum Command {
         #[arg(long, default_value = "bash")]
         shell: clap_complete::Shell,
     },
-    /// Tell why a partition, part or service was last processed, made or restarted
+    /// Tell why an instance, part or service was last processed, made or restarted
     Explain {
-        /// A partition, a part, a service (NAME or GROUP:NAME), or the directory's name of a
-        /// Software Release
+        /// An instance, its partition, a part, a service (NAME or GROUP:NAME), or the directory's
+        /// name of a Software Release
         name: String,
     },
     /// Look into a profile: dump, annotate, why, query, graph, lint
@@ -155,98 +161,6 @@ pub(crate) struct Wish {
     /// Which of the Software Release's types
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) software_type: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Proxy {
-    /// Run the Master in the foreground
-    Start,
-    /// Write all that the Master remembers to a file, while it runs or not
-    Backup {
-        /// The file, which is replaced when the new one is whole; `-`: standard output
-        file: PathBuf,
-    },
-    /// Put a backup in the place of all that the Master remembers, in whatever kind of database
-    /// `database_uri` names
-    Restore {
-        /// The file; `-`: standard input
-        file: PathBuf,
-        /// Replace what is in the database, which must be empty otherwise
-        #[arg(long)]
-        force: bool,
-    },
-    /// Change the schema of the Master's database; `proxy start` brings it to the present one by itself
-    Migrate {
-        /// The number of a schema, to go back for an older version; what only later ones can hold is
-        /// lost. Without it, the present one
-        #[arg(long, value_name = "N")]
-        to: Option<i64>,
-    },
-    /// Show what the Master knows
-    Show(Show),
-    /// Print the address of the dashboard that signs in; it carries the token: whoever has it may do all
-    /// that the token may
-    Dashboard {
-        /// Open it in the browser of this desktop instead
-        #[arg(long)]
-        open: bool,
-    },
-    /// People who may use the Master that runs
-    #[command(subcommand)]
-    User(identity::User),
-    /// What people own computers and instances in
-    #[command(subcommand)]
-    Project(identity::Project),
-    /// What people and nodes prove themselves by
-    #[command(subcommand)]
-    Token(identity::Token),
-    /// Computers that are to come, and their certificates
-    #[command(subcommand)]
-    Computer(identity::Computer),
-    /// The Master's own certificate authority
-    #[command(subcommand)]
-    Ca(identity::Authority),
-    /// Instances that the instance which asked for them does not ask for any more
-    Orphans {
-        /// Have them destroyed, with their data
-        #[arg(long)]
-        destroy: bool,
-        /// Only those of the trees of that name
-        #[arg(long, value_name = "NAME")]
-        tree: Option<String>,
-    },
-    /// What people changed, and who was refused, the newest first
-    Audit {
-        /// How many entries
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
-        limit: u32,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Show {
-    /// The computers
-    #[arg(long)]
-    pub(crate) computers: bool,
-    /// The Software Releases
-    #[arg(long)]
-    pub(crate) software: bool,
-    /// The partitions in use
-    #[arg(long)]
-    pub(crate) partitions: bool,
-    /// The instances' parameters
-    #[arg(long)]
-    pub(crate) params: bool,
-    /// The partitions' addresses
-    #[arg(long)]
-    pub(crate) network: bool,
-}
-
-impl Show {
-    /// Whether nothing was chosen, which means everything.
-    pub(crate) fn all(&self) -> bool {
-        !(self.computers || self.software || self.partitions || self.params || self.network)
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -356,9 +270,12 @@ pub(crate) enum Node {
     Watchdog,
     /// Speak to the supervisor: status, start, stop, tail and more, which `help` lists
     Supervisorctl {
-        /// The action and its arguments
-        #[arg(required = true)]
+        /// The action and its arguments; without any, actions are read from standard input
+        #[arg(allow_negative_numbers = true)]
         words: Vec<String>,
+        /// With `tail`: go on with what is added, until interrupted
+        #[arg(short)]
+        follow: bool,
     },
     /// The state of the services
     Status {
@@ -385,8 +302,9 @@ pub(crate) enum Node {
     },
     /// The end of a service's log
     Tail {
-        /// GROUP:NAME
-        name: String,
+        /// GROUP:NAME, which `stdout` may follow; -N before it is --bytes N
+        #[arg(required = true, num_args = 1..=3, allow_negative_numbers = true, value_name = "NAME")]
+        words: Vec<String>,
         /// How many bytes
         #[arg(short = 'c', long, default_value_t = 4096)]
         bytes: u32,

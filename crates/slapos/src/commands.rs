@@ -58,7 +58,7 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
 
 /// Does another user's work for the node that started this process; returns the exit code.
 pub(crate) fn work() -> Result<u8, NodeError> {
-    slapos_node::worker::serve()
+    slapos_node::jobs::serve()
         .map(|()| 0)
         .map_err(|error| NodeError::user(format!("the worker cannot speak to its node: {error}")))
 }

@@ -17,6 +17,13 @@ fn main() -> ExitCode {
         output::init_log(0, false);
         return end(commands::work(), false);
     }
+    // So has each judgement of the Master by a schema.
+    if std::env::args_os().skip(1).eq(["judge"]) {
+        return match slapos_master::judge() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let cli = cli::Cli::parse_from(cli::words(std::env::args_os()));
     output::init_log(cli.global.verbose, cli.global.quiet);
     let log = cli.global.log_file.as_deref().map_or(Ok(()), output::open_log_file);

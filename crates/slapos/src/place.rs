@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use slapos_node::config::DEFAULT_FILE;
 use slapos_node::standalone::Layout;
-use slapos_node::{ClientConfig, NodeConfig, NodeError};
+use slapos_node::{ClientConfig, NodeConfig, NodeError, OperatorConfig};
 use slapos_slap::SoftwareUrl;
 
 use crate::cli::Global;
@@ -47,6 +47,11 @@ pub(crate) fn client_config(global: &Global) -> Result<ClientConfig, NodeError> 
     let own = client_file().filter(|file| !names_a_node(global) && file.exists());
     let file = own.unwrap_or_else(|| config_file(global));
     Ok(ClientConfig::read(&absolute(&file)?)?)
+}
+
+/// What the commands of `slapos proxy` need to know.
+pub(crate) fn operator_config(global: &Global) -> Result<OperatorConfig, NodeError> {
+    Ok(OperatorConfig::read(&absolute(&config_file(global))?)?)
 }
 
 /// Whether a configuration file is named, in any way.

@@ -60,8 +60,7 @@ impl Drop for Agent {
 }
 
 fn node_with_service() -> (TestNode, String) {
-    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
-    let profile = node.tree.add_service().display().to_string();
+    let (node, profile) = TestNode::with_service(env!("CARGO_BIN_EXE_slapos"));
     node.ok(&["up"]);
     (node, profile)
 }

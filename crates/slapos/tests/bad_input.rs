@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use slapos_testkit::{Entry, Run, TestNode, is_root, kill, skipped, tar_gz, wait_for};
+use slapos_testkit::{Entry, Run, SmallDisk, TestNode, is_root, kill, skipped, tar_gz, wait_for};
 
 fn node() -> TestNode {
     TestNode::new(env!("CARGO_BIN_EXE_slapos"))
@@ -256,24 +256,6 @@ fn a_node_whose_disk_is_full_can_still_be_looked_at_stopped_and_emptied() {
     wait_for("the service to run again", 20, || shows("RUNNING"));
     node.ok(&["down"]);
     drop(disk);
-}
-
-/// A small file system, unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &std::path::Path, mebibytes: u32) -> Self {
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]).arg(at);
-        assert!(mount.status().unwrap().success());
-        Self(at.to_owned())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]

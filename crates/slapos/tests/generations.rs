@@ -253,14 +253,23 @@ fn generations_are_compared_and_brought_back_by_hand() {
     node.fails(1, &["node", "rollback", "../x"]);
     let story = node.ok(&["explain", "slappart0"]).out;
     assert!(story.contains("process: asked for (--all)"), "{story}");
+    // The instance has the name of its part.
     let story = node.ok(&["explain", "word"]).out;
     assert!(story.contains("option `") && story.contains("part word of slappart0"), "{story}");
+    assert!(story.starts_with("partition slappart0 (word)\n"), "{story}");
+    assert!(story.contains("process: asked for (--all)"), "{story}");
+    node.ok(&["node", "stop", "slapproxy:slapproxy"]);
+    assert_eq!(node.ok(&["explain", "word"]).out, story, "by what the node knows itself");
+    node.ok(&["node", "start", "slapproxy:slapproxy"]);
     let story = node.ok(&["explain", "reader-fine"]).out;
     assert!(story.contains("slappart0:reader-fine-on-watch: STOPPED -> STARTING"), "{story}");
     node.fails(1, &["explain", "moon"]);
     node.ok(&["destroy", "word"]);
     let story = node.ok(&["explain", "slappart0"]).out;
     assert!(story.starts_with("partition slappart0") && story.contains("destroyed"), "{story}");
+    node.ok(&["request", "moon", &profile]);
+    let story = node.ok(&["explain", "moon"]).out;
+    assert!(story.starts_with("partition slappart0 (moon)\n  it was not processed yet"), "{story}");
 }
 
 #[test]

@@ -10,16 +10,12 @@ use slapos_slap::SoftwareUrl;
 use slapos_testkit::TestNode;
 
 fn node_with_service() -> (TestNode, String) {
-    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
-    let profile = node.tree.add_service().display().to_string();
-    (node, profile)
+    TestNode::with_service(env!("CARGO_BIN_EXE_slapos"))
 }
 
 /// A node with an instance of the service in its first partition.
 fn served() -> (TestNode, String) {
-    let (node, profile) = node_with_service();
-    node.ok(&["up", &profile]);
-    (node, profile)
+    TestNode::serving(env!("CARGO_BIN_EXE_slapos"))
 }
 
 fn read(node: &TestNode, name: &str) -> Option<String> {
@@ -133,7 +129,7 @@ fn arguments_stand_in_place_of_options() {
     assert!(run.err.contains("nobody"), "{}", run.err);
     let run = node.fails(1, &["node", "instance", "--partition-timeout", "soon"]);
     assert!(run.err.contains("(given as an argument)"), "{}", run.err);
-    for refused in ["--supervisord-socket", "--buildout", "--signature_private_key_file"] {
+    for refused in ["--supervisord-socket", "--buildout"] {
         let run = node.fails(1, &["node", "software", refused, "/x"]);
         assert!(run.err.contains(&format!("{refused} cannot be honoured")), "{}", run.err);
     }

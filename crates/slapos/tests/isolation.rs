@@ -8,7 +8,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use slapos_testkit::{TestNode, is_root, skipped, wait_for};
+use slapos_testkit::{SmallDisk, TestNode, is_root, skipped, wait_for};
 
 /// Two partitions: in the first an instance whose one part runs the shell script `script`, in the
 /// second the service.
@@ -136,7 +136,7 @@ fn one_that_fills_its_disk_harms_itself_alone() {
     }
     let node = with_bad_neighbour("dd if=/dev/zero of=big bs=64k");
     node.configure("[slapos]", "[slapos]\ninstance_min_free_space = 0");
-    let disk = SmallDisk::mount(&node.partition(0));
+    let disk = SmallDisk::mount(&node.partition(0), 8);
     let run = node.fails(1, &["node", "instance"]);
     assert!(run.told().to_lowercase().contains("no space left"), "{}", run.err);
     assert!(is_deployed(&node), "{}", run.err);
@@ -148,27 +148,6 @@ fn one_that_fills_its_disk_harms_itself_alone() {
     node.ok(&["node", "report"]);
     assert_eq!(node.left_in(0), [""; 0]);
     drop(disk);
-}
-
-/// A file system of 8 MiB for a partition, unmounted when dropped.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &std::path::Path) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        let owner = std::fs::metadata(at).unwrap();
-        let options = format!("size=8m,mode=0750,uid={},gid={}", owner.uid(), owner.gid());
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at);
-        assert!(mount.status().unwrap().success());
-        Self(at.to_owned())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]

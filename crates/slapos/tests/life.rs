@@ -10,9 +10,7 @@
 use slapos_testkit::{TestNode, kill, wait_for};
 
 fn node_with_service() -> (TestNode, String) {
-    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
-    let profile = node.tree.add_service().display().to_string();
-    (node, profile)
+    TestNode::with_service(env!("CARGO_BIN_EXE_slapos"))
 }
 
 fn word(node: &TestNode) -> String {

@@ -13,9 +13,7 @@ use std::net::TcpStream;
 use slapos_testkit::TestNode;
 
 fn node_with_service() -> (TestNode, String) {
-    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
-    let profile = node.tree.add_service().display().to_string();
-    (node, profile)
+    TestNode::with_service(env!("CARGO_BIN_EXE_slapos"))
 }
 
 #[test]

@@ -8,8 +8,7 @@ use std::path::Path;
 use slapos_testkit::TestNode;
 
 fn node_with_service() -> TestNode {
-    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
-    let profile = node.tree.add_service().display().to_string();
+    let (node, profile) = TestNode::with_service(env!("CARGO_BIN_EXE_slapos"));
     node.ok(&["up", "--name", "svc", &profile]);
     node
 }

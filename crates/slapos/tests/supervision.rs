@@ -10,10 +10,7 @@
 use slapos_testkit::{TestNode, kill, wait_for};
 
 fn node_with_service() -> TestNode {
-    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
-    let profile = node.tree.add_service().display().to_string();
-    node.ok(&["up", &profile]);
-    node
+    TestNode::serving(env!("CARGO_BIN_EXE_slapos")).0
 }
 
 fn log(node: &TestNode) -> String {
@@ -229,6 +226,7 @@ fn a_master_that_is_away_has_one_exit_code() {
         &["node", "report"],
         &["node", "promise"],
         &["node", "bang"],
+        &["node", "format"],
         &["service", "list"],
         &["node", "instance", "--dry-run"],
     ] {
@@ -246,4 +244,97 @@ fn who_names_a_thing_wrongly_is_told_how() {
     let run = node.ok(&["remove", "/nowhere/software.cfg", "local"]);
     assert!(run.out.contains("/nowhere/software.cfg is not supplied to local"), "{}", run.out);
     assert!(node.json(&["proxy", "show"])["software"].to_string().find("/nowhere").is_none());
+}
+
+#[test]
+fn supervisorctl_takes_what_supervisors_own_takes() {
+    let node = node_with_service();
+    let service = "slappart0:sleeper-on-watch";
+    let log = node.partition(0).join(".slappart0_sleeper-on-watch.log");
+    std::fs::write(&log, "beginning and end").unwrap();
+    for words in [
+        &["node", "tail", "-3", service][..],
+        &["node", "tail", "-c", "3", service, "stdout"],
+        &["node", "supervisorctl", "tail", "-3", service],
+        &["node", "supervisorctl", "tail", "-3", service, "stderr"],
+    ] {
+        assert_eq!(node.ok(words).out, "end\n", "{words:?}");
+    }
+    node.fails(1, &["node", "tail", service, "stdfoo"]);
+    // Without an action: a line each, and what fails keeps nobody.
+    let mut command = node.command(&["node", "supervisorctl"]);
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let script = format!("stop nothing\nstop {service}\n\nquit\nstart {service}\n");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
+    let run = slapos_testkit::Run::of(&child.wait_with_output().unwrap());
+    assert_eq!((run.code, run.out), (1, format!("{service}: stopped\n")), "{}", run.err);
+    assert!(run.err.contains("nothing"), "{}", run.err);
+    assert_eq!(node.pids()["sleeper-on-watch"], 0);
+}
+
+const FLOOD: &str = r"[buildout]
+parts = flood calm
+
+[flood]
+recipe = slapos.cookbook:wrapper
+wrapper-path = $${buildout:directory}/etc/service/flood
+command-line = /usr/bin/yes a line that nobody will ever read
+
+[calm]
+recipe = slapos.cookbook:wrapper
+wrapper-path = $${buildout:directory}/etc/service/calm
+command-line = /bin/sleep 1000000
+";
+
+/// Ticks of processor time that a process has used.
+fn ticks(pid: i64) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+/// What a process has handed to the kernel to write, in bytes.
+fn written(pid: i64) -> u64 {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+    line.unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_service_that_floods_its_log_harms_nobody_else() {
+    const WRITTEN: u64 = 2 << 30;
+    const ALLOWED: u64 = WRITTEN / 4;
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    node.tree.write("software/flood/instance.cfg.in", FLOOD);
+    let profile = node.tree.add_software("flood", slapos_testkit::SERVICE_PROFILE);
+    node.ok(&["up", &profile.display().to_string()]);
+    let pid = |name: &str| {
+        let name = format!("{name}-on-watch");
+        move |node: &TestNode| node.pids().get(&name).copied().filter(|pid| *pid > 0)
+    };
+    let calm = wait_for("the calm service", 60, || pid("calm")(&node));
+    let flood = wait_for("the flood", 60, || pid("flood")(&node));
+    let supervisor = i64::from(node.supervisor_pid());
+    let before = (ticks(supervisor), ticks(flood));
+    let kept = || {
+        let entries = std::fs::read_dir(node.partition(0)).unwrap().map(Result::unwrap);
+        let logs = entries.filter(|e| e.file_name().to_string_lossy().contains("flood-on-watch"));
+        // One may be rotated away meanwhile.
+        logs.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum::<u64>()
+    };
+    let largest = std::cell::Cell::new(0);
+    wait_for("a flood", 120, || {
+        largest.set(largest.get().max(kept()));
+        assert_eq!(pid("calm")(&node), Some(calm), "another service goes on");
+        (written(flood) > WRITTEN).then_some(())
+    });
+    let (own, its) = (ticks(supervisor) - before.0, ticks(flood) - before.1);
+    println!("of {WRITTEN} bytes at most {} were kept; ticks: {own} of ours, {its}", largest.get());
+    assert!(largest.get() < ALLOWED, "{} bytes at once", largest.get());
+    // Each byte is moved once at most, which is about what it costs to write it.
+    assert!(own <= 2 * its, "the supervisor worked {own}, the flood itself {its}");
+    assert!(node.ok(&["node", "tail", "-100", "slappart0:flood-on-watch"]).out.contains("nobody"));
+    node.ok(&["node", "restart", "slappart0:calm-on-watch"]);
+    node.ok(&["node", "stop", "slappart0:flood-on-watch"]);
 }

@@ -1,3 +1,5 @@
+//! Buildout's record: read, written, and read again as it was.
+
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
 use proptest::prelude::*;

@@ -58,14 +58,6 @@ impl fmt::Display for Caller {
     }
 }
 
-impl Caller {
-    /// Whether it may be the node of a computer that asks: that of a single machine has the operator's
-    /// token.
-    pub(crate) fn may_be_node(&self) -> bool {
-        matches!(self, Caller::Operator | Caller::Computer(_))
-    }
-}
-
 /// How far a rule lets a kind of caller go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum May {
@@ -118,6 +110,26 @@ impl Rule {
             Caller::User(_) => self.user,
             Caller::Computer(_) => self.computer,
             Caller::Partition(..) => self.partition,
+        }
+    }
+}
+
+/// Whose doings by a route are kept in the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audited {
+    Nobody,
+    /// Those of the operator and of people.
+    People,
+    All,
+}
+
+impl Audited {
+    /// Whether those of that caller are.
+    pub(crate) fn of(self, caller: &Caller) -> bool {
+        match self {
+            Audited::Nobody => false,
+            Audited::People => matches!(caller, Caller::Operator | Caller::User(_)),
+            Audited::All => true,
         }
     }
 }
@@ -184,12 +196,19 @@ impl Route {
         Route { time, ..self }
     }
 
-    /// Whether what was done, or tried, is kept in the audit log: changes that people can make. What
-    /// nodes and instances report is told elsewhere, and far too much.
-    pub(crate) fn audited(&self) -> bool {
+    /// Whose doings, or attempts, are kept in the audit log: changes that people can make, and tokens
+    /// and certificates that anybody makes or revokes. What else nodes and instances do is told
+    /// elsewhere, and far too much.
+    pub(crate) fn audited(&self) -> Audited {
         let reads = self.method == Method::GET
             || ["/slapos.get.", "/slapos.allDocs."].iter().any(|word| self.path.starts_with(word));
-        !reads && (self.rule.user != May::Not || self.rule == Rule::OPERATOR)
+        let proofs = ["/token", "ertificate"].iter().any(|word| self.path.contains(word));
+        match (reads, proofs) {
+            (true, _) => Audited::Nobody,
+            (false, true) => Audited::All,
+            _ if self.rule.user != May::Not || self.rule == Rule::OPERATOR => Audited::People,
+            _ => Audited::Nobody,
+        }
     }
 }
 

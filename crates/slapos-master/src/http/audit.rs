@@ -2,7 +2,7 @@
 //!
 //! Entries are gathered for a moment and written together, so that the log costs no write for each
 //! request. What was answered in the last moment before the Master is killed may be missing in it;
-//! after an orderly end nothing is. A refusal that is repeated within a minute is noted once, so that a
+//! after an orderly end nothing is. What is refused again within a minute is noted once, so that a
 //! program that goes wild does not fill it.
 
 use std::cell::RefCell;
@@ -12,9 +12,12 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::App;
+use super::rate::network;
+use crate::connections::Refusal;
 use crate::store::AuditEntry;
 
 /// How long entries are gathered.
@@ -60,7 +63,7 @@ pub(super) async fn listening<T>(handler: impl Future<Output = T>) -> (T, String
 #[derive(Default)]
 pub(crate) struct Audit {
     waiting: Mutex<Vec<AuditEntry>>,
-    /// When a caller was last noted to be refused at a route.
+    /// When a caller was last noted to be refused at a route, and how.
     refused: Mutex<HashMap<(String, String), Instant>>,
     /// Held while entries are written, so that who waits for it knows that they are.
     writing: tokio::sync::Mutex<()>,
@@ -74,11 +77,12 @@ impl Audit {
 
     /// Whether it is no refusal that was noted a moment ago.
     fn is_news(&self, entry: &AuditEntry, now: Instant) -> bool {
-        if !matches!(entry.outcome, 401 | 403) {
+        if !(400..500).contains(&entry.outcome) {
             return true;
         }
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (entry.caller.clone(), format!("{} {}", entry.method, entry.route));
+        let key =
+            (entry.caller.clone(), format!("{} {} {}", entry.method, entry.route, entry.outcome));
         if refused.get(&key).is_some_and(|at| now.saturating_duration_since(*at) < AGAIN) {
             return false;
         }
@@ -91,10 +95,10 @@ impl Audit {
 }
 
 impl App {
-    /// Takes an entry into the log.
-    pub(super) async fn note(self: &Arc<App>, entry: AuditEntry) {
+    /// Takes an entry into the log; whether it is no refusal that was noted a moment ago.
+    pub(super) async fn note(self: &Arc<App>, entry: AuditEntry) -> bool {
         if !self.audit.is_news(&entry, Instant::now()) {
-            return;
+            return false;
         }
         let waiting = {
             let mut waiting = self.audit.waiting();
@@ -109,6 +113,28 @@ impl App {
             });
         } else if waiting >= MANY {
             self.write_audit().await;
+        }
+        true
+    }
+
+    /// Notes whose certificates are refused before there is a request, for as long as they may come.
+    pub(crate) async fn note_refused(self: Arc<App>, mut refusals: mpsc::Receiver<Refusal>) {
+        while let Some((address, refused)) = refusals.recv().await {
+            // Who fails all the time is not told of all the time, whatever addresses he has.
+            if self.failures.take(network(address), Instant::now()).is_err() {
+                continue;
+            }
+            let entry = AuditEntry {
+                at: self.store.time(),
+                caller: format!("stranger at {}", address.to_canonical()),
+                method: "TLS".to_owned(),
+                route: "handshake".to_owned(),
+                about: refused.to_string(),
+                outcome: 401,
+            };
+            if self.note(entry).await {
+                tracing::warn!("refused a TLS handshake of {}: {refused}", address.to_canonical());
+            }
         }
     }
 
@@ -149,5 +175,7 @@ mod tests {
         assert!(audit.is_news(&entry("b", 403), start) && audit.is_news(&entry("a", 201), start));
         assert!(audit.is_news(&entry("a", 201), start), "what was done is always noted");
         assert!(audit.is_news(&entry("a", 403), start + AGAIN));
+        // What does not fit or is not there is refused too.
+        assert!(audit.is_news(&entry("a", 404), start) && !audit.is_news(&entry("a", 404), start));
     }
 }

@@ -19,10 +19,10 @@ use sha2::{Digest as _, Sha256};
 use slapos_slap::token::{digest, is_issued};
 use tokio::time::Instant;
 
-use super::access::{Caller, May, Rule, TIME};
+use super::access::{Audited, Caller, May, Rule, TIME};
 use super::evidence::Evidence;
-use super::rate::network;
-use super::{ApiError, App, audit, problem, registration};
+use super::rate::{Buckets, network};
+use super::{ApiError, App, audit, incoming, problem, registration};
 use crate::connections::Guest;
 use crate::store::AuditEntry;
 
@@ -47,8 +47,9 @@ impl TokenDigest {
 pub(crate) struct Gate {
     pub(super) app: Arc<App>,
     pub(super) rule: Rule,
+    pub(super) body: usize,
     pub(super) time: Duration,
-    pub(super) audited: bool,
+    pub(super) audited: Audited,
     pub(super) vouched: bool,
 }
 
@@ -81,14 +82,14 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
         Err(refusal) => gate.refuse(&visit, refusal).await,
         Ok(known) => {
             let who = known.as_ref().map(|(caller, _)| caller.to_string());
-            let person = matches!(known, Some((Caller::Operator | Caller::User(_), _)));
+            let audited = known.as_ref().is_some_and(|(caller, _)| gate.audited.of(caller));
             if let Some((caller, evidence)) = known {
                 request.extensions_mut().insert(caller);
                 request.extensions_mut().insert(evidence);
             }
-            let (answer, about) = audit::listening(gate.answer(request, next)).await;
+            let (answer, about) = audit::listening(gate.answer(&visit, request, next)).await;
             let refused = answer.status() == StatusCode::FORBIDDEN;
-            if let (true, Some(caller)) = ((gate.audited && person) || refused, who) {
+            if let (true, Some(caller)) = (audited || refused, who) {
                 let about = if about.is_empty() { path.clone() } else { about };
                 gate.app.note(visit.entry(&gate.app, caller, about, answer.status())).await;
             }
@@ -99,9 +100,17 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
 }
 
 impl Gate {
-    async fn answer(&self, request: Request, next: Next) -> Response {
+    async fn answer(&self, visit: &Visit, request: Request, next: Next) -> Response {
+        let what = format!("{} {}", visit.method, visit.route);
+        let (request, body) = incoming::watched(request);
         match tokio::time::timeout(self.time, next.run(request)).await {
-            Ok(answer) => answer,
+            Ok(answer) => match answer.status() {
+                StatusCode::PAYLOAD_TOO_LARGE if self.body < usize::MAX => {
+                    incoming::too_large(&what, self.body)
+                }
+                _ => answer,
+            },
+            Err(_) if body.is_awaited() => incoming::late(&what, self.time),
             Err(_) => {
                 let message = "this took too long: try again";
                 ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message).into_response()
@@ -113,8 +122,12 @@ impl Gate {
     async fn admit(&self, visit: &Visit, token: Option<&str>) -> Result<Option<Known>, Refusal> {
         let app = &self.app;
         if self.rule.anybody {
-            // Nothing is looked up for who shows nothing.
+            // Nothing is looked up for who shows nothing, unless he asks for what is.
             let known = recognise(app, visit, token).await.ok();
+            match &known {
+                Some((caller, _)) => self.count(caller)?,
+                None => visit.count(&app.strangers)?,
+            }
             // Who is served something long would have to go in the middle of it.
             if known.is_some() || self.time > TIME {
                 visit.welcome();
@@ -126,21 +139,29 @@ impl Gate {
         if self.rule.grants(&caller) == May::Not {
             return Err(Refusal::NotFor(caller));
         }
-        if caller != Caller::Operator {
-            let taken = app.callers.take(caller.to_string(), Instant::now());
-            taken.map_err(Refusal::TooOften)?;
-        }
+        self.count(&caller)?;
         Ok(Some((caller, evidence)))
+    }
+
+    /// Refuses a caller who asks too often.
+    fn count(&self, caller: &Caller) -> Result<(), Refusal> {
+        match caller {
+            Caller::Operator => Ok(()),
+            caller => {
+                let taken = self.app.callers.take(caller.to_string(), Instant::now());
+                taken.map_err(Refusal::TooOften)
+            }
+        }
     }
 
     /// Who is let through by a voucher.
     fn admit_vouched(&self, visit: &Visit, voucher: &str) -> Result<Option<Known>, Refusal> {
         if let Some(caller) = self.app.vouched(voucher) {
             visit.welcome();
+            self.count(&caller)?;
             return Ok(Some((caller, Evidence::Voucher(voucher.to_owned()))));
         }
-        let failures = &self.app.failures;
-        failures.take(network(visit.address), Instant::now()).map_err(Refusal::TooOften)?;
+        visit.count(&self.app.failures)?;
         let reason = "the token is not one of this Master's, or not any more";
         Err(Refusal::Unknown { reason, shown: true })
     }
@@ -211,13 +232,17 @@ async fn recognise(app: &App, visit: &Visit, token: Option<&str>) -> Result<Know
         }
     };
     if let Some(evidence) = evidence {
+        // What costs a look-up each time is bounded also for who goes on failing.
+        if !app.failures.has(&network(visit.address), Instant::now()) {
+            visit.count(&app.strangers)?;
+        }
         let caller = evidence.caller(app).await.map_err(|error| Refusal::Failed(error.into()))?;
         if let Some(caller) = caller {
             return Ok((caller, evidence));
         }
     }
     // Only who fails has to wait: others may have the same address.
-    app.failures.take(network(visit.address), Instant::now()).map_err(Refusal::TooOften)?;
+    visit.count(&app.failures)?;
     Err(Refusal::Unknown { reason, shown: true })
 }
 
@@ -252,6 +277,11 @@ impl Visit {
         if let Some(guest) = &self.guest {
             guest.welcome();
         }
+    }
+
+    /// Takes from the bucket of its address.
+    fn count(&self, buckets: &Buckets<IpAddr>) -> Result<(), Refusal> {
+        buckets.take(network(self.address), Instant::now()).map_err(Refusal::TooOften)
     }
 
     fn entry(&self, app: &App, caller: String, about: String, status: StatusCode) -> AuditEntry {

@@ -151,10 +151,7 @@ impl Source for OfComputer {
     async fn news(&mut self) -> Result<Batch, ApiError> {
         // It may have become another's.
         self.app.allow_computer(&self.caller, &self.computer).await?;
-        // To be heard is a sign of life of the computer.
-        if self.caller.may_be_node() {
-            self.app.store.contact(&self.computer).await?;
-        }
+        self.app.node_of_operator(&self.caller, &self.computer).await?;
         let mut batch = Batch::default();
         match self.app.store.news(&self.computer, self.position.as_ref()).await? {
             News::Changes(changes) => {

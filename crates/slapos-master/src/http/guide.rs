@@ -16,8 +16,11 @@ everything.
   else does not exist for him (404), in the same words as what really does not.
 - **own** for a node: its computer, and the instances on it. For an instance: itself; it asks for others
   in its own tree. Anything else is refused (403), whether or not it exists.
-- Who may make tokens for himself may make ones that last longer than the one he shows: a token that
-  was seen by others is made worthless by revoking all of its holder's.
+- What is made with a token, for himself, for a computer or an instance, is valid no longer than that
+  token, and is revoked with it, and so is what was made with what was made. The operator's token and
+  certificates bind nobody so. A certificate that a node got by its token is its own: it stays when the token
+  goes, and is revoked by `slapos proxy computer revoke`.
+- Forgetting a person, or a computer, is the end of what proved who they are.
 
 | Method | Path | Stranger | Person | Node | Instance |
 |---|---|---|---|---|---|

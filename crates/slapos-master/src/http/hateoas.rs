@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::json;
-use slapos_slap::InstanceInfo;
 use slapos_slap::instance_xml::dict2xml;
+use slapos_slap::{ComputerId, InstanceInfo};
 
 use super::access::{Caller, Route, Rule};
 use super::{ApiError, App};
@@ -102,19 +102,22 @@ async fn search(app: &App, caller: &Caller, query: &str) -> Answer {
             let trees = app.trees(caller, title.as_deref()).await?;
             trees.iter().map(tree_row).collect::<Vec<_>>()
         }
-        Search::Computers(reference) => app
-            .computers(caller)
-            .await?
-            .iter()
-            .filter(|known| reference.as_ref().is_none_or(|wanted| wanted == known.as_str()))
-            .map(|known| {
-                let name = known.as_str();
-                let url = format!("/hateoas/computers/{}", encode(name));
-                json!({"reference": name, "title": name, "relative_url": url})
-            })
-            .collect(),
+        Search::Computers(None) => {
+            app.computers(caller).await?.iter().map(computer_row).collect::<Vec<_>>()
+        }
+        Search::Computers(Some(reference)) => {
+            let computer = ComputerId::new(reference);
+            let seen = app.sees_computer(caller, &computer).await?;
+            seen.then(|| computer_row(&computer)).into_iter().collect()
+        }
     };
     Ok(Json(json!({"_embedded": {"contents": contents}})).into_response())
+}
+
+fn computer_row(computer: &ComputerId) -> serde_json::Value {
+    let name = computer.as_str();
+    let url = format!("/hateoas/computers/{}", encode(name));
+    json!({"reference": name, "title": name, "relative_url": url})
 }
 
 fn tree_row(tree: &InstanceInfo) -> serde_json::Value {
@@ -229,7 +232,7 @@ async fn instance(app: &App, caller: &Caller, title: &str, shared: bool) -> Answ
 }
 
 async fn computer(State(app): Shared, caller: Caller, Path(reference): Path<String>) -> Answer {
-    if !app.computers(&caller).await?.iter().any(|known| known.as_str() == reference) {
+    if !app.sees_computer(&caller, &ComputerId::new(reference.as_str())).await? {
         let message = format!("there is no computer {reference}");
         return Err(ApiError::new(StatusCode::NOT_FOUND, message));
     }

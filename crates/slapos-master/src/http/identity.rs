@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use slapos_slap::token::{TokenKind, digest, new_token};
@@ -15,6 +15,7 @@ use slapos_slap::{ComputerId, PartitionId};
 
 use super::access::{Caller, Route, Rule};
 use super::api::take::{Asked, Body, Named};
+use super::evidence::Evidence;
 use super::own::not_yours;
 use super::{ApiError, App, audit, text};
 use crate::error::StoreError;
@@ -204,10 +205,11 @@ async fn tokens(app: &App, holder: &Holder) -> Answer {
 async fn add_user_token(
     State(app): Shared,
     caller: Caller,
+    Extension(shown): Extension<Evidence>,
     Named(name): Named,
     Body(wanted): Body<NewToken>,
 ) -> Answer {
-    give_token(&app, &myself(&caller, name)?, wanted).await
+    give_token(&app, &myself(&caller, name)?, &shown, wanted).await
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -215,11 +217,11 @@ async fn add_user_token(
 pub(super) struct NewToken {
     #[serde(default)]
     label: String,
-    /// Seconds; without them it lasts until it is revoked.
+    /// Seconds; without them it lasts until it is revoked. It ends with the token it is made with.
     expires_in: Option<i64>,
 }
 
-async fn give_token(app: &App, holder: &Holder, wanted: NewToken) -> Answer {
+async fn give_token(app: &App, holder: &Holder, shown: &Evidence, wanted: NewToken) -> Answer {
     let NewToken { label, expires_in } = wanted;
     if label.len() > 200 || label.chars().any(char::is_control) {
         return Err(ApiError::bad_request("a label is a line of at most 200 bytes"));
@@ -236,8 +238,10 @@ async fn give_token(app: &App, holder: &Holder, wanted: NewToken) -> Answer {
         .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let now = app.store.time();
     let end = expires_in.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000_000)));
-    let id = app.store.add_token(holder, &digest(token.expose()), &label, end).await?;
-    created(json!({"id": id, "label": label, "token": token.expose()}))
+    let digest = digest(token.expose());
+    let (id, end) = app.store.add_token(holder, &digest, &label, end, shown.token()).await?;
+    let token = token.expose();
+    created(json!({"id": id, "label": label, "token": token, "expires_at": end}))
 }
 
 async fn revoke_user_tokens(State(app): Shared, caller: Caller, Named(name): Named) -> Answer {
@@ -269,6 +273,7 @@ pub(super) struct NewComputer {
 async fn add_computer(
     State(app): Shared,
     caller: Caller,
+    Extension(shown): Extension<Evidence>,
     Body(NewComputer { title, project }): Body<NewComputer>,
 ) -> Answer {
     let id = app.make_computer(&caller, &title, project.as_deref()).await?;
@@ -276,7 +281,8 @@ async fn add_computer(
     let holder = Holder::Computer(id.clone());
     let token = new_token(TokenKind::Computer)
         .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    app.store.add_token(&holder, &digest(token.expose()), "made with the computer", None).await?;
+    let (digest, label) = (digest(token.expose()), "made with the computer");
+    app.store.add_token(&holder, &digest, label, None, shown.token()).await?;
     created(json!({"id": id, "title": title, "project": project, "token": token.expose()}))
 }
 
@@ -314,11 +320,12 @@ async fn computer_tokens(State(app): Shared, caller: Caller, Named(id): Named) -
 async fn add_computer_token(
     State(app): Shared,
     caller: Caller,
+    Extension(shown): Extension<Evidence>,
     Named(id): Named,
     Body(wanted): Body<NewToken>,
 ) -> Answer {
     let computer = app.own_computer(&caller, id).await?;
-    give_token(&app, &Holder::Computer(computer), wanted).await
+    give_token(&app, &Holder::Computer(computer), &shown, wanted).await
 }
 
 async fn revoke_computer_tokens(State(app): Shared, caller: Caller, Named(id): Named) -> Answer {
@@ -351,10 +358,11 @@ async fn partition_holder(
 async fn add_partition_token(
     State(app): Shared,
     caller: Caller,
+    Extension(shown): Extension<Evidence>,
     Path(names): Path<(String, String)>,
     Body(wanted): Body<NewToken>,
 ) -> Answer {
-    give_token(&app, &partition_holder(&app, &caller, names).await?, wanted).await
+    give_token(&app, &partition_holder(&app, &caller, names).await?, &shown, wanted).await
 }
 
 async fn revoke_partition_tokens(

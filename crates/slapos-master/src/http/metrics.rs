@@ -104,23 +104,25 @@ async fn tell(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
 
 /// The numbers of nodes, by computer.
 fn nodes(text: &mut String, nodes: &[(String, NodeNumbers)]) {
-    type Number = (&'static str, &'static str, fn(&NodeNumbers) -> String);
+    type Number = (&'static str, &'static str, fn(&NodeNumbers) -> Option<String>);
     let numbers: [Number; 7] = [
-        ("load", "Load average over one minute", |node| node.load.to_string()),
-        ("memory_bytes", "Memory", |node| node.memory.total.to_string()),
-        ("memory_available_bytes", "Memory left", |node| node.memory.available.to_string()),
-        ("disk_bytes", "File system of the instances", |node| node.disk.total.to_string()),
+        ("load", "Load average over one minute", |node| Some(node.load.to_string())),
+        ("memory_bytes", "Memory", |node| Some(node.memory.total.to_string())),
+        ("memory_available_bytes", "Memory left", |node| Some(node.memory.available.to_string())),
+        ("disk_bytes", "File system of the instances", |node| Some(node.disk.total.to_string())),
         ("disk_available_bytes", "File system of the instances: left", |node| {
-            node.disk.available.to_string()
+            Some(node.disk.available.to_string())
         }),
-        ("services_running", "Services that run", |node| node.services.running.to_string()),
+        ("services_running", "Services that run", |node| {
+            node.services.map(|services| services.running.to_string())
+        }),
         ("services_failed", "Services that could not be kept running", |node| {
-            node.services.failed.to_string()
+            node.services.map(|services| services.failed.to_string())
         }),
     ];
     for (name, help, number) in numbers {
-        let values = nodes.iter().map(|(computer, node)| {
-            (format!("{{computer=\"{}\"}}", escaped(computer)), number(node))
+        let values = nodes.iter().filter_map(|(computer, node)| {
+            Some((format!("{{computer=\"{}\"}}", escaped(computer)), number(node)?))
         });
         gauge(text, &format!("slapos_node_{name}"), help, values);
     }
@@ -156,11 +158,13 @@ mod tests {
             load: 0.5,
             memory: Room { total: 10, available: 4 },
             disk: Room::default(),
-            services: Services { running: 3, failed: 1 },
+            services: Some(Services { running: 3, failed: 1 }),
             at: String::new(),
         };
+        let unseen = NodeNumbers { services: None, at: String::new(), ..node };
         let mut text = String::new();
-        nodes(&mut text, &[("a\"b".to_owned(), node)]);
+        nodes(&mut text, &[("a\"b".to_owned(), node), ("c".to_owned(), unseen)]);
+        assert!(!text.contains("services_running{computer=\"c\"}"), "{text}");
         assert!(text.contains("slapos_node_load{computer=\"a\\\"b\"} 0.5\n"), "{text}");
         assert!(text.contains("# TYPE slapos_node_memory_available_bytes gauge\n"), "{text}");
         assert!(text.contains("slapos_node_services_failed{computer=\"a\\\"b\"} 1\n"), "{text}");

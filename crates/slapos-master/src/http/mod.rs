@@ -16,6 +16,7 @@ mod guide;
 mod hateoas;
 mod health;
 mod identity;
+mod incoming;
 mod json_rpc;
 mod metrics;
 mod own;
@@ -49,7 +50,7 @@ use slapos_sys::Secret;
 
 pub use self::rate::Rate;
 
-use self::access::{Route, Rule};
+use self::access::{Audited, Route, Rule};
 use crate::authority::{Authority, AuthorityError};
 use crate::error::StoreError;
 use crate::protocols::Protocols;
@@ -70,8 +71,12 @@ pub(crate) struct App {
     /// What signs certificates, where there is TLS.
     authority: Option<Arc<Authority>>,
     audit: audit::Audit,
+    /// No request may take longer, whatever its route says.
+    patience: std::time::Duration,
     /// How often each caller asks.
     callers: rate::Buckets<String>,
+    /// How often each address asks without saying who it is.
+    strangers: rate::Buckets<std::net::IpAddr>,
     /// How often each address presents what is not valid.
     failures: rate::Buckets<std::net::IpAddr>,
     /// Proxies that say whom they speak for.
@@ -113,7 +118,9 @@ impl App {
             store,
             authority,
             audit: audit::Audit::default(),
+            patience: std::time::Duration::MAX,
             callers: rate::Buckets::new(access.callers),
+            strangers: rate::Buckets::new(access.strangers),
             failures: rate::Buckets::new(access.failures),
             trusted_proxies: access.trusted_proxies.clone(),
             token: auth::TokenDigest::of(token.expose()),
@@ -160,19 +167,20 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// What answers.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let guard = |rule, time, audited, vouched| {
-        let gate = auth::Gate { app: Arc::clone(app), rule, time, audited, vouched };
+    let guard = |rule, body, time, audited, vouched| {
+        let gate = auth::Gate { app: Arc::clone(app), rule, body, time, audited, vouched };
         middleware::from_fn_with_state(gate, auth::guard)
     };
     let mut router = Router::new();
     for route in routes() {
         let rule = shacache::rule(app, &route);
-        let guard = guard(rule, route.time, route.audited(), route.vouched);
+        let time = route.time.min(app.patience);
+        let guard = guard(rule, route.body, time, route.audited(), route.vouched);
         let limited = route.handler.layer(DefaultBodyLimit::max(route.body));
         router = router.route(route.path, limited.route_layer(guard));
     }
-    let strangers =
-        Router::new().fallback(unknown_route).layer(guard(Rule::KNOWN, UNKNOWN_TIME, false, false));
+    let unknown = guard(Rule::KNOWN, usize::MAX, UNKNOWN_TIME, Audited::Nobody, false);
+    let strangers = Router::new().fallback(unknown_route).layer(unknown);
     let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
     let router = router.merge(strangers).layer(measured).with_state(Arc::clone(app));
     // Outside of the router, because it changes where a request goes.
@@ -233,11 +241,6 @@ impl IntoResponse for ApiError {
         if let Some(reason) = reason {
             response.extensions_mut().insert(reason);
         }
-        if unavailable {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
-        }
         // For those who word it otherwise.
         response.extensions_mut().insert(self);
         response
@@ -287,6 +290,7 @@ impl From<Refused> for ApiError {
             }
             Refused::Configuration(_) => StatusCode::NOT_FOUND,
             Refused::NotReady(_) => StatusCode::REQUEST_TIMEOUT,
+            Refused::Ending => StatusCode::SERVICE_UNAVAILABLE,
             Refused::Other(SlapError::NotFound { .. }) => StatusCode::NOT_FOUND,
             Refused::Other(SlapError::Server { status: 400 | 409 | 422, .. }) => {
                 StatusCode::UNPROCESSABLE_ENTITY

@@ -57,6 +57,25 @@ impl App {
         })
     }
 
+    /// Whether the caller sees that computer.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn sees_computer(
+        &self,
+        caller: &Caller,
+        computer: &ComputerId,
+    ) -> Result<bool, ApiError> {
+        let Some(project) = self.store.project_of_computer(computer).await? else {
+            return Ok(false);
+        };
+        Ok(match self.seen_by(caller).await? {
+            Scope::All => true,
+            Scope::Projects(projects) => projects.contains(&project),
+            Scope::Computer(own) => own == *computer,
+        })
+    }
+
     /// Requires that the computer is the caller's own.
     ///
     /// # Errors

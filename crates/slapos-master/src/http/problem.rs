@@ -1,11 +1,13 @@
-//! Errors of `/api/v1` as `application/problem+json`: `{"status", "title", "errors"?}`.
+//! Errors in the words of the face that was asked: of `/api/v1` as `application/problem+json`
+//! (`{"status", "title", "errors"?}`), of JSON-RPC as its documents, of all others as text. Who could
+//! not be served is told to come again, by whatever face.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::json;
 
-use super::ApiError;
+use super::{ApiError, json_rpc};
 
 /// What routes of our own API begin with.
 const API: &str = "/api/v1/";
@@ -13,19 +15,37 @@ const API: &str = "/api/v1/";
 /// Its answers are text, good or bad: clients read no more than they must of whom they do not trust.
 const PROOF: &str = "/api/v1/proof";
 
-/// The answer as our own API words it, if it is an error of one of its routes.
+/// What methods of JSON-RPC begin with.
+const RPC: &str = "/slapos.";
+
+/// In how many seconds who was not served may come again.
+const AGAIN: HeaderValue = HeaderValue::from_static("5");
+
+/// The answer as the face of that path words it.
 pub(super) fn worded(path: &str, mut response: Response) -> Response {
-    if !path.starts_with(API) || path == PROOF {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert(AGAIN);
+    }
+    let (own, rpc) = (path.starts_with(API) && path != PROOF, path.starts_with(RPC));
+    if !own && !rpc {
         return response;
     }
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
+    let (kind, body) = match rpc {
+        true => ("application/json", json_rpc::error_document(error.status, &error.message)),
+        false => ("application/problem+json", problem(&error)),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+fn problem(error: &ApiError) -> String {
     let mut body = json!({"status": error.status.as_u16(), "title": error.message});
     if !error.errors.is_empty() {
         body["errors"] = json!(error.errors);
     }
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.remove(header::CONTENT_LENGTH);
-    *response.body_mut() = Body::from(body.to_string());
-    response
+    body.to_string()
 }

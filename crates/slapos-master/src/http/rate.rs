@@ -1,5 +1,5 @@
-//! How often somebody may ask: token buckets, one for each caller and one for each address that
-//! presents what is not valid.
+//! How often somebody may ask: token buckets, one for each caller, and for each address one for what
+//! it asks as nobody and one for what it presents that is not valid.
 //!
 //! They protect the Master from programs that go wild and from whoever tries tokens; they are no
 //! accounting, so that each Master has its own. The operator is not limited.
@@ -46,6 +46,12 @@ pub(super) struct Buckets<K> {
 impl<K: Eq + Hash> Buckets<K> {
     pub(super) fn new(rate: Rate) -> Buckets<K> {
         Buckets { rate, buckets: Mutex::default() }
+    }
+
+    /// Whether there is a token.
+    pub(super) fn has(&self, key: &K, now: Instant) -> bool {
+        let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.get(key).is_none_or(|bucket| bucket.filled(self.rate, now) >= 1.0)
     }
 
     /// Takes one token, if there is one; else says after how many seconds there will be.
@@ -102,6 +108,7 @@ mod tests {
             assert_eq!(buckets.take("a", start), Ok(()));
         }
         assert_eq!(buckets.take("a", start), Err(1));
+        assert!(!buckets.has(&"a", start) && buckets.has(&"b", start));
         assert_eq!(buckets.take("b", start), Ok(()), "others have their own");
         let later = start + Duration::from_millis(500);
         assert_eq!(buckets.take("a", later), Ok(()));

@@ -34,15 +34,18 @@ const WAITING: usize = 4;
 /// How long a large file may take.
 const LONG: std::time::Duration = std::time::Duration::from_secs(3600);
 
+/// The handler itself looks how much comes: as much as is configured.
+const ITSELF: usize = usize::MAX;
+
 /// People and nodes build, and so have something to keep.
 const UPLOAD: Rule = Rule { user: May::All, computer: May::All, ..Rule::OPERATOR };
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/shacache/cache/{digest}", Rule::KNOWN, download).within(LONG),
-        Route::put("/shacache/cache/{digest}", UPLOAD, upload_as).within(LONG),
-        Route::post("/shacache/cache", UPLOAD, upload).within(LONG),
-        Route::post("/shacache/cache/", UPLOAD, upload).within(LONG),
+        Route::put("/shacache/cache/{digest}", UPLOAD, upload_as).body(ITSELF).within(LONG),
+        Route::post("/shacache/cache", UPLOAD, upload).body(ITSELF).within(LONG),
+        Route::post("/shacache/cache/", UPLOAD, upload).body(ITSELF).within(LONG),
         Route::get("/shacache/dir/{key}", Rule::KNOWN, entries).within(LONG),
         Route::put("/shacache/dir/{key}", UPLOAD, index).within(LONG),
         Route::post("/shacache/update", Rule::OPERATOR, update).within(LONG),
@@ -93,7 +96,9 @@ impl From<Failure> for ApiError {
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> ApiError {
         match refused {
-            Refused::TooLarge => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, refused.to_string()),
+            Refused::TooLarge(_) => {
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, refused.to_string())
+            }
             Refused::Mismatch => ApiError::bad_request(refused.to_string()),
             Refused::Io(error) => failed(&error),
         }

@@ -128,9 +128,7 @@ async fn status(State(app): Shared, caller: Caller, params: Params) -> Answer {
 async fn computer_information(State(app): Shared, caller: Caller, params: Params) -> Answer {
     let computer = own_computer(&app, &caller, &params).await?;
     let topic = Topic { computer, partition: None };
-    if caller.may_be_node() {
-        app.store.contact(&topic.computer).await?;
-    }
+    app.node_of_operator(&caller, &topic.computer).await?;
     let present = app.store.revision(&topic.computer).await?;
     if let Some(document) = app.renderings.get(&topic, &present) {
         return Ok(xml(document));

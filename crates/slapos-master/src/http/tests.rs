@@ -2,10 +2,12 @@
 
 mod access;
 mod api;
+mod contact;
 mod contrast;
 mod events;
 mod feed;
 mod fuzz;
+mod limits;
 mod pairs;
 mod places;
 mod standing;
@@ -25,7 +27,7 @@ use slapos_sys::Secret;
 use tokio::sync::oneshot;
 
 use crate::connections::Limits;
-use crate::{Access, Database, Master, MasterConfig, MasterError};
+use crate::{Access, Database, Master, MasterConfig, MasterError, RequestsConfig};
 
 /// A Master that serves until it is dropped.
 struct Running {
@@ -44,7 +46,7 @@ fn config(database: Database, port: u16) -> MasterConfig {
         token: Secret::new("the token"),
         computer_id: "computer".into(),
         access: Access::default(),
-        requests: Default::default(),
+        requests: RequestsConfig { judge: crate::testing::JUDGE, ..RequestsConfig::default() },
         protocols: crate::Protocols::default(),
     }
 }

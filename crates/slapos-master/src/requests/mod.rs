@@ -3,32 +3,23 @@
 //!
 //! Invariant: no transaction is open while a schema is read or another Master is asked.
 
+mod bench;
 mod forward;
 mod schema;
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use slapos_slap::{
     DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest, InstanceState, SlapError,
 };
 
-use tokio::sync::Semaphore;
-
 use crate::error::StoreError;
 use crate::store::{Known, Standing, Store, Would};
+pub use bench::judge;
+use bench::{Bench, Job, Unanswered};
 pub use forward::OtherMaster;
-use schema::{Documents, Web};
 pub use schema::{SchemaError, Verdict};
 
-/// How long a judgement may take; then the schema counts as one that cannot be read.
-const JUDGEMENT: Duration = Duration::from_secs(20);
-
-/// How many schemas are read, or judged by, at a time.
-const PLACES: usize = 4;
-
 /// Why a schema counts as one that cannot be read.
-const TOO_LONG: &str = "it takes too long to read";
+const TOO_MUCH: &str = "to read it and to judge by it takes too long, or too much memory";
 
 /// What becomes of parameters that do not fit their schema.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,7 +34,7 @@ pub enum SchemaMode {
 }
 
 /// What a Master needs to know about requests.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RequestsConfig {
     /// See [`SchemaMode`].
     pub schema: SchemaMode,
@@ -51,6 +42,19 @@ pub struct RequestsConfig {
     pub schema_http: bool,
     /// Masters that requests may be forwarded to.
     pub other_masters: Vec<OtherMaster>,
+    /// With which words this program, started again, does what [`judge`] does.
+    pub judge: &'static [&'static str],
+}
+
+impl Default for RequestsConfig {
+    fn default() -> RequestsConfig {
+        RequestsConfig {
+            schema: SchemaMode::default(),
+            schema_http: false,
+            other_masters: Vec::new(),
+            judge: &["judge"],
+        }
+    }
 }
 
 /// Why a request is not granted.
@@ -71,6 +75,9 @@ pub(crate) enum Refused {
     /// Another Master has not allocated it yet.
     #[error("the Master {0} has not allocated the instance yet: ask again")]
     NotReady(String),
+    /// There is no time any more to judge it.
+    #[error("this Master ends: ask again")]
+    Ending,
     /// Another Master was asked.
     #[error("{0}")]
     Other(#[from] SlapError),
@@ -95,13 +102,19 @@ pub(crate) struct Checked {
 pub(crate) struct Desk {
     config: RequestsConfig,
     run_id: String,
-    places: Arc<Semaphore>,
+    bench: Bench,
 }
 
 impl Desk {
     /// `run_id` is what this Master answers to `getRunId`.
     pub(crate) fn new(config: RequestsConfig, run_id: String) -> Desk {
-        Desk { config, run_id, places: Arc::new(Semaphore::new(PLACES)) }
+        let bench = Bench::new(config.judge);
+        Desk { config, run_id, bench }
+    }
+
+    /// Judges nothing any more: whoever waits for that is told to ask again.
+    pub(crate) fn dismiss(&self) {
+        self.bench.dismiss();
     }
 
     /// Grants a request, and tells what was done for it (of what another Master did nothing is
@@ -177,7 +190,7 @@ impl Desk {
         origin: &str,
     ) -> Result<Checked, Refused> {
         let request = &with_type(request);
-        let verdict = self.verdict(project, request).await;
+        let verdict = self.verdict(project, request).await?;
         let (standing, _) = store.standing(project, request).await?;
         let outcome = match self.target(request, &standing, origin).await {
             Ok(Some(other)) => Err(format!("the Master {} would be asked", other.url)),
@@ -201,32 +214,28 @@ impl Desk {
         project: &str,
         software: &slapos_slap::SoftwareUrl,
     ) -> Result<serde_json::Value, String> {
-        let documents = Documents::of(software, project, self.web())?;
-        let describing = self.at_the_bench(move || schema::describe(&documents)).await;
-        describing.unwrap_or_else(|| Err(TOO_LONG.to_owned()))
+        let job = self.job(project, software, None);
+        // What may not be read needs no process.
+        job.documents()?;
+        match self.bench.ask(&job).await {
+            Ok(described) => described,
+            Err(Unanswered::TooMuch) => Err(TOO_MUCH.to_owned()),
+            Err(Unanswered::Ending) => Err(Refused::Ending.to_string()),
+        }
     }
 
-    /// What has to do with schemas, in a thread of its own, if it comes to an end in time. A thread
-    /// cannot be stopped: one that goes on keeps its place, so that schemas made to take for ever
-    /// never take more than [`PLACES`] threads.
-    async fn at_the_bench<T: Send + 'static>(
+    fn job(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        let places = Arc::clone(&self.places);
-        let done = async {
-            let place = places.acquire_owned().await.ok()?;
-            let work = move || {
-                let _place = place;
-                work()
-            };
-            tokio::task::spawn_blocking(work).await.ok()
-        };
-        tokio::time::timeout(JUDGEMENT, done).await.ok().flatten()
-    }
-
-    fn web(&self) -> Web {
-        if self.config.schema_http { Web::Public } else { Web::Off }
+        project: &str,
+        software: &slapos_slap::SoftwareUrl,
+        request: Option<&InstanceRequest>,
+    ) -> Job {
+        Job {
+            software: software.clone(),
+            project: project.to_owned(),
+            http: self.config.schema_http,
+            request: request.cloned().map(Box::new),
+        }
     }
 
     /// Refuses parameters that do not fit. Only people's requests are judged: what a profile asks
@@ -236,7 +245,7 @@ impl Desk {
         {
             return Ok(());
         }
-        let verdict = self.verdict(project, request).await;
+        let verdict = self.verdict(project, request).await?;
         if verdict.errors.is_empty() {
             return Ok(());
         }
@@ -254,16 +263,16 @@ impl Desk {
         }
     }
 
-    async fn verdict(&self, project: &str, request: &InstanceRequest) -> Verdict {
-        let unreadable =
-            |why: &str| Verdict { readable: false, why: why.to_owned(), errors: Vec::new() };
-        let documents = match Documents::of(&request.software, project, self.web()) {
-            Ok(documents) => Arc::new(documents),
-            Err(why) => return unreadable(&why),
-        };
-        let request = request.clone();
-        let judging = self.at_the_bench(move || schema::judge(&documents, &request)).await;
-        judging.unwrap_or_else(|| unreadable(TOO_LONG))
+    async fn verdict(&self, project: &str, request: &InstanceRequest) -> Result<Verdict, Refused> {
+        let job = self.job(project, &request.software, Some(request));
+        if let Err(why) = job.documents() {
+            return Ok(Verdict::unreadable(why));
+        }
+        match self.bench.ask(&job).await {
+            Ok(verdict) => Ok(verdict),
+            Err(Unanswered::TooMuch) => Ok(Verdict::unreadable(TOO_MUCH)),
+            Err(Unanswered::Ending) => Err(Refused::Ending),
+        }
     }
 }
 

@@ -96,7 +96,8 @@ impl Shacache {
     /// Takes in a new content.
     pub(crate) fn incoming(&self) -> io::Result<Incoming> {
         let draft = Draft::in_dir(&self.config.content)?;
-        Ok(Incoming { draft, hasher: Sha512::new(), room: self.config.largest })
+        let most = self.config.largest;
+        Ok(Incoming { draft, hasher: Sha512::new(), room: most, most })
     }
 
     /// The entries of a key as they were stored, if there are any.
@@ -172,14 +173,15 @@ pub(crate) struct Incoming {
     draft: Draft,
     hasher: Sha512,
     room: u64,
+    most: u64,
 }
 
 /// Why a content was not taken in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
     /// It is larger than the configuration allows.
-    #[error("Content too large")]
-    TooLarge,
+    #[error("Content too large: this cache keeps at most {0} bytes of one")]
+    TooLarge(u64),
     /// It is not what it was said to be.
     #[error("Checksum mismatch")]
     Mismatch,
@@ -191,7 +193,8 @@ pub(crate) enum Refused {
 impl Incoming {
     /// The next piece.
     pub(crate) fn take(&mut self, piece: &[u8]) -> Result<(), Refused> {
-        self.room = self.room.checked_sub(piece.len() as u64).ok_or(Refused::TooLarge)?;
+        let left = self.room.checked_sub(piece.len() as u64);
+        self.room = left.ok_or(Refused::TooLarge(self.most))?;
         self.hasher.update(piece);
         Ok(self.draft.write_all(piece)?)
     }
@@ -239,7 +242,7 @@ mod tests {
         assert!(cache.content(&digest).unwrap().is_some());
         assert!(put(&cache, b"hello", Some(&digest)).is_ok());
         assert!(matches!(put(&cache, b"other", Some(&digest)), Err(Refused::Mismatch)));
-        assert!(matches!(put(&cache, b"eleven byte", None), Err(Refused::TooLarge)));
+        assert!(matches!(put(&cache, b"eleven byte", None), Err(Refused::TooLarge(10))));
         assert_eq!(std::fs::read_dir(&cache.config.content).unwrap().count(), 1);
     }
 

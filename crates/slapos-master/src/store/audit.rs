@@ -2,6 +2,7 @@
 
 use sqlx::Row as _;
 
+use super::pools::Kind;
 use super::rows::{rfc3339, text};
 use super::{Store, Tx};
 use crate::error::StoreError;
@@ -9,7 +10,9 @@ use crate::error::StoreError;
 /// How long entries are kept, in microseconds: 90 days.
 const KEPT_FOR: i64 = 90 * 86_400 * 1_000_000;
 
-/// So many entries are written by one statement: who writes has others wait.
+/// So many entries are written by one statement to a server: who writes has others wait. To a file they
+/// go one by one, by a statement that is prepared: nothing is on the way, and what names 700 values
+/// takes SQLite longer to read than to do.
 const AT_ONCE: usize = 100;
 
 /// One thing that somebody did, or tried.
@@ -49,7 +52,8 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn keep_audit(&self, entries: &[Entry]) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        for some in entries.chunks(AT_ONCE) {
+        let at_once = if tx.kind() == Kind::Sqlite { 1 } else { AT_ONCE };
+        for some in entries.chunks(at_once) {
             insert(&mut tx, some).await?;
         }
         let sql = "DELETE FROM audit WHERE happened_at < $1";
@@ -62,7 +66,7 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn audit(&self, before: &str, limit: i64) -> Result<Vec<Told>, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let rows = sqlx::query(
             "SELECT id, happened_at, caller, method, route, about, outcome FROM audit \
              WHERE ($1 = '' OR id < $1) ORDER BY id DESC LIMIT $2",
@@ -97,8 +101,8 @@ async fn insert(tx: &mut Tx, entries: &[Entry]) -> Result<(), StoreError> {
     );
     let random = slapos_sys::random::hex(4 * entries.len())
         .map_err(|error| StoreError::Invalid(error.to_string()))?;
-    // Of many lengths: none is worth keeping.
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
+    // Of many lengths: none but the shortest is worth being kept.
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(entries.len() == 1);
     for (index, entry) in entries.iter().enumerate() {
         let random = random.get(8 * index..8 * (index + 1)).unwrap_or_default();
         query = query

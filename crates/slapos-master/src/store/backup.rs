@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::catalog::{self, Table, quoted};
+use super::connection::Connection;
 use super::database::Database;
 use super::migrations;
 use super::pools::Pools;
@@ -74,11 +75,7 @@ pub async fn backup(database: &Database, out: &mut dyn Write) -> Result<u64, Sto
     lines.end()
 }
 
-async fn copy(
-    tx: &mut AnyConnection,
-    table: &Table,
-    lines: &mut Lines<'_>,
-) -> Result<(), StoreError> {
+async fn copy(tx: &mut Connection, table: &Table, lines: &mut Lines<'_>) -> Result<(), StoreError> {
     let columns = table.columns.iter().map(|column| column.name.clone()).collect();
     lines.line(&TableHead { table: table.name.clone(), columns })?;
     let sql = format!("SELECT {} FROM {}", table.column_list(), quoted(&table.name));

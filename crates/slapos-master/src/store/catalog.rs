@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 
+use super::connection::Connection;
 use super::pools::Kind;
 use super::rows::text;
 use crate::error::StoreError;
@@ -61,7 +62,7 @@ const POSTGRES_REFERENCES: &str = "SELECT CAST(c.relname AS TEXT) AS child, \
      WHERE f.contype = 'f' AND n.nspname = current_schema()";
 
 /// The tables of the database, by name.
-pub(super) async fn tables(tx: &mut AnyConnection, kind: Kind) -> Result<Vec<Table>, StoreError> {
+pub(super) async fn tables(tx: &mut Connection, kind: Kind) -> Result<Vec<Table>, StoreError> {
     let sql = match kind {
         Kind::Sqlite => SQLITE_COLUMNS,
         Kind::Postgres => POSTGRES_COLUMNS,
@@ -80,7 +81,7 @@ pub(super) async fn tables(tx: &mut AnyConnection, kind: Kind) -> Result<Vec<Tab
 }
 
 /// All tables but the records of migrations, each after those that it refers to.
-pub(super) async fn in_order(tx: &mut AnyConnection, kind: Kind) -> Result<Vec<Table>, StoreError> {
+pub(super) async fn in_order(tx: &mut Connection, kind: Kind) -> Result<Vec<Table>, StoreError> {
     let sql = match kind {
         Kind::Sqlite => SQLITE_REFERENCES,
         Kind::Postgres => POSTGRES_REFERENCES,

@@ -148,7 +148,8 @@ impl Store {
         }))
     }
 
-    /// Whom the certificate of that serial number stands for, unless it is revoked or has expired.
+    /// Whom the certificate of that serial number stands for, unless it is revoked or has expired. That
+    /// a computer is there is noted.
     ///
     /// # Errors
     /// Only failures of the database.
@@ -157,21 +158,23 @@ impl Store {
         serial: &str,
     ) -> Result<Option<Holder>, StoreError> {
         let row = sqlx::query(
-            "SELECT computer, partition_reference FROM certificate \
-             WHERE serial = $1 AND revoked_at IS NULL AND not_after > $2",
+            "SELECT c.computer, c.partition_reference, k.contact_at FROM certificate c \
+             LEFT JOIN computer_contact k ON k.computer = c.computer \
+             WHERE c.serial = $1 AND c.revoked_at IS NULL AND c.not_after > $2",
         )
         .bind(serial)
         .bind(self.now())
         // One statement needs no transaction.
-        .fetch_optional(&self.pools.readers)
+        .fetch_optional(&mut self.pools.reader().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let computer = ComputerId::new(text(&row, "computer")?);
         let partition = text(&row, "partition_reference")?;
-        Ok(Some(match partition.is_empty() {
-            true => Holder::Computer(computer),
-            false => Holder::Partition(computer, PartitionId::new(partition)),
-        }))
+        if !partition.is_empty() {
+            return Ok(Some(Holder::Partition(computer, PartitionId::new(partition))));
+        }
+        self.note_contact(&computer, row.try_get("contact_at")?);
+        Ok(Some(Holder::Computer(computer)))
     }
 
     /// Revokes all certificates of a computer, and of its partitions; returns how many were valid.

@@ -13,10 +13,11 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slapos_slap::{Change, ComputerId, PartitionId, SoftwareUrl};
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
 use tokio::sync::watch;
 
+use super::connection::Connection;
 use super::feed::{self, Entry};
 use super::pools::Kind;
 use super::rows::{text, word};
@@ -65,7 +66,7 @@ pub(crate) enum News {
 
 /// Gives the database another name when it was moved to another server by the server's own tools, whose
 /// numbers of transactions mean nothing there: listeners look at everything.
-pub(super) async fn leave_era(tx: &mut AnyConnection, kind: Kind) -> Result<(), StoreError> {
+pub(super) async fn leave_era(tx: &mut Connection, kind: Kind) -> Result<(), StoreError> {
     if kind == Kind::Postgres
         && sqlx::query(postgres::FORGET_AHEAD).execute(&mut *tx).await?.rows_affected() > 0
     {
@@ -75,7 +76,7 @@ pub(super) async fn leave_era(tx: &mut AnyConnection, kind: Kind) -> Result<(), 
 }
 
 /// Gives the database its name, unless it has one.
-pub(super) async fn name_era(tx: &mut AnyConnection) -> Result<(), StoreError> {
+pub(super) async fn name_era(tx: &mut Connection) -> Result<(), StoreError> {
     if sqlx::query("SELECT name FROM era").fetch_optional(&mut *tx).await?.is_some() {
         return Ok(());
     }
@@ -96,7 +97,7 @@ impl Store {
         position: Option<&Position>,
     ) -> Result<News, StoreError> {
         // One look is enough most often: listeners come by at every sign of life.
-        let present = last_position(&self.pools.readers, computer).await?;
+        let present = last_position(&mut self.pools.reader().await?, computer).await?;
         match position {
             None => return Ok(News::Resync(present)),
             Some(position) if *position == present => return Ok(News::Changes(Vec::new())),

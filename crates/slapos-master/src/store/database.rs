@@ -46,6 +46,11 @@ impl Server {
     pub(super) fn url(&self) -> &str {
         self.url.expose()
     }
+
+    /// The address as it may be shown.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
 }
 
 impl Database {

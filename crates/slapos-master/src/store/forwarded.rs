@@ -1,8 +1,9 @@
 //! Requests that another Master serves: which, where, and under which title.
 
 use slapos_slap::InstanceRequest;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 
+use super::connection::Connection;
 use super::instances::instance_of;
 use super::request::{Origin, origin};
 use super::rows::{InstanceRow, text};
@@ -131,7 +132,7 @@ pub(super) fn same(row: &InstanceRow, request: &InstanceRequest) -> bool {
 
 /// Whether another Master was asked for what is not here.
 pub(super) async fn asked(
-    connection: &mut AnyConnection,
+    connection: &mut Connection,
     origin: &Origin,
     request: &InstanceRequest,
 ) -> Result<Standing, StoreError> {

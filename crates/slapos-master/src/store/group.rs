@@ -3,8 +3,9 @@
 //! SQLite has one writer at a time, and most of what a change costs there is the wait for the disk.
 //! So those who write one after the other share a transaction: each is a [`Member`] with a savepoint
 //! of its own, and who has finished waits until all of it is on disk. The first to finish commits
-//! for all; it queues for that behind those who came before, who are thereby in the same group.
-//! Nobody waits for company: a single caller's group is itself.
+//! for all: at once when nobody else writes, else in a task of its own that queues behind those who
+//! came before, who are thereby in the same group. Nobody waits for company: a single caller's group is
+//! itself.
 //!
 //! Invariants: nobody is told that it is done before it is on disk, neither who found that somebody
 //! else had done it just before (he, too, ends with a commit); what one member gives up
@@ -16,10 +17,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
-use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
+use sqlx::Executor as _;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, oneshot};
 
+use super::connection::{Connection, Transaction};
+use super::inline::Files;
+use super::sqlite::BEGIN_WRITE;
 use crate::error::StoreError;
 
 /// How long a writer waits for its turn.
@@ -29,12 +33,12 @@ type Outcome = Result<(), StoreError>;
 
 /// All who write to one database file.
 pub(super) struct Group {
-    pool: AnyPool,
-    /// How a transaction that writes begins, with the savepoint of its first member.
-    begin: &'static str,
-    /// The transaction that is shared, if there is one. Its savepoint `member` is where the next
-    /// member begins. Whoever has the lock is the one that writes.
-    open: Arc<Mutex<Option<Transaction<'static, Any>>>>,
+    /// The connection that writes: nothing that is asked of it suspends who asks, but for the
+    /// beginning of a transaction while another process writes.
+    writer: Arc<Files>,
+    /// The transaction that is shared, if there is one. What follows its savepoint `member` is what one
+    /// member did. Whoever has the lock is the one that writes.
+    open: Arc<Mutex<Option<Transaction>>>,
     /// Whether the last member left something that does not count.
     given_up: AtomicBool,
     /// The members that wait for the disk.
@@ -42,9 +46,9 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(pool: AnyPool, begin: &'static str) -> Arc<Group> {
+    pub(super) fn new(writer: Arc<Files>) -> Arc<Group> {
         let given_up = AtomicBool::new(false);
-        Arc::new(Group { pool, begin, open: Arc::default(), given_up, finished: Lock::default() })
+        Arc::new(Group { writer, open: Arc::default(), given_up, finished: Lock::default() })
     }
 
     /// The right to write, once those who came before have finished.
@@ -57,11 +61,15 @@ impl Group {
         let mut open = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
         self.tidy(&mut open).await;
         if open.is_none() {
-            *open = Some(self.pool.begin_with(self.begin).await?);
+            let writer = Connection::Inline(self.writer.lend().await?);
+            *open = Some(Transaction::begin(writer, BEGIN_WRITE).await?);
         }
         let shared = OwnedMutexGuard::try_map(open, Option::as_mut);
         let shared = shared.map_err(|_| sqlx::Error::WorkerCrashed)?;
-        Ok(Member { shared, group: Arc::clone(self), has_finished: false })
+        // From now on it counts as given up if it goes away.
+        let mut member = Member { shared, group: Arc::clone(self), has_finished: false };
+        member.execute("SAVEPOINT member").await?;
+        Ok(member)
     }
 
     /// Waits until nobody writes.
@@ -70,7 +78,7 @@ impl Group {
     }
 
     /// Takes back what the last member gave up.
-    async fn tidy(&self, open: &mut Option<Transaction<'static, Any>>) {
+    async fn tidy(&self, open: &mut Option<Transaction>) {
         let Some(shared) = open.as_mut() else {
             self.given_up.store(false, Ordering::Release);
             return;
@@ -78,9 +86,9 @@ impl Group {
         if !self.given_up.load(Ordering::Acquire) {
             return;
         }
-        // The savepoint stays for the next member. It is gone when SQLite has ended the whole
-        // transaction by itself, as it does when the disk is full.
-        let back = shared.execute("ROLLBACK TO member").await;
+        // There is no such savepoint when SQLite has ended the whole transaction by itself, as it does
+        // when the disk is full.
+        let back = shared.execute("ROLLBACK TO member; RELEASE member").await;
         self.given_up.store(false, Ordering::Release);
         if let Err(error) = back {
             *open = None;
@@ -88,10 +96,26 @@ impl Group {
         }
     }
 
-    /// Makes all that is finished permanent, behind those who write already.
-    async fn commit(&self) {
-        let mut open = self.open.lock().await;
-        self.tidy(&mut open).await;
+    /// Makes all that is finished permanent: now when nobody else writes, else behind those who write
+    /// already, whoever goes away meanwhile.
+    async fn lead(self: &Arc<Self>) {
+        match Arc::clone(&self.open).try_lock_owned() {
+            // Suspends nobody, so that it cannot be given up in the middle.
+            Ok(mut open) => self.commit(&mut open).await,
+            Err(_) => self.commit_later(&Handle::current()),
+        }
+    }
+
+    fn commit_later(self: &Arc<Self>, runtime: &Handle) {
+        let group = Arc::clone(self);
+        runtime.spawn(async move {
+            let mut open = group.open.lock().await;
+            group.commit(&mut open).await;
+        });
+    }
+
+    async fn commit(&self, open: &mut Option<Transaction>) {
+        self.tidy(open).await;
         if let Some(shared) = open.take() {
             let outcome = shared.commit().await.map_err(StoreError::from);
             self.tell(outcome);
@@ -126,7 +150,7 @@ fn lost(reason: &str) -> StoreError {
 
 /// One caller's part of what is committed together; dropped without commit, it did not happen.
 pub(super) struct Member {
-    shared: OwnedMappedMutexGuard<Option<Transaction<'static, Any>>, Transaction<'static, Any>>,
+    shared: OwnedMappedMutexGuard<Option<Transaction>, Transaction>,
     group: Arc<Group>,
     has_finished: bool,
 }
@@ -136,29 +160,23 @@ impl Member {
     ///
     /// # Errors
     /// Failures of the database, in which case nothing happened.
-    pub(super) async fn commit(self) -> Outcome {
-        let (tell, told) = oneshot::channel();
-        // A caller that goes away does not take along those who rely on it.
-        tokio::spawn(self.finish(tell));
-        told.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
-    }
-
-    async fn finish(mut self, tell: oneshot::Sender<Outcome>) {
-        if let Err(error) = self.shared.execute("RELEASE member; SAVEPOINT member").await {
-            let _ = tell.send(Err(error.into()));
-            return;
-        }
+    pub(super) async fn commit(mut self) -> Outcome {
+        self.execute("RELEASE member").await?;
         self.has_finished = true;
+        let (tell, told) = oneshot::channel();
         let group = Arc::clone(&self.group);
         let is_first = {
             let mut finished = group.finished();
             finished.push(tell);
             finished.len() == 1
         };
+        // The right to write goes to the next one, if somebody waits.
         drop(self);
+        // A caller that goes away does not take along those who rely on it.
         if is_first {
-            group.commit().await;
+            group.lead().await;
         }
+        told.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
     }
 }
 
@@ -171,22 +189,21 @@ impl Drop for Member {
         self.group.given_up.store(true, Ordering::Release);
         // So that the file is not held when no next one comes.
         if let Ok(runtime) = Handle::try_current() {
-            let group = Arc::clone(&self.group);
-            runtime.spawn(async move { group.commit().await });
+            self.group.commit_later(&runtime);
         }
     }
 }
 
 impl Deref for Member {
-    type Target = AnyConnection;
+    type Target = Connection;
 
-    fn deref(&self) -> &AnyConnection {
+    fn deref(&self) -> &Connection {
         &self.shared
     }
 }
 
 impl DerefMut for Member {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
         &mut self.shared
     }
 }

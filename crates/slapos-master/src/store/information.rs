@@ -67,7 +67,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when the computer is not known.
     pub(crate) async fn revision(&self, computer: &ComputerId) -> Result<Revision, StoreError> {
-        revision(&self.pools.readers, computer).await
+        revision(&mut self.pools.reader().await?, computer).await
     }
 
     /// Everything wanted of one partition.
@@ -103,7 +103,7 @@ impl Store {
     ///
     /// # Errors
     /// Only failures of the database.
-    pub(crate) async fn trees_in(
+    pub async fn trees_in(
         &self,
         projects: Option<&[String]>,
         title: Option<&str>,

@@ -2,8 +2,8 @@
 
 use indexmap::IndexMap;
 use slapos_slap::{Change, ChangeKind, ComputerId, InstanceState, PartitionId};
-use sqlx::AnyConnection;
 
+use super::connection::Connection;
 use super::feed::{self, Entry};
 use super::offers::recount;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
@@ -206,7 +206,7 @@ pub(super) async fn instance_at(
 
 /// The instance of that title in a tree of a project; `root` is empty for roots themselves.
 pub(super) async fn instance_of(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     project: &str,
     root: &str,
     title: &str,

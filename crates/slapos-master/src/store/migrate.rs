@@ -5,6 +5,7 @@ use slapos_sys::clock::Clock;
 use super::database::Database;
 use super::migrations::{self, Step, latest, up_to};
 use super::pools::Pools;
+use super::presence;
 use crate::error::StoreError;
 
 /// A change of the schema that was made.
@@ -23,7 +24,7 @@ pub struct Migrated {
 ///
 /// # Errors
 /// [`StoreError::Invalid`] when there is no such schema, [`StoreError::Newer`] when the database has a
-/// newer one; neither changes anything.
+/// newer one, [`StoreError::InUse`] when it is to go back while a Master is there; none changes anything.
 pub async fn migrate(
     database: &Database,
     to: Option<i64>,
@@ -38,6 +39,12 @@ pub async fn migrate(
         )));
     }
     let pools = Pools::existing(database).await?;
+    migrations::not_newer(&mut *pools.read().await?, pools.kind, &pools.name).await?;
+    // Forth is what a starting Master does as well, while others go on.
+    let _alone = match to < latest() {
+        true => Some(presence::alone(database).await?),
+        false => None,
+    };
     let done = migrations::migrate(&pools, clock, to).await?;
     pools.close().await;
     let told = |step| match step {

@@ -9,9 +9,10 @@
 use std::collections::BTreeSet;
 
 use slapos_sys::clock::Clock;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 
 use super::catalog;
+use super::connection::Connection;
 use super::pools::{Kind, Pools};
 use crate::error::StoreError;
 
@@ -48,6 +49,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008", "told"),
     migration!(10, "0010", "scale"),
     migration!(12, "0012", "summary"),
+    migration!(13, "0013", "ops"),
 ];
 
 /// A migration in one direction.
@@ -128,7 +130,7 @@ fn stuck(step: Step, error: StoreError) -> StoreError {
 
 /// What is left to be done in the database that `tx` is of, so that exactly `wanted` is applied.
 pub(super) async fn left(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     pools: &Pools,
     wanted: &BTreeSet<i64>,
 ) -> Result<Vec<Step>, StoreError> {
@@ -142,7 +144,7 @@ pub(super) fn newer(database: &str, found: i64) -> StoreError {
 
 /// Requires that no newer version has made anything in the database of that name.
 pub(super) async fn not_newer(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     kind: Kind,
     database: &str,
 ) -> Result<(), StoreError> {
@@ -151,7 +153,7 @@ pub(super) async fn not_newer(
 }
 
 /// One step with its record.
-pub(super) async fn take(tx: &mut AnyConnection, step: Step, now: i64) -> Result<(), StoreError> {
+pub(super) async fn take(tx: &mut Connection, step: Step, now: i64) -> Result<(), StoreError> {
     let record = match step {
         Step::Up(migration) => {
             sqlx::raw_sql(migration.up).execute(&mut *tx).await?;
@@ -176,10 +178,7 @@ pub(super) async fn take(tx: &mut AnyConnection, step: Step, now: i64) -> Result
 }
 
 /// The numbers of what is applied; none where there is no schema yet.
-pub(super) async fn applied(
-    tx: &mut AnyConnection,
-    kind: Kind,
-) -> Result<BTreeSet<i64>, StoreError> {
+pub(super) async fn applied(tx: &mut Connection, kind: Kind) -> Result<BTreeSet<i64>, StoreError> {
     let tables = catalog::tables(tx, kind).await?;
     if !tables.iter().any(|table| table.name == catalog::RECORDS) {
         return Ok(BTreeSet::new());

@@ -10,6 +10,7 @@ mod catalog;
 mod certificates;
 mod changes;
 mod computers;
+mod connection;
 mod database;
 mod documents;
 mod failure;
@@ -18,10 +19,12 @@ mod forwarded;
 mod group;
 mod hosts;
 mod information;
+mod inline;
 mod instances;
 mod listing;
 mod migrate;
 mod migrations;
+mod notes;
 mod offers;
 mod orphans;
 mod overview;
@@ -30,6 +33,7 @@ mod people;
 mod placing;
 mod pools;
 mod postgres;
+mod presence;
 mod removal;
 mod repeated;
 mod reports;
@@ -49,10 +53,11 @@ mod told;
 mod tree_addresses;
 mod tx;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use slapos_slap::{ComputerId, PartitionId};
 use slapos_sys::clock::Clock;
+use slapos_sys::lock::SharedLock;
 use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
@@ -72,7 +77,7 @@ pub use instances::Freed;
 pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate};
 pub(crate) use people::{Named, check_name};
-use pools::{Kind, Pools};
+use pools::Pools;
 pub(crate) use repeated::Known;
 pub use request::Would;
 pub use restore::restore;
@@ -89,49 +94,50 @@ pub struct Store {
     bells: Arc<changes::Bells>,
     /// What hears of the changes that other Masters make.
     hearing: Option<AbortHandle>,
-    /// The computer that requests go to when they name none.
+    /// At a file; at a server it is held by what hears.
+    presence: Mutex<Option<SharedLock>>,
+    /// The computer that requests go to when they name none; empty if there is none.
     home: ComputerId,
+    notes: notes::Notes,
 }
 
 impl Store {
     /// Opens the database, making a file that does not exist, and brings it to the present schema.
-    /// `home` is the computer of requests that name none; it is made known. To be called on a
-    /// `tokio` runtime, which serves the store from then on.
+    /// `home` is the computer of requests that name none, and is made known; an empty one is none. To be
+    /// called on a `tokio` runtime, which serves the store from then on.
     ///
     /// # Errors
-    /// [`StoreError::NotOurs`] and [`StoreError::Newer`] leave the database as it is.
+    /// [`StoreError::NotOurs`] and [`StoreError::Newer`] leave the database as it is;
+    /// [`StoreError::Busy`] while it is being restored.
     pub async fn open(
         database: &Database,
         home: ComputerId,
         clock: Arc<dyn Clock>,
     ) -> Result<Store, StoreError> {
-        let pools = Pools::open(database, &*clock).await?;
+        let pools = Pools::connect(database).await?;
+        // Before anything is changed, and for as long as the store is open.
+        let (presence, listener) = match database {
+            Database::File(path) => (Some(presence::share(path)?), None),
+            Database::Server(server) => (None, Some((server, postgres::listen(server).await?))),
+        };
+        pools.update(&*clock).await?;
         let mut tx = pools.write().await?;
         changes::leave_era(&mut tx, pools.kind).await?;
         changes::name_era(&mut tx).await?;
-        sqlx::query(
-            "INSERT INTO computer (reference, address, netmask) VALUES ($1, '', '') \
-             ON CONFLICT (reference) DO NOTHING",
-        )
-        .bind(home.as_str())
-        .execute(&mut *tx)
-        .await?;
+        make_known(&mut tx, &home).await?;
         tx.commit().await?;
         let bells = Arc::new(changes::Bells::new().map_err(|error| {
             StoreError::Unavailable(format!("the machine gives no random name: {error}"))
         })?);
-        let hearing = match database {
-            Database::File(_) => None,
-            Database::Server(server) => {
-                let hear = postgres::hear(server.clone(), Arc::clone(&bells));
-                Some(tokio::spawn(hear).abort_handle())
-            }
-        };
-        let group = match pools.kind {
-            Kind::Sqlite => Some(group::Group::new(pools.writers.clone(), sqlite::BEGIN_GROUP)),
-            Kind::Postgres => None,
-        };
-        Ok(Store { pools, group, clock, bells, hearing, home })
+        let hearing = listener.map(|(server, listener)| {
+            let hear = postgres::hear(server.clone(), listener, Arc::clone(&bells));
+            tokio::spawn(hear).abort_handle()
+        });
+        let writer = pools.inline.as_ref().map(|inline| Arc::clone(&inline.writer));
+        let group = writer.map(group::Group::new);
+        let notes = notes::Notes::default();
+        let presence = Mutex::new(presence);
+        Ok(Store { pools, group, clock, bells, hearing, presence, home, notes })
     }
 
     /// Whether the database answers, and has the schema that this version knows.
@@ -150,9 +156,10 @@ impl Store {
             group.settled().await;
         }
         self.pools.close().await;
+        *self.presence.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The computer of requests that name none.
+    /// The computer of requests that name none; empty if there is none.
     pub(crate) fn home(&self) -> &ComputerId {
         &self.home
     }
@@ -160,6 +167,11 @@ impl Store {
     /// A consistent view; dropped without commit.
     async fn read(&self) -> Result<Tx, StoreError> {
         Ok(Tx::new(self.pools.read().await?, self.pools.kind, &self.bells))
+    }
+
+    /// The same for what may take long: lists of everything.
+    async fn read_long(&self) -> Result<Tx, StoreError> {
+        Ok(Tx::new(self.pools.read_long().await?, self.pools.kind, &self.bells))
     }
 
     /// The right to change things; what is not committed did not happen.
@@ -182,11 +194,20 @@ impl Store {
     /// The right to change what concerns that computer alone, and no more than its rows: where the
     /// database allows it, those who write about other computers need not wait.
     async fn write_about(&self, computer: &ComputerId) -> Result<Tx, StoreError> {
-        match &self.group {
-            Some(_) => self.write().await,
-            None => {
-                let own = self.pools.write_about(computer).await?;
-                Ok(Tx::new(own, self.pools.kind, &self.bells))
+        self.writing_about(computer).await
+    }
+
+    /// The same for what goes on beside its caller.
+    fn writing_about(
+        &self,
+        computer: &ComputerId,
+    ) -> impl Future<Output = Result<Tx, StoreError>> + Send + use<> {
+        let (all, pools, bells) = (self.writing(), self.pools.clone(), Arc::clone(&self.bells));
+        let (alone, computer) = (self.group.is_none(), computer.clone());
+        async move {
+            match alone {
+                true => Ok(Tx::new(pools.write_about(&computer).await?, pools.kind, &bells)),
+                false => all.await,
             }
         }
     }
@@ -201,6 +222,24 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.hearing.iter().for_each(AbortHandle::abort);
     }
+}
+
+/// Makes a computer known that has told nothing of itself yet.
+async fn make_known(
+    tx: &mut connection::Connection,
+    computer: &ComputerId,
+) -> Result<(), StoreError> {
+    if computer.as_str().is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO computer (reference, address, netmask) VALUES ($1, '', '') \
+         ON CONFLICT (reference) DO NOTHING",
+    )
+    .bind(computer.as_str())
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Requires that the computer is known.

@@ -18,7 +18,7 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub async fn overview(&self) -> Result<Overview, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let computers = computers(&mut tx).await?;
         let mut partitions = Vec::new();
         for computer in &computers {

@@ -4,6 +4,7 @@ use slapos_slap::{ComputerId, PartitionId};
 
 use super::Store;
 use super::feed::{self, Entry};
+use super::listing::Query;
 use super::people::require_project;
 use super::rows::text;
 use crate::error::StoreError;
@@ -13,13 +14,13 @@ impl Store {
     ///
     /// # Errors
     /// Only failures of the database.
-    pub(crate) async fn project_of_computer(
+    pub async fn project_of_computer(
         &self,
         computer: &ComputerId,
     ) -> Result<Option<String>, StoreError> {
         let sql = "SELECT project FROM computer WHERE reference = $1";
         let query = sqlx::query(sql).bind(computer.as_str());
-        let row = query.fetch_optional(&self.pools.readers).await?;
+        let row = query.fetch_optional(&mut self.pools.reader().await?).await?;
         row.map(|row| text(&row, "project")).transpose()
     }
 
@@ -37,7 +38,7 @@ impl Store {
         )
         .bind(computer.as_str())
         .bind(partition.as_str())
-        .fetch_optional(&self.pools.readers)
+        .fetch_optional(&mut self.pools.reader().await?)
         .await?;
         row.map(|row| text(&row, "project")).transpose()
     }
@@ -56,28 +57,23 @@ impl Store {
         let sql =
             format!("SELECT project FROM {table} WHERE root = $1 AND title = $2 ORDER BY project");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(root).bind(title);
-        query.fetch_all(&self.pools.readers).await?.iter().map(|row| text(row, "project")).collect()
+        query
+            .fetch_all(&mut self.pools.reader().await?)
+            .await?
+            .iter()
+            .map(|row| text(row, "project"))
+            .collect()
     }
 
     /// The computers of these projects, in the order of their references.
     ///
     /// # Errors
     /// Only failures of the database.
-    pub(crate) async fn computers_of(
-        &self,
-        projects: &[String],
-    ) -> Result<Vec<ComputerId>, StoreError> {
+    pub async fn computers_of(&self, projects: &[String]) -> Result<Vec<ComputerId>, StoreError> {
         let mut tx = self.read().await?;
-        let mut found = Vec::new();
-        for project in projects {
-            let sql = "SELECT reference FROM computer WHERE project = $1";
-            let rows = sqlx::query(sql).bind(project.as_str()).fetch_all(&mut *tx).await?;
-            for row in &rows {
-                found.push(ComputerId::new(text(row, "reference")?));
-            }
-        }
-        found.sort();
-        Ok(found)
+        let query = Query::new("SELECT reference FROM computer").one_of("project", projects);
+        let rows = query.all(&mut tx, "reference").await?;
+        rows.iter().map(|row| Ok(ComputerId::new(text(row, "reference")?))).collect()
     }
 
     /// Makes a computer known that was not formatted yet, and gives it to a project.

@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::feed::{self, Entry};
 use super::rows::{rfc3339, text};
+use super::tokens::{self, Holder};
 use super::{Store, Tx};
 use crate::error::StoreError;
 
@@ -121,13 +122,15 @@ impl Store {
         fill(&mut tx, &rows, with).await
     }
 
-    /// Forgets a person, with his tokens and memberships. What he asked for stays: it is his
+    /// Forgets a person, with his tokens, what was made with them, and memberships. What he asked for stays: it is his
     /// projects'.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such person.
     pub(crate) async fn remove_user(&self, name: &str) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
+        // Those of computers that he made are not forgotten with him.
+        tokens::revoke(&mut tx, &Holder::User(name.to_owned()), None, self.now()).await?;
         let sql = "DELETE FROM person WHERE name = $1";
         let done = sqlx::query(sql).bind(name).execute(&mut *tx).await?;
         if done.rows_affected() == 0 {
@@ -211,7 +214,7 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn projects_of(&self, user: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT project AS name FROM member WHERE person = $1 ORDER BY project";
-        let rows = sqlx::query(sql).bind(user).fetch_all(&self.pools.readers).await?;
+        let rows = sqlx::query(sql).bind(user).fetch_all(&mut self.pools.reader().await?).await?;
         rows.iter().map(|row| text(row, "name")).collect()
     }
 }

@@ -7,11 +7,15 @@
 //! [`sqlite`]: super::sqlite
 //! [`postgres`]: super::postgres
 
+use std::sync::Arc;
+
 use slapos_slap::ComputerId;
 use slapos_sys::clock::Clock;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::AnyPool;
 
+use super::connection::{Connection, Transaction};
 use super::database::Database;
+use super::inline::Files;
 use super::{migrations, postgres, sqlite};
 use crate::error::StoreError;
 
@@ -30,8 +34,19 @@ pub(super) struct Pools {
     pub(super) kind: Kind,
     /// The database, as it may be shown.
     pub(super) name: String,
+    /// Connections to a server; those to a file for what may take long.
     pub(super) writers: AnyPool,
     pub(super) readers: AnyPool,
+    /// Those to a file for what is short.
+    pub(super) inline: Option<Inlines>,
+}
+
+/// Connections to a file in the thread of who asks.
+#[derive(Debug, Clone)]
+pub(super) struct Inlines {
+    /// There is one: a file has one writer.
+    pub(super) writer: Arc<Files>,
+    pub(super) readers: Arc<Files>,
 }
 
 impl Pools {
@@ -59,30 +74,58 @@ impl Pools {
         Pools::connect(database).await
     }
 
-    /// Connects, and brings the database to the present schema.
+    /// Brings the database to the present schema.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), and [`StoreError::Newer`].
-    pub(super) async fn open(database: &Database, clock: &dyn Clock) -> Result<Pools, StoreError> {
-        let pools = Pools::connect(database).await?;
-        migrations::migrate(&pools, clock, migrations::latest()).await?;
-        Ok(pools)
+    /// [`StoreError::Newer`].
+    pub(super) async fn update(&self, clock: &dyn Clock) -> Result<(), StoreError> {
+        migrations::migrate(self, clock, migrations::latest()).await.map(drop)
     }
 
-    /// A consistent view; dropped without commit.
-    pub(super) async fn read(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        Ok(match self.kind {
-            Kind::Sqlite => self.readers.begin().await?,
-            Kind::Postgres => self.readers.begin_with(postgres::BEGIN_READ).await?,
+    /// A connection for one statement that reads.
+    pub(super) async fn reader(&self) -> Result<Connection, StoreError> {
+        Ok(match &self.inline {
+            Some(inline) => Connection::Inline(inline.readers.lend().await?),
+            None => Connection::Pooled(self.readers.acquire().await?),
         })
     }
 
-    /// The right to change everything: one transaction at a time has it.
-    pub(super) async fn write(&self) -> Result<Transaction<'static, Any>, StoreError> {
+    /// A consistent view; dropped without commit.
+    pub(super) async fn read(&self) -> Result<Transaction, StoreError> {
+        Ok(Transaction::begin(self.reader().await?, self.begin_read()).await?)
+    }
+
+    /// The same for what may take longer than a thread of the runtime should be held.
+    pub(super) async fn read_long(&self) -> Result<Transaction, StoreError> {
+        let reader = Connection::Pooled(self.readers.acquire().await?);
+        Ok(Transaction::begin(reader, self.begin_read()).await?)
+    }
+
+    fn begin_read(&self) -> &'static str {
         match self.kind {
-            Kind::Sqlite => Ok(self.writers.begin_with(sqlite::BEGIN_WRITE).await?),
+            Kind::Sqlite => sqlite::BEGIN_READ,
+            Kind::Postgres => postgres::BEGIN_READ,
+        }
+    }
+
+    /// The right to change everything: one transaction at a time has it.
+    pub(super) async fn write(&self) -> Result<Transaction, StoreError> {
+        match &self.inline {
+            Some(inline) => {
+                let writer = Connection::Inline(inline.writer.lend().await?);
+                Ok(Transaction::begin(writer, sqlite::BEGIN_WRITE).await?)
+            }
+            None => self.write_long().await,
+        }
+    }
+
+    /// The same for what may take longer than a thread of the runtime should be held.
+    async fn write_long(&self) -> Result<Transaction, StoreError> {
+        let writer = Connection::Pooled(self.writers.acquire().await?);
+        match self.kind {
+            Kind::Sqlite => Ok(Transaction::begin(writer, sqlite::BEGIN_WRITE).await?),
             Kind::Postgres => {
-                let mut tx = self.writers.begin_with(postgres::BEGIN_WRITE).await?;
+                let mut tx = Transaction::begin(writer, postgres::BEGIN_WRITE).await?;
                 postgres::lock_all(&mut tx).await?;
                 Ok(tx)
             }
@@ -94,11 +137,12 @@ impl Pools {
     pub(super) async fn write_about(
         &self,
         computer: &ComputerId,
-    ) -> Result<Transaction<'static, Any>, StoreError> {
+    ) -> Result<Transaction, StoreError> {
         match self.kind {
             Kind::Sqlite => self.write().await,
             Kind::Postgres => {
-                let mut tx = self.writers.begin_with(postgres::BEGIN_WRITE).await?;
+                let writer = Connection::Pooled(self.writers.acquire().await?);
+                let mut tx = Transaction::begin(writer, postgres::BEGIN_WRITE).await?;
                 postgres::lock_computer(&mut tx, computer).await?;
                 Ok(tx)
             }
@@ -106,21 +150,18 @@ impl Pools {
     }
 
     /// As [`read`](Self::read), for as long as it takes to copy everything.
-    pub(super) async fn read_all(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        let tx = self.read().await?;
+    pub(super) async fn read_all(&self) -> Result<Transaction, StoreError> {
+        let tx = self.read_long().await?;
         self.patient(tx).await
     }
 
     /// As [`write`](Self::write), for as long as it takes to change everything.
-    pub(super) async fn write_all(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        let tx = self.write().await?;
+    pub(super) async fn write_all(&self) -> Result<Transaction, StoreError> {
+        let tx = self.write_long().await?;
         self.patient(tx).await
     }
 
-    async fn patient(
-        &self,
-        mut tx: Transaction<'static, Any>,
-    ) -> Result<Transaction<'static, Any>, StoreError> {
+    async fn patient(&self, mut tx: Transaction) -> Result<Transaction, StoreError> {
         if self.kind == Kind::Postgres {
             postgres::take_time(&mut tx).await?;
         }
@@ -129,6 +170,10 @@ impl Pools {
 
     /// Waits for running transactions and closes the connections.
     pub(super) async fn close(&self) {
+        if let Some(inline) = &self.inline {
+            inline.readers.close().await;
+            inline.writer.close().await;
+        }
         self.readers.close().await;
         self.writers.close().await;
     }

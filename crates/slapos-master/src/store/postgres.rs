@@ -28,8 +28,11 @@ use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use super::catalog::{self, RECORDS, Table};
 use super::changes::Bells;
+use super::connection::Connection;
 use super::database::Server;
 use super::pools::{Kind, Pools};
+use super::presence;
+use super::rows::text;
 use crate::error::StoreError;
 
 /// Begins a transaction that reads, whatever the server's own default is.
@@ -53,6 +56,21 @@ pub(super) const FORGET_AHEAD: &str = "DELETE FROM feed WHERE transaction_number
 /// What the lock of all writers is called, the letters `SlaM`, together with the name of the schema:
 /// advisory locks belong to a database, which may have several.
 const LOCK: i32 = 0x536c_614d;
+
+/// What the lock of those is called who are at the database, the letters `SlaP`, together with the name of
+/// the schema. Masters share it.
+const PRESENCE: i32 = 0x536c_6150;
+
+/// Has the server notice within a minute that the machine of a session is gone.
+const NOTICED: &str =
+    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;";
+
+/// Waits for a lock, so many times, no longer than somebody takes to go whose process has just ended.
+const PASSING: &str = "SET lock_timeout = 500";
+const TRIES: u32 = 4;
+
+/// Waits for a lock until it is free.
+const UNTIL_FREE: &str = "SET lock_timeout = 0";
 
 /// Where Masters tell each other which computers have changed.
 const CHANNEL: &str = "slapos_change";
@@ -85,7 +103,7 @@ pub(super) async fn open(server: &Server, name: String) -> Result<Pools, StoreEr
     reach(server, &name).await?;
     let writers = pool(WRITERS).connect(server.url()).await?;
     let readers = pool(READERS).connect(server.url()).await?;
-    let pools = Pools { kind: Kind::Postgres, name, writers, readers };
+    let pools = Pools { kind: Kind::Postgres, name, writers, readers, inline: None };
     let mut tx = pools.read().await?;
     if let Some(found) = foreign(&catalog::tables(&mut tx, Kind::Postgres).await?) {
         return Err(StoreError::NotOurs { database: pools.name, found });
@@ -148,7 +166,7 @@ fn foreign(tables: &[Table]) -> Option<String> {
 }
 
 /// Waits until nobody else may change anything.
-pub(super) async fn lock_all(tx: &mut AnyConnection) -> Result<(), StoreError> {
+pub(super) async fn lock_all(tx: &mut Connection) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))")
         .bind(LOCK)
         .execute(tx)
@@ -158,7 +176,7 @@ pub(super) async fn lock_all(tx: &mut AnyConnection) -> Result<(), StoreError> {
 
 /// Waits until nobody else may change what concerns the computer.
 pub(super) async fn lock_computer(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     computer: &ComputerId,
 ) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_advisory_xact_lock_shared($1, hashtext(current_schema()))")
@@ -173,7 +191,7 @@ pub(super) async fn lock_computer(
 }
 
 /// Has the transaction take its time: one that copies everything, or changes the schema.
-pub(super) async fn take_time(tx: &mut AnyConnection) -> Result<(), StoreError> {
+pub(super) async fn take_time(tx: &mut Connection) -> Result<(), StoreError> {
     tx.execute(
         "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;",
     )
@@ -183,7 +201,7 @@ pub(super) async fn take_time(tx: &mut AnyConnection) -> Result<(), StoreError> 
 
 /// Has the bells of other Masters rung when the transaction is committed.
 pub(super) async fn tell(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     teller: &str,
     changed: &[ComputerId],
 ) -> Result<(), StoreError> {
@@ -198,31 +216,82 @@ pub(super) async fn tell(
     Ok(())
 }
 
-/// Rings the bells for what other Masters change, until it is aborted. While the server is away
-/// nothing is heard, so afterwards all bells are rung.
-pub(super) async fn hear(server: Server, bells: Arc<Bells>) {
+/// Rings the bells for what other Masters change, until it is aborted; the same connection says that a
+/// Master is there. While the server is away nothing is heard, so afterwards all bells are rung.
+pub(super) async fn hear(server: Server, mut listener: PgListener, bells: Arc<Bells>) {
     loop {
-        match listen(&server).await {
-            Ok(mut listener) => {
-                bells.ring_all();
-                while let Ok(heard) = listener.try_recv().await {
-                    match heard {
-                        Some(heard) => ring(&bells, heard.payload()),
-                        // Connected again.
-                        None => bells.ring_all(),
-                    }
-                }
+        bells.ring_all();
+        while let Ok(heard) = listener.try_recv().await {
+            match heard {
+                Some(heard) => ring(&bells, heard.payload()),
+                // Connected again, as another session.
+                None => break,
             }
-            Err(error) => tracing::debug!("what other Masters change is not heard: {error}"),
         }
-        tokio::time::sleep(AGAIN).await;
+        listener = loop {
+            match attend(&server, UNTIL_FREE).await {
+                Ok(listener) => break listener,
+                Err(error) => tracing::debug!("what other Masters change is not heard: {error}"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        };
     }
 }
 
-async fn listen(server: &Server) -> Result<PgListener, sqlx::Error> {
+/// A connection that listens, and says that a Master is there.
+///
+/// # Errors
+/// [`StoreError::Busy`] while somebody is there alone.
+pub(super) async fn listen(server: &Server) -> Result<PgListener, StoreError> {
+    for _ in 0..TRIES {
+        match attend(server, PASSING).await.map_err(StoreError::from) {
+            Err(StoreError::Busy(_)) => {}
+            other => return other,
+        }
+    }
+    Err(presence::taken(server.shown()))
+}
+
+/// The same; `patience` says how long it is waited for whoever is there alone.
+async fn attend(server: &Server, patience: &'static str) -> Result<PgListener, sqlx::Error> {
     let mut listener = PgListener::connect(server.url()).await?;
+    sqlx::raw_sql(NOTICED).execute(&mut listener).await?;
+    sqlx::raw_sql(patience).execute(&mut listener).await?;
+    let sql = "SELECT pg_advisory_lock_shared($1, hashtext(current_schema()))";
+    sqlx::query(sql).bind(PRESENCE).execute(&mut listener).await?;
     listener.listen(CHANNEL).await?;
     Ok(listener)
+}
+
+/// The right to be there alone, for as long as the session lasts; or where the Masters are connected from
+/// that are there.
+///
+/// # Errors
+/// Failures of the server.
+pub(super) async fn alone(
+    server: &Server,
+) -> Result<Result<AnyConnection, Vec<String>>, StoreError> {
+    let mut session = AnyConnection::connect(server.url()).await?;
+    session.execute(NOTICED).await?;
+    session.execute(PASSING).await?;
+    let sql = "SELECT pg_advisory_lock($1, hashtext(current_schema()))";
+    for _ in 0..TRIES {
+        let held = sqlx::query(sql).bind(PRESENCE).execute(&mut session).await;
+        match held.map_err(StoreError::from) {
+            Ok(_) => return Ok(Ok(session)),
+            Err(StoreError::Busy(_)) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    let places = sqlx::query(
+        "SELECT DISTINCT COALESCE(host(a.client_addr), 'the machine of the database') AS place \
+         FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+         WHERE l.locktype = 'advisory' AND l.granted AND l.classid = CAST($1 AS BIGINT)::oid \
+         AND l.objid = (CAST(hashtext(current_schema()) AS BIGINT) & 4294967295)::oid \
+         AND a.datname = current_database() ORDER BY place",
+    );
+    let places = places.bind(i64::from(PRESENCE)).fetch_all(&mut session).await?;
+    Ok(Err(places.iter().map(|row| text(row, "place")).collect::<Result<_, _>>()?))
 }
 
 fn ring(bells: &Bells, payload: &str) {

@@ -9,9 +9,10 @@
 use std::net::IpAddr;
 
 use slapos_slap::{InstanceAnswer, InstanceRequest};
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 
 use super::Store;
+use super::connection::Connection;
 use super::forwarded::{self, Standing};
 use super::request::{Origin, answer_with, limit, origin, wish};
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, word};
@@ -47,7 +48,7 @@ impl Store {
         }
         if request.requester.is_none() {
             let origin = Origin { project: project.to_owned(), ..Origin::default() };
-            let mut connection = self.pools.readers.acquire().await?;
+            let mut connection = self.pools.reader().await?;
             return self.known_of(&mut connection, &origin, request).await;
         }
         let mut tx = self.read().await?;
@@ -57,7 +58,7 @@ impl Store {
 
     async fn known_of(
         &self,
-        connection: &mut AnyConnection,
+        connection: &mut Connection,
         origin: &Origin,
         request: &InstanceRequest,
     ) -> Result<Known, StoreError> {
@@ -77,7 +78,7 @@ impl Store {
 
 /// The instance that a request means, with the addresses of its partition.
 async fn find(
-    connection: &mut AnyConnection,
+    connection: &mut Connection,
     origin: &Origin,
     request: &InstanceRequest,
 ) -> Result<Option<(InstanceRow, Vec<(String, IpAddr)>)>, StoreError> {

@@ -17,8 +17,7 @@ use slapos_slap::{
     InstanceState, PartitionId,
 };
 
-use sqlx::AnyConnection;
-
+use super::connection::Connection;
 use super::information::{access_status, addresses};
 use super::instances::{instance_at, instance_of, rename, require_instance};
 use super::offers::RECOUNT;
@@ -235,7 +234,7 @@ pub(super) async fn origin(
 
 /// How alive an instance of a tree may be: as much as its root.
 pub(super) async fn limit(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     origin: &Origin,
 ) -> Result<InstanceState, StoreError> {
     let root = match origin.root.as_str() {

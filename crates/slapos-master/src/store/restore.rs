@@ -12,14 +12,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use slapos_sys::clock::Clock;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor as _, Transaction};
+use sqlx::{AssertSqlSafe, Executor as _};
 
 use super::backup::{End, FORM, Head, TableHead};
 use super::catalog::{self, Table, quoted};
 use super::changes;
+use super::connection::{Connection, Transaction};
 use super::database::Database;
 use super::migrations::{self, latest, up_to};
 use super::pools::Pools;
+use super::presence;
 use super::rows::to_hex;
 use crate::error::StoreError;
 
@@ -35,7 +37,8 @@ const OF_NO_USE: [&str; 2] = ["era", "feed"];
 ///
 /// # Errors
 /// [`StoreError::Backup`] when the backup is not whole or of a newer version, [`StoreError::Conflict`]
-/// when the database holds something; nothing is changed then.
+/// when the database holds something, [`StoreError::InUse`] while a Master is there; nothing is changed
+/// then.
 pub async fn restore(
     database: &Database,
     from: &mut dyn BufRead,
@@ -43,6 +46,7 @@ pub async fn restore(
     clock: &dyn Clock,
 ) -> Result<u64, StoreError> {
     let pools = Pools::connect(database).await?;
+    let _alone = presence::alone(database).await?;
     let mut lines = Lines { from, sum: Sha256::new(), number: 0, rows: 0 };
     let head = head(&mut lines)?;
     let mut tx = pools.write_all().await?;
@@ -63,7 +67,7 @@ pub async fn restore(
 
 /// Listeners of the former database look at everything in this one. What was to be told to those who
 /// listen to everything goes, because its numbers are those of transactions of another database.
-async fn begin_era(tx: &mut AnyConnection) -> Result<(), StoreError> {
+async fn begin_era(tx: &mut Connection) -> Result<(), StoreError> {
     tx.execute("DELETE FROM feed").await?;
     tx.execute("DELETE FROM era").await?;
     changes::name_era(tx).await
@@ -83,7 +87,7 @@ fn head(lines: &mut Lines<'_>) -> Result<Head, StoreError> {
     }
 }
 
-async fn refuse_to_replace(tx: &mut AnyConnection, pools: &Pools) -> Result<(), StoreError> {
+async fn refuse_to_replace(tx: &mut Connection, pools: &Pools) -> Result<(), StoreError> {
     for table in catalog::in_order(&mut *tx, pools.kind).await? {
         let some = match table.name.as_str() {
             "computer" => {
@@ -104,7 +108,7 @@ async fn refuse_to_replace(tx: &mut AnyConnection, pools: &Pools) -> Result<(), 
 }
 
 /// Removes all rows, so that no schema on the way has to hold them.
-async fn empty(tx: &mut AnyConnection, pools: &Pools) -> Result<(), StoreError> {
+async fn empty(tx: &mut Connection, pools: &Pools) -> Result<(), StoreError> {
     let tables = catalog::in_order(&mut *tx, pools.kind).await?;
     for table in tables.iter().rev() {
         let sql = format!("DELETE FROM {}", quoted(&table.name));
@@ -114,7 +118,7 @@ async fn empty(tx: &mut AnyConnection, pools: &Pools) -> Result<(), StoreError> 
 }
 
 async fn become_schema(
-    tx: &mut Transaction<'static, Any>,
+    tx: &mut Transaction,
     pools: &Pools,
     wanted: &BTreeSet<i64>,
     now: i64,
@@ -126,11 +130,7 @@ async fn become_schema(
 }
 
 /// Takes the rows, to the last line.
-async fn fill(
-    tx: &mut AnyConnection,
-    pools: &Pools,
-    lines: &mut Lines<'_>,
-) -> Result<(), StoreError> {
+async fn fill(tx: &mut Connection, pools: &Pools, lines: &mut Lines<'_>) -> Result<(), StoreError> {
     let tables = catalog::in_order(&mut *tx, pools.kind).await?;
     let mut insert: Option<(Table, String)> = None;
     loop {
@@ -179,7 +179,7 @@ fn insertion(
 }
 
 async fn put(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     table: &Table,
     sql: &str,
     values: &[Value],

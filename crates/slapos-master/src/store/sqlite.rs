@@ -2,7 +2,8 @@
 //!
 //! Invariant: a file that is not ours is only read, never written, not even by SQLite itself.
 //! A process opens a file once at a time: looking at the header and closing the file again would
-//! drop the locks of connections that the same process has on it.
+//! drop the locks of connections that the same process has on it. (SQLite knows of all its own
+//! connections in the process, whoever opened them.)
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -13,8 +14,10 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 
 use super::catalog::{self, RECORDS};
+use super::connection::Connection;
+use super::inline::Files;
 use super::migrations;
-use super::pools::{Kind, Pools};
+use super::pools::{Inlines, Kind, Pools};
 use crate::error::StoreError;
 
 /// `PRAGMA application_id` of our files: the letters `SlaM`.
@@ -24,8 +27,8 @@ const APPLICATION_ID: u32 = 0x536c_614d;
 /// while another does, instead of waiting.
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
-/// The same for several, one after the other.
-pub(super) const BEGIN_GROUP: &str = "BEGIN IMMEDIATE; SAVEPOINT member";
+/// Starts a transaction that reads: its view is that of its first question.
+pub(super) const BEGIN_READ: &str = "BEGIN";
 
 /// The number of the present transaction in the feed: one writes at a time, so the next one.
 pub(super) const TRANSACTION: &str = "(SELECT COALESCE(max(transaction_number), 0) + 1 FROM feed)";
@@ -37,11 +40,19 @@ pub(super) const HORIZON: &str = "SELECT COALESCE(max(transaction_number), 0) + 
 /// enough that more would only take memory.
 const READERS: u32 = 4;
 
+/// What connections that are asked in the thread of who asks are told first. FULL: what was answered
+/// survives a power failure, not only a kill.
+const SETUP: &str = "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL";
+
+/// The same for those that only read.
+const SETUP_READER: &str = "PRAGMA query_only = ON";
+
 /// The largest file that is looked through before it is used, in bytes: that takes a second at most.
 const CHECKED: u64 = 256 << 20;
 
-/// Opens the file, making it if there is none: a pool of one connection that writes, and one of
-/// several that read. The schema stays as it is.
+/// Opens the file, making it if there is none: one connection that writes and several that read, for
+/// what is short in the thread of who asks, for what may take long in threads of their own. The schema
+/// stays as it is.
 pub(super) async fn open(path: &Path) -> Result<Pools, StoreError> {
     prepare(path)?;
     let url = url(path)?;
@@ -50,16 +61,20 @@ pub(super) async fn open(path: &Path) -> Result<Pools, StoreError> {
         other => other,
     };
     mark(path, &url).await.map_err(damaged)?;
-    let writers = pool(1).connect(&url).await?;
-    let readers = pool(READERS).connect(&url).await?;
-    Ok(Pools { kind: Kind::Sqlite, name: path.display().to_string(), writers, readers })
+    let (writers, readers) = (pool(1).connect_lazy(&url)?, pool(READERS).connect_lazy(&url)?);
+    let inline = Inlines {
+        writer: Files::new(path.to_owned(), 1, SETUP),
+        readers: Files::new(path.to_owned(), READERS as usize, SETUP_READER),
+    };
+    let name = path.display().to_string();
+    Ok(Pools { kind: Kind::Sqlite, name, writers, readers, inline: Some(inline) })
 }
 
 /// Marks a new file as ours, and refuses one that is damaged or of a newer version: that it stays
 /// as it is, byte for byte, is better seen before the mode of its journal is set.
 async fn mark(path: &Path, url: &str) -> Result<(), StoreError> {
     // Not from a pool, which would try again for long what cannot be mended.
-    let mut connection = AnyConnection::connect(url).await?;
+    let mut connection = Connection::Single(AnyConnection::connect(url).await?);
     connection.execute("PRAGMA busy_timeout = 30000").await?;
     let tables = catalog::tables(&mut connection, Kind::Sqlite).await?;
     if tables.iter().any(|table| table.name == RECORDS) {
@@ -77,7 +92,7 @@ async fn mark(path: &Path, url: &str) -> Result<(), StoreError> {
 }
 
 /// Looks through a file that is not large.
-async fn whole(path: &Path, connection: &mut AnyConnection) -> Result<(), StoreError> {
+async fn whole(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
     let size = path.metadata().map_err(|error| file_error(path, error))?.len();
     if size > CHECKED {
         return Ok(());

@@ -1,11 +1,8 @@
-//! Statements of which none needs the answer of another.
-//!
-//! A statement to SQLite goes to a thread of its own and back, which costs more than most of what
-//! is done there; so statements that can go together do. A server is asked one after the other.
+//! Statements of which none needs the answer of another, and which have their values in common.
 
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
-use sqlx::{Any, Arguments as _, Execute as _};
+use sqlx::{Any, Arguments as _, AssertSqlSafe, Execute as _};
 
 use super::Tx;
 use super::pools::Kind;
@@ -18,17 +15,17 @@ pub(super) async fn together<'q>(
     statements: &[&str],
     bind: impl Fn(Query<'q, Any, AnyArguments>) -> Query<'q, Any, AnyArguments>,
 ) -> Result<(), StoreError> {
-    let texts = match tx.kind() {
-        Kind::Sqlite => vec![statements.join("; ")],
+    // A server knows a statement by its text, and with it how many values it comes with.
+    let mark = match tx.kind() {
+        Kind::Sqlite => String::new(),
         Kind::Postgres => {
-            // The server knows a statement by its text, and with it how many values it comes with.
             let values = bind(sqlx::query("")).take_arguments().ok().flatten();
-            let count = values.map_or(0, |values| values.len());
-            statements.iter().map(|text| format!("{text} /* {count} values */")).collect()
+            format!(" /* {} values */", values.map_or(0, |values| values.len()))
         }
     };
-    for text in texts {
-        bind(sqlx::query(sqlx::AssertSqlSafe(text))).execute(&mut **tx).await?;
+    for text in statements {
+        let text = AssertSqlSafe(format!("{text}{mark}"));
+        bind(sqlx::query(text)).execute(&mut **tx).await?;
     }
     Ok(())
 }

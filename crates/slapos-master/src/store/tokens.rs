@@ -1,6 +1,7 @@
 //! Tokens that were given out, by their digests.
 //!
-//! Invariant: the store never sees a token, only what [`slapos_slap::token`] makes of it.
+//! Invariants: the store never sees a token, only what [`slapos_slap::token`] makes of it; what was made with
+//! a token is valid no longer than that, however it ends.
 
 use slapos_slap::token::id_of_digest;
 use slapos_slap::{ComputerId, PartitionId};
@@ -12,10 +13,6 @@ use super::people::require_user;
 use super::rows::{rfc3339, text};
 use super::{Store, Tx, require_computer};
 use crate::error::StoreError;
-
-/// How old the note of the last use may become before it is written again, in microseconds: it says
-/// the hour, and costs no write for each request.
-const COARSE: i64 = 3_600_000_000;
 
 /// Whom a token, or a certificate, stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,24 +35,33 @@ pub(crate) struct TokenInfo {
 }
 
 impl Store {
-    /// Takes a token for valid from now on, if whom it stands for exists; returns its name.
+    /// Takes a token for valid from now on, if whom it stands for exists; returns its name, and until when
+    /// it is valid. `maker` is the digest of the token with which it is made, if it is one.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when the holder is not known.
+    /// [`StoreError::NotFound`] when the holder is not known, [`StoreError::Conflict`] when the maker is
+    /// not valid any more.
     pub(crate) async fn add_token(
         &self,
         holder: &Holder,
         digest: &str,
         label: &str,
         expires_at: Option<i64>,
-    ) -> Result<String, StoreError> {
-        let id = id_of_digest(digest);
+        maker: Option<&str>,
+    ) -> Result<(String, Option<String>), StoreError> {
+        let (id, now) = (id_of_digest(digest), self.now());
         let mut tx = self.write().await?;
         require_holder(&mut tx, holder).await?;
+        let limit = match maker {
+            Some(maker) => end_of(&mut tx, maker, now).await?,
+            None => None,
+        };
+        // Nothing is later than any time.
+        let expires_at = [expires_at, limit].into_iter().flatten().min();
         let (person, computer, partition) = columns(holder);
         sqlx::query(
             "INSERT INTO token (id, digest, person, computer, partition_reference, label, \
-             created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             created_at, expires_at, made_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(id.as_str())
         .bind(digest)
@@ -63,52 +69,39 @@ impl Store {
         .bind(computer)
         .bind(partition)
         .bind(label)
-        .bind(self.now())
+        .bind(now)
         .bind(expires_at)
+        .bind(maker.map(id_of_digest))
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(id)
+        Ok((id, expires_at.map(rfc3339)))
     }
 
-    /// Whom the token of that digest stands for, unless it is revoked or has expired.
+    /// Whom the token of that digest stands for, unless it is revoked or has expired. That it was used,
+    /// and that a computer is there, is noted.
     ///
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn token_holder(&self, digest: &str) -> Result<Option<Holder>, StoreError> {
-        let now = self.now();
         let row = sqlx::query(
-            "SELECT id, person, computer, partition_reference, used_at FROM token \
-             WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+            "SELECT t.id, t.person, t.computer, t.partition_reference, t.used_at, k.contact_at \
+             FROM token t LEFT JOIN computer_contact k ON k.computer = t.computer \
+             WHERE t.digest = $1 AND t.revoked_at IS NULL \
+             AND (t.expires_at IS NULL OR t.expires_at > $2)",
         )
         .bind(digest)
-        .bind(now)
+        .bind(self.now())
         // One statement needs no transaction.
-        .fetch_optional(&self.pools.readers)
+        .fetch_optional(&mut self.pools.reader().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let used: Option<i64> = row.try_get("used_at")?;
-        if used.is_none_or(|used| now - used >= COARSE) {
-            self.note_use(text(&row, "id")?, now);
+        self.note_use(text(&row, "id")?, row.try_get("used_at")?);
+        let holder = holder(&row)?;
+        if let Holder::Computer(computer) = &holder {
+            self.note_contact(computer, row.try_get("contact_at")?);
         }
-        holder(&row).map(Some)
-    }
-
-    /// Notes, by and by, that a token was used. Nobody waits for that, and that it could not be noted
-    /// keeps nobody out.
-    fn note_use(&self, id: String, now: i64) {
-        let writing = self.writing();
-        tokio::spawn(async move {
-            let noted = async {
-                let mut tx = writing.await?;
-                let sql = "UPDATE token SET used_at = $2 WHERE id = $1";
-                sqlx::query(sql).bind(id.as_str()).bind(now).execute(&mut *tx).await?;
-                tx.commit().await
-            };
-            if let Err(error) = noted.await {
-                tracing::warn!("the use of the token {id} was not noted: {error}");
-            }
-        });
+        Ok(Some(holder))
     }
 
     /// The digest of a token that is valid, by its name.
@@ -116,14 +109,14 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn token_digest(&self, id: &str) -> Result<Option<String>, StoreError> {
-        let mut tx = self.read().await?;
         let row = sqlx::query(
             "SELECT digest FROM token WHERE id = $1 AND revoked_at IS NULL \
              AND (expires_at IS NULL OR expires_at > $2)",
         )
         .bind(id)
         .bind(self.now())
-        .fetch_optional(&mut *tx)
+        // One statement needs no transaction.
+        .fetch_optional(&mut self.pools.reader().await?)
         .await?;
         row.map(|row| text(&row, "digest")).transpose()
     }
@@ -136,7 +129,10 @@ impl Store {
         let mut tx = self.read().await?;
         require_holder(&mut tx, holder).await?;
         let (filter, values) = filter(holder);
-        let sql = format!("SELECT * FROM token WHERE {filter} ORDER BY created_at, id");
+        let sql = format!(
+            "SELECT id, label, created_at, expires_at, revoked_at, used_at FROM token \
+             WHERE {filter} ORDER BY created_at, id"
+        );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for value in values {
             query = query.bind(value);
@@ -144,8 +140,8 @@ impl Store {
         query.fetch_all(&mut *tx).await?.iter().map(info).collect()
     }
 
-    /// Revokes the token of that name, or all, of a holder, of a computer with those of its partitions;
-    /// returns how many were valid.
+    /// Revokes the token of that name, or all, of a holder, of a computer with those of its partitions, and
+    /// whatever was made with them; returns how many were valid.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the holder is not known, or has no token of that name.
@@ -156,26 +152,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let mut tx = self.write().await?;
         require_holder(&mut tx, holder).await?;
-        let (filter, values) = match (holder, id) {
-            (Holder::Computer(computer), None) => {
-                ("computer = $1 AND $2 = ''", [computer.to_string(), String::new()])
-            }
-            _ => filter(holder),
-        };
-        let sql = format!(
-            "UPDATE token SET revoked_at = $3 WHERE {filter} AND revoked_at IS NULL \
-             AND ($4 = '' OR id = $4)"
-        );
-        let mut values = values.into_iter();
-        let (first, second) = (values.next(), values.next());
-        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(first.unwrap_or_default())
-            .bind(second.unwrap_or_default())
-            .bind(self.now())
-            .bind(id.unwrap_or_default())
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
+        let done = revoke(&mut tx, holder, id, self.now()).await?;
         if let (0, Some(id)) = (done, id) {
             let message = format!("there is no valid token {id} of that holder");
             return Err(StoreError::NotFound(message));
@@ -183,6 +160,44 @@ impl Store {
         tx.commit().await?;
         Ok(done)
     }
+}
+
+/// Revokes the token of that name, or all, of a holder, with whatever was made with them, and so on.
+pub(super) async fn revoke(
+    tx: &mut Tx,
+    holder: &Holder,
+    id: Option<&str>,
+    now: i64,
+) -> Result<u64, StoreError> {
+    let (filter, [first, second]) = match (holder, id) {
+        (Holder::Computer(computer), None) => {
+            ("computer = $1 AND $2 = ''", [computer.to_string(), String::new()])
+        }
+        _ => filter(holder),
+    };
+    let sql = format!(
+        "WITH RECURSIVE gone (id) AS (SELECT id FROM token WHERE {filter} AND revoked_at IS NULL \
+         AND ($4 = '' OR id = $4) UNION SELECT t.id FROM token t JOIN gone g ON t.made_by = g.id) \
+         UPDATE token SET revoked_at = $3 \
+         WHERE revoked_at IS NULL AND id IN (SELECT id FROM gone)"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(first).bind(second);
+    let query = query.bind(now).bind(id.unwrap_or_default());
+    Ok(query.execute(&mut **tx).await?.rows_affected())
+}
+
+/// Until when the token of that digest is valid.
+async fn end_of(tx: &mut Tx, digest: &str, now: i64) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query(
+        "SELECT expires_at FROM token \
+         WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+    )
+    .bind(digest)
+    .bind(now)
+    .fetch_optional(&mut **tx)
+    .await?;
+    let gone = || StoreError::Conflict("the token that asks is not valid any more".to_owned());
+    Ok(row.ok_or_else(gone)?.try_get("expires_at")?)
 }
 
 /// Revokes what proves to be the instance of a partition, which is there no more.

@@ -1,8 +1,8 @@
 //! What nodes tell beside their reports: that they are there, how far a build is, what came of
 //! promises, how the machine is. Nothing of it changes what is wanted, and none of it wakes a node.
 //!
-//! Invariants: a sign of life is written seldom, however often it comes; of a promise only so much
-//! past is kept, whatever its node tells.
+//! Invariant: of a promise only so much past is kept, whatever its node tells. When a node is noted to
+//! be there is a matter of [`super::notes`].
 
 use std::collections::HashMap;
 
@@ -14,9 +14,6 @@ use super::reports::end_of;
 use super::{Store, Tx, require_computer};
 use crate::error::StoreError;
 
-/// Between two signs of life of a computer that are noted, in microseconds.
-const CONTACT: i64 = 5 * 60 * 1_000_000;
-
 /// When a computer that is known was last noted to be there.
 const LAST_CONTACT: &str = "SELECT k.contact_at FROM computer c LEFT JOIN computer_contact k \
      ON k.computer = c.reference WHERE c.reference = $1";
@@ -25,36 +22,6 @@ const LAST_CONTACT: &str = "SELECT k.contact_at FROM computer c LEFT JOIN comput
 const RESULTS: i64 = 100;
 
 impl Store {
-    /// Takes note that a computer's node is there. Costs a look at one row, and nothing more in the
-    /// five minutes after one that was noted. Unknown computers are not noted.
-    ///
-    /// # Errors
-    /// Only failures of the database.
-    pub(crate) async fn contact(&self, computer: &ComputerId) -> Result<(), StoreError> {
-        let now = self.now();
-        // One statement needs no transaction.
-        let row = sqlx::query(LAST_CONTACT).bind(computer.as_str());
-        let row = row.fetch_optional(&self.pools.readers).await?;
-        let Some(row) = row else { return Ok(()) };
-        let last: Option<i64> = row.try_get("contact_at")?;
-        // A clock that went back would keep it quiet for long.
-        if last.is_some_and(|last| (now - CONTACT..=now).contains(&last)) {
-            return Ok(());
-        }
-        let mut tx = self.write_about(computer).await?;
-        sqlx::query(
-            "INSERT INTO computer_contact (computer, contact_at) \
-             SELECT reference, CAST($2 AS BIGINT) FROM computer WHERE reference = $1 \
-             ON CONFLICT (computer) DO UPDATE SET contact_at = excluded.contact_at",
-        )
-        .bind(computer.as_str())
-        .bind(now)
-        .execute(&mut *tx)
-        .await?;
-        feed::tell(&mut tx, &Entry::on("contact", computer), now).await?;
-        tx.commit().await
-    }
-
     /// When a computer's node was last noted to be there, in microseconds since 1970.
     ///
     /// # Errors
@@ -64,7 +31,7 @@ impl Store {
         computer: &ComputerId,
     ) -> Result<Option<i64>, StoreError> {
         let row = sqlx::query(LAST_CONTACT).bind(computer.as_str());
-        let row = row.fetch_optional(&self.pools.readers).await?;
+        let row = row.fetch_optional(&mut self.pools.reader().await?).await?;
         let row = row.ok_or_else(|| StoreError::no_computer(computer))?;
         Ok(row.try_get("contact_at")?)
     }

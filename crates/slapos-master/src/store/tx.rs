@@ -6,9 +6,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use slapos_slap::ComputerId;
-use sqlx::{Any, AnyConnection, Transaction};
 
 use super::changes::Bells;
+use super::connection::{Connection, Transaction};
 use super::group::Member;
 use super::pools::Kind;
 use super::postgres;
@@ -25,12 +25,12 @@ pub(super) struct Tx {
 }
 
 enum Inner {
-    Own(Transaction<'static, Any>),
+    Own(Transaction),
     Shared(Member),
 }
 
 impl Tx {
-    pub(super) fn new(inner: Transaction<'static, Any>, kind: Kind, bells: &Arc<Bells>) -> Tx {
+    pub(super) fn new(inner: Transaction, kind: Kind, bells: &Arc<Bells>) -> Tx {
         Tx {
             inner: Inner::Own(inner),
             kind,
@@ -80,9 +80,9 @@ impl Tx {
 }
 
 impl Deref for Tx {
-    type Target = AnyConnection;
+    type Target = Connection;
 
-    fn deref(&self) -> &AnyConnection {
+    fn deref(&self) -> &Connection {
         match &self.inner {
             Inner::Own(transaction) => transaction,
             Inner::Shared(member) => member,
@@ -91,7 +91,7 @@ impl Deref for Tx {
 }
 
 impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
         match &mut self.inner {
             Inner::Own(transaction) => transaction,
             Inner::Shared(member) => member,

@@ -80,7 +80,7 @@ function certificate({ id }) {
     verb: 'Issue',
     run: async () => {
       const made = await post(path`/api/v1/computers/${id}/certificate`);
-      secret({ title: `A certificate of ${id}`, words: 'Keep both files on the machine; the key is shown once.', values: [['Certificate', made.certificate], ['Key', made.key]] });
+      secret({ title: `A certificate of ${id}`, words: 'Keep both files on the machine; the key is shown once.', values: [['Certificate', made.certificate, `${id}.crt`], ['Key', made.key, `${id}.key`]] });
     },
   });
 }

@@ -33,7 +33,7 @@ function machine(metrics) {
   const room = ({ total, available }) => `${bytes(available)} of ${bytes(total)} free`;
   return card('Machine', { note: time(at) }, body(facts(
     ['Load', load.toFixed(2)], ['Memory', room(memory)], ['Disk', room(disk)],
-    ['Services', [`${services.running} run`, services.failed > 0 && [', ', status('error', `${services.failed} failed`)]]])));
+    ['Services', services ? [`${services.running} run`, services.failed > 0 && [', ', status('error', `${services.failed} failed`)]] : 'not known'])));
 }
 
 function about(computer) {

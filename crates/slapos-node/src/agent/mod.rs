@@ -25,7 +25,8 @@ use slapos_sys::process::{Command, Signal, on_signals};
 
 use crate::config::NodeConfig;
 use crate::error::{NodeError, exit};
-use crate::node::{Node, Reporter};
+use crate::node::Node;
+use crate::reporter::Reporter;
 use crate::routine::Job;
 use jitter::Jitter;
 use listen::Ear;

@@ -1,9 +1,12 @@
 //! `[networkcache]` of `slapos.cfg`, as far as it is about binary Software Releases.
 
+use std::path::PathBuf;
+
 use slapos_config::Config;
 use slapos_slap::SoftwareUrl;
 
 use super::BinaryCache;
+use super::upload::{Face, Upload};
 
 const SECTION: &str = "networkcache";
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
@@ -18,6 +21,11 @@ pub struct BinaryConfig {
     built: Vec<String>,
     /// `download-from-binary-cache-force-url-list`: how URLs begin that are never built.
     forced: Vec<String>,
+    /// `upload-binary-dir-url`, `upload-binary-cache-url` and `signature-private-key-file`, with how one
+    /// is let in; none unless all three are set.
+    pub(super) upload: Option<Upload>,
+    /// `upload-to-binary-cache-url-blacklist`: how URLs begin that are not uploaded.
+    kept: Vec<String>,
     /// What is set and has no effect, because something else is not set.
     pub(crate) without_effect: Vec<String>,
 }
@@ -59,7 +67,14 @@ impl BinaryConfig {
         if cache.is_none() && !forced.is_empty() {
             cache = needs(force, directory);
         }
-        Self { cache, built, forced, without_effect }
+        let upload = Upload::from_config(config, &mut without_effect);
+        let kept = lines("upload-to-binary-cache-url-blacklist");
+        Self { cache, built, forced, upload, kept, without_effect }
+    }
+
+    /// Whether what is built of `url` is not uploaded.
+    pub(super) fn stays_here(&self, url: &SoftwareUrl) -> bool {
+        self.kept.iter().any(|start| url.as_str().starts_with(start))
     }
 
     /// Where `url` is looked for before it is built; `None` if it is just built.
@@ -68,6 +83,54 @@ impl BinaryConfig {
         let forced = begins(&self.forced);
         let cache = self.cache.clone().filter(|_| forced || !begins(&self.built))?;
         Some(BinaryCache { forced, ..cache })
+    }
+}
+
+impl Upload {
+    fn from_config(config: &Config, without_effect: &mut Vec<String>) -> Option<Self> {
+        let set = |section: &str, option: &str| {
+            let value = config.get(section, option).map(str::trim);
+            value.filter(|value| !value.is_empty()).map(str::to_owned)
+        };
+        let cached = |option: &str| set(SECTION, option);
+        let (directory, store) = ("upload-binary-dir-url", "upload-binary-cache-url");
+        let key = "signature-private-key-file";
+        let given = [
+            (directory, cached(directory)),
+            (store, cached(store)),
+            // The original takes it from either section, and from an argument.
+            (
+                key,
+                set("slapos", "signature_private_key_file")
+                    .or_else(|| cached(key))
+                    .or_else(|| cached("signature_private_key_file")),
+            ),
+        ];
+        let missing = given.iter().find(|(_, value)| value.is_none());
+        if let Some((missing, _)) = missing {
+            // A key alone is for somebody else.
+            for (option, _) in given[..2].iter().filter(|(_, value)| value.is_some()) {
+                let text = format!("[{SECTION}] {option} has no effect: it needs {missing}");
+                without_effect.push(text);
+            }
+            return None;
+        }
+        let face = |name: &'static str, url: Option<String>| {
+            let path = |what: &str| cached(&format!("{name}-{what}-file")).map(PathBuf::from);
+            Face {
+                name,
+                url: url.unwrap_or_default(),
+                authorities: path("ca"),
+                certificate: path("cert").zip(path("key")),
+            }
+        };
+        let [(_, directory), (_, store), (_, key)] = given;
+        Some(Self {
+            store: face("shacache", store),
+            directory: face("shadir", directory),
+            key: key.unwrap_or_default().into(),
+            certificates: cached("signature-certificate-list").unwrap_or_default(),
+        })
     }
 }
 
@@ -113,5 +176,30 @@ mod tests {
         insta::assert_snapshot!(said("download-binary-dir-url"), @"[networkcache] download-binary-dir-url has no effect: it needs download-binary-cache-url");
         insta::assert_snapshot!(said("download-from-binary-cache-force-url-list"), @"[networkcache] download-from-binary-cache-force-url-list has no effect: it needs download-binary-dir-url");
         assert_eq!(said("signature-certificate-list"), "");
+        insta::assert_snapshot!(said("upload-binary-dir-url"), @"[networkcache] upload-binary-dir-url has no effect: it needs upload-binary-cache-url");
+        assert_eq!(said("signature-private-key-file"), "");
+    }
+
+    #[test]
+    fn what_is_uploaded_needs_a_key_and_may_be_kept() {
+        let both = "[networkcache]\nupload-binary-dir-url = http://d\nupload-binary-cache-url = http://c\n";
+        let config = read(both);
+        assert_eq!(config.upload, None);
+        insta::assert_snapshot!(config.without_effect.join("\n"), @"
+        [networkcache] upload-binary-dir-url has no effect: it needs signature-private-key-file
+        [networkcache] upload-binary-cache-url has no effect: it needs signature-private-key-file
+        ");
+        let config = read(&format!(
+            "{both}signature-private-key-file = /k\nshadir-cert-file = /cert\nshadir-key-file = /key\n\
+             shacache-ca-file = /ca\nupload-to-binary-cache-url-blacklist = http://own/\n"
+        ));
+        let upload = config.upload.as_ref().unwrap();
+        assert_eq!(upload.key, PathBuf::from("/k"));
+        assert_eq!(upload.directory.certificate, Some(("/cert".into(), "/key".into())));
+        assert_eq!(upload.store.authorities, Some("/ca".into()));
+        assert!(config.stays_here(&SoftwareUrl::new("http://own/software.cfg")));
+        assert!(!config.stays_here(&SoftwareUrl::new("http://a/software.cfg")));
+        let argument = format!("[slapos]\nsignature_private_key_file = /other\n{both}");
+        assert_eq!(read(&argument).upload.unwrap().key, PathBuf::from("/other"));
     }
 }

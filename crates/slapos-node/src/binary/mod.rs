@@ -10,11 +10,12 @@
 //! the operator's certificates signed; archives are unpacked by the guard of all archives, to a
 //! directory that was not there; all of it as the builder.
 //!
-//! Absent on purpose: archives are not uploaded. The protocol wants signatures over SHA-1, which
-//! nothing here makes.
+//! What was built here goes the other way ([`upload()`]), if the operator gave a key to vouch for it.
 
 mod config;
 mod entry;
+mod pack;
+mod upload;
 
 use std::path::Path;
 
@@ -26,6 +27,8 @@ use slapos_sys::fs;
 
 pub use config::BinaryConfig;
 use entry::Wanted;
+pub(crate) use pack::pack;
+pub(crate) use upload::upload;
 
 /// A directory of entries is no longer than this, bytes.
 const LONGEST_LIST: u64 = 4 << 20;

@@ -8,7 +8,6 @@
 //!
 //! Not done: the table `heating` stays empty, for which the original heats the machine up.
 
-mod config;
 mod csv;
 mod database;
 mod disk;
@@ -29,14 +28,16 @@ use self::database::Database;
 use self::proc::{Machine, Process};
 use self::temperature::Reading;
 use crate::error::{IoContext, NodeError, exit};
-use crate::instance::partition_owner;
 use crate::node::Node;
+use crate::place::partition_owner;
 
-pub use config::CollectConfig;
 pub(crate) use proc::{ROOT, machine};
 
 /// For how long the use of processors is measured.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// After so long in one run no other disk is walked: samples are to be taken each minute, and the disks
+/// of all partitions may be due at once.
+const BUDGET: Duration = Duration::from_secs(30);
 /// Days for which journals are made.
 const DAYS: i64 = 2;
 
@@ -200,7 +201,8 @@ fn measure(partitions: &[Measured]) -> std::io::Result<Sample> {
     Ok(Sample { machine, processes, temperatures: Vec::new() })
 }
 
-/// Measures the disks of the partitions whose time has come; KiB in use by partition.
+/// Measures the disks of the partitions whose time has come; KiB in use by partition. When [`BUDGET`] is
+/// used up the others wait for the next run, which has as much.
 fn disks(
     node: &Node<'_>,
     database: &mut Database,
@@ -209,10 +211,13 @@ fn disks(
 ) -> Result<BTreeMap<String, u64>, NodeError> {
     let mut found = BTreeMap::new();
     let config = &node.config.collect;
+    let mut due = Vec::new();
     for partition in partitions.iter().filter(|_| config.report_disk_usage) {
-        if !is_due(database.last_disk(&partition.name)?, node.clock.now(), config.disk_cycle) {
-            continue;
+        if is_due(database.last_disk(&partition.name)?, node.clock.now(), config.disk_cycle) {
+            due.push(partition);
         }
+    }
+    for partition in for_a_while(due, BUDGET) {
         let used = user::as_files_of(&partition.owner, || disk::usage(&partition.directory));
         let used = used.context("take the rights of the owner of", &partition.directory)?;
         if used > disk::EMPTY {
@@ -221,6 +226,15 @@ fn disks(
         }
     }
     Ok(found)
+}
+
+/// Gives `items` until that has taken as long as `budget`, but one at least.
+fn for_a_while<T>(items: Vec<T>, budget: Duration) -> impl Iterator<Item = T> {
+    let begun = Instant::now();
+    items
+        .into_iter()
+        .enumerate()
+        .map_while(move |(number, item)| (number == 0 || begun.elapsed() < budget).then_some(item))
 }
 
 /// Whether the cycle since the last measurement (date and time) is over; a time of no sense, or in
@@ -245,6 +259,14 @@ fn day_before(now: Timestamp, days: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_has_taken_its_time_leaves_the_rest_to_the_next() {
+        let taken = |budget| for_a_while(vec![1, 2, 3], budget).collect::<Vec<_>>();
+        assert_eq!(taken(Duration::ZERO), [1]);
+        assert_eq!(taken(Duration::MAX), [1, 2, 3]);
+        assert_eq!(for_a_while(Vec::<u8>::new(), Duration::ZERO).count(), 0);
+    }
 
     #[test]
     fn disks_are_measured_once_a_cycle() {

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use slapos_sys::fs;
+use slapos_sys::process::{Stat, Uids};
 
 /// Where it tells it.
 pub(crate) const ROOT: &str = "/proc";
@@ -96,17 +97,12 @@ pub(super) fn processes(root: &Path, uids: &BTreeSet<u32>) -> io::Result<Vec<Pro
 }
 
 fn process(directory: &Path, pid: u32, boot: f64, uids: &BTreeSet<u32>) -> Option<Process> {
-    let status = fields(&read(&directory.join("status")).ok()?);
-    let number = |name: &str| status.get(name)?.split_whitespace().next()?.parse::<u64>().ok();
-    let uid = u32::try_from(number("Uid")?).ok().filter(|uid| uids.contains(uid))?;
-    let stat = read(&directory.join("stat")).ok()?;
-    // The name may hold anything; it ends with the last parenthesis.
-    let (head, rest) = stat.rsplit_once(')')?;
-    let name = head.split_once('(').map(|(_, name)| name.to_owned()).unwrap_or_default();
-    let numbers: Vec<u64> =
-        rest.split_whitespace().skip(1).map(|n| n.parse().unwrap_or(0)).collect();
-    // Counted from the field after the state: utime is field 14 of proc(5).
-    let field = |number: usize| numbers.get(number - 4).copied().unwrap_or(0);
+    let status = read(&directory.join("status")).ok()?;
+    // Whose it is, whatever rights it has for now.
+    let uid = Uids::parse(&status).map(|uids| uids.real).filter(|uid| uids.contains(uid))?;
+    let memory = fields(&status).get("VmRSS").and_then(|text| number(text));
+    let stat = Stat::read(directory)?;
+    let field = |number: usize| stat.number(number).unwrap_or(0);
     let io = fields(&read(&directory.join("io")).unwrap_or_default());
     let sum =
         |names: [&str; 2]| names.iter().filter_map(|name| io.get(*name)?.parse::<u64>().ok()).sum();
@@ -119,14 +115,14 @@ fn process(directory: &Path, pid: u32, boot: f64, uids: &BTreeSet<u32>) -> Optio
     Some(Process {
         pid,
         uid,
-        name,
+        name: stat.name().to_owned(),
         command: words.map(|word| String::from_utf8_lossy(word).into_owned()).collect(),
         created: boot + float(field(22)) / TICKS,
         own_time: float(own) / TICKS,
         cpu_time: float(own + field(16) + field(17)) / TICKS,
         cpu_percent: 0.0,
         threads: field(20),
-        rss: number("VmRSS").unwrap_or(0) << 10,
+        rss: memory.unwrap_or(0) << 10,
         io_bytes: sum(["read_bytes", "write_bytes"]),
         io_calls: sum(["syscr", "syscw"]),
     })
@@ -149,11 +145,7 @@ pub(super) fn usage(before: &[Process], after: Vec<Process>, seconds: f64) -> Ve
 /// Looks at the machine.
 pub(crate) fn machine(root: &Path) -> io::Result<Machine> {
     let memory = fields(&read(&root.join("meminfo"))?);
-    let bytes = |name: &str| {
-        let kib =
-            memory.get(name).and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
-        kib.unwrap_or(0) << 10
-    };
+    let bytes = |name: &str| memory.get(name).and_then(|text| number(text)).unwrap_or(0) << 10;
     let stat = read(&root.join("stat"))?;
     let (idle, all) = processor_time(&stat);
     let load = read(&root.join("loadavg"))?;
@@ -215,6 +207,11 @@ fn disks(mounts: &str) -> Vec<(String, String, fs::Room)> {
         }
     }
     found
+}
+
+/// The number that a value begins with; a unit may follow.
+fn number(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// Lines `name: value` by name.
@@ -297,7 +294,7 @@ mod tests {
         for pid in 1000..1000 + MOST_PROCESSES + 5 {
             let process = dir.path().join(pid.to_string());
             std::fs::create_dir(&process).unwrap();
-            std::fs::write(process.join("status"), "Uid:\t1003\n").unwrap();
+            std::fs::write(process.join("status"), "Uid:\t1003\t1003\t1003\t1003\n").unwrap();
             std::fs::write(process.join("stat"), "1 (z) S\n").unwrap();
         }
         let found = processes(dir.path(), &BTreeSet::from([1001, 1003])).unwrap();

@@ -1,6 +1,6 @@
 //! How warm the machine is, as lm-sensors tells it.
 
-use crate::hooks::command;
+use crate::command;
 
 /// The program that tells, and that it is to do so for programs.
 const PROGRAM: [&str; 2] = ["sensors", "-u"];

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use slapos_config::{Config, ConfigError};
 
-use super::{DEFAULT_NETWORK, Ipv4Network, Reader};
+use super::{DEFAULT_NETWORK, Ipv4Network, Reader, alter_user};
 
 /// `[slapformat]`: what `node format` makes.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ impl FormatConfig {
             partition_base_name: r.name("partition_base_name", "slappart")?,
             user_base_name: r.name("user_base_name", "slapuser")?,
             software_user: r.name("software_user", "slapsoft")?,
-            alter_user: r.boolean("alter_user", true)?,
+            alter_user: alter_user(config)?,
             ipv4_local_network: r.parsed("ipv4_local_network", DEFAULT_NETWORK)?,
             network: FormatNetwork::from_reader(&r)?,
             input_definition_file: r.any_path("input_definition_file"),

@@ -116,10 +116,10 @@ fn words(r: &Reader<'_>, option: &str) -> Vec<String> {
 
 /// What the file asks for and is not done: better said than found out.
 fn without_effect(config: &Config) -> Vec<String> {
-    const BINARIES: &str = "Software Releases are not uploaded as binaries";
+    const SOURCES: &str = "only binary Software Releases are uploaded";
     const OPTIONS: [(&str, &str, &str); 4] = [
-        ("networkcache", "upload-binary-cache-url", BINARIES),
-        ("networkcache", "upload-binary-dir-url", BINARIES),
+        ("networkcache", "upload-cache-url", SOURCES),
+        ("networkcache", "upload-dir-url", SOURCES),
         ("slapos", "buildout", "there is no Buildout to bootstrap with"),
         (
             "slapos",
@@ -177,10 +177,10 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_said() {
-        let text = "[slapos]\nbuildout = /b\n[networkcache]\nupload-binary-dir-url = http://x\n\
-            download-binary-dir-url =\n";
+        let text = "[slapos]\nbuildout = /b\n[networkcache]\nupload-dir-url = http://x\n\
+            upload-cache-url =\n";
         insta::assert_snapshot!(read(text).unwrap().without_effect.join("\n"), @r"
-        [networkcache] upload-binary-dir-url has no effect: Software Releases are not uploaded as binaries
+        [networkcache] upload-dir-url has no effect: only binary Software Releases are uploaded
         [slapos] buildout has no effect: there is no Buildout to bootstrap with
         ");
     }

@@ -27,6 +27,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn optional(&self, option: &str) -> Option<&'a str> {
+        #[cfg(test)]
+        super::documented::asked(self.section, option);
         self.config.get(self.section_of(option), option).filter(|value| !value.is_empty())
     }
 
@@ -42,6 +44,19 @@ impl<'a> Reader<'a> {
         self.optional(option).ok_or_else(|| {
             self.error(option, format!("[{}] needs the option `{option}`", self.section))
         })
+    }
+
+    /// Requires these options, so that all that are missing are told at once.
+    pub(super) fn require(&self, options: &[&str]) -> Result<(), ConfigError> {
+        let missing = options.iter().filter(|option| self.optional(option).is_none());
+        let words: Vec<_> = missing.map(|option| format!("`{option}`")).collect();
+        let list = match words.as_slice() {
+            [] => return Ok(()),
+            [one] => format!("option {one}"),
+            [others @ .., last] => format!("options {} and {last}", others.join(", ")),
+        };
+        let message = format!("[{}] needs the {list}", self.section);
+        Err(self.error("", message))
     }
 
     pub(super) fn absolute_path(&self, option: &str) -> Result<PathBuf, ConfigError> {

@@ -6,7 +6,6 @@
 mod plan;
 mod text;
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use slapos_sys::process::{self, Command};
@@ -78,7 +77,10 @@ pub fn systemd_runs() -> bool {
 pub fn arrange(node: &Node<'_>, options: &Options) -> Result<Vec<Step>, NodeError> {
     let subject = subject(node)?;
     if !matches!(options.wanted, Arrangement::Nothing) {
-        refuse_what_others_change(&subject.program)?;
+        let hint = "install the program where root alone can write, such as /usr/local/bin";
+        refuse_what_others_change("is to run it", &subject.program, hint)?;
+        let hint = "have it where root alone can write, such as /etc/opt/slapos";
+        refuse_what_others_change("does what it says", &subject.config, hint)?;
     }
     let files = observe(&subject, options)?;
     // Another directory is somebody's own business, such as a test's or an image's.
@@ -125,21 +127,17 @@ fn subject(node: &Node<'_>) -> Result<Subject, NodeError> {
     })
 }
 
-/// What root has run again and again must not be what others can change.
-fn refuse_what_others_change(program: &Path) -> Result<(), NodeError> {
-    if !user::is_root() || !others_change(program).context("examine", program)? {
+/// What root has run again and again, and what says what else it runs, must not be what others can
+/// change. `does` is what root does with it.
+fn refuse_what_others_change(does: &str, path: &Path, hint: &str) -> Result<(), NodeError> {
+    if !user::is_root() || user::only_root_changes(path).context("examine", path)? {
         return Ok(());
     }
-    Err(NodeError::user(format!(
-        "{} can be changed by others than root, and root is to run it",
-        program.display()
-    ))
-    .hint("install the program where root alone can write, such as /usr/local/bin"))
-}
-
-fn others_change(program: &Path) -> std::io::Result<bool> {
-    let meta = std::fs::metadata(program)?;
-    Ok(meta.uid() != 0 || meta.permissions().mode() & 0o022 != 0)
+    let path = path.display();
+    let message = format!(
+        "{path}, or a directory on the way to it, can be changed by others than root, and root {does}"
+    );
+    Err(NodeError::user(message).hint(hint))
 }
 
 /// Every file that may be ours.
@@ -222,17 +220,4 @@ fn systemctl(words: &[String]) -> Result<(), NodeError> {
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(NodeError::user(format!("`{shown}` failed")).detail(said))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_that_others_can_change_is_told_from_one_of_root() {
-        assert!(!others_change(Path::new("/bin/sh")).unwrap());
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::set_mode(file.path(), 0o775).unwrap();
-        assert!(others_change(file.path()).unwrap());
-    }
 }

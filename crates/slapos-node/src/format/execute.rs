@@ -64,7 +64,7 @@ fn is_of_one_partition(step: &FormatStep) -> bool {
 fn run(step: &FormatStep, clock: &dyn Clock) -> Result<Option<String>, NodeError> {
     match step {
         FormatStep::CreateUser { name, home, member_of, has_group } => {
-            create_user(name, home, member_of.as_deref(), *has_group)?;
+            create_user(name, home, PARTITION_SHELL, member_of.as_deref(), *has_group)?;
         }
         FormatStep::ChangeUser { name, home, member_of, .. } => {
             change_user(name, home, member_of.as_deref())?;
@@ -136,15 +136,19 @@ fn write_file(
     Ok(note)
 }
 
+/// What people get who become the user of a partition.
+const PARTITION_SHELL: &str = "/bin/sh";
+
 /// Creates the system user `name` with a group of its own name, which may be there already.
 pub(crate) fn create_user(
     name: &str,
     home: &Path,
+    shell: &str,
     member_of: Option<&str>,
     has_group: bool,
 ) -> Result<(), NodeError> {
     manage("useradd", name, |useradd| {
-        useradd.args(["--system", "--no-create-home", "--shell", "/bin/sh"]);
+        useradd.args(["--system", "--no-create-home", "--shell", shell]);
         match has_group {
             true => useradd.args(["--gid", name]),
             false => useradd.arg("--user-group"),
@@ -164,7 +168,7 @@ fn change_user(name: &str, home: &Path, member_of: Option<&str>) -> Result<(), N
         })?;
     }
     manage("usermod", name, |usermod| {
-        usermod.args(["--gid", name, "--shell", "/bin/sh", "--home"]).arg(home);
+        usermod.args(["--gid", name, "--shell", PARTITION_SHELL, "--home"]).arg(home);
         if let Some(group) = member_of {
             usermod.args(["--append", "--groups", group]);
         }

@@ -10,7 +10,7 @@ use slapos_sys::clock::Clock;
 use slapos_sys::fs;
 
 use crate::error::{IoContext, NodeError};
-use crate::node::Reporter;
+use crate::reporter::Reporter;
 
 /// Tells another reporter everything, and writes it down.
 pub(super) struct Logged<'a> {

@@ -44,6 +44,7 @@ pub use known::{Known, Origin};
 pub use observe::{Directory, FoundUser, Observed, observe};
 pub use options::Options;
 pub use plan::{FormatPlan, FormatStep, NetworkStep, plan};
+pub(crate) use survey::storage_of;
 pub use survey::survey;
 pub use view::{FoundAddress, FoundRoute, Interface, NetworkView, TunTap};
 pub use wanted::{NetworkWish, Survey, Wanted, wanted};
@@ -56,8 +57,8 @@ const ROUNDS: usize = 10;
 /// The whole command. A node that is down is brought in order, and its Master not told.
 ///
 /// # Errors
-/// When the machine cannot be brought in order; with [`exit::FORMAT_OFFLINE`] when it was, and the
-/// Master could not be told.
+/// When the machine cannot be brought in order; with [`exit::OFFLINE`] when it was, and the Master does
+/// not answer, or [`exit::FORMAT_UNTOLD`] when it does not take it.
 pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let config = options.over(node.config);
     let node = Node { config: &config, ..*node };
@@ -79,7 +80,11 @@ fn format(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         let told = NodeError::user(format!(
             "this computer is formatted, but its Master could not be told: {error}"
         ))
-        .code(exit::FORMAT_OFFLINE);
+        .code(if error.exit_code() == exit::OFFLINE {
+            exit::OFFLINE
+        } else {
+            exit::FORMAT_UNTOLD
+        });
         told.hint(error.hint_text().unwrap_or("run the command again when the Master answers"))
     })
 }

@@ -12,9 +12,9 @@ use super::documents;
 use super::observe::{FoundUser, Observed};
 use super::view::NetworkView;
 use super::wanted::Wanted;
+use crate::certificate;
 use crate::config::NodeConfig;
 use crate::error::NodeError;
-use crate::instance::certificate;
 
 pub use step::{FormatPlan, FormatStep, NetworkStep};
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use slapos_slap::PartitionId;
 use slapos_sys::fs;
 
 use super::known;
@@ -27,17 +28,29 @@ pub fn survey(config: &NodeConfig) -> Result<Survey, NodeError> {
         known: known::read(config)?,
         network,
         ipv6_loopback: has_ipv6_loopback(),
-        storage: match &config.grid.instance_storage_home {
-            Some(home) => storage(home)?,
-            None => Vec::new(),
-        },
+        storage: storage(config)?,
         os_type: Some(os_type()),
         refused: Default::default(),
     })
 }
 
+/// The directories that `partition` has outside of its own, as far as there are any.
+///
+/// # Errors
+/// When `instance_storage_home` cannot be listed.
+pub(crate) fn storage_of(
+    config: &NodeConfig,
+    partition: &PartitionId,
+) -> Result<Vec<PathBuf>, NodeError> {
+    Ok(storage(config)?.into_iter().map(|data| data.join(partition.as_str())).collect())
+}
+
+fn storage(config: &NodeConfig) -> Result<Vec<PathBuf>, NodeError> {
+    config.grid.instance_storage_home.as_deref().map_or(Ok(Vec::new()), numbered)
+}
+
 /// The directories `data<number>` in `home`, by number; none where there is no `home`.
-fn storage(home: &Path) -> Result<Vec<PathBuf>, NodeError> {
+fn numbered(home: &Path) -> Result<Vec<PathBuf>, NodeError> {
     const LIST: &str = "list `instance_storage_home`";
     let entries = match std::fs::read_dir(home) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -85,10 +98,10 @@ mod tests {
             std::fs::create_dir(home.path().join(name)).unwrap();
         }
         std::fs::write(home.path().join("data3"), "").unwrap();
-        let found = storage(home.path()).unwrap();
+        let found = numbered(home.path()).unwrap();
         assert_eq!(found, ["data2", "data10"].map(|name| home.path().join(name)));
-        assert!(storage(&home.path().join("none")).unwrap().is_empty());
-        assert!(storage(&home.path().join("data3")).is_err());
+        assert!(numbered(&home.path().join("none")).unwrap().is_empty());
+        assert!(numbered(&home.path().join("data3")).is_err());
     }
 
     #[test]

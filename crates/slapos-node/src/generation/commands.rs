@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use slapos_slap::{InstanceState, PartitionId};
 
-use super::history::{History, Verdict};
 use super::restore::{Place, check_software, not_kept, restore};
+use crate::action::Action;
 use crate::error::NodeError;
+use crate::history::{History, Verdict};
 use crate::hooks::{Hooks, Scene};
-use crate::instance::{Action, Quiet, partition_owner};
 use crate::node::Node;
+use crate::place::partition_owner;
 use crate::promises::Told;
 use crate::record::{Outcome, PartitionRecord};
-use crate::worker::{Done, GenerationJob, Job, Purpose, Worker};
+use crate::worker::{Done, GenerationJob, Job, Purpose, Quiet, Worker};
 
 /// One side of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,24 +11,18 @@
 //! partition, `.slapos/generations`, made and read by a worker that is the partition's user.
 //!
 //! A transaction is one deployment with its way back: what was in place before is known, the new
-//! generation is judged by its promises, and [`Policy`] says whether it may stay when it fails.
+//! generation is judged by its promises, and [`Policy`](crate::config::Policy) says whether it may stay when it fails.
 //! What was brought back is *held*: it stays until the Master wants something else or the operator
 //! has the instance processed.
 
 mod commands;
 pub(crate) mod content;
-mod history;
-mod policy;
 mod restore;
-mod store;
 mod transaction;
 mod words;
 
+pub use crate::history::{Generation, History, Verdict, Wanted};
 pub use commands::{Side, diff, list, rehearse_rollback, rollback};
-pub(crate) use history::wish_of;
-pub use history::{Generation, History, Verdict, Wanted};
-pub use policy::{Policy, Rollback};
 pub(crate) use restore::{Place, restore};
-pub(crate) use store::Histories;
 pub(crate) use transaction::{Published, Transaction};
 pub use words::held_by;

@@ -8,13 +8,12 @@ use std::path::Path;
 use slapos_slap::{ComputerPartition, InstanceState, PartitionId};
 use slapos_sys::user::Identity;
 
-use super::history::{Generation, History, Wanted};
 use crate::error::NodeError;
-use crate::instance::Quiet;
+use crate::history::{Generation, History, Wanted};
 use crate::journal::Deed;
 use crate::node::Node;
 use crate::promises::{self, Question, Told};
-use crate::worker::{Done, GenerationJob, Job, Purpose, Service, Worker};
+use crate::worker::{Done, GenerationJob, Job, Purpose, Quiet, Service, Worker};
 use crate::{services, software};
 
 /// A partition, and whether its services are to run.

@@ -6,16 +6,16 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use slapos_slap::{ComputerPartition, Value};
 
-use super::history::{Generation, History, Verdict, Wanted};
-use super::policy::Policy;
 use super::restore::{Place, check_build, put_right, restore};
 use super::words::taken_back;
+use crate::action::Reason;
+use crate::config::Policy;
 use crate::error::{NodeError, exit};
-use crate::instance::{Quiet, Reason};
+use crate::history::{Generation, History, Verdict, Wanted};
 use crate::node::Node;
-use crate::promises::Told;
+use crate::promises::{self, Told};
 use crate::services;
-use crate::worker::{Done, GenerationJob, Job, Worker};
+use crate::worker::{Done, GenerationJob, Job, Quiet, Worker};
 
 /// What an instance published while its parts were made.
 #[derive(Debug, Default)]
@@ -24,6 +24,15 @@ pub(crate) struct Published {
     pub(crate) own: Option<IndexMap<String, String>>,
     /// Those of shared instances in it, by their references.
     pub(crate) shared: BTreeMap<String, IndexMap<String, String>>,
+}
+
+/// For how long promises may fail after an instance was processed for this reason: services that
+/// were just started need time, those that did not come right last time had it.
+fn patience(reason: &Reason) -> Duration {
+    match reason {
+        Reason::Failed => Duration::ZERO,
+        _ => promises::GRACE,
+    }
 }
 
 /// See the module.
@@ -55,7 +64,7 @@ impl<'a, 'n> Transaction<'a, 'n> {
     ) -> Result<Self, NodeError> {
         let history = node.histories().load(place.id.as_str())?;
         let policy = policy_of(node, partition);
-        let (usual, reason) = (reason.patience(), reason.to_string());
+        let (usual, reason) = (patience(reason), reason.to_string());
         let published = partition.connection.clone();
         let mut shared = history.current().map(|known| known.shared.clone()).unwrap_or_default();
         shared.retain(|reference, _| hosts(partition, reference));

@@ -11,24 +11,36 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use slapos_slap::PartitionId;
-use slapos_sys::fs;
 use slapos_sys::user::{self, Identity};
 
-use super::config::{HooksConfig, Manager};
+use super::Hook;
 use super::planted::{self, Planted};
 use super::scene::{Member, Occasion, Scene};
-use super::{Hook, command};
+use crate::command;
+use crate::config::{HooksConfig, Manager};
 use crate::error::{IoContext, NodeError};
-use crate::instance::partition_owner;
+use crate::place::partition_owner;
+use crate::shelf::{Kept, Shelf};
 
 const FILE: &str = ".slapos-disk-permission";
 const OPTION: &str = "allowed-disk-for-vm";
-/// A longer record is not ours, bytes.
-const LONGEST_RECORD: u64 = 1 << 20;
 /// Owns disks beside their user.
 const GROUP: &str = "disk";
+
+/// The disks that a partition was given.
+#[derive(Default, Serialize, Deserialize)]
+struct Given(BTreeSet<PathBuf>);
+
+impl Kept for Given {
+    const NAME: &'static str = "record of its disks";
+    const LONGEST: u64 = 1 << 20;
+}
+
+fn shelf<'a>(scene: &Scene<'a, '_>) -> Shelf<'a, Given> {
+    scene.shelf("devperm")
+}
 
 /// See the module.
 pub(super) struct Devperm {
@@ -63,35 +75,15 @@ impl Devperm {
         Ok(())
     }
 
-    /// The disks that a partition was given; a record that is not understood counts as none.
-    fn given(
-        scene: &Scene<'_, '_>,
-        partition: &PartitionId,
-    ) -> Result<BTreeSet<PathBuf>, NodeError> {
-        let path = Self::path(scene, partition);
-        match fs::read_to_string_limited(&path, LONGEST_RECORD) {
-            Ok(text) => Ok(serde_json::from_str(&text).unwrap_or_default()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-            Err(error) => Err(error).context("read", &path),
-        }
-    }
-
     fn record(
         scene: &Scene<'_, '_>,
         partition: &PartitionId,
         disk: &Path,
     ) -> Result<(), NodeError> {
-        let directory = scene.records("devperm");
-        fs::create_dir_all(&directory, 0o700).context("create", &directory)?;
-        let path = Self::path(scene, partition);
-        let mut given = Self::given(scene, partition)?;
-        given.insert(disk.to_owned());
-        let text = serde_json::json!(given).to_string();
-        fs::write_atomic_if_changed(&path, text.as_bytes(), 0o600).map(drop).context("write", &path)
-    }
-
-    fn path(scene: &Scene<'_, '_>, partition: &PartitionId) -> PathBuf {
-        scene.records("devperm").join(format!("{partition}.json"))
+        let shelf = shelf(scene);
+        let mut given = shelf.load(partition.as_str())?.unwrap_or_default();
+        given.0.insert(disk.to_owned());
+        shelf.store(partition.as_str(), &given)
     }
 
     /// The disk that an entry asks for, if it is to be given away; `None` if it was before.
@@ -135,7 +127,8 @@ impl Hook for Devperm {
         let directory = scene.node.config.instance_root.join(partition.as_str());
         let Ok(owner) = partition_owner(&directory) else { return Ok(()) };
         // Also allowed ones that were given before there was a record.
-        let mut disks = Self::given(scene, partition)?;
+        let shelf = shelf(scene);
+        let mut disks = shelf.load(partition.as_str())?.unwrap_or_default().0;
         disks.extend(self.allowed.iter().cloned());
         for disk in &disks {
             let Ok(disk) = std::fs::canonicalize(disk) else { continue };
@@ -149,8 +142,7 @@ impl Hook for Devperm {
                 scene.node.reporter.note(partition.as_str(), &text);
             }
         }
-        let path = Self::path(scene, partition);
-        fs::remove_tree(&path).context("remove", &path)
+        shelf.forget(partition.as_str())
     }
 }
 

@@ -11,9 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slapos_sys::fs;
 
-use super::command::{self, Said};
-use super::config::FirewallConfig;
-use crate::config::NodeConfig;
+use crate::command::{self, Said};
+use crate::config::{FirewallConfig, NodeConfig};
 use crate::error::{IoContext, NodeError};
 
 /// One direct rule of the table `filter` for IPv4.

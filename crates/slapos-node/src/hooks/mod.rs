@@ -12,8 +12,6 @@
 //!   out; it is no error.
 //! - **Ends.** Programs of others are run with a time limit and without a terminal.
 
-pub(crate) mod command;
-mod config;
 mod cpuset;
 mod devperm;
 mod firewall;
@@ -29,7 +27,6 @@ use slapos_slap::PartitionId;
 
 use crate::error::NodeError;
 
-pub use config::{FirewallConfig, HooksConfig, Manager};
 pub use scene::{Member, Occasion, Scene};
 pub use set::Hooks;
 

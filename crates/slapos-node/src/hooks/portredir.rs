@@ -11,9 +11,10 @@ use serde::Deserialize;
 use slapos_slap::{ComputerPartition, InstanceState, PartitionId};
 use slapos_supervisor::{AutoRestart, ProgramSpec};
 
+use super::Hook;
 use super::planted::{self, Planted};
 use super::scene::{Member, Occasion, Scene};
-use super::{Hook, command};
+use crate::command;
 use crate::error::NodeError;
 use crate::services;
 use crate::worker::Service;

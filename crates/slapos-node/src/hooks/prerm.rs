@@ -6,25 +6,23 @@
 //! recorded where partitions cannot write.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use slapos_slap::PartitionId;
 use slapos_supervisor::definitions::is_name;
 use slapos_supervisor::{Client, ProcessInfo, ProgramSpec};
-use slapos_sys::fs;
 
 use super::scene::{Member, Scene};
 use super::{Hook, Removal, planted};
-use crate::error::{IoContext, NodeError};
+use crate::error::NodeError;
 use crate::services;
+use crate::shelf::{Kept, Shelf};
 use crate::worker::Service;
 
 const DIRECTORY: &str = "etc/prerm";
 /// Where the original says what it waits for.
 const WAIT_LIST: &str = ".slapos-report-wait-service-list";
-/// A longer record is not ours, bytes.
-const LONGEST_RECORD: u64 = 64 << 10;
 /// How long a start may take until the process is there.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -67,8 +65,7 @@ impl Hook for Prerm {
     fn removed(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
         // Also where nothing is defined any more: a killed run may have got no further than that.
         services::stop(scene.node, &group_of(partition))?;
-        let path = record_path(scene, partition);
-        fs::remove_tree(&path).context("remove", &path)
+        shelf(scene).forget(partition.as_str())
     }
 }
 
@@ -122,12 +119,7 @@ fn to_start(
     names: &[String],
 ) -> Result<Vec<String>, NodeError> {
     let mut known = started(&of_group(client, &group_of(&member.partition.id))?);
-    let path = record_path(scene, &member.partition.id);
-    match fs::read_to_string_limited(&path, LONGEST_RECORD) {
-        Ok(text) => known.extend(serde_json::from_str::<Vec<String>>(&text).unwrap_or_default()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).context("read", &path),
-    }
+    known.extend(shelf(scene).load(member.id())?.unwrap_or_default().0);
     Ok(names.iter().filter(|name| !known.contains(*name)).cloned().collect())
 }
 
@@ -161,27 +153,33 @@ fn verdict(infos: &[ProcessInfo]) -> Removal {
     }
 }
 
-fn record_path(scene: &Scene<'_, '_>, partition: &PartitionId) -> PathBuf {
-    scene.records("prerm").join(format!("{partition}.json"))
+/// The names of those that were seen to have started.
+#[derive(Default, Serialize, Deserialize)]
+struct Started(BTreeSet<String>);
+
+impl Kept for Started {
+    const NAME: &'static str = "record of what ran before its removal";
+    const LONGEST: u64 = 64 << 10;
+}
+
+fn shelf<'a>(scene: &Scene<'a, '_>) -> Shelf<'a, Started> {
+    scene.shelf("prerm")
 }
 
 /// Notes, beside what is noted already, what has started.
 fn record(scene: &Scene<'_, '_>, member: &Member<'_>, names: &[String]) -> Result<(), NodeError> {
-    let directory = scene.records("prerm");
-    fs::create_dir_all(&directory, 0o700).context("create", &directory)?;
-    let path = record_path(scene, &member.partition.id);
-    let former = fs::read_to_string_limited(&path, LONGEST_RECORD).unwrap_or_default();
-    let mut all: BTreeSet<String> = serde_json::from_str(&former).unwrap_or_default();
-    all.extend(names.iter().cloned());
-    let text = serde_json::json!(all).to_string();
-    fs::write_atomic_if_changed(&path, text.as_bytes(), 0o600).map(drop).context("write", &path)
+    let shelf = shelf(scene);
+    let mut all = shelf.load(member.id())?.unwrap_or_default();
+    all.0.extend(names.iter().cloned());
+    shelf.store(member.id(), &all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::Deaf;
+    use crate::reporter::Deaf;
     use slapos_supervisor::state::State;
+    use slapos_sys::fs;
 
     fn info(name: &str, state: State, start: i64) -> ProcessInfo {
         ProcessInfo {

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use slapos_slap::{ComputerPartition, SlapClient};
 use slapos_sys::user::Identity;
 
+use crate::action::Action;
 use crate::error::NodeError;
-use crate::instance::{Action, partition_owner};
 use crate::node::Node;
+use crate::place::partition_owner;
+use crate::shelf::{Kept, Shelf};
 
 /// A command of the node, as its hooks see it.
 pub struct Scene<'a, 'n> {
@@ -71,7 +73,7 @@ impl Member<'_> {
     }
 }
 
-impl Scene<'_, '_> {
+impl<'a> Scene<'a, '_> {
     /// Tells something about a partition that is worth a line.
     pub fn note(&self, member: &Member<'_>, text: &str) {
         self.node.reporter.note(member.id(), text);
@@ -85,5 +87,10 @@ impl Scene<'_, '_> {
     /// Where a hook keeps its own records, out of reach of partitions.
     pub(super) fn records(&self, hook: &str) -> PathBuf {
         self.node.config.instance_root.join("var/slapgrid").join(hook)
+    }
+
+    /// The shelf of a hook's records of partitions.
+    pub(super) fn shelf<T: Kept>(&self, hook: &str) -> Shelf<'a, T> {
+        Shelf::new(self.records(hook), self.node.reporter)
     }
 }

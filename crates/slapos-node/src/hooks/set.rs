@@ -2,7 +2,6 @@
 
 use slapos_slap::{ComputerPartition, PartitionId, SlapClient};
 
-use super::config::Manager;
 use super::cpuset::Cpuset;
 use super::devperm::Devperm;
 use super::firewall::{self, Firewall};
@@ -11,10 +10,11 @@ use super::portredir::Portredir;
 use super::prerm::Prerm;
 use super::whitelistfirewall::WhitelistFirewall;
 use super::{Hook, Member, Occasion, Removal, Scene};
-use crate::config::NodeConfig;
+use crate::action::Action;
+use crate::config::{Manager, NodeConfig};
 use crate::error::NodeError;
-use crate::instance::Action;
 use crate::node::Node;
+use crate::retire;
 
 /// The hooks that a configuration selects.
 pub struct Hooks {
@@ -96,7 +96,7 @@ impl Hooks {
             // The record goes last: as long as it is there, the next run comes here again.
             carry_out()?;
             self.removed(&scene, &partition.id)?;
-            return node.records().forget(partition.id.as_str());
+            return retire::forget(node, partition.id.as_str());
         }
         let Some(member) = member_of(partition, action).filter(|_| !self.list.is_empty()) else {
             return carry_out();

@@ -6,11 +6,12 @@ use std::time::Duration;
 use slapos_slap::{ComputerPartition, InstanceState, SlapError};
 use slapos_sys::user::Identity;
 
-use super::process::{Quiet, Session, partition_owner};
+use super::process::Session;
 use crate::error::{NodeError, exit};
+use crate::place::partition_owner;
 use crate::record::PartitionRecord;
 use crate::told;
-use crate::worker::{Done, Job, Mark, MarkJob, Purpose, TidyJob, Worker};
+use crate::worker::{Done, Job, Mark, MarkJob, Purpose, Quiet, TidyJob, Worker};
 
 /// How long it may take to leave an error in a partition.
 const LAST_WORDS: Duration = Duration::from_secs(20);

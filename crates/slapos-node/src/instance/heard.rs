@@ -11,8 +11,8 @@ use slapos_slap::{
     ComputerPartition, NodeMetrics, PartitionPromises, PromiseReport, PromiseResult, Room,
     Services, SlapClient, SlapError,
 };
-use slapos_supervisor::Client;
 use slapos_supervisor::state::State;
+use slapos_supervisor::{Client, ClientError};
 use slapos_sys::fs;
 
 use crate::collect;
@@ -98,12 +98,55 @@ fn metrics(node: &Node<'_>) -> Option<NodeMetrics> {
     })
 }
 
-fn services(node: &Node<'_>) -> Services {
+/// How many services are how; `None` if the supervisor is there and does not say.
+fn services(node: &Node<'_>) -> Option<Services> {
     let known = Client::connect(&node.supervisor_paths()).and_then(|it| it.all_process_info());
-    let known = known.unwrap_or_default();
+    let known = match known {
+        Ok(known) => known,
+        Err(ClientError::Unreachable { .. }) => Vec::new(),
+        Err(error) => {
+            node.reporter.warn("node", &format!("the Master is told of no services: {error}"));
+            return None;
+        }
+    };
     let count = |states: &[State]| {
         let those = known.iter().filter(|process| states.contains(&process.state));
         u32::try_from(those.count()).unwrap_or(u32::MAX)
     };
-    Services { running: count(&[State::Running]), failed: count(&[State::Fatal, State::Backoff]) }
+    let failed = count(&[State::Fatal, State::Backoff]);
+    Some(Services { running: count(&[State::Running]), failed })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::NodeConfig;
+    use crate::reporter::Deaf;
+
+    #[test]
+    fn services_are_not_counted_where_the_supervisor_is_there_and_does_not_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!(
+            "[slapos]\nsoftware_root = /s\ninstance_root = {}\nmaster_url = http://127.0.0.1:1\ncomputer_id = c\n",
+            dir.path().display()
+        );
+        let config = slapos_config::Config::parse(&text, "s").unwrap();
+        let config = NodeConfig::from_config(&config, Path::new("s")).unwrap();
+        let clock = slapos_sys::clock::SystemClock;
+        let node = Node { config: &config, reporter: &Deaf, clock: &clock };
+        assert_eq!(services(&node), Some(Services::default()), "none is there");
+        let socket = node.supervisor_paths().socket();
+        fs::create_dir_all(socket.parent().unwrap(), 0o755).unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
+        let lost = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 500 Lost\r\nContent-Length: 0\r\n\r\n");
+        });
+        assert_eq!(services(&node), None);
+        lost.join().unwrap();
+    }
 }

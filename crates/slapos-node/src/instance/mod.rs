@@ -1,12 +1,10 @@
 //! `node instance`: makes the instances in this computer's partitions as the Master wants them.
 
 mod aftermath;
-pub(crate) mod certificate;
 mod heard;
 mod offline;
 mod outcome;
 mod plan;
-pub(crate) mod pool;
 mod process;
 mod rounds;
 
@@ -15,14 +13,14 @@ use slapos_supervisor::Client;
 use slapos_sys::fs;
 
 use crate::error::NodeError;
-use crate::generation::Wanted;
+use crate::history::Wanted;
 use crate::hooks::{Hooks, Scene};
 use crate::node::Node;
-use crate::worker::TIMESTAMP;
+use crate::place::{TIMESTAMP, check_only};
 use crate::{services, software};
 
-pub use plan::{Action, Observed, Reason, decide};
-pub(crate) use process::{Quiet, partition_owner};
+pub use crate::action::{Action, Reason};
+pub use plan::{Observed, decide};
 
 /// Which partitions to look at, and how.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +66,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let (force_stop, heard) = (options.force_stop, heard::Heard::default());
     let session = process::Session { node, master: &master, force_stop, heard };
     if options.dry_run {
-        for (partition, action) in rounds::steps(&session, options, computer.partitions)? {
+        for (partition, action) in rounds::steps(&session, options, computer.partitions) {
             node.reporter.note(partition.id.as_str(), &action.to_string());
         }
         return Ok(());
@@ -82,7 +80,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let outcome = rounds::run(&session, &hooks, options, computer);
     session.heard.tell(node, &master);
     let ended = hooks.end(&Scene { node, master: Some(&master) });
-    outcome?.conclude().and(ended)
+    outcome.conclude().and(ended)
 }
 
 fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Options) -> Action {
@@ -132,17 +130,4 @@ fn periodicity(node: &Node<'_>, partition: &ComputerPartition) -> i64 {
         node.reporter.warn(partition.id.as_str(), &text);
         most
     })
-}
-
-pub(crate) fn check_only(only: &[String], known: &[ComputerPartition]) -> Result<(), NodeError> {
-    let unknown: Vec<_> = only
-        .iter()
-        .filter(|name| !known.iter().any(|partition| partition.id.as_str() == **name))
-        .map(String::as_str)
-        .collect();
-    match unknown.as_slice() {
-        [] => Ok(()),
-        names => Err(NodeError::user(format!("Unknown partition(s): {}", names.join(", ")))
-            .hint("`slapos proxy show --partitions` lists those that are in use")),
-    }
 }

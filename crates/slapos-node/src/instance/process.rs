@@ -1,23 +1,23 @@
 //! What is done with one partition.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use slapos_slap::{
     ComputerPartition, InstanceAnswer, InstanceRequest, InstanceState, RequestError, SlapClient,
     SoftwareUrl,
 };
-use slapos_sys::user::{self, Identity};
 
-use super::certificate;
 use super::heard::Heard;
-use super::plan::{Action, Reason};
-use crate::error::{IoContext, NodeError};
+use crate::action::{Action, Reason};
+use crate::certificate;
+use crate::error::NodeError;
 use crate::generation::{self, Place, Published, Transaction};
+use crate::history::wish_of;
 use crate::journal::Deed;
 use crate::node::Node;
+use crate::place::partition_owner;
 use crate::promises::{self, Question, Told};
 use crate::record::{Outcome, PartitionRecord};
 use crate::worker::{Done, InstanceJob, Job, Listener, Purpose, Service, Worker};
@@ -119,11 +119,12 @@ impl Session<'_, '_> {
 
     fn new_record(&self, partition: &ComputerPartition, url: &SoftwareUrl) -> PartitionRecord {
         PartitionRecord {
+            title: partition.instance_title.clone(),
             software: url.clone(),
             software_stamp: software::stamp(&self.node.config.software_root, url)
                 .unwrap_or_default(),
             timestamp: partition.timestamp.clone(),
-            wish: generation::wish_of(partition),
+            wish: wish_of(partition),
             state: if self.runs(partition) {
                 partition.requested_state
             } else {
@@ -299,6 +300,8 @@ impl Session<'_, '_> {
         let directory = self.node.config.instance_root.join(id);
         let mut worker = Worker::start(&partition_owner(&directory)?, id, Purpose::Partition)?;
         let said = promises::ask(self.node, &mut worker, partition, Question::anomaly())?;
+        // It may have been given another.
+        record.title.clone_from(&partition.instance_title);
         said.remember(&mut record, self.node.clock.now());
         self.heard.note(partition, &said);
         records.store(id, &record)?;
@@ -328,33 +331,6 @@ impl Session<'_, '_> {
     ) -> Result<(), NodeError> {
         self.node.records().store(partition.id.as_str(), record)
     }
-}
-
-/// The user of the partition at `directory`, once it is sure that nobody else can look into it.
-///
-/// # Errors
-/// When it is missing, or open to others.
-pub(crate) fn partition_owner(directory: &Path) -> Result<Identity, NodeError> {
-    let meta = match std::fs::symlink_metadata(directory) {
-        Ok(meta) if meta.is_dir() => meta,
-        Ok(_) => {
-            return Err(NodeError::user(format!("{} is no directory", directory.display())));
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(NodeError::user(format!("there is no {}", directory.display()))
-                .hint("`slapos node format` makes it"));
-        }
-        Err(error) => return Err(error).context("examine", directory),
-    };
-    let mode = meta.permissions().mode() & 0o7777;
-    if mode != 0o750 {
-        return Err(NodeError::user(format!(
-            "{} has mode {mode:04o}, not 0750",
-            directory.display()
-        ))
-        .hint("`slapos node format` mends it"));
-    }
-    user::by_uid(meta.uid()).context("look up the owner of", directory)
 }
 
 struct Watcher<'a, 's, 'n> {
@@ -408,21 +384,6 @@ fn in_name_of(partition: &ComputerPartition, request: InstanceRequest) -> Instan
     InstanceRequest {
         requester: Some((partition.computer.clone(), partition.id.clone())),
         ..request
-    }
-}
-
-/// For jobs that have nothing to say.
-pub(crate) struct Quiet;
-
-impl Listener for Quiet {
-    fn event(&mut self, _: slapos_engine::Event) {}
-
-    fn publish(&mut self, _: Option<&str>, _: IndexMap<String, String>) -> Result<(), String> {
-        Err("only the processing of an instance publishes".to_owned())
-    }
-
-    fn request(&mut self, _: InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {
-        Err(RequestError::Refused("only the processing of an instance asks for others".to_owned()))
     }
 }
 

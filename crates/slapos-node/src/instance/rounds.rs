@@ -1,18 +1,17 @@
 //! The rounds of one run: what an instance publishes or asks for changes what the Master wants of
 //! others in its tree, and they need not wait for the next run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use slapos_slap::{Computer, ComputerPartition, InstanceState, PartitionId, SoftwareUrl};
 
 use super::outcome::Outcome;
-use super::pool::{Bound, for_each};
 use super::process::Session;
 use super::{Action, Options, decide_about};
-use crate::error::NodeError;
 use crate::hooks::Hooks;
+use crate::pool::{Bound, for_each};
 
 /// More rounds than any sensible tree is deep: instances may go on changing each other for ever.
 const MOST_ROUNDS: usize = 10;
@@ -28,18 +27,15 @@ type Version = (Option<String>, InstanceState, Option<SoftwareUrl>);
 pub(super) type Step = (ComputerPartition, Action);
 
 /// Does what is to be done until the Master wants nothing new.
-///
-/// # Errors
-/// When the Master does not tell what belongs to the tree that is asked for.
 pub(super) fn run(
     session: &Session<'_, '_>,
     hooks: &Hooks,
     options: &Options,
     computer: Computer,
-) -> Result<Outcome, NodeError> {
+) -> Outcome {
     let mut outcome = Outcome::default();
     let mut done = BTreeMap::new();
-    let mut steps = steps(session, options, computer.partitions)?;
+    let mut steps = steps(session, options, computer.partitions);
     for round in 1..=MOST_ROUNDS {
         let processed: Vec<_> = steps.iter().filter(|step| is_processing(step)).collect();
         done.extend(
@@ -55,9 +51,8 @@ pub(super) fn run(
         if !news || outcome.is_away() || round == MOST_ROUNDS {
             break;
         }
-        let computer = session.node.computer(session.master);
-        steps = match computer.and_then(|computer| again(session, options, computer, &done)) {
-            Ok(steps) => steps,
+        steps = match session.node.computer(session.master) {
+            Ok(computer) => again(session, options, computer, &done),
             Err(error) => {
                 let text = format!("it cannot be seen whether instances wait for others: {error}");
                 session.node.reporter.warn("node", &text);
@@ -65,39 +60,29 @@ pub(super) fn run(
             }
         };
     }
-    Ok(outcome)
+    outcome
 }
 
 /// What is to be done with each of the chosen partitions.
-///
-/// # Errors
-/// When the Master does not tell what belongs to the tree that is asked for.
 pub(super) fn steps(
     session: &Session<'_, '_>,
     options: &Options,
     partitions: Vec<ComputerPartition>,
-) -> Result<Vec<Step>, NodeError> {
-    let members = options.tree.as_ref().map(|tree| members(session, tree)).transpose()?;
-    let chosen = |partition: &ComputerPartition| {
-        let is_named = options.only.iter().any(|name| name == partition.id.as_str());
-        let is_member = members.as_ref().is_none_or(|members| members.contains(&partition.id));
-        (options.only.is_empty() || is_named) && is_member
-    };
-    let chosen = partitions.into_iter().filter(chosen);
+) -> Vec<Step> {
+    let chosen = partitions.into_iter().filter(|partition| is_chosen(options, partition));
     let decided = chosen.map(|partition| {
         let action = decide_about(session.node, &partition, options);
         (partition, action)
     });
-    Ok(decided.collect())
+    decided.collect()
 }
 
-/// Where the instances of a tree are on this computer: it grows while they ask for others.
-fn members(session: &Session<'_, '_>, tree: &str) -> Result<BTreeSet<PartitionId>, NodeError> {
-    let mut instances = session.master.overview()?.instances;
-    instances.retain(|instance| {
-        instance.computer == session.node.config.computer_id && instance.root_title == tree
-    });
-    Ok(instances.into_iter().map(|instance| instance.partition).collect())
+/// Whether `partition` is one of those that are named, and of the tree that is asked for: every
+/// Master tells a computer of which tree its instances are.
+fn is_chosen(options: &Options, partition: &ComputerPartition) -> bool {
+    let is_named = options.only.iter().any(|name| name == partition.id.as_str());
+    let is_member = options.tree.as_ref().is_none_or(|tree| *tree == partition.root_instance_title);
+    (options.only.is_empty() || is_named) && is_member
 }
 
 /// The partitions of which something else is wanted now than when they were processed in this run,
@@ -107,12 +92,12 @@ fn again(
     options: &Options,
     computer: Computer,
     done: &BTreeMap<PartitionId, Version>,
-) -> Result<Vec<Step>, NodeError> {
+) -> Vec<Step> {
     // What was forced has been done.
     let options = Options { all: false, ..options.clone() };
-    let mut steps = steps(session, &options, computer.partitions)?;
+    let mut steps = steps(session, &options, computer.partitions);
     steps.retain(|step| is_processing(step) && done.get(&step.0.id) != Some(&version(&step.0)));
-    Ok(steps)
+    steps
 }
 
 fn is_processing(step: &Step) -> bool {
@@ -150,4 +135,27 @@ fn carry_out(
         },
     );
     outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use slapos_slap::ComputerId;
+
+    use super::*;
+
+    #[test]
+    fn a_tree_is_those_that_the_master_says_are_of_it() {
+        let partition = |name: &str, root: &str| {
+            let id = PartitionId::new(name);
+            let free = ComputerPartition::free(ComputerId::new("c"), id);
+            ComputerPartition { root_instance_title: root.to_owned(), ..free }
+        };
+        let (root, other) = (partition("p0", "tree"), partition("p1", "other"));
+        let everything = Options::default();
+        assert!(is_chosen(&everything, &root) && is_chosen(&everything, &other));
+        let tree = Options { tree: Some("tree".to_owned()), ..Options::default() };
+        assert!(is_chosen(&tree, &root) && !is_chosen(&tree, &other));
+        let named = Options { only: vec!["p1".to_owned()], ..tree };
+        assert!(!is_chosen(&named, &root) && !is_chosen(&named, &other));
+    }
 }

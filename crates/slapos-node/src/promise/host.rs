@@ -11,10 +11,10 @@
 mod message;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,13 +22,14 @@ use std::time::{Duration, Instant};
 
 use slapos_sys::packet::PacketSocket;
 use slapos_sys::process::{
-    Command, Signal, ended_within, kill, kill_group, pidfd_open, wait_within,
+    Command, Offspring, Piped, Signal, ended_within, kill, kill_group, pidfd_open,
 };
 
 use super::Mode;
 use super::discover::Promise;
 use super::one::{Answer, Outcome};
 use super::python::Interpreter;
+use super::state::code_file;
 use crate::program::{LAST_DEEDS, Patience, end_family};
 use crate::text::LastWords;
 use message::Said;
@@ -46,10 +47,11 @@ const LAST_WORDS: usize = 2048;
 /// Answers that are not to a run.
 const NOBODY: u64 = 0;
 
-/// The code of the host, which travels inside this program, and what it knows modules by.
+/// The code of the host, which travels inside this program: what starts it, itself, and what it knows
+/// modules by.
 const BOOT: &str = include_str!("../../promise/boot.py");
-const HOST: &str = include_str!("../../promise/host.py");
-const MODULES: [(&str, &str); 7] = [
+const CODE: [(&str, &str); 8] = [
+    ("host", include_str!("../../promise/host.py")),
     ("slapos.__init__", ""),
     ("slapos.grid.__init__", ""),
     ("slapos.grid.promise.__init__", include_str!("../../promise/grid_promise.py")),
@@ -64,7 +66,7 @@ type Waiting = Arc<Mutex<HashMap<u64, Sender<Said>>>>;
 /// See the module. Ended when dropped.
 pub(super) struct Host {
     socket: Arc<PacketSocket>,
-    child: Mutex<Child>,
+    child: Mutex<Offspring>,
     /// Held from a question to its answer.
     turn: Mutex<()>,
     waiting: Waiting,
@@ -104,20 +106,20 @@ impl Host {
         // Nothing of the environment or the user counts. A Software Release's own Python has its
         // packages; the machine's is without until they are missed.
         command.args(if interpreter.own { ["-s", "-E", "-B"] } else { ["-I", "-S", "-B"] });
-        command.args(["-c", BOOT]).arg(fd.to_string());
+        command.args(["-c", BOOT]).arg(fd.to_string()).arg(code_file(directory));
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LANG", "C.UTF-8");
         command.env("HOME", directory).env("PYTHONNOUSERSITE", "true");
         command.inherit_env(&["USER", "LOGNAME"]).current_dir(directory);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // It ends with its socket, and ends what it started.
         command.pass_fds(&[fd]).process_group();
-        let mut child = command.spawn()?;
+        let piped = Piped { output: true, errors: true, ..Piped::default() };
+        let mut child = command.spawn_apart(piped)?;
         drop(theirs);
-        let errors = child.stderr.take();
+        let errors = child.errors.take().map(File::from);
         let last_words = errors.map(|errors| LastWords::listen(errors, LAST_WORDS));
-        if let Some(stdout) = child.stdout.take() {
+        if let Some(output) = child.output.take().map(File::from) {
             // What promises print is nobody's business, but they must not wait for a reader.
-            std::thread::spawn(move || drain(stdout));
+            std::thread::spawn(move || drain(output));
         }
         let (socket, waiting) = (Arc::new(ours), Waiting::default());
         let (from, to) = (Arc::clone(&socket), Arc::clone(&waiting));
@@ -133,13 +135,13 @@ impl Host {
         patience: Patience<'_>,
     ) -> Result<(), String> {
         let answers = self.expect(NOBODY);
-        let modules: Vec<_> = MODULES.iter().flat_map(|(name, text)| [*name, *text]).collect();
+        let code: Vec<_> = CODE.iter().flat_map(|(name, text)| [*name, *text]).collect();
         let pairs = config.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
         let config: Vec<_> = std::iter::once("config").chain(pairs).collect();
         let plugins: Vec<_> = plugins.iter().map(|path| path.to_string_lossy()).collect();
         let warm: Vec<_> =
             std::iter::once("warm").chain(plugins.iter().map(AsRef::as_ref)).collect();
-        for packet in [&[HOST][..], &modules, &config, &warm] {
+        for packet in [&code, &config, &warm] {
             self.send(packet)?;
         }
         match self.next(&answers, patience)? {
@@ -245,7 +247,7 @@ impl Host {
                 Err(RecvTimeoutError::Disconnected) => return Ok(true),
                 // A child that it started may hold the socket open.
                 Err(RecvTimeoutError::Timeout) => {
-                    return Ok(lock(&self.child).try_wait()?.is_some());
+                    return Ok(lock(&self.child).wait_within(Duration::ZERO)?.is_some());
                 }
             }
             Ok(true)
@@ -260,7 +262,7 @@ impl Host {
     /// What it printed at last, as lines to be added to a message.
     fn last_words(&self) -> String {
         // It may be about to end, and what it says then is what we want to know.
-        let _ = wait_within(&mut lock(&self.child), POLL);
+        let _ = lock(&self.child).wait_within(POLL);
         let words = self.last_words.as_ref().map(|words| words.within(POLL)).unwrap_or_default();
         let words = words.trim();
         if words.is_empty() { String::new() } else { format!("\n{words}") }
@@ -270,7 +272,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         let mut child = lock(&self.child);
-        if matches!(child.try_wait(), Ok(None)) {
+        if matches!(child.wait_within(Duration::ZERO), Ok(None)) {
             let _ = kill(child.id(), Signal::SIGKILL);
             let _ = child.wait();
         }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use slapos_cookbook::machine_python;
 use slapos_sys::fs;
 
-use crate::worker::recorded_python;
+use crate::python::recorded;
 
 /// More than the first lines of a script need, bytes.
 const LONGEST: u64 = 64 << 10;
@@ -30,7 +30,7 @@ pub(super) struct Interpreter {
 /// The interpreter for an instance of the Software Release in `software`; `None` if there is no
 /// Python at all.
 pub(super) fn interpreter(software: Option<&Path>) -> Option<Interpreter> {
-    let own = software.and_then(|software| recorded_python(software).or_else(|| starts(software)));
+    let own = software.and_then(|software| recorded(software).or_else(|| starts(software)));
     match own {
         Some(path) => Some(Interpreter { path, own: true }),
         None => machine_python().map(|path| Interpreter { path, own: false }),

@@ -14,7 +14,7 @@ use super::one::{Answer, Outcome, Room, Traits, Way};
 use super::plan::{self, Asked, Step};
 use super::state::{Cache, State, epoch, instant};
 use super::{Kind, Mode, PromiseResult, python};
-use crate::instance::pool;
+use crate::pool;
 use crate::program::Patience;
 
 /// Checks of one partition that run at once.

@@ -61,6 +61,11 @@ pub(super) struct State {
     base: PathBuf,
 }
 
+/// Where the Python of the partition at `directory` keeps its code compiled.
+pub(super) fn code_file(directory: &Path) -> PathBuf {
+    directory.join(BASE).join("host")
+}
+
 impl State {
     /// Those of the partition at `directory`; folders are made where they are missing.
     pub(super) fn open(directory: &Path) -> std::io::Result<Self> {

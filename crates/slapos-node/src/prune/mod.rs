@@ -23,12 +23,12 @@ use std::path::PathBuf;
 use slapos_sys::user;
 
 use crate::error::{IoContext, NodeError};
-use crate::instance::{Quiet, partition_owner};
 use crate::node::Node;
-use crate::worker::{Done, Job, MentionsJob, PruneJob, Purpose, Worker};
+use crate::place::partition_owner;
+use crate::worker::{Done, Job, MentionsJob, PruneJob, Purpose, Quiet, Worker};
 
-pub use plan::{Kept, Reason, Removal, Report};
-pub(crate) use work::{mentions, prune};
+pub use crate::worker::pruned::{Kept, Reason, Removal, Report};
+pub(crate) use work::{mentions, prune, shared_by};
 
 /// How to prune.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,8 @@ use slapos_sys::{fs, user};
 
 use super::eggs;
 use super::mentions::{Search, Unreadable};
-use super::plan::{Observation, Observed, Reason, Removal, Report, Verdict, decide};
+use super::plan::{Observation, Observed, Verdict, decide};
+use crate::worker::pruned::{Reason, Removal, Report};
 use crate::worker::{Done, Failure, MentionsJob, PruneJob};
 
 /// Which of the hashes occur in a partition.
@@ -19,6 +20,21 @@ pub(crate) fn mentions(job: &MentionsJob) -> Result<Done, Failure> {
     let mut search = Search::new(&job.hashes);
     search.below(&job.directory, Path::new("")).map_err(unreadable)?;
     Ok(Done::Mentions { hashes: search.found().into_keys().collect() })
+}
+
+/// Something of the shared parts and eggs in `lists` that what is in `directory` refers to, if it does.
+pub(crate) fn shared_by(directory: &Path, lists: &[PathBuf]) -> Result<Option<String>, Failure> {
+    let mut stored = Vec::new();
+    for list in lists.iter().filter(|list| list.exists()) {
+        let words = |error: io::Error| Failure::io("list what is shared in", list, &error);
+        stored.extend(SharedStore::list(list).map_err(words)?);
+        stored.extend(eggs::list(list).map_err(words)?);
+    }
+    let mut search = Search::new(stored.iter().map(|part| &part.hash));
+    search.below(directory, Path::new("")).map_err(unreadable)?;
+    let found = search.found();
+    let part = stored.iter().find(|part| found.contains_key(&part.hash));
+    Ok(part.map(|part| part.location.display().to_string()))
 }
 
 /// Decides, and unless it is a dry run, removes.

@@ -12,7 +12,7 @@ use super::{
     write_secret,
 };
 use crate::error::{IoContext, NodeError};
-use crate::node::Reporter;
+use crate::reporter::Reporter;
 
 /// What is wanted.
 #[derive(Clone, Debug)]

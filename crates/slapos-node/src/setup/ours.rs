@@ -1,7 +1,7 @@
 //! Asking a Master of ours: whether it is the one, whether it accepts the token, and, by https, for
 //! the certificate that a node shows instead of the token from then on.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use slapos_slap::client::person::KeyPair;
 use slapos_slap::{ComputerId, SlapClient, SlapError, TlsIdentity, Verb};
 use slapos_sys::Secret;
@@ -9,7 +9,7 @@ use slapos_sys::Secret;
 use super::trust::{Trust, is_secret};
 use super::{MasterUrls, PATIENCE};
 use crate::error::NodeError;
-use crate::node::Reporter;
+use crate::reporter::Reporter;
 
 /// A Master that accepts the token.
 pub(super) struct Host {
@@ -86,9 +86,8 @@ impl Host {
 
     /// As people may. The token that comes with a new computer is not needed.
     fn make_known(&self, computer: &ComputerId) -> Result<(), NodeError> {
-        self.client.administer(Verb::Post, "computers", &json!({ "title": computer }))?;
-        let tokens = format!("computers/{computer}/token");
-        self.client.administer(Verb::Delete, &tokens, &Value::Null)?;
+        self.client.json(Verb::Post, &["computers"], Some(&json!({ "title": computer })))?;
+        self.client.json(Verb::Delete, &["computers", computer.as_str(), "token"], None)?;
         Ok(())
     }
 }

@@ -19,10 +19,10 @@ use super::{
     Kind, MasterUrls, PATIENCE, check_line, directory_of, refuse_trust, understood, write_new,
     write_secret,
 };
+use crate::certificate;
 use crate::error::{IoContext, NodeError};
-use crate::instance::certificate;
-use crate::node::Reporter;
 use crate::renewal::one_file;
+use crate::reporter::Reporter;
 use crate::standalone::{Layout, UserNames};
 
 /// What is wanted.

@@ -222,7 +222,7 @@ mod tests {
         let config = Config::parse(&node_file(&local), "slapos.cfg").unwrap();
         let config = NodeConfig::from_config(&config, Path::new("slapos.cfg")).unwrap();
         assert_eq!(config.software_root, Path::new("/opt/100%"));
-        assert_eq!(config.master_token_file.as_deref(), Some(Path::new("/m/master.token")));
+        assert_eq!(config.master_token_file.unwrap().path, Path::new("/m/master.token"));
         let proxy = config.proxy.unwrap();
         assert_eq!((proxy.port, proxy.access.tls.unwrap().port), (8080, 8081));
         assert_eq!(config.format.ipv4_local_network.to_string(), "127.20.0.0/16");

@@ -7,7 +7,7 @@ use slapos_sys::fs;
 
 use super::PATIENCE;
 use crate::error::{IoContext, NodeError};
-use crate::node::Reporter;
+use crate::reporter::Reporter;
 
 /// Whom we take for the Master.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,13 +6,11 @@ use slapos_slap::{ComputerPartition, PartitionId};
 use slapos_sys::user;
 
 use super::directory;
-use super::work::{
-    Gathered, LIMIT, PROGRAMS, REPORTS, ReportFile, UsageJob, discard, read_reports,
-};
+use super::work::{LIMIT, PROGRAMS, REPORTS, discard, read_reports};
 use crate::error::{IoContext, NodeError};
-use crate::instance::{Quiet, partition_owner};
 use crate::node::Node;
-use crate::worker::{Done, Job, Purpose, Worker};
+use crate::place::partition_owner;
+use crate::worker::{Done, Gathered, Job, Purpose, Quiet, ReportFile, UsageJob, Worker};
 
 /// How long reading, or taking away, may take beside the making.
 const LAST_WORDS: Duration = Duration::from_secs(30);
@@ -37,8 +35,10 @@ pub(super) fn gather(
     };
     // With the partition's own rights, wherever links of it lead.
     let any = user::as_files_of(&owner, || {
-        [PROGRAMS, REPORTS].iter().any(|name| {
-            std::fs::read_dir(directory.join(name)).is_ok_and(|mut found| found.next().is_some())
+        [PROGRAMS, REPORTS].iter().any(|name| match std::fs::read_dir(directory.join(name)) {
+            Ok(mut found) => found.next().is_some(),
+            // The worker says what is wrong with it.
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
         })
     });
     if !any.context("take the rights of the owner of", &directory)? {

@@ -19,11 +19,11 @@ use slapos_slap::usage::{Consumption, journal, read_consumption};
 use slapos_slap::{ComputerPartition, PartitionId, SlapClient};
 
 use crate::error::NodeError;
-use crate::instance::pool::{Bound, for_each};
 use crate::node::Node;
+use crate::pool::{Bound, for_each};
+use crate::worker::ReportFile;
 
 pub(crate) use work::work;
-pub use work::{Gathered, ReportFile, UsageJob};
 
 /// How many partitions make their reports at once, and how long one counts among them.
 const BOUND: Bound = Bound { at_once: 4, patience: Duration::from_secs(10), most: 64 };

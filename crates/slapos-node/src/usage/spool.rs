@@ -7,10 +7,10 @@ use slapos_slap::usage::check_journal;
 use slapos_slap::{PartitionId, SlapClient};
 use slapos_sys::{fs, random};
 
-use super::work::ReportFile;
 use super::{directory, gather};
 use crate::error::{IoContext, NodeError};
 use crate::node::Node;
+use crate::worker::ReportFile;
 
 /// A longer journal is not handed in, bytes.
 const LONGEST: u64 = 64 << 20;
@@ -85,9 +85,14 @@ fn carry_out(node: &Node<'_>, intent: Intent) -> Result<(), NodeError> {
 /// Hands in what waits, and removes what was handed in; notes in `failed` what was not.
 pub(super) fn hand_in(node: &Node<'_>, master: &SlapClient, failed: &mut Vec<String>) {
     let directory = directory(node, node.config.computer_id.as_str());
-    let Ok(entries) = std::fs::read_dir(&directory) else { return };
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
+    let paths = match waiting(&directory) {
+        Ok(paths) => paths,
+        Err(error) => {
+            node.reporter.failed("usage", &error);
+            failed.push(directory.display().to_string());
+            return;
+        }
+    };
     for path in paths {
         match one(node, master, &path) {
             Ok(()) => {}
@@ -97,6 +102,18 @@ pub(super) fn hand_in(node: &Node<'_>, master: &SlapClient, failed: &mut Vec<Str
             }
         }
     }
+}
+
+/// What waits in `directory`, by name.
+fn waiting(directory: &Path) -> Result<Vec<PathBuf>, NodeError> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.context("list", directory)?,
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = paths.collect::<Result<Vec<_>, _>>().context("list", directory)?;
+    paths.sort();
+    Ok(paths)
 }
 
 fn one(node: &Node<'_>, master: &SlapClient, path: &Path) -> Result<(), NodeError> {
@@ -123,4 +140,19 @@ fn one(node: &Node<'_>, master: &SlapClient, path: &Path) -> Result<(), NodeErro
 
 fn intent_path(node: &Node<'_>) -> PathBuf {
     node.config.instance_root.join("var/slapgrid/usage.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_directory_that_is_not_there_has_nothing_that_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(waiting(&dir.path().join("missing")).unwrap().is_empty());
+        let file = dir.path().join("usage.1.xml");
+        fs::write_atomic(&file, b"", 0o600).unwrap();
+        assert_eq!(waiting(dir.path()).unwrap(), [file.clone()]);
+        waiting(&file).unwrap_err();
+    }
 }

@@ -1,17 +1,17 @@
 //! The worker's part, as the partition's user: runs what makes reports, reads reports, and takes
 //! them away.
 
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use slapos_engine::Cancellation;
 use slapos_sys::process::Command;
 use slapos_sys::{fs, random};
 
 use crate::listing::first_files;
 use crate::program::{self, Ended, Patience, Whose};
-use crate::worker::{Done, Failure};
+use crate::worker::{Done, Failure, Gathered, ReportFile, UsageJob};
 
 /// Where programs that make reports are.
 pub(super) const PROGRAMS: &str = "etc/report";
@@ -27,44 +27,6 @@ pub(super) const LONGEST: u64 = 1 << 20;
 const MOST_BYTES: usize = 4 << 20;
 /// Bytes kept of what a failing program prints.
 const MOST_WORDS: u64 = 2000;
-
-/// A job about the usage of one partition.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UsageJob {
-    /// Have reports made, and read them.
-    Gather {
-        /// The partition's directory.
-        directory: PathBuf,
-    },
-    /// Take reports away that still say the same.
-    Discard {
-        /// The partition's directory.
-        directory: PathBuf,
-        /// Which.
-        files: Vec<ReportFile>,
-    },
-}
-
-/// A report as found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportFile {
-    /// The file's name.
-    pub name: String,
-    /// What it says.
-    pub text: String,
-}
-
-/// What was gathered in a partition.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gathered {
-    /// One line for each program that failed.
-    pub failed: Vec<String>,
-    /// What was left out.
-    pub warnings: Vec<String>,
-    /// The reports, by name.
-    pub files: Vec<ReportFile>,
-}
 
 /// Does `job`.
 pub(crate) fn work(job: &UsageJob) -> Result<Done, Failure> {
@@ -122,7 +84,14 @@ fn execute(
 
 /// The first ordinary files in `directory`; none if there is no such directory.
 fn names(directory: &Path, warnings: &mut Vec<String>) -> Vec<String> {
-    let listing = first_files(directory, MOST_FILES).unwrap_or_default();
+    let listing = match first_files(directory, MOST_FILES) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            warnings.push(format!("{} cannot be listed: {error}", directory.display()));
+            return Vec::new();
+        }
+    };
     if listing.more {
         let name = directory.display();
         warnings.push(format!("{name} has more than {MOST_FILES} files; the others are ignored"));
@@ -130,12 +99,19 @@ fn names(directory: &Path, warnings: &mut Vec<String>) -> Vec<String> {
     listing.names
 }
 
-/// The reports in `directory`, as far as they are short texts.
+/// The reports in `directory`, as far as they are short texts; what is none is told in `warnings`.
 pub(super) fn read_reports(directory: &Path, warnings: &mut Vec<String>) -> Vec<ReportFile> {
     let mut left = MOST_BYTES;
     let mut files = Vec::new();
     for name in names(directory, warnings) {
-        let Ok(text) = fs::read_untrusted(&directory.join(&name), LONGEST) else { continue };
+        let text = match fs::read_untrusted(&directory.join(&name), LONGEST) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => {
+                warnings.push(format!("usage report {name} is not told to the Master: {error}"));
+                continue;
+            }
+        };
         if text.len() > left {
             break;
         }
@@ -203,6 +179,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(gather(&dir), Gathered::default());
         assert!(!dir.path().join("var").exists());
+    }
+
+    #[test]
+    fn what_is_no_report_is_named_and_hides_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+        write("bytes", b"\xff");
+        write("good", b"<consumption/>");
+        write("long", &vec![b' '; usize::try_from(LONGEST).unwrap() + 1]);
+        let mut warnings = Vec::new();
+        let files = read_reports(dir.path(), &mut warnings);
+        assert_eq!(files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["good"]);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].starts_with("usage report bytes is not told to the Master: "));
+        assert!(warnings[1].contains("long is longer than 1048576 bytes"), "{warnings:?}");
+        let (mut warnings, file) = (Vec::new(), dir.path().join("good"));
+        assert!(read_reports(&file, &mut warnings).is_empty());
+        assert!(warnings[0].contains("good cannot be listed: "), "{warnings:?}");
     }
 
     #[test]

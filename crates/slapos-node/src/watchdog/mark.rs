@@ -1,7 +1,7 @@
 //! What is remembered of each partition: the last bang, for which deployment it was, and what is to
 //! be judged once a deployment has ended.
 //!
-//! Kept in the instance root's `var`, where partitions cannot write. Several processes note and tell:
+//! Kept on a shelf in the instance root's `var`. Several processes note and tell:
 //! a change is made under a lock that is held for no longer than that, and who tells the Master of a
 //! partition holds another one, so that no bang is lost or sent twice.
 
@@ -12,10 +12,10 @@ use slapos_sys::fs;
 use slapos_sys::lock::FileLock;
 
 use crate::error::{IoContext, NodeError};
-use crate::record::{Outcome, PartitionRecord, is_none};
-
-/// What is longer is not ours.
-const LONGEST: u64 = 64 << 10;
+use crate::node::Node;
+use crate::record::{Outcome, PartitionRecord};
+use crate::reporter::Reporter;
+use crate::shelf::{Kept, Shelf};
 
 /// What is remembered of a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,11 @@ pub(super) struct Notes {
     /// What happened during a deployment; it is judged when that has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting: Option<String>,
+}
+
+impl Kept for Notes {
+    const NAME: &'static str = "note for the Master";
+    const LONGEST: u64 = 64 << 10;
 }
 
 /// A bang.
@@ -113,26 +118,26 @@ impl Notes {
     }
 }
 
-/// What a node remembers, one file for each partition.
-#[derive(Clone, Debug)]
-pub(crate) struct Marks {
+/// What a node remembers of its partitions.
+pub(crate) struct Marks<'a> {
     directory: PathBuf,
+    shelf: Shelf<'a, Notes>,
 }
 
-impl Marks {
+impl<'a> Marks<'a> {
     /// Those below `instance_root`; the directory is made when something is written.
-    pub(crate) fn new(instance_root: &Path) -> Self {
-        Self { directory: instance_root.join("var/watchdog") }
+    pub(crate) fn new(instance_root: &Path, reporter: &'a dyn Reporter) -> Self {
+        let directory = instance_root.join("var/watchdog");
+        Self { shelf: Shelf::new(directory.clone(), reporter), directory }
     }
 
-    /// What is noted of `partition`. What cannot be understood counts as nothing.
+    /// Those of `node`.
+    pub(crate) fn of(node: &'a Node<'_>) -> Self {
+        Self::new(&node.config.instance_root, node.reporter)
+    }
+
     fn load(&self, partition: &str) -> Result<Notes, NodeError> {
-        let path = self.path(partition, "json");
-        match fs::read_to_string_limited(&path, LONGEST) {
-            Ok(text) => Ok(serde_json::from_str(&text).unwrap_or_default()),
-            Err(error) if is_none(error.kind()) => Ok(Notes::default()),
-            Err(error) => Err(error).context("read", &path),
-        }
+        Ok(self.shelf.load(partition)?.unwrap_or_default())
     }
 
     /// Lets `change` change what is noted of `partition`. Nobody else does meanwhile.
@@ -147,10 +152,7 @@ impl Marks {
         let mut notes = before.clone();
         let result = change(&mut notes)?;
         if notes != before {
-            let path = self.path(partition, "json");
-            let text = serde_json::to_string(&notes)
-                .map_err(|error| NodeError::user(format!("cannot word the mark: {error}")))?;
-            fs::write_atomic(&path, text.as_bytes(), 0o600).context("write", &path)?;
+            self.shelf.store(partition, &notes)?;
         }
         Ok(result)
     }
@@ -169,21 +171,19 @@ impl Marks {
     /// The right to tell the Master of `partition`, unless somebody has it.
     pub(super) fn turn(&self, partition: &str) -> Result<Option<FileLock>, NodeError> {
         self.directory()?;
-        let path = self.path(partition, "telling");
+        let path = self.directory.join(format!("{partition}.telling"));
         FileLock::try_acquire(&path).context("lock", &path)
     }
 
-    /// The partitions about which there is something to tell, now or later.
-    pub(super) fn left(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.directory).into_iter().flatten();
-        let names = entries.filter_map(|entry| {
-            let name = entry.ok()?.file_name().into_string().ok()?;
-            name.strip_suffix(".json").map(str::to_owned)
-        });
-        let is_left = |partition: &String| self.load(partition).is_ok_and(|notes| notes.is_left());
-        let mut left: Vec<String> = names.filter(is_left).collect();
-        left.sort();
-        left
+    /// The partitions about which there is something to tell, now or later. One whose notes cannot be
+    /// read is among them: who tells of it meets the error.
+    ///
+    /// # Errors
+    /// When it cannot be seen which there are.
+    pub(super) fn left(&self) -> Result<Vec<String>, NodeError> {
+        let mut left = self.shelf.partitions()?;
+        left.retain(|partition| self.load(partition).map_or(true, |notes| notes.is_left()));
+        Ok(left)
     }
 
     /// Forgets `partition`.
@@ -191,17 +191,12 @@ impl Marks {
     /// # Errors
     /// When the file exists and cannot be removed.
     pub(crate) fn forget(&self, partition: &str) -> Result<(), NodeError> {
-        let path = self.path(partition, "json");
-        fs::remove_tree(&path).context("remove", &path)
+        self.shelf.forget(partition)
     }
 
     fn directory(&self) -> Result<&Path, NodeError> {
         fs::create_dir_all(&self.directory, 0o700).context("create", &self.directory)?;
         Ok(&self.directory)
-    }
-
-    fn path(&self, partition: &str, kind: &str) -> PathBuf {
-        self.directory.join(format!("{partition}.{kind}"))
     }
 }
 
@@ -210,6 +205,7 @@ mod tests {
     #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
     use super::*;
+    use crate::reporter::Deaf;
 
     const ONE: &str = "2026-01-01T00:00:00Z";
     const TWO: &str = "2026-01-02T00:00:00Z";
@@ -271,13 +267,13 @@ mod tests {
         assert!(!late.is_left());
     }
 
-    fn marks() -> (tempfile::TempDir, Marks) {
+    fn marks() -> (tempfile::TempDir, Marks<'static>) {
         let dir = tempfile::tempdir().unwrap();
-        let marks = Marks::new(dir.path());
+        let marks = Marks::new(dir.path(), &Deaf);
         (dir, marks)
     }
 
-    fn hear(marks: &Marks, partition: &str, at: &str) {
+    fn hear(marks: &Marks<'_>, partition: &str, at: &str) {
         let hear = |notes: &mut Notes| Ok(notes.hear(&done(at), at.to_owned()));
         marks.update(partition, hear).unwrap();
     }
@@ -293,9 +289,9 @@ mod tests {
         let newer = marks.load("p").unwrap().untold().cloned().unwrap();
         assert_eq!(newer, mark(Some(TWO), TWO));
         assert!(marks.told("p", &newer).unwrap());
-        assert_eq!(marks.left(), ["q"]);
+        assert_eq!(marks.left().unwrap(), ["q"]);
         marks.forget("q").unwrap();
-        assert_eq!(marks.left(), [""; 0]);
+        assert_eq!(marks.left().unwrap(), [""; 0]);
     }
 
     #[test]
@@ -307,13 +303,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_counts_as_nothing_and_earlier_versions_are_understood() {
+    fn what_cannot_be_read_is_not_taken_for_nothing_to_tell() {
+        let (dir, marks) = marks();
+        hear(&marks, "p", ONE);
+        std::fs::create_dir(dir.path().join("var/watchdog/q.json")).unwrap();
+        assert_eq!(marks.left().unwrap(), ["p", "q"]);
+        fs::remove_tree(&dir.path().join("var/watchdog")).unwrap();
+        assert_eq!(marks.left().unwrap(), [""; 0]);
+        std::fs::write(dir.path().join("var/watchdog"), "no directory").unwrap();
+        marks.left().unwrap_err();
+    }
+
+    #[test]
+    fn what_earlier_versions_noted_is_understood() {
         let (_dir, marks) = marks();
         let path = marks.directory().unwrap().join("p.json");
-        for damaged in [&b"\xff"[..], b"{", &[b' '; 1 << 17]] {
-            std::fs::write(&path, damaged).unwrap();
-            assert_eq!(marks.load("p").unwrap(), Notes::default());
-        }
         let text = format!(r#"{{"deployment":"{ONE}","message":"m","told":true}}"#);
         std::fs::write(&path, text).unwrap();
         assert_eq!(marks.load("p").unwrap(), told(Some(ONE)));

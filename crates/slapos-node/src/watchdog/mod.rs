@@ -47,7 +47,7 @@ pub fn run(
     input: &mut impl BufRead,
     output: &mut impl Write,
 ) -> Result<(), NodeError> {
-    let marks = &Marks::new(&node.config.instance_root);
+    let marks = &Marks::of(node);
     std::thread::scope(|scope| {
         let (wake, woken) = channel();
         let teller = move || tell_all(node, marks, &woken);
@@ -61,7 +61,7 @@ pub fn run(
 
 fn listen(
     node: &Node<'_>,
-    marks: &Marks,
+    marks: &Marks<'_>,
     wake: &Sender<()>,
     input: &mut impl BufRead,
     output: &mut impl Write,
@@ -98,7 +98,7 @@ fn listen(
 /// unless it was told since the last deployment. A Master that does not hear is told later, by the
 /// watchdog.
 pub(crate) fn bang(node: &Node<'_>, master: &SlapClient, partition: &str, message: &str) {
-    let marks = Marks::new(&node.config.instance_root);
+    let marks = Marks::of(node);
     let told = note(node, &marks, partition, message)
         .and_then(|_| tell(node, &marks, master, partition).map(drop));
     if let Err(error) = told {
@@ -107,7 +107,12 @@ pub(crate) fn bang(node: &Node<'_>, master: &SlapClient, partition: &str, messag
 }
 
 /// Notes that the Master is to be told. Returns whether it is, now or later.
-fn note(node: &Node<'_>, marks: &Marks, partition: &str, message: &str) -> Result<bool, NodeError> {
+fn note(
+    node: &Node<'_>,
+    marks: &Marks<'_>,
+    partition: &str,
+    message: &str,
+) -> Result<bool, NodeError> {
     let hear = |notes: &mut Notes| Ok(notes.hear(&standing(node, partition)?, message.to_owned()));
     let dropped = marks.update(partition, hear)?;
     if let Some(why) = dropped {
@@ -126,17 +131,15 @@ fn standing(node: &Node<'_>, partition: &str) -> Result<Standing, NodeError> {
 }
 
 /// Tells the Master what is noted and not told yet; until the other end of `woken` is gone.
-fn tell_all(node: &Node<'_>, marks: &Marks, woken: &Receiver<()>) {
+fn tell_all(node: &Node<'_>, marks: &Marks<'_>, woken: &Receiver<()>) {
     let mut wait = RETRY;
     loop {
-        let left =
-            marks.left().into_iter().filter(|partition| !try_to_tell(node, marks, partition));
-        let patience = match left.count() {
-            0 => {
+        let patience = match tell_what_is_left(node, marks) {
+            true => {
                 wait = RETRY;
                 LOOK
             }
-            _ => {
+            false => {
                 let patience = wait;
                 wait = (wait * 2).min(RETRY_LIMIT);
                 patience
@@ -150,8 +153,19 @@ fn tell_all(node: &Node<'_>, marks: &Marks, woken: &Receiver<()>) {
     }
 }
 
+/// Returns whether nothing is left to do.
+fn tell_what_is_left(node: &Node<'_>, marks: &Marks<'_>) -> bool {
+    match marks.left() {
+        Ok(left) => left.iter().filter(|name| !try_to_tell(node, marks, name)).count() == 0,
+        Err(error) => {
+            node.reporter.failed(PROGRAM, &error);
+            false
+        }
+    }
+}
+
 /// Returns whether nothing is left to do about `partition`.
-fn try_to_tell(node: &Node<'_>, marks: &Marks, partition: &str) -> bool {
+fn try_to_tell(node: &Node<'_>, marks: &Marks<'_>, partition: &str) -> bool {
     let told = master_within(node.config, PATIENCE)
         .and_then(|master| tell(node, marks, &master, partition));
     told.unwrap_or_else(|error| {
@@ -164,7 +178,7 @@ fn try_to_tell(node: &Node<'_>, marks: &Marks, partition: &str) -> bool {
 /// left to do.
 fn tell(
     node: &Node<'_>,
-    marks: &Marks,
+    marks: &Marks<'_>,
     master: &SlapClient,
     partition: &str,
 ) -> Result<bool, NodeError> {

@@ -9,11 +9,12 @@ use slapos_sys::clock::SystemClock;
 use super::*;
 use crate::NodeConfig;
 use crate::generation::History;
-use crate::node::Deaf;
 use crate::record::{Outcome, PartitionRecord};
+use crate::reporter::Deaf;
+use crate::retire;
 
 /// Calls `test` with a node whose Master is away.
-fn with_node(test: impl FnOnce(&Node<'_>, &Marks, &SlapClient)) {
+fn with_node(test: impl FnOnce(&Node<'_>, &Marks<'_>, &SlapClient)) {
     let dir = tempfile::tempdir().unwrap();
     let text = format!(
         "[slapos]\nsoftware_root = /s\ninstance_root = {}\nmaster_url = http://127.0.0.1:1\ncomputer_id = c\n",
@@ -23,11 +24,12 @@ fn with_node(test: impl FnOnce(&Node<'_>, &Marks, &SlapClient)) {
     let config = NodeConfig::from_config(&parsed, Path::new("s")).unwrap();
     let node = Node { config: &config, reporter: &Deaf, clock: &SystemClock };
     let master = master_within(&config, Duration::from_secs(1)).unwrap();
-    test(&node, &Marks::new(dir.path()), &master);
+    test(&node, &Marks::of(&node), &master);
 }
 
 fn record(node: &Node<'_>, at: &str, outcome: Outcome) {
     let record = PartitionRecord {
+        title: String::new(),
         software: "/s.cfg".into(),
         software_stamp: "b1".into(),
         timestamp: Some("1".into()),
@@ -44,7 +46,7 @@ fn record(node: &Node<'_>, at: &str, outcome: Outcome) {
 }
 
 /// What the Master is still to be told.
-fn untold(marks: &Marks) -> Option<String> {
+fn untold(marks: &Marks<'_>) -> Option<String> {
     let message = |notes: &mut Notes| Ok(notes.untold().map(|mark| mark.message.clone()));
     marks.update("p", message).unwrap()
 }
@@ -59,9 +61,9 @@ fn promises_and_services_complain_once_and_are_heard_later() {
         bang(node, master, "p", "a promise");
         assert!(!note(node, marks, "p", "a service").unwrap());
         assert_eq!(untold(marks).as_deref(), Some("a promise"));
-        assert_eq!(marks.left(), ["p"]);
-        node.records().forget("p").unwrap();
-        assert_eq!(marks.left(), [""; 0], "the next instance there begins anew");
+        assert_eq!(marks.left().unwrap(), ["p"]);
+        retire::forget(node, "p").unwrap();
+        assert_eq!(marks.left().unwrap(), [""; 0], "the next instance there begins anew");
     });
 }
 
@@ -91,10 +93,10 @@ fn a_restored_generation_is_held_against_what_failed_only() {
         history.held = Some(record.wanted());
         node.histories().store("p", &history).unwrap();
         bang(node, master, "p", "a promise");
-        assert_eq!(marks.left(), [""; 0]);
+        assert_eq!(marks.left().unwrap(), [""; 0]);
         history.held.as_mut().unwrap().wish = "another".into();
         node.histories().store("p", &history).unwrap();
         bang(node, master, "p", "a promise");
-        assert_eq!(marks.left(), ["p"]);
+        assert_eq!(marks.left().unwrap(), ["p"]);
     });
 }

@@ -2,30 +2,24 @@
 //!
 //! Invariant: code that a Software Release or a partition brings runs in a worker and nowhere
 //! else, and a worker never runs as root. It has a clean environment, no descriptor but the pipes
-//! to its node, and no token: what it may ask of the Master goes through its node.
+//! to its node, and no token: what it may ask of the Master goes through its node. What is done in it
+//! is in [`jobs`](crate::jobs); here is what both ends say to each other, and the node's end.
 
-mod build;
-mod child;
-mod deploy;
-mod farewell;
-mod keeper;
-mod log;
-mod marks;
-mod netrc;
 mod parent;
 mod protocol;
-mod python;
+pub mod pruned;
 mod tree;
+mod usage;
+mod words;
 
-pub use child::serve;
-pub(crate) use log::words;
-pub(crate) use marks::TIMESTAMP;
+pub(crate) use parent::Quiet;
 pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{
     DestroyJob, Done, Failure, GenerationJob, InspectJob, InstanceJob, Job, Mark, MarkJob,
-    MentionsJob, Message, PromiseJob, PruneJob, RemoveJob, Reply, Service, SoftwareJob, TidyJob,
-    TreeAlias,
+    MentionsJob, Message, PackJob, PromiseJob, PruneJob, RemoveJob, Reply, Service, SoftwareJob,
+    TidyJob, TreeAlias,
 };
-pub(crate) use python::recorded as recorded_python;
 pub use slapos_engine::Event;
 pub use tree::Tree;
+pub use usage::{Gathered, ReportFile, UsageJob};
+pub(crate) use words::words;

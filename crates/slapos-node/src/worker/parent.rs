@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sources::NETWORK_VARIABLES;
 use slapos_sys::process::{Command, Offspring, Piped, Signal, kill, kill_descendants, kill_group};
@@ -43,6 +44,8 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 pub enum Purpose<'a> {
     /// To build: it may reach the network, and read the profile tree.
     Build(Option<&'a Tree>),
+    /// To pack what it built into this file.
+    Pack(&'a File),
     /// To serve one partition.
     Partition,
 }
@@ -258,6 +261,9 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
                 command.processes(MOST_PROCESSES);
             }
         }
+        Purpose::Pack(archive) => {
+            command.env("PATH", USUAL_PATH).pass_fds(&[archive.as_raw_fd()]);
+        }
         Purpose::Build(tree) => {
             command
                 .env("PATH", search_path())
@@ -305,6 +311,21 @@ fn listen(output: File, sender: &SyncSender<std::io::Result<Message>>) {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// For jobs that have nothing to say.
+pub(crate) struct Quiet;
+
+impl Listener for Quiet {
+    fn event(&mut self, _: slapos_engine::Event) {}
+
+    fn publish(&mut self, _: Option<&str>, _: IndexMap<String, String>) -> Result<(), String> {
+        Err("only the processing of an instance publishes".to_owned())
+    }
+
+    fn request(&mut self, _: InstanceRequest) -> Result<Option<InstanceAnswer>, RequestError> {
+        Err(RequestError::Refused("only the processing of an instance asks for others".to_owned()))
     }
 }
 

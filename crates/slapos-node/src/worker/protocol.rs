@@ -16,10 +16,10 @@ use slapos_slap::{
 };
 use slapos_sys::clock::Timestamp;
 
+use super::pruned;
+use super::usage::{Gathered, UsageJob};
 use crate::binary::BinaryCache;
 use crate::promise::{Mode, PromiseResult};
-use crate::prune;
-use crate::usage::{Gathered, UsageJob};
 
 /// A piece of work that must be done as another user.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub enum Job {
     Usage(UsageJob),
     /// Remove a directory, or only what is in it.
     Remove(RemoveJob),
+    /// Pack a Software Release for others; as the owner of the software root.
+    Pack(PackJob),
     /// Say which shared parts a partition refers to; as the partition's user.
     Mentions(MentionsJob),
     /// Remove shared parts that nothing needs; as the owner of the software root.
@@ -159,10 +161,8 @@ pub struct InspectJob {
 pub struct DestroyJob {
     /// The partition's directory.
     pub directory: PathBuf,
-    /// The partition.
-    pub partition: PartitionId,
-    /// Where instances have storage outside of their partitions.
-    pub storage_home: Option<PathBuf>,
+    /// The directories that it has outside of that.
+    pub storage: Vec<PathBuf>,
 }
 
 /// See [`Job::Tidy`].
@@ -238,6 +238,17 @@ pub struct RemoveJob {
     pub end_processes: bool,
 }
 
+/// See [`Job::Pack`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PackJob {
+    /// Where it is.
+    pub directory: PathBuf,
+    /// The lists of shared parts, which others do not have.
+    pub shared_part_list: Vec<PathBuf>,
+    /// The number of the descriptor of the archive in the worker.
+    pub fd: i32,
+}
+
 /// See [`Job::Mentions`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MentionsJob {
@@ -308,6 +319,9 @@ pub enum Done {
     Software {
         /// The plan.
         plan: Option<String>,
+        /// Whether something was built.
+        #[serde(default)]
+        built: bool,
         /// What else is worth a line.
         notes: Vec<String>,
     },
@@ -367,6 +381,11 @@ pub enum Done {
     },
     /// Of [`Job::Remove`], and of [`Job::Usage`] when reports were taken away.
     Removed,
+    /// Of [`Job::Pack`].
+    Packed {
+        /// Why there is no archive: what it needs beside itself.
+        needs: Option<String>,
+    },
     /// Of [`Job::Mentions`].
     Mentions {
         /// Those of the hashes that occur.
@@ -375,7 +394,7 @@ pub enum Done {
     /// Of [`Job::Prune`].
     Pruned {
         /// What was done, or would be; `None` if nothing was because a build uses shared parts.
-        report: Option<prune::Report>,
+        report: Option<pruned::Report>,
     },
 }
 

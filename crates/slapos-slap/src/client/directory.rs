@@ -67,7 +67,7 @@ impl SlapClient {
             .ok_or_else(|| self.unexpected(&route, "no link \"self\""))?;
         let address = format!("{base}/computer_module/Base_getComputerToken");
         let url = self.transport.url(&address)?;
-        let (route, answer) = self.json(&self.transport.get_url(&url)?)?;
+        let (route, answer) = self.parsed(&self.transport.get_url(&url)?)?;
         let token = answer["access_token"].as_str().map(str::to_owned);
         token.ok_or_else(|| self.unexpected(&route, "no \"access_token\""))
     }

@@ -67,7 +67,7 @@ impl SlapClient {
             Err(SlapError::NotFound { .. }) => self.transport.url("hateoas/")?,
             Err(error) => return Err(error),
         };
-        self.json(&self.transport.get_url(&url)?)
+        self.parsed(&self.transport.get_url(&url)?)
     }
 
     pub(super) fn search(
@@ -99,10 +99,10 @@ impl SlapClient {
             .transport
             .url(&address)
             .map_err(|error| self.transport.bad_url(&address, &error.to_string()))?;
-        self.json(&self.transport.get_url(&url)?)
+        self.parsed(&self.transport.get_url(&url)?)
     }
 
-    pub(super) fn json(&self, reply: &Reply) -> Result<(String, Json), SlapError> {
+    pub(super) fn parsed(&self, reply: &Reply) -> Result<(String, Json), SlapError> {
         serde_json::from_str(&reply.body)
             .map(|json| (reply.route.clone(), json))
             .map_err(|error| self.unexpected(&reply.route, &error.to_string()))

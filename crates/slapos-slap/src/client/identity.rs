@@ -54,8 +54,23 @@ impl TlsIdentity {
         Self { anybody: true, ..Self::default() }
     }
 
-    /// As the transport takes it.
-    pub(super) fn config(&self) -> TlsConfig {
+    /// What helps when the Master does not accept who we are.
+    pub(super) fn advice(&self, token: bool) -> &'static str {
+        match (token, &self.own) {
+            (true, _) => {
+                "check that the token of the configuration is the one that the Master was started with"
+            }
+            (false, Some(_)) => {
+                "check that the certificate of the configuration (`cert_file`) is one that the Master gave, and is valid still"
+            }
+            (false, None) => {
+                "nothing was shown: name the file of a token as `master_token_file` in [slapos], or a certificate as `cert_file` and `key_file`"
+            }
+        }
+    }
+
+    /// As what speaks https takes it.
+    pub fn config(&self) -> TlsConfig {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let roots = match &self.authorities {
             Some(authorities) => RootCerts::new_with_certs(authorities),

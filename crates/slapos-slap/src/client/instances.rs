@@ -1,9 +1,7 @@
 //! What people ask of instances beyond SLAP, by the JSON API of our own Master.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use url::form_urlencoded::byte_serialize;
 
 use super::{SlapClient, Verb};
 use crate::error::SlapError;
@@ -92,20 +90,10 @@ impl SlapClient {
     /// # Errors
     /// [`SlapError::NotFound`] when it is another kind of Master.
     pub fn list_instances(&self, tree: Option<&str>) -> Result<Vec<ListedInstance>, SlapError> {
-        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-        let only = tree.map(|title| format!("&tree={}", encoded(title))).unwrap_or_default();
-        let mut found = Vec::new();
-        let mut after = String::new();
-        loop {
-            let route = format!("instances?limit=500{only}{after}");
-            let page: Page =
-                self.read_api(&route, self.administer(Verb::Get, &route, &Json::Null)?)?;
-            found.extend(page.items);
-            match page.next {
-                Some(next) => after = format!("&after={}", encoded(&next)),
-                None => return Ok(found),
-            }
-        }
+        let only: Vec<_> = tree.map(|title| ("tree", title)).into_iter().collect();
+        let path = ["instances"];
+        let found = self.list(&path, &only)?;
+        found.into_iter().map(|one| self.read_api(&path, one)).collect()
     }
 
     /// Has the services of an instance start anew.
@@ -113,7 +101,7 @@ impl SlapClient {
     /// # Errors
     /// [`SlapError::Server`] with status 409 when it is not wanted started.
     pub fn restart_instance(&self, guid: &str) -> Result<(), SlapError> {
-        self.administer(Verb::Post, &of_instance(guid, "restart"), &json!({})).map(drop)
+        self.json(Verb::Post, &["instances", guid, "restart"], None).map(drop)
     }
 
     /// Wants those of an instance's tree destroyed that nobody asks for any more; their titles.
@@ -125,9 +113,9 @@ impl SlapClient {
         struct Destroyed {
             destroyed: Vec<String>,
         }
-        let route = of_instance(guid, "orphans/destroy");
-        let answer = self.administer(Verb::Post, &route, &json!({}))?;
-        Ok(self.read_api::<Destroyed>(&route, answer)?.destroyed)
+        let path = ["instances", guid, "orphans", "destroy"];
+        let answer = self.json(Verb::Post, &path, None)?;
+        Ok(self.read_api::<Destroyed>(&path, answer)?.destroyed)
     }
 
     /// What a request would do, without doing it.
@@ -146,8 +134,8 @@ impl SlapClient {
         if let Some(state) = request.state {
             wish["state"] = json!(state);
         }
-        let route = "requests/check";
-        self.read_api(route, self.administer(Verb::Post, route, &wish)?)
+        let path = ["requests", "check"];
+        self.read_api(&path, self.json(Verb::Post, &path, Some(&wish))?)
     }
 
     /// What a Software Release says of its parameters, as the Master reads it.
@@ -155,34 +143,7 @@ impl SlapClient {
     /// # Errors
     /// [`SlapError::NotFound`] when the Master cannot read it, or is another kind of Master.
     pub fn software_schema(&self, software: &SoftwareUrl) -> Result<Json, SlapError> {
-        let url: String = byte_serialize(software.as_str().as_bytes()).collect();
-        let mut answer =
-            self.administer(Verb::Get, &format!("schema?software_release={url}"), &Json::Null)?;
-        Ok(answer["software"].take())
-    }
-
-    fn read_api<T: DeserializeOwned>(&self, route: &str, answer: Json) -> Result<T, SlapError> {
-        serde_json::from_value(answer).map_err(|error| self.unexpected(route, &error.to_string()))
-    }
-}
-
-fn of_instance(guid: &str, act: &str) -> String {
-    let guid: String = byte_serialize(guid.as_bytes()).collect();
-    format!("instances/{}/{act}", guid.replace('+', "%20"))
-}
-
-#[derive(Deserialize)]
-struct Page {
-    items: Vec<ListedInstance>,
-    next: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_one_part_of_a_path() {
-        assert_eq!(of_instance("c 1/é-p", "restart"), "instances/c%201%2F%C3%A9-p/restart");
+        let mut answer = self.look(&["schema"], &[("software_release", software.as_str())])?;
+        Ok(answer.get_mut("software").map(Json::take).unwrap_or_default())
     }
 }

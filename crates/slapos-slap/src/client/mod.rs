@@ -5,7 +5,7 @@
 //! on connections whose other end has proved that it knows the token (see [`crate::proof`]; a new
 //! connection costs one request more).
 
-mod administration;
+mod api;
 mod authority;
 mod computers;
 mod directory;
@@ -34,7 +34,7 @@ use crate::types::{Computer, ComputerPartition, InstanceAnswer, InstanceRequest}
 use crate::words::{ComputerId, PartitionId, SoftwareState, SoftwareUrl};
 use transport::{Reply, Transport};
 
-pub use administration::Verb;
+pub use api::Verb;
 pub use authority::Authority;
 pub use directory::ComputerSummary;
 pub use events::{EventStream, Heard};
@@ -82,7 +82,13 @@ impl SlapClient {
         Ok(SlapClient { transport: Transport::new(base_url, token, timeout, identity)? })
     }
 
-    /// The Master's URL, with a trailing slash.
+    /// The same client, which has no token: `advice` is what is told when the Master wants one.
+    #[must_use]
+    pub fn without_token(self, advice: &str) -> SlapClient {
+        SlapClient { transport: self.transport.without_token(advice) }
+    }
+
+    /// The Master's URL as it may be shown, with a trailing slash.
     pub fn base_url(&self) -> &str {
         self.transport.base_url()
     }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::SlapClient;
+use super::{SlapClient, Verb};
 use crate::error::SlapError;
 use crate::told::{BuildProgress, NodeMetrics, PromiseReport};
 use crate::words::ComputerId;
@@ -51,16 +51,16 @@ impl SlapClient {
         what: &str,
         body: &impl Serialize,
     ) -> Result<bool, SlapError> {
-        let mut url = self.transport.url("api/v1/computers")?;
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.push(computer.as_str()).push(what);
-        }
-        let bad = |error: serde_json::Error| self.transport.bad_url(what, &error.to_string());
-        let text = serde_json::to_string(body).map_err(bad)?;
-        match self.transport.post_json(&url, &text) {
+        let path = ["computers", computer.as_str(), what];
+        let body = self.worded(&path, body)?;
+        match self.json(Verb::Post, &path, Some(&body)) {
             Ok(_) => Ok(true),
-            // Unknown there: as such, or as something that nothing can be posted to.
-            Err(SlapError::NotFound { .. } | SlapError::Server { status: 405, .. }) => Ok(false),
+            // Unknown there: as such, as something that nothing can be posted to, or as a page for people.
+            Err(
+                SlapError::NotFound { .. }
+                | SlapError::Server { status: 405, .. }
+                | SlapError::Protocol { .. },
+            ) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 use slapos_sys::Secret;
 use ureq::config::RedirectAuthHeaders;
-use ureq::http::Response;
+use ureq::http::{Request, Response};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector as _, DefaultConnector};
-use ureq::{Agent, Body, BodyReader, RequestBuilder};
+use ureq::{Agent, Body, BodyReader};
 use url::{Host, Url};
 
-use super::administration::Verb;
+use super::api::Verb;
 use super::guard::{Guard, Refusal};
 use super::identity::TlsIdentity;
 use crate::error::SlapError;
@@ -36,7 +36,11 @@ pub(super) struct Reply {
 pub(super) struct Transport {
     agent: Agent,
     base: Url,
+    /// The address for messages.
+    shown: String,
     token: Option<Secret>,
+    /// What helps when the Master does not accept who we are.
+    advice: String,
 }
 
 impl Transport {
@@ -68,11 +72,22 @@ impl Transport {
                 Agent::with_parts(config, guarded, DefaultResolver::default())
             }
         };
-        Ok(Transport { agent, base, token })
+        let advice = identity.advice(token.is_some()).to_owned();
+        let shown = shown(&base);
+        Ok(Transport { agent, base, shown, token, advice })
     }
 
+    /// Has no token; `advice` helps when the Master wants one.
+    pub(super) fn without_token(self, advice: &str) -> Self {
+        match self.token {
+            Some(_) => self,
+            None => Transport { advice: advice.to_owned(), ..self },
+        }
+    }
+
+    /// The address for messages: without what proves who we are.
     pub(super) fn base_url(&self) -> &str {
-        self.base.as_str()
+        &self.shown
     }
 
     /// An address below the Master's own.
@@ -108,29 +123,49 @@ impl Transport {
         Ok(reply)
     }
 
+    /// The address of what `path` names below `api/v1`, one part of the path each.
+    pub(super) fn resource(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, SlapError> {
+        // The syntax of addresses takes these for itself, in whatever way they are written.
+        if let Some(name) = path.iter().find(|name| matches!(**name, "" | "." | "..")) {
+            return Err(SlapError::Unnameable((*name).to_owned()));
+        }
+        let mut url = self.url("api/v1")?;
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
     /// Does something with a resource of our own API. What went wrong is told in the words of the
     /// Master, without the JSON around them.
-    pub(super) fn json(&self, verb: Verb, route: &str, body: &Value) -> Result<Reply, SlapError> {
-        let url = self.url(route)?;
-        let header = self.authorization(&url);
-        let (address, body) = (url.as_str(), body.to_string());
-        let answer = match verb {
-            Verb::Get => authorized(self.agent.get(address), header).call(),
-            Verb::Delete => authorized(self.agent.delete(address), header).call(),
-            Verb::Post => {
-                authorized(self.agent.post(address), header).content_type(JSON).send(body)
-            }
-            Verb::Put => authorized(self.agent.put(address), header).content_type(JSON).send(body),
-        };
-        let (status, mut reply) = self.receive(&url, answer)?;
-        if status < 400 {
-            return Ok(reply);
+    pub(super) fn json(
+        &self,
+        verb: Verb,
+        url: &Url,
+        body: Option<&Value>,
+    ) -> Result<Reply, SlapError> {
+        let mut request = Request::builder().method(verb.method()).uri(url.as_str());
+        if let Some(header) = self.authorization(url) {
+            request = request.header("Authorization", header);
         }
-        let problem: Option<Value> = serde_json::from_str(&reply.body).ok();
+        let answer = match body {
+            None => request.body(()).map_err(Into::into).and_then(|empty| self.agent.run(empty)),
+            Some(body) => {
+                let request = request.header("Content-Type", "application/json");
+                let whole = request.body(body.to_string()).map_err(Into::into);
+                whole.and_then(|whole| self.agent.run(whole))
+            }
+        };
+        let (status, mut reply) = self.receive(url, answer)?;
+        let problem: Option<Value> =
+            serde_json::from_str(&reply.body).ok().filter(|_| status >= 300);
         if let Some(title) = problem.as_ref().and_then(|problem| problem.get("title")?.as_str()) {
             title.clone_into(&mut reply.body);
         }
-        Err(self.status(status, &reply))
+        self.whole((status, reply))
     }
 
     /// Posts a form with a header that goes nowhere else: no redirection is followed.
@@ -211,25 +246,6 @@ impl Transport {
         }
     }
 
-    /// Posts JSON to an address of the Master's own.
-    pub(super) fn post_json(&self, url: &Url, body: &str) -> Result<Reply, SlapError> {
-        let mut request = self.agent.post(url.as_str()).header("Content-Type", "application/json");
-        if let Some(header) = self.authorization(url) {
-            request = request.header("Authorization", header);
-        }
-        self.whole(self.receive(url, request.send(body))?)
-    }
-
-    /// Patches with a JSON document.
-    pub(super) fn patch_json(&self, url: &Url, body: &str) -> Result<Reply, SlapError> {
-        let mut request = self.agent.patch(url.as_str()).header("Content-Type", "application/json");
-        if let Some(header) = self.authorization(url) {
-            request = request.header("Authorization", header);
-        }
-        let (status, reply) = self.receive(url, request.send(body))?;
-        if status >= 400 { Err(self.status(status, &reply)) } else { Ok(reply) }
-    }
-
     fn authorization(&self, url: &Url) -> Option<String> {
         let token = self.token.as_ref().filter(|_| url.origin() == self.base.origin())?;
         Some(format!("Bearer {}", token.expose()))
@@ -248,12 +264,15 @@ impl Transport {
             .lossy_utf8(true)
             .read_to_string()
             .map_err(|error| self.failure(error))?;
-        let route = url.path().trim_start_matches('/').to_owned();
+        // What is before it is told with the address, and may be a token.
+        let route = url.path().strip_prefix(self.base.path()).unwrap_or(url.path());
+        let route = route.trim_start_matches('/').to_owned();
         Ok((response.status().as_u16(), Reply { route, body }))
     }
 
     fn status(&self, status: u16, reply: &Reply) -> SlapError {
         SlapError::from_status(self.base_url(), &reply.route, status, &reply.body)
+            .advised(&self.advice)
     }
 
     fn failure(&self, error: ureq::Error) -> SlapError {
@@ -280,19 +299,10 @@ impl Transport {
         match error.downcast::<Refusal>().map(|refusal| *refusal) {
             Ok(Refusal::NoProof(reason)) => SlapError::Impostor { url, reason },
             Ok(Refusal::Absent { status, body }) => {
-                SlapError::from_status(&url, PROOF_ROUTE, status, &body)
+                SlapError::from_status(&url, PROOF_ROUTE, status, &body).advised(&self.advice)
             }
             Err(other) => SlapError::Unreachable { url, reason: other.to_string() },
         }
-    }
-}
-
-const JSON: &str = "application/json";
-
-fn authorized<B>(request: RequestBuilder<B>, header: Option<String>) -> RequestBuilder<B> {
-    match header {
-        Some(header) => request.header("Authorization", header),
-        None => request,
     }
 }
 
@@ -303,6 +313,21 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     }
+}
+
+/// A Master's URL without what it may have of a password, or of a token in front of the path.
+fn shown(url: &Url) -> String {
+    const HIDDEN: &str = "***";
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // Fails only for addresses that cannot have any.
+        let _ = url.set_password(Some(HIDDEN));
+    }
+    let token = url.path().strip_prefix("/token/").and_then(|rest| rest.split_once('/'));
+    if let Some(path) = token.map(|(_, rest)| format!("/token/{HIDDEN}/{rest}")) {
+        url.set_path(&path);
+    }
+    url.into()
 }
 
 /// The Master's URL with a trailing slash; a bare IPv6 host gets its brackets.
@@ -326,6 +351,15 @@ fn parse_base(text: &str) -> Result<Url, SlapError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_proves_who_we_are_is_not_shown() {
+        let shown = |url: &str| shown(&parse_base(url).unwrap());
+        assert_eq!(shown("http://m:1"), "http://m:1/");
+        assert_eq!(shown("https://u:secret@m/a"), "https://u:***@m/a/");
+        assert_eq!(shown("http://m/token/slapos_u_00ff"), "http://m/token/***/");
+        assert_eq!(shown("http://m/token/slapos_u_00ff/a"), "http://m/token/***/a/");
+    }
 
     fn transport(url: &str, token: Option<Secret>, timeout: Duration) -> Transport {
         Transport::new(url, token, timeout, &TlsIdentity::default()).unwrap()
@@ -358,6 +392,38 @@ mod tests {
         assert_eq!(header("http://m:1/x").as_deref(), Some("Bearer t"));
         assert_eq!(header("http://m:2/x"), None);
         assert_eq!(header("http://other:1/x"), None);
+    }
+
+    #[test]
+    fn a_name_is_one_part_of_a_path() {
+        let transport = transport("http://m:1/token/x", None, Duration::from_secs(1));
+        let address = |name: &str| {
+            let url = transport.resource(&["computers", name, "token"], &[("after", "a&b c")]);
+            url.map_or_else(|error| error.to_string(), |url| url.as_str().to_owned())
+        };
+        for (name, part) in [
+            ("c 1/é-p", "c%201%2F%C3%A9-p"),
+            ("a?b=c", "a%3Fb=c"),
+            ("a#b", "a%23b"),
+            ("../users", "..%2Fusers"),
+            ("%2e%2e", "%252e%252e"),
+        ] {
+            let url = format!("http://m:1/token/x/api/v1/computers/{part}/token?after=a%26b+c");
+            assert_eq!(address(name), url);
+        }
+        for impossible in ["", ".", ".."] {
+            assert!(address(impossible).contains("cannot be the name"), "{impossible}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_accepted_hears_what_was_shown() {
+        let advice = |token| transport("http://m:1/", token, Duration::from_secs(1)).advice;
+        assert!(advice(Some(Secret::new("t"))).starts_with("check that the token"));
+        assert!(advice(None).starts_with("nothing was shown: name the file of a token"));
+        let looked = transport("http://m:1/", None, Duration::from_secs(1)).without_token("look");
+        let reply = Reply { route: "x".to_owned(), body: String::new() };
+        insta::assert_snapshot!(looked.status(401, &reply), @"the Master at http://m:1/ refuses us: it answers 401 to /x without saying why; look");
     }
 
     #[test]

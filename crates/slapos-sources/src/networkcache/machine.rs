@@ -52,6 +52,11 @@ impl Machine {
         }
     }
 
+    /// As entries name it.
+    pub fn entry(&self) -> Json {
+        serde_json::json!({ "multiarch": self.architecture, "os": self.system })
+    }
+
     /// This one.
     pub fn this() -> Self {
         let text = fs::read_to_string_lossy(Path::new("/etc/os-release"), 1 << 16);
@@ -102,6 +107,7 @@ mod tests {
         assert_ne!(debian, machine(["debian", "11", "bookworm"]));
         assert_ne!(machine(["ubuntu", "22.04", "jammy"]), machine(["ubuntu", "22.10", "jammy"]));
         assert_eq!(Machine::new("x", &["debian"]), None);
+        assert_eq!(Machine::of(&debian.entry()), Some(debian));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use slapos_sys::cgroup::{self, Cgroups};
 
-use super::core::{Id, Supervisor};
+use super::core::{Id, Message, Supervisor};
 use super::process::Process;
 use crate::limits::GroupLimits;
 use crate::xmlrpc::Value;
@@ -34,11 +34,16 @@ impl Place {
     }
 }
 
+/// Sets all that can be set; the error names what cannot.
 fn limit(directory: &std::path::Path, limits: &GroupLimits) -> Result<(), String> {
+    let mut refused = Vec::new();
     for (file, default, value) in limits.files() {
         match value {
-            Some(value) => cgroup::set(directory, file, &value)
-                .map_err(|error| format!("{file} = {value} cannot be honoured: {error}"))?,
+            Some(value) => {
+                if let Err(error) = cgroup::set(directory, file, &value) {
+                    refused.push(format!("{file} = {value} cannot be honoured: {error}"));
+                }
+            }
             // What the kernel does not have cannot limit anything.
             None if directory.join(file).exists() => {
                 let _ = cgroup::set(directory, file, default);
@@ -46,7 +51,17 @@ fn limit(directory: &std::path::Path, limits: &GroupLimits) -> Result<(), String
             None => {}
         }
     }
-    Ok(())
+    if refused.is_empty() { Ok(()) } else { Err(refused.join("; ")) }
+}
+
+/// Why limits cannot be held where there are no control groups.
+fn unsupported(limits: &GroupLimits) -> String {
+    let names: Vec<&str> = limits.options().map(|(name, _)| name).collect();
+    format!(
+        "{} cannot be honoured: there are no control groups of version 2 that the supervisor may \
+         change",
+        names.join(", ")
+    )
 }
 
 impl Supervisor {
@@ -60,14 +75,7 @@ impl Supervisor {
                 Ok(Some(Place { tree: tree.clone(), names, limits }))
             }
             None if limits.is_empty() => Ok(None),
-            None => {
-                let names: Vec<&str> = limits.options().map(|(name, _)| name).collect();
-                Err(format!(
-                    "{} cannot be honoured: there are no control groups of version 2 that the \
-                     supervisor may change",
-                    names.join(", ")
-                ))
-            }
+            None => Err(unsupported(&limits)),
         }
     }
 
@@ -76,19 +84,32 @@ impl Supervisor {
         [instance, format!("{group}.group"), format!("{process}.service")]
     }
 
-    /// Changes the limits of a group that is there already. A failure is told when the next of its
-    /// processes is started.
+    /// Changes the limits of a group that is there already; sends `Unlimited` if it does not have them.
     pub(crate) fn apply_limits(&mut self, group: &str) {
-        let (Some(tree), Some(active)) = (self.cgroups.clone(), self.groups.get(group)) else {
-            return;
-        };
+        let Some(active) = self.groups.get(group) else { return };
+        let (limits, outbox) = (active.limits.clone(), self.outbox.clone());
         let [instance, name, _] = self.control_names(group, "");
-        let (directory, limits) = (tree.path(&[&instance, &name]), active.limits.clone());
+        let (tree, group) = (self.cgroups.clone(), group.to_owned());
         tokio::task::spawn_blocking(move || {
-            if directory.exists() {
-                let _ = limit(&directory, &limits);
+            let directory = tree.map(|tree| tree.path(&[&instance, &name]));
+            let held = match directory {
+                None if limits.is_empty() => Ok(()),
+                None => Err(unsupported(&limits)),
+                // Nothing runs in it: whatever is started makes it.
+                Some(directory) if !directory.exists() => Ok(()),
+                Some(directory) => limit(&directory, &limits),
+            };
+            if let Err(why) = held {
+                let _ = outbox.send(Message::Unlimited(group, why));
             }
         });
+    }
+
+    pub(crate) fn on_unlimited(&mut self, group: &str, why: &str) {
+        let text = format!(
+            "{group}: what runs does not have its new limits, and no more of it is started: {why}"
+        );
+        self.journal.warn(&text);
     }
 
     /// Removes the control group of a group that is gone.
@@ -144,8 +165,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ProgramSpec;
+    use crate::daemon::journal::Journal;
     use crate::daemon::launch::{self, Job};
+    use crate::{Paths, ProgramSpec};
 
     fn job(place: Result<Option<Place>, String>) -> Job {
         let spec = ProgramSpec::new("p", ["/bin/sleep", "0"].map(String::from).to_vec());
@@ -184,6 +206,41 @@ mod tests {
         let _ = slapos_sys::process::kill(launched.pid, slapos_sys::process::Signal::SIGKILL);
         let _ =
             nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(launched.pid.cast_signed()), None);
+    }
+
+    /// What the journal says after the limits of a running group were changed.
+    fn told_of_limits(cgroups: Option<&std::path::Path>) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&dir.path().join("log")).unwrap();
+        let (outbox, mut inbox) = tokio::sync::mpsc::unbounded_channel();
+        let mut supervisor = Supervisor::new(Paths::new(dir.path()), journal, outbox, (64, 64));
+        supervisor.cgroups = cgroups.map(Cgroups::at);
+        if let Some(tree) = &supervisor.cgroups {
+            let [instance, group, _] = supervisor.control_names("g", "");
+            // The kernel takes the one, and not the other.
+            std::fs::create_dir(tree.make(&[&instance, &group]).unwrap().join("cpu.max")).unwrap();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            supervisor.add_group("g", 1, &GroupLimits::default());
+            let mut both = limits();
+            both.set("cpu_max", "50%").unwrap();
+            supervisor.add_group("g", 1, &both);
+            supervisor.take(inbox.recv().await.unwrap());
+        });
+        let said = std::fs::read_to_string(dir.path().join("log")).unwrap();
+        said.split_once("WARN ").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn limits_that_running_services_do_not_get_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        insta::assert_snapshot!(told_of_limits(Some(dir.path())), @"g: what runs does not have its new limits, and no more of it is started: cpu.max = 50000 100000 cannot be honoured: Is a directory (os error 21)");
+        let mut found = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let instance = found.find(|path| path.is_dir()).unwrap();
+        let memory = std::fs::read_to_string(instance.join("g.group/memory.max")).unwrap();
+        assert_eq!(memory, "1048576", "what can be held is");
+        insta::assert_snapshot!(told_of_limits(None), @"g: what runs does not have its new limits, and no more of it is started: memory_max, cpu_max cannot be honoured: there are no control groups of version 2 that the supervisor may change");
     }
 
     #[test]

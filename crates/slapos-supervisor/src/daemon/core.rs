@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use slapos_sys::cgroup::Cgroups;
-use slapos_sys::clock::{Clock, SystemClock};
+use slapos_sys::clock::{self, Clock, SystemClock};
 use slapos_sys::process::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -50,6 +50,8 @@ pub(crate) enum Message {
     Launched(Id, String, Result<Launched, String>),
     /// The leader made by this spawn ended.
     Ended(Id, String),
+    /// The processes of a group that run do not have its new limits, and why.
+    Unlimited(String, String),
     /// Whether processes remain of these spawns.
     Swept(Vec<(Id, String, bool)>),
     /// The logs of this user were looked at, with these failures.
@@ -155,7 +157,7 @@ impl Supervisor {
             ticks: 0,
             look_at: Moment::ZERO,
             replacement: Replacement::default(),
-            started_at: since_boot(),
+            started_at: clock::since_boot(),
             clock_origin: Instant::now(),
             next_id: 1,
             starts: Starts::default(),
@@ -199,6 +201,7 @@ impl Supervisor {
             }
             Message::Launched(id, spawn, result) => self.on_launched(id, &spawn, result),
             Message::Ended(id, spawn) => self.on_ended(id, spawn),
+            Message::Unlimited(group, why) => self.on_unlimited(&group, &why),
             Message::Swept(found) => self.on_swept(found),
             Message::Rotated(user, seen, failures) => self.on_rotated(&user, seen, failures),
             Message::Heard(id, spawn, heard) => self.on_heard(id, &spawn, heard),
@@ -432,13 +435,6 @@ impl Supervisor {
             self.sweep_due.get_or_insert(due);
         }
     }
-}
-
-/// The time since boot, whatever the time of day is said to be.
-fn since_boot() -> Moment {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    Moment::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Seconds since 1970.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use slapos_sys::process::only_uid;
+use slapos_sys::process::uids;
 
 use super::table::{self, Entry};
 use crate::spec::ProgramSpec;
@@ -124,7 +124,7 @@ fn candidates(missing: &[Missing], taken: &[u32]) -> Vec<Candidate> {
     let leaders = leaders.filter(|entry| !taken.contains(&entry.pid));
     let untagged = leaders.filter(|entry| table::tag(entry.pid).is_none());
     let candidates = untagged.filter_map(|entry| {
-        let uid = only_uid(entry.pid)?;
+        let uid = uids(entry.pid)?.only()?;
         missing.iter().any(|program| program.uid == uid).then(|| candidate(entry, uid))
     });
     candidates.collect()
@@ -158,7 +158,8 @@ mod tests {
     }
 
     fn candidate(pid: u32, uid: u32, output: FileId) -> Candidate {
-        let entry = Entry { pid, group: pid, session: pid, start: u64::from(pid) };
+        let start = u64::from(pid);
+        let entry = Entry { pid, parent: 1, group: pid, session: pid, start, state: 'S' };
         Candidate { entry, uid, outputs: vec![output], place: Some(((1, 1), (1, 2))) }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use rustix::time::{ClockId, clock_gettime};
+use slapos_sys::clock;
 
 use super::background;
 use super::core::{Id, Supervisor, now_seconds};
@@ -333,7 +333,7 @@ fn runs_as_named(spec: &ProgramSpec, pid: u32) -> bool {
     let Ok(named) = uid_named(spec) else {
         return false;
     };
-    slapos_sys::process::uids(pid).is_some_and(|[real, ..]| real == named)
+    slapos_sys::process::uids(pid).is_some_and(|uids| uids.real == named)
 }
 
 fn uid_named(spec: &ProgramSpec) -> Result<u32, String> {
@@ -343,7 +343,5 @@ fn uid_named(spec: &ProgramSpec) -> Result<u32, String> {
 
 /// How long ago a start time was.
 fn age(start: u64) -> Duration {
-    let now = clock_gettime(ClockId::Boottime);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    Duration::from_secs(seconds.saturating_sub(start / TICKS_PER_SECOND))
+    clock::since_boot().saturating_sub(Duration::from_secs(start / TICKS_PER_SECOND))
 }

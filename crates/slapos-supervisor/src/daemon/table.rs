@@ -6,22 +6,13 @@
 
 use std::collections::HashMap;
 
-use slapos_sys::process::Signal;
+pub(crate) use slapos_sys::process::Entry;
+use slapos_sys::process::{self, Environment, Signal};
 
 /// Names the supervisor's instance root (hashed), the group and the process.
 pub(crate) const TAG: &str = "SLAPOS_SUPERVISOR_ID";
 /// Names one spawn of it.
 pub(crate) const SPAWN: &str = "SLAPOS_SUPERVISOR_SPAWN";
-
-/// One process, as `/proc/PID/stat` shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) pid: u32,
-    pub(crate) group: u32,
-    pub(crate) session: u32,
-    /// Clock ticks since boot.
-    pub(crate) start: u64,
-}
 
 /// What the environment of a process says about its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,43 +34,18 @@ pub(crate) struct Origin {
     pub(crate) spawn: String,
 }
 
-/// All living processes (zombies are not).
+/// All living processes.
 pub(crate) fn list() -> Vec<Entry> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter_map(entry).collect()
-}
-
-fn entry(pid: u32) -> Option<Entry> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The second field, the command in parentheses, can hold anything.
-    let end = stat.iter().rposition(|&byte| byte == b')')?;
-    let rest = String::from_utf8_lossy(stat.get(end + 1..)?).into_owned();
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    if matches!(*fields.first()?, "Z" | "X" | "x") {
-        return None;
-    }
-    Some(Entry {
-        pid,
-        group: fields.get(2)?.parse().ok()?,
-        session: fields.get(3)?.parse().ok()?,
-        start: fields.get(19)?.parse().ok()?,
-    })
+    process::list().filter(Entry::is_alive).collect()
 }
 
 /// The origin that the environment of `pid` names, if it can be read and names one.
 pub(crate) fn tag(pid: u32) -> Option<Tag> {
-    parse_tag(&std::fs::read(format!("/proc/{pid}/environ")).ok()?)
+    parse_tag(&process::environment(pid)?)
 }
 
-fn parse_tag(environ: &[u8]) -> Option<Tag> {
-    let variable = |name: &str| {
-        let mut all = environ.split(|&byte| byte == 0);
-        let value = all.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-        String::from_utf8(value?.to_vec()).ok()
-    };
+fn parse_tag(environment: &Environment) -> Option<Tag> {
+    let variable = |name: &str| String::from_utf8(environment.get(name)?.to_vec()).ok();
     let id = variable(TAG)?;
     let mut parts = id.splitn(3, ':');
     Some(Tag {
@@ -170,11 +136,11 @@ impl Census {
 /// Sends `signal` to the process that was seen as `entry`, and to nobody who may have got its
 /// number since.
 pub(crate) fn signal(entry: &Entry, signal: Signal) {
-    let Ok(pidfd) = slapos_sys::process::pidfd_open(entry.pid) else {
+    let Ok(pidfd) = process::pidfd_open(entry.pid) else {
         return;
     };
     // The descriptor pins the process; only now is the start time a proof.
-    if slapos_sys::process::start_time(entry.pid) == Some(entry.start) {
+    if process::start_time(entry.pid) == Some(entry.start) {
         let _ = super::process::signal_by(&pidfd, signal);
     }
 }
@@ -184,7 +150,7 @@ mod tests {
     use super::*;
 
     fn entry(pid: u32, group: u32, session: u32, start: u64) -> Entry {
-        Entry { pid, group, session, start }
+        Entry { pid, parent: 1, group, session, start, state: 'S' }
     }
 
     fn origin() -> Origin {
@@ -192,19 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn this_very_process_is_listed() {
-        let own = std::process::id();
-        assert!(list().iter().any(|entry| entry.pid == own));
-    }
-
-    #[test]
     fn a_tag_is_read_whatever_stands_around_it() {
         let environ = b"XSLAPOS_SUPERVISOR_ID=no\0SLAPOS_SUPERVISOR_ID=i:g:p:q\0\
             SLAPOS_SUPERVISOR_SPAWN=n1\0PATH=\xff\0";
-        let tag = parse_tag(environ).unwrap();
+        let tag = parse_tag(&Environment::from(environ.to_vec())).unwrap();
         assert_eq!((tag.group.as_str(), tag.name.as_str()), ("g", "p:q"));
         assert_eq!(tag.spawn, "n1");
-        assert_eq!(parse_tag(b"PATH=/bin\0"), None);
+        assert_eq!(parse_tag(&Environment::from(b"PATH=/bin\0".to_vec())), None);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Definitions of programs: what is understood, and how what is wrong is named.
+
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
 use proptest::collection::{hash_map, vec};

@@ -24,8 +24,9 @@ pub use tree::{
     temp_dir_in, temp_dir_named,
 };
 pub use write::{
-    create_new, open_append, remove_unnamed, rename, symlink_atomic, sync_dir, sync_filesystem,
-    write_atomic, write_atomic_if_changed, write_once, write_replace, write_replace_if_changed,
+    create_new, open_append, remove_unnamed, rename, replace_together, symlink_atomic, sync_dir,
+    sync_filesystem, write_atomic, write_atomic_if_changed, write_once, write_replace,
+    write_replace_if_changed,
 };
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

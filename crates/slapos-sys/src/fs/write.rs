@@ -1,12 +1,14 @@
 //! Writing files that are whole or not there: a temporary name in the same directory, which is
 //! locked while it is written, then the final one.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::{ignore_missing, ordinary};
+use crate::user::Identity;
 
 /// Replaces `path` by a file that holds `bytes`, with exactly `mode`, or leaves it as it was.
 ///
@@ -47,6 +49,45 @@ pub fn write_replace_if_changed(path: &Path, bytes: &[u8], mode: u32) -> io::Res
         return Ok(false);
     }
     write_replace(path, bytes, mode).map(|()| true)
+}
+
+/// Replaces several files that belong together, each with `mode` and (if any) `owner`: all are whole and
+/// on disk before the first takes its place, so that what fails leaves all as they were. Between two
+/// places lies nothing but a rename. Files that hold all this already are left alone.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn replace_together(
+    files: &[(&Path, &str)],
+    mode: u32,
+    owner: Option<&Identity>,
+) -> io::Result<()> {
+    let mut staged = Vec::new();
+    for (path, text) in files {
+        if is_owned(path, owner) && holds(path, text.as_bytes(), mode)? {
+            continue;
+        }
+        let file = whole_file(parent(path), text.as_bytes(), mode)?;
+        if let Some(owner) = owner {
+            std::os::unix::fs::fchown(file.as_file(), Some(owner.uid), Some(owner.gid))?;
+        }
+        file.as_file().sync_all()?;
+        staged.push((file, path));
+    }
+    let mut directories = BTreeSet::new();
+    for (file, path) in staged {
+        file.persist(path).map_err(|error| error.error)?;
+        directories.insert(parent(path));
+    }
+    directories.into_iter().try_for_each(sync_dir)
+}
+
+fn is_owned(path: &Path, owner: Option<&Identity>) -> bool {
+    let is = |owner: &Identity| {
+        let found = fs::symlink_metadata(path);
+        found.is_ok_and(|found| found.uid() == owner.uid && found.gid() == owner.gid)
+    };
+    owner.is_none_or(is)
 }
 
 /// Renames `from` to `to` and syncs the directory of `to`.
@@ -293,6 +334,23 @@ mod tests {
         let path = dir.path().join("missing/a");
         assert!(write_atomic(&path, b"x", 0o600).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn files_that_belong_together_are_all_replaced_or_none_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, crt) = (dir.path().join("key"), dir.path().join("crt"));
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        replace_together(&[(&key, "k1"), (&crt, "c1")], 0o400, None).unwrap();
+        assert_eq!((read(&key), read(&crt)), ("k1".into(), "c1".into()));
+        let nowhere = dir.path().join("missing/crt");
+        replace_together(&[(&key, "k2"), (&nowhere, "c2")], 0o400, None).unwrap_err();
+        assert_eq!(read(&key), "k1");
+        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+        let before = inode(&key);
+        replace_together(&[(&key, "k1"), (&crt, "c2")], 0o400, None).unwrap();
+        assert_eq!((inode(&key), read(&crt)), (before, "c2".into()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod command;
 mod offspring;
 mod running;
 mod signals;
+mod table;
 mod tree;
 
 use std::io;
@@ -15,11 +16,14 @@ pub use nix::sys::resource::Resource;
 pub use nix::sys::signal::Signal;
 pub use offspring::{Offspring, Piped};
 pub use running::{
-    alive, children_cpu_seconds, children_peak_bytes, ended_within, executable, forbid_inspection,
-    inherited_fd, kill, kill_all_of_this_user, kill_group, only_uid, pidfd_open, raise_open_files,
-    set_child_subreaper, start_time, uids, wait_within,
+    children_cpu_seconds, children_peak_bytes, ended_within, executable, forbid_inspection,
+    inherited_fd, kill, kill_all_of_this_user, kill_group, pidfd_open, raise_open_files,
+    set_child_subreaper, wait_within,
 };
 pub use signals::{TERMINATION, on_signals};
+pub use table::{
+    Entry, Environment, Stat, Uids, alive, entry, environment, list, start_time, uids,
+};
 pub use tree::{descendants, kill_descendants, kill_descendants_since, kill_each};
 
 /// The result of a system call that returns a negative number when it fails.

@@ -12,44 +12,6 @@ use nix::unistd::Pid;
 
 use super::{Signal, check};
 
-/// When process `pid` started, in clock ticks since boot; `None` if there is no such process.
-/// `(pid, start time)` names one process for as long as the machine runs.
-pub fn start_time(pid: u32) -> Option<u64> {
-    stat_fields(pid)?.nth(19)?.parse().ok()
-}
-
-/// True while the process `pid` that started at `start_time` runs (a zombie does not).
-pub fn alive(pid: u32, start: u64) -> bool {
-    let running = stat_fields(pid)
-        .and_then(|mut fields| fields.next())
-        .is_some_and(|state| !matches!(state.as_str(), "Z" | "X" | "x"));
-    running && start_time(pid) == Some(start)
-}
-
-/// The fields of `/proc/PID/stat` from the third (state) on. The second, the command in
-/// parentheses, can hold anything, so it is cut away from its last parenthesis.
-pub(super) fn stat_fields(pid: u32) -> Option<impl Iterator<Item = String>> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let end = stat.iter().rposition(|&byte| byte == b')')?;
-    let rest = String::from_utf8_lossy(&stat[end + 1..]).into_owned();
-    Some(rest.split_whitespace().map(str::to_owned).collect::<Vec<_>>().into_iter())
-}
-
-/// The real, effective, saved and file user ids of process `pid`; `None` if there is no such process.
-pub fn uids(pid: u32) -> Option<[u32; 4]> {
-    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
-    let status = String::from_utf8_lossy(&status);
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    let ids: Option<Vec<u32>> = line.split_whitespace().map(|id| id.parse().ok()).collect();
-    ids?.try_into().ok()
-}
-
-/// The user of process `pid`, if it acts as nobody else: all its user ids are the same.
-pub fn only_uid(pid: u32) -> Option<u32> {
-    let [real, others @ ..] = uids(pid)?;
-    others.iter().all(|id| *id == real).then_some(real)
-}
-
 /// Sends `signal` to process `pid`. It is no error when the process is gone.
 ///
 /// # Errors
@@ -203,30 +165,5 @@ fn gone_is_fine(result: nix::Result<()>) -> io::Result<()> {
     match result {
         Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::process::Command;
-
-    #[test]
-    fn a_process_has_the_user_it_was_started_by() {
-        let own = crate::user::current().unwrap().uid;
-        assert_eq!(uids(std::process::id()), Some([own; 4]));
-        assert_eq!(only_uid(std::process::id()), Some(own));
-        assert_eq!(uids(u32::MAX), None);
-    }
-
-    #[test]
-    fn a_process_is_named_by_pid_and_start_time() {
-        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
-        let start = start_time(child.id()).unwrap();
-        assert!(alive(child.id(), start));
-        assert!(!alive(child.id(), start + 1));
-        kill(child.id(), Signal::SIGKILL).unwrap();
-        child.wait().unwrap();
-        assert!(!alive(child.id(), start));
     }
 }

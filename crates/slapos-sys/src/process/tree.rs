@@ -9,7 +9,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::Signal;
-use super::running::{alive, kill, start_time, stat_fields};
+use super::running::kill;
+use super::table::{self, alive, start_time};
 
 /// Between two looks at processes that were killed.
 const POLL: Duration = Duration::from_millis(2);
@@ -48,8 +49,8 @@ fn children_of() -> Box<dyn Fn(u32) -> Vec<u32>> {
         return Box::new(listed_children);
     }
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for (pid, parent) in processes() {
-        children.entry(parent).or_default().push(pid);
+    for entry in table::list() {
+        children.entry(entry.parent).or_default().push(entry.pid);
     }
     Box::new(move |pid| children.get(&pid).cloned().unwrap_or_default())
 }
@@ -128,16 +129,6 @@ pub fn kill_descendants_since(
         }
         known.extend(found);
     }
-}
-
-/// Pid and parent of all processes.
-fn processes() -> impl Iterator<Item = (u32, u32)> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let fields: Vec<String> = stat_fields(pid)?.collect();
-        Some((pid, fields.get(1)?.parse().ok()?))
-    })
 }
 
 #[cfg(test)]

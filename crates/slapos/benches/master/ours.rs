@@ -23,7 +23,7 @@ impl Master {
     /// Starts one; `database` is where its data is, a file of its own unless given.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// When it does not come up, with what it says.
     pub(crate) fn start(database: Option<&str>) -> Master {
         let directory = tempfile::Builder::new().prefix("slapos-bench-").tempdir();
         let directory = directory.expect("a temporary directory can be made");
@@ -41,10 +41,17 @@ impl Master {
         command.args(["proxy", "start"]).current_dir(directory.path());
         command.env("SLAPOS_CONFIGURATION", directory.path().join("slapos.cfg"));
         command.env("HOME", directory.path()).stdin(Stdio::null()).stdout(Stdio::null());
-        let log = std::fs::File::create(directory.path().join("master.log")).expect("it is ours");
-        let child = command.stderr(log).spawn().expect("the binary can be executed");
+        let log = directory.path().join("master.log");
+        let said = std::fs::File::create(&log).expect("it is ours");
+        let mut child = command.stderr(said).spawn().expect("the binary can be executed");
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        wait_for("our Master", 60, || TcpStream::connect(address).ok());
+        wait_for("our Master", 60, || {
+            if child.try_wait().expect("it is ours").is_some() {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("our Master does not come up: {said}");
+            }
+            TcpStream::connect(address).ok()
+        });
         let words = Words { token: TOKEN.to_owned() };
         Master { address, words, child, _directory: directory }
     }
@@ -62,7 +69,8 @@ fn config(base: &Path, port: u16, database: Option<&str>) -> String {
         "[slapos]\nmaster_url = http://127.0.0.1:{port}\ncomputer_id = local\n\
          master_token_file = {base}/master.token\n\
          software_root = {base}/soft\ninstance_root = {base}/inst\n\n\
-         [slapproxy]\nhost = 127.0.0.1\nport = {port}\ndatabase_uri = {database}\n"
+         [slapproxy]\nhost = 127.0.0.1\nport = {port}\ndatabase_uri = {database}\n\
+         directory = {base}\n"
     )
 }
 

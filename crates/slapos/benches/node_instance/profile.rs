@@ -2,31 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-const SOFTWARE: &str = "[buildout]
-parts = instance-template
-newest = false
-offline = true
+use slapos_testkit::{SOFTWARE_FOR_BOTH, instance_for_both};
 
-[instance-template]
-recipe = slapos.recipe.template
-url = @HERE@/instance.cfg.in
-output = ${buildout:directory}/instance.cfg
-";
-
-const INSTANCE: &str = "[buildout]
-parts = directory config-file service publish-connection-parameter
-eggs-directory = ${buildout:eggs-directory}
-develop-eggs-directory = ${buildout:develop-eggs-directory}
-offline = true
-
-[slapconfiguration]
-recipe = slapos.cookbook:slapconfiguration
-computer = $${slap-connection:computer-id}
-partition = $${slap-connection:partition-id}
-url = $${slap-connection:server-url}
-key = $${slap-connection:key-file}
-cert = $${slap-connection:cert-file}
-
+const INSTANCE: &str = "
 [directory]
 recipe = slapos.cookbook:mkdirectory
 etc = $${buildout:directory}/etc
@@ -60,7 +38,10 @@ pub(crate) fn write(directory: &Path) -> PathBuf {
     std::fs::create_dir_all(directory).expect("the benchmark's directory can be made");
     let software = directory.join("software.cfg");
     let here = directory.display().to_string();
-    std::fs::write(&software, SOFTWARE.replace("@HERE@", &here)).expect("it can be written");
-    std::fs::write(directory.join("instance.cfg.in"), INSTANCE).expect("it can be written");
+    let instance =
+        instance_for_both("directory config-file service publish-connection-parameter", INSTANCE);
+    std::fs::write(&software, SOFTWARE_FOR_BOTH.replace("@HERE@", &here))
+        .expect("it can be written");
+    std::fs::write(directory.join("instance.cfg.in"), instance).expect("it can be written");
     software
 }

@@ -34,6 +34,9 @@ pub(crate) struct Format {
     /// Do not wait, whatever --maximal-delay says
     #[arg(long)]
     pub(crate) now: bool,
+    /// Obsolete in the original, too: what is said is on standard error in any case
+    #[arg(short, long, hide = true, value_name = "CONSOLE")]
+    console: Option<String>,
 }
 
 fn truth(text: &str) -> Result<bool, String> {

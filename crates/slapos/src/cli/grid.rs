@@ -119,8 +119,12 @@ pub(crate) struct Grid {
     /// Refused: there is no bootstrap with Buildout
     #[arg(long, value_name = "FILE", hide = true)]
     buildout: Option<String>,
-    /// Refused: no binary Software Releases are uploaded
-    #[arg(long = "signature_private_key_file", value_name = "FILE", hide = true)]
+    /// The key that signs binary Software Releases which are uploaded
+    #[arg(
+        long = "signature_private_key_file",
+        alias = "signature-private-key-file",
+        value_name = "FILE"
+    )]
     signature_private_key_file: Option<String>,
 }
 
@@ -140,6 +144,7 @@ impl Grid {
             (pidfile, &self.pidfile),
             ("maximum_periodicity", &self.maximum_periodicity),
             ("promise_timeout", &self.promise_timeout),
+            ("signature_private_key_file", &self.signature_private_key_file),
             ("partition_timeout", &self.partition_timeout),
         ];
         let given = given.into_iter();
@@ -160,11 +165,6 @@ impl Grid {
                 "the supervisor's files are below the instance root",
             ),
             (&self.buildout, "--buildout", "there is no Buildout to bootstrap with"),
-            (
-                &self.signature_private_key_file,
-                "--signature_private_key_file",
-                "Software Releases are not uploaded as binaries",
-            ),
         ];
         let mut given = refused.into_iter().filter(|(value, ..)| value.is_some());
         given.next().map(|(_, option, why)| (option, why))

@@ -70,8 +70,8 @@ pub(crate) enum Token {
     Create {
         #[command(flatten)]
         holder: Holder,
-        /// What it is for
-        #[arg(long, default_value = "")]
+        /// What it is for, for whoever looks at the list
+        #[arg(long, default_value = "", hide_default_value = true)]
         label: String,
         /// Days until it is not valid any more [default: until it is revoked]
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36500))]
@@ -104,6 +104,8 @@ pub(crate) enum Computer {
         #[arg(long)]
         project: Option<String>,
     },
+    /// The computers, whose they are, and when their nodes were last heard of
+    List,
     /// A new certificate for a computer, for clients that know of certificates only
     Certificate {
         /// The computer
@@ -114,6 +116,11 @@ pub(crate) enum Computer {
     },
     /// Revoke all tokens and certificates of a computer and of its partitions
     Revoke {
+        /// The computer
+        id: String,
+    },
+    /// Forget a computer that has no instance, with its tokens and certificates
+    Remove {
         /// The computer
         id: String,
     },

@@ -18,32 +18,32 @@ pub(crate) enum Configure {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigureLocal {
     /// Network interface that gets the partitions' addresses [default: none is changed]
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     pub(crate) interface_name: Option<String>,
     /// Number of partitions
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) partition_number: u32,
     /// Network of the partitions' IPv4 addresses [default: loopback addresses]
-    #[arg(long)]
+    #[arg(long, value_name = "NETWORK")]
     pub(crate) ipv4_local_network: Option<String>,
     /// Address of the embedded Master; one that others can reach is served by https, and this node at
     /// the next port by plain HTTP on 127.0.0.1
-    #[arg(long, default_value = "127.0.0.1")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) daemon_listen_ip: String,
     /// Port of the embedded Master
-    #[arg(long, default_value_t = 8080)]
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) daemon_listen_port: u16,
     /// Where partitions are
-    #[arg(long, default_value = "/srv/slapgrid")]
+    #[arg(long, value_name = "DIR", default_value = "/srv/slapgrid")]
     pub(crate) slapos_instance_root: PathBuf,
     /// Where Software Releases are
-    #[arg(long, default_value = "/opt/slapgrid")]
+    #[arg(long, value_name = "DIR", default_value = "/opt/slapgrid")]
     pub(crate) slapos_software_root: PathBuf,
     /// Where the Master's database is
-    #[arg(long, default_value = "/opt/slapos")]
+    #[arg(long, value_name = "DIR", default_value = "/opt/slapos")]
     pub(crate) slapos_buildout_directory: PathBuf,
     /// Where the configuration is
-    #[arg(long, default_value = "/etc/opt/slapos")]
+    #[arg(long, value_name = "DIR", default_value = "/etc/opt/slapos")]
     pub(crate) slapos_configuration_directory: PathBuf,
 }
 
@@ -51,12 +51,12 @@ pub(crate) struct ConfigureLocal {
 #[derive(Debug, Args)]
 pub(crate) struct MasterArgs {
     /// The Master; without --master-url-web it is one of this program, which wants its token
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     pub(crate) master_url: Option<String>,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
     /// The web face of the Master, which gives out certificates
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     pub(crate) master_url_web: Option<String>,
     /// The token (others of this machine can see it here: prefer --token-file)
     #[arg(long, conflicts_with = "token_file")]
@@ -87,26 +87,29 @@ pub(crate) struct Register {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) master: MasterArgs,
-    /// Log in by name and password instead of a token
+    /// Log in by name and password, which are asked for, instead of a token
     #[arg(long, conflicts_with_all = ["token", "token_file"])]
+    pub(crate) login_auth: bool,
+    /// Log in by this name and a password instead of a token
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["token", "token_file"])]
     pub(crate) login: Option<String>,
     /// The password (others of this machine can see it here) [default: it is asked for]
     #[arg(long, requires = "login")]
     pub(crate) password: Option<String>,
     /// Network interface that gets the partitions' addresses [default: none is changed]
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     pub(crate) interface_name: Option<String>,
     /// Number of partitions
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) partition_number: u32,
     /// Network of the partitions' IPv4 addresses [default: loopback addresses]
-    #[arg(long)]
+    #[arg(long, value_name = "NETWORK")]
     pub(crate) ipv4_local_network: Option<String>,
     /// Where Software Releases are
-    #[arg(long, default_value = "/opt/slapgrid")]
+    #[arg(long, value_name = "DIR", default_value = "/opt/slapgrid")]
     pub(crate) software_root: PathBuf,
     /// Where partitions are
-    #[arg(long, default_value = "/srv/slapgrid")]
+    #[arg(long, value_name = "DIR", default_value = "/srv/slapgrid")]
     pub(crate) instance_root: PathBuf,
     /// Make a tap interface for each partition
     #[arg(short = 't', long)]

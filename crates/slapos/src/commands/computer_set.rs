@@ -1,17 +1,17 @@
 //! `slapos proxy computer set`: what a computer may be used for.
 
-use slapos_node::{NodeConfig, NodeError, master};
-use slapos_slap::{AllocationScope, ComputerSettings};
+use slapos_node::NodeError;
+use slapos_slap::{AllocationScope, ComputerSettings, SlapClient};
 
 use crate::cli::{ComputerSet, Global};
 use crate::output::{Table, say, say_json};
 
 pub(super) fn set(
     global: &Global,
-    config: &NodeConfig,
+    master: &SlapClient,
     wanted: &ComputerSet,
 ) -> Result<u8, NodeError> {
-    let settings = master(config)?.set_computer(&wanted.id.as_str().into(), &wanted.change())?;
+    let settings = master.set_computer(&wanted.id.as_str().into(), &wanted.change())?;
     match global.json {
         true => say_json(&serde_json::json!(settings)),
         false => show(&settings),

@@ -1,75 +1,90 @@
 //! `slapos node ...`: what cron runs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use slapos_node::{NodeError, begin, boot, collect, format, promises, prune};
+use slapos_node::{NodeConfig, NodeError, begin, boot, collect, format, promises, prune};
 
 use super::{agent, generation, grid, setup, supervisor, with_node};
-use crate::cli::{Format, Global, Node};
+use crate::cli::{Format, Global, Grid, Node};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
 pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
-    let config = match command {
-        // It has no configuration yet, or reads it more than once.
-        Node::Register(register) => return setup::register(global, register),
-        Node::Agent { unless_running } => return agent::agent(global, *unless_running),
-        Node::Software(software) => return grid::software(global, software),
-        Node::Instance(instance) => return grid::instance(global, instance),
-        Node::Report(options) => return grid::report(global, options),
-        Node::Promise { grid: options, .. } => grid::config(global, options, "pidfile_instance")?,
+    match command {
+        // These have no configuration yet, read it more than once, or with arguments of their own.
+        Node::Register(register) => setup::register(global, register),
+        Node::Agent { unless_running } => agent::agent(global, *unless_running),
+        Node::Software(software) => grid::software(global, software),
+        Node::Instance(instance) => grid::instance(global, instance),
+        Node::Report(options) => grid::report(global, options),
+        Node::Promise { only, dry_run, grid } => promise(global, only, *dry_run, grid),
         Node::Supervisord { instance_root, .. } => {
             let root = instance_root.iter().map(|root| ("instance_root", root.clone()));
-            place::config_with(global, &root.collect::<Vec<_>>())?
+            let config = place::config_with(global, &root.collect::<Vec<_>>())?;
+            supervisor::run(global, &config, command)
         }
-        _ => place::config(global)?,
+        _ => configured(global, &place::config(global)?, command),
+    }
+}
+
+/// What needs `slapos.cfg` and nothing else.
+fn configured(global: &Global, config: &NodeConfig, command: &Node) -> Result<u8, NodeError> {
+    let work = |act: &dyn Fn(&slapos_node::Node<'_>) -> Result<(), NodeError>| {
+        with_node(global, config, act).map(|()| 0)
     };
     match command {
-        Node::Format(arguments) => {
-            let options = format_options(arguments);
-            with_node(global, &config, |node| format::run(node, &options).map(|()| 0))
-        }
-        Node::Collect { dry_run: true } => {
-            with_node(global, &config, |node| collect::rehearse(node).map(|()| 0))
-        }
-        Node::Collect { .. } => with_node(global, &config, |node| collect::run(node).map(|()| 0)),
+        Node::Format(arguments) => work(&|node| format::run(node, &format_options(arguments))),
+        Node::Collect { dry_run: true } => work(&collect::rehearse),
+        Node::Collect { .. } => work(&collect::run),
         Node::Prune { dry_run, additional_software_directory } => {
-            let additional = additional_software_directory.clone();
-            let options = prune::Options { dry_run: *dry_run, additional };
-            let report = with_node(global, &config, |node| prune::run(node, &options))?;
-            show_pruned(global, &report);
-            Ok(0)
+            prune(global, config, *dry_run, additional_software_directory)
         }
-        Node::Promise { only, dry_run: true, .. } => {
-            with_node(global, &config, |node| promises::rehearse(node, only).map(|()| 0))
-        }
-        Node::Promise { only, grid, .. } => {
-            let results = with_node(global, &config, |node| {
-                begin(node, grid.now)?;
-                // As the original: not while instances are made.
-                let _lock = node.lock("slapos node instance", &config.pidfile_instance)?;
-                promises::run(node, only)
-            })?;
-            show_promises(global, &results);
-            Ok(promises::exit_code(&results))
-        }
-        Node::Cron(cron) => agent::cron(global, &config, cron),
-        Node::Boot { message, dry_run: true } => {
-            with_node(global, &config, |node| boot::rehearse(node, message).map(|()| 0))
-        }
-        Node::Boot { message, .. } => {
-            with_node(global, &config, |node| boot::run(node, message).map(|()| 0))
-        }
-        Node::Bang { message, dry_run } => agent::bang(global, &config, message, *dry_run),
-        Node::Generations { partition } => generation::list(global, &config, partition),
+        Node::Cron(cron) => agent::cron(global, config, cron),
+        Node::Boot { message, dry_run: true } => work(&|node| boot::rehearse(node, message)),
+        Node::Boot { message, .. } => work(&|node| boot::run(node, message)),
+        Node::Bang { message, dry_run } => agent::bang(global, config, message, *dry_run),
+        Node::Generations { partition } => generation::list(global, config, partition),
         Node::Diff { partition, from, to } => {
-            generation::diff(global, &config, partition, from.zip(*to))
+            generation::diff(global, config, partition, from.zip(*to))
         }
         Node::Rollback { partition, number, dry_run } => {
-            generation::rollback(global, &config, partition, *number, *dry_run)
+            generation::rollback(global, config, partition, *number, *dry_run)
         }
-        other => supervisor::run(global, &config, other),
+        other => supervisor::run(global, config, other),
     }
+}
+
+fn prune(
+    global: &Global,
+    config: &NodeConfig,
+    dry_run: bool,
+    additional: &[PathBuf],
+) -> Result<u8, NodeError> {
+    let options = prune::Options { dry_run, additional: additional.to_vec() };
+    let report = with_node(global, config, |node| prune::run(node, &options))?;
+    show_pruned(global, &report);
+    Ok(0)
+}
+
+fn promise(
+    global: &Global,
+    only: &[String],
+    dry_run: bool,
+    options: &Grid,
+) -> Result<u8, NodeError> {
+    let config = grid::config(global, options, "pidfile_instance")?;
+    if dry_run {
+        return with_node(global, &config, |node| promises::rehearse(node, only).map(|()| 0));
+    }
+    let results = with_node(global, &config, |node| {
+        begin(node, options.now)?;
+        // As the original: not while instances are made.
+        let _lock = node.lock("slapos node instance", &config.pidfile_instance)?;
+        promises::run(node, only)
+    })?;
+    show_promises(global, &results);
+    Ok(promises::exit_code(&results))
 }
 
 fn format_options(arguments: &Format) -> format::Options {

@@ -6,45 +6,43 @@ mod identity;
 mod rekey;
 
 use slapos_master::{Access, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess};
-use slapos_node::config::{ProtocolsConfig, ProxyAccess, ProxyConfig};
-use slapos_node::standalone::prepare_master;
-use slapos_node::{NodeConfig, NodeError, master, read_token};
+use slapos_node::config::{ProtocolsConfig, ProxyAccess};
+use slapos_node::{NodeError, OperatorConfig, Reporter as _, read_token};
 use slapos_slap::Overview;
 use slapos_sys::process::Command;
-use slapos_sys::user::Identity;
+use slapos_sys::user::{Identity, is_root};
 
 use super::{instances, proxy_requests};
 use crate::cli::identity::Authority;
 use crate::cli::{Global, Proxy, Show};
-use crate::output::{Table, say, say_json};
+use crate::output::{Table, Watch, say, say_json};
 use crate::place;
 
 pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
-    let config = place::config(global)?;
+    let config = place::operator_config(global)?;
+    let desk = || identity::Desk::new(global, &config);
     match command {
         Proxy::Start => start(global, &config),
         Proxy::Backup { file } => database::backup(global, &config, file),
         Proxy::Restore { file, force } => database::restore(global, &config, file, *force),
         Proxy::Migrate { to } => database::migrate(global, &config, *to),
-        Proxy::User(user) => identity::Desk::new(global, &config)?.user(user),
-        Proxy::Project(project) => identity::Desk::new(global, &config)?.project(project),
-        Proxy::Token(token) => identity::Desk::new(global, &config)?.token(token),
-        Proxy::Computer(computer) => identity::Desk::new(global, &config)?.computer(computer),
-        Proxy::Ca(Authority::Show { fingerprint }) => {
-            identity::Desk::new(global, &config)?.show_authority(*fingerprint)
-        }
+        Proxy::User(user) => desk()?.user(user),
+        Proxy::Project(project) => desk()?.project(project),
+        Proxy::Token(token) => desk()?.token(token),
+        Proxy::Computer(computer) => desk()?.computer(computer),
+        Proxy::Ca(Authority::Show { fingerprint }) => desk()?.show_authority(*fingerprint),
         Proxy::Ca(Authority::Rekey { former_token_file }) => {
             rekey::run(global, &config, former_token_file)
         }
         Proxy::Orphans { destroy, tree } => {
-            instances::orphans(global, &master(&config)?, *destroy, tree.as_deref())
+            instances::orphans(global, &config.master()?, *destroy, tree.as_deref())
         }
-        Proxy::Audit { limit } => identity::Desk::new(global, &config)?.audit(*limit),
+        Proxy::Audit { limit } => desk()?.audit(*limit),
         Proxy::Show(show) => {
-            let overview = master(&config)?.overview()?;
+            let overview = config.master()?.overview()?;
             show_overview(global, show, &overview);
             if !global.json && show.all() {
-                say(&format!("dashboard  {}", dashboard::page(&config)));
+                say(&format!("dashboard  {}", dashboard::page(&config.client.master_url)));
             }
             Ok(0)
         }
@@ -52,13 +50,20 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     }
 }
 
-fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
-    let proxy = embedded(config)?;
-    if let Some(user) = prepare_master(config)? {
+fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
+    let proxy = config.embedded()?;
+    if let Some(user) = prepared(global, config)? {
         let error = as_user(global, config, &user, &["start"]).exec();
         return Err(not_as(&user, &error));
     }
-    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
+    if is_root() {
+        let (user, directory) = (&proxy.user, proxy.directory.display());
+        let text = format!(
+            "it runs as root, because {directory} is root's: `chown -R {user} {directory}`"
+        );
+        Watch::new(global.verbose, global.quiet).warn("master", &text);
+    }
+    let token = config.token_file().map(read_token).transpose()?;
     let Some(token) = token else {
         return Err(NodeError::user("the Master has no token, and it trusts nobody without"));
     };
@@ -67,14 +72,14 @@ fn start(global: &Global, config: &NodeConfig) -> Result<u8, NodeError> {
         port: proxy.port,
         database: database::of(proxy)?,
         token,
-        computer_id: config.computer_id.clone(),
+        computer_id: config.home(),
         access: access(&proxy.access),
         protocols: protocols(&proxy.protocols),
         requests: proxy_requests::requests(&proxy.requests)?,
     };
     let runtime = runtime()?;
     let served = runtime.block_on(async { Master::bind(master).await?.serve(interrupted()).await });
-    // Threads that read schemas cannot be stopped, and are not waited for.
+    // Threads that fetch for the network cache cannot be stopped, and are not waited for.
     runtime.shutdown_background();
     served.map_err(|error| NodeError::user(error.to_string()))?;
     Ok(0)
@@ -119,11 +124,9 @@ fn protocols(config: &ProtocolsConfig) -> Protocols {
     }
 }
 
-fn embedded(config: &NodeConfig) -> Result<&ProxyConfig, NodeError> {
-    config.proxy.as_ref().ok_or_else(|| {
-        NodeError::user(format!("{} has no [slapproxy]", config.file.display()))
-            .hint("add the section with host, port and database_uri")
-    })
+/// Makes what the Master needs; the user that it runs as, if that is another.
+fn prepared(global: &Global, config: &OperatorConfig) -> Result<Option<Identity>, NodeError> {
+    config.prepare(&Watch::new(global.verbose, global.quiet))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
@@ -133,7 +136,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
 }
 
 /// `slapos proxy WORDS` as `user`.
-fn as_user(global: &Global, config: &NodeConfig, user: &Identity, words: &[&str]) -> Command {
+fn as_user(global: &Global, config: &OperatorConfig, user: &Identity, words: &[&str]) -> Command {
     let mut command = Command::current_exe();
     command.arg0("slapos").arg("proxy").args(words).arg("--cfg").arg(&config.file);
     for _ in 0..global.verbose {

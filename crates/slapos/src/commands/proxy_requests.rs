@@ -15,6 +15,7 @@ pub(super) fn requests(options: &RequestsOptions) -> Result<RequestsConfig, Node
         },
         schema_http: options.schema_http,
         other_masters: others.collect::<Result<_, _>>()?,
+        ..RequestsConfig::default()
     })
 }
 

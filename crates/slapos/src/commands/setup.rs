@@ -81,16 +81,7 @@ fn client(global: &Global, master: &MasterArgs) -> Result<u8, NodeError> {
 }
 
 pub(crate) fn register(global: &Global, register: &Register) -> Result<u8, NodeError> {
-    let credential = match &register.login {
-        // Nobody is asked, and nothing shown.
-        _ if register.dry_run => Credential::Token(Secret::new("")),
-        None => Credential::Token(token(&register.master, "Computer security token")?),
-        Some(name) => {
-            let password = register.password.clone().map(Secret::new);
-            let password = password.map_or_else(|| ask("Password"), Ok)?;
-            Credential::Login { name: name.clone(), password }
-        }
-    };
+    let credential = credential(register)?;
     let registration = Registration {
         title: register.name.clone(),
         urls: urls(&register.master),
@@ -115,6 +106,19 @@ pub(crate) fn register(global: &Global, register: &Register) -> Result<u8, NodeE
         }
     }
     Ok(0)
+}
+
+fn credential(register: &Register) -> Result<Credential, NodeError> {
+    let name = match &register.login {
+        // Nobody is asked, and nothing shown.
+        _ if register.dry_run => return Ok(Credential::Token(Secret::new(""))),
+        Some(name) => name.clone(),
+        None if register.login_auth => ask("Login")?.expose().to_owned(),
+        None => return token(&register.master, "Computer security token").map(Credential::Token),
+    };
+    let password = register.password.clone().map(Secret::new);
+    let password = password.map_or_else(|| ask("Password"), Ok)?;
+    Ok(Credential::Login { name, password })
 }
 
 fn urls(master: &MasterArgs) -> MasterUrls {

@@ -47,9 +47,13 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
             act(&client, "stop", name)?;
             act(&client, "start", name)
         }),
-        Node::Tail { name, bytes, follow: true } => follow(&client, name, *bytes),
-        Node::Tail { name, bytes, .. } => tail(&client, name, *bytes),
-        Node::Supervisorctl { words } => supervisorctl::run(global, &client, words),
+        Node::Tail { words, bytes, follow } => show_log(&client, words, *bytes, *follow),
+        Node::Supervisorctl { words, .. } if words.is_empty() => {
+            supervisorctl::converse(global, &client)
+        }
+        Node::Supervisorctl { words, follow } => {
+            supervisorctl::run(global, &client, words, *follow)
+        }
         Node::Supervisord { reexec: true, .. } => {
             client.replace(PATIENCE.unwrap_or_default()).map(|()| 0).map_err(words)
         }
@@ -70,7 +74,7 @@ fn unreached(error: ClientError) -> NodeError {
 fn starts_something(command: &Node) -> bool {
     match command {
         Node::Start { .. } | Node::Restart { .. } | Node::Supervisord { reexec: false, .. } => true,
-        Node::Supervisorctl { words } => {
+        Node::Supervisorctl { words, .. } => {
             matches!(words.first().map(String::as_str), Some("start" | "restart" | "update"))
         }
         _ => false,
@@ -181,14 +185,36 @@ fn is(process: &ProcessInfo, name: &str) -> bool {
     }
 }
 
-pub(super) fn tail(client: &Client, name: &str, bytes: u32) -> Result<u8, NodeError> {
+/// `[-BYTES] NAME [stdout|stderr]`, as supervisor has it: both are one log here.
+pub(super) fn show_log(
+    client: &Client,
+    words: &[String],
+    bytes: u32,
+    follows: bool,
+) -> Result<u8, NodeError> {
+    let usual =
+        || NodeError::user("name one service as GROUP:NAME, with -BYTES before it, if at all");
+    let (first, rest) = words.split_first().ok_or_else(usual)?;
+    let (bytes, words) = match first.strip_prefix('-') {
+        Some(number) => (number.parse().map_err(|_| usual())?, rest),
+        None => (bytes, words),
+    };
+    let name = match words {
+        [name] => name,
+        [name, channel] if channel == "stdout" || channel == "stderr" => name,
+        _ => return Err(usual()),
+    };
+    if follows { follow(client, name, bytes) } else { tail(client, name, bytes) }
+}
+
+fn tail(client: &Client, name: &str, bytes: u32) -> Result<u8, NodeError> {
     say(client.tail(name, 0, bytes).map_err(words)?.text.trim_end());
     Ok(0)
 }
 
 /// Shows what is added to a log, until interrupted or the service is no more. The daemon may be
 /// replaced or come back meanwhile.
-pub(super) fn follow(client: &Client, name: &str, bytes: u32) -> Result<u8, NodeError> {
+fn follow(client: &Client, name: &str, bytes: u32) -> Result<u8, NodeError> {
     let mut tail = client.tail(name, 0, bytes).map_err(words)?;
     loop {
         if !tail.text.is_empty() {

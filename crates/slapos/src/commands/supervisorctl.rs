@@ -1,18 +1,58 @@
 //! `slapos node supervisorctl ACTION ...`: the actions of supervisor's own `supervisorctl`.
 
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
 use slapos_node::NodeError;
 use slapos_supervisor::Client;
 use slapos_supervisor::xmlrpc::Value;
 
-use super::supervisor::{PATIENCE, TAIL_BYTES, act, each, follow, status, tail, words as told};
+use super::supervisor::{PATIENCE, TAIL_BYTES, act, each, show_log, status, words as told};
 use crate::cli::Global;
-use crate::output::say;
+use crate::output::{print_error, say, written};
 
-const ACTIONS: &str = "status [NAME ...], start|stop|restart NAME ..., tail [-f] NAME, maintail, \
+const ACTIONS: &str = "status [NAME ...], start|stop|restart NAME ..., tail [-f | -BYTES] NAME, maintail, \
      clear NAME ..., signal SIGNAL NAME ..., pid [NAME], update [GROUP], reread, avail, \
      add|remove GROUP ..., reload, reexec, version, shutdown; a NAME is GROUP:NAME, GROUP:* or all";
 
-pub(super) fn run(global: &Global, client: &Client, words: &[String]) -> Result<u8, NodeError> {
+/// Actions from standard input, a line each, as supervisor's own takes them; one that fails is told of
+/// and the next one read.
+pub(super) fn converse(global: &Global, client: &Client) -> Result<u8, NodeError> {
+    let input = std::io::stdin().lock();
+    let asks = input.is_terminal();
+    if asks {
+        status(global, client, &[])?;
+    }
+    let mut lines = input.lines();
+    let mut code = 0;
+    loop {
+        if asks {
+            written(std::io::stdout().write_all(b"supervisor> "));
+            written(std::io::stdout().flush());
+        }
+        let Some(line) = lines.next() else { return Ok(code) };
+        let line = line.map_err(|error| told(format!("standard input cannot be read: {error}")))?;
+        let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let follow = words.iter().position(|word| word == "-f").map(|at| words.remove(at));
+        match words.first().map(String::as_str) {
+            None => {}
+            Some("exit" | "quit") => return Ok(code),
+            Some(_) => match run(global, client, &words, follow.is_some()) {
+                Ok(ended) => code = code.max(ended),
+                Err(error) => {
+                    code = code.max(error.exit_code());
+                    print_error(&error, global.json);
+                }
+            },
+        }
+    }
+}
+
+pub(super) fn run(
+    global: &Global,
+    client: &Client,
+    words: &[String],
+    follow: bool,
+) -> Result<u8, NodeError> {
     let (action, names) = words.split_first().map_or(("", &[][..]), |(a, n)| (a.as_str(), n));
     match (action, names) {
         ("status", _) => status(global, client, names),
@@ -21,8 +61,8 @@ pub(super) fn run(global: &Global, client: &Client, words: &[String]) -> Result<
             act(client, "stop", name)?;
             act(client, "start", name)
         }),
-        ("tail", [flag, name]) if flag == "-f" => follow(client, name, TAIL_BYTES),
-        ("tail", _) => each(names, |name| tail(client, name, TAIL_BYTES).map(drop)),
+        ("tail", _) => show_log(client, names, TAIL_BYTES, follow),
+        (other, _) if follow => Err(NodeError::user(format!("`-f` is for tail, not for {other}"))),
         ("clear", _) => each(names, |name| done(name, "cleared", clear(client, name))),
         ("signal", [signal, names @ ..]) => {
             each(names, |name| done(name, "signalled", client.signal(name, signal)))

@@ -6,7 +6,7 @@ use slapos_node::standalone::{ensure_config, shut_down, start_master};
 use slapos_node::{
     Node, NodeConfig, NodeError, format, instance, promises, report, software, take_lock,
 };
-use slapos_slap::{InstanceRequest, InstanceState, OverviewInstance, SoftwareState, SoftwareUrl};
+use slapos_slap::{ComputerPartition, InstanceRequest, InstanceState, SoftwareState, SoftwareUrl};
 
 use slapos_sys::lock::FileLock;
 
@@ -81,17 +81,17 @@ fn instance_name(up: &Up, url: &SoftwareUrl) -> String {
     up.name.clone().unwrap_or_else(|| software::short_name(url))
 }
 
-/// The instances (or the one called `name`) with what they publish and promise.
+/// The instances (or the one called `name`) with what they publish and promise. What is asked is what
+/// every Master tells a computer about itself.
 fn show(global: &Global, node: &Node<'_>, name: Option<&str>) -> Result<u8, NodeError> {
-    let mut instances = node.master()?.overview()?.instances;
-    instances.retain(|instance| {
-        instance.computer == node.config.computer_id
-            && name.is_none_or(|name| instance.title == name)
+    let mut instances = node.computer(&node.master()?)?.partitions;
+    instances.retain(|partition| {
+        partition.software.is_some() && name.is_none_or(|name| partition.instance_title == name)
     });
     let mut documents = Vec::new();
     let mut code = 0;
     for instance in &instances {
-        let only = [instance.partition.to_string()];
+        let only = [instance.id.to_string()];
         let checked = promises::run(node, &only)?;
         code = code.max(promises::exit_code(&checked));
         let promises = checked.into_iter().flat_map(|partition| partition.promises);
@@ -110,12 +110,14 @@ fn show(global: &Global, node: &Node<'_>, name: Option<&str>) -> Result<u8, Node
         true => say("The node is up; there is no instance. `slapos up SOFTWARE` makes one."),
         false => documents.iter().for_each(|(instance, promises)| say(&text(instance, promises))),
     }
-    say(&format!("dashboard  {}", dashboard::page(node.config)));
+    if node.config.proxy.is_some() {
+        say(&format!("dashboard  {}", dashboard::page(&node.config.master_url)));
+    }
     Ok(code)
 }
 
 fn document(
-    instance: &OverviewInstance,
+    instance: &ComputerPartition,
     promises: &[slapos_node::PromiseResult],
 ) -> serde_json::Value {
     let promises: Vec<_> = promises
@@ -128,29 +130,42 @@ fn document(
             })
         })
         .collect();
+    let reported = reported(instance);
     json!({
-        "name": instance.title,
+        "name": instance.instance_title,
         "state": instance.requested_state,
-        "reported": instance.reported,
+        "reported": reported.map(|(state, message)| json!({ "state": state, "message": message })),
         "software-url": instance.software,
         "software-type": instance.software_type,
         "computer": instance.computer,
-        "partition": instance.partition,
+        "partition": instance.id,
         "parameters": instance.parameters,
         "connection-parameters": instance.connection,
         "promises": promises,
     })
 }
 
-fn text(instance: &OverviewInstance, promises: &[slapos_node::PromiseResult]) -> String {
-    let state = match &instance.reported {
-        Some(report) if report.state == instance.requested_state.as_str() => report.state.clone(),
-        Some(report) => format!("{} (wanted: {})", report.state, instance.requested_state),
-        None => format!("not processed yet (wanted: {})", instance.requested_state),
+/// The last report of an instance: its state, and the words of an error.
+fn reported(instance: &ComputerPartition) -> Option<(&str, &str)> {
+    let status = instance.access_status.as_deref()?;
+    match status.strip_prefix("#error") {
+        Some(words) => Some(("error", words.trim_start_matches(':').trim_start())),
+        // `#access Instance correctly started`
+        None => Some((status.rsplit(' ').next().unwrap_or(status), "")),
+    }
+}
+
+fn text(instance: &ComputerPartition, promises: &[slapos_node::PromiseResult]) -> String {
+    let wanted = instance.requested_state.as_str();
+    let state = match reported(instance) {
+        Some((state, _)) if state == wanted => state.to_owned(),
+        Some((state, _)) => format!("{state} (wanted: {wanted})"),
+        None => format!("not processed yet (wanted: {wanted})"),
     };
-    let mut table = Table::new(&[&instance.title, &state]);
-    table.row(["  partition".into(), instance.partition.to_string()]);
-    table.row(["  software".into(), instance.software.to_string()]);
+    let software = instance.software.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mut table = Table::new(&[&instance.instance_title, &state]);
+    table.row(["  partition".into(), instance.id.to_string()]);
+    table.row(["  software".into(), software]);
     for (key, value) in &instance.connection {
         table.row([format!("  {key}"), value.clone()]);
     }

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use jiff::Zoned;
 use slapos_node::NodeError;
+use slapos_sys::clock::{Clock as _, SystemClock, local_text};
 
 static FILE: OnceLock<Mutex<File>> = OnceLock::new();
 
@@ -27,7 +27,7 @@ pub(crate) fn open(path: &Path) -> Result<(), NodeError> {
 /// Adds a line, if a log is open. One that cannot be written fails nothing.
 pub(super) fn line(level: &str, subject: &str, text: &str) {
     let Some(file) = FILE.get() else { return };
-    let now = Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let now = local_text(SystemClock.now(), "%Y-%m-%d %H:%M:%S");
     let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = file.write_all(format!("{now} {level} {subject}: {text}\n").as_bytes());
 }

@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use jiff::Zoned;
 use slapos_node::worker::Event;
 use slapos_node::{NodeError, Reporter};
+use slapos_sys::clock::{Clock as _, SystemClock, local_text};
 
 use super::{body, colour, plain};
 
@@ -47,7 +47,7 @@ impl Watch {
                 let _ = bars.println(format!("{start}{mark}{off} {dim}{subject}{off} {text}"));
             }
             None => {
-                let now = Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
+                let now = local_text(SystemClock.now(), "%Y-%m-%d %H:%M:%S");
                 let _ = writeln!(std::io::stderr(), "{now} {mark} {subject}: {text}");
             }
         }

@@ -17,6 +17,11 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| shown(&cell)).collect());
     }
 
+    /// Adds a row of as many cells as there are columns.
+    pub(crate) fn cells(&mut self, cells: impl Iterator<Item = String>) {
+        self.rows.push(cells.map(|cell| shown(&cell)).collect());
+    }
+
     /// True when there is nothing below the header.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.len() <= 1

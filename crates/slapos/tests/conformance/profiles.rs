@@ -2,21 +2,12 @@
 
 use std::path::Path;
 
+use slapos_testkit::{SOFTWARE_FOR_BOTH, instance_for_both};
+
 /// All of them.
 pub(crate) const NAMES: [&str; 5] = ["demo", "plain", "parent", "plugin", "broken"];
 /// Those that cases about instances find built.
 pub(crate) const BUILT: [&str; 4] = ["demo", "plain", "parent", "plugin"];
-
-const SOFTWARE: &str = "[buildout]
-parts = instance-template
-newest = false
-offline = true
-
-[instance-template]
-recipe = slapos.recipe.template
-url = @HERE@/instance.cfg.in
-output = ${buildout:directory}/instance.cfg
-";
 
 /// A part that fails, saying something before.
 const BROKEN: &str = "[buildout]
@@ -33,20 +24,7 @@ stop-on-error = true
 /// Its parameters: `word` is written down and published; `hold` names a file for as long as which
 /// processing lasts; processing fails if `fail` is given; the promise holds while the file
 /// `promise` is there, or if none is named.
-const DEMO: &str = r#"[buildout]
-parts = hold config-file service once promise publish
-eggs-directory = ${buildout:eggs-directory}
-develop-eggs-directory = ${buildout:develop-eggs-directory}
-offline = true
-
-[slapconfiguration]
-recipe = slapos.cookbook:slapconfiguration
-computer = $${slap-connection:computer-id}
-partition = $${slap-connection:partition-id}
-url = $${slap-connection:server-url}
-key = $${slap-connection:key-file}
-cert = $${slap-connection:cert-file}
-configuration.word = hello
+const DEMO: &str = r#"configuration.word = hello
 configuration.hold =
 configuration.fail =
 configuration.promise =
@@ -99,12 +77,7 @@ ip = $${slapconfiguration:ipv4-random}
 "#;
 
 /// No service, no promise, nothing published.
-const PLAIN: &str = "[buildout]
-parts = directory
-eggs-directory = ${buildout:eggs-directory}
-develop-eggs-directory = ${buildout:develop-eggs-directory}
-offline = true
-
+const PLAIN: &str = "
 [directory]
 recipe = slapos.cookbook:mkdirectory
 srv = $${buildout:directory}/srv
@@ -112,20 +85,7 @@ srv = $${buildout:directory}/srv
 
 /// Asks for another instance, of the Software Release that the parameter `child` names, and
 /// publishes what that one publishes.
-const PARENT: &str = "[buildout]
-parts = publish
-eggs-directory = ${buildout:eggs-directory}
-develop-eggs-directory = ${buildout:develop-eggs-directory}
-offline = true
-
-[slapconfiguration]
-recipe = slapos.cookbook:slapconfiguration
-computer = $${slap-connection:computer-id}
-partition = $${slap-connection:partition-id}
-url = $${slap-connection:server-url}
-key = $${slap-connection:key-file}
-cert = $${slap-connection:cert-file}
-
+const PARENT: &str = "
 [child]
 recipe = slapos.cookbook:request
 computer-id = $${slap-connection:computer-id}
@@ -144,20 +104,7 @@ of-child = $${child:connection-word}
 ";
 
 /// A promise in Python that holds while the file `promise` is there.
-const PLUGIN: &str = r#"[buildout]
-parts = plugin
-eggs-directory = ${buildout:eggs-directory}
-develop-eggs-directory = ${buildout:develop-eggs-directory}
-offline = true
-
-[slapconfiguration]
-recipe = slapos.cookbook:slapconfiguration
-computer = $${slap-connection:computer-id}
-partition = $${slap-connection:partition-id}
-url = $${slap-connection:server-url}
-key = $${slap-connection:key-file}
-cert = $${slap-connection:cert-file}
-
+const PLUGIN: &str = r#"
 [directory]
 recipe = slapos.cookbook:mkdirectory
 etc = $${buildout:directory}/etc
@@ -194,11 +141,14 @@ pub(crate) fn write(directory: &Path, site: &Path) {
         let text = text.replace("@SITE@", &site.to_string_lossy());
         std::fs::write(folder.join(file), text).expect("a profile can be written");
     };
-    for (name, instance) in
-        [("demo", DEMO), ("plain", PLAIN), ("parent", PARENT), ("plugin", PLUGIN)]
-    {
-        put(name, "software.cfg", SOFTWARE);
-        put(name, "instance.cfg.in", instance);
+    for (name, parts, rest) in [
+        ("demo", "hold config-file service once promise publish", DEMO),
+        ("plain", "directory", PLAIN),
+        ("parent", "publish", PARENT),
+        ("plugin", "plugin", PLUGIN),
+    ] {
+        put(name, "software.cfg", SOFTWARE_FOR_BOTH);
+        put(name, "instance.cfg.in", &instance_for_both(parts, rest));
     }
     put("broken", "software.cfg", BROKEN);
 }

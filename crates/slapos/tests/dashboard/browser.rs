@@ -116,6 +116,12 @@ impl Browser {
         self.call("Page.navigate", json!({"url": url}));
     }
 
+    /// Has what is saved put into a directory.
+    pub(crate) fn saves_to(&mut self, directory: &std::path::Path) {
+        let wish = json!({"behavior": "allow", "downloadPath": directory.display().to_string()});
+        self.call("Browser.setDownloadBehavior", wish);
+    }
+
     /// What a script comes to.
     pub(crate) fn js(&mut self, script: &str) -> Value {
         let wish = json!({"expression": script, "awaitPromise": true, "returnByValue": true});
@@ -275,7 +281,8 @@ fn complaint(event: &Value) -> Option<String> {
         }
         "Network.requestWillBeSent" => {
             let url = params["request"]["url"].as_str()?;
-            let own = url.starts_with("http://127.0.0.1:") || url == "about:blank";
+            let own = ["http://127.0.0.1:", "blob:http://127.0.0.1:", "about:blank"];
+            let own = own.iter().any(|own| url.starts_with(own));
             (!own).then(|| format!("a request to {url}"))
         }
         "Network.responseReceived" => {

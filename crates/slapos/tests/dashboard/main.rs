@@ -9,7 +9,11 @@
 mod address;
 mod browser;
 mod builds;
+mod certificates;
 mod computers;
+#[allow(dead_code, reason = "those who use all of it are elsewhere")]
+#[path = "../identity/master.rs"]
+mod master;
 mod modules;
 mod people;
 mod requests;

@@ -65,10 +65,20 @@ fn one_at_a_time_and_what_was_killed_leaves_nothing() {
 }
 
 #[test]
-fn a_master_that_is_gone_is_told_by_the_exit_code() {
-    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
-    node.ok(&["up", "--partitions", "1"]);
+fn a_master_that_is_gone_or_refuses_is_told_by_the_exit_code() {
+    let (node, profile) = TestNode::with_service(env!("CARGO_BIN_EXE_slapos"));
+    node.ok(&["up", "--partitions", "2"]);
+    node.ok(&["supply", &profile, "local"]);
+    for name in ["one", "two"] {
+        node.ok(&["request", name, &profile]);
+    }
+    let told = "this computer is formatted, but its Master could not be told";
     node.ok(&["node", "stop", "slapproxy:slapproxy"]);
+    let run = node.fails(3, &["node", "format"]);
+    assert!(run.err.contains(told), "{}", run.err);
+    // It answers, and does not let go of a partition that is in use.
+    node.ok(&["node", "start", "slapproxy:slapproxy"]);
+    node.configure("partition_amount = 2", "partition_amount = 1");
     let run = node.fails(2, &["node", "format"]);
-    assert!(run.err.contains("this computer is formatted, but its Master"), "{}", run.err);
+    assert!(run.err.contains(told), "{}", run.err);
 }

@@ -60,7 +60,7 @@ fn all_that_a_node_can_have_is_made_once_and_again_after_a_reboot() {
         node.path("log").display(),
     );
     node.configure(&options);
-    let said = node.format(&namespace, 2, &[]);
+    let said = node.format(&namespace, 3, &[]);
     assert!(
         said.contains("this computer is formatted, but its Master could not be told"),
         "{said}"
@@ -103,7 +103,7 @@ fn all_that_a_node_can_have_is_made_once_and_again_after_a_reboot() {
     drop(namespace);
     let namespace = Namespace::new(name).unwrap();
     connect(&namespace);
-    let said = node.format(&namespace, 2, &[]);
+    let said = node.format(&namespace, 3, &[]);
     assert!(!said.contains("write "), "{said}");
     assert_eq!(node.record(), record);
     assert_in_order(&node, &namespace);
@@ -146,7 +146,7 @@ fn the_loopback_interface_serves_too() {
     namespace.ip("addr add 2001:db8:7::1/64 dev lo");
     let example = "partition_amount = 2\ninterface_name = lo\ncreate_tap = false\nipv4_local_network = 10.0.0.0/16";
     let node = Node::new(example);
-    node.format(&namespace, 2, &[]);
+    node.format(&namespace, 3, &[]);
     assert_in_order(&node, &namespace);
     let lo = namespace.ip("-o addr show dev lo");
     assert!(lo.contains("2001:db8:7::3/64"), "{lo}");
@@ -156,7 +156,7 @@ fn the_loopback_interface_serves_too() {
     namespace.ip("addr add 2001:db8:8::1/64 dev eth0 nodad");
     node.configure(&format!("{example}\nipv6_interface = eth0"));
     let before = node.record();
-    let said = node.format(&namespace, 2, &[]);
+    let said = node.format(&namespace, 3, &[]);
     assert!(said.contains("had 2001:db8:7::3, which it cannot have here"), "{said}");
     assert_in_order(&node, &namespace);
     let addresses = |record: &serde_json::Value, number: usize| {
@@ -174,10 +174,10 @@ fn growing_keeps_what_was_given_and_shrinking_is_refused() {
     let Some(namespace) = Namespace::new(name) else { return };
     connect(&namespace);
     let node = Node::new(ALL);
-    node.format(&namespace, 2, &[]);
+    node.format(&namespace, 3, &[]);
     let before = node.record();
     node.configure(&ALL.replace("partition_amount = 2", "partition_amount = 3"));
-    node.format(&namespace, 2, &[]);
+    node.format(&namespace, 3, &[]);
     let after = node.record();
     for index in 0..2 {
         assert_eq!(after["partition_list"][index], before["partition_list"][index]);
@@ -205,7 +205,7 @@ fn an_address_that_another_machine_has_is_given_back() {
     other.ip("addr add 2001:db8:1:2::2/64 dev peer0 nodad");
     namespace.ip("addr add 2001:db8:1:2::1/64 dev eth0 nodad");
     let node = Node::new("partition_amount = 1\ninterface_name = eth0\ncreate_tap = false");
-    let said = node.format(&namespace, 2, &[]);
+    let said = node.format(&namespace, 3, &[]);
     let warning = "another machine has 2001:db8:1:2::2; the partition gets another address";
     assert!(said.contains(warning), "{said}");
     let eth0 = namespace.ip("-o addr show dev eth0");
@@ -220,7 +220,7 @@ fn what_a_partition_plants_leads_nowhere() {
     let name = "what_a_partition_plants_leads_nowhere";
     let Some(namespace) = Namespace::new(name) else { return };
     let node = Node::new("partition_amount = 2");
-    node.format(&namespace, 2, &[]);
+    node.format(&namespace, 3, &[]);
     let resource = |index: u32| node.path(&format!("inst/slappart{index}/.slapos-resource"));
     let wanted = std::fs::read(resource(0)).unwrap();
     let meta = std::fs::metadata(resource(0)).unwrap();
@@ -234,7 +234,7 @@ fn what_a_partition_plants_leads_nowhere() {
     // A directory, which no file can replace.
     std::fs::remove_file(resource(1)).unwrap();
     std::fs::create_dir(resource(1)).unwrap();
-    let said = node.format(&namespace, 2, &[]);
+    let said = node.format(&namespace, 3, &[]);
     assert_eq!(std::fs::read(&victim).unwrap(), wanted);
     assert_eq!(std::fs::metadata(&victim).unwrap().uid(), 0);
     assert!(std::fs::symlink_metadata(resource(0)).unwrap().is_file());
@@ -244,7 +244,7 @@ fn what_a_partition_plants_leads_nowhere() {
     std::fs::remove_file(resource(0)).unwrap();
     let made = std::process::Command::new("mkfifo").arg(resource(0)).status().unwrap();
     assert!(made.success());
-    node.format(&namespace, 2, &[]);
+    node.format(&namespace, 3, &[]);
     assert!(std::fs::symlink_metadata(resource(0)).unwrap().is_file());
 }
 
@@ -252,14 +252,14 @@ fn what_a_partition_plants_leads_nowhere() {
 fn users_are_put_right() {
     let Some(namespace) = Namespace::new("users_are_put_right") else { return };
     let node = Node::new("partition_amount = 1");
-    node.format(&namespace, 2, &[]);
+    node.format(&namespace, 3, &[]);
     let user = format!("{}0", node.users);
     let run = |words: &[&str]| {
         let output = std::process::Command::new(words[0]).args(&words[1..]).output().unwrap();
         assert!(output.status.success(), "{words:?} {output:?}");
     };
     run(&["usermod", "--home", "/nonexistent", "--groups", "", "--password", "x", &user]);
-    let said = node.format(&namespace, 2, &[]);
+    let said = node.format(&namespace, 3, &[]);
     let home = node.path("inst/slappart0");
     let changed = format!("change user {user}: its home is /nonexistent, not {}", home.display());
     assert!(said.contains(&changed), "{said}");
@@ -284,7 +284,7 @@ fn a_killed_run_is_made_good_by_the_next() {
     }
     // On a busy machine a run may get further before it is gone.
     assert!(killed > 0, "no run was killed");
-    node.format(&namespace, 2, &[]);
+    node.format(&namespace, 3, &[]);
     assert_in_order(&node, &namespace);
     let partition = &node.record()["partition_list"][1];
     assert_eq!(partition["address_list"][1]["addr"], "2001:db8:1:2::3");

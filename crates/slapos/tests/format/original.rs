@@ -62,7 +62,7 @@ fn a_node_of_the_original_is_taken_over_as_it_is() {
     let known = |line: &&str| line.starts_with(&record) || line.starts_with(&cache);
     let steps: Vec<_> = plan.lines().filter(|line| !known(line)).collect();
     assert_eq!(steps, [""; 0], "only the versions in the record and our cache of downloads differ");
-    node.format(&namespace, 2, &[]);
+    node.format(&namespace, 3, &[]);
     let mut ours = node.record();
     for version in ["os_type", "python_version", "slapos_version"] {
         ours[version] = theirs[version].clone();
@@ -75,7 +75,7 @@ fn a_node_of_the_original_is_taken_over_as_it_is() {
     drop(namespace);
     let Some(namespace) = network(name) else { return };
     let fresh = Node::new(OPTIONS);
-    fresh.format(&namespace, 2, &[]);
+    fresh.format(&namespace, 3, &[]);
     for index in 0..2 {
         let partition = &fresh.record()["partition_list"][index];
         assert_eq!(by_number(partition), by_number(&theirs["partition_list"][index]));

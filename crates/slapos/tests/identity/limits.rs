@@ -30,3 +30,27 @@ fn nothing_is_said_by_plain_http_where_others_could_read_it() {
     allowed.run();
     assert_eq!(allowed.get("/api/v1/me", TOKEN).0, 200);
 }
+
+#[test]
+fn computers_are_listed_and_forgotten_with_what_proves_who_they_are() {
+    let master = Master::start("");
+    let token = master.ok(&["proxy", "computer", "add", "rack"]);
+    let listed = master.ok(&["proxy", "computer", "list"]);
+    assert!(listed.contains("rack") && listed.contains("local"), "{listed}");
+    assert_eq!(master.get("/api/v1/me", &token).0, 200);
+    master.ok(&["proxy", "computer", "remove", "rack"]);
+    assert!(!master.ok(&["proxy", "computer", "list"]).contains("rack"));
+    assert_eq!(master.get("/api/v1/me", &token).0, 401);
+    let said = master.refused(&["proxy", "computer", "remove", "rack"]);
+    assert!(said.contains("rack is not known"), "{said}");
+}
+
+#[test]
+fn a_token_in_the_address_is_not_in_what_is_said() {
+    let master = Master::start("");
+    let config = format!("[slapos]\nmaster_url = http://127.0.0.1:{}/token/{TOKEN}\n", master.port);
+    let config = master.write("home/client.cfg", &config);
+    let said = master.refused(&["supply", "http://example.org/s.cfg", "nowhere", "--cfg", &config]);
+    assert!(said.contains("/token/***/ answers 404 to /supplySupply"), "{said}");
+    assert!(!said.contains(TOKEN), "{said}");
+}

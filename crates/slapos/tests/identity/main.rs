@@ -7,9 +7,12 @@
     reason = "tests arrange files and run programs directly"
 )]
 
+mod alone;
 mod fleet;
 mod limits;
 mod master;
+mod names;
 mod node;
 mod people;
 mod recognition;
+mod schemas;

@@ -67,6 +67,11 @@ impl Master {
         }
     }
 
+    /// Its number, while it runs.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.borrow().as_ref().unwrap().id()
+    }
+
     /// Ends it in the middle of whatever it does.
     pub(crate) fn kill(&self) {
         if let Some(mut process) = self.process.take() {

@@ -43,6 +43,11 @@ fn a_person_gets_an_instance_on_the_node_of_his_project() {
     node.ok(&["node", "instance"]);
     let info = master.json(&by(&ann, &["service", "info", "one"]));
     assert_eq!(info["connection-parameters"]["word"], "hola", "{info:#}");
+    // What a computer may know is enough to bring all of it up.
+    let up = master.json(&by(&node.config, &["up"]));
+    let one = &up["instances"][0];
+    assert_eq!((&one["name"], &one["reported"]["state"]), (&"one".into(), &"started".into()));
+    assert_eq!(one["connection-parameters"]["word"], "hola", "{up:#}");
 
     // For bob there is neither the computer nor the instance.
     let said = master.refused(&by(&bob, &["supply", &profile, "COMP-1"]));

@@ -29,10 +29,7 @@ class RunPromise(GenericPromise):
 
 /// A node with a running instance.
 fn node() -> (TestNode, String) {
-    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
-    let profile = node.tree.add_service().display().to_string();
-    node.ok(&["up", &profile]);
-    (node, profile)
+    TestNode::serving(env!("CARGO_BIN_EXE_slapos"))
 }
 
 fn write(node: &TestNode, name: &str, text: &str) {

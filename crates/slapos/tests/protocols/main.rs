@@ -15,3 +15,4 @@ mod master;
 mod registration;
 mod shacache;
 mod slapgrid;
+mod uploads;

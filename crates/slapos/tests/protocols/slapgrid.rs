@@ -5,36 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value as Json;
-use slapos_testkit::{Original, Run};
+use slapos_testkit::{Original, Run, SOFTWARE_FOR_BOTH, instance_for_both};
 
 use crate::master::{Master, TOKEN, original};
 
-const SOFTWARE: &str = "[buildout]
-parts = instance-template
-newest = false
-offline = true
-
-[instance-template]
-recipe = slapos.recipe.template
-url = @HERE@/instance.cfg.in
-output = ${buildout:directory}/instance.cfg
-";
-
 /// A service and a promise.
-const ROOT: &str = r"[buildout]
-parts = service promise publish
-eggs-directory = ${buildout:eggs-directory}
-develop-eggs-directory = ${buildout:develop-eggs-directory}
-offline = true
-
-[slapconfiguration]
-recipe = slapos.cookbook:slapconfiguration
-computer = $${slap-connection:computer-id}
-partition = $${slap-connection:partition-id}
-url = $${slap-connection:server-url}
-key = $${slap-connection:key-file}
-cert = $${slap-connection:cert-file}
-configuration.child =
+const ROOT: &str = r"configuration.child =
 configuration.word = hello
 
 [directory]
@@ -160,9 +136,10 @@ impl<'a> Node<'a> {
     fn profile(&self, name: &str, publishes: &str, child: &str) -> String {
         let folder = self.base().join("profiles").join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        let software = SOFTWARE.replace("@HERE@", &folder.to_string_lossy());
+        let software = SOFTWARE_FOR_BOTH.replace("@HERE@", &folder.to_string_lossy());
         std::fs::write(folder.join("software.cfg"), software).unwrap();
-        let instance = format!("{ROOT}{publishes}").replace("@CHILD@", child);
+        let rest = format!("{ROOT}{publishes}").replace("@CHILD@", child);
+        let instance = instance_for_both("service promise publish", &rest);
         std::fs::write(folder.join("instance.cfg.in"), instance).unwrap();
         folder.join("software.cfg").display().to_string()
     }

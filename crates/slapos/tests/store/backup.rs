@@ -35,13 +35,18 @@ fn a_master_moves_to_postgresql_and_back() {
     second.ok(&["restore", file]);
     let running = second.start();
     assert_eq!(second.client().overview().unwrap(), before);
-    let refused = second.run(&["restore", file]);
-    assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("say --force to replace it"), "{}", refused.err);
     second.client().request(&wish("later")).unwrap();
     let later = second.client().overview().unwrap();
     second.ok(&["backup", file]);
+    let refused = second.run(&["restore", file, "--force"]);
+    assert_eq!(refused.code, 1);
+    let words = "is used by a Master (connected from the machine of the database)";
+    assert!(refused.err.contains(words), "{}", refused.err);
+    assert_eq!(second.client().overview().unwrap(), later);
     running.kill();
+    let refused = second.run(&["restore", file]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("say --force to replace it"), "{}", refused.err);
 
     let third = place.configure("3.cfg", &place.path("master/third.db").display().to_string());
     third.ok(&["restore", file]);
@@ -49,6 +54,27 @@ fn a_master_moves_to_postgresql_and_back() {
     assert_eq!(third.client().overview().unwrap(), later);
     let left: Vec<_> = names(&place.path("")).into_iter().filter(|n| n.contains(".tmp")).collect();
     assert_eq!(left, Vec::<String>::new());
+}
+
+/// However it ended, a Master that is gone keeps nobody from restoring.
+#[test]
+fn nothing_is_restored_under_a_master() {
+    let place = Place::new();
+    let master = place.configure("a.cfg", &place.file());
+    let running = master.start();
+    let before = full(&master);
+    let file = place.path("saved").display().to_string();
+    master.ok(&["backup", &file]);
+    for words in [["restore", &file, "--force"].as_slice(), &["migrate", "--to", "8"]] {
+        let refused = master.run(words);
+        assert_eq!(refused.code, 1, "{}", refused.out);
+        let told = format!("{} is used by a Master on this machine, and was left", place.file());
+        assert!(refused.err.contains(&told), "{}", refused.err);
+        assert!(refused.err.contains("stop every Master of it first"), "{}", refused.err);
+    }
+    assert_eq!(master.client().overview().unwrap(), before);
+    running.kill();
+    master.ok(&["restore", &file, "--force"]);
 }
 
 /// Root's own place for backups, and a database in a directory where another may write.

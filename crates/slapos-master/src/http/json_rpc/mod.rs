@@ -73,12 +73,9 @@ impl Call {
         Ok(computer)
     }
 
-    /// Takes note that a node is there, if it is one that asks.
+    /// Takes note that a node is there which only what it asks for names.
     async fn heard_of(&self, computer: &ComputerId) -> Result<(), RpcError> {
-        if self.caller.may_be_node() {
-            self.app.store.contact(computer).await?;
-        }
-        Ok(())
+        Ok(self.app.node_of_operator(&self.caller, computer).await?)
     }
 
     /// Refuses an instance that is not the caller's, by where it lives.
@@ -121,7 +118,9 @@ where
                 act(Call { app, caller, body, hateoas }).await
             }
         };
-        answer.map_or_else(RpcError::into_response, |json| written(StatusCode::OK, &json))
+        answer.map_or_else(RpcError::into_response, |json| {
+            as_json(StatusCode::OK, python::write(&json))
+        })
     };
     Route::post(path, rule, handler)
 }
@@ -175,10 +174,10 @@ fn accepts_json(value: &str) -> bool {
         })
 }
 
-fn written(status: StatusCode, json: &Json) -> Response {
+fn as_json(status: StatusCode, text: String) -> Response {
     let headers =
         [(header::CONTENT_TYPE, "application/json"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (status, headers, python::write(json)).into_response()
+    (status, headers, text).into_response()
 }
 
 /// What a method answers that has nothing to tell.
@@ -218,10 +217,14 @@ impl RpcError {
 
 impl IntoResponse for RpcError {
     fn into_response(self) -> Response {
-        let kind = self.status.canonical_reason().unwrap_or("Unknown Error");
-        let document = json!({ "status": self.status.as_u16(), "type": kind, "title": self.title });
-        written(self.status, &document)
+        as_json(self.status, error_document(self.status, &self.title))
     }
+}
+
+/// How this API words an error.
+pub(super) fn error_document(status: StatusCode, title: &str) -> String {
+    let kind = status.canonical_reason().unwrap_or("Unknown Error");
+    python::write(&json!({ "status": status.as_u16(), "type": kind, "title": title }))
 }
 
 impl From<StoreError> for RpcError {
@@ -288,7 +291,6 @@ mod tests {
     #[test]
     fn errors_are_documents() {
         let error = RpcError::from(StoreError::NotFound("no é".to_owned()));
-        let document = json!({"status": 403, "type": "Forbidden", "title": error.title});
-        insta::assert_snapshot!(python::write(&document), @r#"{"status": 403, "type": "Forbidden", "title": "no \u00e9"}"#);
+        insta::assert_snapshot!(error_document(error.status, &error.title), @r#"{"status": 403, "type": "Forbidden", "title": "no \u00e9"}"#);
     }
 }

@@ -2,9 +2,10 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use slapos_slap::token::{digest, id_of_digest};
 use slapos_slap::{ComputerId, InstanceRequest, PartitionId};
 
-use super::world::{OWN, Proof, World};
+use super::world::{FOREIGN, OWN, Proof, World};
 use crate::store::Holder;
 
 fn node() -> Holder {
@@ -44,6 +45,48 @@ fn who_listens_hears_nothing_once_he_is_not_known_any_more() {
             heard.rest();
         }
     }
+}
+
+/// The JSON that is answered to `body`.
+fn made(world: &World, proof: &Proof, path: &str, body: &Value) -> Value {
+    let answer = world.ask(proof, &Method::POST, path, &body.to_string()).unwrap().rest();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 201"), "{head}");
+    serde_json::from_str(body).unwrap()
+}
+
+#[test]
+fn what_was_made_with_a_token_ends_with_it() {
+    let world = World::new();
+    let ann = Holder::User("ann".to_owned());
+    let end = world.app.store.time() + 1_000_000_000;
+    let (short, other) = (world.token(&ann, Some(end)), world.token(&ann, None));
+    let token = |answer: &Value| Proof::Token(answer["token"].as_str().unwrap().to_owned());
+    let known = |proof: &Proof| world.status(proof, &Method::GET, "/api/v1/me", "").unwrap();
+    let (own, node) = ("/api/v1/users/ann/tokens", format!("/api/v1/computers/{OWN}/token"));
+
+    let unlimited = made(&world, &other, own, &json!({}));
+    assert_eq!(unlimited["expires_at"], Value::Null);
+    let first = made(&world, &short, own, &json!({}));
+    let second = made(&world, &token(&first), &node, &json!({"expires_in": 1_000_000_000}));
+    assert!(first["expires_at"].is_string() && first["expires_at"] == second["expires_at"]);
+    let sooner = made(&world, &short, own, &json!({"expires_in": 10}));
+    assert!(sooner["expires_at"].as_str() < first["expires_at"].as_str());
+
+    let made_by_short = [token(&first), token(&second), token(&sooner)];
+    assert!(made_by_short.iter().all(|proof| known(proof) == 200));
+    let Proof::Token(text) = &short else { panic!() };
+    let id = id_of_digest(&digest(text));
+    let path = format!("{own}/{id}");
+    let answer = world.ask(&other, &Method::DELETE, &path, "").unwrap().rest();
+    assert!(answer.ends_with("{\"revoked\":4}"), "{answer}");
+    assert!(made_by_short.iter().all(|proof| known(proof) == 401));
+    assert_eq!((known(&other), known(&token(&unlimited))), (200, 200));
+
+    let third = made(&world, &other, &node, &json!({}));
+    assert_eq!(known(&token(&third)), 200);
+    world.runtime.block_on(world.app.store.remove_user("ann")).unwrap();
+    assert_eq!(known(&token(&third)), 401, "he is gone who made it");
 }
 
 #[test]
@@ -159,4 +202,55 @@ fn a_last_page_says_that_it_is_the_last_and_nothing_is_ignored() {
     assert!(page.contains("bob") && page.contains(r#""next":null"#), "{page}");
     let refused = get("/api/v1/users?color=red");
     assert!(refused.contains(" 400 ") && refused.contains("application/problem+json"), "{refused}");
+}
+
+/// What a person may not see he cannot tell from what is not there, nor by asking for a place in it.
+#[test]
+fn a_computer_of_others_is_asked_for_as_one_that_is_not_there() {
+    let world = World::new();
+    let ann = world.token(&Holder::User("ann".to_owned()), None);
+    let told = |computer: &str| {
+        let sla = json!({"computer_guid": computer});
+        let own = json!({"title": "x", "software_release": "s", "parameters": {}, "sla": sla});
+        let bodies = [
+            ("/api/v1/instances", own.to_string()),
+            ("/api/v1/requests/check", own.to_string()),
+            (
+                "/slapos.post.v0.software_instance",
+                json!({"title": "x", "software_release_uri": "s", "software_type": "default",
+                    "sla_parameters": sla})
+                .to_string(),
+            ),
+        ];
+        bodies.map(|(path, body)| {
+            let answer = world.ask(&ann, &Method::POST, path, &body).unwrap().rest();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let status = head.split(' ').nth(1).unwrap();
+            format!("{status} {}", body.replace(computer, "COMPUTER"))
+        })
+    };
+    let (foreign, absent) = (told(FOREIGN), told("none-there"));
+    assert_eq!(foreign, absent);
+    assert!(foreign[0].starts_with("404 ") && foreign[2].starts_with("403 "), "{foreign:?}");
+}
+
+#[test]
+fn a_project_is_named_by_the_operator_too() {
+    let world = World::new();
+    let form = |project: &str| {
+        let sla = format!(
+            "<marshal><dictionary id=\"i2\"><string>computer_guid</string><string>{OWN}</string>\
+             <string>project_guid</string><string>{project}</string></dictionary></marshal>"
+        );
+        let sla: String = sla.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        format!("partition_reference=of-{project}&software_release=s&filter_xml={sla}")
+    };
+    let operator = Proof::Token("the token".to_owned());
+    let ask = |project: &str| {
+        world.status(&operator, &Method::POST, "/requestComputerPartition", &form(project))
+    };
+    assert_eq!((ask("alpha"), ask("nowhere")), (Some(200), Some(404)));
+    let project = ["alpha".to_owned()];
+    let trees = world.app.store.trees_in(Some(&project), Some("of-alpha"));
+    assert_eq!(world.runtime.block_on(trees).unwrap().len(), 1);
 }

@@ -15,7 +15,7 @@ use super::super::App;
 use super::{Running, description};
 use crate::authority::{CLIENT_LIFE, new_serial};
 use crate::store::{Holder, Issued};
-use crate::{Rate, TlsAccess};
+use crate::{MasterConfig, Rate, TlsAccess};
 
 /// Whose things the requests of the test are about.
 pub(super) const OWN: &str = "c-ann";
@@ -45,6 +45,15 @@ impl World {
 
     /// One where each address may fail so often.
     pub(super) fn failing(failures: f64) -> World {
+        let fail = Rate { per_second: 1e-6, burst: failures };
+        World::arranged(|config| config.access.failures = fail, |_| {})
+    }
+
+    /// One that is configured, and arranged, otherwise.
+    pub(super) fn arranged(
+        configure: impl FnOnce(&mut MasterConfig),
+        arrange: impl FnOnce(&mut App) + Send + 'static,
+    ) -> World {
         let kept = Arc::new(Mutex::new(None));
         let given = Arc::clone(&kept);
         let running = Running::configured(
@@ -55,12 +64,14 @@ impl World {
                     names: vec!["localhost".to_owned()],
                     files: None,
                 });
-                config.access.failures = Rate { per_second: 1e-6, burst: failures };
+                config.access.failures = Rate { per_second: 1e-6, burst: 1e6 };
                 config.access.callers.burst = 1e6;
+                configure(config);
             },
             move |master| {
-                Arc::get_mut(&mut master.app).unwrap().listeners.heartbeat =
-                    std::time::Duration::from_millis(50);
+                let app = Arc::get_mut(&mut master.app).unwrap();
+                app.listeners.heartbeat = std::time::Duration::from_millis(50);
+                arrange(app);
                 *given.lock().unwrap() =
                     Some((Arc::clone(&master.app), master.tls_addr().unwrap()));
             },
@@ -100,7 +111,8 @@ impl World {
         };
         let token = new_token(kind).unwrap();
         let digest = digest(token.expose());
-        self.runtime.block_on(self.app.store.add_token(holder, &digest, "", expires_at)).unwrap();
+        let added = self.app.store.add_token(holder, &digest, "", expires_at, None);
+        self.runtime.block_on(added).unwrap();
         Proof::Token(token.expose().to_owned())
     }
 
@@ -136,6 +148,15 @@ impl World {
             }
         });
         proof
+    }
+
+    /// What is heard of who did what, the newest first: who, at which route, about what.
+    pub(super) fn audit(&self) -> Vec<[String; 3]> {
+        let entries = self.runtime.block_on(async {
+            self.app.write_audit().await;
+            self.app.store.audit("", 1000).await.unwrap()
+        });
+        entries.into_iter().map(|entry| [entry.caller, entry.route, entry.about]).collect()
     }
 
     /// The status of the answer; `None` when there is no connection to ask.

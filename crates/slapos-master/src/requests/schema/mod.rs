@@ -3,6 +3,7 @@
 //!
 //! Nothing is kept between requests, so that several Masters judge alike; what a request does not
 //! change is not judged again, which is most of them. A schema that cannot be read judges nothing.
+//! What is here happens in a process of its own, see [`super::bench`].
 //!
 //! Parameters are one JSON document in the parameter `_` (`json-in-xml`), or texts (`xml`). A text
 //! of the latter also fits where it reads as the number or truth value that the schema asks for,
@@ -16,7 +17,7 @@ mod tests;
 use std::sync::Arc;
 
 use jsonschema::{PatternOptions, Retrieve, Uri};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use slapos_slap::{DEFAULT_SOFTWARE_TYPE, InstanceRequest};
 use utoipa::ToSchema;
@@ -35,7 +36,7 @@ const MOST_ERRORS: usize = 20;
 const BACKTRACKING: usize = 100_000;
 
 /// Something in the parameters that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchemaError {
     /// Where: `$` is all of it, `$.a[0]` the first item of `a`.
     pub path: String,
@@ -44,22 +45,29 @@ pub struct SchemaError {
 }
 
 /// What a schema says of the parameters of a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
     /// Whether there is a schema that could be read.
     pub readable: bool,
     /// Why there is none.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
     /// What does not fit.
     pub errors: Vec<SchemaError>,
+}
+
+impl Verdict {
+    /// There is no schema that judges, and why.
+    pub(crate) fn unreadable(why: impl Into<String>) -> Verdict {
+        Verdict { readable: false, why: why.into(), errors: Vec::new() }
+    }
 }
 
 /// Judges the parameters of a request.
 pub(crate) fn judge(documents: &Arc<Documents>, request: &InstanceRequest) -> Verdict {
     match try_judge(documents, request) {
         Ok(errors) => Verdict { readable: true, why: String::new(), errors },
-        Err(why) => Verdict { readable: false, why, errors: Vec::new() },
+        Err(why) => Verdict::unreadable(why),
     }
 }
 

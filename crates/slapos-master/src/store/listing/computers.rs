@@ -33,7 +33,7 @@ impl Store {
         state: &str,
     ) -> Result<Page<Computer>, StoreError> {
         let keys = window.keys(1)?;
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let query = in_state(computers_of(select(), scope), state, self.now())?
             .after(&["c.reference"], keys.as_deref())
             .search(&["c.reference", "c.title", "c.address"], &window.search);
@@ -51,7 +51,7 @@ impl Store {
         scope: &Scope,
         computer: &ComputerId,
     ) -> Result<ComputerDetail, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let query = computers_of(select(), scope).and("c.reference = ?", [computer.as_str()]);
         let rows = query.rows(&mut tx, "c.reference", 1).await?;
         let Some(row) = rows.first() else {
@@ -70,7 +70,7 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn list_metrics(&self) -> Result<Vec<(String, Metrics)>, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let query = Query::new("SELECT m.computer, m.metrics, m.told_at FROM computer_metrics m");
         let rows = query.all(&mut tx, "m.computer").await?;
         rows.iter().map(|row| Ok((text(row, "computer")?, read_metrics(row)?))).collect()

@@ -44,7 +44,7 @@ impl Store {
     ) -> Result<Page<Instance>, StoreError> {
         let keys =
             window.keys(3)?.unwrap_or_else(|| vec![OWN.into(), String::new(), String::new()]);
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let mut items = Vec::new();
         if keys[0] == OWN {
             items = own(&mut tx, scope, window, filter, &keys[1..]).await?;
@@ -66,7 +66,7 @@ impl Store {
         scope: &Scope,
         guid: &str,
     ) -> Result<InstanceDetail, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let (row, shared) = find(&mut tx, scope, guid).await?;
         let instance = if shared { read_shared(&row)? } else { read(&row)? };
         let computer = ComputerId::new(instance.computer.as_str());

@@ -94,7 +94,7 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn identity(&self) -> Result<(&'static str, String), StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let kind = match tx.kind() {
             Kind::Sqlite => "sqlite",
             Kind::Postgres => "postgresql",
@@ -111,7 +111,7 @@ impl Store {
         project: &str,
         request: &InstanceRequest,
     ) -> Result<Option<String>, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let (query, name) = if request.shared {
             (instances::select_shared(), "s")
         } else {

@@ -24,7 +24,7 @@ impl Store {
         guid: &str,
         since: i64,
     ) -> Result<Promises, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let (row, is_shared) = find(&mut tx, scope, guid).await?;
         if is_shared {
             // Those of its host are its host's.

@@ -26,7 +26,7 @@ impl Store {
         state: &str,
     ) -> Result<Page<Software>, StoreError> {
         let keys = window.keys(2)?;
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let query = computers_of(select(), scope)
             .after(&["s.computer", "s.url"], keys.as_deref())
             .if_given("s.computer = ?", computer)
@@ -47,7 +47,7 @@ impl Store {
         computer: &ComputerId,
         url: &SoftwareUrl,
     ) -> Result<String, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let query = Query::new(&format!("SELECT COALESCE(b.log, '') AS log {FROM}"))
             .and("s.computer = ? AND s.url = ?", [computer.as_str(), url.as_str()]);
         let rows = computers_of(query, scope).rows(&mut tx, "s.url", 1).await?;

@@ -31,7 +31,7 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn summary(&self, scope: &Scope) -> Result<Summary, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         Ok(Summary {
             computers: computer_counts(&mut tx, scope, self.now()).await?,
             software: software_counts(&mut tx, scope).await?,

@@ -30,7 +30,7 @@ impl Store {
         project: &str,
     ) -> Result<Page<Tree>, StoreError> {
         let keys = window.keys(3)?;
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let mut roots = Vec::new();
         let stage = keys.as_ref().map_or(OWN, |keys| keys[0].as_str());
         if stage == OWN {
@@ -68,7 +68,7 @@ impl Store {
         scope: &Scope,
         guid: &str,
     ) -> Result<TreeDetail, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let (row, is_shared) = find(&mut tx, scope, guid).await?;
         let root = if is_shared { read_shared(&row)? } else { read(&row)? };
         if !root.root {

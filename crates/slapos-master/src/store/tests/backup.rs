@@ -100,13 +100,17 @@ async fn what_is_there_is_replaced_only_by_force_and_listeners_look_at_everythin
     let News::Resync(position) = fixture.store.news(&home, None).await.unwrap() else { panic!() };
     let before = fixture.store.overview().await.unwrap();
     fixture.place("later", None).await;
+    fixture.store.close().await;
     let error = restored(&fixture.database, &text, false).await.unwrap_err();
     assert!(matches!(error, StoreError::Conflict(_)), "{error}");
     assert!(error.to_string().contains("say --force to replace it"), "{error}");
-    assert_eq!(fixture.store.overview().await.unwrap().instances.len(), before.instances.len() + 1);
+    let store = opened(&fixture.database).await.unwrap();
+    assert_eq!(store.overview().await.unwrap().instances.len(), before.instances.len() + 1);
+    store.close().await;
     restored(&fixture.database, &text, true).await.unwrap();
-    assert_eq!(fixture.store.overview().await.unwrap(), before);
-    let news = fixture.store.news(&home, Some(&position)).await.unwrap();
+    let store = opened(&fixture.database).await.unwrap();
+    assert_eq!(store.overview().await.unwrap(), before);
+    let news = store.news(&home, Some(&position)).await.unwrap();
     assert!(matches!(news, News::Resync(_)), "{news:?}");
 }
 
@@ -114,7 +118,7 @@ async fn what_is_there_is_replaced_only_by_force_and_listeners_look_at_everythin
 async fn a_backup_that_is_not_whole_changes_nothing() {
     let fixture = full().await;
     let text = saved(&fixture.database).await;
-    let before = fixture.store.overview().await.unwrap();
+    fixture.store.close().await;
     let mut wrong: Vec<String> =
         vec![String::new(), "{}\n".to_owned(), "SQLite format 3\0".to_owned()];
     let ends: Vec<_> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
@@ -126,10 +130,10 @@ async fn a_backup_that_is_not_whole_changes_nothing() {
     wrong.push(text.replacen("\"position\"", "\"nothing\"", 1));
     wrong.push(text.replacen("backup-1", "backup-2", 1));
     wrong.push(text.replacen("\"schema\":[1,", "\"schema\":[1,99,", 1));
-    for text in wrong {
-        let error = restored(&fixture.database, &text, true).await.unwrap_err();
+    for wrong in wrong {
+        let error = restored(&fixture.database, &wrong, true).await.unwrap_err();
         assert!(matches!(error, StoreError::Backup(_)), "{error}");
-        assert_eq!(fixture.store.overview().await.unwrap(), before, "{error}");
+        assert_eq!(saved(&fixture.database).await, text, "{error}");
     }
 }
 
@@ -137,6 +141,7 @@ async fn a_backup_that_is_not_whole_changes_nothing() {
 async fn a_backup_of_an_older_schema_comes_to_the_present_one() {
     let fixture = full().await;
     let before = fixture.store.overview().await.unwrap();
+    fixture.store.close().await;
     for schema in crate::store::migrations::up_to(i64::MAX) {
         crate::store::migrate(&fixture.database, Some(schema), &SystemClock).await.unwrap();
         let text = saved(&fixture.database).await;
@@ -146,6 +151,30 @@ async fn a_backup_of_an_older_schema_comes_to_the_present_one() {
         assert_eq!(again.overview().await.unwrap().instances, before.instances);
         crate::store::migrate(&fixture.database, None, &SystemClock).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn nothing_else_comes_in_its_place_while_a_master_is_there() {
+    let fixture = full().await;
+    let text = saved(&fixture.database).await;
+    let (second, database) = (opened(&fixture.database).await.unwrap(), &fixture.database);
+    fixture.store.close().await;
+    for force in [false, true] {
+        let error = restored(database, &text, force).await.unwrap_err();
+        assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+    }
+    let error = crate::store::migrate(database, Some(10), &SystemClock).await.unwrap_err();
+    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+    assert!(crate::store::migrate(database, None, &SystemClock).await.unwrap().is_empty());
+    let told = error.to_string();
+    assert!(told.starts_with(&format!("{database} is used by a Master")), "{told}");
+    second.close().await;
+    let alone = crate::store::presence::alone(database).await.unwrap();
+    let error = opened(database).await.err().unwrap();
+    assert!(matches!(error, StoreError::Busy(_)), "{error}");
+    drop(alone);
+    opened(database).await.unwrap().close().await;
+    restored(database, &text, true).await.unwrap();
 }
 
 /// A server that has counted further, whose database was moved here by its own tools.

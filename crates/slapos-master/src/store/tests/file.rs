@@ -9,6 +9,7 @@ use std::path::Path;
 use sqlx::{Connection as _, Executor as _};
 
 use super::*;
+use crate::store::connection::Connection;
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
@@ -38,8 +39,9 @@ async fn strange_names_are_no_trouble() {
     let path = directory.path().join("a b%20c?d#é.db");
     let store = reopen(&path).await.unwrap();
     store.close().await;
-    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-    assert!(path.exists());
+    let beside = directory.path().join("a b%20c?d#é.db.lock");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+    assert!(path.exists() && beside.exists());
 }
 
 #[tokio::test]
@@ -145,12 +147,19 @@ async fn an_unusable_place_is_named() {
     assert!(matches!(error, StoreError::File { .. }), "{error}");
 }
 
+/// Tells the connection that writes how large the file may become.
+async fn set_room(store: &Store, pragma: &'static str) {
+    let inline = store.pools.inline.as_ref().unwrap();
+    let mut writer = Connection::Inline(inline.writer.lend().await.unwrap());
+    writer.execute(pragma).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_full_disk_is_no_trouble_once_there_is_room() {
     let fixture = store(1).await;
     fixture.place("a", None).await;
     // SQLite takes the present size for a limit below it.
-    fixture.store.pools.writers.execute("PRAGMA max_page_count = 1").await.unwrap();
+    set_room(&fixture.store, "PRAGMA max_page_count = 1").await;
     let large = "x".repeat(1 << 20);
     let error = fixture
         .store
@@ -158,7 +167,7 @@ async fn a_full_disk_is_no_trouble_once_there_is_room() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("database or disk is full"), "{error}");
-    fixture.store.pools.writers.execute("PRAGMA max_page_count = 1000000").await.unwrap();
+    set_room(&fixture.store, "PRAGMA max_page_count = 1000000").await;
     for state in ["error", "started"] {
         fixture
             .store

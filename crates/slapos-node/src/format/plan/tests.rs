@@ -1,3 +1,5 @@
+//! Plans of `node format` as text, for machines that are described here.
+
 use std::path::Path;
 
 use slapos_config::Config;

@@ -1,3 +1,5 @@
+//! Contents of generations: kept, given back, and bounded.
+
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
 use std::os::unix::fs::PermissionsExt;

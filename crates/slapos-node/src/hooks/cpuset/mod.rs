@@ -16,9 +16,9 @@ use slapos_sys::cgroup::Cpus;
 
 use self::plan::plan;
 use super::Hook;
-use super::config::{HooksConfig, Manager};
 use super::planted::{self, Planted};
 use super::scene::{Member, Occasion, Scene};
+use crate::config::{HooksConfig, Manager};
 use crate::error::{IoContext, NodeError};
 
 const FILE: &str = ".slapos-cpu-exclusive";

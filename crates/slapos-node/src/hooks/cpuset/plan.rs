@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use slapos_sys::process::{only_uid, uids};
+use slapos_sys::process::uids;
 
 /// More processes than a machine has processors for, for sure.
 const MOST: usize = 1000;
@@ -58,7 +58,7 @@ pub(super) fn plan(
 
 /// Whose the process is: its user if it acts as nobody else, else root, who is nobody's.
 pub(super) fn owner_of(pid: u32) -> Option<u32> {
-    uids(pid).map(|_| only_uid(pid).unwrap_or(0))
+    uids(pid).map(|uids| uids.only().unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -11,23 +11,46 @@ mod programs;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use slapos_slap::{PartitionId, SlapError};
-use slapos_sys::fs;
 
 use self::rules::{about, access, changes, others, routed, rules};
-use super::config::FirewallConfig;
 use super::firewalld::{Firewalld, Rule, State};
 use super::scene::{Member, Occasion, Scene};
-use super::{Hook, Removal, command};
-use crate::error::{IoContext, NodeError};
+use super::{Hook, Removal};
+use crate::command;
+use crate::config::FirewallConfig;
+use crate::error::NodeError;
+use crate::shelf::{Kept, Shelf};
 
 pub(super) use programs::forget_programs;
 
-/// A longer record is not ours, bytes.
-const LONGEST_RECORD: u64 = 4 << 20;
+/// The rules of a partition, one a line.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+struct Recorded(BTreeSet<Rule>);
+
+impl TryFrom<Vec<String>> for Recorded {
+    type Error = String;
+
+    fn try_from(lines: Vec<String>) -> Result<Self, String> {
+        let parse = |line: &String| Rule::parse(line).ok_or_else(|| format!("`{line}` is no rule"));
+        lines.iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl From<Recorded> for Vec<String> {
+    fn from(recorded: Recorded) -> Self {
+        recorded.0.iter().map(Rule::to_string).collect()
+    }
+}
+
+impl Kept for Recorded {
+    const NAME: &'static str = "record of its firewall rules";
+    const LONGEST: u64 = 4 << 20;
+}
 
 /// See the module.
 pub(super) struct Firewall {
@@ -58,13 +81,13 @@ impl Firewall {
         if let Some(recorded) = &recorded {
             // Both, until the former ones are gone.
             let both = recorded.union(&wanted).cloned().collect();
-            self.record(scene, &member.partition.id, &both)?;
+            self.record(scene, &member.partition.id, both)?;
         }
         let decide = |state: &State| changes(state, &wanted, recorded.as_ref(), &own);
         if self.firewalld.change(decide)? {
             scene.note(member, "firewall rules changed");
         }
-        self.record(scene, &member.partition.id, &wanted)
+        self.record(scene, &member.partition.id, wanted)
     }
 
     /// Takes all rules of a partition away.
@@ -73,8 +96,7 @@ impl Firewall {
             return Ok(());
         };
         self.firewalld.change(|state| changes(state, &BTreeSet::new(), Some(&recorded), &[]))?;
-        let path = Self::path(scene, partition);
-        fs::remove_tree(&path).context("remove", &path)
+        Self::shelf(scene).forget(partition.as_str())
     }
 
     fn reload(&self, scene: &Scene<'_, '_>) -> Result<(), NodeError> {
@@ -89,38 +111,26 @@ impl Firewall {
         reloaded.map(drop)
     }
 
-    fn path(scene: &Scene<'_, '_>, partition: &PartitionId) -> PathBuf {
-        scene.records("firewall").join(format!("{partition}.json"))
+    fn shelf<'a>(scene: &Scene<'a, '_>) -> Shelf<'a, Recorded> {
+        scene.shelf("firewall")
     }
 
-    /// The rules of a partition as recorded; `None` if there is no record that is understood.
+    /// The rules of a partition as recorded, if they are.
     fn recorded(
         &self,
         scene: &Scene<'_, '_>,
         partition: &PartitionId,
     ) -> Result<Option<BTreeSet<Rule>>, NodeError> {
-        let path = Self::path(scene, partition);
-        let text = match fs::read_to_string_limited(&path, LONGEST_RECORD) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).context("read", &path),
-        };
-        let lines: Option<Vec<String>> = serde_json::from_str(&text).ok();
-        Ok(lines.map(|lines| lines.iter().filter_map(|line| Rule::parse(line)).collect()))
+        Ok(Self::shelf(scene).load(partition.as_str())?.map(|recorded| recorded.0))
     }
 
     fn record(
         &self,
         scene: &Scene<'_, '_>,
         partition: &PartitionId,
-        rules: &BTreeSet<Rule>,
+        rules: BTreeSet<Rule>,
     ) -> Result<(), NodeError> {
-        let directory = scene.records("firewall");
-        fs::create_dir_all(&directory, 0o700).context("create", &directory)?;
-        let path = Self::path(scene, partition);
-        let lines: Vec<_> = rules.iter().map(Rule::to_string).collect();
-        let text = serde_json::json!(lines).to_string();
-        fs::write_atomic_if_changed(&path, text.as_bytes(), 0o600).map(drop).context("write", &path)
+        Self::shelf(scene).store(partition.as_str(), &Recorded(rules))
     }
 
     fn failures(&self) -> MutexGuard<'_, BTreeMap<PartitionId, String>> {
@@ -168,7 +178,7 @@ impl Hook for Firewall {
                 found = about(state, &own);
                 Vec::new()
             })?;
-            self.record(scene, &member.partition.id, &found)?;
+            self.record(scene, &member.partition.id, found)?;
         }
         Ok(Removal::Now)
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use slapos_supervisor::{AutoRestart, ProgramSpec, remove_group, write_group};
 
+use crate::config::FirewallConfig;
 use crate::error::{IoContext, NodeError};
-use crate::hooks::config::FirewallConfig;
 use crate::node::Node;
 use crate::services;
 

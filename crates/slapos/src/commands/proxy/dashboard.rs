@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use slapos_node::{NodeConfig, NodeError, master, read_token};
+use slapos_node::{NodeError, OperatorConfig, read_token};
 use slapos_sys::process::Command;
 
 use crate::cli::Global;
@@ -33,19 +33,19 @@ const DESKTOP: &[&str] = &[
 ];
 
 /// The dashboard's address, which is no secret.
-pub(crate) fn page(config: &NodeConfig) -> String {
-    format!("{}/ui/", config.master_url.trim_end_matches('/'))
+pub(crate) fn page(master_url: &str) -> String {
+    format!("{}/ui/", master_url.trim_end_matches('/'))
 }
 
-pub(super) fn run(global: &Global, config: &NodeConfig, open: bool) -> Result<u8, NodeError> {
-    let page = page(config);
-    let file = config.master_token_file.as_deref().ok_or_else(|| {
+pub(super) fn run(global: &Global, config: &OperatorConfig, open: bool) -> Result<u8, NodeError> {
+    let page = page(&config.client.master_url);
+    let file = config.token_file().ok_or_else(|| {
         NodeError::user(format!("{} names no token to sign in with", config.file.display()))
             .hint(format!("sign in with yours at {page}"))
     })?;
     let token = read_token(file)?;
     // A port may have changed hands.
-    master(config)?.ping()?;
+    config.master()?.ping()?;
     let address = format!("{page}#token={}", escaped(token.expose()));
     if open {
         let door = door(file, &address)?;

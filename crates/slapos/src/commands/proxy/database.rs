@@ -11,13 +11,12 @@ use std::path::Path;
 
 use slapos_master::{Database, StoreError};
 use slapos_node::config::ProxyConfig;
-use slapos_node::standalone::prepare_master;
-use slapos_node::{NodeConfig, NodeError, read_secret};
+use slapos_node::{NodeError, OperatorConfig, read_secret};
 use slapos_sys::clock::SystemClock;
 use slapos_sys::fs::{Draft, remove_unnamed};
 use slapos_sys::user::Identity;
 
-use super::{as_user, embedded, not_as, runtime};
+use super::{as_user, not_as, prepared, runtime};
 use crate::cli::Global;
 use crate::output::{say, say_json};
 
@@ -28,15 +27,23 @@ const STANDARD: &str = "-";
 pub(super) fn of(proxy: &ProxyConfig) -> Result<Database, NodeError> {
     let what = "read the password for the Master's database in";
     let password = proxy.database_password_file.as_deref();
-    let password = password.map(|path| read_secret(what, path)).transpose()?;
+    let read = |path| {
+        let hint = "it is read by the user that the Master runs as, who owns its directory: give it to him";
+        read_secret(what, path).map_err(|error| error.hint(hint))
+    };
+    let password = password.map(read).transpose()?;
     let database = Database::parse(proxy.database_uri.expose(), password.as_ref());
     database.map_err(|error| failed(&error))
 }
 
 /// Writes a backup to the file.
-pub(super) fn backup(global: &Global, config: &NodeConfig, file: &Path) -> Result<u8, NodeError> {
-    let proxy = embedded(config)?;
-    let user = prepare_master(config)?;
+pub(super) fn backup(
+    global: &Global,
+    config: &OperatorConfig,
+    file: &Path,
+) -> Result<u8, NodeError> {
+    let proxy = config.embedded()?;
+    let user = prepared(global, config)?;
     if file != Path::new(STANDARD) {
         return backup_to(global, config, file, user.as_ref());
     }
@@ -51,7 +58,7 @@ pub(super) fn backup(global: &Global, config: &NodeConfig, file: &Path) -> Resul
 /// Writes a backup to a file that has its name when it is whole, if need be through `user`.
 fn backup_to(
     global: &Global,
-    config: &NodeConfig,
+    config: &OperatorConfig,
     file: &Path,
     user: Option<&Identity>,
 ) -> Result<u8, NodeError> {
@@ -75,7 +82,7 @@ fn backup_to(
         }
     } else {
         let mut buffered = BufWriter::new(&mut draft);
-        copy(&of(embedded(config)?)?, &mut buffered)?;
+        copy(&of(config.embedded()?)?, &mut buffered)?;
         buffered.flush().map_err(unwritable)?;
     }
     draft.finish(name, 0o600).map_err(unwritable)?;
@@ -83,7 +90,7 @@ fn backup_to(
         say_json(&serde_json::json!({ "backup": file }));
     } else {
         say(&format!("all that the Master remembers is in {}", file.display()));
-        if let Some(token) = &config.master_token_file {
+        if let Some(token) = config.token_file() {
             say(&format!(
                 "keep it together with {}, which opens the certificate authority in it",
                 token.display()
@@ -100,18 +107,18 @@ fn copy(database: &Database, out: &mut dyn Write) -> Result<u64, NodeError> {
 /// Restores the file.
 pub(super) fn restore(
     global: &Global,
-    config: &NodeConfig,
+    config: &OperatorConfig,
     file: &Path,
     force: bool,
 ) -> Result<u8, NodeError> {
-    let proxy = embedded(config)?;
+    let proxy = config.embedded()?;
     let source = match file == Path::new(STANDARD) {
         true => None,
         false => Some(File::open(file).map_err(|error| {
             NodeError::user(format!("the backup {} cannot be read: {error}", file.display()))
         })?),
     };
-    if let Some(user) = prepare_master(config)? {
+    if let Some(user) = prepared(global, config)? {
         return restore_as(global, config, &user, source, force);
     }
     let database = of(proxy)?;
@@ -133,7 +140,7 @@ fn put(database: &Database, mut from: impl io::BufRead, force: bool) -> Result<u
 
 fn restore_as(
     global: &Global,
-    config: &NodeConfig,
+    config: &OperatorConfig,
     user: &Identity,
     source: Option<File>,
     force: bool,
@@ -150,11 +157,11 @@ fn restore_as(
 /// Changes the schema.
 pub(super) fn migrate(
     global: &Global,
-    config: &NodeConfig,
+    config: &OperatorConfig,
     to: Option<i64>,
 ) -> Result<u8, NodeError> {
-    let proxy = embedded(config)?;
-    if let Some(user) = prepare_master(config)? {
+    let proxy = config.embedded()?;
+    if let Some(user) = prepared(global, config)? {
         let to = to.map(|to| to.to_string());
         let words: Vec<_> = match &to {
             Some(to) => vec!["migrate", "--to", to],

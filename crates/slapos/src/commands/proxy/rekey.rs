@@ -5,11 +5,10 @@ use std::io::Read as _;
 use std::path::Path;
 
 use slapos_master::rekey;
-use slapos_node::standalone::prepare_master;
-use slapos_node::{NodeConfig, NodeError, read_secret, read_token};
+use slapos_node::{NodeError, OperatorConfig, read_secret, read_token};
 use slapos_sys::Secret;
 
-use super::{as_user, database, embedded, not_as, runtime};
+use super::{as_user, database, not_as, prepared, runtime};
 use crate::cli::Global;
 use crate::output::{say, say_json};
 
@@ -20,9 +19,13 @@ const STANDARD: &str = "-";
 const LONGEST: u64 = 4096;
 
 /// As the Master's user, who gets root's file as standard input.
-pub(super) fn run(global: &Global, config: &NodeConfig, former: &Path) -> Result<u8, NodeError> {
-    let proxy = embedded(config)?;
-    if let Some(user) = prepare_master(config)? {
+pub(super) fn run(
+    global: &Global,
+    config: &OperatorConfig,
+    former: &Path,
+) -> Result<u8, NodeError> {
+    let proxy = config.embedded()?;
+    if let Some(user) = prepared(global, config)? {
         let words = ["ca", "rekey", "--former-token-file", STANDARD];
         let mut command = as_user(global, config, &user, &words);
         if former != Path::new(STANDARD) {
@@ -30,13 +33,13 @@ pub(super) fn run(global: &Global, config: &NodeConfig, former: &Path) -> Result
         }
         return Err(not_as(&user, &command.exec()));
     }
-    let token = config.master_token_file.as_deref().map(read_token).transpose()?;
+    let token = config.token_file().map(read_token).transpose()?;
     let Some(present) = token else {
         return Err(NodeError::user("the Master has no token that could open its authority"));
     };
     let former = read(former)?;
     let database = database::of(proxy)?;
-    let done = rekey(&database, config.computer_id.clone(), &former, &present);
+    let done = rekey(&database, config.home(), &former, &present);
     let done = runtime()?.block_on(done).map_err(|error| NodeError::user(error.to_string()))?;
     match (global.json, done) {
         (true, _) => say_json(&serde_json::json!({ "changed": done })),

@@ -100,8 +100,7 @@ async fn a_member_that_gives_up_takes_along_nobody_and_holds_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_disk_is_full_all_are_told_who_lost_something() {
     let fixture = Arc::new(store(40).await);
-    use sqlx::Executor as _;
-    fixture.store.pools.writers.execute("PRAGMA max_page_count = 1").await.unwrap();
+    set_room(&fixture.store, "PRAGMA max_page_count = 1").await;
     let ask = |number: usize| {
         let fixture = Arc::clone(&fixture);
         let mut wish = wish(&format!("{number:02}"));

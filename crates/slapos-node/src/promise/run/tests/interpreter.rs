@@ -104,3 +104,25 @@ fn one_that_kills_its_python_takes_no_other_ways_with_it() {
     );
     assert_eq!(partition.tested()["wait.py"], (false, "back".into()));
 }
+
+#[test]
+fn what_was_compiled_is_kept_and_what_is_damaged_is_compiled_again() {
+    let fine = plugin("    def sense(self):\n        self.logger.info('fine')\n");
+    let partition = Partition::with(&[("etc/plugin/fine.py", &fine)]);
+    let check = || assert_eq!(partition.tested()["fine.py"], (false, "fine".into()));
+    let kept = partition.path(".slapgrid/promise/host");
+    check();
+    let whole = std::fs::read(&kept).unwrap();
+    let written = || kept.metadata().unwrap().modified().unwrap();
+    let before = written();
+    check();
+    assert_eq!(written(), before, "it was compiled again");
+    let mut other = whole.clone();
+    other[0] = b'x';
+    for damaged in [&[][..], &whole[..20], &whole[..whole.len() - 1], &other] {
+        std::fs::write(&kept, damaged).unwrap();
+        check();
+        let again = std::fs::read(&kept).unwrap();
+        assert!(again.len() > 20 && again[..20] == whole[..20], "{}", damaged.len());
+    }
+}

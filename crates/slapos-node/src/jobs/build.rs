@@ -12,14 +12,14 @@ use slapos_sources::{Fetcher, FetcherConfig, LocalFiles};
 use slapos_sys::clock::{Clock, SystemClock};
 use slapos_sys::{fs, process, random};
 
-use super::child::Channel;
+use super::Channel;
 use super::keeper::LogKeeper;
 use super::log::RunLog;
 use super::netrc::Netrc;
-use super::protocol::{Done, Failure, SoftwareJob};
-use super::python;
 use crate::binary::BinaryCache;
+use crate::python;
 use crate::software::COMPLETED;
+use crate::worker::{Done, Failure, SoftwareJob};
 
 pub(super) fn build(
     job: &SoftwareJob,
@@ -29,7 +29,9 @@ pub(super) fn build(
     let notes = match &job.binary {
         // What was begun here is gone on with.
         Some(cache) if cache.forced || !job.directory.exists() => match fetch_built(job, cache)? {
-            Fetch::Whole(note) => return Ok(Done::Software { plan: None, notes: vec![note] }),
+            Fetch::Whole(note) => {
+                return Ok(Done::Software { plan: None, built: false, notes: vec![note] });
+            }
             Fetch::Build(note) => vec![note],
         },
         _ => Vec::new(),
@@ -38,12 +40,13 @@ pub(super) fn build(
     let mut buildout = assemble(job, cancellation)?;
     let plan = buildout.plan()?;
     if job.dry_run {
-        return Ok(Done::Software { plan: Some(plan.to_string()), notes });
+        return Ok(Done::Software { plan: Some(plan.to_string()), built: false, notes });
     }
-    if !plan.is_noop() || !job.directory.join(COMPLETED).exists() {
+    let built = !plan.is_noop() || !job.directory.join(COMPLETED).exists();
+    if built {
         make(job, &mut buildout, &plan, &**channel)?;
     }
-    Ok(Done::Software { plan: None, notes })
+    Ok(Done::Software { plan: None, built, notes })
 }
 
 /// What came of looking for it in a cache, for people.
@@ -117,7 +120,8 @@ fn make(
     let keeper = LogKeeper::start(&job.directory);
     buildout.execute(plan, &log.watching(observer))?;
     drop(keeper);
-    python::record(&job.directory, buildout.profile(), &buildout.settings().ledger_path())?;
+    python::record(&job.directory, buildout.profile(), &buildout.settings().ledger_path())
+        .map_err(|error| Failure::new(error.to_string()))?;
     complete(&job.directory)?;
     log.line("INFO", "built");
     Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use slapos_config::{Config, ConfigError};
 
-use crate::config::Reader;
+use super::Reader;
 
 const SECTION: &str = "collect";
 

@@ -16,10 +16,9 @@ use slapos_slap::PartitionId;
 use slapos_sys::fs;
 
 use super::log::RunLog;
-use super::protocol::{Done, Failure, InstanceJob, Mark, MarkJob};
+use crate::place::TIMESTAMP;
+use crate::worker::{Done, Failure, InstanceJob, Mark, MarkJob};
 
-/// See the module.
-pub(crate) const TIMESTAMP: &str = ".timestamp";
 /// See the module.
 pub(super) const RETENTION_DELAY: &str = ".slapos-retention-lock-delay";
 /// The log of what is done in a partition.
@@ -31,18 +30,30 @@ pub(super) fn begin(job: &InstanceJob) -> Result<(), Failure> {
     remove(&error_log(&job.directory, &job.partition.id))
 }
 
-/// Once an instance is deployed for the first time, how long it is kept is settled.
+/// Once an instance is deployed for the first time, how long it is kept is settled. What is no number
+/// of days is written as it came: then the instance is kept until a person says what was meant.
 pub(super) fn settle_retention(
     directory: &Path,
     filter: &IndexMap<String, String>,
+    log: &RunLog,
 ) -> Result<(), Failure> {
     let path = directory.join(RETENTION_DELAY);
-    let asked = filter.get("retention_delay").map(String::as_str);
-    let days: f64 = asked.and_then(|days| days.trim().parse().ok()).unwrap_or(0.0);
-    let days = if days.is_finite() { days } else { 0.0 };
-    fs::write_once(&path, format!("{days:?}").as_bytes(), 0o644)
-        .map(drop)
-        .map_err(|error| Failure::io("write", &path, &error))
+    let asked = filter.get("retention_delay").map_or("", |asked| asked.trim());
+    let days = match asked {
+        "" => Ok(0.0),
+        asked => asked.parse::<f64>().ok().filter(|days| days.is_finite()).ok_or(asked),
+    };
+    let text = days.map_or_else(str::to_owned, |days| format!("{days:?}"));
+    let settled = fs::write_once(&path, text.as_bytes(), 0o644)
+        .map_err(|error| Failure::io("write", &path, &error))?;
+    if let (true, Err(asked)) = (settled, days) {
+        let path = path.display();
+        let text = format!(
+            "retention_delay is no number of days: {asked:?}; the instance will not be destroyed before {path} says one"
+        );
+        log.line("WARNING", &text);
+    }
+    Ok(())
 }
 
 /// After an instance was processed.
@@ -73,4 +84,30 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 fn remove(path: &Path) -> Result<(), Failure> {
     fs::remove_tree(path).map_err(|error| Failure::io("remove", path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_an_instance_is_kept_is_written_once_and_never_shortened_by_a_mistake() {
+        for (asked, written) in [
+            (None, "0.0"),
+            (Some(""), "0.0"),
+            (Some(" 7 "), "7.0"),
+            (Some("7d"), "7d"),
+            (Some("7 days"), "7 days"),
+            (Some("inf"), "inf"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let log = RunLog::open(dir.path(), INSTANCE_LOG, false);
+            let name = "retention_delay".to_owned();
+            let filter = asked.map(|asked| (name, asked.to_owned())).into_iter().collect();
+            settle_retention(dir.path(), &filter, &log).unwrap();
+            settle_retention(dir.path(), &IndexMap::new(), &log).unwrap();
+            let path = dir.path().join(RETENTION_DELAY);
+            assert_eq!(fs::read_to_string(&path).unwrap(), written);
+        }
+    }
 }

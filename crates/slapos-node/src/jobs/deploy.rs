@@ -16,13 +16,13 @@ use slapos_slap::{
 use slapos_sources::LocalFiles;
 use slapos_sys::fs;
 
+use super::Channel;
 use super::build::{check_free_space, fetcher};
-use super::child::Channel;
 use super::keeper::LogKeeper;
 use super::log::RunLog;
 use super::marks;
-use super::protocol::{Done, Failure, InstanceJob, Service};
-use super::python;
+use crate::python;
+use crate::worker::{Done, Failure, InstanceJob, Service};
 
 /// Options by section.
 type Frozen = IndexMap<String, IndexMap<String, String>>;
@@ -53,7 +53,7 @@ pub(super) fn deploy(
     let plan = buildout.plan()?;
     buildout.execute(&plan, &log.watching(&**channel))?;
     drop(keeper);
-    marks::settle_retention(&directory, &filter)?;
+    marks::settle_retention(&directory, &filter, &log)?;
     let services = services(&directory)?;
     Ok(Done::Instance { services })
 }

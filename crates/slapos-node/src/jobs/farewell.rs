@@ -8,10 +8,11 @@ use slapos_sys::fs;
 use slapos_sys::process::Command;
 
 use super::log::{FOLDER, RunLog};
-use super::marks::{INSTANCE_LOG, RETENTION_DELAY, TIMESTAMP};
-use super::protocol::{DestroyJob, Done, Failure, InspectJob, TidyJob};
+use super::marks::{INSTANCE_LOG, RETENTION_DELAY};
 use crate::format::RESOURCE_FILE;
+use crate::place::TIMESTAMP;
 use crate::software::SMALL;
+use crate::worker::{DestroyJob, Done, Failure, InspectJob, TidyJob};
 
 /// When a destroyed instance may go, seconds since 1970; written at the first try.
 const RETENTION_DATE: &str = ".slapos-retention-lock-date";
@@ -67,12 +68,10 @@ fn read(path: &Path, most: u64) -> Result<Option<String>, Failure> {
     }
 }
 
-/// `sbin/destroy` of the instance, then what it has in the storage home.
+/// `sbin/destroy` of the instance, then what it has outside of its partition.
 pub(super) fn destroy(job: &DestroyJob) -> Result<Done, Failure> {
     last_words(&job.directory)?;
-    if let Some(home) = &job.storage_home {
-        empty_storage(job, home)?;
-    }
+    job.storage.iter().try_for_each(|room| empty(room))?;
     Ok(Done::Destroyed)
 }
 
@@ -95,18 +94,21 @@ fn last_words(directory: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Each name in `DATA` stands for a directory of the storage home that holds one for this partition.
-fn empty_storage(job: &DestroyJob, home: &Path) -> Result<(), Failure> {
-    let Ok(entries) = std::fs::read_dir(job.directory.join("DATA")) else { return Ok(()) };
-    for entry in entries.flatten() {
-        let room = home.join(entry.file_name()).join(job.partition.as_str());
-        if !std::fs::symlink_metadata(&room).is_ok_and(|meta| meta.is_dir()) {
-            continue;
-        }
-        for entry in std::fs::read_dir(&room).into_iter().flatten().flatten() {
-            let path = entry.path();
-            fs::remove_tree(&path).map_err(|error| Failure::io("remove", &path, &error))?;
-        }
+/// Empties a directory of external storage. What stays would be the next instance's to read, so that
+/// whatever cannot be listed or removed is an error.
+fn empty(room: &Path) -> Result<(), Failure> {
+    match std::fs::symlink_metadata(room) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Failure::io("examine", room, &error)),
+    }
+    let list = |error: std::io::Error| Failure::io("list", room, &error);
+    // An instance can close it to itself.
+    fs::set_mode(room, 0o750).map_err(|error| Failure::io("open", room, &error))?;
+    for entry in std::fs::read_dir(room).map_err(list)? {
+        let path = entry.map_err(list)?.path();
+        fs::remove_tree(&path).map_err(|error| Failure::io("remove", &path, &error))?;
     }
     Ok(())
 }
@@ -168,20 +170,31 @@ mod tests {
     }
 
     #[test]
-    fn storage_is_emptied_for_this_partition_only() {
+    fn storage_is_emptied_whatever_the_instance_did_to_it() {
         let dir = tempfile::tempdir().unwrap();
-        let (part, home) = (dir.path().join("slappart0"), dir.path().join("storage"));
-        for folder in ["DATA/data1", "DATA/../srv"] {
-            fs::create_dir_all(&part.join(folder), 0o755).unwrap();
+        let file = |room: &str| dir.path().join(room).join("slappart0/sub/file");
+        for room in ["data1", "data2"] {
+            fs::create_dir_all(file(room).parent().unwrap(), 0o755).unwrap();
+            write_atomic(&file(room), b"x", 0o644).unwrap();
         }
-        for file in ["data1/slappart0/mine", "data1/slappart1/other", "data2/slappart0/kept"] {
-            fs::create_dir_all(home.join(file).parent().unwrap(), 0o755).unwrap();
-            write_atomic(&home.join(file), b"x", 0o644).unwrap();
+        let room = |name: &str| dir.path().join(name).join("slappart0");
+        fs::set_mode(&room("data2"), 0).unwrap();
+        // There is no DATA in the partition.
+        let storage = vec![room("data1"), room("data2"), room("data3")];
+        let directory = dir.path().to_owned();
+        destroy(&DestroyJob { directory, storage }).unwrap();
+        for name in ["data1", "data2"] {
+            assert_eq!(std::fs::read_dir(room(name)).unwrap().count(), 0, "{name}");
         }
-        let (directory, storage_home) = (part, Some(home.clone()));
-        destroy(&DestroyJob { directory, storage_home, partition: "slappart0".into() }).unwrap();
-        let there = |file: &str| home.join(file).exists();
-        assert!(!there("data1/slappart0/mine") && there("data1/slappart0"));
-        assert!(there("data1/slappart1/other") && there("data2/slappart0/kept"));
+    }
+
+    #[test]
+    fn storage_that_cannot_be_looked_into_keeps_the_instance() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("data1");
+        write_atomic(&file, b"x", 0o644).unwrap();
+        let job = DestroyJob { directory: dir.path().to_owned(), storage: vec![file.join("p")] };
+        let failure = destroy(&job).unwrap_err();
+        assert!(failure.message.contains("cannot examine"), "{failure:?}");
     }
 }

@@ -8,7 +8,7 @@ use slapos_engine::Ledger;
 use slapos_profile::Profile;
 use slapos_sys::fs;
 
-use super::protocol::Failure;
+use crate::error::{IoContext, NodeError};
 
 /// Where it is recorded, below the directory of the Software Release.
 const RECORD: &str = ".slapos/python";
@@ -18,9 +18,9 @@ const MAX_RECORD: u64 = 8192;
 /// Records which Python the Software Release in `directory` has: the `executable` of the part that
 /// `[buildout] python` names. Without such a part the machine's own Python is used, and nothing is
 /// recorded.
-pub(super) fn record(directory: &Path, profile: &Profile, ledger: &Path) -> Result<(), Failure> {
+pub(crate) fn record(directory: &Path, profile: &Profile, ledger: &Path) -> Result<(), NodeError> {
     let path = directory.join(RECORD);
-    let ledger = Ledger::read(ledger).map_err(|error| Failure::new(error.to_string()))?;
+    let ledger = Ledger::read(ledger).map_err(|error| NodeError::user(error.to_string()))?;
     let part = profile.raw("buildout", "python").map(str::trim);
     let executable =
         part.and_then(|part| ledger.parts().get(part)).and_then(|entry| entry.option("executable"));
@@ -30,7 +30,7 @@ pub(super) fn record(directory: &Path, profile: &Profile, ledger: &Path) -> Resu
         }
         None => fs::remove_tree(&path),
     };
-    recorded.map_err(|error| Failure::io("record the Python in", &path, &error))
+    recorded.context("record the Python in", &path)
 }
 
 /// The Python of the Software Release in `directory`, if it has one of its own.

@@ -1,5 +1,7 @@
 //! The generations of one partition, as the node knows them: pure.
 
+mod store;
+
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use slapos_slap::{ComputerPartition, InstanceState, SoftwareUrl};
 use slapos_sources::Digest;
 use slapos_sys::clock::Timestamp;
+
+pub(crate) use store::Histories;
 
 /// What the Master wanted, as far as it makes one deployment another one. Its timestamp does not: a
 /// bang asks for the same once more.

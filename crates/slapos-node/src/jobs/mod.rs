@@ -1,4 +1,13 @@
-//! The worker's end: reads jobs from standard input until there are none.
+//! What workers do: their end of the pipes. Reads jobs from standard input until there are none, and
+//! knows each room whose work is done as another user; the [`worker`](crate::worker) knows none.
+
+mod build;
+mod deploy;
+mod farewell;
+mod keeper;
+mod log;
+mod marks;
+mod netrc;
 
 use std::io::{Stdin, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,11 +19,11 @@ use slapos_engine::{Cancellation, Event, Observer};
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sys::{fs, process};
 
-use super::protocol::{Done, Failure, GenerationJob, Job, Message, PromiseJob, RemoveJob, Reply};
-use super::{build, deploy, farewell, marks};
+use crate::binary;
 use crate::format::RESOURCE_FILE;
 use crate::generation::content;
 use crate::promise::{Checked, Limits, Wanted, check_all};
+use crate::worker::{Done, Failure, GenerationJob, Job, Message, PromiseJob, RemoveJob, Reply};
 use crate::{prune, usage};
 
 /// How long the ending of what runs may take.
@@ -25,7 +34,7 @@ const LAST_LOOK: Duration = Duration::from_secs(2);
 const MISPLACED: &str = "the node answered another question than was asked";
 
 /// The pipes to the node. One lock for both, held from a question to its answer.
-pub(super) struct Channel(Mutex<(Stdin, Stdout)>);
+struct Channel(Mutex<(Stdin, Stdout)>);
 
 impl Channel {
     /// Says something that needs no answer.
@@ -171,6 +180,7 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
         Job::Tidy(job) => farewell::tidy(&job),
         Job::Usage(job) => usage::work(&job),
         Job::Remove(job) => remove(&job),
+        Job::Pack(job) => binary::pack(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),
     }

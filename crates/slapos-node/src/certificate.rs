@@ -43,8 +43,10 @@ pub(super) fn update(
     if let Some(directory) = key.parent() {
         make_directory(directory)?;
     }
-    write(&key, given.key.expose(), owner)?;
-    write(&certificate, &given.certificate, owner)
+    let files = [(key.as_path(), given.key.expose()), (&certificate, &given.certificate)];
+    let owner = user::is_root().then_some(owner);
+    // Killed between the two, the instance is processed again, and with it its certificate.
+    fs::replace_together(&files, 0o400, owner).context("write", &certificate)
 }
 
 /// Makes a directory on the way to the files of partitions, whatever the umask is.
@@ -64,14 +66,6 @@ pub(crate) fn forget(config: &NodeConfig, partition: &str) -> Result<(), NodeErr
     let Some((key, certificate)) = files(config, partition) else { return Ok(()) };
     for path in [key, certificate] {
         fs::remove_tree(&path).context("remove", &path)?;
-    }
-    Ok(())
-}
-
-fn write(path: &Path, text: &str, owner: &Identity) -> Result<(), NodeError> {
-    fs::write_atomic_if_changed(path, text.as_bytes(), 0o400).context("write", path)?;
-    if user::is_root() {
-        user::chown(path, owner).context("give to its user", path)?;
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ use slapos_engine::{Event, Observer};
 use slapos_sys::clock::{Clock, SystemClock};
 use slapos_sys::fs;
 
+use crate::worker::words;
+
 /// From this size on, in bytes, a log is put aside when the next run begins.
 const MOST: u64 = 20 << 20;
 /// Where it is, below the directory.
@@ -65,32 +67,6 @@ fn open(path: &Path) -> std::io::Result<File> {
         fs::rename(path, Path::new(&aside))?;
     }
     fs::open_append(path, 0o644)
-}
-
-/// What an event is worth, and how it reads. Texts of events show no secrets.
-/// An event in words, with how much it matters.
-pub(crate) fn words(event: &Event) -> Option<(&'static str, String)> {
-    Some(match event {
-        Event::PlanMade { install, update, keep, remove } => (
-            "INFO",
-            format!(
-                "parts: {install} to install, {update} to update, {keep} to keep, {remove} to remove"
-            ),
-        ),
-        Event::PartStarted { part, action, reason } => {
-            ("INFO", format!("{action} {part}: {reason}"))
-        }
-        Event::PartProgress { part, text } => ("DEBUG", format!("{part}: {text}")),
-        Event::PartFinished { part, seconds } => {
-            ("DEBUG", format!("{part} done in {seconds:.1} s"))
-        }
-        Event::PartFailed { part, message, tail, at, .. } => {
-            let tail: String = tail.iter().map(|line| format!("\n  {line}")).collect();
-            ("ERROR", format!("{part} failed ({at}): {message}{tail}"))
-        }
-        Event::Warning { part: Some(part), text } => ("WARNING", format!("{part}: {text}")),
-        Event::Warning { part: None, text } => ("WARNING", text.clone()),
-    })
 }
 
 #[cfg(test)]

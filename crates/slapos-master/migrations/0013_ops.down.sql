@@ -1,0 +1,2 @@
+DROP INDEX token_made_by;
+ALTER TABLE token DROP COLUMN made_by;

@@ -1,0 +1,345 @@
+//! Where schemas are read and judged by: in a child of this program, which can be killed.
+//!
+//! Whoever asks for an instance chooses the schema, and may have made it to take for ever, all
+//! memory, or a deeper stack than there is. No thread can be stopped; a process can. So each
+//! judgement has one of its own, with so much processor time and memory. Invariants: it is killed when
+//! its time is over, when nobody waits for its answer any more, when the Master ends, and by the
+//! kernel when the Master dies; there are never more than [`PLACES`], and one project does not have
+//! them all. It knows nothing of the Master
+//! but the one request: no token, no database, no descriptor. Starting it costs some milliseconds,
+//! which only requests pay that are new or changed.
+
+use std::collections::HashMap;
+use std::io::{self, Read as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use slapos_slap::{InstanceRequest, SoftwareUrl};
+use slapos_sys::process::{Command, Offspring, Piped, Resource, Signal, kill};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::unix::pipe;
+use tokio::sync::{Semaphore, watch};
+
+use super::schema::{self, Documents, Web};
+
+/// How long a judgement may take, the wait for a place included; then the schema counts as one that
+/// cannot be read.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many schemas are read, or judged by, at a time.
+const PLACES: usize = 4;
+
+/// And how many of those of one project.
+const OF_ONE: usize = 3;
+
+/// Processor time of a judgement, in seconds.
+const SECONDS: u64 = 5;
+
+/// Memory of a judgement, in bytes.
+const MEMORY: u64 = 256 << 20;
+
+/// The longest answer, in bytes.
+const LONGEST: u64 = 16 << 20;
+
+/// What says where the authorities of the network are.
+const TRUST: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// What is to be done with the schemas of a Software Release.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub(super) software: SoftwareUrl,
+    /// Whose instance it is about.
+    pub(super) project: String,
+    /// Whether public addresses may be read.
+    pub(super) http: bool,
+    /// The request to judge; without, the schemas are described.
+    pub(super) request: Option<Box<InstanceRequest>>,
+}
+
+impl Job {
+    /// Which documents may be read for it.
+    ///
+    /// # Errors
+    /// When none may.
+    pub(super) fn documents(&self) -> Result<Documents, String> {
+        let web = if self.http { Web::Public } else { Web::Off };
+        Documents::of(&self.software, &self.project, web)
+    }
+
+    /// The answer as JSON: a [`schema::Verdict`], or what [`schema::describe`] gives.
+    fn done(&self) -> serde_json::Result<String> {
+        match (&self.request, self.documents()) {
+            (Some(request), Ok(documents)) => {
+                serde_json::to_string(&schema::judge(&documents.into(), request))
+            }
+            (Some(_), Err(why)) => serde_json::to_string(&schema::Verdict::unreadable(why)),
+            (None, documents) => {
+                serde_json::to_string(&documents.and_then(|documents| schema::describe(&documents)))
+            }
+        }
+    }
+}
+
+/// Does the job on the standard input, and writes the answer to the standard output, as its last
+/// line: what a Master started this program again for.
+///
+/// # Errors
+/// When there is no job, or nobody to answer to.
+pub fn judge() -> io::Result<()> {
+    let mut text = Vec::new();
+    io::stdin().lock().read_to_end(&mut text)?;
+    let job: Job = serde_json::from_slice(&text)?;
+    let mut out = io::stdout().lock();
+    write!(out, "\n{}", job.done()?)?;
+    out.flush()
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// It took too long, or too much of the machine.
+    TooMuch,
+    /// The Master ends.
+    Ending,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Bench {
+    /// With which words this program is started as a judge.
+    words: &'static [&'static str],
+    places: Semaphore,
+    /// What those of each project share that have one, or wait.
+    projects: Mutex<HashMap<String, Weak<Semaphore>>>,
+    ending: watch::Sender<bool>,
+}
+
+impl Bench {
+    pub(super) fn new(words: &'static [&'static str]) -> Bench {
+        let (places, projects) = (Semaphore::new(PLACES), Mutex::default());
+        Bench { words, places, projects, ending: watch::Sender::new(false) }
+    }
+
+    /// Ends all judgements, for good.
+    pub(super) fn dismiss(&self) {
+        self.ending.send_replace(true);
+    }
+
+    /// Has a job done.
+    ///
+    /// # Errors
+    /// When it comes to no answer within [`PATIENCE`].
+    pub(super) async fn ask<T: DeserializeOwned>(&self, job: &Job) -> Result<T, Unanswered> {
+        let mut ending = self.ending.subscribe();
+        tokio::select! {
+            biased;
+            _ = ending.wait_for(|ending| *ending) => Err(Unanswered::Ending),
+            answer = tokio::time::timeout(PATIENCE, self.answer(job)) => {
+                answer.ok().flatten().ok_or(Unanswered::TooMuch)
+            }
+        }
+    }
+
+    fn of_project(&self, project: &str) -> Arc<Semaphore> {
+        // Nothing that can panic is done under the lock.
+        let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
+        projects.retain(|_, places| places.strong_count() > 0);
+        if let Some(places) = projects.get(project).and_then(Weak::upgrade) {
+            return places;
+        }
+        let places = Arc::new(Semaphore::new(OF_ONE));
+        projects.insert(project.to_owned(), Arc::downgrade(&places));
+        places
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, job: &Job) -> Option<T> {
+        let of_project = self.of_project(&job.project);
+        let _own = of_project.acquire().await.ok()?;
+        let _place = self.places.acquire().await.ok()?;
+        let said = async {
+            let input = serde_json::to_vec(job)?;
+            Judge::start(self.words)?.hear(&input).await
+        };
+        match said.await {
+            // One that was ended said nothing, or half of it.
+            Ok(said) => serde_json::from_slice(last_line(&said)).ok(),
+            Err(error) => {
+                tracing::warn!("a schema is not judged by: {error}");
+                None
+            }
+        }
+    }
+}
+
+/// What follows the last end of a line.
+fn last_line(text: &[u8]) -> &[u8] {
+    text.rsplit(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
+/// One child; killed when it is not needed any more.
+struct Judge(Option<Offspring>);
+
+impl Judge {
+    fn start(words: &[&str]) -> io::Result<Judge> {
+        let mut command = Command::current_exe();
+        command.arg0("slapos").args(words).inherit_env(&TRUST).current_dir("/");
+        command.no_new_privileges().die_with_parent().open_files(64, 64);
+        for (resource, most) in [
+            (Resource::RLIMIT_CPU, SECONDS),
+            (Resource::RLIMIT_DATA, MEMORY),
+            (Resource::RLIMIT_CORE, 0),
+            (Resource::RLIMIT_FSIZE, 0),
+        ] {
+            command.limit(resource, most, most);
+        }
+        let piped = Piped { input: true, output: true, errors: false };
+        Ok(Judge(Some(command.spawn_apart(piped)?)))
+    }
+
+    /// Tells it all, and hears what it says until it ends.
+    async fn hear(mut self, input: &[u8]) -> io::Result<Vec<u8>> {
+        let pipes = self.0.as_mut().and_then(|child| child.input.take().zip(child.output.take()));
+        let (to, from) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
+        let mut to = pipe::Sender::from_owned_fd(to)?;
+        let from = pipe::Receiver::from_owned_fd(from)?;
+        to.write_all(input).await?;
+        drop(to);
+        let mut said = Vec::new();
+        from.take(LONGEST).read_to_end(&mut said).await?;
+        Ok(said)
+    }
+}
+
+impl Drop for Judge {
+    fn drop(&mut self) {
+        let Some(mut child) = self.0.take() else { return };
+        // It is not waited for yet, so that its number is nobody else's.
+        let _ = kill(child.id(), Signal::SIGKILL);
+        // Its memory may take a moment to go. Without a runtime this process ends, and whoever
+        // inherits the child waits for it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || child.wait());
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
+mod tests {
+    use std::time::Instant;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::requests::Verdict;
+    use crate::testing::JUDGE;
+
+    /// What a judge of the tests does: they are the program that is started again.
+    #[test]
+    #[ignore = "is what others start"]
+    fn serves_the_tests() {
+        judge().unwrap();
+        // The harness would go on talking.
+        std::process::exit(0);
+    }
+
+    fn release(schema: &Value) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let software = json!({
+            "serialisation": "xml", "software-type": {"default": {"request": "input.json"}}
+        });
+        for (name, document) in [("software.cfg.json", &software), ("input.json", schema)] {
+            std::fs::write(directory.path().join(name), document.to_string()).unwrap();
+        }
+        directory
+    }
+
+    fn job(directory: &tempfile::TempDir, word: &str) -> Job {
+        let software: SoftwareUrl =
+            directory.path().join("software.cfg").display().to_string().into();
+        let mut request = InstanceRequest::new("x", software.clone());
+        request.parameters = [("word".to_owned(), word.to_owned())].into();
+        let request = Some(Box::new(request));
+        Job { software, project: String::new(), http: false, request }
+    }
+
+    /// Twelve levels, each of which has all of the next ten times.
+    fn bomb() -> Value {
+        let mut levels = serde_json::Map::new();
+        for level in 0..12 {
+            let next = json!({"$ref": format!("#/$defs/level{}", level + 1)});
+            levels.insert(format!("level{level}"), json!({"allOf": vec![next; 10]}));
+        }
+        levels.insert("level12".to_owned(), json!({"type": "object"}));
+        json!({"$ref": "#/$defs/level0", "$defs": levels})
+    }
+
+    async fn verdict(bench: &Bench, schema: &Value, word: &str) -> Result<Verdict, Unanswered> {
+        let directory = release(schema);
+        bench.ask(&job(&directory, word)).await
+    }
+
+    /// How many children of this process judge; other tests have theirs judge little.
+    fn judges() -> usize {
+        let own = std::process::id();
+        let words = JUDGE.join("\0");
+        let family = slapos_sys::process::descendants(own);
+        let judges = family.iter().filter(|(pid, _)| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(&words)
+        });
+        judges.count()
+    }
+
+    #[tokio::test]
+    async fn what_is_made_to_take_for_ever_ends_and_leaves_nothing() {
+        let bench = Bench::new(JUDGE);
+        let plain = json!({"properties": {"word": {"maxLength": 3}}});
+        let said = verdict(&bench, &plain, "long").await.unwrap();
+        assert!(said.readable && said.errors.len() == 1, "{said:?}");
+        // All of the stack: whatever comes of it, it comes of a process of its own.
+        let endless = json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]});
+        drop(verdict(&bench, &endless, "x").await);
+        // All of the processor time.
+        assert_eq!(verdict(&bench, &bomb(), "x").await, Err(Unanswered::TooMuch));
+        assert!(verdict(&bench, &plain, "x").await.unwrap().errors.is_empty(), "the next one");
+        // Somebody who does not wait for the answer.
+        let moment = Duration::from_millis(200);
+        let late = tokio::time::timeout(moment, verdict(&bench, &bomb(), "x")).await;
+        assert!(late.is_err(), "{late:?}");
+        let ended = Instant::now();
+        let bomb = bomb();
+        let (said, ()) = tokio::join!(verdict(&bench, &bomb, "x"), async {
+            tokio::time::sleep(moment).await;
+            bench.dismiss();
+        });
+        assert_eq!(said, Err(Unanswered::Ending));
+        assert_eq!(verdict(&bench, &json!({}), "x").await, Err(Unanswered::Ending));
+        while judges() > 0 {
+            assert!(ended.elapsed() < PATIENCE, "a judge stays");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_one_project_has_judged_leaves_room_for_others() {
+        let bench = Bench::new(JUDGE);
+        let (one, other) = (bench.of_project("one"), bench.of_project("other"));
+        let busy = one.acquire_many(u32::try_from(OF_ONE).unwrap()).await.unwrap();
+        assert!(bench.of_project("one").try_acquire().is_err() && other.try_acquire().is_ok());
+        const { assert!(OF_ONE < PLACES) };
+        drop(busy);
+        drop((one, other));
+        assert!(bench.of_project("one").try_acquire().is_ok());
+        assert_eq!(bench.projects.lock().unwrap().len(), 1, "who waits for nothing is forgotten");
+    }
+
+    #[test]
+    fn the_answer_is_the_last_line() {
+        assert_eq!(last_line(b"noise\nmore\n{}"), b"{}");
+        assert_eq!(last_line(b"{}"), b"{}");
+        assert_eq!(last_line(b"half\n"), b"");
+    }
+}
