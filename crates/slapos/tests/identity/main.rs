@@ -8,6 +8,7 @@
 )]
 
 mod alone;
+mod clock;
 mod fleet;
 mod limits;
 mod master;
