@@ -34,6 +34,17 @@ pub enum MasterError {
         /// The address.
         address: std::net::SocketAddr,
     },
+    /// What one Master's network cache has, another one would not.
+    #[error(
+        "the network cache is in directories of this machine, and the database may serve several \
+         Masters: set `shacache_shared = true` in [slapproxy] if {content} is on a file system that all \
+         of them have (or there is no other Master), or remove the options `shacache_...` and name one \
+         Master as the cache"
+    )]
+    ShacacheNotShared {
+        /// Where contents are.
+        content: String,
+    },
     /// Certificates cannot be used.
     #[error("the Master's TLS: {0}; check `certificate_file` and `key_file` in [slapproxy]")]
     Tls(String),

@@ -75,6 +75,13 @@ impl Master {
                  asking it: take one of {SHORT} random characters or more"
             );
         }
+        let cache = config.protocols.shacache.as_ref();
+        if let (Database::Server(_), Some(cache)) = (&config.database, cache)
+            && !cache.shared
+        {
+            let content = cache.content.display().to_string();
+            return Err(MasterError::ShacacheNotShared { content });
+        }
         let access = &config.access;
         let (listener, address) = listen(&config.host, config.port).await?;
         if !is_private(address.ip()) && !access.allow_plain_http {
@@ -163,6 +170,7 @@ impl Master {
             tokio::time::sleep(GRACE).await;
         };
         tokio::spawn(ending);
+        let farewells = tokio::spawn(Arc::clone(&self.app).say_farewells());
         let result = tokio::select! {
             result = both => result,
             () = grace_is_over => {
@@ -170,6 +178,7 @@ impl Master {
                 Ok(())
             }
         };
+        farewells.abort();
         self.app.write_audit().await;
         self.app.store.close().await;
         Ok(result?)
@@ -234,4 +243,40 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), MasterError> {
     Master::bind(config).await?.serve(shutdown).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ShacacheConfig;
+
+    #[tokio::test]
+    async fn a_cache_that_other_masters_may_not_have_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = ShacacheConfig {
+            content: "/a/content".into(),
+            metadata: directory.path().join("dir"),
+            upstream_cache: None,
+            upstream_dir: None,
+            anonymous_download: false,
+            shared: false,
+            largest: 1,
+        };
+        let mut config = MasterConfig {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            database: Database::parse("postgresql://u@127.0.0.1:1/db", None).unwrap(),
+            token: Secret::new("the token"),
+            computer_id: "computer".into(),
+            access: Access::default(),
+            requests: RequestsConfig::default(),
+            protocols: Protocols { shacache: Some(cache), ..Protocols::default() },
+        };
+        let refused = Master::bind(config.clone()).await.err().unwrap();
+        insta::assert_snapshot!(refused, @"the network cache is in directories of this machine, and the database may serve several Masters: set `shacache_shared = true` in [slapproxy] if /a/content is on a file system that all of them have (or there is no other Master), or remove the options `shacache_...` and name one Master as the cache");
+        config.database = directory.path().join("file.db").into();
+        let cache = config.protocols.shacache.as_mut().unwrap();
+        cache.content = directory.path().join("content");
+        Master::bind(config).await.unwrap();
+    }
 }

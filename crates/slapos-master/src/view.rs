@@ -272,6 +272,28 @@ pub(crate) struct PromisePast {
     pub(crate) seconds: f64,
 }
 
+/// What was used, as nodes reported it last.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Usage {
+    pub(crate) usage: Vec<Used>,
+}
+
+/// How much of a resource was used.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Used {
+    /// By whom: a partition, the computer itself, or what else its node counts for.
+    pub(crate) by: String,
+    pub(crate) resource: String,
+    pub(crate) title: String,
+    /// A number, as it was written.
+    pub(crate) quantity: String,
+    /// The time that it is about, as it was written; may be empty.
+    pub(crate) start: String,
+    pub(crate) stop: String,
+    /// When it was reported.
+    pub(crate) told_at: String,
+}
+
 /// Computers, counted.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ComputerSummary {
@@ -307,6 +329,17 @@ pub(crate) struct Failing {
     pub(crate) computers: Vec<Computer>,
     pub(crate) software: Vec<Software>,
     pub(crate) instances: Vec<Instance>,
+    /// For each of these instances that has broken promises, the first of them by name.
+    pub(crate) promises: Vec<BrokenPromise>,
+}
+
+/// A promise that is broken.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct BrokenPromise {
+    /// The instance.
+    pub(crate) guid: String,
+    pub(crate) name: String,
+    pub(crate) message: String,
 }
 
 /// How all is.

@@ -36,6 +36,10 @@ pub struct PartitionRecord {
     /// When the Master last wanted its services started anew, and they were.
     #[serde(default)]
     pub restart: Option<String>,
+    /// Whether its last whole run asked for no instance, and the Master knows. Never while it is processed:
+    /// a killed run may have asked.
+    #[serde(default)]
+    pub asks_nothing: bool,
     /// Whether `.timestamp` was left in the partition; people remove it to have it processed.
     #[serde(default)]
     pub marked: bool,

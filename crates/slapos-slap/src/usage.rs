@@ -64,28 +64,31 @@ pub fn read_consumption(text: &str) -> Result<Consumption, UsageError> {
     Ok(Consumption { movements })
 }
 
-/// Checks a computer's report.
+/// Reads a computer's report.
 ///
 /// # Errors
 /// When it is not XML, or not a `<journal>` as the schema has it.
-pub fn check_journal(text: &str) -> Result<(), UsageError> {
+pub fn read_journal(text: &str) -> Result<Vec<Transaction>, UsageError> {
     let root = document(text, "journal")?;
     root.refuse_attributes(&[])?;
     let mut fields = root.sequence()?;
     let transactions = fields.several("transaction", 1)?;
     fields.end()?;
-    transactions.iter().try_for_each(check_transaction)
+    transactions.iter().map(read_transaction).collect()
 }
 
-fn check_transaction(transaction: &Element) -> Result<(), UsageError> {
+fn read_transaction(transaction: &Element) -> Result<Transaction, UsageError> {
     transaction.require_attribute("type")?;
     let mut fields = transaction.sequence()?;
-    fields.optional_text("title")?;
-    for name in ["start_date", "stop_date", "reference", "currency", "payment_mode"] {
-        fields.text(name)?;
-    }
+    let title = fields.optional_text("title")?.unwrap_or_default();
+    let mut text = |name| fields.text(name);
+    let (start_date, stop_date, reference) =
+        (text("start_date")?, text("stop_date")?, text("reference")?);
+    text("currency")?;
+    text("payment_mode")?;
     fields.texts("category")?;
-    for arrow in fields.several("arrow", 1)? {
+    let arrows = fields.several("arrow", 1)?;
+    for arrow in arrows {
         arrow.require_attribute("type")?;
         let mut fields = arrow.sequence()?;
         fields.optional_text("source")?;
@@ -94,7 +97,10 @@ fn check_transaction(transaction: &Element) -> Result<(), UsageError> {
     }
     let movements = fields.several("movement", 1)?;
     fields.end()?;
-    movements.iter().try_for_each(|movement| Movement::read(movement).map(drop))
+    let movements = movements.iter().map(Movement::read).collect::<Result<_, _>>()?;
+    let kind = arrows.first().and_then(|arrow| arrow.tag.get("type"));
+    let arrow = kind.unwrap_or_default().to_owned();
+    Ok(Transaction { title, start_date, stop_date, reference, arrow, movements })
 }
 
 /// One transaction of a journal.
@@ -108,7 +114,7 @@ pub struct Transaction {
     pub stop_date: String,
     /// Names it.
     pub reference: String,
-    /// The kind of its only arrow.
+    /// The kind of its first arrow.
     pub arrow: String,
     /// At least one.
     pub movements: Vec<Movement>,
@@ -355,7 +361,7 @@ mod tests {
         assert_eq!(consumption.movements[0].quantity, "1.5e3");
         let reports = [("slappart0".into(), consumption)];
         let text = journal(&"COMP-1".into(), "2026-01-02 at 03:04:05", &reports);
-        check_journal(&text).unwrap();
+        read_journal(&text).unwrap();
         insta::assert_snapshot!(text.replace("<movement>", "\n<movement>"), @r#"
         <?xml version="1.0"?><journal><transaction type="Sale Packing List"><title>Resource consumptions</title><start_date></start_date><stop_date>2026-01-02 at 03:04:05</stop_date><reference>COMP-1</reference><currency></currency><payment_mode></payment_mode><category></category><arrow type="Administration"><source></source><destination></destination></arrow>
         <movement><resource>CPU</resource><title>a &lt; b</title><reference>slappart0</reference><quantity>1.5e3</quantity><price>0.0</price><VAT></VAT><category>one</category><category>two</category></movement></transaction></journal>
@@ -385,10 +391,10 @@ mod tests {
     fn a_journal_needs_its_parts_in_order() {
         let good = journal(&"c".into(), "now", &[("p".into(), read_consumption(REPORT).unwrap())]);
         let reason =
-            |from: &str, to: &str| check_journal(&good.replace(from, to)).unwrap_err().to_string();
+            |from: &str, to: &str| read_journal(&good.replace(from, to)).unwrap_err().to_string();
         insta::assert_snapshot!(reason(" type=\"Administration\"", ""), @"<arrow> needs the attribute type");
         insta::assert_snapshot!(reason("<currency></currency>", ""), @"<transaction> needs <currency> here, and there is <payment_mode>");
-        insta::assert_snapshot!(check_journal(&journal(&"c".into(), "now", &[])).unwrap_err(), @"<transaction> needs <movement> here");
+        insta::assert_snapshot!(read_journal(&journal(&"c".into(), "now", &[])).unwrap_err(), @"<transaction> needs <movement> here");
     }
 
     proptest! {
@@ -403,13 +409,13 @@ mod tests {
             };
             let consumption = Consumption { movements: vec![movement] };
             let text = journal(&"c&<".into(), "now", &[("p".into(), consumption)]);
-            prop_assert!(check_journal(&text).is_ok(), "{}", text);
+            prop_assert!(read_journal(&text).is_ok(), "{}", text);
         }
 
         #[test]
         fn nothing_makes_it_panic(text in "(<consumption>|</consumption>|<movement>|[<>/a-z &;]){0,40}") {
             let _ = read_consumption(&text);
-            let _ = check_journal(&text);
+            let _ = read_journal(&text);
         }
     }
 }

@@ -354,6 +354,17 @@ fn the_instances_that_one_asked_for_are_listed() {
     let list = list.replace('"', "%22").replace('=', "%3D").replace(' ', "+");
     let form = "computer_id=local&computer_partition_id=slappart0&instance_reference_xml";
     assert_eq!(heard, [format!("{route} {form}={list}")]);
+    // That there are none any more is told, once.
+    let nothing = "[buildout]\nparts =\n";
+    fooled.node.tree.write("software/service/instance.cfg.in", nothing);
+    fooled.ok(&["node", "software", "--all"]);
+    for expected in [1, 0] {
+        let _ = fooled.master.heard(&[]);
+        fooled.ok(&["node", "instance", "--all"]);
+        let heard = fooled.master.heard(&[route]);
+        assert_eq!(heard.len(), expected, "{heard:?}");
+        assert!(heard.iter().all(|post| !post.contains("string")), "{heard:?}");
+    }
 }
 
 #[test]

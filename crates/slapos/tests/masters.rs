@@ -198,6 +198,73 @@ impl Drop for Foreign {
     }
 }
 
+/// A Master of ours that stands alone, formatted with so many partitions; the token is everybody's.
+fn alone(node: &TestNode, more: &str) -> (String, String) {
+    node.ok(&["up", "--partitions", "2"]);
+    let file = node.root().join("etc/slapos.cfg");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let url = config.lines().find_map(|line| line.strip_prefix("master_url = ")).unwrap();
+    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
+    let with_token = url.replace("http://", &format!("http://me:{}@", token.trim()));
+    if !more.is_empty() {
+        std::fs::write(&file, config.clone() + more).unwrap();
+        node.ok(&["down"]);
+        node.ok(&["up"]);
+    }
+    (url.to_owned(), with_token)
+}
+
+#[test]
+fn what_a_tree_asked_another_master_for_ends_with_it() {
+    let (front, back) = (TestNode::new(BINARY), TestNode::new(BINARY));
+    let profile = back.tree.add_service().display().to_string();
+    let (_, with_token) = alone(&back, "");
+    back.ok(&["supply", &profile, "local"]);
+    alone(&front, &format!("\n[multimaster/{with_token}]\nsoftware_release_list =\n  {profile}\n"));
+    let own = front.tree.add_software("own", ASKS).display().to_string();
+    front.tree.write("software/own/instance.cfg.in", FAR.replace("FAR", &profile));
+    front.ok(&["supply", &own, "local"]);
+    front.ok(&["node", "software"]);
+    front.ok(&["request", "root", &own]);
+    front.ok(&["node", "instance"]);
+    let there = || back.json(&["proxy", "show"])["instances"].clone();
+    assert_eq!(there()[0]["title"], "slappart0_far", "{:#}", there());
+    assert_eq!(there()[0]["requested_state"], "started");
+    front.ok(&["destroy", "root"]);
+    wait_for("the other Master to be asked", 60, || {
+        (there()[0]["requested_state"] == "destroyed").then_some(())
+    });
+    back.ok(&["node", "report"]);
+    assert_eq!(there().as_array().unwrap().len(), 0);
+    let told = wait_for("the audit log", 60, || {
+        let told = front.ok(&["proxy", "audit"]).out;
+        told.contains("slappart0_far").then_some(told)
+    });
+    assert!(told.contains("whose tree root has ended"), "{told}");
+}
+
+/// Makes the instance profile.
+const ASKS: &str = r"
+[buildout]
+parts = instance
+
+[instance]
+recipe = slapos.recipe.template
+url = ${:_profile_base_location_}/instance.cfg.in
+output = ${buildout:directory}/instance.cfg
+";
+
+/// Asks for an instance that another Master has.
+const FAR: &str = r"[buildout]
+parts = far
+
+[far]
+<= slap-connection
+recipe = slapos.cookbook:requestoptional
+name = far
+software-url = FAR
+";
+
 fn proxy_config(base: &Path, port: u16) -> String {
     let base = base.display();
     format!(
@@ -248,6 +315,27 @@ fn our_node_works_for_the_masters_of_the_original() {
     node.slapos(&["request", "one", &profile]);
     let told = node.slapos(&["node", "instance", "-v"]).told();
     assert!(!told.contains("process:"), "{told}");
+
+    assert!(node.slapos(&["computer", "list"]).out.contains("local"));
+    assert!(node.slapos(&["computer", "info", "local"]).out.contains("local"));
+    node.slapos(&["node", "promise"]);
+    node.slapos(&["node", "bang", "-m", "again"]);
+    let script = node.path("script.py");
+    std::fs::write(&script, "import sys\nprint(request(sys.argv[1], 'one').getId())\n").unwrap();
+    assert_eq!(
+        node.slapos(&["console", &script.display().to_string(), &profile]).out,
+        "slappart0\n"
+    );
+    // What only our Master has is not made up.
+    for words in [&["computer", "token"][..], &["service", "restart", "one"], &["proxy", "orphans"]]
+    {
+        let run = Run::of(&node.command(words).output().unwrap());
+        assert!(
+            run.code != 0 && !run.err.is_empty() && !run.err.contains("panicked"),
+            "{words:?} {run:?}"
+        );
+        eprintln!("{words:?}: {}", run.err);
+    }
 
     node.slapos(&["request", "one", &profile, "--state", "destroyed"]);
     node.slapos(&["remove", &profile, "local"]);

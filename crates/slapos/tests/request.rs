@@ -147,6 +147,39 @@ fn an_instance_gets_another_and_publishes_what_that_one_publishes() {
     assert_eq!(node.json(&["proxy", "show"])["instances"].as_array().unwrap().len(), 0);
 }
 
+/// Asks for nothing.
+const ALONE: &str = r"[buildout]
+parts = publish
+
+[publish]
+recipe = slapos.cookbook:publish
+alone = yes
+";
+
+#[test]
+fn one_that_is_asked_for_no_more_is_an_orphan_until_somebody_has_it_destroyed() {
+    let pair = Pair::new("request", "3");
+    let node = &pair.node;
+    node.ok(&["request", "front", &pair.front]);
+    pair.settle();
+    let orphans = || {
+        let told = node.json(&["proxy", "orphans"])["orphans"].clone();
+        let titles =
+            told.as_array().unwrap().iter().map(|one| one["title"].as_str().unwrap().to_owned());
+        titles.collect::<Vec<_>>()
+    };
+    assert_eq!(orphans(), [""; 0]);
+    node.tree.write("software/front/instance.cfg.in", ALONE);
+    node.ok(&["node", "software", "--all"]);
+    node.ok(&["node", "instance"]);
+    assert_eq!(orphans(), ["Backend"]);
+    assert_eq!(node.json(&["proxy", "show"])["instances"][1]["requested_state"], "started");
+    node.ok(&["proxy", "orphans", "--destroy"]);
+    node.ok(&["node", "report"]);
+    assert_eq!(node.json(&["proxy", "show"])["instances"].as_array().unwrap().len(), 1);
+    assert_eq!(pair.published("front"), serde_json::json!({"alone": "yes"}));
+}
+
 /// Ends with the test.
 struct Ended(std::process::Child);
 

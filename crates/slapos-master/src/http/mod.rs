@@ -10,6 +10,7 @@ mod auth;
 mod certificates;
 mod events;
 mod evidence;
+mod farewells;
 mod feed;
 #[cfg(test)]
 mod guide;

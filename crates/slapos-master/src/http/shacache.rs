@@ -22,7 +22,9 @@ use tokio::sync::mpsc;
 
 use super::access::{May, Route, Rule};
 use super::{ApiError, App, text};
-use crate::shacache::{Digest, Failure, Key, Refused, Shacache, Upstream, is_entry};
+use crate::shacache::{
+    Arriving, Digest, Failure, Found, Key, Outlook, Refused, Shacache, Upstream, is_entry,
+};
 
 type Shared = State<Arc<App>>;
 type Answer = Result<Response, ApiError>;
@@ -67,7 +69,7 @@ fn cache(app: &App) -> Result<Shacache, ApiError> {
         .ok_or_else(|| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Shacache not configured"))
 }
 
-/// Does what waits for the disk or for another cache where it holds up nobody.
+/// Does what waits for the disk where it holds up nobody.
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -89,6 +91,7 @@ impl From<Failure> for ApiError {
             Failure::Absent => not_found(),
             Failure::Here(error) => failed(&error),
             Failure::Upstream(_) => ApiError::new(StatusCode::BAD_GATEWAY, failure.to_string()),
+            Failure::Busy => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, failure.to_string()),
         }
     }
 }
@@ -105,21 +108,28 @@ impl From<Refused> for ApiError {
     }
 }
 
-/// Gives a content, taken from upstream where it is not here yet.
+/// Gives a content; what is not here yet while it comes from upstream, and then from its beginning,
+/// whatever range is asked for.
 async fn download(State(app): Shared, headers: HeaderMap, Path(digest): Path<String>) -> Answer {
     let cache = cache(&app)?;
     let digest = Digest::parse(&digest).ok_or_else(not_found)?;
-    let name = digest.clone();
-    let file = aside(move || {
-        if let Some(file) = cache.content(&digest).map_err(|error| failed(&error))? {
-            return Ok(file);
-        }
-        Upstream::new().content(&cache, &digest)?;
-        cache.content(&digest).map_err(|error| failed(&error))?.ok_or_else(not_found)
-    })
-    .await?;
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
-    served(file, &name, range).await
+    let mut arriving = match found(&cache, &digest).await? {
+        Found::Here(file) => return served(file, &digest, range).await,
+        Found::Coming(arriving) => arriving,
+    };
+    if let Outlook::Coming(length) = arriving.outlook().await? {
+        return Ok(attachment(&digest, following(arriving), (StatusCode::OK, length, None)));
+    }
+    match found(&cache, &digest).await? {
+        Found::Here(file) => served(file, &digest, range).await,
+        Found::Coming(_) => Err(not_found()),
+    }
+}
+
+async fn found(cache: &Shacache, digest: &Digest) -> Result<Found, ApiError> {
+    let (cache, digest) = (cache.clone(), digest.clone());
+    aside(move || Ok(cache.find(&digest)?)).await
 }
 
 /// A file as an attachment, or the range of it that is asked for.
@@ -147,22 +157,31 @@ async fn served(mut file: File, name: &Digest, range: Option<&str>) -> Answer {
             (StatusCode::RANGE_NOT_SATISFIABLE, 0, Some(told))
         }
     };
-    let mut response = Response::new(Body::from_stream(pieces(file, count)));
+    Ok(attachment(name, pieces(file, count), (status, Some(count), content_range)))
+}
+
+/// A content in pieces: its status, its length if that is known, and which range of it that is.
+fn attachment(
+    name: &Digest,
+    pieces: Pieces,
+    (status, length, range): (StatusCode, Option<u64>, Option<String>),
+) -> Response {
+    let mut response = Response::new(Body::from_stream(pieces));
     *response.status_mut() = status;
     let fixed = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename={}", name.as_str())),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
-        (header::CONTENT_LENGTH, count.to_string()),
     ];
-    let range = content_range.map(|told| (header::CONTENT_RANGE, told));
-    for (name, value) in fixed.into_iter().chain(range) {
+    let length = length.map(|length| (header::CONTENT_LENGTH, length.to_string()));
+    let range = range.map(|told| (header::CONTENT_RANGE, told));
+    for (name, value) in fixed.into_iter().chain(length).chain(range) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
         }
     }
-    Ok(response)
+    response
 }
 
 /// A range that begins behind the end.
@@ -210,6 +229,23 @@ fn pieces(file: File, count: u64) -> Pieces {
     Pieces(receive)
 }
 
+/// What arrives, as it arrives; an error breaks the connection off.
+fn following(mut arriving: Arriving) -> Pieces {
+    let (send, receive) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        let mut at = 0;
+        while let Some(piece) = arriving.piece(at).await {
+            let failed = piece.is_err();
+            at += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+            // Nobody reads any more.
+            if send.send(piece).await.is_err() || failed {
+                break;
+            }
+        }
+    });
+    Pieces(receive)
+}
+
 struct Pieces(mpsc::Receiver<io::Result<Bytes>>);
 
 impl Stream for Pieces {
@@ -250,15 +286,22 @@ async fn keep(cache: Shacache, wanted: Option<Digest>, body: Body) -> Answer {
 async fn entries(State(app): Shared, Path(key): Path<String>) -> Answer {
     let cache = cache(&app)?;
     let key = Key::parse(&key).ok_or_else(not_found)?;
-    let text = aside(move || {
-        if let Some(text) = cache.entries(&key).map_err(|error| failed(&error))? {
-            return Ok(text);
+    let here = {
+        let (cache, key) = (cache.clone(), key.clone());
+        aside(move || cache.entries(&key).map_err(|error| failed(&error))).await?
+    };
+    if let Some(text) = here {
+        return Ok(super::with_type("application/json", text));
+    }
+    let taken = {
+        let cache = cache.clone();
+        move || -> Result<String, Failure> {
+            let entries = Upstream::for_entries().entries(&cache, &key)?;
+            cache.set_entries(&key, &entries)?;
+            Ok(Value::from(entries).to_string())
         }
-        let entries = Upstream::new().entries(&cache, &key)?;
-        cache.set_entries(&key, &entries).map_err(|error| failed(&error))?;
-        Ok(Value::from(entries).to_string())
-    })
-    .await?;
+    };
+    let text = cache.away(taken).await??;
     Ok(super::with_type("application/json", text))
 }
 
@@ -279,19 +322,25 @@ async fn index(State(app): Shared, Path(key): Path<String>, body: Bytes) -> Answ
 /// other one has of each key.
 async fn update(State(app): Shared) -> Answer {
     let cache = cache(&app)?;
-    let (removed, updated) = aside(move || {
-        let (mut removed, mut updated) = (Vec::new(), Vec::new());
-        for key in cache.keys().map_err(|error| failed(&error))? {
-            match renew(&cache, &key)? {
-                Renewed::Removed => removed.push(key.as_str().to_owned()),
-                Renewed::Updated => updated.push(key.as_str().to_owned()),
-                Renewed::Kept => {}
-            }
-        }
-        Ok((removed, updated))
-    })
-    .await?;
+    let renewed = {
+        let cache = cache.clone();
+        move || renew_all(&cache)
+    };
+    let (removed, updated) = cache.away(renewed).await??;
     Ok(Json(json!({ "removed": removed, "updated": updated })).into_response())
+}
+
+/// The keys whose entries went, and those whose entries came.
+fn renew_all(cache: &Shacache) -> Result<(Vec<String>, Vec<String>), ApiError> {
+    let (mut removed, mut updated) = (Vec::new(), Vec::new());
+    for key in cache.keys().map_err(|error| failed(&error))? {
+        match renew(cache, &key)? {
+            Renewed::Removed => removed.push(key.as_str().to_owned()),
+            Renewed::Updated => updated.push(key.as_str().to_owned()),
+            Renewed::Kept => {}
+        }
+    }
+    Ok((removed, updated))
 }
 
 enum Renewed {
@@ -308,7 +357,7 @@ fn renew(cache: &Shacache, key: &Key) -> Result<Renewed, ApiError> {
             Some(kept) => set(&kept).map(|()| Renewed::Removed),
         };
     }
-    match Upstream::new().entries(cache, key) {
+    match Upstream::for_entries().entries(cache, key) {
         Ok(entries) => {
             set(&entries)?;
             Ok(if entries.is_empty() { Renewed::Removed } else { Renewed::Updated })

@@ -15,6 +15,7 @@ use slapos_slap::convert::{
     partition_to_value, request_from_form, texts_from_value,
 };
 use slapos_slap::marshal::{dumps, loads};
+use slapos_slap::usage::read_journal;
 use slapos_slap::{ComputerId, PartitionId, SoftwareState, Value};
 
 use super::access::{Caller, Route, Rule};
@@ -116,8 +117,11 @@ async fn own_if_named(app: &App, caller: &Caller, params: &Params) -> Result<(),
 }
 
 async fn use_computer(State(app): Shared, caller: Caller, params: Params) -> Answer {
-    own_if_named(&app, &caller, &params).await?;
-    Ok(text("Ignored"))
+    let computer = own_computer(&app, &caller, &params).await?;
+    let journal = read_journal(params.require("use_string")?)
+        .map_err(|error| ApiError::bad_request(format!("use_string: {error}")))?;
+    app.store.consumed(&computer, &journal).await?;
+    Ok(text("OK"))
 }
 
 async fn status(State(app): Shared, caller: Caller, params: Params) -> Answer {

@@ -13,6 +13,7 @@ mod places;
 mod standing;
 mod status;
 mod summary;
+mod usage;
 mod world;
 
 use std::io::{Read as _, Write as _};
@@ -447,7 +448,6 @@ fn harmless_routes_answer_as_documented() {
         assert_eq!(status, 200, "{head}: {text}");
         text
     };
-    assert_eq!(ask("POST /useComputer", ""), "Ignored");
     let (_described, client) = Running::formatted(1);
     client.related_instances(&home(), &part(0), &["a".to_owned()]).unwrap();
     let unknown = client.related_instances(&home(), &part(9), &[]).unwrap_err();

@@ -87,6 +87,7 @@ const FILES: &[File] = files![
     "views/software-parts.js"
     "views/software.js"
     "views/tokens.js"
+    "views/usage.js"
     "words.js"
 ];
 

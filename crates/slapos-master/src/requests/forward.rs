@@ -27,7 +27,7 @@ use crate::store::{Standing, Store};
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// What tells another Master, in a filter, which request it is about.
-const SOURCE: &str = "source_instance_id";
+pub(super) const SOURCE: &str = "source_instance_id";
 
 /// A Master that requests may be forwarded to.
 #[derive(Clone)]
@@ -82,7 +82,7 @@ impl Desk {
         }
     }
 
-    fn configured(&self, url: &str) -> Result<&OtherMaster, Refused> {
+    pub(super) fn configured(&self, url: &str) -> Result<&OtherMaster, Refused> {
         let found = self.config.other_masters.iter().find(|other| same(&other.url, url));
         let other = found.ok_or_else(|| {
             Refused::Configuration(format!(
@@ -169,7 +169,7 @@ fn translated(
 }
 
 /// A client of another Master.
-fn client(other: &OtherMaster) -> Result<SlapClient, Refused> {
+pub(super) fn client(other: &OtherMaster) -> Result<SlapClient, Refused> {
     let url = &other.url;
     if url.starts_with("https") && other.identity.is_none() && other.token.is_none() {
         return Err(Refused::Configuration(format!(

@@ -4,7 +4,9 @@
 //! Invariant: no transaction is open while a schema is read or another Master is asked.
 
 mod bench;
+mod farewell;
 mod forward;
+mod frontend;
 mod schema;
 
 use slapos_slap::{
@@ -15,6 +17,7 @@ use crate::error::StoreError;
 use crate::store::{Known, Standing, Store, Would};
 pub use bench::judge;
 use bench::{Bench, Job, Unanswered};
+pub(crate) use farewell::Said;
 pub use forward::OtherMaster;
 pub use schema::{SchemaError, Verdict};
 
@@ -40,6 +43,8 @@ pub struct RequestsConfig {
     pub schema: SchemaMode,
     /// Whether schemas may be read by http and https, from public addresses.
     pub schema_http: bool,
+    /// Whether who asks for a frontend that nobody has is told his own address.
+    pub direct_frontends: bool,
     /// Masters that requests may be forwarded to.
     pub other_masters: Vec<OtherMaster>,
     /// With which words this program, started again, does what [`judge`] does.
@@ -51,6 +56,7 @@ impl Default for RequestsConfig {
         RequestsConfig {
             schema: SchemaMode::default(),
             schema_http: false,
+            direct_frontends: false,
             other_masters: Vec::new(),
             judge: &["judge"],
         }
@@ -163,10 +169,14 @@ impl Desk {
             self.judge(project, request).await?;
         }
         match (self.target(request, standing, origin).await?, title) {
-            (None, None) => {
-                let (answer, would) = store.granted(project, request).await?;
-                Ok((answer, Some(would)))
-            }
+            (None, None) => match store.granted(project, request).await {
+                Ok((answer, would)) => Ok((answer, Some(would))),
+                Err(StoreError::NotFound(why)) => match self.without_frontend(request) {
+                    Some(answer) => Ok((answer, None)),
+                    None => Err(StoreError::NotFound(why).into()),
+                },
+                Err(error) => Err(error.into()),
+            },
             (None, Some(title)) => {
                 Ok((store.request_renamed(project, request, title).await?, Some(Would::Change)))
             }

@@ -4,16 +4,20 @@
 //! Invariants: a content is under the name of its digest or not there at all; names come from
 //! [`Digest`] and [`Key`] only, which name no other directory.
 
+mod arrivals;
 mod upstream;
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha512};
 use slapos_sys::fs::{self, Draft};
 
+use arrivals::Arrivals;
+pub(crate) use arrivals::{Arriving, Found, Outlook};
 pub(crate) use upstream::{Failure, Upstream};
 
 /// The largest text of a key's entries, in bytes.
@@ -32,6 +36,8 @@ pub struct ShacacheConfig {
     pub upstream_dir: Option<String>,
     /// Whether whoever reaches the Master may read from it.
     pub anonymous_download: bool,
+    /// Whether several Masters have the same directories, on a file system that they share.
+    pub shared: bool,
     /// The largest content, in bytes.
     pub largest: u64,
 }
@@ -73,6 +79,8 @@ impl Key {
 #[derive(Debug, Clone)]
 pub(crate) struct Shacache {
     pub(crate) config: ShacacheConfig,
+    /// What is on its way in.
+    arrivals: Arc<Arrivals>,
 }
 
 impl Shacache {
@@ -85,7 +93,7 @@ impl Shacache {
             fs::create_dir_all(directory, 0o755).map_err(named)?;
             fs::remove_unnamed(directory).map_err(named)?;
         }
-        Ok(Shacache { config })
+        Ok(Shacache { config, arrivals: Arc::default() })
     }
 
     /// A content, if it is here.
@@ -223,6 +231,7 @@ mod tests {
             upstream_cache: None,
             upstream_dir: None,
             anonymous_download: false,
+            shared: false,
             largest: 10,
         };
         (directory, Shacache::open(config).unwrap())

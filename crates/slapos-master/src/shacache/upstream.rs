@@ -1,5 +1,5 @@
-//! The cache that ours takes from. What comes is verified before it has a name; entries are passed
-//! on as they are, for whoever reads them checks who signed them.
+//! The cache that ours takes from. Entries are passed on as they are, for whoever reads them checks
+//! who signed them.
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
@@ -11,8 +11,14 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use super::{Digest, Key, MAX_ENTRIES, Refused, Shacache, is_entry};
 
-/// How long the other end may take to connect and to begin its answer, and between two pieces of it.
+/// How long it may take to find and reach the other end, each.
+const REACH: Duration = Duration::from_secs(20);
+/// How long the other end may take to begin its answer, and between two pieces of it: together with
+/// [`REACH`] less than who asks us waits for a byte.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long entries may take, and a content.
+const ENTRIES: Duration = Duration::from_secs(90);
+const CONTENT: Duration = Duration::from_secs(6 * 3600);
 
 /// The means to ask; every call blocks.
 pub(crate) struct Upstream {
@@ -20,7 +26,7 @@ pub(crate) struct Upstream {
 }
 
 /// Why nothing came.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Failure {
     /// It is not there either.
     #[error("not found upstream")]
@@ -29,12 +35,38 @@ pub(crate) enum Failure {
     #[error("Upstream error: {0}")]
     Upstream(String),
     /// Ours could not keep it.
-    #[error(transparent)]
-    Here(#[from] io::Error),
+    #[error("{0}")]
+    Here(Arc<io::Error>),
+    /// Too much is under way.
+    #[error("this cache waits for another one too often at present: ask again")]
+    Busy,
+}
+
+impl Failure {
+    /// The thread that was at it is gone.
+    pub(super) fn interrupted() -> Failure {
+        io::Error::other("taking over a content was interrupted").into()
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Here(Arc::new(error))
+    }
 }
 
 impl Upstream {
-    pub(crate) fn new() -> Upstream {
+    /// What asks for entries.
+    pub(crate) fn for_entries() -> Upstream {
+        Upstream::within(ENTRIES)
+    }
+
+    /// What asks for contents.
+    pub(super) fn for_contents() -> Upstream {
+        Upstream::within(CONTENT)
+    }
+
+    fn within(time: Duration) -> Upstream {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::PlatformVerifier)
@@ -42,7 +74,9 @@ impl Upstream {
             .build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(PATIENCE))
+            .timeout_global(Some(time))
+            .timeout_resolve(Some(REACH))
+            .timeout_connect(Some(REACH))
             .timeout_recv_response(Some(PATIENCE))
             .timeout_per_read(Some(PATIENCE))
             .tls_config(tls)
@@ -51,28 +85,26 @@ impl Upstream {
         Upstream { agent: config.into() }
     }
 
-    /// Brings a content into our cache.
-    pub(crate) fn content(&self, cache: &Shacache, digest: &Digest) -> Result<(), Failure> {
+    /// A content as it comes, and its length if that is told.
+    pub(super) fn content(
+        &self,
+        cache: &Shacache,
+        digest: &Digest,
+    ) -> Result<(Option<u64>, impl io::Read + use<>), Failure> {
         let base = cache.config.upstream_cache.as_deref().ok_or(Failure::Absent)?;
-        let mut reader = self.get(base, digest.as_str(), cache.config.largest)?;
-        let mut incoming = cache.incoming()?;
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            let piece = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => buffer.get(..length).unwrap_or_default(),
-                Err(error) => return Err(Failure::Upstream(error.to_string())),
-            };
-            incoming.take(piece).map_err(Failure::from)?;
+        let largest = cache.config.largest;
+        let (length, reader) = self.get(base, digest.as_str(), largest)?;
+        match length {
+            Some(length) if length > largest => Err(Refused::TooLarge(largest).into()),
+            length => Ok((length, reader)),
         }
-        incoming.finish(Some(digest)).map(drop).map_err(Failure::from)
     }
 
     /// The entries of a key.
     pub(crate) fn entries(&self, cache: &Shacache, key: &Key) -> Result<Vec<Json>, Failure> {
         let base = cache.config.upstream_dir.as_deref().ok_or(Failure::Absent)?;
         let mut text = String::new();
-        let mut reader = self.get(base, key.as_str(), MAX_ENTRIES)?;
+        let (_, mut reader) = self.get(base, key.as_str(), MAX_ENTRIES)?;
         reader.read_to_string(&mut text).map_err(|error| Failure::Upstream(error.to_string()))?;
         match serde_json::from_str(&text) {
             Ok(Json::Array(entries)) if entries.iter().all(is_entry) => Ok(entries),
@@ -80,12 +112,20 @@ impl Upstream {
         }
     }
 
-    fn get(&self, base: &str, name: &str, largest: u64) -> Result<impl io::Read, Failure> {
+    fn get(
+        &self,
+        base: &str,
+        name: &str,
+        largest: u64,
+    ) -> Result<(Option<u64>, impl io::Read + use<>), Failure> {
         let url = format!("{}/{name}", base.trim_end_matches('/'));
         let response = self.agent.get(&url).call();
         let response = response.map_err(|error| Failure::Upstream(error.to_string()))?;
         match response.status().as_u16() {
-            200..300 => Ok(response.into_body().into_with_config().limit(largest).reader()),
+            200..300 => {
+                let body = response.into_body();
+                Ok((body.content_length(), body.into_with_config().limit(largest).reader()))
+            }
             404 => Err(Failure::Absent),
             status => Err(Failure::Upstream(format!("it answers {status}"))),
         }
@@ -95,7 +135,7 @@ impl Upstream {
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Failure {
         match refused {
-            Refused::Io(error) => Failure::Here(error),
+            Refused::Io(error) => error.into(),
             other => Failure::Upstream(other.to_string()),
         }
     }

@@ -1,13 +1,12 @@
 //! Requests that another Master serves: which, where, and under which title.
 
 use slapos_slap::InstanceRequest;
-use sqlx::Row as _;
 
 use super::connection::Connection;
 use super::instances::instance_of;
 use super::request::{Origin, origin};
 use super::rows::{InstanceRow, text};
-use super::{Store, Tx, shared};
+use super::{Store, Tx, farewells, shared};
 use crate::error::StoreError;
 
 /// What is known of what a request asks for.
@@ -60,12 +59,15 @@ impl Store {
         let now = self.now();
         let mut tx = self.write().await?;
         let origin = origin(&mut tx, project, request).await?;
+        farewells::wanted_again(&mut tx, master_url, title, request.shared).await?;
         sqlx::query(
             "INSERT INTO forwarded_request (project, root, title, shared, master_url, \
-             forwarded_title, software, forwarded_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+             forwarded_title, software, software_type, forwarded_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
              ON CONFLICT (project, root, title, shared) DO UPDATE SET \
              master_url = excluded.master_url, forwarded_title = excluded.forwarded_title, \
-             software = excluded.software, forwarded_at = excluded.forwarded_at",
+             software = excluded.software, software_type = excluded.software_type, \
+             forwarded_at = excluded.forwarded_at",
         )
         .bind(origin.project.as_str())
         .bind(origin.root.as_str())
@@ -74,6 +76,7 @@ impl Store {
         .bind(master_url)
         .bind(title)
         .bind(request.software.as_str())
+        .bind(request.software_type.as_str())
         .bind(now)
         .execute(&mut *tx)
         .await?;
@@ -152,32 +155,4 @@ pub(super) async fn asked(
             title: text(&row, "forwarded_title")?,
         })
     })
-}
-
-/// Forgets what the tree of a root, which ends, asked other Masters for. They keep it: a person is
-/// told, because this Master has no right to decide for them.
-pub(super) async fn forget_of_root(
-    tx: &mut Tx,
-    project: &str,
-    root: &str,
-) -> Result<(), StoreError> {
-    let rows = sqlx::query(
-        "SELECT master_url, forwarded_title FROM forwarded_request \
-         WHERE project = $1 AND root = $2",
-    )
-    .bind(project)
-    .bind(root)
-    .fetch_all(&mut **tx)
-    .await?;
-    for row in &rows {
-        let (title, url): (String, String) =
-            (row.try_get("forwarded_title")?, row.try_get("master_url")?);
-        tracing::warn!("{title} stays at the Master {url}, though its tree {root} has ended");
-    }
-    sqlx::query("DELETE FROM forwarded_request WHERE project = $1 AND root = $2")
-        .bind(project)
-        .bind(root)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
 }

@@ -7,7 +7,9 @@ use super::connection::Connection;
 use super::feed::{self, Entry};
 use super::offers::recount;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, later_than, to_column};
-use super::{Store, Tx, changes, forwarded, require_computer, require_partition, shared, tokens};
+use super::{
+    Store, Tx, changes, consumption, farewells, require_computer, require_partition, shared, tokens,
+};
 use crate::error::StoreError;
 
 /// What became of a partition whose instance is reported as removed.
@@ -171,13 +173,14 @@ impl Store {
             if instance.root.is_empty() {
                 let (project, title) = (&instance.project, &instance.title);
                 shared::remove_of_root(&mut tx, project, title, now).await?;
-                forwarded::forget_of_root(&mut tx, project, title).await?;
+                farewells::of_root(&mut tx, project, title, now).await?;
             }
             // While it is known whose it was.
             let change = Change::of_partition(ChangeKind::Free, partition);
             changes::note(&mut tx, computer, &change, now).await?;
             delete(&mut tx, computer, partition).await?;
             call_waiting_root(&mut tx, &instance, now).await?;
+            consumption::forget(&mut tx, computer, partition).await?;
             tokens::revoke_of_partition(&mut tx, computer, partition, now).await?;
             recount(&mut tx, computer).await?;
         }

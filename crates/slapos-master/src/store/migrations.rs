@@ -50,6 +50,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(10, "0010", "scale"),
     migration!(12, "0012", "summary"),
     migration!(13, "0013", "ops"),
+    migration!(15, "0015", "protocols"),
 ];
 
 /// A migration in one direction.

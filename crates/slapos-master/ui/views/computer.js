@@ -9,6 +9,7 @@ import { certificateActions, computerActions, mayChange } from './computer-actio
 import { labels, scope } from './computers.js';
 import { softwareTable, supply } from './software-parts.js';
 import { tokensCard } from './tokens.js';
+import { usageCard } from './usage.js';
 
 const PARTITIONS = [
   { name: 'Partition', cell: ({ id }) => id },
@@ -51,13 +52,14 @@ export default {
   title: ({ id }) => `Computer ${id}`,
   async load({ params, me, signal }) {
     const target = path`/api/v1/computers/${params.id}`;
-    const [computer, tokens] = await Promise.all([
+    const [computer, used, tokens] = await Promise.all([
       get(target, {}, signal),
+      get(`${target}/usage`, {}, signal),
       mayChange(me) ? get(`${target}/token`, {}, signal) : null,
     ]);
-    return { computer, tokens: tokens?.items };
+    return { computer, usage: used.usage.filter(({ by }) => by === computer.id), tokens: tokens?.items };
   },
-  draw({ computer, tokens }, context) {
+  draw({ computer, usage, tokens }, context) {
     const softwares = computer.software_list ?? [];
     return view(
       head(computer.title || computer.id, {
@@ -69,7 +71,7 @@ export default {
             softwares.length === 0
               ? empty('No Software Release is wanted here.', `slapos supply URL ${computer.id}`)
               : softwareTable(softwares, context, { hideComputer: true }))),
-        h('div', null, about(computer), machine(computer.metrics))),
+        h('div', null, about(computer), machine(computer.metrics), usageCard(usage))),
       tokens && tokensCard(tokens, { target: path`/api/v1/computers/${computer.id}/token`, holder: computer.id }, context.refresh, { title: 'Tokens and certificates', more: certificateActions(computer) }),
     );
   },

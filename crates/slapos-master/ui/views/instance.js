@@ -6,6 +6,7 @@ import { body, card, computer, copyButton, empty, facts, head, instance as link,
 import { decode } from '../parameters.js';
 import { status } from '../shapes.js';
 import { instanceState, isPulse } from '../words.js';
+import { usageCard } from './usage.js';
 import { forgotten, instanceActions } from './instance-actions.js';
 import { COLUMNS } from './instances.js';
 import { promisesCard, since } from './promises.js';
@@ -39,7 +40,7 @@ function about(instance) {
   return card('About', {}, body(facts(
     ['Software', software(instance.software_release)], ['Type', instance.software_type],
     ['Wanted', status(instance.state === 'destroyed' ? 'destroyed' : instance.state)],
-    ['Told', instance.reported && [status(instance.reported.state), ' ', h('span', { class: 'soft' }, time(instance.reported.at))]],
+    ['Reported', instance.reported && [status(instance.reported.state), ' ', h('span', { class: 'soft' }, time(instance.reported.at))]],
     ['Computer', instance.computer && [computer(instance.computer), ' ', instance.partition]],
     ['Tree', instance.tree && !instance.root && instance.tree.title], ['Project', instance.project],
     ['Asked for by', instance.asked_by && h('a', { href: place('instances', instance.asked_by) }, instance.asked_by)],
@@ -65,17 +66,18 @@ export default {
   title: ({ guid }) => `Instance ${guid}`,
   async load({ params, state, signal }) {
     const target = path`/api/v1/instances/${params.guid}`;
-    const [instance, told] = await Promise.all([
+    const [instance, used, told] = await Promise.all([
       get(target, {}, signal),
+      get(`${target}/usage`, {}, signal),
       get(`${target}/promises`, { since: since(state) }, signal).catch((error) => {
         if (error.status === 404) return { promises: [] };
         throw error;
       }),
     ]);
     const tree = instance.tree ? await list('/api/v1/instances', { project: instance.tree.project, tree: instance.tree.title }, MOST_MEMBERS, signal) : { items: [] };
-    return { instance, promises: told.promises, tree };
+    return { instance, usage: used.usage, promises: told.promises, tree };
   },
-  draw({ instance, promises, tree }, context) {
+  draw({ instance, usage, promises, tree }, context) {
     const parameters = decode(instance.parameters);
     const root = tree.items.find((item) => item.root);
     const shared = instance.shared_instances ?? [];
@@ -85,10 +87,11 @@ export default {
         crumbs: [h('a', { href: place('instances') }, 'Instances'), root && root.guid !== instance.guid && [' › ', link(root)]],
         mark: status(instanceState(instance)), actions: instanceActions(instance, context),
       }),
-      instance.reported?.state === 'error' && instance.reported.message && notice('bad', 'Processing it failed', h('p', { class: 'mono' }, instance.reported.message)),
+      instance.reported?.state === 'error' && instance.reported.message && notice('bad', 'Its node reports an error', h('p', { class: 'mono' }, instance.reported.message)),
       forgotten(instance, tree.items, context),
       h('div', { class: 'columns' },
         h('div', null, connection(instance), !instance.shared && promisesCard(promises, context),
+          usageCard(usage),
           shared.length > 0 && card('Shared instances', {}, table('Shared instances', SHARED, shared))),
         h('div', null, about(instance),
           card('Parameters', { actions: Object.keys(parameters).length > 0 && copyButton('all parameters', JSON.stringify(parameters, null, 2)) },

@@ -43,11 +43,22 @@ function tiles({ computers, software: softwares, trees, instances, partitions })
       instances.failed > 0 && status('error', `${instances.failed} failing`)));
 }
 
-function failingRows({ computers, software: softwares, instances }) {
+/** What its node reported, and which promise is broken, unless the report says so. */
+function whyFailing({ guid, reported }, promises) {
+  const report = reported?.state === 'error' ? reported.message : null;
+  const promise = promises.find((one) => one.guid === guid);
+  const broken = promise && !report?.includes(promise.name) && h('div', null, h('strong', null, promise.name), ` ${promise.message}`);
+  return (report || broken) && [report && h('div', null, report), broken];
+}
+
+function failingRows({ computers, software: softwares, instances, promises }) {
   return [
     ...computers.map((item) => ({ what: computer(item.id), state: status('silent'), why: item.last_contact_at ? ['last heard of ', time(item.last_contact_at)] : null })),
     ...softwares.map((item) => ({ what: [software(item.url), ' on ', computer(item.computer)], state: status('error', 'build failed'), why: item.reported?.message })),
-    ...instances.map((item) => ({ what: instance(item), state: status('error', item.promises?.failed ? `${count(item.promises.failed, 'promise')} broken` : 'error'), why: item.reported?.message })),
+    ...instances.map((item) => ({
+      what: [instance(item), ' on ', computer(item.computer)], why: whyFailing(item, promises),
+      state: status('error', item.promises?.failed ? `${count(item.promises.failed, 'promise')} broken` : 'error reported'),
+    })),
   ];
 }
 

@@ -43,7 +43,7 @@ export function softwareTable(items, { refresh }, { hideComputer, hideSoftware }
     !hideSoftware && { name: 'Software Release', cell: (item) => software(item.url) },
     !hideComputer && { name: 'Computer', bare: true, cell: (item) => computer(item.computer) },
     { name: 'State', bare: true, class: 'wide', cell: state },
-    { name: 'Told', cell: (item) => time(item.reported?.at) },
+    { name: 'Reported', cell: (item) => time(item.reported?.at) },
     { name: '', bare: true, class: 'number', cell: (item) => toggle(item, refresh) },
   ].filter(Boolean), items);
 }

@@ -34,6 +34,8 @@ pub struct ShacacheOptions {
     /// `shacache_anonymous_download`: whether reading needs no token; clients in Python cannot show
     /// one over HTTP.
     pub anonymous_download: bool,
+    /// `shacache_shared`: whether all Masters of the database have these directories.
+    pub shared: bool,
     /// `shacache_largest_content`, bytes; 8G unless set.
     pub largest: u64,
 }
@@ -63,6 +65,7 @@ fn shacache(r: &Reader<'_>) -> Result<Option<ShacacheOptions>, ConfigError> {
     let cache = named("shacache_upstream_cache_url", "shacache-upstream-cache-url");
     let dir = named("shacache_upstream_dir_url", "shacache-upstream-dir-url");
     let open = named("shacache_anonymous_download", "shacache-anonymous-download");
+    let shared = named("shacache_shared", "shacache-shared");
     let largest = named("shacache_largest_content", "shacache-largest-content");
     match (r.optional_path(content)?, r.optional_path(metadata)?) {
         (Some(content), Some(metadata)) => Ok(Some(ShacacheOptions {
@@ -71,6 +74,7 @@ fn shacache(r: &Reader<'_>) -> Result<Option<ShacacheOptions>, ConfigError> {
             upstream_cache: url(r, cache)?,
             upstream_dir: url(r, dir)?,
             anonymous_download: r.boolean(open, false)?,
+            shared: r.boolean(shared, false)?,
             largest: r.size(largest, LARGEST)?,
         })),
         (None, None) => Ok(None),
@@ -118,11 +122,11 @@ mod tests {
         assert!(read("").unwrap().shacache.is_none());
         let found = read(
             "shacache-content-directory = /a\nshacache_metadata_directory = /b\n\
-             shacache-upstream-dir-url = http://up\nshacache_largest_content = 1M\n",
+             shacache-upstream-dir-url = http://up\nshacache_largest_content = 1M\nshacache-shared = true\n",
         );
         let found = found.unwrap().shacache.unwrap();
         assert_eq!((found.largest, found.upstream_dir.as_deref()), (1 << 20, Some("http://up")));
-        assert!(!found.anonymous_download);
+        assert!(!found.anonymous_download && found.shared);
         insta::assert_snapshot!(read("shacache-content-directory = /a\n").unwrap_err(), @"slapos.cfg:2: `shacache-content-directory` is set, and needs `shacache_metadata_directory` too");
         insta::assert_snapshot!(read("shacache_content_directory = /a\nshacache_metadata_directory = /b\nshacache_upstream_cache_url = ftp://x\n").unwrap_err(), @"slapos.cfg:4: `shacache_upstream_cache_url` must be an http(s) URL, not `ftp://x`");
     }

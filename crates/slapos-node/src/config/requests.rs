@@ -1,5 +1,5 @@
-//! What the embedded Master does with requests: `schema` and `schema_http` of `[slapproxy]`, and
-//! `[multimaster/URL]`, which has the original's options and, of ours, `token_file` and `ca_file`.
+//! What the embedded Master does with requests: `schema`, `schema_http` and `direct_frontends` of
+//! `[slapproxy]`, and `[multimaster/URL]`, which has the original's options and, of ours, `token_file` and `ca_file`.
 
 use std::path::PathBuf;
 
@@ -30,6 +30,8 @@ pub struct RequestsOptions {
     pub schema: Schema,
     /// `schema_http`: whether schemas may be read by http and https, from public addresses.
     pub schema_http: bool,
+    /// `direct_frontends`: whether who asks for a frontend that nobody has is told his own address.
+    pub direct_frontends: bool,
     /// `[multimaster/URL]`, in the order of the file.
     pub other_masters: Vec<OtherMasterOptions>,
 }
@@ -67,6 +69,7 @@ impl RequestsOptions {
         Ok(Self {
             schema,
             schema_http: r.boolean("schema_http", false)?,
+            direct_frontends: r.boolean("direct_frontends", false)?,
             other_masters: names.map(|name| other(config, name)).collect::<Result<_, _>>()?,
         })
     }

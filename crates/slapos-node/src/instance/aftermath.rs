@@ -54,20 +54,28 @@ impl Session<'_, '_> {
         }
     }
 
-    /// Which instances were asked for, for Masters that take such lists. (The original keeps them
-    /// in a file of the partition; here requests go through the node, which remembers them.)
-    pub(super) fn tell_asked(&self, partition: &ComputerPartition, mut asked: Vec<String>) {
-        if asked.is_empty() {
-            return;
+    /// Which instances were asked for, for Masters that take such lists: also that there are none any
+    /// more, unless they know. Returns whether there are none, and they do. (The original keeps the
+    /// list in a file of the partition, which is not there where nothing is asked; here requests go
+    /// through the node, which remembers them.)
+    pub(super) fn tell_asked(
+        &self,
+        partition: &ComputerPartition,
+        mut asked: Vec<String>,
+        asked_nothing: bool,
+    ) -> bool {
+        if asked.is_empty() && asked_nothing {
+            return true;
         }
         asked.sort();
         asked.dedup();
         let ComputerPartition { computer, id, .. } = partition;
         match self.master.related_instances(computer, id, &asked) {
-            Ok(()) | Err(SlapError::NotFound { .. }) => {}
+            Ok(()) | Err(SlapError::NotFound { .. }) => asked.is_empty(),
             Err(error) => {
                 let text = format!("the Master was not told what it asked for: {error}");
                 self.node.reporter.warn(id.as_str(), &text);
+                false
             }
         }
     }

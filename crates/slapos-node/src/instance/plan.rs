@@ -152,6 +152,7 @@ mod tests {
             state: InstanceState::Started,
             at: "2026-01-01T23:00:00Z".parse().unwrap(),
             outcome: Outcome::Done,
+            asks_nothing: false,
             marked: true,
             promises: std::collections::BTreeMap::default(),
             restart: None,

@@ -103,8 +103,7 @@ impl Session<'_, '_> {
         let wanted = record.wanted();
         let mut transaction = Transaction::begin(self.node, place, partition, wanted, reason)?;
         self.store(partition, &record)?;
-        let deployed = before.is_some_and(|before| before.outcome == Outcome::Done);
-        let result = self.deploy(partition, place, &mut transaction, deployed, &mut record);
+        let result = self.deploy(partition, place, &mut transaction, before.as_ref(), &mut record);
         if let Err(error) = &result {
             self.mark_failure(partition, &directory, &owner, error);
         }
@@ -133,6 +132,7 @@ impl Session<'_, '_> {
             at: self.node.clock.now(),
             outcome: Outcome::Processing,
             restart: None,
+            asks_nothing: false,
             marked: false,
             promises: BTreeMap::new(),
             schedule: None,
@@ -144,15 +144,16 @@ impl Session<'_, '_> {
         partition: &ComputerPartition,
         place: Place<'_>,
         transaction: &mut Transaction<'_, '_>,
-        deployed: bool,
+        before: Option<&PartitionRecord>,
         record: &mut PartitionRecord,
     ) -> Result<(), NodeError> {
         let id = partition.id.as_str();
+        let deployed = before.is_some_and(|before| before.outcome == Outcome::Done);
         certificate::update(self.node.config, self.master, partition, place.owner)?;
         let mut worker = Worker::start(place.owner, id, Purpose::Partition)?;
         transaction.before(&mut worker, deployed)?;
         let made = self.configure(partition, &record.software, place, &mut worker);
-        let (services, published) = match made {
+        let (services, asked, published) = match made {
             Ok(made) => made,
             Err(error) => {
                 drop(worker);
@@ -191,6 +192,9 @@ impl Session<'_, '_> {
                     .map_err(NodeError::from)?;
             }
         }
+        // One that was never processed never asked either.
+        let asked_nothing = before.is_none_or(|before| before.asks_nothing);
+        record.asks_nothing = self.tell_asked(partition, asked, asked_nothing);
         self.mark_success(partition, place.directory, &mut worker, record)
     }
 
@@ -199,24 +203,21 @@ impl Session<'_, '_> {
         partition.requested_state == InstanceState::Started && !self.force_stop
     }
 
-    /// Makes the instance's parts: what is to run, and what it published, if it did. Its services are
-    /// not touched.
+    /// Makes the instance's parts: what is to run, and what it asked and published, if it did. Its
+    /// services are not touched.
     fn configure(
         &self,
         partition: &ComputerPartition,
         url: &SoftwareUrl,
         place: Place<'_>,
         worker: &mut Worker,
-    ) -> Result<(Vec<Service>, Published), NodeError> {
+    ) -> Result<(Vec<Service>, Vec<String>, Published), NodeError> {
         let (asked, published) = Default::default();
         let mut watcher = Watcher { session: self, partition, asked, published };
         let job = self.instance_job(partition, url, place.directory.to_owned());
         let job = Job::Instance(Box::new(job));
         match worker.run(&job, Some(self.node.config.partition_timeout), &mut watcher)? {
-            Done::Instance { services } => {
-                self.tell_asked(partition, watcher.asked);
-                Ok((services, watcher.published))
-            }
+            Done::Instance { services } => Ok((services, watcher.asked, watcher.published)),
             other => Err(NodeError::user(format!("the worker of {} answered {other:?}", place.id))),
         }
     }

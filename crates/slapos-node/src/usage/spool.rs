@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use slapos_slap::usage::check_journal;
+use slapos_slap::usage::read_journal;
 use slapos_slap::{PartitionId, SlapClient};
 use slapos_sys::{fs, random};
 
@@ -128,7 +128,7 @@ fn one(node: &Node<'_>, master: &SlapClient, path: &Path) -> Result<(), NodeErro
         }
         Err(error) => return Err(error).context("read", path),
     };
-    if let Err(error) = check_journal(&text) {
+    if let Err(error) = read_journal(&text) {
         leave(&error);
         return Ok(());
     }
@@ -152,7 +152,7 @@ mod tests {
         assert!(waiting(&dir.path().join("missing")).unwrap().is_empty());
         let file = dir.path().join("usage.1.xml");
         fs::write_atomic(&file, b"", 0o600).unwrap();
-        assert_eq!(waiting(dir.path()).unwrap(), [file.clone()]);
+        assert_eq!(waiting(dir.path()).unwrap(), std::slice::from_ref(&file));
         waiting(&file).unwrap_err();
     }
 }

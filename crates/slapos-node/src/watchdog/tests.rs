@@ -37,6 +37,7 @@ fn record(node: &Node<'_>, at: &str, outcome: Outcome) {
         state: InstanceState::Started,
         at: at.parse().unwrap(),
         outcome,
+        asks_nothing: false,
         marked: true,
         promises: BTreeMap::new(),
         restart: None,

@@ -119,6 +119,7 @@ fn protocols(config: &ProtocolsConfig) -> Protocols {
             upstream_cache: cache.upstream_cache,
             upstream_dir: cache.upstream_dir,
             anonymous_download: cache.anonymous_download,
+            shared: cache.shared,
             largest: cache.largest,
         }),
     }

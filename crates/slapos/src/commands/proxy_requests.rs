@@ -14,6 +14,7 @@ pub(super) fn requests(options: &RequestsOptions) -> Result<RequestsConfig, Node
             Schema::Off => SchemaMode::Off,
         },
         schema_http: options.schema_http,
+        direct_frontends: options.direct_frontends,
         other_masters: others.collect::<Result<_, _>>()?,
         ..RequestsConfig::default()
     })

@@ -48,7 +48,8 @@ impl<'a> Home<'a> {
     fn format(&self) {
         let partition = |number: usize| {
             json!({"partition_id": format!("slappart{number}"),
-                   "ip_list": [{"ip-address": format!("10.0.0.{}", number + 1)}]})
+                   "ip_list": [{"ip-address": format!("10.0.0.{}", number + 1),
+                                "netmask": "255.255.255.255", "network-interface": ""}]})
         };
         let body = json!({"computer_guid": "local",
                           "compute_partition_list": [partition(0), partition(1)]});
@@ -102,6 +103,40 @@ print('all is well')
     std::fs::write(&script, text).unwrap();
     let said = home.slapos(0, &["console", &script.display().to_string(), "x"]);
     assert!(said.out.contains("all is well"), "{said:?}");
+}
+
+#[test]
+fn who_asks_for_a_frontend_that_nobody_has_is_told_his_own_address_by_both() {
+    let test = "who_asks_for_a_frontend_that_nobody_has_is_told_his_own_address_by_both";
+    let Some(python) = original(test) else { return };
+    let script = "
+import sys
+from slapos.slap import slap
+client = slap()
+client.initializeConnection(sys.argv[1])
+own = client.registerComputerPartition('local', 'slappart0')
+web = 'http://git.erp5.org/gitweb/slapos.git/blob_plain/HEAD:/software/apache-frontend/software.cfg'
+ask = lambda url: own.request(web, 'default', 'front', shared=True, partition_parameter_kw={'url': url})
+print(sorted(ask('https://[::1]:8080/a').getConnectionParameterDict().items()))
+";
+    let told = |master: &Master, url: &str| {
+        let home = Home::new(&python, master);
+        home.format();
+        crate::json_rpc::request(master, "one", None, slapos_slap::InstanceState::Started);
+        let mut command = python.command("python");
+        command.args(["-c", script, url]).current_dir(home.directory.path());
+        Run::of(&command.output().unwrap())
+    };
+    let theirs = Master::original(&python, "");
+    let ours = Master::ours("direct_frontends = true\n");
+    let with_token = |master: &Master| format!("{}/token/{TOKEN}", master.url());
+    let (theirs, direct) = (told(&theirs, &theirs.url()), told(&ours, &with_token(&ours)));
+    assert_eq!((theirs.code, &theirs.out), (0, &direct.out), "{theirs:?} {direct:?}");
+    assert!(direct.out.contains("('secure_access', 'https://[::1]:8080/a')"), "{direct:?}");
+    // Unless that is wanted, there is none.
+    let none = Master::ours("");
+    let told = told(&none, &with_token(&none));
+    assert!(told.code != 0 && told.err.contains("NotFoundError"), "{told:?}");
 }
 
 #[test]

@@ -294,4 +294,9 @@ fn a_network_cache_is_looked_into_as_by_the_original() {
     b.tar.gz  a       no
     ");
     assert_eq!(theirs(&["cachelookup", "pypi", "c", "1"]).code, 1);
+    for words in [["url", "http://nowhere/x"], ["binary-sr", "http://nowhere/x.cfg"]] {
+        let told = theirs(&[&["cachelookup"], &words[..]].concat());
+        assert_ne!(told.code, 0, "{told:?}");
+        assert!(!told.err.contains("Traceback"), "{told:?}");
+    }
 }

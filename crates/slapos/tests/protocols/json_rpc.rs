@@ -115,7 +115,11 @@ fn the_life_of_computers_and_software_is_told_alike() {
             call("get.v0.compute_node_status", stranger.clone()).ours(why, 403, not_registered),
             call("post.v0.compute_node_certificate", computer.clone()),
             call("remove.v0.compute_node_certificate", computer.clone()),
-            call("post.v0.compute_node_usage", json!({"computer_guid": "local", "tioxml": "<x/>"})),
+            call("post.v0.compute_node_usage", json!({"computer_guid": "local", "tioxml": "<x/>"})).ours(
+                "what cannot be read is refused, as by the original's large Master",
+                400,
+                r#"{"status": 400, "type": "Bad Request", "title": "The tioxml does not validate the xsd: the document must be a <journal>"}"#,
+            ),
             call("put.v0.compute_node_bang", json!({"computer_guid": "local", "message": "é"})),
             call(
                 "post.v0.software_installation",

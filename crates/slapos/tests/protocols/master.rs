@@ -22,6 +22,7 @@ pub(crate) struct Master {
     pub(crate) port: u16,
     process: Child,
     agent: ureq::Agent,
+    command: Command,
 }
 
 /// What was answered.
@@ -62,12 +63,21 @@ impl Master {
         person.give(base);
         command.args(["proxy", "start", "--cfg"]).arg(base.join("slapos.cfg"));
         command.env_remove("SLAPOS_CONFIGURATION").env("HOME", base).current_dir(base);
-        let log = std::fs::File::create(base.join("log")).unwrap();
-        let process = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        wait_for("a Master", 60, || TcpStream::connect(("127.0.0.1", port)).ok());
+        let process = started(&mut command, &base.join("log"), port);
         let agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
         let agent = agent.max_redirects_will_error(false).allow_non_standard_methods(true);
-        Self { directory, port, process, agent: agent.build().into() }
+        Self { directory, port, process, agent: agent.build().into(), command }
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it once more.
+    pub(crate) fn again(&mut self) {
+        self.process = started(&mut self.command, &self.directory.path().join("log"), self.port);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -101,6 +111,13 @@ impl Master {
             body: response.body_mut().read_to_string().unwrap().replace(&self.url(), "MASTER"),
         }
     }
+}
+
+fn started(command: &mut Command, log: &Path, port: u16) -> Child {
+    let log = std::fs::File::create(log).unwrap();
+    let process = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    wait_for("a Master", 60, || TcpStream::connect(("127.0.0.1", port)).ok());
+    process
 }
 
 impl Drop for Master {

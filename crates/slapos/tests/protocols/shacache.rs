@@ -1,13 +1,20 @@
 //! The network cache: as the original serves it, in front of another one, and for the original's
 //! client.
 
-use crate::master::{Answer, Master, original};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
+use slapos_testkit::wait_for;
+
+use crate::master::{Answer, Master, TOKEN, original};
 
 const OPTIONS: &str =
     "shacache_content_directory = HERE/content\nshacache_metadata_directory = HERE/dir\n";
 
 /// SHA-512 of `hello`.
 const HELLO: &str = "9b71d224bd62f3785d96d46ad3ea3d73319bfbc2890caadae2dff72519673ca72323c3d99ba5c11d7c7acc6e14b8c5da0c4663475c2e5c3adef46f73bcdec043";
+/// SHA-512 of 300000 times `x`.
+const MANY_X: &str = "e240c84c0f708ae449f2d8aa60133667f5527a8505259afec061a98be44c2f78b3c3c7acfa0fdf15beef3c1dae7873fe790bb5a4a67bca792c3a88224269e891";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 fn status(answer: &Answer) -> (u16, &str) {
@@ -138,6 +145,61 @@ print('all is well')
         python.command("python").args(["-c", script, &front.url(), HELLO]).output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert_eq!(said, "all is well\n");
+}
+
+/// Takes one question on a port, and answers it with the beginning of `whole`.
+fn begin_to_answer(listener: &TcpListener, whole: &[u8], first: usize) -> TcpStream {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut question = [0; 4096];
+    assert!(stream.read(&mut question).unwrap() > 0);
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", whole.len()).unwrap();
+    stream.write_all(&whole[..first]).unwrap();
+    stream
+}
+
+#[test]
+fn a_content_is_given_while_it_comes_and_a_killed_master_keeps_no_half() {
+    let (content, first) = (vec![b'x'; 300_000], 200_000);
+    let behind = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = behind.local_addr().unwrap();
+    let mut front =
+        Master::ours(&format!("{OPTIONS}shacache_upstream_cache_url = http://{at}/cache\n"));
+    let get = format!(
+        "GET /shacache/cache/{MANY_X} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    let ask = |front: &Master| {
+        let mut client = TcpStream::connect(("127.0.0.1", front.port)).unwrap();
+        client.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+        client.write_all(get.as_bytes()).unwrap();
+        client
+    };
+    let mut clients = [ask(&front), ask(&front)];
+    let half = begin_to_answer(&behind, &content, first);
+    // Both have the beginning of the one download, which does not end.
+    for client in &mut clients {
+        let mut begun = vec![0; 150_000];
+        client.read_exact(&mut begun).unwrap();
+        let head = String::from_utf8_lossy(&begun[..200]).to_lowercase();
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+    }
+    front.kill();
+    for client in &mut clients {
+        let mut rest = Vec::new();
+        let _ = client.read_to_end(&mut rest);
+        assert!(rest.len() < content.len() - 150_000, "a whole answer");
+    }
+    drop(half);
+    let left = || std::fs::read_dir(front.path("content")).unwrap().count();
+    assert!(!front.path("content").join(MANY_X).exists());
+    assert_eq!(left(), 1, "what was written so far");
+    front.again();
+    let left = || std::fs::read_dir(front.path("content")).unwrap().count();
+    wait_for("what was left to be tidied up", 60, || (left() == 0).then_some(()));
+    let mut client = ask(&front);
+    drop(begin_to_answer(&behind, &content, content.len()));
+    let mut told = vec![0; content.len()];
+    client.read_exact(&mut told).unwrap();
+    wait_for("the content", 60, || front.path("content").join(MANY_X).exists().then_some(()));
 }
 
 #[test]

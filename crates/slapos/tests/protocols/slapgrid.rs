@@ -64,6 +64,12 @@ recipe = slapos.cookbook:publish
 word = $${slapconfiguration:configuration.word}
 ";
 
+/// What an instance reports as used.
+const USED: &str = "<?xml version='1.0' encoding='utf-8'?><consumption><movement>\
+    <resource>service_module/cpu_load_percent</resource><title>CPU</title><reference>x</reference>\
+    <quantity>1.5</quantity><price>0.0</price><VAT></VAT><category></category></movement>\
+    </consumption>";
+
 /// The original's node, and where everything of it is.
 struct Node<'a> {
     original: &'a Original,
@@ -221,12 +227,34 @@ fn live(node: &Node, master: &Master) {
         assert_eq!(known["reported"]["state"], "started", "{known:#}");
     }
 
+    // A partition's report is told, and kept.
+    let reports = node.base().join("inst/slappart0/var/xml_report");
+    std::fs::create_dir_all(&reports).unwrap();
+    std::fs::write(reports.join("usage.xml"), USED).unwrap();
+    for path in [reports.parent().unwrap(), &reports, &reports.join("usage.xml")] {
+        node.original.person.give(path);
+    }
+    node.node("report");
+    let told = master.send("GET", "/api/v1/instances/local-slappart0/usage", &[], b"");
+    let told: Json = serde_json::from_str(&told.body).unwrap();
+    assert_eq!(
+        (&told["usage"][0]["quantity"], &told["usage"][0]["by"]),
+        (&"1.5".into(), &"slappart0".into()),
+        "{told:#}"
+    );
+
     if node.base().join("pki").exists() {
         // Each partition that has an instance has a certificate of its own.
         for name in ["slappart0.crt", "slappart0.key"] {
             assert!(node.base().join("pki").join(name).exists(), "{name}");
         }
     }
+    let before = instance(master, "root")["timestamp"].clone();
+    node.slapos(&["node", "bang", "-m", "the address changed"]);
+    assert_ne!(instance(master, "root")["timestamp"], before);
+    node.node("promise");
+    assert!(node.slapos(&["computer", "list"]).out.contains("local"));
+    assert!(node.slapos(&["computer", "info", "local"]).out.contains("Computer Reference: local"));
     node.slapos(&["request", "root", &asks, "--state", "stopped"]);
     node.node("instance");
     assert_eq!(instance(master, "root")["reported"]["state"], "stopped");

@@ -7,7 +7,7 @@ use super::openapi::Operation;
 use super::places::{Described, Orphans, Outlook};
 use crate::view::{
     Computer, ComputerDetail, Found, Instance, InstanceDetail, Me, Promises, Software, Summary,
-    Tree, TreeDetail,
+    Tree, TreeDetail, Usage,
 };
 
 /// All of them.
@@ -70,6 +70,12 @@ fn computers() -> Vec<Operation> {
             .lists::<Computer>(),
         get("/api/v1/computers/{id}", "A computer with all that is on it")
             .gives::<ComputerDetail>(200, "the computer"),
+        get(
+            "/api/v1/computers/{id}/usage",
+            "What was used on a computer, as its node reported last",
+        )
+        .says("For whose the computer is, because it tells of all instances there.")
+        .gives::<Usage>(200, "by whom, and by resource"),
         Operation::new("DELETE", "/api/v1/computers/{id}", "Forgets a computer")
             .says("Refused (409) while it has instances, and for the Master's own computer.")
             .done(204, "it is forgotten"),
@@ -125,6 +131,8 @@ fn instances() -> Vec<Operation> {
         get("/api/v1/instances/{guid}/promises", "The promises of an instance over time")
             .may("since", "only the past after that time")
             .gives::<Promises>(200, "by name"),
+        get("/api/v1/instances/{guid}/usage", "What an instance used, as its node reported last")
+            .gives::<Usage>(200, "by resource"),
         get("/api/v1/trees", "Instance trees, by project and title")
             .may("project", "only those of the project")
             .lists::<Tree>(),

@@ -30,6 +30,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v1/instances", Rule::USER_OR_NODE, instances),
         Route::get("/api/v1/instances/{guid}", Rule::USER_OR_NODE, instance),
         Route::get("/api/v1/instances/{guid}/promises", Rule::USER_OR_NODE, promises),
+        Route::get("/api/v1/instances/{guid}/usage", Rule::USER_OR_NODE, usage),
+        Route::get("/api/v1/computers/{id}/usage", Rule::USER_OR_NODE, computer_usage),
         Route::get("/api/v1/trees", Rule::USER, trees),
         Route::get("/api/v1/trees/{guid}", Rule::USER, tree),
         Route::get("/api/v1/search", Rule::USER, search),
@@ -165,6 +167,18 @@ async fn promises(
         wish.since.as_deref().map_or(Ok(i64::MIN), |text| super::node::time("since", text))?;
     let scope = app.seen_by(&caller).await?;
     json(&app.store.show_promises(&scope, &guid, since).await?)
+}
+
+async fn usage(State(app): Shared, caller: Caller, Named(guid): Named) -> Answer {
+    let scope = app.seen_by(&caller).await?;
+    json(&app.store.usage_of_instance(&scope, &guid).await?)
+}
+
+/// Also of what is others' there, so it is for whose the computer is.
+async fn computer_usage(State(app): Shared, caller: Caller, Named(id): Named) -> Answer {
+    let computer = ComputerId::new(id);
+    app.allow_computer(&caller, &computer).await?;
+    json(&app.store.usage_of_computer(&computer).await?)
 }
 
 async fn trees(State(app): Shared, caller: Caller, Asked(wish): Asked<ListWish>) -> Answer {

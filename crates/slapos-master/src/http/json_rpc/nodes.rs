@@ -1,7 +1,9 @@
 //! Methods about computers and the Software Releases on them.
 
+use axum::http::StatusCode;
 use serde_json::{Map, Value as Json, json};
 use slapos_slap::convert::partition_id;
+use slapos_slap::usage::read_journal;
 use slapos_slap::{
     Address, ComputerDescription, PartitionDescription, SoftwareState, TapDescription,
 };
@@ -139,8 +141,14 @@ async fn remove_certificate(call: Call) -> Answer {
 }
 
 async fn usage(call: Call) -> Answer {
-    known(&call, call.app.store.software_on(&call.computer().await?).await)?;
-    success("Ignored")
+    let computer = call.computer().await?;
+    let invalid = |error| {
+        let title = format!("The tioxml does not validate the xsd: {error}");
+        RpcError::new(StatusCode::BAD_REQUEST, title)
+    };
+    let journal = read_journal(call.text("tioxml")).map_err(invalid)?;
+    known(&call, call.app.store.consumed(&computer, &journal).await)?;
+    success("Usage reported")
 }
 
 async fn bang(call: Call) -> Answer {

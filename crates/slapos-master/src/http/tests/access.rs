@@ -53,6 +53,7 @@ fn about_ann(route: &Route, number: usize) -> (String, String) {
         ("software_product_reference", "x"),
         ("nonce", "0123456789abcdef0123456789abcdef"),
         ("xml", &xml),
+        ("use_string", JOURNAL),
     ]
     .map(|(key, value)| format!("{key}={}", encoded(value)))
     .join("&");
@@ -98,13 +99,19 @@ fn about_ann(route: &Route, number: usize) -> (String, String) {
     }
 }
 
+/// What a node reports as used.
+const JOURNAL: &str = "<journal><transaction type='Sale Packing List'><start_date/><stop_date/>\
+    <reference/><currency/><payment_mode/><category/><arrow type='Administration'/><movement>\
+    <resource>r</resource><quantity>1</quantity><price>0</price><VAT/></movement></transaction>\
+    </journal>";
+
 /// The body of a method of the JSON-RPC API.
 fn rpc(path: &str) -> String {
     let computer = json!({"computer_guid": OWN});
     let instance = "tree-ann______0";
     let method = path.trim_start_matches("/slapos.");
     let body = match method {
-        "post.v0.compute_node_usage" => json!({"computer_guid": OWN, "tioxml": ""}),
+        "post.v0.compute_node_usage" => json!({"computer_guid": OWN, "tioxml": JOURNAL}),
         "put.v0.compute_node_format" => {
             json!({"computer_guid": OWN, "compute_partition_list": computer_of(OWN).partitions.iter()
                 .map(|partition| json!({"partition_id": partition.reference})).collect::<Vec<_>>()})

@@ -318,7 +318,8 @@ fn nothing_that_is_sent_makes_the_master_fail_and_what_is_refused_changes_nothin
         .unwrap();
     let statuses = statuses.into_inner();
     // It is no test if everything is refused at the door.
-    for status in [200, 201, 204, 400, 401, 404] {
+    for status in [200, 400, 401, 404] {
         assert!(statuses.contains_key(&status), "{statuses:?}");
     }
+    assert!(statuses.contains_key(&201) || statuses.contains_key(&204), "{statuses:?}");
 }

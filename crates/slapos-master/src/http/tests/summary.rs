@@ -18,7 +18,10 @@ fn all_is_counted_and_what_fails_is_named() {
     let (running, client) = Running::formatted(3);
     let nothing = running.told("/api/v1/summary");
     assert_eq!(nothing["instances"], json!({"total": 0, "started": 0, "failed": 0}));
-    assert_eq!(nothing["failing"], json!({"computers": [], "software": [], "instances": []}));
+    assert_eq!(
+        nothing["failing"],
+        json!({"computers": [], "software": [], "instances": [], "promises": []})
+    );
     client.request(&InstanceRequest::new("one", "s")).unwrap();
     let mut stopped = InstanceRequest::new("two", "s");
     stopped.state = Some(InstanceState::Stopped);
@@ -69,6 +72,9 @@ fn what_fails_twice_is_counted_once() {
     client.tell_promises(&computer, &report).unwrap();
     let found = running.told("/api/v1/summary");
     assert_eq!(found["instances"], json!({"total": 3, "started": 3, "failed": 2}));
+    let broken = |guid: &str| json!({"guid": guid, "name": "a", "message": "word"});
+    let both = json!([broken("computer-slappart0"), broken("computer-slappart1")]);
+    assert_eq!(found["failing"]["promises"], both, "the first of each");
     let named = found["failing"]["instances"].as_array().unwrap();
     assert_eq!(named.iter().map(|one| &one["title"]).collect::<Vec<_>>(), ["one", "two"]);
 }

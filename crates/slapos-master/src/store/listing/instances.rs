@@ -169,7 +169,7 @@ async fn shared(
 }
 
 /// The row of an instance, and whether it is a shared one.
-pub(super) async fn find(
+pub(in crate::store) async fn find(
     tx: &mut Tx,
     scope: &Scope,
     guid: &str,

@@ -19,6 +19,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use slapos_slap::{ComputerId, InstanceRequest};
 
+#[cfg(test)]
+pub(super) use self::query::ASKED;
 pub(super) use self::query::Query;
 use super::Store;
 use super::pools::Kind;
@@ -27,6 +29,7 @@ use crate::error::StoreError;
 use crate::view::Page;
 
 pub(crate) use instances::InstanceFilter;
+pub(super) use instances::find as find_instance;
 
 /// The longest part of a list.
 pub(crate) const MOST: usize = 500;

@@ -102,12 +102,21 @@ impl Query {
     }
 
     async fn run(self, tx: &mut Tx, sql: String) -> Result<Vec<AnyRow>, StoreError> {
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|asked| asked.push((sql.clone(), self.bound.clone())));
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for value in self.bound {
             query = query.bind(value);
         }
         Ok(query.fetch_all(&mut **tx).await?)
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What was asked on this thread, with what was bound, for tests that have it explained.
+    pub(in crate::store) static ASKED: std::cell::RefCell<Vec<(String, Vec<String>)>> =
+        const { std::cell::RefCell::new(Vec::new()) };
 }
 
 /// A pattern for `LIKE ... ESCAPE '!'` that finds the text anywhere.

@@ -10,9 +10,11 @@ use super::columns::{computers_of, instances_of};
 use super::query::Query;
 use super::{Scope, computers, instances, software};
 use crate::error::StoreError;
+use crate::store::rows::text;
 use crate::store::{Store, Tx};
 use crate::view::{
-    ComputerSummary, Failing, InstanceSummary, PartitionCounts, SoftwareSummary, Summary,
+    BrokenPromise, ComputerSummary, Failing, Instance, InstanceSummary, PartitionCounts,
+    SoftwareSummary, Summary,
 };
 
 /// How many of a kind that fail are named.
@@ -114,11 +116,34 @@ async fn failing(tx: &mut Tx, scope: &Scope, now: i64) -> Result<Failing, StoreE
     let software = software.rows(tx, "s.computer, s.url", NAMED).await?;
     let broken = instances_of(instances::select_joined(FAILING), scope);
     let broken = broken.rows(tx, "i.computer, i.partition_reference", NAMED).await?;
+    let instances = read(&broken, instances::read)?;
     Ok(Failing {
         computers: read(&silent, |row| computers::read(row, now))?,
         software: read(&software, software::read)?,
-        instances: read(&broken, instances::read)?,
+        promises: broken_promises(tx, &instances).await?,
+        instances,
     })
+}
+
+/// The first broken promise of each of these instances that has one.
+async fn broken_promises(
+    tx: &mut Tx,
+    instances: &[Instance],
+) -> Result<Vec<BrokenPromise>, StoreError> {
+    let mut found = Vec::new();
+    for instance in instances {
+        if instance.promises.as_ref().is_none_or(|promises| promises.failed == 0) {
+            continue;
+        }
+        let place = [instance.computer.as_str(), instance.partition.as_str()];
+        let query = Query::new("SELECT p.name, p.message FROM promise p")
+            .and("p.computer = ? AND p.partition_reference = ? AND p.failed = 1", place);
+        for row in query.rows(tx, "p.name", 1).await? {
+            let (guid, name) = (instance.guid.clone(), text(&row, "name")?);
+            found.push(BrokenPromise { guid, name, message: text(&row, "message")? });
+        }
+    }
+    Ok(found)
 }
 
 fn read<T>(

@@ -91,7 +91,9 @@ const LATER: &str = "\
     INSERT INTO authority VALUES ('a', 'c', 'k', 1);
     INSERT INTO certificate VALUES ('s', 'home', '', 'pem', 1, 2, NULL);
     INSERT INTO audit VALUES ('1', 1, 'ann', 'POST', '/', 'x', 204);
-    INSERT INTO forwarded_request VALUES ('p', '', 't', 0, 'u', 't', 's', 1);
+    INSERT INTO forwarded_request VALUES ('p', '', 't', 0, 'u', 't', 's', 1, 'default');
+    INSERT INTO farewell VALUES ('u', 't', 0, 's', 'default', 'p', 'r', 0, 1);
+    INSERT INTO consumption VALUES ('home', 'slappart0', 'r', 't', '1.5', '', '', 1);
     INSERT INTO computer_contact VALUES ('home', 1);
     INSERT INTO computer_metrics VALUES ('home', '{}', 1);
     INSERT INTO build_progress VALUES ('home', 'http://example.org/software.cfg', 1, 2, '', '', 1);

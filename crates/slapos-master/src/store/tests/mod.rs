@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod farewells;
 mod file;
 mod known;
 mod migrations;
@@ -11,6 +12,7 @@ mod projects;
 mod requests;
 mod revisions;
 mod shared;
+mod summary;
 mod trees;
 
 use std::path::PathBuf;

@@ -1,0 +1,62 @@
+//! What trees that have ended asked other Masters for.
+
+use slapos_sys::clock::SignedDuration;
+
+use super::*;
+
+const ELSEWHERE: &str = "http://other";
+
+/// A tree that asked another Master for something, and has ended.
+async fn ended(store: &Store) -> InstanceRequest {
+    store.format(&description("home", 1)).await.unwrap();
+    store.request(&wish("root")).await.unwrap();
+    let mut asked = wish("far");
+    asked.requester = Some(("home".into(), "slappart0".into()));
+    store.note_forwarded("", &asked, ELSEWHERE, "slappart0_far").await.unwrap();
+    let mut gone = wish("root");
+    gone.state = Some(InstanceState::Destroyed);
+    store.request(&gone).await.unwrap();
+    assert_eq!(store.due_farewells().await.unwrap(), []);
+    store.destroyed(&"home".into(), &"slappart0".into()).await.unwrap();
+    asked
+}
+
+async fn due(store: &Store) -> Vec<(String, i64)> {
+    let due = store.due_farewells().await.unwrap();
+    due.into_iter().map(|farewell| (farewell.title, farewell.tries)).collect()
+}
+
+#[tokio::test]
+async fn what_a_tree_asked_other_masters_for_is_due_when_it_ends_and_again_until_it_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = crate::testing::database(&directory.path().join("proxy.db"));
+    let clock = clock();
+    let open = || Store::open(&database, "home".into(), Arc::clone(&clock) as _);
+    let (store, other) = (open().await.unwrap(), open().await.unwrap());
+    ended(&store).await;
+    let farewell = store.due_farewells().await.unwrap().remove(0);
+    assert_eq!(due(&store).await, [("slappart0_far".to_owned(), 0)]);
+    assert!(store.take_farewell(&farewell).await.unwrap());
+    assert!(!other.take_farewell(&farewell).await.unwrap(), "two would ask");
+    // The first pause is a minute, late ones an hour.
+    for tries in 1..12 {
+        assert_eq!(due(&other).await, []);
+        clock.advance(SignedDuration::from_secs(if tries == 1 { 60 } else { 3600 }));
+        assert_eq!(due(&other).await, [("slappart0_far".to_owned(), tries)]);
+        let farewell = other.due_farewells().await.unwrap().remove(0);
+        assert!(other.take_farewell(&farewell).await.unwrap());
+    }
+    other.end_farewell(&farewell).await.unwrap();
+    clock.advance(SignedDuration::from_secs(3600));
+    assert_eq!(due(&store).await, []);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_again_is_not_destroyed() {
+    let fixture = store(1).await;
+    let asked = ended(&fixture.store).await;
+    assert_eq!(due(&fixture.store).await.len(), 1);
+    fixture.place("root", None).await;
+    fixture.store.note_forwarded("", &asked, ELSEWHERE, "slappart0_far").await.unwrap();
+    assert_eq!(due(&fixture.store).await, []);
+}
