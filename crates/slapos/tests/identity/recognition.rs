@@ -41,7 +41,7 @@ fn a_master_that_is_not_recognised_is_shown_nothing() {
 
 #[test]
 fn an_authority_outlives_the_operators_token() {
-    let mut master = Master::start("");
+    let master = Master::start("");
     let before = master.fingerprint();
     master.stop();
     let former = master.write("former", TOKEN);
