@@ -2,14 +2,16 @@
 //! looked at again.
 //!
 //! Services come first: they need no Master, and where the machine cannot be brought in order within
-//! some minutes, they run as they can. Invariant: what can be mended by waiting is waited for, what a
-//! person must mend is not; each step can be repeated.
+//! some minutes, they run as they can. Meanwhile cron's runs and the agent's find that it is not their
+//! turn, so that nothing starts before its address is there. Invariant: what can be mended by waiting
+//! is waited for, what a person must mend is not; each step can be repeated.
 
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use slapos_slap::ComputerDescription;
+use slapos_sys::lock::FileLock;
 
 use crate::error::{NodeError, exit};
 use crate::format;
@@ -37,13 +39,16 @@ pub fn run(node: &Node<'_>, message: &str) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
     }
+    // A run that is under way already has started services, and is not waited for yet. Why the turn
+    // cannot be had otherwise is said when it is needed: services start all the same.
+    let turn = turn(node).unwrap_or(None);
     if let Some(interface) = ipv6_interface(node) {
         wait_for_address(node, interface);
     }
     let formatted = in_order(node);
     services::supervisor(node)?;
     node.reporter.note("boot", "services run as last known");
-    look_at_everything_again(node)?;
+    look_at_everything_again(node, turn)?;
     let master = node.master()?;
     if let Ok(description) = &formatted {
         patiently(node, "tell the Master how this computer is formatted", None, || {
@@ -114,15 +119,20 @@ fn patiently<T>(
     }
 }
 
+/// Keeps `slapos node instance` from running, unless it does.
+fn turn(node: &Node<'_>) -> Result<Option<FileLock>, NodeError> {
+    match node.lock("slapos node instance", &node.config.pidfile_instance) {
+        Err(error) if error.exit_code() == exit::BUSY => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 /// Also where the Master takes a bang for nothing. What ran when the machine stopped was interrupted.
-fn look_at_everything_again(node: &Node<'_>) -> Result<(), NodeError> {
-    let lock = &node.config.pidfile_instance;
-    let _lock = loop {
-        match node.lock("slapos node instance", lock) {
-            Err(error) if error.exit_code() == exit::BUSY => thread::sleep(FIRST),
-            other => break other?,
-        }
-    };
+fn look_at_everything_again(node: &Node<'_>, mut held: Option<FileLock>) -> Result<(), NodeError> {
+    while held.is_none() {
+        thread::sleep(FIRST);
+        held = turn(node)?;
+    }
     let records = node.records();
     for partition in records.partitions()? {
         if let Some(mut record) = records.load(&partition)? {

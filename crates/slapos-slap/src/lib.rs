@@ -14,6 +14,7 @@ mod description;
 mod error;
 pub mod instance_xml;
 pub mod marshal;
+mod news;
 mod overview;
 mod port;
 pub mod proof;
@@ -38,6 +39,7 @@ pub use description::{
 };
 pub use error::SlapError;
 pub use marshal::Value;
+pub use news::InstanceNews;
 pub use overview::{
     Overview, OverviewComputer, OverviewInstance, OverviewPartition, OverviewShared,
     OverviewSoftware, Report,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::description::Route;
 use crate::marshal::Value;
+use crate::news::InstanceNews;
 use crate::words::{
     ComputerId, DEFAULT_SOFTWARE_TYPE, InstanceState, InstanceTitle, PartitionId, SoftwareState,
     SoftwareUrl,
@@ -215,4 +216,6 @@ pub struct InstanceInfo {
     pub parameters: IndexMap<String, String>,
     /// What the instance published last.
     pub connection: IndexMap<String, String>,
+    /// What was last heard of each instance of its tree; `None` where that is not told.
+    pub news: Option<Vec<InstanceNews>>,
 }

@@ -18,7 +18,7 @@ mod tls;
 
 pub use archive::{Entry, tar_gz};
 pub use disk::SmallDisk;
-pub use node::{Run, TestNode, free_port};
+pub use node::{Run, TestNode, free_port, free_ports};
 pub use original::Original;
 pub use person::Person;
 pub use postgres::{Postgres, sql_at};

@@ -209,6 +209,22 @@ fn a_boot_brings_services_and_has_everything_looked_at() {
 }
 
 #[test]
+fn no_instance_is_looked_at_before_a_boot_has_brought_addresses_back() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile, "--name", "one"]);
+    // The machine cannot be brought in order yet.
+    let lock = node.root().join("instance/var/run/slapformat.pid");
+    let held = slapos_sys::lock::FileLock::try_acquire(&lock).unwrap().unwrap();
+    let mut boot = node.start(&["node", "boot"]);
+    wait_for("the boot to have its turn", 60, || {
+        (node.run(&["node", "instance"]).code == 10).then_some(())
+    });
+    drop(held);
+    assert!(boot.wait().unwrap().success());
+    node.ok(&["node", "instance"]);
+}
+
+#[test]
 fn services_run_after_a_boot_that_a_person_must_mend() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile, "--name", "one"]);

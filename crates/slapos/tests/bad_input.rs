@@ -200,6 +200,23 @@ fn a_full_disk_is_told_and_leaves_nothing() {
     drop(disk);
 }
 
+/// A Software Release with a shared part of so many bytes, built and removed.
+fn leave_a_shared_part_that_nobody_needs(node: &TestNode, bytes: usize) {
+    let content = vec![7; bytes];
+    let file = node.tree.write("big", &content);
+    let profile = format!(
+        "[buildout]\nparts = tool\n[tool]\nrecipe = slapos.recipe.build:download\nshared = true\n\
+         url = file://{}\nsha256sum = {}\n",
+        file.display(),
+        slapos_sources::Digest::sha256_of(&content).hex()
+    );
+    let profile = node.tree.add_software("tool", &profile).display().to_string();
+    for words in [["supply", &profile, "local"], ["remove", &profile, "local"]] {
+        node.ok(&words);
+        node.ok(&["node", "software"]);
+    }
+}
+
 #[test]
 fn a_node_whose_disk_is_full_can_still_be_looked_at_stopped_and_emptied() {
     const NAME: &str = "a_node_whose_disk_is_full_can_still_be_looked_at_stopped_and_emptied";
@@ -209,13 +226,14 @@ fn a_node_whose_disk_is_full_can_still_be_looked_at_stopped_and_emptied() {
     }
     let node = node();
     std::fs::create_dir_all(node.root()).unwrap();
-    let disk = SmallDisk::mount(&node.root(), 32);
+    let disk = SmallDisk::mount(&node.root(), 48);
     let profile = node.tree.add_service().display().to_string();
     node.ok(&["up"]);
     node.configure(
         "[slapformat]",
         "software_min_free_space = 0\ninstance_min_free_space = 0\n\n[slapformat]",
     );
+    leave_a_shared_part_that_nobody_needs(&node, 8 << 20);
     node.ok(&["up", &profile]);
     let filler = node.root().join("filler");
     let mut file = std::fs::File::create(&filler).unwrap();
@@ -228,11 +246,12 @@ fn a_node_whose_disk_is_full_can_still_be_looked_at_stopped_and_emptied() {
     wait_for("the service to be shown as it is", 20, || shows("RUNNING"));
     node.ok(&["node", "stop", "slappart0:*"]);
     wait_for("the service to be stopped", 20, || shows("STOPPED"));
-    node.ok(&["node", "prune"]);
     let told = node.fails(1, &["node", "instance", "--all"]).told();
     assert!(told.contains("space"), "{told}");
-    drop(file);
-    std::fs::remove_file(&filler).unwrap();
+    // There is room again, and with it all the rest.
+    let run = node.ok(&["node", "prune"]);
+    assert!(run.out.contains("1 of 1 shared parts removed"), "{}", run.out);
+    std::io::Write::write_all(&mut file, &vec![0; 4 << 20]).unwrap();
     node.ok(&["node", "instance", "--all"]);
     wait_for("the service to run again", 20, || shows("RUNNING"));
     node.ok(&["down"]);

@@ -8,7 +8,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use slapos_slap::marshal::{Value, dumps};
 use slapos_slap::{
     Computer, ComputerPartition, InstanceState, SoftwareRelease, SoftwareState, SoftwareUrl,
 };
-use slapos_testkit::{Certificates, TestNode, kill, skipped};
+use slapos_testkit::{Certificates, TestNode, kill, skipped, wait_for};
 
 /// What a route is answered with, and what was posted, in order.
 #[derive(Default)]
@@ -35,7 +35,11 @@ struct FakeMaster {
 
 impl FakeMaster {
     fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1:0")
+    }
+
+    fn at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let port = listener.local_addr().unwrap().port();
         let script = Arc::new(Mutex::new(Script::default()));
         let shared = Arc::clone(&script);
@@ -180,6 +184,38 @@ fn services_run_on_whatever_the_master_says() {
     kill(i64::from(fooled.node.supervisor_pid()));
     fooled.fails(3, &["node", "instance"]);
     assert_ne!(fooled.node.pids()["sleeper-on-watch"], 0);
+}
+
+#[test]
+fn a_boot_waits_for_its_master_and_services_do_not() {
+    let fooled = Fooled::new();
+    let before = fooled.node.pids();
+    kill(i64::from(fooled.node.supervisor_pid()));
+    before.values().for_each(|pid| kill(*pid));
+    // Nobody listens there yet.
+    let address = format!("127.0.0.1:{}", slapos_testkit::free_port());
+    let text = std::fs::read_to_string(&fooled.cfg).unwrap();
+    let former = format!("127.0.0.1:{}", fooled.master.port);
+    std::fs::write(&fooled.cfg, text.replace(&former, &address)).unwrap();
+    let mut boot = fooled.node.start(&fooled.words(&["node", "boot"]));
+    let mut lines = BufReader::new(boot.stderr.take().unwrap()).lines();
+    let mut said = String::new();
+    while !said.contains("cannot tell the Master how this computer is formatted yet") {
+        let line = lines.next().unwrap_or_else(|| panic!("it ended: {said}")).unwrap();
+        said.push_str(&line);
+    }
+    let service = wait_for("the service to run", 30, || {
+        Some(fooled.node.pids()["sleeper-on-watch"]).filter(|pid| *pid != 0)
+    });
+    assert_ne!(service, before["sleeper-on-watch"], "{said}");
+    // What cron runs meanwhile is not kept waiting: services run, and it says that nobody answers.
+    fooled.fails(3, &["node", "instance"]);
+    let master = FakeMaster::at(&address);
+    assert!(lines.all(|line| line.is_ok()) && boot.wait().unwrap().success());
+    let heard = master.heard(&["loadComputerConfigurationFromXML", "computerBang"]);
+    let routes: Vec<_> = heard.iter().filter_map(|post| post.split(' ').next()).collect();
+    assert_eq!(routes, ["loadComputerConfigurationFromXML", "computerBang"]);
+    assert_eq!(fooled.node.pids()["sleeper-on-watch"], service);
 }
 
 #[test]

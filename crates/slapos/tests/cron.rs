@@ -6,7 +6,7 @@
     reason = "tests arrange files and processes directly"
 )]
 
-use slapos_testkit::TestNode;
+use slapos_testkit::{TestNode, skipped};
 
 fn node() -> TestNode {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
@@ -40,9 +40,12 @@ fn cron_gets_one_file_that_is_the_same_every_time() {
         entries += 1;
     }
     assert_eq!(entries, 4, "{text}");
+    let boot = |text: &str| text.lines().filter(|line| line.starts_with("@reboot ")).count();
+    assert_eq!(boot(&text), 1, "nothing is to be called by hand after a start: {text}");
     assert_eq!(cron(&["--install", "--agent"]).out, format!("write {file}: it is different\n"));
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("slapos node agent --unless-running"), "{text}");
+    assert_eq!(boot(&text), 1, "{text}");
     let gone = format!("remove {file}: it is not part of what is wanted\n");
     assert_eq!(cron(&["--remove"]).out, gone);
     assert_eq!(cron(&["--remove"]).out, "Nothing is to be done.\n");
@@ -81,14 +84,36 @@ fn systemd_gets_timers_or_the_agent_and_never_both() {
         names.join(" ")
     };
     systemd(&[]);
+    verified(&units);
     assert_eq!(
         names(),
-        "slapos-node-format.service slapos-node-format.timer slapos-node-instance.service \
+        "slapos-node-boot.service slapos-node-format.service slapos-node-format.timer slapos-node-instance.service \
          slapos-node-instance.timer slapos-node-report.service slapos-node-report.timer \
          slapos-node-software.service slapos-node-software.timer"
     );
     systemd(&["--agent"]);
-    assert_eq!(names(), "slapos-agent.service");
+    verified(&units);
+    assert_eq!(names(), "slapos-agent.service slapos-node-boot.service");
+    let text = std::fs::read_to_string(units.join("slapos-node-boot.service")).unwrap();
+    assert!(text.contains(" node boot --cfg ") && text.contains("WantedBy="), "{text}");
+}
+
+/// Has systemd itself read the units, where it is installed.
+fn verified(units: &std::path::Path) {
+    let mut verify = std::process::Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no"]);
+    for entry in std::fs::read_dir(units).unwrap() {
+        verify.arg(entry.unwrap().path());
+    }
+    match verify.output() {
+        Err(_) => skipped("systemd_gets_timers_or_the_agent_and_never_both", "no systemd-analyze"),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            // It says of everything that is wrong which file that is in.
+            let ours = said.lines().filter(|line| line.contains("slapos-"));
+            assert!(output.status.success() && ours.count() == 0, "{said}");
+        }
+    }
 }
 
 #[test]

@@ -93,6 +93,13 @@ fn one_that_breaks_its_promises_is_taken_back_and_not_tried_again() {
     assert_eq!(published(&node), "good", "others are told what is there again");
     let report = reported(&node);
     assert!(report.contains("generation 1 restored"), "the Master knows: {report}");
+    let info = node.json(&["service", "info", "word"]);
+    assert_eq!((&info["status"], &info["reported-state"]), (&"red".into(), &"error".into()));
+    assert_eq!(info["held-generation"], 1, "{info:#}");
+    assert!(info["reported-message"].as_str().unwrap().contains("the word is bad"), "{info:#}");
+    let shown = node.ok(&["service", "info", "word"]).out;
+    assert!(shown.contains("reported state") && shown.contains("the word is bad"), "{shown}");
+    assert!(shown.contains("held generation") && shown.contains("1, until another"), "{shown}");
     // Cron's next runs leave it at that.
     let plan = node.ok(&["node", "instance", "--dry-run"]).told();
     assert!(plan.contains("up to date"), "{plan}");
@@ -114,10 +121,67 @@ fn one_that_breaks_its_promises_is_taken_back_and_not_tried_again() {
     node.ok(&["node", "instance"]);
     assert_eq!(read(&node, "etc/word.txt"), "fine");
     assert!(reported(&node).contains("started"), "{}", reported(&node));
+    let info = node.json(&["service", "info", "word"]);
+    assert_eq!((&info["status"], &info["reported-state"]), (&"green".into(), &"started".into()));
+    assert!(info["held-generation"].is_null(), "{info:#}");
     let history = node.json(&["node", "generations", "slappart0"]);
     assert_eq!(history["current"], 4);
     let table = node.ok(&["node", "generations", "slappart0"]).out;
     assert!(table.contains("broken: Promise 'word-is-good' failed"), "{table}");
+}
+
+/// Where the instance takes its Software Release from, by the link that it has to it.
+fn release(node: &TestNode) -> String {
+    let link = std::fs::read_link(node.partition(0).join("software_release")).unwrap();
+    link.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// The same Software Release with a promise that is not kept.
+fn broken() -> String {
+    INSTANCE.replace("test \"$word\" = good -o", "test \"$word\" = nothing -a")
+}
+
+#[test]
+fn a_change_of_the_software_release_is_taken_back_with_it() {
+    let (node, profile) = node(GATED);
+    let first = release(&node);
+    node.tree.write("software/other/instance.cfg.in", broken());
+    let other = node.tree.add_software("other", SERVICE_PROFILE).display().to_string();
+    node.ok(&["supply", &other, "local"]);
+    node.ok(&["node", "software"]);
+    node.ok(&["request", "word", &other, "--parameters", "word=fine"]);
+    let told = node.fails(2, &["node", "instance"]).told();
+    assert!(told.contains("generation 2 was taken back, generation 1 restored"), "{told}");
+    assert_eq!(release(&node), first);
+    assert_eq!(read(&node, "etc/word.txt"), "good");
+    wait_for("its service alone", 20, || {
+        let pids = node.pids();
+        let runs = pids.get("reader-good-on-watch").is_some_and(|pid| *pid != 0);
+        (runs && !pids.contains_key("reader-fine-on-watch")).then_some(())
+    });
+    // It stays, and the former Software Release is what `slapos request` with its URL means.
+    node.ok(&["node", "instance"]);
+    assert_eq!(release(&node), first);
+    ask(&node, &profile, "fine");
+    node.ok(&["node", "instance"]);
+    assert_eq!((release(&node), read(&node, "etc/word.txt")), (first, "fine".to_owned()));
+}
+
+#[test]
+fn a_build_that_is_no_more_is_not_called_restored() {
+    let (node, _) = node(GATED);
+    node.tree.write("software/word/instance.cfg.in", broken());
+    node.ok(&["node", "software", "--all"]);
+    let told = node.fails(2, &["node", "instance"]).told();
+    let words = "was built again since, and the build of generation 1 is no more";
+    assert!(told.contains("and generation 1 cannot be restored") && told.contains(words), "{told}");
+    assert!(!told.contains("taken back"), "{told}");
+    let info = node.json(&["service", "info", "word"]);
+    assert!(info["held-generation"].is_null(), "{info:#}");
+    assert_eq!(node.json(&["node", "generations", "slappart0"])["current"], 2);
+    // A person may have the configuration back, and is told that it is no more than that.
+    let told = node.ok(&["node", "rollback", "slappart0", "1"]).told();
+    assert!(told.contains("its configuration comes back, that build does not"), "{told}");
 }
 
 #[test]

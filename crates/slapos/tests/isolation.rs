@@ -113,6 +113,41 @@ fn one_that_goes_on_forking_has_a_limit() {
     assert_eq!(most.split_whitespace().nth(2), Some("8192"), "{most}");
 }
 
+/// Forks as fast as it can, in every process that it made. The first one starts nothing more itself: it
+/// waits for ever. It lowers the limit that it has for the sake of the machine that runs this test.
+const BOMB: &str = "ulimit -p 60 2> /dev/null || ulimit -u 60; mkfifo never; \
+    bomb() { while true; do (bomb) & done; }; \
+    (bomb 2> /dev/null) & \
+    read x < never";
+
+/// The processes of a user, without those that have ended.
+fn of_user(uid: u32) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let own = processes.filter(|process| process.metadata().is_ok_and(|meta| meta.uid() == uid));
+    let names = own.map(|process| process.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.parse::<u32>().is_ok() && running(name)).collect()
+}
+
+#[test]
+fn one_that_forks_as_fast_as_it_can_harms_itself_alone() {
+    use std::os::unix::fs::MetadataExt as _;
+    const NAME: &str = "one_that_forks_as_fast_as_it_can_harms_itself_alone";
+    if !is_root() {
+        skipped(NAME, "needs root, and so users of partitions");
+        return;
+    }
+    let node = with_bad_neighbour(BOMB);
+    let run = node.start(&["node", "instance", "--partition-timeout", "20", "--jobs", "1"]);
+    let user = std::fs::metadata(node.partition(0)).unwrap().uid();
+    wait_for("it to go off", 60, || (of_user(user).len() > 40).then_some(()));
+    let run = slapos_testkit::Run::of(&run.wait_with_output().unwrap());
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(run.told().contains("slappart0 took too long and was stopped"), "{}", run.err);
+    assert!(is_deployed(&node), "{}", run.err);
+    assert_eq!(of_user(user), [""; 0], "all of them are gone");
+}
+
 #[test]
 fn one_that_never_stops_printing_does_not_fill_the_disk() {
     let node = with_bad_neighbour(

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use slapos_testkit::TestNode;
@@ -13,8 +14,9 @@ fn node_with_service() -> TestNode {
     node
 }
 
-/// Every file below `root` with when it was changed, but for logs and what the Master keeps.
-fn state(root: &Path, found: &mut BTreeMap<String, std::time::SystemTime>) {
+/// Everything below `root` with its mode and when it was changed, but for logs and what the Master
+/// keeps.
+fn state(root: &Path, found: &mut BTreeMap<String, (u32, std::time::SystemTime)>) {
     for entry in std::fs::read_dir(root).unwrap() {
         let entry = entry.unwrap();
         let name = entry.path().display().to_string();
@@ -22,9 +24,10 @@ fn state(root: &Path, found: &mut BTreeMap<String, std::time::SystemTime>) {
         if apart.iter().any(|end| name.ends_with(end)) {
             continue;
         }
-        match entry.file_type().unwrap().is_dir() {
-            true => state(&entry.path(), found),
-            false => drop(found.insert(name, entry.metadata().unwrap().modified().unwrap())),
+        let meta = entry.metadata().unwrap();
+        found.insert(name, (meta.permissions().mode(), meta.modified().unwrap()));
+        if meta.is_dir() {
+            state(&entry.path(), found);
         }
     }
 }
@@ -57,6 +60,7 @@ fn every_command_says_what_it_would_do_and_touches_nothing() {
     let told = rehearsed(&node, &["node", "boot"]);
     assert!(told.contains("boot: start the supervisor, and all services"), "{told}");
     assert!(told.contains("slappart0: have it processed by the next"), "{told}");
+    the_works(&node);
     let told = rehearsed(&node, &["destroy", "svc"]);
     assert!(told.contains("svc: ask http://"), "{told}");
     assert!(told.contains("slappart0: svc: stop its services; destroy: asked for"), "{told}");
@@ -73,4 +77,26 @@ fn every_command_says_what_it_would_do_and_touches_nothing() {
         assert!(told.contains("collect: measure this machine for 1 s, into "), "{told}");
         assert!(told.contains("collect: forget samples before "), "{told}");
     }
+}
+
+/// What cron runs, with something to do for each.
+fn the_works(node: &TestNode) {
+    let told = rehearsed(node, &["node", "instance", "--all"]);
+    assert!(told.contains("slappart0: process: asked for (--all)"), "{told}");
+    let told = rehearsed(node, &["node", "software", "--all"]);
+    assert!(told.contains("service: build: asked for (--all)"), "{told}");
+    node.configure("partition_amount = 3", "partition_amount = 4");
+    let told = rehearsed(node, &["node", "format"]);
+    assert!(told.contains("slappart3"), "{told}");
+    node.configure("partition_amount = 4", "partition_amount = 3");
+    let rubble = node.root().join("shared/tool/0123456789abcdef0123456789abcdef");
+    std::fs::create_dir_all(&rubble).unwrap();
+    let told = rehearsed(node, &["node", "prune"]);
+    assert!(told.contains(rubble.to_str().unwrap()), "{told}");
+    let profile = node.tree.add_service().display().to_string();
+    node.ok(&["request", "gone", &profile]);
+    node.ok(&["node", "instance"]);
+    node.ok(&["request", "gone", &profile, "--state", "destroyed"]);
+    let told = rehearsed(node, &["node", "report"]);
+    assert!(told.contains("slappart1: ") && told.contains("destroy"), "{told}");
 }

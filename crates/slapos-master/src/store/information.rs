@@ -173,6 +173,7 @@ fn tree(row: InstanceRow) -> InstanceInfo {
         requested_state: row.requested_state.to_string(),
         parameters: row.parameters,
         connection: row.connection,
+        news: None,
     }
 }
 
@@ -186,6 +187,7 @@ fn shared_tree(row: SharedRow) -> InstanceInfo {
         requested_state: "unused".to_owned(),
         parameters: row.parameters,
         connection: row.connection,
+        news: None,
     }
 }
 

@@ -179,6 +179,7 @@ impl Store {
             let change = Change::of_partition(ChangeKind::Free, partition);
             changes::note(&mut tx, computer, &change, now).await?;
             delete(&mut tx, computer, partition).await?;
+            call_waiting_root(&mut tx, &instance, now).await?;
             consumption::forget(&mut tx, computer, partition).await?;
             tokens::revoke_of_partition(&mut tx, computer, partition, now).await?;
             recount(&mut tx, computer).await?;
@@ -251,6 +252,26 @@ pub(super) async fn touch_root(
     match instance_of(tx, project, "", root).await? {
         Some(root) => touch(tx, &root, root.requested_state, ChangeKind::Connection, now).await,
         None => Ok(()),
+    }
+}
+
+/// Calls the node of a root that is to go and waited for its children, of which `gone` was the last.
+/// One on the same computer is come to in the run that took the child away.
+async fn call_waiting_root(tx: &mut Tx, gone: &InstanceRow, now: i64) -> Result<(), StoreError> {
+    if gone.root.is_empty() {
+        return Ok(());
+    }
+    // With its root as the first and only one, or without one.
+    let left = tree(tx, &gone.project, &gone.root).await?;
+    match left.as_slice() {
+        [root]
+            if root.root.is_empty()
+                && root.requested_state == InstanceState::Destroyed
+                && root.computer != gone.computer =>
+        {
+            touch(tx, root, root.requested_state, ChangeKind::Request, now).await
+        }
+        _ => Ok(()),
     }
 }
 

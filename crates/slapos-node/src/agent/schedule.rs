@@ -1,7 +1,8 @@
 //! When the commands of a node run: a pure state machine, to which time is a number that grows.
 //!
 //! Invariants: no command runs twice at a time, nor `instance` beside `report`, which take the same
-//! lock, or beside `format`, which gives it the addresses that a machine has lost when it starts;
+//! lock, or beside `format`, which gives it the addresses that a machine has lost when it starts; before
+//! the first `format` nothing runs, because there may be neither addresses nor directories;
 //! what the Master says is followed at once, and by one run however often it was said before
 //! that run began; instances that change each other for ever get a quarter of the time, not all of
 //! the machine; what is due by time comes whatever is said. The time of day does not occur, so that
@@ -214,20 +215,23 @@ pub(super) struct Schedule {
     poll: Duration,
     /// Whether `node collect` runs at all.
     collects: bool,
+    /// Whether the machine was brought in order once, or could not be.
+    formatted: bool,
     jitter: Jitter,
 }
 
 impl Schedule {
-    /// The schedule of an agent that starts now. All is due at once but what only tidies up.
+    /// The schedule of an agent that starts now: `format`, and then all but what only tidies up.
     pub(super) fn new(poll: Duration, collects: bool, seed: u64) -> Self {
         let mut jitter = Jitter::new(seed);
         let report = MINUTE + jitter.below(MINUTE * 10);
         let due = |job| match job {
+            Job::Format => Moment::ZERO,
             Job::Report => report,
             _ => FIRST_WORD,
         };
         let desks = Job::ALL.into_iter().map(|job| (job, Desk::new(due(job)))).collect();
-        Self { desks, source: Source::Away, poll, collects, jitter }
+        Self { desks, source: Source::Away, poll, collects, formatted: false, jitter }
     }
 
     /// Takes note of `input` and says what to start.
@@ -258,6 +262,7 @@ impl Schedule {
 
     fn is_excluded(&self, job: Job) -> bool {
         (job == Job::Collect && !self.collects)
+            || (job != Job::Format && !self.formatted)
             || self.desks.iter().any(|(other, desk)| desk.running.is_some() && job.excludes(*other))
     }
 
@@ -316,6 +321,8 @@ impl Schedule {
     }
 
     fn ended(&mut self, now: Moment, job: Job, ending: Ending) {
+        // Who meets another one, such as that of `node boot`, has to wait for its end.
+        self.formatted |= job == Job::Format && ending != Ending::Busy;
         let Some(desk) = self.desks.get_mut(&job) else { return };
         let ran = desk.end(now);
         desk.failed = ending == Ending::Failed;

@@ -178,7 +178,7 @@ fn wanted(subject: &Subject, options: &Options) -> Vec<(PathBuf, String)> {
         Arrangement::Commands(Runner::Cron) => by_cron(text::crontab(subject)),
         Arrangement::Agent(Runner::Cron) => by_cron(text::crontab_of_agent(subject)),
         Arrangement::Commands(Runner::Systemd) => units(text::timers(subject)),
-        Arrangement::Agent(Runner::Systemd) => units(text::unit_of_agent(subject)),
+        Arrangement::Agent(Runner::Systemd) => units(text::units_of_agent(subject)),
     }
 }
 

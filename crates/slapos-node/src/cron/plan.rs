@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::text::MARK;
+use super::text::{AGENT_UNIT, BOOT_UNIT, MARK};
 
 /// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,12 +110,14 @@ fn with_systemctl(files: &[Observed], writes: Vec<Step>, removes: Vec<Step>) -> 
                 && file.wanted.is_some() == wanted
                 && (wanted || file.found.is_ours())
         });
-        chosen.filter_map(|file| Some(file.path.file_name()?.to_str()?.to_owned())).collect()
+        chosen.filter_map(|file| Some(file.path.file_name()?.to_str()?.to_owned()))
     };
     let systemctl = |words: &[&str], units: Vec<String>| {
         Step::Systemctl(words.iter().map(|word| (*word).to_owned()).chain(units).collect())
     };
-    let (on, off): (Vec<String>, Vec<String>) = (units(true), units(false));
+    let off: Vec<String> = units(false).collect();
+    // The machine has started already: what belongs to that waits for the next time.
+    let (later, on): (Vec<String>, Vec<String>) = units(true).partition(|name| name == BOOT_UNIT);
     let mut steps = Vec::new();
     if !off.is_empty() {
         steps.push(systemctl(&["disable", "--now"], off));
@@ -126,6 +128,9 @@ fn with_systemctl(files: &[Observed], writes: Vec<Step>, removes: Vec<Step>) -> 
     if changes {
         steps.push(systemctl(&["daemon-reload"], Vec::new()));
     }
+    if !later.is_empty() {
+        steps.push(systemctl(&["enable"], later));
+    }
     if !on.is_empty() {
         steps.push(systemctl(&["enable", "--now"], on));
     }
@@ -135,8 +140,8 @@ fn with_systemctl(files: &[Observed], writes: Vec<Step>, removes: Vec<Step>) -> 
 /// Whether a unit is switched on itself, and not by its timer.
 fn is_switched(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    extension == Some("timer")
-        || path.file_name().is_some_and(|name| name == "slapos-agent.service")
+    let named = |unit: &str| path.file_name().is_some_and(|name| name == unit);
+    extension == Some("timer") || named(AGENT_UNIT) || named(BOOT_UNIT)
 }
 
 #[cfg(test)]
@@ -194,6 +199,7 @@ mod tests {
             file("/u/slapos-node-report.service", "", "a"),
             file("/u/slapos-node-report.timer", "", "a"),
             file("/u/slapos-agent.service", "old", ""),
+            file("/u/slapos-node-boot.service", "", "a"),
         ];
         insta::assert_snapshot!(shown(&files, false, true), @r"
         run systemctl disable --now slapos-agent.service
@@ -201,13 +207,22 @@ mod tests {
         remove /u/slapos-agent.service: it is not part of what is wanted
         write /u/slapos-node-report.service: it is not there
         write /u/slapos-node-report.timer: it is not there
+        write /u/slapos-node-boot.service: it is not there
         run systemctl daemon-reload
+        run systemctl enable slapos-node-boot.service
         run systemctl enable --now slapos-node-report.timer
         ");
         let there = [file("/u/slapos-node-report.timer", "a", "a")];
         assert_eq!(
             shown(&there, false, true),
             "run systemctl enable --now slapos-node-report.timer"
+        );
+        let gone = [file("/u/slapos-node-boot.service", "a", "")];
+        assert_eq!(
+            shown(&gone, false, true),
+            "run systemctl disable --now slapos-node-boot.service\n\
+             remove /u/slapos-node-boot.service: it is not part of what is wanted\n\
+             run systemctl daemon-reload"
         );
     }
 }

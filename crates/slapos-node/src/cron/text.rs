@@ -19,6 +19,14 @@ pub(super) const MARK: &str =
 /// Exit codes that are no failure of the machine: promises, no Master, another run.
 const EXPECTED: &str = "2 3 10";
 
+/// The command for the start of the machine, and what it does.
+const BOOT: &str = "boot";
+const BOOT_WHAT: &str = "addresses and services come back, and everything is looked at";
+/// The unit that runs it: enabled, and started by the machine's start alone.
+pub(super) const BOOT_UNIT: &str = "slapos-node-boot.service";
+/// The unit that runs the agent.
+pub(super) const AGENT_UNIT: &str = "slapos-agent.service";
+
 /// Whose commands run, and how.
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
@@ -90,7 +98,13 @@ pub(super) fn crontab(subject: &Subject) -> String {
             }
         };
     }
-    text
+    text + &at_boot(subject)
+}
+
+/// The entry of cron for the start of the machine.
+fn at_boot(subject: &Subject) -> String {
+    let (user, line) = (&subject.user, subject.line(&[BOOT]));
+    format!("\n# After a start of the machine: {BOOT_WHAT}.\n@reboot {user} umask 027; {line}\n")
 }
 
 /// The file for `/etc/cron.d` that keeps the agent running where no systemd does: one that is
@@ -100,8 +114,9 @@ pub(super) fn crontab_of_agent(subject: &Subject) -> String {
     let user = &subject.user;
     format!(
         "{}\n# Started again within a minute, whatever ends it; a second one ends at once.\n\
-         * * * * * {user} umask 027; {line}\n",
-        crontab_head()
+         * * * * * {user} umask 027; {line}\n{}",
+        crontab_head(),
+        at_boot(subject)
     )
 }
 
@@ -144,15 +159,32 @@ pub(super) fn timers(subject: &Subject) -> Vec<(String, String)> {
             format!(
                 "{MARK}\n[Unit]\nDescription=SlapOS node: {what}\n\n[Timer]\nOnBootSec={first}\n\
                  OnUnitInactiveSec={every}\nRandomizedDelaySec={spread}\nAccuracySec=1s\n\n\
-                 [Install]\nWantedBy=timers.target\n"
+                     [Install]\nWantedBy=timers.target\n"
             ),
         ));
     }
+    units.push(unit_of_boot(subject));
     units
 }
 
-/// The name and text of the unit that runs the agent.
-pub(super) fn unit_of_agent(subject: &Subject) -> Vec<(String, String)> {
+/// The name and text of the unit for the start of the machine. The others wait only until it has
+/// begun: it keeps `node instance` waiting itself until addresses are there.
+fn unit_of_boot(subject: &Subject) -> (String, String) {
+    let command = exec_line(&subject.words(&[BOOT]));
+    let services = unit_names().into_iter().filter(|name| name.ends_with(".service"));
+    let others: Vec<String> = services.filter(|name| name != BOOT_UNIT).collect();
+    let text = format!(
+        "{MARK}\n[Unit]\nDescription=SlapOS node: {BOOT_WHAT}\n\
+         Wants=network-online.target\nAfter=network-online.target\nBefore={}\n\n\
+         [Service]\nType=exec\nExecStart={command}\nRestart=on-abnormal\nRestartSec=5s\n\
+         {KEEP_SERVICES}\n[Install]\nWantedBy=multi-user.target\n",
+        others.join(" ")
+    );
+    (BOOT_UNIT.to_owned(), text)
+}
+
+/// The names and texts of the units that run the agent, and the machine's start.
+pub(super) fn units_of_agent(subject: &Subject) -> Vec<(String, String)> {
     let command = exec_line(&subject.words(&["agent"]));
     let text = format!(
         "{MARK}\n[Unit]\nDescription=SlapOS node: does what its Master wants\n\
@@ -160,7 +192,7 @@ pub(super) fn unit_of_agent(subject: &Subject) -> Vec<(String, String)> {
          ExecStart={command}\nExecReload=/bin/kill -HUP $MAINPID\nRestart=always\nRestartSec=5s\n\
          RestartPreventExitStatus=10\n{KEEP_SERVICES}\n[Install]\nWantedBy=multi-user.target\n"
     );
-    vec![("slapos-agent.service".to_owned(), text)]
+    vec![(AGENT_UNIT.to_owned(), text), unit_of_boot(subject)]
 }
 
 /// For units below which the supervisor may have been started.
@@ -174,7 +206,7 @@ pub(super) fn unit_names() -> Vec<String> {
         [format!("slapos-node-{word}.service"), format!("slapos-node-{word}.timer")]
     };
     let mut names: Vec<String> = Job::ALL.into_iter().flat_map(of).collect();
-    names.push("slapos-agent.service".to_owned());
+    names.extend([AGENT_UNIT, BOOT_UNIT].map(str::to_owned));
     names
 }
 
@@ -228,6 +260,9 @@ mod tests {
 
         # Once a minute: note what instances use of this machine.
         * * * * * root umask 027; sleep 26; /usr/bin/slapos node collect --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-collect.log 2>&1
+
+        # After a start of the machine: addresses and services come back, and everything is looked at.
+        @reboot root umask 027; /usr/bin/slapos node boot --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-boot.log 2>&1
         "#);
     }
 
@@ -241,6 +276,9 @@ mod tests {
 
         # Started again within a minute, whatever ends it; a second one ends at once.
         * * * * * root umask 027; /usr/bin/slapos node agent --unless-running --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-agent.log 2>&1
+
+        # After a start of the machine: addresses and services come back, and everything is looked at.
+        @reboot root umask 027; /usr/bin/slapos node boot --cfg /etc/opt/slapos/slapos.cfg >> /srv/slapgrid/var/log/slapos-node-boot.log 2>&1
         "#);
     }
 
@@ -264,7 +302,7 @@ mod tests {
     #[test]
     fn the_timers() {
         let units = timers(&subject());
-        assert_eq!(units.len(), 10);
+        assert_eq!(units.len(), 11);
         assert!(units.iter().all(|(name, _)| unit_names().contains(name)));
         insta::assert_snapshot!(units[2].1, @r"
         # Written by `slapos node cron --install`; `slapos node cron --remove` takes it away.
@@ -313,7 +351,7 @@ mod tests {
 
     #[test]
     fn the_unit_of_the_agent() {
-        let units = unit_of_agent(&subject());
+        let units = units_of_agent(&subject());
         assert!(unit_names().contains(&units[0].0));
         insta::assert_snapshot!(units[0].1, @r"
         # Written by `slapos node cron --install`; `slapos node cron --remove` takes it away.
@@ -329,6 +367,33 @@ mod tests {
         Restart=always
         RestartSec=5s
         RestartPreventExitStatus=10
+        # The supervisor and its services go on when this unit ends.
+        KillMode=process
+        TasksMax=infinity
+
+        [Install]
+        WantedBy=multi-user.target
+        ");
+    }
+
+    #[test]
+    fn the_unit_for_the_start_of_the_machine() {
+        for units in [timers(&subject()), units_of_agent(&subject())] {
+            assert_eq!(units.last(), Some(&unit_of_boot(&subject())));
+        }
+        insta::assert_snapshot!(unit_of_boot(&subject()).1, @r"
+        # Written by `slapos node cron --install`; `slapos node cron --remove` takes it away.
+        [Unit]
+        Description=SlapOS node: addresses and services come back, and everything is looked at
+        Wants=network-online.target
+        After=network-online.target
+        Before=slapos-node-format.service slapos-node-software.service slapos-node-report.service slapos-node-instance.service slapos-node-collect.service slapos-agent.service
+
+        [Service]
+        Type=exec
+        ExecStart=/usr/bin/slapos node boot --cfg /etc/opt/slapos/slapos.cfg
+        Restart=on-abnormal
+        RestartSec=5s
         # The supervisor and its services go on when this unit ends.
         KillMode=process
         TasksMax=infinity

@@ -19,8 +19,10 @@ mod commands;
 pub(crate) mod content;
 mod restore;
 mod transaction;
+mod words;
 
 pub use crate::history::{Generation, History, Verdict, Wanted};
 pub use commands::{Side, diff, list, rehearse_rollback, rollback};
 pub(crate) use restore::{Place, restore};
 pub(crate) use transaction::{Published, Transaction};
+pub use words::held_by;

@@ -123,6 +123,19 @@ pub(super) fn check_software(
     }
 }
 
+/// Nothing goes back by itself to a build that is no more: what fails then may be the one that took its
+/// place, and an older configuration would not mend that. A person may want it all the same.
+pub(super) fn check_build(node: &Node<'_>, generation: &Generation) -> Result<(), NodeError> {
+    let Wanted { software, software_stamp, .. } = &generation.wanted;
+    match software::stamp(&node.config.software_root, software) {
+        Some(stamp) if stamp != *software_stamp => Err(NodeError::user(format!(
+            "{software} was built again since, and the build of generation {} is no more",
+            generation.number
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn content(
     node: &Node<'_>,
     worker: &mut Worker,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use slapos_slap::{ComputerPartition, Value};
 
-use super::restore::{Place, put_right, restore};
+use super::restore::{Place, check_build, put_right, restore};
+use super::words::taken_back;
 use crate::action::Reason;
 use crate::config::Policy;
 use crate::error::{NodeError, exit};
@@ -155,7 +156,14 @@ impl<'a, 'n> Transaction<'a, 'n> {
         // Not held: what failed is tried again, as always.
         match put_right(self.node, self.place, &self.history, current) {
             Ok(()) => {
-                let text = format!("generation {current} was restored");
+                let text =
+                    self.history.get(current).map_or(Ok(()), |it| check_build(self.node, it));
+                let text = match text {
+                    Ok(()) => format!("generation {current} was restored"),
+                    Err(_) => {
+                        format!("only the configuration of generation {current} was restored")
+                    }
+                };
                 self.node.reporter.note(self.place.id.as_str(), &text);
                 error.and(&text)
             }
@@ -196,12 +204,14 @@ impl<'a, 'n> Transaction<'a, 'n> {
     fn go_back(&mut self, number: u32, error: NodeError, said: &mut Told) -> NodeError {
         let failed = self.history.current.unwrap_or_default();
         let held = Some(self.wanted.clone());
-        match restore(self.node, self.place, &mut self.history, number, held) {
+        let build = self.history.get(number).map_or(Ok(()), |it| check_build(self.node, it));
+        let done =
+            build.and_then(|()| restore(self.node, self.place, &mut self.history, number, held));
+        match done {
             Ok(restored) => {
                 let kept = restored.judge();
                 *said = restored;
-                let text =
-                    format!("generation {failed} was taken back, generation {number} restored");
+                let text = taken_back(failed, number);
                 self.node.reporter.warn(self.place.id.as_str(), &text);
                 match kept {
                     Ok(()) => error.and(&text),

@@ -152,7 +152,7 @@ mod tests {
         assert!(waiting(&dir.path().join("missing")).unwrap().is_empty());
         let file = dir.path().join("usage.1.xml");
         fs::write_atomic(&file, b"", 0o600).unwrap();
-        assert_eq!(waiting(dir.path()).unwrap(), [file.clone()]);
+        assert_eq!(waiting(dir.path()).unwrap(), std::slice::from_ref(&file));
         waiting(&file).unwrap_err();
     }
 }

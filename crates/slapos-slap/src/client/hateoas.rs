@@ -131,6 +131,7 @@ impl SlapClient {
             requested_state: text("my_slap_state"),
             parameters: parameters("my_text_content")?,
             connection: parameters("my_connection_parameter_list")?,
+            news: serde_json::from_value(view["my_news"]["default"]["instance"].clone()).ok(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use serde_json::json;
-use slapos_node::NodeError;
+use slapos_node::{NodeError, generation};
 use slapos_slap::{
     ComputerId, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceState, SlapClient,
     SoftwareState, SoftwareUrl,
@@ -221,6 +221,8 @@ pub(super) fn find(master: &SlapClient, name: &str) -> Result<InstanceInfo, Node
 }
 
 fn show_info(global: &Global, info: &InstanceInfo) {
+    let (state, message) = info.reported().unwrap_or_default();
+    let held = generation::held_by(message);
     if global.json {
         return say_json(&json!({
             "name": info.title,
@@ -228,12 +230,18 @@ fn show_info(global: &Global, info: &InstanceInfo) {
             "software-type": info.software_type,
             "shared": info.shared,
             "requested-state": info.requested_state,
+            "status": info.status(),
+            "reported-state": state,
+            "reported-message": message,
+            "held-generation": held,
+            "news": info.news,
             "instance-parameters": info.parameters,
             "connection-parameters": info.connection,
         }));
     }
     let mut table = Table::new(&[&info.title, ""]);
     table.row(["requested state".into(), info.requested_state.clone()]);
+    show_reports(&mut table, info, held);
     table.row(["software release".into(), info.software.to_string()]);
     table.row(["software type".into(), info.software_type.clone()]);
     for (key, value) in &info.parameters {
@@ -243,4 +251,27 @@ fn show_info(global: &Global, info: &InstanceInfo) {
         table.row([format!("connection {key}"), value.clone()]);
     }
     say(&table.to_string());
+}
+
+/// How the instance and its tree fare, as far as the Master tells.
+fn show_reports(table: &mut Table, info: &InstanceInfo, held: Option<u32>) {
+    match info.reported() {
+        Some((state, message)) => {
+            table.row(["reported state".into(), state.to_owned()]);
+            if !message.is_empty() {
+                table.row(["reported message".into(), message.to_owned()]);
+            }
+        }
+        None if info.news.is_some() && !info.shared => {
+            table.row(["reported state".into(), "nothing was heard of it yet".into()]);
+        }
+        None => {}
+    }
+    if let Some(number) = held {
+        let text = format!("{number}, until another change is requested");
+        table.row(["held generation".into(), text]);
+    }
+    for (title, message) in info.broken_members() {
+        table.row([format!("error of {title}"), message.to_owned()]);
+    }
 }

@@ -1,36 +1,102 @@
 //! Faults, by `strace`.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::process::{Command, Stdio};
 
 use slapos_testkit::{TestNode, skipped};
 
-/// What changes files, makes them last, or starts programs.
-const CALLS: &str = "write,pwrite64,fsync,fdatasync,syncfs,rename,renameat,renameat2,unlink,unlinkat,\
-mkdir,mkdirat,symlink,symlinkat,link,linkat,fchmod,fchmodat,chmod,fchown,ftruncate,execve";
-
 /// Of so many points one is tried, unless all are asked for.
-const STEP: usize = 3;
+const STEP: usize = 6;
+
+/// System calls at which the same faults happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Calls {
+    /// What changes files and makes them last.
+    Files,
+    /// What makes a file that was not there. Those that only read go by the same name.
+    Opens,
+    /// What starts processes, threads and programs.
+    Starts,
+    /// What tells others, over sockets: the Master, the supervisor.
+    Tells,
+}
+
+impl Calls {
+    const ALL: [Self; 4] = [Self::Files, Self::Opens, Self::Starts, Self::Tells];
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Files => {
+                "write,pwrite64,writev,pwritev,pwritev2,copy_file_range,fallocate,ftruncate,fsync,\
+                 fdatasync,syncfs,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,symlink,\
+                 symlinkat,link,linkat,fchmod,fchmodat,chmod,fchown,utimensat"
+            }
+            Self::Opens => "openat",
+            Self::Starts => "execve,fork,vfork,clone,clone3",
+            Self::Tells => "sendto,sendmsg,sendmmsg",
+        }
+    }
+
+    fn faults(self) -> &'static [Fault] {
+        match self {
+            Self::Files => &[Fault::Kill, Fault::NoSpace, Fault::Io],
+            Self::Opens => &[Fault::NoSpace],
+            Self::Starts => &[Fault::Kill, Fault::NoMore],
+            Self::Tells => &[Fault::Kill, Fault::Gone],
+        }
+    }
+
+    /// Whether a line of a trace is of such a call.
+    fn has(self, call: &str) -> bool {
+        let name = call.split('(').next().unwrap_or_default();
+        self.words().split(',').any(|known| known == name)
+    }
+
+    /// Whether it is one at which something is to happen.
+    fn counts(self, call: &str) -> bool {
+        self != Self::Opens || call.contains("O_CREAT")
+    }
+}
 
 /// What happens at a point.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Fault {
+enum Fault {
     /// The process is killed instead.
     Kill,
     /// The disk is full.
     NoSpace,
     /// The disk is broken.
     Io,
+    /// There may be no more processes.
+    NoMore,
+    /// Whoever listened is gone.
+    Gone,
 }
 
 impl Fault {
-    const ALL: [Self; 3] = [Self::Kill, Self::NoSpace, Self::Io];
-
     fn words(self) -> &'static str {
         match self {
             Self::Kill => "signal=KILL",
             Self::NoSpace => "error=ENOSPC",
             Self::Io => "error=EIO",
+            Self::NoMore => "error=EAGAIN",
+            Self::Gone => "error=ECONNRESET",
         }
+    }
+}
+
+/// A fault at the so-manieth of some calls, in each process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shot {
+    calls: Calls,
+    fault: Fault,
+    point: usize,
+}
+
+impl fmt::Display for Shot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {:?} {}", self.fault, self.calls, self.point)
     }
 }
 
@@ -53,50 +119,63 @@ impl Points {
         Some(Self { step: if all { 1 } else { STEP } })
     }
 
-    /// How many points the process with the most has in an undisturbed run of `command`, which must
-    /// succeed.
-    pub(crate) fn count(&self, node: &TestNode, command: &[&str]) -> usize {
+    /// What is tried, by an undisturbed run of `command`, which must succeed.
+    pub(crate) fn of(&self, node: &TestNode, command: &[&str]) -> Vec<Shot> {
         let trace = node.path("trace");
-        let words = [
-            "-e".to_owned(),
-            format!("trace={CALLS}"),
-            "-o".to_owned(),
-            trace.display().to_string(),
-        ];
-        let status = strace(node, command, &words);
-        assert!(status, "an undisturbed run succeeds");
+        let all = Calls::ALL.map(Calls::words).join(",");
+        let file = trace.display().to_string();
+        let words = ["-e".to_owned(), format!("trace={all}"), "-o".to_owned(), file];
+        assert!(strace(node, command, &words), "an undisturbed run succeeds");
         let text = std::fs::read_to_string(&trace).unwrap();
-        let mut counts = std::collections::BTreeMap::<&str, usize>::new();
-        for line in text.lines().filter(|line| line.contains('(')) {
-            *counts.entry(line.split(' ').next().unwrap_or_default()).or_default() += 1;
-        }
-        counts.into_values().max().unwrap_or(0)
+        Calls::ALL.into_iter().flat_map(|calls| self.chosen(calls, &points(calls, &text))).collect()
     }
 
-    /// All faults at the chosen ones of `count` points.
-    pub(crate) fn chosen(&self, count: usize) -> impl Iterator<Item = (Fault, usize)> {
-        let step = self.step;
-        let faults = Fault::ALL.into_iter().enumerate();
-        // Each fault begins elsewhere, so that together they try all.
-        faults.flat_map(move |(offset, fault)| {
-            (1 + offset % step..=count).step_by(step).map(move |point| (fault, point))
-        })
+    fn chosen(&self, calls: Calls, points: &[usize]) -> Vec<Shot> {
+        let faults = calls.faults().iter().enumerate();
+        // Each fault begins elsewhere, so that together they try more.
+        let shots = faults.flat_map(|(offset, fault)| {
+            let those = points.iter().skip(offset % self.step).step_by(self.step);
+            those.map(|point| Shot { calls, fault: *fault, point: *point })
+        });
+        shots.collect()
     }
 
     /// Says what was tried. On standard error itself: the test runner swallows the rest.
-    pub(crate) fn report(&self, what: &str, count: usize, survived: usize) {
+    pub(crate) fn report(&self, what: &str, shots: &[Shot], survived: usize) {
         use std::io::Write;
-        let faults = self.chosen(count).count();
         let _ = writeln!(
             std::io::stderr(),
-            "FAULTS {what}: {count} points, {faults} faults tried, {survived} survived"
+            "FAULTS {what}: one of {} points each, {} faults tried, {survived} survived",
+            self.step,
+            shots.len()
         );
     }
 }
 
-/// Runs `command` with `fault` at the `point`-th call of each process. However it ends is fine.
-pub(crate) fn injected(node: &TestNode, command: &[&str], fault: Fault, point: usize) {
-    let inject = format!("inject={CALLS}:{}:when={point}", fault.words());
+/// The numbers of such calls that any process made, each process counting its own.
+fn points(calls: Calls, trace: &str) -> Vec<usize> {
+    let mut made = BTreeMap::<&str, usize>::new();
+    let mut found = BTreeSet::new();
+    for line in trace.lines() {
+        // PID CALL(ARGUMENTS...; what goes on after another process's turn was counted before.
+        let Some((process, call)) = line.split_once(' ') else { continue };
+        let call = call.trim_start();
+        if !calls.has(call) {
+            continue;
+        }
+        let number = made.entry(process).or_default();
+        *number += 1;
+        if calls.counts(call) {
+            found.insert(*number);
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Runs `command` with a fault. However it ends is fine.
+pub(crate) fn injected(node: &TestNode, command: &[&str], shot: Shot) {
+    let Shot { calls, fault, point } = shot;
+    let inject = format!("inject={}:{}:when={point}", calls.words(), fault.words());
     let words = ["-e".to_owned(), inject, "-o".to_owned(), "/dev/null".to_owned()];
     strace(node, command, &words);
 }

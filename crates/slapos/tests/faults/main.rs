@@ -1,10 +1,12 @@
-//! What a node survives: at every system call that changes a file or starts a program, in a run of
-//! `node software` and of `node instance`, the process is killed, or the disk is full, or broken.
-//! Then the command is run again, undisturbed, and the tree must be what a run that was never
-//! disturbed leaves: nothing missing, nothing half-written, nothing left over.
+//! What a node survives: at every system call that changes or makes a file, starts a process or tells
+//! others, in a run of `node software` and of `node instance`, the process is killed, or the call
+//! fails: the disk is full or broken, there may be no more processes, who listened is gone. Then the
+//! command is run again, undisturbed, and the tree, the node's records and the supervisor's definitions
+//! must be what a run that was never disturbed leaves: nothing missing, nothing half-written, nothing
+//! left over; and of the service exactly one process runs, which was started with the last word.
 //!
 //! The faults are injected from outside, by `strace`, so that what is tested is what is shipped. Of
-//! the many points every third is tried; all with `SLAPOS_FAULTS=all`.
+//! the many points some are tried; all with `SLAPOS_FAULTS=all`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -13,9 +15,11 @@
 )]
 
 mod inject;
+mod processes;
 mod tree;
 
 use inject::{Points, injected};
+use processes::one_with;
 use slapos_testkit::{Entry, TestNode, tar_gz};
 use tree::Tree;
 
@@ -47,6 +51,7 @@ stop-on-error = true
 recipe = slapos.cookbook:wrapper
 wrapper-path = $${directory:etc}/service/sleeper-$${word:inline}
 command-line = /bin/sleep 1000000
+environment = WORD=$${word:inline}
 
 [promise]
 recipe = slapos.recipe.template
@@ -110,6 +115,13 @@ fn until_it_works(node: &TestNode, command: &[&str], what: &str) {
     panic!("{what}: it does not come back\n{told}");
 }
 
+/// The partition, what the node has written down of it, and what the supervisor is to run.
+fn everything(node: &TestNode) -> Tree {
+    let root = node.root().join("instance");
+    let places = ["slappart0", "var/slapgrid", "etc/supervisord.conf.d"];
+    Tree::below(&root, &places)
+}
+
 #[test]
 fn an_instance_is_what_it_should_be_after_any_fault() {
     let Some(points) = Points::find("an_instance_is_what_it_should_be_after_any_fault") else {
@@ -122,26 +134,27 @@ fn an_instance_is_what_it_should_be_after_any_fault() {
         let parameter = format!("word={word}");
         node.ok(&["request", "one", &profile, "--parameters", &parameter]);
     };
-    let tree = |word: &str| Tree::of(&node.partition(0)).with(word, "WORD").without_history();
+    let tree = |word: &str| everything(&node).with(word, "WORD").without_history();
     change("w1");
     node.ok(&["node", "instance"]);
     let expected = tree("w1");
     change("w2");
-    let count = points.count(&node, &["node", "instance"]);
+    let shots = points.of(&node, &["node", "instance"]);
     assert_eq!(tree("w2").differences(&expected), "", "an undisturbed run is always the same");
     let mut survived = 0;
-    for (number, (fault, point)) in points.chosen(count).enumerate() {
+    for (number, shot) in shots.iter().enumerate() {
         let word = format!("w{}", number + 3);
         change(&word);
-        injected(&node, &["node", "instance"], fault, point);
-        let what = format!("{fault:?} at point {point} of {count}");
+        injected(&node, &["node", "instance"], *shot);
+        let what = shot.to_string();
         until_it_works(&node, &["node", "instance"], &what);
         assert_eq!(tree(&word).differences(&expected), "", "{what}");
+        one_with(&word, &node.partition(0), &what);
         assert_eq!(node.json(&["service", "info", "one"])["connection-parameters"]["word"], *word);
         assert_eq!(Tree::temporaries(&node.root()), [""; 0], "{what}");
         survived += 1;
     }
-    points.report("node instance, a change", count, survived);
+    points.report("node instance, a change", &shots, survived);
 }
 
 #[test]
@@ -155,24 +168,26 @@ fn a_rollback_comes_to_its_end_after_any_fault() {
     let tree = || Tree::of(&node.partition(0)).without_history();
     let second = tree();
     let back = ["node", "rollback", "slappart0", "1"];
-    let count = points.count(&node, &back);
+    let shots = points.of(&node, &back);
     let first = tree();
     let again = || node.ok(&["node", "rollback", "slappart0", "2"]);
     again();
     assert_eq!(tree().differences(&second), "", "there and back is where one was");
     let mut survived = 0;
-    for (fault, point) in points.chosen(count) {
-        injected(&node, &back, fault, point);
-        let what = format!("{fault:?} at point {point} of {count}");
+    for shot in &shots {
+        injected(&node, &back, *shot);
+        let what = shot.to_string();
         until_it_works(&node, &["node", "instance"], &what);
         let history = node.json(&["node", "generations", "slappart0"]);
         assert!(history.get("restoring").is_none(), "{what}: {history:#}");
-        let expected = if history["current"] == 1 { &first } else { &second };
+        let (expected, word) =
+            if history["current"] == 1 { (&first, "w1") } else { (&second, "w2") };
         assert_eq!(tree().differences(expected), "", "{what}");
+        one_with(word, &node.partition(0), &what);
         again();
         survived += 1;
     }
-    points.report("node rollback", count, survived);
+    points.report("node rollback", &shots, survived);
 }
 
 #[test]
@@ -191,23 +206,24 @@ fn a_new_instance_is_what_it_should_be_after_any_fault() {
         ask("destroyed");
         node.ok(&["node", "report"]);
     };
-    let tree = || Tree::of(&node.partition(0)).without_history();
+    let tree = || everything(&node).without_history();
     ask("started");
-    let count = points.count(&node, &["node", "instance"]);
+    let shots = points.of(&node, &["node", "instance"]);
     let expected = tree();
     remove();
     let mut survived = 0;
-    for (fault, point) in points.chosen(count) {
+    for shot in &shots {
         ask("started");
-        injected(&node, &["node", "instance"], fault, point);
-        let what = format!("{fault:?} at point {point} of {count}");
+        injected(&node, &["node", "instance"], *shot);
+        let what = shot.to_string();
         until_it_works(&node, &["node", "instance"], &what);
         assert_eq!(tree().differences(&expected), "", "{what}");
+        one_with("w", &node.partition(0), &what);
         assert_eq!(Tree::temporaries(&node.root()), [""; 0], "{what}");
         remove();
         survived += 1;
     }
-    points.report("node instance, a new one", count, survived);
+    points.report("node instance, a new one", &shots, survived);
 }
 
 #[test]
@@ -233,16 +249,16 @@ fn a_software_release_is_whole_after_any_fault() {
         node.ok(&["node", "prune"]);
     };
     let url = supply("undisturbed");
-    let count = points.count(&node, &["node", "software"]);
+    let shots = points.of(&node, &["node", "software"]);
     let expected = tree(&url);
     let shared = || Tree::of(&node.root().join("shared")).without_history();
     let expected_shared = shared();
     remove(&url);
     let mut survived = 0;
-    for (number, (fault, point)) in points.chosen(count).enumerate() {
+    for (number, shot) in shots.iter().enumerate() {
         let url = supply(&format!("s{number}"));
-        injected(&node, &["node", "software"], fault, point);
-        let what = format!("{fault:?} at point {point} of {count}");
+        injected(&node, &["node", "software"], *shot);
+        let what = shot.to_string();
         until_it_works(&node, &["node", "software"], &what);
         assert_eq!(tree(&url).differences(&expected), "", "{what}");
         assert_eq!(shared().differences(&expected_shared), "", "{what}");
@@ -250,5 +266,5 @@ fn a_software_release_is_whole_after_any_fault() {
         remove(&url);
         survived += 1;
     }
-    points.report("node software", count, survived);
+    points.report("node software", &shots, survived);
 }

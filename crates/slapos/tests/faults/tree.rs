@@ -10,8 +10,13 @@ pub(crate) struct Tree(BTreeMap<String, String>);
 
 impl Tree {
     pub(crate) fn of(root: &Path) -> Self {
+        Self::below(root, &[""])
+    }
+
+    /// What is in these places below `root`.
+    pub(crate) fn below(root: &Path, places: &[&str]) -> Self {
         let mut all = BTreeMap::new();
-        walk(root, &mut |path| {
+        let mut note = |path: &Path| {
             let meta = path.symlink_metadata().unwrap();
             let mode = meta.permissions().mode() & 0o7777;
             let what = if meta.is_symlink() {
@@ -23,7 +28,8 @@ impl Tree {
                 format!("file {mode:o}\n{}", String::from_utf8_lossy(&bytes))
             };
             all.insert(path.strip_prefix(root).unwrap().display().to_string(), what);
-        });
+        };
+        places.iter().for_each(|place| walk(&root.join(place), &mut note));
         Self(all)
     }
 
@@ -36,7 +42,10 @@ impl Tree {
     /// Without what tells when something was done, and how often.
     pub(crate) fn without_history(mut self) -> Self {
         let history = |name: &str| {
+            let name = name.strip_prefix("slappart0/").unwrap_or(name);
             name.starts_with(".slapos/log")
+                || name.starts_with("var/slapgrid/journal")
+                || name.starts_with("var/slapgrid/generations")
                 || name.starts_with(".slapos/generations")
                 || name.starts_with(".slapgrid")
                 || name.ends_with(".log")
@@ -45,7 +54,8 @@ impl Tree {
                 || name.ends_with(".lock")
         };
         self.0.retain(|name, _| !history(name));
-        Self(self.0.into_iter().map(|(name, what)| (name, without_numbers(&what))).collect())
+        let plain = |what: &str| without_numbers(&without_times(what));
+        Self(self.0.into_iter().map(|(name, what)| (name, plain(&what))).collect())
     }
 
     /// How this differs from `expected`, in lines; empty if it does not.
@@ -85,6 +95,17 @@ fn first_difference(one: &str, other: &str) -> String {
     lines.next().map_or("its length".to_owned(), |(a, b)| format!("{a}\n  instead of: {b}"))
 }
 
+/// Records say when something was.
+fn without_times(text: &str) -> String {
+    let words = text.split_inclusive(['"', ' ', '\n']);
+    let plain = words.map(|word| {
+        let (time, end) = word.split_at(word.trim_end_matches(['"', ' ', '\n']).len());
+        let is_time = time.parse::<slapos_sys::clock::Timestamp>().is_ok();
+        format!("{}{end}", if is_time { "TIME" } else { time })
+    });
+    plain.collect()
+}
+
 /// Hashes and times are other ones each time: runs of digits, hexadecimal ones included, that are
 /// too long for anything else.
 fn without_numbers(text: &str) -> String {
@@ -95,10 +116,15 @@ fn without_numbers(text: &str) -> String {
             Some(last) if !digit(last) => word.split_at(word.len() - last.len_utf8()),
             _ => (word, ""),
         };
-        kept.push_str(if run.len() >= 16 { "NUMBER" } else { run });
+        kept.push_str(if run.len() >= 16 || is_measured(run) { "NUMBER" } else { run });
         kept.push_str(end);
     }
     kept
+}
+
+/// As how long something took, in seconds.
+fn is_measured(run: &str) -> bool {
+    run.split_once('.').is_some_and(|(_, digits)| digits.len() >= 4 && !digits.contains('.'))
 }
 
 fn walk(directory: &Path, visit: &mut impl FnMut(&Path)) {

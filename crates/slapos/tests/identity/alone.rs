@@ -8,7 +8,7 @@ use crate::master::Master;
 
 /// A Master whose configuration has nothing else.
 fn alone(options: &str) -> Master {
-    let mut master = Master::arranged("127.0.0.1", options);
+    let master = Master::arranged("127.0.0.1", options);
     let text = std::fs::read_to_string(master.path("slapos.cfg")).unwrap();
     let (_, own) = text.split_once("[slapproxy]").unwrap();
     master.write("slapos.cfg", &format!("[slapproxy]{own}"));

@@ -16,7 +16,7 @@ const INPUT: &str = r#"{"type": "object", "additionalProperties": false,
 fn a_person_is_told_what_a_release_of_the_own_network_says_of_parameters() {
     let port = serve_texts(&[("software.cfg.json", SOFTWARE), ("input.json", INPUT)]);
     let option = format!("schema_http = localhost:{port}\n");
-    let mut master = Master::start(&option);
+    let master = Master::start(&option);
     let ann = master.person("ann", "alpha");
     let profile = format!("http://localhost:{port}/thing/software.cfg");
     let check = |word: &str| {
@@ -29,7 +29,7 @@ fn a_person_is_told_what_a_release_of_the_own_network_says_of_parameters() {
     assert!(said.contains("\"longer\" is longer than 5 characters"), "{said}");
     let said = check("short");
     assert!(!said.contains("longer than"), "{said}");
-    master.run_with(&option, "");
+    master.run_reconfigured(&option, "");
     let words = ["request", "mine", &profile, "--check", "--parameters", "word=longer"];
     let run = master.slapos(&by(&ann, &words));
     let said = format!("{}{}", run.out, run.err);

@@ -26,7 +26,7 @@ fn nothing_is_said_by_plain_http_where_others_could_read_it() {
     let said = master.refused(&["proxy", "start"]);
     assert!(said.contains("will not answer by plain HTTP on 0.0.0.0"), "{said}");
     assert!(said.contains("`tls_port` for https"), "{said}");
-    let mut allowed = Master::arranged("0.0.0.0", "allow_plain_http = true\n");
+    let allowed = Master::arranged("0.0.0.0", "allow_plain_http = true\n");
     allowed.run();
     assert_eq!(allowed.get("/api/v1/me", TOKEN).0, 200);
 }

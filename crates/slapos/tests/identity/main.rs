@@ -8,6 +8,8 @@
 )]
 
 mod alone;
+mod clock;
+mod fleet;
 mod forge;
 mod limits;
 mod master;

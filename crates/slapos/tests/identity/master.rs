@@ -1,5 +1,6 @@
 //! A Master of this program with a port for TLS, and whoever uses it.
 
+use std::cell::RefCell;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,13 +20,13 @@ pub(crate) struct Master {
     person: Person,
     pub(crate) port: u16,
     pub(crate) tls_port: u16,
-    process: Option<Child>,
+    process: RefCell<Option<Child>>,
 }
 
 impl Master {
     /// One that answers, with more options in `[slapproxy]`.
     pub(crate) fn start(options: &str) -> Self {
-        let mut master = Self::arranged("127.0.0.1", options);
+        let master = Self::arranged("127.0.0.1", options);
         master.run();
         master
     }
@@ -44,25 +45,30 @@ impl Master {
              [slapproxy]\nhost = {host}\nport = {port}\ndatabase_uri = {here}/master/proxy.db\n\
              tls_port = {tls_port}\ntls_host = 127.0.0.1\n{options}"
         );
-        let master = Self { directory, person, port, tls_port, process: None };
+        let master = Self { directory, person, port, tls_port, process: RefCell::default() };
         master.write("slapos.cfg", &config);
         master.write("master/master.token", TOKEN);
         master
     }
 
     /// Starts it, and waits until it answers.
-    pub(crate) fn run(&mut self) {
+    pub(crate) fn run(&self) {
+        self.run_with(|command| command);
+    }
+
+    /// The same, with the command changed.
+    pub(crate) fn run_with(&self, change: impl FnOnce(Command) -> Command) {
         let log = std::fs::File::create(self.path("log")).unwrap();
-        let mut command = self.command(&["proxy", "start"]);
+        let mut command = change(self.command(&["proxy", "start"]));
         command.stdout(Stdio::null()).stderr(log).stdin(Stdio::null());
-        self.process = Some(command.spawn().unwrap());
+        self.process.replace(Some(command.spawn().unwrap()));
         for port in [self.port, self.tls_port] {
             wait_for("a Master", 60, || TcpStream::connect(("127.0.0.1", port)).ok());
         }
     }
 
     /// Starts it again with other words in its configuration.
-    pub(crate) fn run_with(&mut self, from: &str, to: &str) {
+    pub(crate) fn run_reconfigured(&self, from: &str, to: &str) {
         self.stop();
         let text = std::fs::read_to_string(self.path("slapos.cfg")).unwrap();
         assert!(text.contains(from), "{from} is not in {text}");
@@ -72,10 +78,18 @@ impl Master {
 
     /// Its number, while it runs.
     pub(crate) fn id(&self) -> u32 {
-        self.process.as_ref().unwrap().id()
+        self.process.borrow().as_ref().unwrap().id()
     }
 
-    pub(crate) fn stop(&mut self) {
+    /// Ends it in the middle of whatever it does.
+    pub(crate) fn kill(&self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    pub(crate) fn stop(&self) {
         if let Some(mut process) = self.process.take() {
             let _ = Command::new("kill").arg(process.id().to_string()).status();
             let _ = process.wait();

@@ -6,34 +6,33 @@ use std::os::unix::fs::PermissionsExt as _;
 use slapos_testkit::Tree;
 
 use crate::master::Master;
-use crate::node::{Ended, audit, by, register};
+use crate::node::{Node, audit, by};
 
 #[test]
 fn a_person_gets_an_instance_on_the_node_of_his_project() {
     let master = Master::start("");
     let (ann, bob) = (master.person("ann", "alpha"), master.person("bob", "beta"));
     let token = master.ok(&["proxy", "computer", "add", "COMP-1", "--project", "alpha"]);
-    let node = register(&master, "COMP-1", &token);
-    let _ended = Ended { master: &master, node: &node };
+    let node = Node::register(&master, "COMP-1", &token);
 
     // It has a certificate, for itself alone, and no token.
-    let text = std::fs::read_to_string(&node).unwrap();
+    let text = std::fs::read_to_string(&node.config).unwrap();
     assert!(!text.contains("master_token_file"), "{text}");
-    let pem = master.path("node/etc/ssl/node.pem");
+    let pem = node.path("etc/ssl/node.pem");
     assert_eq!(pem.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     master.ok(&["proxy", "token", "revoke", "--computer", "COMP-1"]);
-    master.ok(&by(&node, &["node", "format"]));
+    node.ok(&["node", "format"]);
 
     let profile = Tree::new(master.path("tree")).add_service().display().to_string();
     master.ok(&by(&ann, &["supply", &profile, "COMP-1"]));
-    master.ok(&by(&node, &["node", "software"]));
+    node.ok(&["node", "software"]);
     let request = ["request", "one", profile.as_str(), "--parameters", "word=hola"];
     master.ok(&by(&ann, &request));
-    master.ok(&by(&node, &["node", "instance"]));
+    node.ok(&["node", "instance"]);
     let info = master.json(&by(&ann, &["service", "info", "one"]));
     assert_eq!(info["connection-parameters"]["word"], "hola", "{info:#}");
     // What a computer may know is enough to bring all of it up.
-    let up = master.json(&by(&node, &["up"]));
+    let up = master.json(&by(&node.config, &["up"]));
     let one = &up["instances"][0];
     assert_eq!((&one["name"], &one["reported"]["state"]), (&"one".into(), &"started".into()));
     assert_eq!(one["connection-parameters"]["word"], "hola", "{up:#}");
@@ -46,7 +45,7 @@ fn a_person_gets_an_instance_on_the_node_of_his_project() {
 
     // What is revoked is over.
     master.ok(&["proxy", "computer", "revoke", "COMP-1"]);
-    let run = master.slapos(&by(&node, &["node", "report"]));
+    let run = master.slapos(&by(&node.config, &["node", "report"]));
     assert!(run.code != 0 && run.err.contains("401"), "{}", run.err);
     master.ok(&["proxy", "token", "revoke", "--user", "ann"]);
     let said = master.refused(&by(&ann, &["service", "list"]));

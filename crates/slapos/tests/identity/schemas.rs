@@ -31,7 +31,7 @@ fn check(port: u16, software: &str) -> (u16, String) {
 
 #[test]
 fn a_master_answers_and_ends_while_schemas_keep_its_judges_busy() {
-    let mut master = Master::start("");
+    let master = Master::start("");
     let description = r#"{"software-type": {"default": {"request": "input.json"}}}"#;
     master.write("bomb/software.cfg.json", description);
     master.write("bomb/input.json", &bomb().to_string());

@@ -1,6 +1,6 @@
 //! Roots and children: whose title it is, states, bang, new titles, and the end.
 
-use slapos_slap::InstanceState;
+use slapos_slap::{InstanceState, PartitionId};
 
 use super::*;
 use crate::store::Freed;
@@ -74,6 +74,34 @@ async fn children_go_before_their_root() {
         assert!(fixture.partition(reference).await.is_free());
     }
     assert_eq!(fixture.partition("slappart3").await.requested_state, InstanceState::Started);
+}
+
+#[tokio::test]
+async fn a_root_hears_of_the_end_of_its_last_child_elsewhere() {
+    let fixture = store(2).await;
+    fixture.store.format(&description("zoo", 2)).await.unwrap();
+    fixture.place("root", None).await;
+    for title in ["far", "farther"] {
+        let mut child = wish(title);
+        child.requester = Some(("home".into(), "slappart0".into()));
+        child.sla.insert("computer_guid".to_owned(), "zoo".to_owned());
+        fixture.request(&child).await;
+    }
+    fixture.place("near", Some("slappart0")).await;
+    fixture.want("root", InstanceState::Destroyed).await;
+    let destroyed = async |computer: &str, partition: &str| {
+        fixture.store.destroyed(&computer.into(), &partition.into()).await.unwrap()
+    };
+    let children = ["slappart1", "slappart0", "slappart1"].map(PartitionId::from);
+    assert_eq!(destroyed("home", "slappart0").await, Freed::ChildrenFirst(children.into()));
+    let before = fixture.timestamp("slappart0").await;
+    for (computer, partition) in [("zoo", "slappart0"), ("home", "slappart1")] {
+        assert_eq!(destroyed(computer, partition).await, Freed::Yes);
+        assert_eq!(fixture.timestamp("slappart0").await, before, "it still waits for another");
+    }
+    assert_eq!(destroyed("zoo", "slappart1").await, Freed::Yes);
+    assert!(fixture.timestamp("slappart0").await > before, "nothing is in its way any more");
+    assert_eq!(destroyed("home", "slappart0").await, Freed::Yes);
 }
 
 #[tokio::test]
