@@ -30,7 +30,7 @@ const AUTHORITY_LIFE: u64 = 20 * 365 * 86_400;
 /// starts, and long before it ends.
 const SERVER_LIFE: u64 = 90 * 86_400;
 
-/// How long certificates of computers and partitions last, in seconds: a year.
+/// How long certificates of computers and partitions last unless it is said, in seconds: a year.
 pub(crate) const CLIENT_LIFE: u64 = 365 * 86_400;
 
 /// How far a clock elsewhere may be behind ours, in seconds.
@@ -108,14 +108,16 @@ impl Authority {
         &self.certificate
     }
 
-    /// A certificate by which somebody of that name proves who he is, as PEM, from now on for a year.
+    /// A certificate by which somebody of that name proves who he is, as PEM, from now on for `life`
+    /// seconds.
     pub(crate) fn client(
         &self,
         name: &str,
         serial: &str,
         now: i64,
+        life: u64,
     ) -> Result<String, AuthorityError> {
-        let mut params = params(name, now, CLIENT_LIFE);
+        let mut params = params(name, now, life);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.serial_number = Some(serial_number(serial)?);
@@ -270,7 +272,7 @@ mod tests {
     fn what_is_signed_says_who_and_how_long() {
         let (_, authority) = authority();
         let serial = new_serial().unwrap();
-        let pem = authority.client("COMP-1/slappart0", &serial, NOW).unwrap();
+        let pem = authority.client("COMP-1/slappart0", &serial, NOW, CLIENT_LIFE).unwrap();
         let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
         let found = pem.parse_x509().unwrap();
         assert_eq!(found.subject().to_string(), "CN=COMP-1/slappart0");

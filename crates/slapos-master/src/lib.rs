@@ -27,7 +27,7 @@ pub use authority::AuthorityError;
 pub use error::{MasterError, StoreError};
 pub use protocols::{Protocols, ShacacheConfig};
 pub use rekey::rekey;
-pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict, judge};
+pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict, Web, judge};
 pub use server::{Master, MasterConfig, serve};
 pub use settings::{Access, Rate, TlsAccess};
 pub use store::{Database, Freed, Migrated, Server, Store, Would, backup, migrate, restore};

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::authority::CLIENT_LIFE;
 pub use crate::http::Rate;
 
 /// See the module. The default: by plain HTTP, on this machine only.
@@ -25,6 +26,8 @@ pub struct Access {
     pub strangers: Rate,
     /// How often each address may present what is not valid.
     pub failures: Rate,
+    /// How many seconds certificates of computers and partitions last.
+    pub certificate_life: u64,
 }
 
 impl Default for Access {
@@ -38,6 +41,7 @@ impl Default for Access {
             callers: Rate { per_second: 200.0, burst: 2000.0 },
             strangers: Rate { per_second: 1000.0, burst: 20_000.0 },
             failures: Rate { per_second: 1.0, burst: 30.0 },
+            certificate_life: CLIENT_LIFE,
         }
     }
 }

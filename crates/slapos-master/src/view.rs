@@ -1,11 +1,17 @@
 //! What the API shows: the answers of `/api/v1`, as the store fills them and the OpenAPI document
 //! describes them. Times are RFC 3339 text in UTC; what is not known is `null`.
 
+mod identity;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use slapos_slap::{Report, Room, Services};
 use utoipa::ToSchema;
+
+pub(crate) use self::identity::{
+    MadeCertificate, MadeComputer, MadeToken, Person, Project, Revoked,
+};
 
 /// Words with their values: parameters, what is published, labels.
 pub(crate) type Texts = BTreeMap<String, String>;
@@ -101,6 +107,22 @@ pub(crate) struct Metrics {
     /// Services of all partitions, as far as they are known.
     pub(crate) services: Option<Services>,
     pub(crate) at: String,
+}
+
+/// A computer in numbers.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct NodeNumbers {
+    /// When its node was heard of last, in microseconds since 1970.
+    pub(crate) contact_at: Option<i64>,
+    pub(crate) partitions: i64,
+    /// Its instances by what is wanted of them, or `error`.
+    pub(crate) instances: BTreeMap<String, i64>,
+    /// Software Releases that could not be built.
+    pub(crate) releases_failed: i64,
+    /// Promises, and those of them that failed, as told lately.
+    pub(crate) promises: Option<(i64, i64)>,
+    /// How its machine was lately.
+    pub(crate) machine: Option<Metrics>,
 }
 
 /// A partition.

@@ -38,7 +38,7 @@ pub use grid::{GridConfig, IdentityFiles};
 pub use hooks::{FirewallConfig, HooksConfig, Manager};
 pub use protocols::{ProtocolsConfig, ShacacheOptions};
 pub(crate) use reader::Reader;
-pub use requests::{OtherMasterOptions, RequestsOptions, Schema};
+pub use requests::{OtherMasterOptions, RequestsOptions, Schema, SchemaHttp};
 pub use rollback::{Policy, Rollback};
 
 /// Where the configuration is looked for when nothing else names it.

@@ -57,6 +57,7 @@ mod start;
 mod text;
 mod token_file;
 mod told;
+mod upload;
 pub mod usage;
 pub mod watchdog;
 pub mod worker;

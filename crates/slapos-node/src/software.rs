@@ -12,13 +12,13 @@ use slapos_slap::{
 };
 use slapos_sys::{fs, user};
 
-use crate::binary;
 use crate::error::{IoContext, NodeError};
 use crate::journal::Deed;
 use crate::node::Node;
 use crate::progress::Progress;
 use crate::services;
 use crate::told;
+use crate::upload::upload;
 use crate::worker::{
     Done, Job, Listener, Purpose, RemoveJob, SoftwareJob, Tree, TreeAlias, Worker,
 };
@@ -201,12 +201,12 @@ fn reconcile(
             removed.inspect_err(|error| tell_error(node, master, &release.url, &name, error))
         }
         Action::Build(_) if options.dry_run => {
-            build(node, master, &release.url, &name, directory, options)
+            build(node, master, &release.url, &name, &directory, options)
         }
         Action::Build(reason) => {
             let subject = release.url.md5_hex();
             node.did(&subject, Deed::begun(&format!("build {}", release.url), &reason));
-            let result = build(node, master, &release.url, &name, directory, options);
+            let result = build(node, master, &release.url, &name, &directory, options);
             node.did(&subject, Deed::ended(&result));
             result
         }
@@ -218,7 +218,7 @@ fn build(
     master: &SlapClient,
     url: &SoftwareUrl,
     name: &str,
-    directory: PathBuf,
+    directory: &Path,
     options: &Options,
 ) -> Result<(), NodeError> {
     let computer = &node.config.computer_id;
@@ -229,7 +229,7 @@ fn build(
             Err(error) => return Err(error.into()),
         }
     }
-    match build_in_worker(node, url, name, directory, options) {
+    match build_in_worker(node, url, name, directory.to_owned(), options) {
         Ok(Outcome::Planned(plan)) => {
             plan.lines().for_each(|line| node.reporter.note(name, line));
             Ok(())
@@ -238,7 +238,7 @@ fn build(
             let told = master.software_available(url, computer);
             node.reporter.note(name, "built");
             if built {
-                binary::upload(node, url, name);
+                upload(node, url, directory, name);
             }
             Ok(told?)
         }

@@ -222,7 +222,7 @@ fn ensure_user(name: &str, home: &Path, reporter: &dyn Reporter) -> Result<Ident
     let has_group = user::group_id(name).context("look up the group of", home)?.is_some();
     format::create_user(name, home, NO_LOGIN, None, has_group)?;
     let text =
-        format!("the user {name} was created: the Master runs as that, and nobody logs in as that");
+        format!("the user {name} was created for the Master to run as; nobody can log in with it");
     reporter.note("master", &text);
     look()?.ok_or_else(|| NodeError::user(format!("the user {name} was created and is not there")))
 }

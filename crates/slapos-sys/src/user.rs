@@ -154,7 +154,8 @@ pub fn as_files_of<T>(user: &Identity, action: impl FnOnce() -> T) -> io::Result
 /// # Errors
 /// When the directory cannot be examined, and as [`as_files_of`].
 pub fn as_keeper_of<T>(path: &Path, action: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
     let keeper = by_uid(std::fs::metadata(directory)?.uid())?;
     as_files_of(&keeper, action)?
 }

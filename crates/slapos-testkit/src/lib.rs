@@ -13,16 +13,18 @@ mod person;
 mod postgres;
 mod profile;
 mod python;
+mod texts;
 mod tls;
 
 pub use archive::{Entry, tar_gz};
 pub use disk::SmallDisk;
-pub use node::{Run, TestNode, free_port};
+pub use node::{Run, TestNode, free_port, free_ports};
 pub use original::Original;
 pub use person::Person;
 pub use postgres::{Postgres, sql_at};
 pub use profile::{SERVICE_PROFILE, SOFTWARE_FOR_BOTH, Tree, instance_for_both};
 pub use python::{python_between, python_with};
+pub use texts::serve_texts;
 pub use tls::Certificates;
 
 /// The root of this repository, where `component`, `stack` and `software` are.

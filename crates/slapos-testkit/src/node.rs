@@ -237,11 +237,17 @@ impl TestNode {
 
 /// A port that no other test of this process got, below those that the kernel gives out.
 pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// As many such ports, one after the other; the first of them.
+pub fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 12_000 + u16::try_from(std::process::id() % 1_000).unwrap_or(0) * 10;
     loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let port = first + NEXT.fetch_add(count, Ordering::Relaxed);
+        let free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if (port..port + count).all(free) {
             return port;
         }
     }

@@ -114,22 +114,39 @@ impl Rule {
     }
 }
 
-/// Whose doings by a route are kept in the audit log.
+/// Whose doings at a route are kept in the audit log. Refusals always are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audited {
+    /// Nobody's: reads, and what nodes and instances report, which is told elsewhere, and far too much.
     Nobody,
-    /// Those of the operator and of people.
+    /// Those of people, who can change something there.
     People,
-    All,
+    /// Everybody's: something is made or taken back there by which somebody proves who he is.
+    Everybody,
+    /// Everybody's who changed something, by the word of the handler ([`super::audit::changed_if`]):
+    /// nodes and instances ask at each run, and most of it changes nothing.
+    Changes,
 }
 
 impl Audited {
-    /// Whether those of that caller are.
-    pub(crate) fn of(self, caller: &Caller) -> bool {
+    /// What is kept unless the route says otherwise: changes that people can make.
+    fn usually(method: &Method, path: &str, rule: Rule) -> Audited {
+        let reads = *method == Method::GET
+            || ["/slapos.get.", "/slapos.allDocs."].iter().any(|word| path.starts_with(word));
+        match !reads && (rule.user != May::Not || rule == Rule::OPERATOR) {
+            true => Audited::People,
+            false => Audited::Nobody,
+        }
+    }
+
+    /// Whether something that was let through is kept: done by a person or not, having changed
+    /// something or not, and how it was answered.
+    pub(crate) fn keeps(self, person: bool, changed: bool, status: StatusCode) -> bool {
         match self {
             Audited::Nobody => false,
-            Audited::People => matches!(caller, Caller::Operator | Caller::User(_)),
-            Audited::All => true,
+            Audited::People => person,
+            Audited::Everybody => true,
+            Audited::Changes => changed || (person && !status.is_success()),
         }
     }
 }
@@ -149,6 +166,7 @@ pub(crate) struct Route {
     pub(crate) time: Duration,
     /// Whether a voucher is as good as a token (see [`super::registration`]).
     pub(crate) vouched: bool,
+    pub(crate) audited: Audited,
     pub(crate) handler: MethodRouter<Arc<App>>,
 }
 
@@ -178,7 +196,8 @@ impl Route {
         rule: Rule,
         handler: MethodRouter<Arc<App>>,
     ) -> Route {
-        Route { method, path, rule, body: BODY, time: TIME, vouched: false, handler }
+        let audited = Audited::usually(&method, path, rule);
+        Route { method, path, rule, body: BODY, time: TIME, vouched: false, audited, handler }
     }
 
     /// Takes bodies of up to that many bytes.
@@ -196,19 +215,9 @@ impl Route {
         Route { time, ..self }
     }
 
-    /// Whose doings, or attempts, are kept in the audit log: changes that people can make, and tokens
-    /// and certificates that anybody makes or revokes. What else nodes and instances do is told
-    /// elsewhere, and far too much.
-    pub(crate) fn audited(&self) -> Audited {
-        let reads = self.method == Method::GET
-            || ["/slapos.get.", "/slapos.allDocs."].iter().any(|word| self.path.starts_with(word));
-        let proofs = ["/token", "ertificate"].iter().any(|word| self.path.contains(word));
-        match (reads, proofs) {
-            (true, _) => Audited::Nobody,
-            (false, true) => Audited::All,
-            _ if self.rule.user != May::Not || self.rule == Rule::OPERATOR => Audited::People,
-            _ => Audited::Nobody,
-        }
+    /// Has other doings kept in the audit log than usually.
+    pub(crate) fn audited(self, audited: Audited) -> Route {
+        Route { audited, ..self }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The audit log: who changed what, and who was refused.
+//! The audit log: who changed what, and who was refused. What of it is kept says each route
+//! ([`super::access::Audited`]).
 //!
 //! Entries are gathered for a moment and written together, so that the log costs no write for each
 //! request. What was answered in the last moment before the Master is killed may be missing in it;
@@ -36,27 +37,40 @@ const REMEMBERED: usize = 10_000;
 const LONGEST: usize = 200;
 
 tokio::task_local! {
-    static ABOUT: RefCell<String>;
+    static SAID: RefCell<Said>;
+}
+
+/// What a handler said of a request.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// What it is about.
+    pub(super) about: String,
+    /// Whether it changed something that is kept in the log whoever changes it.
+    pub(super) changed: bool,
 }
 
 /// Notes what the present request is about, for its entry.
 pub(crate) fn about(thing: impl Display) {
-    let _ = ABOUT.try_with(|about| {
+    let _ = SAID.try_with(|said| {
         let mut text = thing.to_string();
         let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
-        about.replace(text);
+        said.borrow_mut().about = text;
     });
 }
 
+/// Notes that the present request has changed something, if it has.
+pub(super) fn changed_if(changed: bool) {
+    let _ = SAID.try_with(|said| said.borrow_mut().changed |= changed);
+}
+
 /// Runs a handler; also returns what it said that the request is about.
-pub(super) async fn listening<T>(handler: impl Future<Output = T>) -> (T, String) {
-    ABOUT
-        .scope(RefCell::default(), async {
-            let answer = handler.await;
-            (answer, ABOUT.with(RefCell::take))
-        })
-        .await
+pub(super) async fn listening<T>(handler: impl Future<Output = T>) -> (T, Said) {
+    let scope = async {
+        let answer = handler.await;
+        (answer, SAID.with(RefCell::take))
+    };
+    SAID.scope(RefCell::default(), scope).await
 }
 
 /// What waits to be written.

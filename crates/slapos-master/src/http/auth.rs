@@ -82,16 +82,17 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
         Err(refusal) => gate.refuse(&visit, refusal).await,
         Ok(known) => {
             let who = known.as_ref().map(|(caller, _)| caller.to_string());
-            let audited = known.as_ref().is_some_and(|(caller, _)| gate.audited.of(caller));
+            let person = matches!(known, Some((Caller::Operator | Caller::User(_), _)));
             if let Some((caller, evidence)) = known {
                 request.extensions_mut().insert(caller);
                 request.extensions_mut().insert(evidence);
             }
-            let (answer, about) = audit::listening(gate.answer(&visit, request, next)).await;
-            let refused = answer.status() == StatusCode::FORBIDDEN;
-            if let (true, Some(caller)) = (audited || refused, who) {
-                let about = if about.is_empty() { path.clone() } else { about };
-                gate.app.note(visit.entry(&gate.app, caller, about, answer.status())).await;
+            let (answer, said) = audit::listening(gate.answer(&visit, request, next)).await;
+            let status = answer.status();
+            let kept = gate.audited.keeps(person, said.changed, status);
+            if let (true, Some(caller)) = (kept || status == StatusCode::FORBIDDEN, who) {
+                let about = if said.about.is_empty() { path.clone() } else { said.about };
+                gate.app.note(visit.entry(&gate.app, caller, about, status)).await;
             }
             answer
         }

@@ -8,8 +8,8 @@ use slapos_sys::Secret;
 
 use axum::http::StatusCode;
 
-use super::{ApiError, App};
-use crate::authority::{Authority, CLIENT_LIFE, new_serial};
+use super::{ApiError, App, audit};
+use crate::authority::{Authority, new_serial};
 use crate::store::Issued;
 
 /// A certificate with its key, both as PEM.
@@ -54,11 +54,13 @@ impl App {
             Some(partition) => format!("{computer}/{partition}"),
         };
         let serial = new_serial()?;
-        let pem = authority.client(&name, &serial, now)?;
-        let life = i64::try_from(CLIENT_LIFE).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        let pem = authority.client(&name, &serial, now, self.certificate_life)?;
+        let life = i64::try_from(self.certificate_life).unwrap_or(i64::MAX);
+        let life = life.saturating_mul(1_000_000);
         let not_after = now.saturating_add(life);
         let issued = Issued { serial, pem, issued_at: now, not_after };
         self.store.add_certificate(computer, partition, &issued).await?;
+        audit::changed_if(true);
         self.pair(issued)
     }
 

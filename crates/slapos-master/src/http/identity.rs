@@ -8,18 +8,19 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use slapos_slap::token::{TokenKind, digest, new_token};
 use slapos_slap::{ComputerId, PartitionId};
 
-use super::access::{Caller, Route, Rule};
+use super::access::{Audited, Caller, Route, Rule};
 use super::api::take::{Asked, Body, Named};
 use super::evidence::Evidence;
 use super::own::not_yours;
 use super::{ApiError, App, audit, text};
 use crate::error::StoreError;
 use crate::store::{Holder, Named as Listed, check_name};
+use crate::view::{MadeCertificate, MadeComputer, MadeToken, Person, Project, Revoked};
 
 type Shared = State<Arc<App>>;
 type Answer = Result<Response, ApiError>;
@@ -60,15 +61,16 @@ fn computers() -> Vec<Route> {
     let token = "/api/v1/computers/{id}/token";
     let certificate = "/api/v1/computers/{id}/certificate";
     let part = "/api/v1/computers/{id}/partitions/{partition}/token";
+    let everybody = Audited::Everybody;
     vec![
         Route::post("/api/v1/computers", Rule::USER, add_computer),
         Route::get(token, Rule::USER_OR_NODE, computer_tokens),
-        Route::post(token, Rule::USER_OR_NODE, add_computer_token),
-        Route::delete(token, Rule::USER_OR_NODE, revoke_computer_tokens),
-        Route::post(certificate, Rule::USER_OR_NODE, add_certificate),
-        Route::delete(certificate, Rule::USER_OR_NODE, revoke_certificates),
-        Route::post(part, Rule::NODE, add_partition_token),
-        Route::delete(part, Rule::NODE, revoke_partition_tokens),
+        Route::post(token, Rule::USER_OR_NODE, add_computer_token).audited(everybody),
+        Route::delete(token, Rule::USER_OR_NODE, revoke_computer_tokens).audited(everybody),
+        Route::post(certificate, Rule::USER_OR_NODE, add_certificate).audited(everybody),
+        Route::delete(certificate, Rule::USER_OR_NODE, revoke_certificates).audited(everybody),
+        Route::post(part, Rule::NODE, add_partition_token).audited(everybody),
+        Route::delete(part, Rule::NODE, revoke_partition_tokens).audited(everybody),
     ]
 }
 
@@ -96,18 +98,18 @@ impl Page {
 fn page<T>(
     mut found: Vec<T>,
     limit: i64,
-    item: impl Fn(&T) -> Value,
+    item: impl Fn(T) -> Value,
     key: impl Fn(&T) -> String,
 ) -> Response {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = found.len() > most;
     found.truncate(most);
     let next = found.last().filter(|_| more).map(key);
-    let items: Vec<_> = found.iter().map(item).collect();
+    let items: Vec<_> = found.into_iter().map(item).collect();
     Json(json!({"items": items, "next": next})).into_response()
 }
 
-fn created(body: Value) -> Answer {
+fn created(body: impl Serialize) -> Answer {
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
@@ -124,19 +126,16 @@ pub(super) struct New {
 async fn users(State(app): Shared, Asked(wanted): Asked<Page>) -> Answer {
     let limit = wanted.limit()?;
     let users = app.store.users(&wanted.after, limit + 1).await?;
-    Ok(named(users, "projects", limit))
+    Ok(named::<Person>(users, limit))
 }
 
-fn named(list: Vec<Listed>, with: &str, limit: i64) -> Response {
-    let item =
-        |one: &Listed| json!({"name": one.name, "created_at": one.created_at, with: one.with});
-    page(list, limit, item, |one| one.name.clone())
+fn named<T: From<Listed> + Serialize>(list: Vec<Listed>, limit: i64) -> Response {
+    page(list, limit, |one| json!(T::from(one)), |one| one.name.clone())
 }
 
 async fn add_user(State(app): Shared, Body(New { name }): Body<New>) -> Answer {
     audit::about(&name);
-    let user = app.store.add_user(&name).await?;
-    created(json!({"name": user.name, "created_at": user.created_at, "projects": []}))
+    created(Person::from(app.store.add_user(&name).await?))
 }
 
 async fn remove_user(State(app): Shared, Named(name): Named) -> Answer {
@@ -152,13 +151,12 @@ async fn list_projects(State(app): Shared, caller: Caller, Asked(wanted): Asked<
         Caller::Computer(_) | Caller::Partition(..) => return Err(not_yours()),
     };
     let projects = app.store.projects(member, &wanted.after, limit + 1).await?;
-    Ok(named(projects, "members", limit))
+    Ok(named::<Project>(projects, limit))
 }
 
 async fn add_project(State(app): Shared, Body(New { name }): Body<New>) -> Answer {
     audit::about(&name);
-    let project = app.store.add_project(&name).await?;
-    created(json!({"name": project.name, "created_at": project.created_at, "members": []}))
+    created(Project::from(app.store.add_project(&name).await?))
 }
 
 async fn remove_project(State(app): Shared, Named(name): Named) -> Answer {
@@ -240,8 +238,7 @@ async fn give_token(app: &App, holder: &Holder, shown: &Evidence, wanted: NewTok
     let end = expires_in.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000_000)));
     let digest = digest(token.expose());
     let (id, end) = app.store.add_token(holder, &digest, &label, end, shown.token()).await?;
-    let token = token.expose();
-    created(json!({"id": id, "label": label, "token": token, "expires_at": end}))
+    created(MadeToken { id, label, token: token.expose().to_owned(), expires_at: end })
 }
 
 async fn revoke_user_tokens(State(app): Shared, caller: Caller, Named(name): Named) -> Answer {
@@ -258,7 +255,7 @@ async fn revoke_user_token(
 
 async fn revoke(app: &App, holder: &Holder, id: Option<&str>) -> Answer {
     let revoked = app.store.revoke_tokens(holder, id).await?;
-    Ok(Json(json!({"revoked": revoked})).into_response())
+    Ok(Json(Revoked { revoked }).into_response())
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -283,7 +280,8 @@ async fn add_computer(
         .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let (digest, label) = (digest(token.expose()), "made with the computer");
     app.store.add_token(&holder, &digest, label, None, shown.token()).await?;
-    created(json!({"id": id, "title": title, "project": project, "token": token.expose()}))
+    let (id, token) = (id.to_string(), token.expose().to_owned());
+    created(MadeComputer { id, title, project, token })
 }
 
 impl App {
@@ -336,13 +334,14 @@ async fn revoke_computer_tokens(State(app): Shared, caller: Caller, Named(id): N
 async fn add_certificate(State(app): Shared, caller: Caller, Named(id): Named) -> Answer {
     let computer = app.own_computer(&caller, id).await?;
     let pair = app.new_certificate(&computer, None).await?;
-    created(json!({"certificate": pair.certificate, "key": pair.key.expose()}))
+    let (certificate, key) = (pair.certificate, pair.key.expose().to_owned());
+    created(MadeCertificate { certificate, key })
 }
 
 async fn revoke_certificates(State(app): Shared, caller: Caller, Named(id): Named) -> Answer {
     let computer = app.own_computer(&caller, id).await?;
     let revoked = app.store.revoke_certificates(&computer).await?;
-    Ok(Json(json!({"revoked": revoked})).into_response())
+    Ok(Json(Revoked { revoked }).into_response())
 }
 
 async fn partition_holder(

@@ -4,6 +4,7 @@
 //! status below 500 unless the database fails; bodies are bounded.
 
 mod access;
+mod again;
 mod api;
 mod audit;
 mod auth;
@@ -71,6 +72,8 @@ pub(crate) struct App {
     pub(crate) listeners: events::Listeners,
     /// What signs certificates, where there is TLS.
     authority: Option<Arc<Authority>>,
+    /// For how many seconds.
+    certificate_life: u64,
     audit: audit::Audit,
     /// No request may take longer, whatever its route says.
     patience: std::time::Duration,
@@ -116,8 +119,8 @@ impl App {
         Ok(App {
             products: protocols.products,
             shacache: protocols.shacache.map(Shacache::open).transpose()?,
-            store,
             authority,
+            certificate_life: access.certificate_life,
             audit: audit::Audit::default(),
             patience: std::time::Duration::MAX,
             callers: rate::Buckets::new(access.callers),
@@ -126,7 +129,8 @@ impl App {
             trusted_proxies: access.trusted_proxies.clone(),
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
-            metrics: metrics::Metrics::default(),
+            metrics: metrics::Metrics::new(&store),
+            store,
             listeners: events::Listeners::new(listeners),
             renderings: renderings::Renderings::default(),
             desk: Desk::new(requests, run_id.clone()),
@@ -145,6 +149,13 @@ impl App {
     ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         let answer = self.desk.request(&self.store, project, request, origin).await;
         self.metrics.requested(&answer);
+        if let Ok((_, done)) = &answer {
+            audit::changed_if(match done {
+                Some(done) => *done != Would::Nothing,
+                // Of what another Master does nothing is known; instances ask at each run.
+                None => request.requester.is_none(),
+            });
+        }
         answer
     }
 }
@@ -176,7 +187,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     for route in routes() {
         let rule = shacache::rule(app, &route);
         let time = route.time.min(app.patience);
-        let guard = guard(rule, route.body, time, route.audited(), route.vouched);
+        let guard = guard(rule, route.body, time, route.audited, route.vouched);
         let limited = route.handler.layer(DefaultBodyLimit::max(route.body));
         router = router.route(route.path, limited.route_layer(guard));
     }
@@ -184,8 +195,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let strangers = Router::new().fallback(unknown_route).layer(unknown);
     let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
     let router = router.merge(strangers).layer(measured).with_state(Arc::clone(app));
-    // Outside of the router, because it changes where a request goes.
-    Router::new().fallback_service(router).layer(middleware::map_request(token_path::taken_off))
+    // Outside of the router: the one changes where a request goes, the other concerns all answers.
+    let outermost = Router::new().fallback_service(router);
+    let outermost = outermost.layer(middleware::map_request(token_path::taken_off));
+    outermost.layer(middleware::map_response(again::told))
 }
 
 /// How long the answer about an unknown route may take.

@@ -212,6 +212,7 @@ impl App {
             (Some(_), Caller::Operator) => Ok(String::new()),
             (Some((computer, partition)), caller) => {
                 self.allow_partition(caller, computer, partition).await?;
+                audit::about(format_args!("{computer}/{partition}: {}", request.title));
                 // A tree has the project of its root.
                 let project = self.store.project_of_instance(computer, partition).await?;
                 match project {

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use slapos_slap::proof::ProofKey;
 
-use super::access::{Caller, Route, Rule};
+use super::access::{Audited, Caller, Route, Rule};
 use super::own::not_yours;
 use super::params::Params;
 use super::{ApiError, App};
@@ -33,7 +33,8 @@ const COMPUTER: &str = "COMP-";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/hateoas/computer_module/Base_getComputerToken", Rule::USER, voucher),
+        Route::get("/hateoas/computer_module/Base_getComputerToken", Rule::USER, voucher)
+            .audited(Audited::Everybody),
         Route::post("/Person_requestComputer", Rule::USER, request_computer).vouched(),
     ]
 }

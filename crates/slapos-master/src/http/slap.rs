@@ -18,7 +18,7 @@ use slapos_slap::marshal::{dumps, loads};
 use slapos_slap::usage::read_journal;
 use slapos_slap::{ComputerId, PartitionId, SoftwareState, Value};
 
-use super::access::{Caller, Route, Rule};
+use super::access::{Audited, Caller, Route, Rule};
 use super::certificates::Pair;
 use super::params::Params;
 use super::renderings::Topic;
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(instance_routes());
     routes.extend([
         Route::post("/supplySupply", Rule::USER, supply),
-        Route::post("/requestComputerPartition", Rule::OWN, request),
+        Route::post("/requestComputerPartition", Rule::OWN, request).audited(Audited::Changes),
         Route::get("/getSoftwareReleaseListFromSoftwareProduct", Rule::KNOWN, software_product),
         Route::get("/getHateoasUrl", Rule::KNOWN, hateoas_url),
         Route::get("/getRunId", Rule::KNOWN, |State(app): Shared| async move { text(&app.run_id) }),
@@ -57,8 +57,10 @@ fn node_routes() -> Vec<Route> {
         Route::post("/useComputer", Rule::NODE, use_computer),
         Route::post("/computerBang", Rule::USER_OR_NODE, computer_bang),
         Route::post("/requestComputer", Rule::USER, request_computer),
-        Route::post("/generateComputerCertificate", Rule::USER_OR_NODE, computer_certificate),
-        Route::post("/revokeComputerCertificate", Rule::USER_OR_NODE, revoke_certificate),
+        Route::post("/generateComputerCertificate", Rule::USER_OR_NODE, computer_certificate)
+            .audited(Audited::Everybody),
+        Route::post("/revokeComputerCertificate", Rule::USER_OR_NODE, revoke_certificate)
+            .audited(Audited::Everybody),
     ]
 }
 
@@ -68,7 +70,7 @@ fn instance_routes() -> Vec<Route> {
         Route::get("/registerComputerPartition", Rule::OWN, computer_partition),
         Route::post("/setComputerPartitionConnectionXml", Rule::INSTANCE, set_connection),
         Route::post("/softwareInstanceBang", Rule::OWN, bang),
-        Route::post("/softwareInstanceRename", Rule::OWN, rename),
+        Route::post("/softwareInstanceRename", Rule::OWN, rename).audited(Audited::Everybody),
         instance_report("/startedComputerPartition", "started"),
         instance_report("/stoppedComputerPartition", "stopped"),
         instance_report("/softwareInstanceError", "error"),
@@ -78,7 +80,8 @@ fn instance_routes() -> Vec<Route> {
             related_instances,
         ),
         Route::get("/getComputerPartitionStatus", Rule::OWN, status),
-        Route::get("/getComputerPartitionCertificate", Rule::INSTANCE, certificate),
+        Route::get("/getComputerPartitionCertificate", Rule::INSTANCE, certificate)
+            .audited(Audited::Changes),
         Route::get("/getHostingSubscriptionIpList", Rule::INSTANCE, tree_addresses),
     ]
 }

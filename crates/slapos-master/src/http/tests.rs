@@ -1,13 +1,17 @@
 //! The real client against a real server on a port of its own.
 
 mod access;
+mod answers;
 mod api;
+mod asking;
+mod away;
 mod contact;
 mod contrast;
 mod events;
 mod feed;
 mod fuzz;
 mod limits;
+mod noted;
 mod pairs;
 mod places;
 mod standing;

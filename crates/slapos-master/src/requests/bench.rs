@@ -52,8 +52,8 @@ pub(super) struct Job {
     pub(super) software: SoftwareUrl,
     /// Whose instance it is about.
     pub(super) project: String,
-    /// Whether public addresses may be read.
-    pub(super) http: bool,
+    /// What of the network may be read.
+    pub(super) web: Web,
     /// The request to judge; without, the schemas are described.
     pub(super) request: Option<Box<InstanceRequest>>,
 }
@@ -64,8 +64,7 @@ impl Job {
     /// # Errors
     /// When none may.
     pub(super) fn documents(&self) -> Result<Documents, String> {
-        let web = if self.http { Web::Public } else { Web::Off };
-        Documents::of(&self.software, &self.project, web)
+        Documents::of(&self.software, &self.project, self.web.clone())
     }
 
     /// The answer as JSON: a [`schema::Verdict`], or what [`schema::describe`] gives.
@@ -262,7 +261,7 @@ mod tests {
         let mut request = InstanceRequest::new("x", software.clone());
         request.parameters = [("word".to_owned(), word.to_owned())].into();
         let request = Some(Box::new(request));
-        Job { software, project: String::new(), http: false, request }
+        Job { software, project: String::new(), web: Web::default(), request }
     }
 
     /// Twelve levels, each of which has all of the next ten times.

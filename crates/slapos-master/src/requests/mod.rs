@@ -19,7 +19,7 @@ pub use bench::judge;
 use bench::{Bench, Job, Unanswered};
 pub(crate) use farewell::Said;
 pub use forward::OtherMaster;
-pub use schema::{SchemaError, Verdict};
+pub use schema::{SchemaError, Verdict, Web};
 
 /// Why a schema counts as one that cannot be read.
 const TOO_MUCH: &str = "to read it and to judge by it takes too long, or too much memory";
@@ -41,8 +41,8 @@ pub enum SchemaMode {
 pub struct RequestsConfig {
     /// See [`SchemaMode`].
     pub schema: SchemaMode,
-    /// Whether schemas may be read by http and https, from public addresses.
-    pub schema_http: bool,
+    /// Where schemas may be read from.
+    pub schema_http: Web,
     /// Whether who asks for a frontend that nobody has is told his own address.
     pub direct_frontends: bool,
     /// Masters that requests may be forwarded to.
@@ -55,7 +55,7 @@ impl Default for RequestsConfig {
     fn default() -> RequestsConfig {
         RequestsConfig {
             schema: SchemaMode::default(),
-            schema_http: false,
+            schema_http: Web::default(),
             direct_frontends: false,
             other_masters: Vec::new(),
             judge: &["judge"],
@@ -243,7 +243,7 @@ impl Desk {
         Job {
             software: software.clone(),
             project: project.to_owned(),
-            http: self.config.schema_http,
+            web: self.config.schema_http.clone(),
             request: request.cloned().map(Box::new),
         }
     }

@@ -310,7 +310,7 @@ mod tests {
 
     #[tokio::test]
     async fn two_who_want_the_same_follow_one_download_while_it_comes() {
-        let content: Vec<u8> = (0..PIECE * 3).map(|index| (index % 251) as u8).collect();
+        let content: Vec<u8> = (0..=250).cycle().take(PIECE * 3).collect();
         let (other, digest) = (Other::new(), digest_of(&content));
         let mut one = other.find(&digest);
         let mut stream = other.promise(content.len());

@@ -2,9 +2,10 @@
 
 use sqlx::Row as _;
 
+use super::Store;
+use super::connection::Connection;
 use super::pools::Kind;
 use super::rows::{rfc3339, text};
-use super::{Store, Tx};
 use crate::error::StoreError;
 
 /// How long entries are kept, in microseconds: 90 days.
@@ -29,14 +30,17 @@ pub(crate) struct Entry {
 }
 
 /// An entry as it is told.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = AuditEntry)]
 pub(crate) struct Told {
     pub(crate) id: String,
     pub(crate) at: String,
     pub(crate) caller: String,
+    /// `RUN` for a command on the Master's machine.
     pub(crate) method: String,
     pub(crate) route: String,
     pub(crate) about: String,
+    /// The status of the answer.
     pub(crate) outcome: i64,
 }
 
@@ -90,7 +94,35 @@ impl Store {
     }
 }
 
-async fn insert(tx: &mut Tx, entries: &[Entry]) -> Result<(), StoreError> {
+/// Keeps what the operator did by a command on the machine itself.
+///
+/// # Errors
+/// Only failures of the database.
+pub(super) async fn keep_command(
+    tx: &mut Connection,
+    at: i64,
+    command: &str,
+    about: String,
+) -> Result<(), StoreError> {
+    insert(tx, &[Entry::of_command(at, command, about)]).await
+}
+
+impl Entry {
+    /// What the operator did by a command on the machine itself; that it was done is told as the
+    /// status of an answer would.
+    pub(crate) fn of_command(at: i64, command: &str, about: String) -> Entry {
+        Entry {
+            at,
+            caller: "operator".to_owned(),
+            method: "RUN".to_owned(),
+            route: format!("slapos proxy {command}"),
+            about,
+            outcome: 200,
+        }
+    }
+}
+
+async fn insert(tx: &mut Connection, entries: &[Entry]) -> Result<(), StoreError> {
     let row = |number: usize| {
         let value = |column| format!("${}", number * 7 + column);
         format!("({})", (1..=7).map(value).collect::<Vec<_>>().join(", "))
@@ -114,6 +146,6 @@ async fn insert(tx: &mut Tx, entries: &[Entry]) -> Result<(), StoreError> {
             .bind(entry.about.as_str())
             .bind(i64::from(entry.outcome));
     }
-    query.execute(&mut **tx).await?;
+    query.execute(tx).await?;
     Ok(())
 }

@@ -61,7 +61,7 @@ impl Store {
         )
         .bind(self.now())
         .bind(SOME)
-        .fetch_all(&self.pools.readers)
+        .fetch_all(&mut self.pools.reader().await?)
         .await?;
         rows.iter().map(Farewell::read).collect()
     }

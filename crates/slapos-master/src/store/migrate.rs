@@ -3,9 +3,9 @@
 use slapos_sys::clock::Clock;
 
 use super::database::Database;
-use super::migrations::{self, Step, latest, up_to};
+use super::migrations::{self, Migration, Step, latest, up_to};
 use super::pools::Pools;
-use super::presence;
+use super::{audit, catalog, presence};
 use crate::error::StoreError;
 
 /// A change of the schema that was made.
@@ -46,10 +46,24 @@ pub async fn migrate(
         false => None,
     };
     let done = migrations::migrate(&pools, clock, to).await?;
+    keep(&pools, clock, &done, to).await?;
     pools.close().await;
-    let told = |step| match step {
+    let told = |step: Step| match step {
         Step::Up(step) => Migrated { number: step.number, name: step.name, back: false },
         Step::Down(step) => Migrated { number: step.number, name: step.name, back: true },
     };
     Ok(done.into_iter().map(told).collect())
+}
+
+/// Has the audit log tell it, where there was a schema before, and one that has the log is there now.
+async fn keep(pools: &Pools, clock: &dyn Clock, done: &[Step], to: i64) -> Result<(), StoreError> {
+    let made = matches!(done.first(), None | Some(Step::Up(Migration { number: 1, .. })));
+    let mut tx = pools.write_all().await?;
+    let tables = catalog::tables(&mut tx, pools.kind).await?;
+    if made || !tables.iter().any(|table| table.name == "audit") {
+        return Ok(());
+    }
+    let now = clock.now().as_microsecond();
+    audit::keep_command(&mut tx, now, "migrate", format!("to schema {to}")).await?;
+    tx.commit().await.map_err(StoreError::from)
 }

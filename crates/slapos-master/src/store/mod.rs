@@ -54,6 +54,7 @@ mod tokens;
 mod told;
 mod tree_addresses;
 mod tx;
+mod waits;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -64,7 +65,7 @@ use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
 
-pub(crate) use audit::Entry as AuditEntry;
+pub(crate) use audit::{Entry as AuditEntry, Told as AuditTold};
 pub use backup::backup;
 pub(crate) use certificates::{Issued, KeptAuthority};
 #[cfg(test)]
@@ -84,9 +85,10 @@ use pools::Pools;
 pub(crate) use repeated::Known;
 pub use request::Would;
 pub use restore::restore;
-pub(crate) use tokens::Holder;
+pub(crate) use tokens::{Holder, TokenInfo};
 pub(crate) use told::PartitionTold;
 use tx::Tx;
+pub(crate) use waits::Waits;
 
 /// The memory of a Master.
 pub struct Store {
@@ -102,6 +104,7 @@ pub struct Store {
     /// The computer that requests go to when they name none; empty if there is none.
     home: ComputerId,
     notes: notes::Notes,
+    waits: Waits,
 }
 
 impl Store {
@@ -140,7 +143,8 @@ impl Store {
         let group = writer.map(group::Group::new);
         let notes = notes::Notes::default();
         let presence = Mutex::new(presence);
-        Ok(Store { pools, group, clock, bells, hearing, presence, home, notes })
+        let waits = Waits::default();
+        Ok(Store { pools, group, clock, bells, hearing, presence, home, notes, waits })
     }
 
     /// Whether the database answers, and has the schema that this version knows.
@@ -162,6 +166,11 @@ impl Store {
         *self.presence.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// How long requests waited for the database.
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
     /// The computer of requests that name none; empty if there is none.
     pub(crate) fn home(&self) -> &ComputerId {
         &self.home
@@ -169,7 +178,8 @@ impl Store {
 
     /// A consistent view; dropped without commit.
     async fn read(&self) -> Result<Tx, StoreError> {
-        Ok(Tx::new(self.pools.read().await?, self.pools.kind, &self.bells))
+        let own = self.waits.count("read", self.pools.read()).await?;
+        Ok(Tx::new(own, self.pools.kind, &self.bells))
     }
 
     /// The same for what may take long: lists of everything.
@@ -185,12 +195,15 @@ impl Store {
     /// The same for what goes on beside its caller.
     fn writing(&self) -> impl Future<Output = Result<Tx, StoreError>> + Send + use<> {
         let (group, pools) = (self.group.clone(), self.pools.clone());
-        let bells = Arc::clone(&self.bells);
+        let (bells, waits) = (Arc::clone(&self.bells), self.waits.clone());
         async move {
-            match &group {
-                Some(group) => Ok(Tx::shared(group.join().await?, pools.kind, &bells)),
-                None => Ok(Tx::new(pools.write().await?, pools.kind, &bells)),
-            }
+            let turn = async {
+                match &group {
+                    Some(group) => Ok(Tx::shared(group.join().await?, pools.kind, &bells)),
+                    None => Ok(Tx::new(pools.write().await?, pools.kind, &bells)),
+                }
+            };
+            waits.count("write", turn).await
         }
     }
 
@@ -207,9 +220,13 @@ impl Store {
     ) -> impl Future<Output = Result<Tx, StoreError>> + Send + use<> {
         let (all, pools, bells) = (self.writing(), self.pools.clone(), Arc::clone(&self.bells));
         let (alone, computer) = (self.group.is_none(), computer.clone());
+        let waits = self.waits.clone();
         async move {
             match alone {
-                true => Ok(Tx::new(pools.write_about(&computer).await?, pools.kind, &bells)),
+                true => {
+                    let own = waits.count("write", pools.write_about(&computer)).await?;
+                    Ok(Tx::new(own, pools.kind, &bells))
+                }
                 false => all.await,
             }
         }

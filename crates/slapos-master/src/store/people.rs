@@ -12,12 +12,11 @@ use super::{Store, Tx};
 use crate::error::StoreError;
 
 /// A person, or a project, with who or what belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) created_at: String,
     /// The projects of a person, or the members of a project.
-    #[serde(skip)]
     pub(crate) with: Vec<String>,
 }
 

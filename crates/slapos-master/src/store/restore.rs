@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use slapos_sys::clock::Clock;
 use sqlx::{AssertSqlSafe, Executor as _};
 
+use super::audit;
 use super::backup::{End, FORM, Head, TableHead};
 use super::catalog::{self, Table, quoted};
 use super::changes;
@@ -60,6 +61,7 @@ pub async fn restore(
     fill(&mut tx, &pools, &mut lines).await?;
     become_schema(&mut tx, &pools, &up_to(latest()), now).await?;
     begin_era(&mut tx).await?;
+    audit::keep_command(&mut tx, now, "restore", format!("{} rows", lines.rows)).await?;
     tx.commit().await?;
     pools.close().await;
     Ok(lines.rows)

@@ -23,7 +23,7 @@ pub(crate) enum Holder {
 }
 
 /// What is told of a token.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct TokenInfo {
     pub(crate) id: String,
     pub(crate) label: String,

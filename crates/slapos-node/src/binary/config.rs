@@ -6,7 +6,6 @@ use slapos_config::Config;
 use slapos_slap::SoftwareUrl;
 
 use super::BinaryCache;
-use super::upload::{Face, Upload};
 
 const SECTION: &str = "networkcache";
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
@@ -23,11 +22,37 @@ pub struct BinaryConfig {
     forced: Vec<String>,
     /// `upload-binary-dir-url`, `upload-binary-cache-url` and `signature-private-key-file`, with how one
     /// is let in; none unless all three are set.
-    pub(super) upload: Option<Upload>,
+    pub(crate) upload: Option<Upload>,
     /// `upload-to-binary-cache-url-blacklist`: how URLs begin that are not uploaded.
     kept: Vec<String>,
     /// What is set and has no effect, because something else is not set.
     pub(crate) without_effect: Vec<String>,
+}
+
+/// A part of a network cache, and how we are let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Face {
+    /// `shacache` or `shadir`: how its options begin.
+    pub(crate) name: &'static str,
+    /// Its address.
+    pub(crate) url: String,
+    /// The authorities that sign its certificate.
+    pub(crate) authorities: Option<PathBuf>,
+    /// What we show to it, and the key of that.
+    pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// Where Software Releases go, and who vouches for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Upload {
+    /// Has the archives.
+    pub(crate) store: Face,
+    /// Has the entries.
+    pub(crate) directory: Face,
+    /// The private key that signs entries.
+    pub(crate) key: PathBuf,
+    /// The certificates that are believed; one is of that key.
+    pub(crate) certificates: String,
 }
 
 impl BinaryConfig {
@@ -73,7 +98,7 @@ impl BinaryConfig {
     }
 
     /// Whether what is built of `url` is not uploaded.
-    pub(super) fn stays_here(&self, url: &SoftwareUrl) -> bool {
+    pub(crate) fn stays_here(&self, url: &SoftwareUrl) -> bool {
         self.kept.iter().any(|start| url.as_str().starts_with(start))
     }
 

@@ -10,12 +10,10 @@
 //! the operator's certificates signed; archives are unpacked by the guard of all archives, to a
 //! directory that was not there; all of it as the builder.
 //!
-//! What was built here goes the other way ([`upload()`]), if the operator gave a key to vouch for it.
+//! What was built here goes the other way ([`upload`](crate::upload)), if the operator gave a key to vouch for it.
 
 mod config;
 mod entry;
-mod pack;
-mod upload;
 
 use std::path::Path;
 
@@ -26,9 +24,8 @@ use slapos_sources::{Fetcher, FetcherConfig, Machine, Signers, Silent, Source};
 use slapos_sys::fs;
 
 pub use config::BinaryConfig;
+pub(crate) use config::{Face, Upload};
 use entry::Wanted;
-pub(crate) use pack::pack;
-pub(crate) use upload::upload;
 
 /// A directory of entries is no longer than this, bytes.
 const LONGEST_LIST: u64 = 4 << 20;
@@ -92,6 +89,7 @@ fn source(place: &str) -> Result<Source, String> {
     place.parse().map(Source::new).map_err(|error| format!("{error}"))
 }
 
-fn joined(base: &str, name: &str) -> String {
+/// The address of `name` in what is at `base`.
+pub(crate) fn joined(base: &str, name: &str) -> String {
     format!("{}/{name}", base.trim_end_matches('/'))
 }

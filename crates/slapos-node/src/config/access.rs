@@ -9,6 +9,9 @@ use slapos_config::ConfigError;
 
 use super::Reader;
 
+/// The longest life of a certificate, in days: half of what its authority has.
+const MOST_DAYS: f64 = 3650.0;
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyAccess {
@@ -26,6 +29,9 @@ pub struct ProxyAccess {
     pub requests_per_second: Option<f64>,
     /// `failures_per_minute`: of each address that presents tokens or certificates that are not valid.
     pub failures_per_minute: Option<f64>,
+    /// `certificate_days`: how long certificates of computers and partitions last; a year unless set.
+    /// Nodes renew theirs in the last third.
+    pub certificate_days: Option<f64>,
 }
 
 /// The port with TLS.
@@ -53,6 +59,7 @@ impl ProxyAccess {
             trusted_proxies: addresses(r, "trusted_proxies")?,
             requests_per_second: rate(r, "requests_per_second")?,
             failures_per_minute: rate(r, "failures_per_minute")?,
+            certificate_days: days(r, "certificate_days")?,
         })
     }
 }
@@ -126,6 +133,16 @@ fn number(r: &Reader<'_>, option: &str, least: usize) -> Result<Option<usize>, C
     }
 }
 
+/// A number of days, at most as long as an authority lasts.
+fn days(r: &Reader<'_>, option: &str) -> Result<Option<f64>, ConfigError> {
+    match rate(r, option)? {
+        Some(days) if days > MOST_DAYS => {
+            Err(r.error(option, format!("`{option}` must be {MOST_DAYS} or less")))
+        }
+        days => Ok(days),
+    }
+}
+
 fn rate(r: &Reader<'_>, option: &str) -> Result<Option<f64>, ConfigError> {
     if r.optional(option).is_none() {
         return Ok(None);
@@ -171,5 +188,7 @@ mod tests {
         insta::assert_snapshot!(error("trusted_proxies = ::1, proxy"), @"slapos.cfg:2: `trusted_proxies`: `proxy` is no IP address");
         insta::assert_snapshot!(error("connections = 0"), @"slapos.cfg:2: `connections` must be 1 or more");
         insta::assert_snapshot!(error("failures_per_minute = 0"), @"slapos.cfg:2: `failures_per_minute` must be more than 0");
+        insta::assert_snapshot!(error("certificate_days = 4000"), @"slapos.cfg:2: `certificate_days` must be 3650 or less");
+        assert_eq!(read("certificate_days = 30").unwrap().certificate_days, Some(30.0));
     }
 }

@@ -23,13 +23,64 @@ pub enum Schema {
     Off,
 }
 
+/// Which schemas are read from the network: by https from public addresses, unless it says `false`
+/// (none), `true` (by http too), or names hosts, `NAME` or `NAME:PORT`, which are read by either,
+/// whatever their addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaHttp {
+    /// Public addresses by https.
+    pub https: bool,
+    /// And by http.
+    pub http: bool,
+    /// The hosts, in lower case.
+    pub hosts: Vec<String>,
+}
+
+impl Default for SchemaHttp {
+    fn default() -> Self {
+        Self { https: true, http: false, hosts: Vec::new() }
+    }
+}
+
+impl SchemaHttp {
+    fn read(r: &Reader<'_>) -> Result<Self, ConfigError> {
+        let words = r.optional("schema_http").unwrap_or_default().to_ascii_lowercase();
+        let words: Vec<_> = words.split([',', '\n', ' ']).filter(|word| !word.is_empty()).collect();
+        if words == ["false"] {
+            return Ok(Self { https: false, ..Self::default() });
+        }
+        let mut read = Self::default();
+        for word in words {
+            match word {
+                "true" => read.http = true,
+                host if host != "false" && is_host(host) => read.hosts.push(host.to_owned()),
+                other => {
+                    let message = format!(
+                        "`schema_http` is false, true, or names hosts such as \
+                         forge.example.org:8443, not `{other}`"
+                    );
+                    return Err(r.error("schema_http", message));
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Whether a word may be a host, with a port or without.
+fn is_host(word: &str) -> bool {
+    let (name, port) = word.split_once(':').unwrap_or((word, "1"));
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    !name.is_empty() && name.chars().all(plain) && port.parse::<u16>().is_ok()
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestsOptions {
     /// `schema`.
     pub schema: Schema,
-    /// `schema_http`: whether schemas may be read by http and https, from public addresses.
-    pub schema_http: bool,
+    /// `schema_http`: where schemas are read from.
+    pub schema_http: SchemaHttp,
     /// `direct_frontends`: whether who asks for a frontend that nobody has is told his own address.
     pub direct_frontends: bool,
     /// `[multimaster/URL]`, in the order of the file.
@@ -68,7 +119,7 @@ impl RequestsOptions {
         let names = config.sections().filter(|section| section.starts_with(SECTION));
         Ok(Self {
             schema,
-            schema_http: r.boolean("schema_http", false)?,
+            schema_http: SchemaHttp::read(&r)?,
             direct_frontends: r.boolean("direct_frontends", false)?,
             other_masters: names.map(|name| other(config, name)).collect::<Result<_, _>>()?,
         })
@@ -123,11 +174,29 @@ mod tests {
              [multimaster/http://n]\ncomputer = C\npartition = p\n",
         )
         .unwrap();
-        assert_eq!((read_all.schema, read_all.schema_http), (Schema::Warn, true));
+        assert_eq!((read_all.schema, read_all.schema_http.http), (Schema::Warn, true));
         let [first, second] = read_all.other_masters.as_slice() else { panic!("two") };
         assert_eq!((first.url.as_str(), first.software.len()), ("https://m/", 2));
         assert!(first.identity.is_some() && first.requester.is_none());
         assert_eq!(second.requester, Some(("C".into(), "p".into())));
+    }
+
+    #[test]
+    fn where_schemas_are_read_from() {
+        let read = |value: &str| read(&format!("[slapproxy]\nschema_http = {value}\n"));
+        let read_from = |value: &str| read(value).unwrap().schema_http;
+        assert_eq!(read_from(""), SchemaHttp::default());
+        assert!(!read_from("false").https);
+        let hosts = vec!["forge.example".to_owned(), "10.0.0.1:8443".to_owned()];
+        let named = SchemaHttp { hosts, ..SchemaHttp::default() };
+        assert_eq!(read_from("Forge.example, 10.0.0.1:8443"), named);
+        assert_eq!(
+            read_from("true forge"),
+            SchemaHttp { http: true, hosts: vec!["forge".to_owned()], ..SchemaHttp::default() }
+        );
+        for wrong in ["https://forge/", "false forge", "forge:x", "*.example"] {
+            assert!(read(wrong).unwrap_err().contains("or names hosts such as"), "{wrong}");
+        }
     }
 
     #[test]

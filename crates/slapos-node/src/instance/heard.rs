@@ -120,6 +120,7 @@ fn services(node: &Node<'_>) -> Option<Services> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
+    use std::net::Shutdown;
     use std::os::unix::net::UnixListener;
 
     use super::*;
@@ -143,8 +144,10 @@ mod tests {
         let listener = UnixListener::bind(&socket).unwrap();
         let lost = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(b"HTTP/1.1 500 Lost\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream.shutdown(Shutdown::Write);
+            // What is closed with something unread is reset, which looks as if nobody were there.
+            let _ = stream.read_to_end(&mut Vec::new());
         });
         assert_eq!(services(&node), None);
         lost.join().unwrap();

@@ -8,6 +8,7 @@ mod keeper;
 mod log;
 mod marks;
 mod netrc;
+mod pack;
 
 use std::io::{Stdin, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,6 @@ use slapos_engine::{Cancellation, Event, Observer};
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sys::{fs, process};
 
-use crate::binary;
 use crate::format::RESOURCE_FILE;
 use crate::generation::content;
 use crate::promise::{Checked, Limits, Wanted, check_all};
@@ -180,7 +180,7 @@ fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result
         Job::Tidy(job) => farewell::tidy(&job),
         Job::Usage(job) => usage::work(&job),
         Job::Remove(job) => remove(&job),
-        Job::Pack(job) => binary::pack(&job),
+        Job::Pack(job) => pack::pack(&job),
         Job::Mentions(job) => prune::mentions(&job),
         Job::Prune(job) => prune::prune(job),
     }

@@ -240,7 +240,7 @@ mod tests {
         let instance = found.find(|path| path.is_dir()).unwrap();
         let memory = std::fs::read_to_string(instance.join("g.group/memory.max")).unwrap();
         assert_eq!(memory, "1048576", "what can be held is");
-        insta::assert_snapshot!(told_of_limits(None), @"g: what runs does not have its new limits, and no more of it is started: memory_max, cpu_max cannot be honoured: there are no control groups of version 2 that the supervisor may change");
+        insta::assert_snapshot!(told_of_limits(None), @"g: what runs does not have its new limits, and no more of it is started: cpu_max, memory_max cannot be honoured: there are no control groups of version 2 that the supervisor may change");
     }
 
     #[test]

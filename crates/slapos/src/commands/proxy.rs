@@ -5,6 +5,8 @@ mod database;
 mod identity;
 mod rekey;
 
+use std::time::Duration;
+
 use slapos_master::{Access, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess};
 use slapos_node::config::{ProtocolsConfig, ProxyAccess};
 use slapos_node::{NodeError, OperatorConfig, Reporter as _, read_token};
@@ -106,6 +108,9 @@ fn access(options: &ProxyAccess) -> Access {
     if let Some(per_minute) = options.failures_per_minute {
         access.failures =
             Rate { per_second: per_minute / 60.0, burst: (per_minute / 2.0).max(1.0) };
+    }
+    if let Some(days) = options.certificate_days {
+        access.certificate_life = Duration::from_secs_f64(days * 86_400.0).as_secs().max(1);
     }
     access
 }

@@ -1,7 +1,7 @@
 //! What the configuration says of requests, as the Master takes it.
 
-use slapos_master::{OtherMaster, RequestsConfig, SchemaMode};
-use slapos_node::config::{OtherMasterOptions, RequestsOptions, Schema};
+use slapos_master::{OtherMaster, RequestsConfig, SchemaMode, Web};
+use slapos_node::config::{OtherMasterOptions, RequestsOptions, Schema, SchemaHttp};
 use slapos_node::{NodeError, read_token, tls_identity};
 
 /// Reads the files that the options name.
@@ -13,11 +13,16 @@ pub(super) fn requests(options: &RequestsOptions) -> Result<RequestsConfig, Node
             Schema::Warn => SchemaMode::Warn,
             Schema::Off => SchemaMode::Off,
         },
-        schema_http: options.schema_http,
+        schema_http: web(&options.schema_http),
         direct_frontends: options.direct_frontends,
         other_masters: others.collect::<Result<_, _>>()?,
         ..RequestsConfig::default()
     })
+}
+
+fn web(options: &SchemaHttp) -> Web {
+    let SchemaHttp { https, http, hosts } = options.clone();
+    Web { https, http, hosts }
 }
 
 fn other_master(options: &OtherMasterOptions) -> Result<OtherMaster, NodeError> {

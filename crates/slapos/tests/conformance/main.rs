@@ -83,7 +83,7 @@ macro_rules! cases {
 cases! {
     formats:
         makes_what_is_defined,
-        ends_with_2_when_its_master_was_not_told,
+        says_that_its_master_was_not_told,
         can_be_tried;
     software:
         is_built_once,
@@ -154,6 +154,7 @@ fn the_differences_are_these() {
         lines.extend(reasons(&case().steps).iter().map(|why| format!("{name}: {why}")));
     }
     insta::assert_snapshot!(lines.join("\n"), @r"
+    formats::says_that_its_master_was_not_told: a Master that is away has the same exit code everywhere
     software::needs_its_master: a Master that is away is told apart from what has failed
     instances::is_deployed: a lock is a file that stays: one that is removed can be held by two
     instances::that_its_master_forgot: what belongs to no instance any more does not run on

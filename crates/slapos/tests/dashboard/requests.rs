@@ -1,6 +1,8 @@
 //! An instance is asked for through a form that its schema makes, by keyboard alone; what comes of it is seen as it
 //! happens.
 
+use slapos_testkit::serve_texts;
+
 use super::Scene;
 
 const DESCRIPTION: &str = r#"{
@@ -134,4 +136,37 @@ fn end(scene: &mut Scene) {
     scene.node.ok(&["node", "report"]);
     scene.go("instances");
     scene.browser.sees("Nobody asked for an instance yet.");
+}
+
+/// A person, and a release of the own network whose host the operator has named.
+#[test]
+fn a_person_gets_the_form_of_a_release_that_a_server_has() {
+    let test = "a_person_gets_the_form_of_a_release_that_a_server_has";
+    let Some(mut scene) = Scene::new(test) else { return };
+    let port = serve_texts(&[
+        ("software.cfg.json", DESCRIPTION),
+        ("input.json", INPUT),
+        ("output.json", "{}"),
+    ]);
+    let option = format!("[slapproxy]\nschema_http = localhost:{port}");
+    scene.node.configure("[slapproxy]", &option);
+    scene.node.ok(&["down"]);
+    scene.node.ok(&["up"]);
+    scene.node.ok(&["proxy", "user", "add", "ada"]);
+    scene.node.ok(&["proxy", "project", "add", "engine"]);
+    scene.node.ok(&["proxy", "project", "join", "engine", "ada"]);
+    let token = scene.node.ok(&["proxy", "token", "create", "--user", "ada"]).out;
+    let address = format!("{}/ui/#token={}", scene.url, token.trim());
+    scene.browser.visit(&address);
+    scene.browser.until("document.querySelector('#who')?.innerText === 'ada'");
+    scene.at("request", "Request an instance");
+    let profile = format!("http://localhost:{port}/service/software.cfg");
+    scene.browser.fill("Software Release", &profile);
+    scene.browser.sees("Says a word.");
+    scene.browser.fill("Title", "mine");
+    scene.browser.fill("Word", "never");
+    scene.browser.click("#ask");
+    scene.browser.sees("The Master refused these parameters.");
+    scene.browser.shoot("request-form-of-a-server");
+    scene.calm();
 }

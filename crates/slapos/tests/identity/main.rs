@@ -10,10 +10,12 @@
 mod alone;
 mod clock;
 mod fleet;
+mod forge;
 mod limits;
 mod master;
 mod names;
 mod node;
 mod people;
 mod recognition;
+mod renewal;
 mod schemas;

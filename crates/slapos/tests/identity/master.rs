@@ -67,6 +67,15 @@ impl Master {
         }
     }
 
+    /// Starts it again with other words in its configuration.
+    pub(crate) fn run_reconfigured(&self, from: &str, to: &str) {
+        self.stop();
+        let text = std::fs::read_to_string(self.path("slapos.cfg")).unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        self.write("slapos.cfg", &text.replace(from, to));
+        self.run();
+    }
+
     /// Its number, while it runs.
     pub(crate) fn id(&self) -> u32 {
         self.process.borrow().as_ref().unwrap().id()

@@ -1,8 +1,10 @@
-//! A node that was registered at a Master with a token, with an agent or without.
+//! A node that was registered at a Master with a token, with an agent or without, and what the Master's
+//! log tells of it.
 
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
+use serde_json::Value;
 use slapos_testkit::wait_for;
 
 use crate::master::Master;
@@ -62,7 +64,7 @@ impl<'a> Node<'a> {
         wait_for(&format!("{name} on {}", self.computer), 120, || {
             let words = by(&self.config, &["node", "status", "--json"]);
             let status = self.master.slapos(&words).out;
-            let status: serde_json::Value = serde_json::from_str(&status).ok()?;
+            let status: Value = serde_json::from_str(&status).ok()?;
             let mut processes = status.as_array()?.iter();
             let found = processes.find(|process| process["name"] == name)?;
             found["pid"].as_i64().filter(|pid| *pid != 0)
@@ -91,4 +93,15 @@ impl Drop for Node<'_> {
             eprintln!("the agent of {} said:\n{log}", self.computer);
         }
     }
+}
+
+/// Entries of the audit log, as `CALLER METHOD ROUTE OUTCOME`.
+pub(crate) fn audit(master: &Master) -> Vec<String> {
+    let entries = master.json(&["proxy", "audit", "--limit", "500"]);
+    let entry = |entry: &Value| {
+        let word = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+        let (caller, method, route) = (word("caller"), word("method"), word("route"));
+        format!("{caller} {method} {route} {}", entry["outcome"])
+    };
+    entries.as_array().unwrap().iter().map(entry).collect()
 }

@@ -3,22 +3,10 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use serde_json::Value;
 use slapos_testkit::Tree;
 
 use crate::master::Master;
-use crate::node::{Node, by};
-
-/// Entries of the audit log, as `CALLER METHOD ROUTE OUTCOME`.
-fn audit(master: &Master) -> Vec<String> {
-    let entries = master.json(&["proxy", "audit", "--limit", "500"]);
-    let entry = |entry: &Value| {
-        let word = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-        let (caller, method, route) = (word("caller"), word("method"), word("route"));
-        format!("{caller} {method} {route} {}", entry["outcome"])
-    };
-    entries.as_array().unwrap().iter().map(entry).collect()
-}
+use crate::node::{Node, audit, by};
 
 #[test]
 fn a_person_gets_an_instance_on_the_node_of_his_project() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use slapos_testkit::{TestNode, free_port};
+use slapos_testkit::{TestNode, free_ports};
 
 use crate::master::{Master, TOKEN};
 
@@ -63,7 +63,8 @@ fn an_authority_outlives_the_operators_token() {
 fn a_node_that_others_are_to_reach_is_reached_by_https() {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
     let path = |name: &str| node.root().join(name).display().to_string();
-    let port = free_port();
+    // The next one is for the node itself.
+    let port = free_ports(2);
     let words = [
         ("--slapos-configuration-directory", path("etc")),
         ("--slapos-buildout-directory", path("home")),

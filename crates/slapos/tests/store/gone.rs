@@ -1,5 +1,6 @@
 //! A PostgreSQL server that is away for a while.
 
+use serde_json::Value;
 use slapos_testkit::wait_for;
 
 use super::masters::{Configured, Place, computer, server, wish};
@@ -11,6 +12,35 @@ const ROUTES: [&str; 4] = [
     "/api/v1/overview",
     "/api/v1/events?computer=home",
 ];
+
+/// Each route of the list that is not for everybody: to know who asks, the database is needed.
+fn every_route() -> Vec<(String, String)> {
+    let file = slapos_testkit::repository().join("docs/openapi.json");
+    let document: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let mut routes = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            if operation["x-callers"]["anybody"] == false {
+                routes.push((method.to_uppercase(), path.replace(['{', '}', '*'], "")));
+            }
+        }
+    }
+    assert!(routes.len() > 100, "{routes:?}");
+    routes
+}
+
+/// Says at every route, whatever its protocol, when to come again.
+fn tells_whoever_asks(master: &Configured, token: &str) {
+    std::thread::scope(|scope| {
+        for (method, path) in every_route() {
+            scope.spawn(move || {
+                let (status, head, body) = master.ask(&method, &path, token).unwrap();
+                assert_eq!(status, 503, "{method} {path}: {body}");
+                assert!(head.contains("\r\nretry-after: "), "{method} {path}: {head}");
+            });
+        }
+    });
+}
 
 fn tells_to_come_again(master: &Configured) {
     for route in ROUTES {
@@ -36,6 +66,8 @@ fn all_is_well_again_when_the_server_is_back() {
     let client = master.client();
     client.load_computer_configuration(&computer(2)).unwrap();
     let before = client.request(&wish("a")).unwrap();
+    master.ok(&["user", "add", "ann"]);
+    let token = master.ok(&["token", "create", "--user", "ann"]).out;
     for crash in [false, true] {
         if crash {
             server.crash();
@@ -43,6 +75,7 @@ fn all_is_well_again_when_the_server_is_back() {
             server.stop();
         }
         tells_to_come_again(&master);
+        tells_whoever_asks(&master, token.trim());
         // A Master that starts now says why it cannot.
         let other = place.configure("b.cfg", &server.uri("master"));
         let run = other.run(&["start"]);

@@ -116,11 +116,21 @@ impl Configured {
     /// Status, head and body of an answer; nothing when nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String, String)> {
         let token = std::fs::read_to_string(&self.token).unwrap_or_default();
+        self.ask("GET", path, &token)
+    }
+
+    /// The same, whatever is asked by whomever.
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+    ) -> Option<(u16, String, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {token}\r\n\
-             Connection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {token}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
         )
         .ok()?;
         let mut answer = String::new();

@@ -2,8 +2,8 @@
 
 use super::super::identity::{New, NewComputer, NewToken};
 use super::openapi::Operation;
-
-const JSON: &str = "application/json";
+use crate::store::{AuditTold, TokenInfo};
+use crate::view::{MadeCertificate, MadeComputer, MadeToken, Person, Project, Revoked};
 
 /// Routes of [`super::super::identity`].
 pub(super) fn all() -> Vec<Operation> {
@@ -18,20 +18,17 @@ fn one(method: &'static str, path: &'static str, summary: &'static str) -> Opera
     Operation::new(method, path, summary)
 }
 
-fn listed(path: &'static str, summary: &'static str, items: &str) -> Operation {
-    one("GET", path, summary)
-        .may("limit", "how many at most, up to 500; 100 if left out")
-        .may("after", "the `next` of the part before")
-        .gives_text(JSON, items)
-}
-
 fn people() -> Vec<Operation> {
     vec![
-        listed("/api/v1/users", "The people who are known", "name, projects and since when"),
-        one("POST", "/api/v1/users", "Makes a person known").takes::<New>().done(201, "the person"),
+        one("GET", "/api/v1/users", "The people who are known").pages::<Person>(),
+        one("POST", "/api/v1/users", "Makes a person known")
+            .takes::<New>()
+            .gives::<Person>(201, "the person"),
         one("DELETE", "/api/v1/users/{name}", "Forgets a person, with his tokens")
             .done(204, "it is done"),
-        listed("/api/v1/audit", "What people changed, and who was refused", "the newest first"),
+        one("GET", "/api/v1/audit", "Who changed what, and who was refused")
+            .says("The newest first.")
+            .pages::<AuditTold>(),
         one("GET", "/api/v1/authority", "The certificate of the Master's own authority")
             .says("409 where the Master has no TLS.")
             .gives_text("text/plain", "PEM"),
@@ -41,8 +38,10 @@ fn people() -> Vec<Operation> {
 fn projects() -> Vec<Operation> {
     let member = "/api/v1/projects/{name}/members/{user}";
     vec![
-        listed("/api/v1/projects", "Projects, of a person his own", "name and members"),
-        one("POST", "/api/v1/projects", "Makes a project").takes::<New>().done(201, "the project"),
+        one("GET", "/api/v1/projects", "Projects, of a person his own").pages::<Project>(),
+        one("POST", "/api/v1/projects", "Makes a project")
+            .takes::<New>()
+            .gives::<Project>(201, "the project"),
         one("DELETE", "/api/v1/projects/{name}", "Forgets a project")
             .says("Refused (409) while computers or instances are its own.")
             .done(204, "it is done"),
@@ -56,21 +55,18 @@ fn computers() -> Vec<Operation> {
     vec![
         one("POST", "/api/v1/computers", "Makes a computer known before its node comes")
             .takes::<NewComputer>()
-            .done(201, "the computer, and the token of its node, which is told once"),
+            .gives::<MadeComputer>(201, "the computer, and the token of its node"),
         one("POST", certificate, "A new certificate for a computer; former ones stay good")
-            .done(201, "certificate and key, both PEM"),
+            .gives::<MadeCertificate>(201, "the certificate and its key"),
         one("DELETE", certificate, "Revokes those of a computer and of its partitions")
-            .gives_text(JSON, "how many were valid"),
+            .gives::<Revoked>(200, "how many were valid"),
     ]
 }
 
 fn tokens() -> Vec<Operation> {
     let mut all = Vec::new();
     for path in ["/api/v1/users/{name}/tokens", "/api/v1/computers/{id}/token"] {
-        all.push(
-            one("GET", path, "Which tokens there are")
-                .gives_text(JSON, "name, label, and when it was used last, within the hour"),
-        );
+        all.push(one("GET", path, "Which tokens there are").listing::<TokenInfo>());
         all.push(given(path));
         all.push(revoked(path));
     }
@@ -82,9 +78,9 @@ fn tokens() -> Vec<Operation> {
 fn given(path: &'static str) -> Operation {
     one("POST", path, "Makes a token")
         .takes::<NewToken>()
-        .done(201, "its name, and the token, which is told once")
+        .gives::<MadeToken>(201, "its name, and the token, which is told once")
 }
 
 fn revoked(path: &'static str) -> Operation {
-    one("DELETE", path, "Revokes").gives_text(JSON, "how many were valid")
+    one("DELETE", path, "Revokes").gives::<Revoked>(200, "how many were valid")
 }

@@ -103,8 +103,21 @@ impl Operation {
         self
     }
 
+    /// It answers with a part of a list of such things, in which one may look for a text.
+    pub(super) fn lists<T: ToSchema>(self) -> Operation {
+        self.pages::<T>().may("search", "only what has this text in its names or addresses")
+    }
+
     /// It answers with a part of a list of such things.
-    pub(super) fn lists<T: ToSchema>(mut self) -> Operation {
+    pub(super) fn pages<T: ToSchema>(self) -> Operation {
+        let limit = json!({"type": "integer", "minimum": 1, "maximum": crate::store::MOST});
+        self.listing::<T>()
+            .parameter("limit", false, &limit, "how many at most; 100 if left out")
+            .may("after", "the `next` of the part before")
+    }
+
+    /// It answers with a list of such things.
+    pub(super) fn listing<T: ToSchema>(mut self) -> Operation {
         let schema = json!({
             "type": "object",
             "required": ["items", "next"],
@@ -118,10 +131,14 @@ impl Operation {
         });
         let content = json!({"application/json": {"schema": schema}});
         self.answers.push((200, json!({"description": "a part of the list", "content": content})));
-        let limit = json!({"type": "integer", "minimum": 1, "maximum": crate::store::MOST});
-        self.parameter("limit", false, &limit, "how many at most; 100 if left out")
-            .may("after", "the `next` of the part before")
-            .may("search", "only what has this text in its names or addresses")
+        self
+    }
+
+    /// It answers with a JSON object that is described elsewhere.
+    pub(super) fn gives_object(mut self, text: &str) -> Operation {
+        let content = json!({"application/json": {"schema": {"type": "object"}}});
+        self.answers.push((200, json!({"description": text, "content": content})));
+        self
     }
 
     /// It answers with something that is no JSON.

@@ -39,8 +39,8 @@ fn about_the_master() -> Vec<Operation> {
             .gives_text("text/plain", "the proof, in hex"),
         get("/api/v1/overview", "Everything in one document")
             .says("For small Masters; lists are the better way.")
-            .gives_text("application/json", "what `slapos proxy show` shows"),
-        get("/api/v1/openapi.json", "This document").gives_text("application/json", "OpenAPI 3.1"),
+            .gives_object("what `slapos proxy show` shows"),
+        get("/api/v1/openapi.json", "This document").gives_object("OpenAPI 3.1"),
         get("/api/v1/search", "Looks for a text everywhere")
             .needs("q", "the text; the case of ASCII letters does not matter")
             .gives::<Found>(200, "at most ten of each kind"),

@@ -6,8 +6,7 @@ use slapos_slap::{InstanceAnswer, InstanceRequest, InstanceState, Route as IpRou
 use super::guid::InstanceName;
 use super::schema::{Kind, Others, Schema};
 use super::{Answer, Call, RpcError, certified, list, method, refused_by, success};
-use crate::http::access::Caller;
-use crate::http::access::{Route, Rule};
+use crate::http::access::{Audited, Caller, Route, Rule};
 use crate::store::{Freed, InstanceDocument};
 
 /// The longest title, in characters.
@@ -74,11 +73,13 @@ pub(super) fn routes() -> Vec<Route> {
             Rule::INSTANCE,
             &INSTANCE,
             certificate,
-        ),
+        )
+        .audited(Audited::Changes),
         method("/slapos.put.v0.software_instance_reported_state", Rule::INSTANCE, &STATE, state),
         method("/slapos.put.v0.software_instance_error", Rule::INSTANCE, &MESSAGE, error),
         method("/slapos.put.v0.software_instance_bang", Rule::OWN, &MESSAGE, bang),
-        method("/slapos.put.v0.software_instance_title", Rule::OWN, &RENAME, rename),
+        method("/slapos.put.v0.software_instance_title", Rule::OWN, &RENAME, rename)
+            .audited(Audited::Everybody),
         method(
             "/slapos.put.v0.software_instance_connection_parameter",
             Rule::INSTANCE,

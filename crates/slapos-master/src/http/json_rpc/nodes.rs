@@ -12,7 +12,7 @@ use super::instances::name_of;
 use super::schema::{Kind, Others, Schema};
 use super::{Answer, Call, RpcError, certified, list, method, refused_by, success};
 use crate::error::StoreError;
-use crate::http::access::{May, Route, Rule};
+use crate::http::access::{Audited, May, Route, Rule};
 use crate::http::certificates::Pair;
 use crate::store::{InstanceDocument, Scope};
 
@@ -74,13 +74,15 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         method("/slapos.get.v0.hateoas_url", Rule::KNOWN, &NOTHING, hateoas_url),
         method("/slapos.get.v0.compute_node_status", COMPUTER, &COMPUTER_ALONE, status),
-        method("/slapos.post.v0.compute_node_certificate", COMPUTER, &COMPUTER_ALONE, certificate),
+        method("/slapos.post.v0.compute_node_certificate", COMPUTER, &COMPUTER_ALONE, certificate)
+            .audited(Audited::Everybody),
         method(
             "/slapos.remove.v0.compute_node_certificate",
             COMPUTER,
             &COMPUTER_ALONE,
             remove_certificate,
-        ),
+        )
+        .audited(Audited::Everybody),
         method("/slapos.post.v0.compute_node_usage", Rule::NODE, &USAGE, usage),
         method("/slapos.put.v0.compute_node_format", Rule::NODE, &FORMAT, format),
         method("/slapos.put.v0.compute_node_bang", COMPUTER, &BANG, bang),

@@ -1,163 +1,16 @@
 //! Every route as every kind of caller, against the table of the documentation.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use serde_json::json;
-use slapos_slap::convert::description_to_value;
-use slapos_slap::marshal::dumps;
 use slapos_slap::{ComputerId, PartitionId};
 
-use super::super::access::{May, Route};
+use super::super::access::{Audited, May, Route};
 use super::super::{guide, routes};
-use super::world::{FOREIGN, OWN, Proof, World, computer_of};
+use super::answers::Answers;
+use super::asking::about_ann;
+use super::world::{FOREIGN, OWN, Proof, World};
 use crate::authority::CLIENT_LIFE;
 use crate::store::Holder;
-
-/// A request about ann's things.
-fn about_ann(route: &Route, number: usize) -> (String, String) {
-    // What only the operator may do is about nothing that is.
-    let nobody = ["/api/v1/users/{name}", "/api/v1/projects"];
-    let name = match nobody.iter().any(|path| route.path.starts_with(path))
-        && !route.path.contains("tokens")
-    {
-        true => "nobody",
-        false => "ann",
-    };
-    let path = route
-        .path
-        .replace("{id}", if route.path.contains("/users/") { "0" } else { OWN })
-        .replace("{name}", name)
-        .replace("{user}", "nobody")
-        .replace("{partition}", "slappart0")
-        .replace("{guid}", "c-ann-slappart0")
-        .replace("{reference}", OWN)
-        .replace(
-            "{title}",
-            if route.path.contains("/shared/") { "shared-ann" } else { "tree-ann" },
-        );
-    let xml = dumps(&description_to_value(&computer_of(OWN))).unwrap();
-    let form = [
-        ("computer_id", OWN),
-        ("computer_partition_id", "slappart0"),
-        ("computer_reference", OWN),
-        ("computer_partition_reference", "slappart0"),
-        ("computer", OWN),
-        ("partition_reference", "child"),
-        ("software_release", "s"),
-        ("url", "s"),
-        ("state", if route.path == "/supplySupply" { "available" } else { "" }),
-        ("new_name", "tree-ann"),
-        ("connection_xml", "<marshal><dictionary id=\"i2\"/></marshal>"),
-        ("instance_reference_xml", "<marshal><list id=\"i2\"/></marshal>"),
-        ("computer_title", &format!("made-{number}")),
-        ("title", &format!("vouched-{number}")),
-        ("software_product_reference", "x"),
-        ("nonce", "0123456789abcdef0123456789abcdef"),
-        ("xml", &xml),
-        ("use_string", JOURNAL),
-    ]
-    .map(|(key, value)| format!("{key}={}", encoded(value)))
-    .join("&");
-    match (&route.method, route.path) {
-        (&Method::GET, "/api/v1/audit" | "/api/v1/overview") => (path, String::new()),
-        (&Method::GET, "/api/v1/search") => (format!("{path}?q=x"), String::new()),
-        (&Method::GET, "/api/v1/software/log") => {
-            (format!("{path}?computer={OWN}&url=s"), String::new())
-        }
-        (&Method::GET, "/api/v1/events") => (format!("{path}?computer={OWN}"), String::new()),
-        (&Method::GET, "/api/v1/proof") => {
-            (format!("{path}?nonce=0123456789abcdef0123456789abcdef"), String::new())
-        }
-        // Parameters that are not known are refused there.
-        (&Method::GET, api) if api.starts_with("/api/v1/") => (path, String::new()),
-        (&Method::GET, _) => (format!("{path}?{form}"), String::new()),
-        (_, method) if method.starts_with("/slapos.") => (path, rpc(method)),
-        (_, "/api/v1/software") => {
-            (path, json!({"computer": OWN, "url": "s", "state": "available"}).to_string())
-        }
-        (_, "/api/v1/instances" | "/api/v1/requests/check") => (
-            path,
-            json!({"title": "api", "project": "alpha", "software_release": "s", "parameters": {}})
-                .to_string(),
-        ),
-        (_, "/api/v1/computers/{id}/progress") => {
-            (path, json!({"url": "s", "done": 1, "total": 2, "part": "p"}).to_string())
-        }
-        (_, "/api/v1/computers/{id}/promises") => (path, json!({"partitions": []}).to_string()),
-        (_, "/api/v1/computers/{id}/metrics") => {
-            let room = json!({"total": 2, "available": 1});
-            let services = json!({"running": 1, "failed": 0});
-            let body =
-                json!({"load": 0.5, "memory": room.clone(), "disk": room, "services": services});
-            (path, body.to_string())
-        }
-        (_, "/api/v1/computers") => {
-            (path, format!(r#"{{"title": "made-{number}", "project": "alpha"}}"#))
-        }
-        (_, "/api/v1/users" | "/api/v1/projects") => (path, format!(r#"{{"name": "n{number}"}}"#)),
-        (_, api) if api.starts_with("/api/") => (path, "{}".to_owned()),
-        _ => (path, form),
-    }
-}
-
-/// What a node reports as used.
-const JOURNAL: &str = "<journal><transaction type='Sale Packing List'><start_date/><stop_date/>\
-    <reference/><currency/><payment_mode/><category/><arrow type='Administration'/><movement>\
-    <resource>r</resource><quantity>1</quantity><price>0</price><VAT/></movement></transaction>\
-    </journal>";
-
-/// The body of a method of the JSON-RPC API.
-fn rpc(path: &str) -> String {
-    let computer = json!({"computer_guid": OWN});
-    let instance = "tree-ann______0";
-    let method = path.trim_start_matches("/slapos.");
-    let body = match method {
-        "post.v0.compute_node_usage" => json!({"computer_guid": OWN, "tioxml": JOURNAL}),
-        "put.v0.compute_node_format" => {
-            json!({"computer_guid": OWN, "compute_partition_list": computer_of(OWN).partitions.iter()
-                .map(|partition| json!({"partition_id": partition.reference})).collect::<Vec<_>>()})
-        }
-        "put.v0.compute_node_bang" => json!({"computer_guid": OWN, "message": ""}),
-        "post.v0.software_installation" => {
-            json!({"computer_guid": OWN, "software_release_uri": "s"})
-        }
-        "put.v0.software_installation_reported_state" => {
-            json!({"computer_guid": OWN, "software_release_uri": "s", "reported_state": "building"})
-        }
-        "put.v0.software_installation_error" => {
-            json!({"computer_guid": OWN, "software_release_uri": "s", "message": ""})
-        }
-        "post.v0.software_instance" => {
-            json!({"title": "json", "software_release_uri": "s", "software_type": "default"})
-        }
-        "get.v0.instance_tree" => json!({"title": "tree-ann"}),
-        "get.v0.compute_partition" => {
-            json!({"computer_guid": OWN, "compute_partition_id": "slappart0"})
-        }
-        "put.v0.software_instance_reported_state" => {
-            json!({"instance_guid": instance, "reported_state": "started"})
-        }
-        "put.v0.software_instance_error" | "put.v0.software_instance_bang" => {
-            json!({"instance_guid": instance, "message": ""})
-        }
-        "put.v0.software_instance_title" => json!({"instance_guid": instance, "title": "tree-ann"}),
-        "put.v0.software_instance_connection_parameter" => {
-            json!({"instance_guid": instance, "connection_parameter_dict": {}})
-        }
-        other if other.contains("instance_list") && !other.contains("compute_node") => {
-            json!({"instance_guid": instance})
-        }
-        other if other.contains("software_instance") => json!({"instance_guid": instance}),
-        other if other.contains("compute_node") && !other.ends_with("WIP.compute_node_list") => {
-            computer
-        }
-        _ => json!({}),
-    };
-    body.to_string()
-}
-
-fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
 
 /// Routes that are about nobody's things: whoever may ask sees, or makes, his own.
 const ABOUT_NOBODY: [&str; 16] = [
@@ -214,6 +67,29 @@ fn expected(route: &Route, may: May, own: bool) -> Verdict {
     }
 }
 
+/// In whose name the audit log tells what a caller of the test did; nobody's if he is not known.
+fn name(who: &str) -> Option<&'static str> {
+    match who {
+        "operator" => Some("operator"),
+        "own user" => Some("user ann"),
+        "foreign user" => Some("user bob"),
+        who if who.starts_with("own computer") => Some("computer c-ann"),
+        who if who.starts_with("own partition") => Some("partition c-ann/slappart0"),
+        who if who.starts_with("foreign computer") => Some("computer c-bob"),
+        who if who.starts_with("foreign partition") => Some("partition c-bob/slappart0"),
+        _ => None,
+    }
+}
+
+/// The entry that is to be in the audit log, of what was not refused at the door. What is kept only when
+/// it changed something is for another test.
+fn entry(route: &Route, who: &str, status: u16) -> Option<(&'static str, u16)> {
+    let name = name(who).filter(|_| !matches!(status, 401 | 403))?;
+    let person = name == "operator" || name.starts_with("user");
+    let outcome = StatusCode::from_u16(status).unwrap();
+    route.audited.keeps(person, false, outcome).then_some((name, status))
+}
+
 /// What makes a proof when it is needed.
 type Showing<'a> = Box<dyn Fn() -> Proof + 'a>;
 
@@ -226,7 +102,10 @@ fn every_route_as_every_kind_of_caller() {
     let now = world.app.store.time();
     let mut number = 0;
     let mut wrong = Vec::new();
+    let (answers, mut described) = (Answers::new(), 0);
+    world.noted();
     for route in routes() {
+        let mut entries = Vec::new();
         let rule = route.rule;
         let stranger = if rule.anybody { Verdict::Granted } else { Verdict::Unknown };
         let of =
@@ -289,7 +168,13 @@ fn every_route_as_every_kind_of_caller() {
         for (who, proof, expected) in callers {
             number += 1;
             let (path, body) = about_ann(&route, number);
-            let status = world.status(&proof(), &route.method, &path, &body).unwrap();
+            let told = world.told(&proof(), &route.method, &path, &body).unwrap();
+            let status = told.status;
+            entries.extend(entry(&route, who, status));
+            if let Some(json) = told.json.filter(|_| route.path.starts_with("/api/v1/")) {
+                described += 1;
+                wrong.extend(answers.wrong(&route.method, route.path, status, &json));
+            }
             // To the operator nothing is forbidden, but something may not be there; and no token of
             // ann's has that name.
             let found = match (who, status) {
@@ -305,8 +190,19 @@ fn every_route_as_every_kind_of_caller() {
                 wrong.push(format!("{method} {} as {who}: {status}, {expected:?}", route.path));
             }
         }
+        let noted = world.noted().into_iter().filter(|entry| {
+            let changed = route.audited == Audited::Changes && entry.outcome < 300;
+            !matches!(entry.outcome, 401 | 403) && !changed
+        });
+        let noted: Vec<_> = noted.map(|entry| (entry.caller, entry.outcome)).collect();
+        let told = noted.iter().map(|(caller, outcome)| (caller.as_str(), *outcome));
+        if !told.eq(entries.iter().map(|(name, status)| (*name, i64::from(*status)))) {
+            let method = &route.method;
+            wrong.push(format!("{method} {}: noted {noted:?}, not {entries:?}", route.path));
+        }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(described > 100, "{described} answers were held against the document");
 }
 
 #[test]

@@ -1,13 +1,20 @@
 //! The API over real connections: what it tells, what it changes, what it refuses.
 
+use axum::http::Method;
 use serde_json::{Value, json};
 
+use super::answers::Answers;
 use super::*;
 
 impl Running {
     /// The status and the JSON of an answer; `null` where there is none.
     fn api(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let (status, text) = self.ask(method, path, body);
+        if (200..300).contains(&status) {
+            let method = method.parse().unwrap();
+            let wrong = Answers::new().wrong(&method, &route_of(&method, path), status, &text);
+            assert_eq!(wrong, None);
+        }
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
@@ -32,6 +39,24 @@ impl Running {
         assert_eq!(status, 200, "{path}: {value}");
         value
     }
+}
+
+/// The route that an address leads to.
+fn route_of(method: &Method, address: &str) -> String {
+    let path = address.split('?').next().unwrap();
+    let fits = |route: &str| {
+        let pieces = || route.split('/').zip(path.split('/'));
+        route.split('/').count() == path.split('/').count()
+            && pieces().all(|(one, other)| one == other || one.starts_with('{'))
+    };
+    let mut found: Vec<_> = crate::http::routes()
+        .iter()
+        .filter(|route| route.method == *method && fits(route.path))
+        .map(|route| route.path)
+        .collect();
+    // What is named goes before what is not.
+    found.sort_by_key(|route| route.matches('{').count());
+    (*found.first().unwrap()).to_owned()
 }
 
 fn wish(title: &str) -> Value {
@@ -195,7 +220,11 @@ fn what_nodes_tell_is_shown() {
     let (status, text) = running.ask("GET", "/metrics", None);
     assert_eq!(status, 200);
     for line in [
-        "slapos_node_services_running{computer=\"computer\"} 3\n",
+        "slapos_node_services_running{computer=\"computer\"} 3.0\n",
+        "slapos_node_partitions_free{computer=\"computer\"} 0.0\n",
+        "slapos_node_instances{computer=\"computer\",state=\"started\"} 1.0\n",
+        "slapos_master_database_wait_seconds_count{for=\"write\"} ",
+        "slapos_master_build_info{version=\"",
         "slapos_master_instance_requests_total{outcome=\"placed\"} 1\n",
         "route=\"/api/v1/computers/{id}/metrics\"",
         "slapos_master_listeners 0\n",

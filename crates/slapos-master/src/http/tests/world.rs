@@ -14,7 +14,7 @@ use slapos_slap::{ComputerDescription, InstanceRequest};
 use super::super::App;
 use super::{Running, description};
 use crate::authority::{CLIENT_LIFE, new_serial};
-use crate::store::{Holder, Issued};
+use crate::store::{AuditTold, Holder, Issued};
 use crate::{MasterConfig, Rate, TlsAccess};
 
 /// Whose things the requests of the test are about.
@@ -27,6 +27,17 @@ pub(super) struct World {
     pub(super) app: Arc<App>,
     pub(super) secret: SocketAddr,
     pub(super) runtime: tokio::runtime::Runtime,
+    /// The newest entry of the audit log that was looked at.
+    noted: Mutex<String>,
+}
+
+/// An answer.
+pub(super) struct Told {
+    pub(super) status: u16,
+    /// Its first line, and its headers in lower case.
+    pub(super) head: String,
+    /// Its body, if that is JSON.
+    pub(super) json: Option<String>,
 }
 
 /// By what a caller proves who he is.
@@ -80,7 +91,7 @@ impl World {
         // It goes on by itself: connections to the database are given back by its tasks.
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
-        let world = World { running, app, secret, runtime };
+        let world = World { running, app, secret, runtime, noted: Mutex::default() };
         // Where instances go that are asked for without a place.
         world.runtime.block_on(world.app.store.format(&computer_of("computer"))).unwrap();
         for (user, project, computer) in [("ann", "alpha", OWN), ("bob", "beta", FOREIGN)] {
@@ -125,7 +136,7 @@ impl World {
         };
         let authority = self.app.authority.as_ref().unwrap();
         let serial = new_serial().unwrap();
-        let pem = authority.client(computer.as_str(), &serial, now).unwrap();
+        let pem = authority.client(computer.as_str(), &serial, now, CLIENT_LIFE).unwrap();
         let key = authority.key_of(&serial).unwrap().expose().to_owned();
         let not_after = now + i64::try_from(CLIENT_LIFE).unwrap() * 1_000_000;
         let issued = Issued { serial, pem: pem.clone(), issued_at: now, not_after };
@@ -167,8 +178,42 @@ impl World {
         path: &str,
         body: &str,
     ) -> Option<u16> {
-        let head = self.ask(proof, method, path, body).ok()?.line()?;
-        head.split(' ').nth(1)?.parse().ok()
+        self.told(proof, method, path, body).map(|told| told.status)
+    }
+
+    /// The answer as far as it comes at once; `None` when there is no connection to ask.
+    pub(super) fn told(
+        &self,
+        proof: &Proof,
+        method: &Method,
+        path: &str,
+        body: &str,
+    ) -> Option<Told> {
+        let mut heard = self.ask(proof, method, path, body).ok()?;
+        let mut head = heard.line()?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        while let Some(line) = heard.line().filter(|line| !line.is_empty()) {
+            head.push('\n');
+            head.push_str(&line.to_lowercase());
+        }
+        head.push('\n');
+        let json = head.contains("\ncontent-type: application/json");
+        Some(Told { status, json: json.then(|| heard.rest()), head })
+    }
+
+    /// What the audit log was told since this was asked last, in that order.
+    pub(super) fn noted(&self) -> Vec<AuditTold> {
+        let mut last = self.noted.lock().unwrap();
+        let entries = self.runtime.block_on(async {
+            self.app.write_audit().await;
+            self.app.store.audit("", 1000).await.unwrap()
+        });
+        let mut new: Vec<_> = entries.into_iter().take_while(|entry| entry.id != *last).collect();
+        if let Some(newest) = new.first() {
+            last.clone_from(&newest.id);
+        }
+        new.reverse();
+        new
     }
 
     /// Asks, and gives what is to be heard.

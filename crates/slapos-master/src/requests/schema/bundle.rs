@@ -100,7 +100,7 @@ mod tests {
     use serde_json::json;
     use slapos_slap::SoftwareUrl;
 
-    use super::super::source::Web;
+    use super::super::web::Web;
     use super::*;
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
         );
         write("third.json", json!({"type": "number"}));
         let path = release.path().join("software.cfg").display().to_string();
-        let documents = Documents::of(&SoftwareUrl::new(path), "", Web::Off).unwrap();
+        let documents = Documents::of(&SoftwareUrl::new(path), "", Web::default()).unwrap();
         let base = Url::from_file_path(release.path().join("input.json")).unwrap();
         let found = bundle(&documents, base.as_str(), schema);
         assert_eq!(

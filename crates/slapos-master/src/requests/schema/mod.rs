@@ -13,6 +13,7 @@ mod bundle;
 mod source;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::sync::Arc;
 
@@ -24,7 +25,8 @@ use utoipa::ToSchema;
 
 use self::bundle::bundle;
 
-pub(crate) use source::{Documents, Web};
+pub(crate) use source::Documents;
+pub use web::Web;
 
 /// The name that the default type had.
 const OLD_DEFAULT: &str = "RootSoftwareInstance";

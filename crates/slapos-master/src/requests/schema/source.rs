@@ -4,10 +4,10 @@
 //! read any address would be a tool against the network that it is in. Therefore:
 //! - files of the Master's machine are read for the operator's project only, when the Software
 //!   Release itself is such a file, and only ordinary ones;
-//! - http and https are off unless `schema_http` is true. Then only public addresses are connected to:
-//!   each connection, also after a redirection, is checked after its name was resolved, so that
-//!   neither a redirection nor a name that changes leads elsewhere. No proxy is used, no header
-//!   of the Master's own is sent;
+//! - of the network only what `schema_http` allows ([`Web`]) is read, and only public addresses are
+//!   connected to, except where the operator has named the host: each connection, also after a
+//!   redirection, is checked after its name was resolved, so that neither a redirection nor a name
+//!   that changes leads elsewhere. No proxy is used, no header of the Master's own is sent;
 //! - a document has at most [`MAX_BYTES`], one judgement reads at most [`MOST`] of them, and each
 //!   must come within [`PATIENCE`].
 
@@ -25,6 +25,8 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use url::Url;
 
+use super::web::{Reach, Web};
+
 /// The largest document, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -35,19 +37,8 @@ const MOST: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why other addresses are not connected to.
-const NOT_PUBLIC: &str = "its address is not public, and others are not read";
-
-/// Which addresses of the network may be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Web {
-    /// None.
-    Off,
-    /// Those that everybody can reach.
-    Public,
-    /// Any: for tests, whose servers are on loopback.
-    #[cfg(test)]
-    Any,
-}
+const NOT_PUBLIC: &str = "its address is not public, and is read only if `schema_http` in \
+                          [slapproxy] names its host";
 
 /// The documents of one Software Release.
 #[derive(Debug)]
@@ -120,12 +111,13 @@ impl Documents {
             "file" => {
                 Err("files of the Master's machine are read for the operator only".to_owned())
             }
-            "http" | "https" if self.web == Web::Off => Err(
-                "the Master reads no schemas from the network: `schema_http = true` in [slapproxy] \
-                 lets it"
-                    .to_owned(),
-            ),
-            "http" | "https" => Ok(()),
+            scheme @ ("http" | "https") => {
+                let host = url.host_str().unwrap_or_default();
+                match self.web.reach(scheme, host, url.port()) {
+                    Reach::Nowhere => Err(self.web.refusal(scheme)),
+                    Reach::Public | Reach::Anywhere => Ok(()),
+                }
+            }
             scheme => Err(format!("{scheme}: is not read")),
         }
     }
@@ -143,7 +135,7 @@ impl Documents {
             .tls_config(tls)
             .user_agent(concat!("slapos/", env!("CARGO_PKG_VERSION")))
             .build();
-        let resolver = Guarded { inner: DefaultResolver::default(), web: self.web };
+        let resolver = Guarded { inner: DefaultResolver::default(), web: self.web.clone() };
         let agent = Agent::with_parts(config, DefaultConnector::new(), resolver);
         let failed = |error: ureq::Error| format!("{}: {error}", shown(url));
         let mut answer = agent.get(url.as_str()).call().map_err(failed)?;
@@ -179,10 +171,14 @@ impl Resolver for Guarded {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
+        let reach = self.web.reach(scheme, host, uri.port_u16());
+        if reach == Reach::Nowhere {
+            return Err(ureq::Error::Other(self.web.refusal(scheme).into()));
+        }
         let found = self.inner.resolve(uri, config, timeout)?;
         // All of them: one is enough to be led elsewhere.
-        let allowed = self.web != Web::Public || found.iter().all(|found| is_public(found.ip()));
-        match allowed {
+        match reach == Reach::Anywhere || found.iter().all(|found| is_public(found.ip())) {
             true => Ok(found),
             false => Err(ureq::Error::Other(NOT_PUBLIC.into())),
         }
@@ -263,16 +259,19 @@ mod tests {
 
     #[test]
     fn what_may_not_be_read() {
-        let refused = |software: &str, project, web| {
-            Documents::of(&software.into(), project, web).err().unwrap_or_default()
+        let off = Web { https: false, ..Web::default() };
+        let refused = |software: &str, project, web: &Web| {
+            Documents::of(&software.into(), project, web.clone()).err().unwrap_or_default()
         };
-        assert_eq!(refused("/s.cfg", "", Web::Off), "");
-        assert!(refused("/s.cfg", "p", Web::Public).contains("operator only"));
-        assert!(refused("file:///s.cfg", "p", Web::Public).contains("operator only"));
-        assert!(refused("http://example.org/s.cfg", "", Web::Off).contains("schema_http"));
-        assert!(refused("ftp://example.org/s.cfg", "", Web::Public).contains("not read"));
+        let usual = &Web::default();
+        assert_eq!(refused("/s.cfg", "", &off), "");
+        assert!(refused("/s.cfg", "p", usual).contains("operator only"));
+        assert!(refused("file:///s.cfg", "p", usual).contains("operator only"));
+        assert!(refused("https://example.org/s.cfg", "", &off).contains("schema_http"));
+        assert!(refused("http://example.org/s.cfg", "", usual).contains("by http: `schema_http`"));
+        assert!(refused("ftp://example.org/s.cfg", "", usual).contains("not read"));
         // What comes from the network names no file.
-        let documents = Documents::of(&"http://example.org/s".into(), "", Web::Public).unwrap();
+        let documents = Documents::of(&"https://example.org/s".into(), "p", usual.clone()).unwrap();
         assert!(documents.absolute("file:///etc/x.json").unwrap_err().contains("operator only"));
     }
 
@@ -282,7 +281,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         for host in [address.to_string(), format!("localhost:{}", address.port())] {
             let url = format!("http://{host}/s.cfg");
-            let documents = Documents::of(&url.as_str().into(), "", Web::Public).unwrap();
+            let web = Web { http: true, ..Web::default() };
+            let documents = Documents::of(&url.as_str().into(), "", web).unwrap();
             assert!(documents.software().unwrap_err().contains("not public"));
         }
         listener.set_nonblocking(true).unwrap();

@@ -64,17 +64,6 @@ impl Store {
             metrics: metrics(&mut tx, computer).await?,
         })
     }
-
-    /// What nodes told of their machines, by computer.
-    ///
-    /// # Errors
-    /// Only failures of the database.
-    pub(crate) async fn list_metrics(&self) -> Result<Vec<(String, Metrics)>, StoreError> {
-        let mut tx = self.read_long().await?;
-        let query = Query::new("SELECT m.computer, m.metrics, m.told_at FROM computer_metrics m");
-        let rows = query.all(&mut tx, "m.computer").await?;
-        rows.iter().map(|row| Ok((text(row, "computer")?, read_metrics(row)?))).collect()
-    }
 }
 
 pub(super) fn select() -> Query {
@@ -184,7 +173,7 @@ async fn metrics(tx: &mut Tx, computer: &ComputerId) -> Result<Option<Metrics>, 
     row.as_ref().map(read_metrics).transpose()
 }
 
-fn read_metrics(row: &AnyRow) -> Result<Metrics, StoreError> {
+pub(super) fn read_metrics(row: &AnyRow) -> Result<Metrics, StoreError> {
     let NodeMetrics { load, memory, disk, services } = serde_json::from_str(&text(row, "metrics")?)
         .map_err(|error| StoreError::Damaged(format!("metrics of a computer: {error}")))?;
     Ok(Metrics { load, memory, disk, services, at: rfc3339(row.try_get("told_at")?) })

@@ -8,6 +8,7 @@
 mod columns;
 mod computers;
 mod instances;
+mod numbers;
 mod promises;
 mod query;
 mod search;
@@ -98,11 +99,15 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn identity(&self) -> Result<(&'static str, String), StoreError> {
         let mut tx = self.read_long().await?;
-        let kind = match tx.kind() {
+        Ok((self.kind(), super::changes::era(&mut tx).await?))
+    }
+
+    /// The kind of database.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.pools.kind {
             Kind::Sqlite => "sqlite",
             Kind::Postgres => "postgresql",
-        };
-        Ok((kind, super::changes::era(&mut tx).await?))
+        }
     }
 
     /// The guid, or reference, of the root that a request of a person means, if it is there.

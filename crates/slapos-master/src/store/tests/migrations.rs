@@ -135,10 +135,12 @@ async fn whatever_the_present_schema_holds_goes_back_to_each_number_and_forth_ag
     for to in MIGRATIONS.iter().map(|migration| migration.number) {
         let fixture = full().await;
         let mut shown = fixture.store.overview().await.unwrap();
-        let before = all_counts(&fixture.store.pools).await;
+        let mut before = all_counts(&fixture.store.pools).await;
         assert!(before.values().all(|rows| *rows > 0), "no table is forgotten here: {before:?}");
         fixture.store.close().await;
-        migrate(&fixture.database, Some(to), &SystemClock).await.unwrap();
+        let steps = migrate(&fixture.database, Some(to), &SystemClock).await.unwrap();
+        // The log tells that it was done.
+        *before.get_mut("audit").unwrap() += i64::from(!steps.is_empty());
         let pools = Pools::connect(&fixture.database).await.unwrap();
         let mut back = all_counts(&pools).await;
         for (table, rows) in &back {

@@ -16,7 +16,7 @@ use crate::worker::{Done, Failure, PackJob};
 const LEFT_OUT: [&str; 2] = [COMPLETED, ".slapos/log"];
 
 /// Writes the archive, unless the Software Release needs something that is not in it.
-pub(crate) fn pack(job: &PackJob) -> Result<Done, Failure> {
+pub(super) fn pack(job: &PackJob) -> Result<Done, Failure> {
     if let Some(needs) = prune::shared_by(&job.directory, &job.shared_part_list)? {
         return Ok(Done::Packed { needs: Some(needs) });
     }

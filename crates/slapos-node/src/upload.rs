@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -22,9 +22,8 @@ use slapos_sys::process::{Command, Piped};
 use slapos_sys::{fs, user};
 use ureq::Agent;
 
-use super::joined;
+use crate::binary::{Face, Upload, joined};
 use crate::node::Node;
-use crate::software;
 use crate::told::without_passwords;
 use crate::worker::{Done, Job, PackJob, Purpose, Quiet, Worker};
 
@@ -36,52 +35,32 @@ const DIGESTION: Duration = Duration::from_secs(3600);
 /// What is read of an answer, or of a certificate, bytes.
 const SHORT: u64 = 1 << 16;
 
-/// A part of a network cache, and how we are let in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Face {
-    /// `shacache` or `shadir`: how its options begin.
-    pub(super) name: &'static str,
-    /// Its address.
-    pub(super) url: String,
-    /// The authorities that sign its certificate.
-    pub(super) authorities: Option<PathBuf>,
-    /// What we show to it, and the key of that.
-    pub(super) certificate: Option<(PathBuf, PathBuf)>,
-}
-
-/// Where Software Releases go, and who vouches for them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Upload {
-    /// Has the archives.
-    pub(super) store: Face,
-    /// Has the entries.
-    pub(super) directory: Face,
-    /// The private key that signs entries.
-    pub(super) key: PathBuf,
-    /// The certificates that are believed; one is of that key.
-    pub(super) certificates: String,
-}
-
-/// Uploads what was built at `url`, if that is wanted. It serves others: a failure is told, and harms
+/// Uploads what was built of `url` in `directory`, if that is wanted. It serves others: a failure is told, and harms
 /// nothing here.
-pub(crate) fn upload(node: &Node<'_>, url: &SoftwareUrl, name: &str) {
+pub(crate) fn upload(node: &Node<'_>, url: &SoftwareUrl, directory: &Path, name: &str) {
     let Some(upload) = &node.config.binary.upload else { return };
     if node.config.binary.stays_here(url) {
         let text = "not uploaded: upload-to-binary-cache-url-blacklist names it";
         return node.reporter.note(name, text);
     }
     let to = without_passwords(&upload.directory.url);
-    match upload.bring(node, url, name) {
+    match upload.bring(node, url, directory, name) {
         Ok(()) => node.reporter.note(name, &format!("uploaded to {to}")),
         Err(why) => node.reporter.warn(name, &format!("not uploaded to {to}: {why}")),
     }
 }
 
 impl Upload {
-    fn bring(&self, node: &Node<'_>, url: &SoftwareUrl, name: &str) -> Result<(), String> {
+    fn bring(
+        &self,
+        node: &Node<'_>,
+        url: &SoftwareUrl,
+        directory: &Path,
+        name: &str,
+    ) -> Result<(), String> {
         // Before hours of packing and uploading.
         self.signed("{}")?;
-        let mut archive = pack(node, url, name)?;
+        let mut archive = pack(node, directory, name)?;
         let words = |error: std::io::Error| format!("the archive cannot be read: {error}");
         archive.rewind().map_err(words)?;
         let digest = Digest::sha512_of(&mut archive).map_err(words)?.hex();
@@ -187,8 +166,8 @@ fn created(
     }
 }
 
-/// Has the builder pack a Software Release, into a file that nobody else has.
-fn pack(node: &Node<'_>, url: &SoftwareUrl, name: &str) -> Result<File, String> {
+/// Has the builder pack the Software Release in `directory`, into a file that nobody else has.
+fn pack(node: &Node<'_>, directory: &Path, name: &str) -> Result<File, String> {
     use std::os::fd::AsRawFd as _;
     let config = node.config;
     let words = |error: std::io::Error| {
@@ -197,7 +176,7 @@ fn pack(node: &Node<'_>, url: &SoftwareUrl, name: &str) -> Result<File, String> 
     let archive = tempfile::tempfile_in(&config.software_root).map_err(words)?;
     let owner = user::owner_of(&config.software_root).map_err(words)?;
     let job = Job::Pack(PackJob {
-        directory: software::directory(&config.software_root, url),
+        directory: directory.to_owned(),
         shared_part_list: config.shared_part_list.clone(),
         fd: archive.as_raw_fd(),
     });

@@ -1,0 +1,43 @@
+//! What nodes and instances do, in the audit log: all that has to do with credentials, what changes
+//! something, and nothing of what they ask and report at each run.
+
+use axum::http::Method;
+use slapos_slap::{ComputerId, PartitionId};
+
+use super::world::{OWN, Proof, World};
+use crate::store::Holder;
+
+/// What is noted of one request.
+fn noted(world: &World, proof: &Proof, method: &Method, path: &str, body: &str) -> Vec<String> {
+    world.noted();
+    let status = world.status(proof, method, path, body).unwrap();
+    assert!((200..300).contains(&status), "{path}: {status}");
+    let told = |entry: crate::store::AuditTold| {
+        format!("{}: {} {} {}", entry.caller, entry.method, entry.route, entry.about)
+    };
+    world.noted().into_iter().map(told).collect()
+}
+
+#[test]
+fn what_is_asked_at_each_run_is_noted_when_it_changes_something() {
+    let world = World::new();
+    let instance =
+        world.token(&Holder::Partition(ComputerId::new(OWN), PartitionId::new("slappart0")), None);
+    let node = world.token(&Holder::Computer(ComputerId::new(OWN)), None);
+    let own = format!("computer_id={OWN}&computer_partition_id=slappart0");
+    let child = format!("{own}&partition_reference=child&software_release=s");
+    let ask = || noted(&world, &instance, &Method::POST, "/requestComputerPartition", &child);
+    let entry =
+        format!("partition {OWN}/slappart0: POST /requestComputerPartition {OWN}/slappart0: child");
+    assert_eq!(ask(), [entry]);
+    assert_eq!(ask(), [""; 0], "nothing is different");
+    let certificate = format!("/getComputerPartitionCertificate?{own}");
+    let ask = || noted(&world, &node, &Method::GET, &certificate, "");
+    let route = "GET /getComputerPartitionCertificate";
+    assert_eq!(ask(), [format!("computer {OWN}: {route} {OWN}/slappart0")]);
+    assert_eq!(ask(), [""; 0], "it is the same");
+    let report = || noted(&world, &node, &Method::POST, "/startedComputerPartition", &own);
+    assert_eq!(report(), [""; 0]);
+    let again = format!("/getFullComputerInformation?computer_id={OWN}");
+    assert_eq!(noted(&world, &node, &Method::GET, &again, ""), [""; 0]);
+}
