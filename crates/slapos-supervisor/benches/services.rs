@@ -157,6 +157,7 @@ fn ours(count: usize) -> Times {
     kill(client.pid().expect("it answers"));
     let (after, adopt) = timed(|| running(&connect()));
     let adopted = after.iter().filter(|pid| before.binary_search(pid).is_ok()).count();
+    assert_eq!(adopted, count, "all were adopted after kill -9 of the daemon");
     let (_, stop) = timed(|| client.stop_all(Some(PATIENCE)).expect("they stop"));
     assert!(running(&client).is_empty());
     client.shutdown(Some(PATIENCE)).expect("it ends");
