@@ -59,7 +59,8 @@ pub fn explain(node: &Node<'_>, name: &str) -> Result<Vec<Explanation>, NodeErro
         }
     }
     if all.is_empty() {
-        return Err(NodeError::user(format!("no record names `{name}`")).hint(
+        let error = NodeError::user(format!("no record names `{name}`")).code(2);
+        return Err(error.hint(
             "give an instance's name, a partition, a part, a service as `slapos node status` shows it, or the directory's name of a Software Release",
         ));
     }

@@ -258,6 +258,11 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
         .context("define the Master in", &conf)?;
     let supervisor = services::supervisor(node)?;
     supervisor.update(Some(MASTER_PROGRAM), MASTER_START).map_err(supervisor_error)?;
+    // One that was stopped by hand stays so until it is told otherwise.
+    let info = supervisor.process_info(MASTER_PROGRAM).map_err(supervisor_error)?;
+    if info.state == State::Stopped {
+        supervisor.start(MASTER_PROGRAM, None).map_err(supervisor_error)?;
+    }
     let master = master_within(node.config, MASTER_PING)?;
     let deadline = Instant::now() + MASTER_START;
     loop {

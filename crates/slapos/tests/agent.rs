@@ -79,7 +79,10 @@ fn waits_for_word(node: &TestNode, wanted: &str) {
 fn what_is_asked_for_is_done_without_cron() {
     let (node, profile) = node_with_service();
     let agent = Agent::start(&node);
-    agent.waits_until_it_says("listens to the Master");
+    // What was asked for before it listened is looked for first, for a reason of its own.
+    for command in ["software", "report", "instance"] {
+        agent.waits_until_it_says(&format!("{command}: something may have been missed"));
+    }
     node.ok(&["supply", &profile, "local"]);
     node.ok(&["request", "one", &profile, "--parameters", "word=first"]);
     waits_for_word(&node, "first");

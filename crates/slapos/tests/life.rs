@@ -251,6 +251,15 @@ fn nobody_of_a_destroyed_instance_lives_on() {
 }
 
 #[test]
+fn up_starts_a_master_that_was_stopped_by_hand() {
+    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
+    node.ok(&["up"]);
+    node.ok(&["node", "supervisorctl", "stop", "all"]);
+    node.ok(&["up"]);
+    node.ok(&["service", "list"]);
+}
+
+#[test]
 fn down_stops_what_a_killed_supervisor_left_running() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile]);

@@ -52,6 +52,10 @@ impl Filter {
                 "mode" => {
                     return Err(format!("mode={value} is not known: it can be unique_by_network"));
                 }
+                // The node would keep such an instance for ever.
+                "retention_delay" if !value.trim().parse().is_ok_and(f64::is_finite) => {
+                    return Err(format!("retention_delay={value} is no number of days"));
+                }
                 "project_guid" if value != project => {
                     return Err(format!(
                         "project_guid={value} contradicts the project of the instance, {}",

@@ -93,6 +93,8 @@ fn what_is_asked_of_the_place() {
     assert_eq!(found(&[("mode", "unique_by_network")]).unwrap(), "b");
     assert_eq!(found(&[("computer_guid", ""), ("no_such_key", "1")]).unwrap(), "a b d");
     insta::assert_snapshot!(found(&[("label_disk", "hdd")]).unwrap_err(), @"No free computer partition found for: x. 4 computers have the release: 4 not with disk=hdd");
+    assert!(found(&[("retention_delay", "1.5")]).is_ok());
+    insta::assert_snapshot!(found(&[("retention_delay", "nan")]).unwrap_err(), @"No free computer partition found for: x. retention_delay=nan is no number of days");
     insta::assert_snapshot!(found(&[("mode", "unique_by_moon")]).unwrap_err(), @"No free computer partition found for: x. mode=unique_by_moon is not known: it can be unique_by_network");
     insta::assert_snapshot!(found(&[("project_guid", "p")]).unwrap_err(), @"No free computer partition found for: x. project_guid=p contradicts the project of the instance, which is the operator's");
 }

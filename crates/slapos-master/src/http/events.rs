@@ -190,7 +190,7 @@ async fn answer(
     let leaving = app.listeners.leaving.subscribe();
     let heartbeat = app.listeners.heartbeat;
     let now = Instant::now();
-    let standing = Standing { app: Arc::clone(app), evidence, asked: now };
+    let standing = Standing { app: Arc::clone(app), evidence };
     let beat = now + heartbeat;
     let listener =
         Listener { source, bell, standing, heartbeat, beat, leaving, out, _permit: permit };
@@ -216,16 +216,10 @@ struct Listener<S> {
 struct Standing {
     app: Arc<App>,
     evidence: Evidence,
-    asked: Instant,
 }
 
 impl Standing {
-    /// Asks once in that time.
-    async fn is_good(&mut self, every: Duration) -> bool {
-        if self.asked.elapsed() < every {
-            return true;
-        }
-        self.asked = Instant::now();
+    async fn is_good(&self) -> bool {
         match self.evidence.caller(&self.app).await {
             Ok(Some(_)) => true,
             Ok(None) => {
@@ -246,7 +240,7 @@ struct Gone;
 impl<S: Source> Listener<S> {
     async fn serve(mut self, first: Batch) {
         let mut batch = first;
-        while self.tell(batch).await.is_ok() && self.standing.is_good(self.heartbeat).await {
+        while self.tell(batch).await.is_ok() && self.standing.is_good().await {
             batch = match self.source.news().await {
                 Ok(batch) => batch,
                 Err(error) => {

@@ -19,6 +19,12 @@ use crate::view::{Usage, Used};
 /// So many are written by one statement: who writes has others wait.
 const AT_ONCE: usize = 100;
 
+/// So many resources are kept of each user, the last ones: an instance invents their names.
+const RESOURCES: usize = 200;
+
+/// The longest name of a resource that is kept, in bytes.
+const LONGEST_NAME: usize = 256;
+
 /// How long what is not reported again is kept, in microseconds: 90 days.
 const KEPT_FOR: i64 = 90 * 86_400 * 1_000_000;
 
@@ -49,6 +55,7 @@ impl Store {
             .bind(now.saturating_sub(KEPT_FOR))
             .execute(&mut *tx)
             .await?;
+        bound(&mut tx, computer).await?;
         tx.commit().await
     }
 
@@ -102,7 +109,27 @@ fn latest<'a>(computer: &'a ComputerId, journal: &'a [Transaction]) -> Vec<Row<'
             ((by, movement.resource.as_str()), (transaction, movement))
         })
     });
-    all.collect::<BTreeMap<_, _>>().into_iter().collect()
+    let mut counts = BTreeMap::new();
+    let named = all.filter(|((_, resource), _)| resource.len() <= LONGEST_NAME);
+    let each = named.collect::<BTreeMap<_, _>>().into_iter();
+    each.filter(|((by, _), _)| {
+        let count = counts.entry(*by).or_insert(0);
+        *count += 1;
+        *count <= RESOURCES
+    })
+    .collect()
+}
+
+/// Forgets what is more than is kept of each user.
+async fn bound(tx: &mut Tx, computer: &ComputerId) -> Result<(), StoreError> {
+    let sql = format!(
+        "DELETE FROM consumption WHERE computer = $1 AND (used_by, resource) IN \
+         (SELECT used_by, resource FROM (SELECT used_by, resource, row_number() OVER \
+         (PARTITION BY used_by ORDER BY told_at DESC, resource) AS place FROM consumption \
+         WHERE computer = $1) AS ranked WHERE place > {RESOURCES})"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(computer.as_str()).execute(&mut **tx).await?;
+    Ok(())
 }
 
 async fn keep(

@@ -114,6 +114,7 @@ pub(super) fn orphans(
     }
     let mut table =
         Table::new(&["instance", "tree", "computer", "partition", "wanted", "orphan since"]);
+    let stays = orphans.iter().any(|one| one.state != "destroyed");
     for one in orphans {
         let since = one.orphan_since.clone().unwrap_or_default();
         let (computer, partition) = (one.computer.clone(), one.partition.clone());
@@ -122,7 +123,10 @@ pub(super) fn orphans(
     }
     say(&table.to_string());
     match (destroy, destroyed.as_slice()) {
-        (false, _) => say("They stay as they are; --destroy has them destroyed, with their data."),
+        (false, _) if stays => {
+            say("They stay as they are; --destroy has them destroyed, with their data.");
+        }
+        (false, _) => say("Their nodes destroy them when they report next."),
         (true, titles) => say(&plain(&format!("To be destroyed: {}.", titles.join(", ")))),
     }
     Ok(0)

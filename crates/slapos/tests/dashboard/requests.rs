@@ -162,6 +162,8 @@ fn a_person_gets_the_form_of_a_release_that_a_server_has() {
     scene.at("request", "Request an instance");
     let profile = format!("http://localhost:{port}/service/software.cfg");
     scene.browser.fill("Software Release", &profile);
+    // It is read when the field is left.
+    scene.browser.press("Tab");
     scene.browser.sees("Says a word.");
     scene.browser.fill("Title", "mine");
     scene.browser.fill("Word", "never");

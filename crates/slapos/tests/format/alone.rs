@@ -79,6 +79,7 @@ fn a_master_that_is_gone_or_refuses_is_told_by_the_exit_code() {
     // It answers, and does not let go of a partition that is in use.
     node.ok(&["node", "start", "slapproxy:slapproxy"]);
     node.configure("partition_amount = 2", "partition_amount = 1");
+    std::fs::remove_file(node.root().join("instance/var/slapformat/computer.xml")).unwrap();
     let run = node.fails(2, &["node", "format"]);
     assert!(run.err.contains(told), "{}", run.err);
 }

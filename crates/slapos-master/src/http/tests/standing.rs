@@ -3,10 +3,19 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 use slapos_slap::token::{digest, id_of_digest};
-use slapos_slap::{ComputerId, InstanceRequest, PartitionId};
+use slapos_slap::{ComputerId, InstanceRequest, PartitionId, SoftwareState, SoftwareUrl};
 
 use super::world::{FOREIGN, OWN, Proof, World};
 use crate::store::Holder;
+
+impl World {
+    /// Changes something on the computer.
+    fn changes(&self) {
+        let url = SoftwareUrl::new(self.app.store.time().to_string());
+        let (store, own) = (&self.app.store, ComputerId::new(OWN));
+        self.runtime.block_on(store.supply(&url, &own, SoftwareState::Available)).unwrap();
+    }
+}
 
 fn node() -> Holder {
     Holder::Computer(ComputerId::new(OWN))
@@ -42,7 +51,9 @@ fn who_listens_hears_nothing_once_he_is_not_known_any_more() {
             assert!(heard.line().unwrap().contains("200"), "{proof:?}");
             while heard.line().unwrap() != "event: resync" {}
             world.revoked(proof, &holder);
-            heard.rest();
+            world.changes();
+            let rest = heard.rest();
+            assert!(!rest.contains("event:"), "{rest}");
         }
     }
 }
@@ -94,9 +105,13 @@ fn a_person_who_left_a_project_hears_nothing_of_its_computer() {
     let world = World::new();
     let proof = world.token(&Holder::User("ann".to_owned()), None);
     let path = format!("/api/v1/events?computer={OWN}");
-    let heard = world.ask(&proof, &Method::GET, &path, "").unwrap();
+    let mut heard = world.ask(&proof, &Method::GET, &path, "").unwrap();
+    assert!(heard.line().unwrap().contains("200"));
+    while heard.line().unwrap() != "event: resync" {}
     world.runtime.block_on(world.app.store.remove_member("alpha", "ann")).unwrap();
-    heard.rest();
+    world.changes();
+    let rest = heard.rest();
+    assert!(!rest.contains("event:"), "{rest}");
 }
 
 #[test]

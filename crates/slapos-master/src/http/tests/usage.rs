@@ -48,6 +48,23 @@ fn the_last_report_of_usage_is_kept_and_told() {
     let refused = client.use_computer(&home(), "<journal></journal>").unwrap_err();
     assert!(matches!(refused, SlapError::Server { status: 400, .. }), "{refused}");
     assert_eq!(running.usage_of(instance), cpu);
+    // Names are bounded, in number and length.
+    let many = |names: &mut dyn Iterator<Item = String>| {
+        let movement = |name: String| {
+            format!(
+                "<movement><resource>{name}</resource><title>x</title><reference>x</reference>\
+                 <quantity>1</quantity><price>0.0</price><VAT></VAT><category></category></movement>"
+            )
+        };
+        let text = names.map(movement).collect::<String>();
+        let used = read_consumption(&format!("<consumption>{text}</consumption>")).unwrap();
+        let text = journal(&home(), "today", &[("slappart0".into(), used)]);
+        client.use_computer(&home(), &text).unwrap();
+        running.usage_of(instance).as_array().unwrap().len()
+    };
+    assert_eq!(many(&mut std::iter::once("x".repeat(1000))), 1);
+    assert_eq!(many(&mut (0..150).map(|number| format!("a{number}"))), 151);
+    assert_eq!(many(&mut (0..250).map(|number| format!("b{number}"))), 200);
     // Who comes next to that partition does not see it.
     let mut gone = InstanceRequest::new("one", "s");
     gone.state = Some(InstanceState::Destroyed);
