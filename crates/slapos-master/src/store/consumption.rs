@@ -67,7 +67,7 @@ impl Store {
         &self,
         computer: &ComputerId,
     ) -> Result<Usage, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         require_computer(&mut tx, computer).await?;
         let sql = format!(
             "SELECT {COLUMNS} FROM consumption WHERE computer = $1 ORDER BY used_by, resource"
@@ -85,7 +85,7 @@ impl Store {
         scope: &Scope,
         guid: &str,
     ) -> Result<Usage, StoreError> {
-        let mut tx = self.read().await?;
+        let mut tx = self.read_long().await?;
         let (row, is_shared) = find_instance(&mut tx, scope, guid).await?;
         if is_shared {
             // That of its host is its host's.

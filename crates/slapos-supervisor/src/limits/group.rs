@@ -83,7 +83,8 @@ impl GroupLimits {
 }
 
 fn bytes(text: &str) -> Option<String> {
-    size(text).map(|size| size.to_string())
+    // Elsewhere in slapos.cfg sizes are `2G`.
+    size(text).or_else(|| size(&format!("{text}B"))).map(|size| size.to_string())
 }
 
 /// A share of each tenth of a second.
@@ -110,7 +111,7 @@ mod tests {
     fn options_become_what_the_kernel_reads() {
         let mut limits = GroupLimits::default();
         for (name, value) in
-            [("memory_max", "2GB"), ("cpu_max", "150%"), ("tasks_max", "500"), ("io_weight", "50")]
+            [("memory_max", "2G"), ("cpu_max", "150%"), ("tasks_max", "500"), ("io_weight", "50")]
         {
             limits.set(name, value).unwrap();
         }
