@@ -140,7 +140,7 @@ fn one_that_forks_as_fast_as_it_can_harms_itself_alone() {
     let node = with_bad_neighbour(BOMB);
     let run = node.start(&["node", "instance", "--partition-timeout", "20", "--jobs", "1"]);
     let user = std::fs::metadata(node.partition(0)).unwrap().uid();
-    wait_for("it to go off", 60, || (of_user(user).len() > 40).then_some(()));
+    wait_for("it to go off", 60, || (of_user(user).len() > 10).then_some(()));
     let run = slapos_testkit::Run::of(&run.wait_with_output().unwrap());
     assert_eq!(run.code, 1, "{}", run.err);
     assert!(run.told().contains("slappart0 took too long and was stopped"), "{}", run.err);
