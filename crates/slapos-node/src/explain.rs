@@ -51,7 +51,7 @@ pub fn explain(node: &Node<'_>, name: &str) -> Result<Vec<Explanation>, NodeErro
     if all.is_empty() {
         for partition in asked(node, name) {
             // What the journal has of one without a record is of who was there before.
-            let lines = match node.records().load(&partition)? {
+            let lines = match node.records().look(&partition)? {
                 Some(_) => journal.read(&partition),
                 None => Vec::new(),
             };
@@ -72,7 +72,7 @@ fn recorded(node: &Node<'_>, title: &str) -> Result<Vec<String>, NodeError> {
     let records = node.records();
     let mut found = Vec::new();
     for partition in records.partitions()? {
-        if records.load(&partition)?.is_some_and(|record| record.title == title) {
+        if records.look(&partition)?.is_some_and(|record| record.title == title) {
             found.push(partition);
         }
     }
@@ -108,13 +108,13 @@ fn last_run(node: &Node<'_>, subject: &str, lines: &[Line]) -> Result<Explanatio
         return Ok(Explanation { subject: format!("Software Release {subject}"), story });
     }
     let subject_of = |story| Explanation { subject: format!("partition {subject}"), story };
-    let Some(record) = node.records().load(subject)? else {
+    let Some(record) = node.records().look(subject)? else {
         return Ok(subject_of(story));
     };
     if record.outcome == Outcome::Processing {
         story.push("it did not come to its end, or is under way".to_owned());
     }
-    let history = node.histories().load(subject)?;
+    let history = node.histories().look(subject)?;
     if let Some(current) = history.current() {
         story.push(format!(
             "generation {} is in place, made {} because {}",

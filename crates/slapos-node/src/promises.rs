@@ -214,7 +214,7 @@ pub fn rehearse(node: &Node<'_>, only: &[String]) -> Result<(), NodeError> {
         let id = partition.id.as_str();
         let text = match left_out(partition, only) {
             Some(why) => format!("nothing: {why}"),
-            None => match node.records().load(id)?.map(|record| record.promises.len()) {
+            None => match node.records().look(id)?.map(|record| record.promises.len()) {
                 None => "check all its promises, for the first time: asked for".to_owned(),
                 Some(known) => {
                     format!("check all its promises ({known} when last asked): asked for")

@@ -3,7 +3,8 @@
 //!
 //! Invariants: a file is whole or not there. What is longer than its kind ever is, or cannot be
 //! understood, is put beside with a warning and counts as none: a node needs nobody to come back to
-//! work. What a later version of this program wrote is left alone, and an error.
+//! work. Who only looks moves nothing. What a later version of this program wrote is left alone, and an
+//! error.
 
 use std::io::ErrorKind;
 use std::marker::PhantomData;
@@ -44,6 +45,14 @@ pub(crate) struct Shelf<'a, T> {
     kind: PhantomData<fn() -> T>,
 }
 
+/// What there is of a partition.
+enum Found<T> {
+    Nothing,
+    Whole(T),
+    /// Why it counts as none.
+    Damaged(String),
+}
+
 #[derive(Deserialize)]
 struct Header {
     version: u32,
@@ -60,17 +69,41 @@ impl<'a, T: Kept> Shelf<'a, T> {
     /// # Errors
     /// When it is there and cannot be read, or a later version of this program wrote it.
     pub(crate) fn load(&self, partition: &str) -> Result<Option<T>, NodeError> {
+        match self.find(partition)? {
+            Found::Nothing => Ok(None),
+            Found::Whole(item) => Ok(Some(item)),
+            Found::Damaged(why) => self.put_aside(partition, &self.path(partition), &why),
+        }
+    }
+
+    /// The same for who only says what there is: what is damaged stays where it is.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn look(&self, partition: &str) -> Result<Option<T>, NodeError> {
+        match self.find(partition)? {
+            Found::Nothing => Ok(None),
+            Found::Whole(item) => Ok(Some(item)),
+            Found::Damaged(why) => {
+                let text = format!("its {} makes no sense and counts as none: {why}", T::NAME);
+                self.reporter.warn(partition, &text);
+                Ok(None)
+            }
+        }
+    }
+
+    fn find(&self, partition: &str) -> Result<Found<T>, NodeError> {
         if T::OTHERS.contains(&partition) {
-            return Ok(None);
+            return Ok(Found::Nothing);
         }
         let path = self.path(partition);
         let text = match fs::read_to_string_limited(&path, T::LONGEST) {
             Ok(text) => text,
             Err(error) => {
                 return match error.kind() {
-                    ErrorKind::NotFound => Ok(None),
+                    ErrorKind::NotFound => Ok(Found::Nothing),
                     ErrorKind::InvalidData | ErrorKind::FileTooLarge => {
-                        self.put_aside(partition, &path, &error)
+                        Ok(Found::Damaged(error.to_string()))
                     }
                     _ => Err(error).context("read", &path),
                 };
@@ -81,19 +114,14 @@ impl<'a, T: Kept> Shelf<'a, T> {
         {
             return Err(too_new::<T>(&path, version, known));
         }
-        match serde_json::from_str(&text) {
-            Ok(item) => Ok(Some(item)),
-            Err(error) => self.put_aside(partition, &path, &error),
-        }
+        Ok(match serde_json::from_str(&text) {
+            Ok(item) => Found::Whole(item),
+            Err(error) => Found::Damaged(error.to_string()),
+        })
     }
 
     /// What is damaged is a person's to look at, and in nobody's way.
-    fn put_aside(
-        &self,
-        partition: &str,
-        path: &Path,
-        why: &dyn std::fmt::Display,
-    ) -> Result<Option<T>, NodeError> {
+    fn put_aside(&self, partition: &str, path: &Path, why: &str) -> Result<Option<T>, NodeError> {
         let aside = path.with_extension("json.corrupt");
         match fs::rename(path, &aside) {
             // Another process was faster.
@@ -221,14 +249,17 @@ mod tests {
         let (path, aside) = (dir.path().join("p.json"), dir.path().join("p.json.corrupt"));
         for damaged in [&b"\xff"[..], b"{", b"[]", &[b' '; 101]] {
             std::fs::write(&path, damaged).unwrap();
+            assert_eq!(shelf.look("p").unwrap(), None);
+            assert_eq!(std::fs::read(&path).unwrap(), damaged, "who looks moves nothing");
             assert_eq!(shelf.load("p").unwrap(), None);
             assert!(!path.exists());
             assert_eq!(std::fs::read(&aside).unwrap(), damaged);
             assert!(shelf.partitions().unwrap().is_empty());
         }
         let warned = warned.0.into_inner().unwrap();
-        assert_eq!(warned.len(), 4);
-        let line = warned[1].replace(&dir.path().display().to_string(), "DIR");
+        assert_eq!(warned.len(), 8);
+        assert!(warned[3].starts_with(&warned[2]));
+        let line = warned[3].replace(&dir.path().display().to_string(), "DIR");
         insta::assert_snapshot!(line, @"p: its thing makes no sense and counts as none: EOF while parsing an object at line 1 column 1; it is now DIR/p.json.corrupt");
     }
 
@@ -238,6 +269,7 @@ mod tests {
         let shelf = Shelf::<Thing>::new(dir.path().to_owned(), &warned);
         let newer = dir.path().join("p.json");
         std::fs::write(&newer, r#"{"version": 3, "more": 1}"#).unwrap();
+        shelf.look("p").unwrap_err();
         let error = shelf.load("p").unwrap_err();
         assert!(
             error.to_string().ends_with("has version 3, and this program knows up to version 2")

@@ -1,6 +1,7 @@
 //! `node software`: builds the Software Releases that the Master wants here and removes those it
 //! no longer wants.
 
+mod due;
 mod garbage;
 
 use std::fmt;
@@ -18,7 +19,6 @@ use crate::node::Node;
 use crate::progress::Progress;
 use crate::services;
 use crate::told;
-use crate::upload::upload;
 use crate::worker::{
     Done, Job, Listener, Purpose, RemoveJob, SoftwareJob, Tree, TreeAlias, Worker,
 };
@@ -191,7 +191,12 @@ fn reconcile(
         Action::Nothing(_) if release.state == SoftwareState::Destroyed && !options.dry_run => {
             Ok(master.software_destroyed(&release.url, &node.config.computer_id)?)
         }
-        Action::Nothing(_) => Ok(()),
+        Action::Nothing(_) => {
+            if !options.dry_run {
+                due::take_up(node, &release.url, &directory, &name);
+            }
+            Ok(())
+        }
         Action::Remove(_) => {
             warn_users(node, &release.url, &name)?;
             if options.dry_run {
@@ -222,7 +227,9 @@ fn build(
     options: &Options,
 ) -> Result<(), NodeError> {
     let computer = &node.config.computer_id;
+    let mut newly_due = false;
     if !options.dry_run {
+        newly_due = due::note(node, url, name);
         match master.software_building(url, computer) {
             // As the original does: a Master may not know that report.
             Ok(()) | Err(SlapError::NotFound { .. }) => {}
@@ -237,8 +244,11 @@ fn build(
         Ok(Outcome::There { built }) => {
             let told = master.software_available(url, computer);
             node.reporter.note(name, "built");
-            if built {
-                upload(node, url, directory, name);
+            match built {
+                true => due::bring(node, url, directory, name),
+                // Others built it.
+                false if newly_due => due::forget(node, &url.md5_hex(), name),
+                false => due::take_up(node, url, directory, name),
             }
             Ok(told?)
         }
@@ -354,6 +364,7 @@ fn remove_directory(node: &Node<'_>, name: &str, directory: PathBuf) -> Result<(
     let subject = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let job = Job::Remove(RemoveJob { directory, keep_directory: false, end_processes: false });
     let mut worker = Worker::start(&owner, name, Purpose::Build(None))?;
+    due::forget(node, &subject, name);
     worker.run(&job, None, &mut Watcher { node, name, subject, progress: None }).map(drop)
 }
 

@@ -35,29 +35,60 @@ const DIGESTION: Duration = Duration::from_secs(3600);
 /// What is read of an answer, or of a certificate, bytes.
 const SHORT: u64 = 1 << 16;
 
+/// What came of an upload.
+pub(crate) enum Came {
+    /// It is done, or it cannot be done.
+    ToAnEnd,
+    /// The cache did not take it: it may later.
+    Away,
+}
+
+/// Whether what is built of `url` is to be uploaded.
+pub(crate) fn is_wanted(node: &Node<'_>, url: &SoftwareUrl) -> bool {
+    let binary = &node.config.binary;
+    binary.upload.is_some() && !binary.stays_here(url)
+}
+
 /// Uploads what was built of `url` in `directory`, if that is wanted. It serves others: a failure is told, and harms
 /// nothing here.
-pub(crate) fn upload(node: &Node<'_>, url: &SoftwareUrl, directory: &Path, name: &str) {
-    let Some(upload) = &node.config.binary.upload else { return };
+pub(crate) fn upload(node: &Node<'_>, url: &SoftwareUrl, directory: &Path, name: &str) -> Came {
+    let Some(upload) = &node.config.binary.upload else { return Came::ToAnEnd };
     if node.config.binary.stays_here(url) {
         let text = "not uploaded: upload-to-binary-cache-url-blacklist names it";
-        return node.reporter.note(name, text);
+        node.reporter.note(name, text);
+        return Came::ToAnEnd;
     }
     let to = without_passwords(&upload.directory.url);
-    match upload.bring(node, url, directory, name) {
-        Ok(()) => node.reporter.note(name, &format!("uploaded to {to}")),
-        Err(why) => node.reporter.warn(name, &format!("not uploaded to {to}: {why}")),
+    let failed = |why: &str| {
+        node.reporter.warn(name, &format!("not uploaded to {to}: {why}"));
+    };
+    let (archive, digest) = match upload.packed(node, directory, name) {
+        Ok(packed) => packed,
+        Err(why) => {
+            failed(&why);
+            return Came::ToAnEnd;
+        }
+    };
+    match upload.bring(node, url, &archive, &digest) {
+        Ok(()) => {
+            node.reporter.note(name, &format!("uploaded to {to}"));
+            Came::ToAnEnd
+        }
+        Err(why) => {
+            failed(&why);
+            Came::Away
+        }
     }
 }
 
 impl Upload {
-    fn bring(
+    /// The archive and its SHA-512.
+    fn packed(
         &self,
         node: &Node<'_>,
-        url: &SoftwareUrl,
         directory: &Path,
         name: &str,
-    ) -> Result<(), String> {
+    ) -> Result<(File, String), String> {
         // Before hours of packing and uploading.
         self.signed("{}")?;
         let mut archive = pack(node, directory, name)?;
@@ -65,7 +96,17 @@ impl Upload {
         archive.rewind().map_err(words)?;
         let digest = Digest::sha512_of(&mut archive).map_err(words)?.hex();
         archive.rewind().map_err(words)?;
-        self.store_archive(&digest, &archive)?;
+        Ok((archive, digest))
+    }
+
+    fn bring(
+        &self,
+        node: &Node<'_>,
+        url: &SoftwareUrl,
+        archive: &File,
+        digest: &str,
+    ) -> Result<(), String> {
+        self.store_archive(digest, archive)?;
         let mut entry = Machine::this().entry();
         entry["sha512"] = json!(digest);
         entry["software_url"] = json!(url);

@@ -1,9 +1,8 @@
 //! Errors in the words of the face that was asked: of `/api/v1` as `application/problem+json`
-//! (`{"status", "title", "errors"?}`), of JSON-RPC as its documents, of all others as text. Who could
-//! not be served is told to come again, by whatever face.
+//! (`{"status", "title", "errors"?}`), of JSON-RPC as its documents, of all others as text.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde_json::json;
 
@@ -18,14 +17,8 @@ const PROOF: &str = "/api/v1/proof";
 /// What methods of JSON-RPC begin with.
 const RPC: &str = "/slapos.";
 
-/// In how many seconds who was not served may come again.
-const AGAIN: HeaderValue = HeaderValue::from_static("5");
-
 /// The answer as the face of that path words it.
 pub(super) fn worded(path: &str, mut response: Response) -> Response {
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().entry(header::RETRY_AFTER).or_insert(AGAIN);
-    }
     let (own, rpc) = (path.starts_with(API) && path != PROOF, path.starts_with(RPC));
     if !own && !rpc {
         return response;

@@ -40,12 +40,15 @@ pub(super) const HORIZON: &str = "SELECT COALESCE(max(transaction_number), 0) + 
 /// enough that more would only take memory.
 const READERS: u32 = 4;
 
-/// What connections that are asked in the thread of who asks are told first. FULL: what was answered
-/// survives a power failure, not only a kill.
+/// What connections that write are told first, whoever asks them. FULL: what was answered survives a
+/// power failure, not only a kill.
 const SETUP: &str = "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL";
 
 /// The same for those that only read.
 const SETUP_READER: &str = "PRAGMA query_only = ON";
+
+/// How long a connection with a thread of its own waits there while the file is busy.
+const PATIENCE: &str = "PRAGMA busy_timeout = 30000";
 
 /// The largest file that is looked through before it is used, in bytes: that takes a second at most.
 const CHECKED: u64 = 256 << 20;
@@ -61,7 +64,8 @@ pub(super) async fn open(path: &Path) -> Result<Pools, StoreError> {
         other => other,
     };
     mark(path, &url).await.map_err(damaged)?;
-    let (writers, readers) = (pool(1).connect_lazy(&url)?, pool(READERS).connect_lazy(&url)?);
+    let writers = pool(1, SETUP).connect_lazy(&url)?;
+    let readers = pool(READERS, SETUP_READER).connect_lazy(&url)?;
     let inline = Inlines {
         writer: Files::new(path.to_owned(), 1, SETUP),
         readers: Files::new(path.to_owned(), READERS as usize, SETUP_READER),
@@ -75,7 +79,7 @@ pub(super) async fn open(path: &Path) -> Result<Pools, StoreError> {
 async fn mark(path: &Path, url: &str) -> Result<(), StoreError> {
     // Not from a pool, which would try again for long what cannot be mended.
     let mut connection = Connection::Single(AnyConnection::connect(url).await?);
-    connection.execute("PRAGMA busy_timeout = 30000").await?;
+    connection.execute(PATIENCE).await?;
     let tables = catalog::tables(&mut connection, Kind::Sqlite).await?;
     if tables.iter().any(|table| table.name == RECORDS) {
         whole(path, &mut connection).await?;
@@ -87,8 +91,23 @@ async fn mark(path: &Path, url: &str) -> Result<(), StoreError> {
         let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
         connection.execute(sqlx::AssertSqlSafe(mark)).await?;
     }
-    connection.execute("PRAGMA journal_mode = WAL").await?;
+    write_ahead(path, &mut connection).await?;
     Ok(connection.close().await?)
+}
+
+/// Sets the mode of the journal in which who reads and who writes do not wait for each other. SQLite
+/// keeps another one, without an error, where the file system cannot share memory between processes.
+async fn write_ahead(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    let row = sqlx::query("PRAGMA journal_mode = WAL").fetch_one(connection).await?;
+    let mode = row.try_get::<String, _>(0)?;
+    if mode.eq_ignore_ascii_case("wal") {
+        return Ok(());
+    }
+    let reason = format!(
+        "SQLite cannot keep a write-ahead log beside it, only the journal mode `{mode}`: put it on a \
+         local file system"
+    );
+    Err(file_error(path, io::Error::new(io::ErrorKind::Unsupported, reason)))
 }
 
 /// Looks through a file that is not large.
@@ -104,7 +123,7 @@ async fn whole(path: &Path, connection: &mut Connection) -> Result<(), StoreErro
     }
 }
 
-fn pool(connections: u32) -> AnyPoolOptions {
+fn pool(connections: u32, setup: &'static str) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(30))
@@ -122,15 +141,10 @@ fn pool(connections: u32) -> AnyPoolOptions {
             }
             Box::pin(std::future::ready(Ok(usable)))
         })
-        .after_connect(|connection, _| {
+        .after_connect(move |connection, _| {
             Box::pin(async move {
-                // FULL: what was answered survives a power failure, not only a kill.
-                connection
-                    .execute(
-                        "PRAGMA busy_timeout = 30000; PRAGMA foreign_keys = ON; \
-                         PRAGMA synchronous = FULL;",
-                    )
-                    .await?;
+                connection.execute(PATIENCE).await?;
+                connection.execute(setup).await?;
                 Ok(())
             })
         })
@@ -188,4 +202,37 @@ fn foreign(path: &Path) -> io::Result<Option<String>> {
 
 fn file_error(path: &Path, source: io::Error) -> StoreError {
     StoreError::File { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn single(url: &str) -> Connection {
+        sqlx::any::install_default_drivers();
+        Connection::Single(AnyConnection::connect(url).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_can_have_no_write_ahead_log_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("proxy.db");
+        let mut file = single(&format!("sqlite:{}?mode=rwc", path.display())).await;
+        write_ahead(&path, &mut file).await.unwrap();
+        file.close().await.unwrap();
+        let mut memory = single("sqlite::memory:").await;
+        let error = write_ahead(&path, &mut memory).await.unwrap_err();
+        assert!(matches!(error, StoreError::File { .. }));
+        assert!(error.to_string().contains("only the journal mode `memory`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn pooled_readers_only_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let pools = open(&directory.path().join("proxy.db")).await.unwrap();
+        pools.writers.execute("CREATE TABLE t (n INTEGER)").await.unwrap();
+        let error = pools.readers.execute("INSERT INTO t VALUES (1)").await.unwrap_err();
+        assert!(error.to_string().contains("readonly"), "{error}");
+        pools.close().await;
+    }
 }

@@ -44,7 +44,7 @@ impl std::str::FromStr for Side {
 /// When there is no such partition, or its history cannot be read.
 pub fn list(node: &Node<'_>, partition: &str) -> Result<History, NodeError> {
     directory(node, partition)?;
-    node.histories().load(partition)
+    node.histories().look(partition)
 }
 
 /// How two sides of `partition` differ, as text; by default what came with the generation in
@@ -58,7 +58,7 @@ pub fn diff(
     sides: Option<(Side, Side)>,
 ) -> Result<String, NodeError> {
     let directory = directory(node, partition)?;
-    let history = node.histories().load(partition)?;
+    let history = node.histories().look(partition)?;
     let (from, to) = sides.map_or_else(|| latest_change(partition, &history), Ok)?;
     let Side::Generation(from) = from else {
         return Err(NodeError::user("`now` can only be compared with a generation before it")
@@ -105,7 +105,7 @@ pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result
     let _lock = node.lock("slapos node instance", &node.config.pidfile_instance)?;
     let mut history = node.histories().load(partition)?;
     let number = chosen(partition, &history, number)?.0;
-    let mut record = deployed(node, partition)?;
+    let mut record = deployed(node.records().load(partition)?, partition)?;
     let held = record.wanted();
     let owner = partition_owner(&directory)?;
     let id = PartitionId::from(partition);
@@ -178,10 +178,10 @@ pub fn rehearse_rollback(
     number: Option<u32>,
 ) -> Result<Vec<String>, NodeError> {
     directory(node, partition)?;
-    let history = node.histories().load(partition)?;
+    let history = node.histories().look(partition)?;
     let (number, why) = chosen(partition, &history, number)?;
     let generation = history.get(number).ok_or_else(|| not_kept(partition, number))?;
-    let record = deployed(node, partition)?;
+    let record = deployed(node.records().look(partition)?, partition)?;
     check_software(node, partition, generation)?;
     let mut steps = vec![format!(
         "put generation {number} in place, of {} ({}): {why}",
@@ -216,10 +216,11 @@ fn chosen(
     })
 }
 
-fn deployed(node: &Node<'_>, partition: &str) -> Result<PartitionRecord, NodeError> {
-    node.records()
-        .load(partition)?
-        .ok_or_else(|| NodeError::user(format!("no instance was deployed in {partition}")))
+fn deployed(
+    record: Option<PartitionRecord>,
+    partition: &str,
+) -> Result<PartitionRecord, NodeError> {
+    record.ok_or_else(|| NodeError::user(format!("no instance was deployed in {partition}")))
 }
 
 fn directory(node: &Node<'_>, partition: &str) -> Result<PathBuf, NodeError> {

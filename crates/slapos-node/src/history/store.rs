@@ -42,6 +42,14 @@ impl<'a> Histories<'a> {
         Ok(self.0.load(partition)?.map(|document| document.history).unwrap_or_default())
     }
 
+    /// The same for who only says what there is, as [`Shelf::look`].
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn look(&self, partition: &str) -> Result<History, NodeError> {
+        Ok(self.0.look(partition)?.map(|document| document.history).unwrap_or_default())
+    }
+
     /// Writes the history of `partition`.
     ///
     /// # Errors

@@ -84,13 +84,14 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
 }
 
 fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Options) -> Action {
-    let root = &node.config.software_root;
-    let record = match node.records().load(partition.id.as_str()) {
-        Ok(record) => record,
-        Err(error) => return Action::Refuse(error.to_string()),
+    let (root, id) = (&node.config.software_root, partition.id.as_str());
+    let (records, histories) = (node.records(), node.histories());
+    let known = match options.dry_run {
+        true => records.look(id).and_then(|record| Ok((record, histories.look(id)?))),
+        false => records.load(id).and_then(|record| Ok((record, histories.load(id)?))),
     };
-    let history = match node.histories().load(partition.id.as_str()) {
-        Ok(history) => history,
+    let (record, history) = match known {
+        Ok(known) => known,
         Err(error) => return Action::Refuse(error.to_string()),
     };
     let defined = services::is_defined(node, &partition.id);

@@ -51,10 +51,10 @@ pub(super) fn users(node: &Node<'_>) -> Result<BTreeMap<String, BTreeSet<String>
         users.entry(software.md5_hex()).or_default().insert(partition.to_owned());
     };
     for partition in records.partitions()? {
-        if let Some(record) = records.load(&partition)? {
+        if let Some(record) = records.look(&partition)? {
             note(&record.software, &partition);
         }
-        for generation in histories.load(&partition)?.generations {
+        for generation in histories.look(&partition)?.generations {
             note(&generation.wanted.software, &partition);
         }
     }

@@ -4,7 +4,8 @@
 //! journal that waits. What is about to be taken away is on disk first, in `var/slapgrid/usage.json`,
 //! with the journal itself; a run that finds that file ends what the former one began. So nothing
 //! is lost, and nothing counts twice, wherever a run is killed; only an answer of the Master that
-//! was lost has a journal handed in again.
+//! was lost has a journal handed in again. What the Master refuses is told apart by who used it, and
+//! that of whom it refuses is put beside: nobody's report keeps another's from being heard.
 
 mod gather;
 mod spool;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use slapos_slap::usage::{Consumption, journal, read_consumption};
+use slapos_slap::usage::{Consumption, Movement, journal, read_consumption};
 use slapos_slap::{ComputerPartition, PartitionId, SlapClient};
 
 use crate::error::NodeError;
@@ -24,6 +25,9 @@ use crate::pool::{Bound, for_each};
 use crate::worker::ReportFile;
 
 pub(crate) use work::work;
+
+/// A longer text in a report is no name, title or number, and a Master may refuse what it is in; bytes.
+const LONGEST_TEXT: usize = 256;
 
 /// How many partitions make their reports at once, and how long one counts among them.
 const BOUND: Bound = Bound { at_once: 4, patience: Duration::from_secs(10), most: 64 };
@@ -122,7 +126,7 @@ fn parts(reports: Vec<Report>) -> Vec<Vec<Report>> {
 }
 
 fn valid(node: &Node<'_>, partition: &ComputerPartition, files: Vec<ReportFile>) -> Vec<Report> {
-    let read = |file: ReportFile| match read_consumption(&file.text) {
+    let read = |file: ReportFile| match short_consumption(&file.text) {
         Ok(consumption) => Some(Report { partition: partition.id.clone(), file, consumption }),
         Err(error) => {
             let text = format!("usage report {} is left where it is: {error}", file.name);
@@ -131,6 +135,20 @@ fn valid(node: &Node<'_>, partition: &ComputerPartition, files: Vec<ReportFile>)
         }
     };
     files.into_iter().filter_map(read).collect()
+}
+
+/// Reads a report whose texts are such as a Master keeps.
+fn short_consumption(text: &str) -> Result<Consumption, String> {
+    let consumption = read_consumption(text).map_err(|error| error.to_string())?;
+    for movement in &consumption.movements {
+        let Movement { resource, title, reference: _, quantity, price, vat, categories } = movement;
+        let texts = [resource, quantity, price, vat].into_iter().chain(title).chain(categories);
+        if let Some(long) = texts.into_iter().find(|text| text.len() > LONGEST_TEXT) {
+            let shown: String = long.chars().take(20).collect();
+            return Err(format!("a text in it is longer than {LONGEST_TEXT} bytes: {shown:?}..."));
+        }
+    }
+    Ok(consumption)
 }
 
 fn document(node: &Node<'_>, reports: &[Report]) -> String {
@@ -169,6 +187,18 @@ mod tests {
         assert_eq!(sizes(&[]), [0; 0]);
         assert_eq!(sizes(&[512, 512, 512, 1024, 200]), [2, 1, 1, 1]);
         assert_eq!(sizes(&[100; 30]), [10, 10, 10]);
+    }
+
+    #[test]
+    fn what_no_master_could_keep_is_no_report() {
+        let report = |title: usize| {
+            let title = format!("<title>{}</title>", "t".repeat(title));
+            short_consumption(&CONSUMPTION.replace("<title>t</title>", &title))
+        };
+        report(LONGEST_TEXT).unwrap();
+        let refused = report(LONGEST_TEXT + 1).unwrap_err();
+        insta::assert_snapshot!(refused, @r#"a text in it is longer than 256 bytes: "tttttttttttttttttttt"..."#);
+        insta::assert_snapshot!(short_consumption("<consumption/>").unwrap_err(), @"<consumption> needs <movement> here");
     }
 
     const CONSUMPTION: &str = "<consumption><movement><resource>CPU</resource><title>t</title>\

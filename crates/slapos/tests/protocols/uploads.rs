@@ -142,8 +142,22 @@ fn what_nobody_could_use_or_may_have_is_not_uploaded() {
     let told = build(&node, &empty("keyless"));
     assert!(told.contains("no.key cannot sign: "), "{told}");
     node.configure("no.key", "signer.key");
-    node.configure(&format!("/token/{TOKEN}/shacache/dir"), "/token/wrong/shacache/dir");
+    let due = node.root().join("instance/var/slapgrid/uploads");
+    let noted = || std::fs::read_dir(&due).map_or(0, Iterator::count);
+    assert_eq!(noted(), 0, "what cannot be uploaded is not due");
+    let right = format!("/token/{TOKEN}/shacache/dir");
+    node.configure(&right, "/token/wrong/shacache/dir");
     let told = build(&node, &empty("stranger"));
     assert!(told.contains("the entry was answered by 401"), "{told}");
     assert_eq!(std::fs::read_dir(master.path("dir")).map_or(0, Iterator::count), 0);
+
+    // What the cache did not take is taken up by a later run, which builds nothing.
+    node.configure("/token/wrong/shacache/dir", &right);
+    let told = node.ok(&["node", "software"]).told();
+    assert!(!told.contains("uploaded"), "not before an hour is over: {told}");
+    let note = std::fs::read_dir(&due).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&note, r#"{"tries": 1, "next": "2026-01-01T00:00:00Z"}"#).unwrap();
+    let told = node.ok(&["node", "software"]).told();
+    assert!(told.contains("stranger: uploaded to "), "{told}");
+    assert_eq!(noted(), 0);
 }
