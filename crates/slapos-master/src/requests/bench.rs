@@ -243,6 +243,7 @@ mod tests {
     use std::time::Instant;
 
     use serde_json::{Value, json};
+    use slapos_testkit::endless_schema;
 
     use super::*;
     use crate::requests::{Desk, Refused, RequestsConfig, SchemaMode, Verdict};
@@ -275,17 +276,6 @@ mod tests {
         request.parameters = [("word".to_owned(), word.to_owned())].into();
         let request = Some(Box::new(request));
         Job { software, project: String::new(), web: Web::default(), request }
-    }
-
-    /// Twelve levels, each of which has all of the next ten times.
-    fn bomb() -> Value {
-        let mut levels = serde_json::Map::new();
-        for level in 0..12 {
-            let next = json!({"$ref": format!("#/$defs/level{}", level + 1)});
-            levels.insert(format!("level{level}"), json!({"allOf": vec![next; 10]}));
-        }
-        levels.insert("level12".to_owned(), json!({"type": "object"}));
-        json!({"$ref": "#/$defs/level0", "$defs": levels})
     }
 
     async fn verdict(bench: &Bench, schema: &Value, word: &str) -> Result<Verdict, Unanswered> {
@@ -322,10 +312,10 @@ mod tests {
         let endless = json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]});
         drop(verdict(&bench, &endless, "x").await);
         // All of the processor time.
-        assert_eq!(verdict(&bench, &bomb(), "x").await, Err(Unanswered::TooMuch));
+        assert_eq!(verdict(&bench, &endless_schema(), "x").await, Err(Unanswered::TooMuch));
         assert!(verdict(&bench, &plain, "x").await.unwrap().errors.is_empty(), "the next one");
         // Somebody who does not wait for the answer.
-        let bomb = bomb();
+        let bomb = endless_schema();
         tokio::select! {
             said = verdict(&bench, &bomb, "x") => panic!("{said:?}"),
             () = begun(&bench) => {}
