@@ -1,11 +1,12 @@
 //! The configuration of who asks a Master for something: a user's own file, or a node's.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use slapos_config::{Config, ConfigError};
 use slapos_slap::{ComputerId, DEFAULT_TIMEOUT, SlapClient};
 
-use crate::config::{IdentityFiles, embedded_url, master_directory};
+use crate::config::{IdentityFiles, Reader, embedded_url, master_directory};
 use crate::error::NodeError;
 use crate::node::tls_identity;
 use crate::token_file::{TokenFile, having_looked, token};
@@ -17,11 +18,13 @@ pub struct ClientConfig {
     pub master_url: String,
     /// `[slapos] master_token_file`; that of the embedded Master unless set.
     pub token_file: Option<TokenFile>,
-    /// `key_file` and `cert_file` of `[slapconsole]`, or else of `[slapos]`: who the user is to a
-    /// Master by https.
+    /// `key_file` and `cert_file` of `[slapconsole]`, or else the node's (of `[slapos]` or
+    /// `[slapformat]`): who the user is to a Master by https.
     pub identity: Option<IdentityFiles>,
-    /// `[slapos] master_ca_file`.
+    /// `master_ca_file`, as for a node: of `[slapos]` or `[slapformat]`.
     pub master_ca_file: Option<PathBuf>,
+    /// `[slapos] master_timeout`: how long the Master may take for one answer.
+    pub master_timeout: Duration,
     /// `[slapos] computer_id`, in the configuration of a node: where instances go that are asked for.
     pub computer_id: Option<ComputerId>,
 }
@@ -62,7 +65,9 @@ impl ClientConfig {
             master_url,
             token_file: TokenFile::of(token, beside.as_deref()),
             identity: identity(config)?,
-            master_ca_file: get("slapos", "master_ca_file").map(PathBuf::from),
+            master_ca_file: Reader::of_format(config).optional("master_ca_file").map(PathBuf::from),
+            master_timeout: Reader::of(config, "slapos")
+                .seconds("master_timeout", DEFAULT_TIMEOUT.as_secs())?,
             computer_id: get("slapos", "computer_id").map(ComputerId::new),
         })
     }
@@ -75,16 +80,17 @@ impl ClientConfig {
         let file = self.token_file.as_ref();
         let token = token(file)?;
         let identity = tls_identity(self.identity.as_ref(), self.master_ca_file.as_deref())?;
-        let client = SlapClient::with_identity(&self.master_url, token, DEFAULT_TIMEOUT, &identity);
+        let client =
+            SlapClient::with_identity(&self.master_url, token, self.master_timeout, &identity);
         Ok(having_looked(client?, file))
     }
 }
 
 /// The files of the user's certificate; a section that has one of them must have both.
 fn identity(config: &Config) -> Result<Option<IdentityFiles>, ConfigError> {
-    for section in ["slapconsole", "slapos"] {
-        let get = |option| config.get(section, option).filter(|value| !value.is_empty());
-        match (get("key_file"), get("cert_file")) {
+    let own = Reader::of(config, "slapconsole");
+    for (section, reader) in [("slapconsole", own), ("slapos", Reader::of_format(config))] {
+        match (reader.optional("key_file"), reader.optional("cert_file")) {
             (Some(key), Some(certificate)) => {
                 let (key, certificate) = (key.into(), certificate.into());
                 return Ok(Some(IdentityFiles { key, certificate }));
@@ -124,6 +130,16 @@ mod tests {
         let half = format!("{text}[slapconsole]\nkey_file = /u.key\n");
         let error = read(&half).unwrap_err().to_string();
         insta::assert_snapshot!(error, @"client.cfg:6: [slapconsole] needs both `key_file` and `cert_file`, or none");
+    }
+
+    #[test]
+    fn what_a_node_hears_of_its_master_an_operator_hears_too() {
+        let text = "[slapos]\nmaster_url = https://m\nmaster_timeout = 7\n[slapformat]\n\
+            key_file = /f.key\ncert_file = /f.crt\nmaster_ca_file = /f.ca\n";
+        let config = read(text).unwrap();
+        assert_eq!(config.master_timeout, Duration::from_secs(7));
+        assert_eq!(config.master_ca_file.unwrap(), Path::new("/f.ca"));
+        assert_eq!(config.identity.unwrap().key, Path::new("/f.key"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod person;
 mod postgres;
 mod profile;
 mod python;
+mod schema;
 mod texts;
 mod tls;
 
@@ -24,6 +25,7 @@ pub use person::Person;
 pub use postgres::{Postgres, sql_at};
 pub use profile::{SERVICE_PROFILE, SOFTWARE_FOR_BOTH, Tree, instance_for_both};
 pub use python::{python_between, python_with};
+pub use schema::endless_schema;
 pub use texts::serve_texts;
 pub use tls::Certificates;
 

@@ -58,6 +58,10 @@ impl fmt::Display for Caller {
     }
 }
 
+/// Whose requests count together: those of a caller, or of an address that does not say who it is.
+#[derive(Debug, Clone)]
+pub(super) struct Asker(pub(super) String);
+
 /// How far a rule lets a kind of caller go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum May {

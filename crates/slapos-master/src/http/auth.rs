@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use slapos_slap::token::{digest, is_issued};
 use tokio::time::Instant;
 
-use super::access::{Audited, Caller, May, Rule, TIME};
+use super::access::{Asker, Audited, Caller, May, Rule, TIME};
 use super::evidence::Evidence;
 use super::rate::{Buckets, network};
 use super::{ApiError, App, audit, incoming, problem, registration};
@@ -65,8 +65,8 @@ enum Refusal {
     Failed(ApiError),
 }
 
-/// Lets a request through to its handler if the rule of its route grants it, with the [`Caller`] in its
-/// extensions; the connection of a caller who is known may stay.
+/// Lets a request through to its handler if the rule of its route grants it, with the [`Caller`] and the
+/// [`Asker`] in its extensions; the connection of a caller who is known may stay.
 pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let visit = Visit::of(&gate.app, &mut request);
@@ -82,6 +82,8 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
         Err(refusal) => gate.refuse(&visit, refusal).await,
         Ok(known) => {
             let who = known.as_ref().map(|(caller, _)| caller.to_string());
+            let asker = who.clone().unwrap_or_else(|| network(visit.address).to_string());
+            request.extensions_mut().insert(Asker(asker));
             let person = matches!(known, Some((Caller::Operator | Caller::User(_), _)));
             if let Some((caller, evidence)) = known {
                 request.extensions_mut().insert(caller);

@@ -15,8 +15,19 @@ const PAUSE: Duration = Duration::from_secs(5);
 const MASTER: &str = "master";
 
 impl App {
-    /// Never ends; nothing to do where there is no other Master.
+    /// Never ends, except where there is no other Master: nothing is to be done there.
     pub(crate) async fn say_farewells(self: Arc<App>) {
+        match self.desk.unknown_masters(&self.store).await {
+            Ok(urls) => {
+                for url in urls {
+                    tracing::warn!(
+                        "what trees that have ended asked the Master {url} for is not destroyed \
+                         there, because [multimaster/{url}] is configured no more"
+                    );
+                }
+            }
+            Err(error) => tracing::warn!("what other Masters are to destroy: {error}"),
+        }
         while self.desk.has_others() {
             match self.desk.say_farewells(&self.store).await {
                 Ok(said) => {
@@ -49,7 +60,8 @@ impl App {
             }
             Said::GivenUp(why) => {
                 tracing::error!("not destroyed, and nobody asks any more: {about}: {why}");
-                410
+                // No refusal of ours, of which the log has one a minute.
+                502
             }
         };
         let entry = AuditEntry {

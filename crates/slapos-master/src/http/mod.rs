@@ -304,7 +304,7 @@ impl From<Refused> for ApiError {
             }
             Refused::Configuration(_) => StatusCode::NOT_FOUND,
             Refused::NotReady(_) => StatusCode::REQUEST_TIMEOUT,
-            Refused::Ending => StatusCode::SERVICE_UNAVAILABLE,
+            Refused::Busy | Refused::Ending => StatusCode::SERVICE_UNAVAILABLE,
             Refused::Other(SlapError::NotFound { .. }) => StatusCode::NOT_FOUND,
             Refused::Other(SlapError::Server { status: 400 | 409 | 422, .. }) => {
                 StatusCode::UNPROCESSABLE_ENTITY

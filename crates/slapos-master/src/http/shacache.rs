@@ -10,17 +10,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use futures_core::Stream;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 
-use super::access::{May, Route, Rule};
+use super::access::{Asker, May, Route, Rule};
 use super::{ApiError, App, text};
 use crate::shacache::{
     Arriving, Digest, Failure, Found, Key, Outlook, Refused, Shacache, Upstream, is_entry,
@@ -110,26 +110,31 @@ impl From<Refused> for ApiError {
 
 /// Gives a content; what is not here yet while it comes from upstream, and then from its beginning,
 /// whatever range is asked for.
-async fn download(State(app): Shared, headers: HeaderMap, Path(digest): Path<String>) -> Answer {
+async fn download(
+    State(app): Shared,
+    Extension(Asker(asker)): Extension<Asker>,
+    headers: HeaderMap,
+    Path(digest): Path<String>,
+) -> Answer {
     let cache = cache(&app)?;
     let digest = Digest::parse(&digest).ok_or_else(not_found)?;
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
-    let mut arriving = match found(&cache, &digest).await? {
+    let mut arriving = match found(&cache, &digest, &asker).await? {
         Found::Here(file) => return served(file, &digest, range).await,
         Found::Coming(arriving) => arriving,
     };
     if let Outlook::Coming(length) = arriving.outlook().await? {
         return Ok(attachment(&digest, following(arriving), (StatusCode::OK, length, None)));
     }
-    match found(&cache, &digest).await? {
+    match found(&cache, &digest, &asker).await? {
         Found::Here(file) => served(file, &digest, range).await,
         Found::Coming(_) => Err(not_found()),
     }
 }
 
-async fn found(cache: &Shacache, digest: &Digest) -> Result<Found, ApiError> {
-    let (cache, digest) = (cache.clone(), digest.clone());
-    aside(move || Ok(cache.find(&digest)?)).await
+async fn found(cache: &Shacache, digest: &Digest, asker: &str) -> Result<Found, ApiError> {
+    let (cache, digest, asker) = (cache.clone(), digest.clone(), asker.to_owned());
+    aside(move || Ok(cache.find(&digest, &asker)?)).await
 }
 
 /// A file as an attachment, or the range of it that is asked for.

@@ -5,8 +5,8 @@
 //! judgement has one of its own, with so much processor time and memory. Invariants: it is killed when
 //! its time is over, when nobody waits for its answer any more, when the Master ends, and by the
 //! kernel when the Master dies; there are never more than [`PLACES`], and one project does not have
-//! them all. It knows nothing of the Master
-//! but the one request: no token, no database, no descriptor. Starting it costs some milliseconds,
+//! them all; that a schema is not judged by for want of a place or of a process never passes for a
+//! judgement. It knows nothing of the Master but the one request: no token, no database, no descriptor. Starting it costs some milliseconds,
 //! which only requests pay that are new or changed.
 
 use std::collections::HashMap;
@@ -20,12 +20,14 @@ use slapos_slap::{InstanceRequest, SoftwareUrl};
 use slapos_sys::process::{Command, Offspring, Piped, Resource, Signal, kill};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{AcquireError, Semaphore, watch};
 
 use super::schema::{self, Documents, Web};
 
-/// How long a judgement may take, the wait for a place included; then the schema counts as one that
-/// cannot be read.
+/// How long it may be waited for a place; then who asks is told to come again.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// How long a judgement may take that has begun; then the schema counts as one that cannot be read.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many schemas are read, or judged by, at a time.
@@ -98,8 +100,10 @@ pub fn judge() -> io::Result<()> {
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unanswered {
-    /// It took too long, or too much of the machine.
+    /// It began, and took too long, or too much of the machine.
     TooMuch,
+    /// It did not begin: all places are taken, or the machine starts no process.
+    Busy,
     /// The Master ends.
     Ending,
 }
@@ -109,6 +113,8 @@ pub(super) enum Unanswered {
 pub(super) struct Bench {
     /// With which words this program is started as a judge.
     words: &'static [&'static str],
+    /// How long it may be waited for a place.
+    wait: Duration,
     places: Semaphore,
     /// What those of each project share that have one, or wait.
     projects: Mutex<HashMap<String, Weak<Semaphore>>>,
@@ -118,7 +124,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn new(words: &'static [&'static str]) -> Bench {
         let (places, projects) = (Semaphore::new(PLACES), Mutex::default());
-        Bench { words, places, projects, ending: watch::Sender::new(false) }
+        Bench { words, wait: WAIT, places, projects, ending: watch::Sender::new(false) }
     }
 
     /// Ends all judgements, for good.
@@ -129,15 +135,13 @@ impl Bench {
     /// Has a job done.
     ///
     /// # Errors
-    /// When it comes to no answer within [`PATIENCE`].
+    /// When it does not begin within [`WAIT`], or then comes to no answer within [`PATIENCE`].
     pub(super) async fn ask<T: DeserializeOwned>(&self, job: &Job) -> Result<T, Unanswered> {
         let mut ending = self.ending.subscribe();
         tokio::select! {
             biased;
             _ = ending.wait_for(|ending| *ending) => Err(Unanswered::Ending),
-            answer = tokio::time::timeout(PATIENCE, self.answer(job)) => {
-                answer.ok().flatten().ok_or(Unanswered::TooMuch)
-            }
+            answer = self.answer(job) => answer,
         }
     }
 
@@ -153,21 +157,30 @@ impl Bench {
         places
     }
 
-    async fn answer<T: DeserializeOwned>(&self, job: &Job) -> Option<T> {
+    async fn answer<T: DeserializeOwned>(&self, job: &Job) -> Result<T, Unanswered> {
         let of_project = self.of_project(&job.project);
-        let _own = of_project.acquire().await.ok()?;
-        let _place = self.places.acquire().await.ok()?;
-        let said = async {
-            let input = serde_json::to_vec(job)?;
-            Judge::start(self.words)?.hear(&input).await
+        let places = async {
+            let own = of_project.acquire().await?;
+            Ok::<_, AcquireError>((own, self.places.acquire().await?))
         };
-        match said.await {
+        let Ok(Ok(_places)) = tokio::time::timeout(self.wait, places).await else {
+            return Err(Unanswered::Busy);
+        };
+        let (_judge, to, from) = Judge::start(self.words).map_err(|error| {
+            tracing::warn!("no process can be started that judges by a schema: {error}");
+            Unanswered::Busy
+        })?;
+        let said = async { hear(to, from, &serde_json::to_vec(job)?).await };
+        match tokio::time::timeout(PATIENCE, said).await {
             // One that was ended said nothing, or half of it.
-            Ok(said) => serde_json::from_slice(last_line(&said)).ok(),
-            Err(error) => {
-                tracing::warn!("a schema is not judged by: {error}");
-                None
+            Ok(Ok(said)) => {
+                serde_json::from_slice(last_line(&said)).map_err(|_| Unanswered::TooMuch)
             }
+            Ok(Err(error)) => {
+                tracing::warn!("a schema is not judged by: {error}");
+                Err(Unanswered::TooMuch)
+            }
+            Err(_) => Err(Unanswered::TooMuch),
         }
     }
 }
@@ -181,7 +194,8 @@ fn last_line(text: &[u8]) -> &[u8] {
 struct Judge(Option<Offspring>);
 
 impl Judge {
-    fn start(words: &[&str]) -> io::Result<Judge> {
+    /// Also returns what it is told by, and what it is heard by.
+    fn start(words: &[&str]) -> io::Result<(Judge, pipe::Sender, pipe::Receiver)> {
         let mut command = Command::current_exe();
         command.arg0("slapos").args(words).inherit_env(&TRUST).current_dir("/");
         command.no_new_privileges().die_with_parent().open_files(64, 64);
@@ -194,21 +208,20 @@ impl Judge {
             command.limit(resource, most, most);
         }
         let piped = Piped { input: true, output: true, errors: false };
-        Ok(Judge(Some(command.spawn_apart(piped)?)))
-    }
-
-    /// Tells it all, and hears what it says until it ends.
-    async fn hear(mut self, input: &[u8]) -> io::Result<Vec<u8>> {
-        let pipes = self.0.as_mut().and_then(|child| child.input.take().zip(child.output.take()));
+        let mut judge = Judge(Some(command.spawn_apart(piped)?));
+        let pipes = judge.0.as_mut().and_then(|child| child.input.take().zip(child.output.take()));
         let (to, from) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
-        let mut to = pipe::Sender::from_owned_fd(to)?;
-        let from = pipe::Receiver::from_owned_fd(from)?;
-        to.write_all(input).await?;
-        drop(to);
-        let mut said = Vec::new();
-        from.take(LONGEST).read_to_end(&mut said).await?;
-        Ok(said)
+        Ok((judge, pipe::Sender::from_owned_fd(to)?, pipe::Receiver::from_owned_fd(from)?))
     }
+}
+
+/// Tells a judge all, and hears what it says until it ends.
+async fn hear(mut to: pipe::Sender, from: pipe::Receiver, input: &[u8]) -> io::Result<Vec<u8>> {
+    to.write_all(input).await?;
+    drop(to);
+    let mut said = Vec::new();
+    from.take(LONGEST).read_to_end(&mut said).await?;
+    Ok(said)
 }
 
 impl Drop for Judge {
@@ -230,9 +243,10 @@ mod tests {
     use std::time::Instant;
 
     use serde_json::{Value, json};
+    use slapos_testkit::endless_schema;
 
     use super::*;
-    use crate::requests::Verdict;
+    use crate::requests::{Desk, Refused, RequestsConfig, SchemaMode, Verdict};
     use crate::testing::JUDGE;
 
     /// What a judge of the tests does: they are the program that is started again.
@@ -264,17 +278,6 @@ mod tests {
         Job { software, project: String::new(), web: Web::default(), request }
     }
 
-    /// Twelve levels, each of which has all of the next ten times.
-    fn bomb() -> Value {
-        let mut levels = serde_json::Map::new();
-        for level in 0..12 {
-            let next = json!({"$ref": format!("#/$defs/level{}", level + 1)});
-            levels.insert(format!("level{level}"), json!({"allOf": vec![next; 10]}));
-        }
-        levels.insert("level12".to_owned(), json!({"type": "object"}));
-        json!({"$ref": "#/$defs/level0", "$defs": levels})
-    }
-
     async fn verdict(bench: &Bench, schema: &Value, word: &str) -> Result<Verdict, Unanswered> {
         let directory = release(schema);
         bench.ask(&job(&directory, word)).await
@@ -292,6 +295,13 @@ mod tests {
         judges.count()
     }
 
+    /// Waits until there is a judge: who has a place starts one before anybody else has his turn.
+    async fn begun(bench: &Bench) {
+        while bench.places.available_permits() == PLACES {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test]
     async fn what_is_made_to_take_for_ever_ends_and_leaves_nothing() {
         let bench = Bench::new(JUDGE);
@@ -302,16 +312,17 @@ mod tests {
         let endless = json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]});
         drop(verdict(&bench, &endless, "x").await);
         // All of the processor time.
-        assert_eq!(verdict(&bench, &bomb(), "x").await, Err(Unanswered::TooMuch));
+        assert_eq!(verdict(&bench, &endless_schema(), "x").await, Err(Unanswered::TooMuch));
         assert!(verdict(&bench, &plain, "x").await.unwrap().errors.is_empty(), "the next one");
         // Somebody who does not wait for the answer.
-        let moment = Duration::from_millis(200);
-        let late = tokio::time::timeout(moment, verdict(&bench, &bomb(), "x")).await;
-        assert!(late.is_err(), "{late:?}");
+        let bomb = endless_schema();
+        tokio::select! {
+            said = verdict(&bench, &bomb, "x") => panic!("{said:?}"),
+            () = begun(&bench) => {}
+        }
         let ended = Instant::now();
-        let bomb = bomb();
         let (said, ()) = tokio::join!(verdict(&bench, &bomb, "x"), async {
-            tokio::time::sleep(moment).await;
+            begun(&bench).await;
             bench.dismiss();
         });
         assert_eq!(said, Err(Unanswered::Ending));
@@ -333,6 +344,29 @@ mod tests {
         drop((one, other));
         assert!(bench.of_project("one").try_acquire().is_ok());
         assert_eq!(bench.projects.lock().unwrap().len(), 1, "who waits for nothing is forgotten");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_judged_is_not_granted() {
+        let bench = Bench { wait: Duration::ZERO, ..Bench::new(JUDGE) };
+        let all = bench.places.acquire_many(u32::try_from(PLACES).unwrap()).await.unwrap();
+        assert_eq!(verdict(&bench, &json!({}), "x").await, Err(Unanswered::Busy));
+        drop(all);
+        // No program is started with a word of that length.
+        let words: &[&str] = Box::leak(Box::new([&*"x".repeat(1 << 20).leak()]));
+        let directory = release(&json!({}));
+        let request = job(&directory, "x").request.unwrap();
+        for mode in [SchemaMode::Enforce, SchemaMode::Warn] {
+            let config = RequestsConfig { schema: mode, judge: words, ..RequestsConfig::default() };
+            let desk = Desk::new(config, "id".to_owned());
+            let judged = desk.judge("", &request).await;
+            match mode {
+                SchemaMode::Enforce => assert!(matches!(judged, Err(Refused::Busy)), "{judged:?}"),
+                _ => judged.unwrap(),
+            }
+            let software = &request.software;
+            assert!(matches!(desk.schema("", software).await, Err(Refused::Busy)), "{software}");
+        }
     }
 
     #[test]

@@ -81,6 +81,9 @@ pub(crate) enum Refused {
     /// Another Master has not allocated it yet.
     #[error("the Master {0} has not allocated the instance yet: ask again")]
     NotReady(String),
+    /// It could not be judged for now.
+    #[error("the parameters are not judged yet, because too much is judged at present: ask again")]
+    Busy,
     /// There is no time any more to judge it.
     #[error("this Master ends: ask again")]
     Ending,
@@ -217,20 +220,25 @@ impl Desk {
 
     /// What a Software Release says of its parameters, for forms.
     ///
+    /// Says why nothing can be read.
+    ///
     /// # Errors
-    /// Why nothing can be read.
+    /// When it is to be asked again.
     pub(crate) async fn schema(
         &self,
         project: &str,
         software: &slapos_slap::SoftwareUrl,
-    ) -> Result<serde_json::Value, String> {
+    ) -> Result<Result<serde_json::Value, String>, Refused> {
         let job = self.job(project, software, None);
         // What may not be read needs no process.
-        job.documents()?;
+        if let Err(why) = job.documents() {
+            return Ok(Err(why));
+        }
         match self.bench.ask(&job).await {
-            Ok(described) => described,
-            Err(Unanswered::TooMuch) => Err(TOO_MUCH.to_owned()),
-            Err(Unanswered::Ending) => Err(Refused::Ending.to_string()),
+            Ok(described) => Ok(described),
+            Err(Unanswered::TooMuch) => Ok(Err(TOO_MUCH.to_owned())),
+            Err(Unanswered::Busy) => Err(Refused::Busy),
+            Err(Unanswered::Ending) => Err(Refused::Ending),
         }
     }
 
@@ -255,7 +263,13 @@ impl Desk {
         {
             return Ok(());
         }
-        let verdict = self.verdict(project, request).await?;
+        let verdict = match self.verdict(project, request).await {
+            Err(busy @ Refused::Busy) if self.config.schema == SchemaMode::Warn => {
+                tracing::warn!("{}: {busy}; `schema = warn` lets it pass", request.title);
+                return Ok(());
+            }
+            verdict => verdict?,
+        };
         if verdict.errors.is_empty() {
             return Ok(());
         }
@@ -281,6 +295,7 @@ impl Desk {
         match self.bench.ask(&job).await {
             Ok(verdict) => Ok(verdict),
             Err(Unanswered::TooMuch) => Ok(Verdict::unreadable(TOO_MUCH)),
+            Err(Unanswered::Busy) => Err(Refused::Busy),
             Err(Unanswered::Ending) => Err(Refused::Ending),
         }
     }

@@ -3,7 +3,9 @@
 //!
 //! Invariants: no follower is given the last byte before the whole is proven and kept, so that nobody
 //! takes for whole what turns out wrong. What waits for another cache has a thread of its own, and
-//! there are a few of them at most. A download goes on when nobody follows it any more.
+//! there are a few of them at most: so many for contents, which may take hours, of which nobody has
+//! all, and so many for entries, which have to come soon. A download goes on when nobody follows it
+//! any more.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,8 +19,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::{Digest, Failure, Shacache, Upstream};
 
-/// How many may wait for another cache at a time.
-const PLACES: usize = 32;
+/// How many contents may be on their way at a time.
+const CONTENTS: usize = 32;
+
+/// And how many of those that one asked for.
+const OF_ONE: usize = 24;
+
+/// How many may wait for what else another cache has, at a time.
+const ENTRIES: usize = 32;
 
 /// How much is read at a time, in bytes.
 const PIECE: usize = 64 << 10;
@@ -29,13 +37,24 @@ const A_WHILE: Duration = Duration::from_secs(5);
 /// What is under way.
 #[derive(Debug)]
 pub(super) struct Arrivals {
-    coming: Mutex<HashMap<String, watch::Receiver<Progress>>>,
-    places: Arc<Semaphore>,
+    coming: Mutex<HashMap<String, Coming>>,
+    contents: Arc<Semaphore>,
+    entries: Arc<Semaphore>,
+}
+
+/// A download, in the list of those that are under way.
+#[derive(Debug)]
+struct Coming {
+    progress: watch::Receiver<Progress>,
+    /// Who was the first to ask for it.
+    asker: String,
 }
 
 impl Default for Arrivals {
     fn default() -> Arrivals {
-        Arrivals { coming: Mutex::default(), places: Arc::new(Semaphore::new(PLACES)) }
+        let [contents, entries] =
+            [CONTENTS, ENTRIES].map(|places| Arc::new(Semaphore::new(places)));
+        Arrivals { coming: Mutex::default(), contents, entries }
     }
 }
 
@@ -58,14 +77,14 @@ impl Progress {
 }
 
 impl Arrivals {
-    fn coming(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<Progress>>> {
+    fn coming(&self) -> MutexGuard<'_, HashMap<String, Coming>> {
         // Nothing that can panic is done under the lock.
         self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Failure::Busy)
-    }
+fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+    Arc::clone(places).try_acquire_owned().map_err(|_| Failure::Busy)
 }
 
 /// What is known of a content that is asked for.
@@ -77,14 +96,15 @@ pub(crate) enum Found {
 }
 
 impl Shacache {
-    /// A content, for which upstream is asked if it is not here. Blocks for the disk only.
-    pub(crate) fn find(&self, digest: &Digest) -> Result<Found, Failure> {
+    /// A content, for which upstream is asked if it is not here; `asker` says for whom. Blocks for the
+    /// disk only.
+    pub(crate) fn find(&self, digest: &Digest, asker: &str) -> Result<Found, Failure> {
         if let Some(file) = self.content(digest)? {
             return Ok(Found::Here(file));
         }
         let mut coming = self.arrivals.coming();
-        if let Some(progress) = coming.get(digest.as_str()) {
-            return Ok(Found::Coming(Arriving(progress.clone())));
+        if let Some(coming) = coming.get(digest.as_str()) {
+            return Ok(Found::Coming(Arriving(coming.progress.clone())));
         }
         // Who has arrived leaves the list when he is here.
         if let Some(file) = self.content(digest)? {
@@ -93,9 +113,13 @@ impl Shacache {
         if self.config.upstream_cache.is_none() {
             return Err(Failure::Absent);
         }
-        let place = self.arrivals.place()?;
+        if coming.values().filter(|coming| coming.asker == asker).count() >= OF_ONE {
+            return Err(Failure::Busy);
+        }
+        let place = place(&self.arrivals.contents)?;
         let (told, progress) = watch::channel(Progress::default());
-        coming.insert(digest.as_str().to_owned(), progress.clone());
+        let listed = Coming { progress: progress.clone(), asker: asker.to_owned() };
+        coming.insert(digest.as_str().to_owned(), listed);
         drop(coming);
         let listed = Listed { cache: self.clone(), digest: digest.clone() };
         let arrival = Arrival { listed, told, _place: place };
@@ -108,7 +132,7 @@ impl Shacache {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let place = self.arrivals.place()?;
+        let place = place(&self.arrivals.entries)?;
         let (told, done) = oneshot::channel();
         spawn(move || {
             let _place = place;
@@ -279,7 +303,7 @@ mod tests {
         }
 
         fn find(&self, digest: &Digest) -> Arriving {
-            match self.cache.find(digest).unwrap() {
+            match self.cache.find(digest, "one").unwrap() {
                 Found::Coming(arriving) => arriving,
                 Found::Here(_) => panic!("it is here"),
             }
@@ -324,7 +348,7 @@ mod tests {
         drop(stream);
         assert!(all(&mut one).await.unwrap() == content && all(&mut two).await.unwrap() == content);
         assert_eq!(two.outlook().await.unwrap(), Outlook::Whole);
-        assert!(matches!(other.cache.find(&digest).unwrap(), Found::Here(_)));
+        assert!(matches!(other.cache.find(&digest, "one").unwrap(), Found::Here(_)));
         assert_eq!(other.kept(), 1);
     }
 
@@ -362,7 +386,7 @@ mod tests {
             other.cache.away(move || drop(wait.lock().map(|wait| wait.recv())))
         };
         let mut waiting = Vec::new();
-        for _ in 0..PLACES {
+        for _ in 0..ENTRIES {
             let mut one = Box::pin(work());
             assert!(
                 std::future::poll_fn(|cx| std::task::Poll::Ready(
@@ -373,11 +397,25 @@ mod tests {
             waiting.push(one);
         }
         assert!(matches!(work().await, Err(Failure::Busy)));
-        assert!(matches!(other.cache.find(&digest_of(b"x")), Err(Failure::Busy)));
+        // What takes longer is no hindrance, nor hindered.
+        let (content, arrivals) = (digest_of(b"x"), &other.cache.arrivals);
+        let all = u32::try_from(CONTENTS).unwrap();
+        let all = Arc::clone(&arrivals.contents).try_acquire_many_owned(all).unwrap();
+        assert!(matches!(other.cache.find(&content, "one"), Err(Failure::Busy)));
+        drop(all);
         drop(go);
         for one in waiting {
             one.await.unwrap();
         }
         work().await.unwrap();
+        // One who asks for many leaves places for others.
+        const { assert!(OF_ONE < CONTENTS) };
+        let (_told, progress) = watch::channel(Progress::default());
+        for number in 0..OF_ONE {
+            let coming = Coming { progress: progress.clone(), asker: "one".to_owned() };
+            arrivals.coming().insert(number.to_string(), coming);
+        }
+        assert!(matches!(other.cache.find(&content, "one"), Err(Failure::Busy)));
+        assert!(matches!(other.cache.find(&content, "other"), Ok(Found::Coming(_))));
     }
 }

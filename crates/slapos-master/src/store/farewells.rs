@@ -66,6 +66,19 @@ impl Store {
         rows.iter().map(Farewell::read).collect()
     }
 
+    /// Masters that something is to be asked of, by URL.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn farewell_masters(&self) -> Result<Vec<String>, StoreError> {
+        let rows =
+            sqlx::query("SELECT DISTINCT master_url FROM farewell ORDER BY master_url LIMIT $1")
+                .bind(SOME)
+                .fetch_all(&mut self.pools.reader().await?)
+                .await?;
+        rows.iter().map(|row| text(row, "master_url")).collect()
+    }
+
     /// Takes it upon the caller to ask now; `false` if another one did, or it is wanted again.
     ///
     /// # Errors

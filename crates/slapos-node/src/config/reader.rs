@@ -22,7 +22,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `[slapformat]`, over which `[slapos]` goes.
-    pub(super) fn of_format(config: &'a Config) -> Self {
+    pub(crate) fn of_format(config: &'a Config) -> Self {
         Self { config, section: "slapformat", over: Some("slapos") }
     }
 

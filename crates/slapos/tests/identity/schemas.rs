@@ -1,21 +1,10 @@
 //! A schema that is made to take for ever takes neither the Master nor its end.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use slapos_sys::process::{alive, descendants};
-use slapos_testkit::wait_for;
+use slapos_testkit::{endless_schema, wait_for};
 
 use crate::master::{Master, TOKEN};
-
-/// Twelve levels, each of which has all of the next ten times.
-fn bomb() -> Value {
-    let mut levels = serde_json::Map::new();
-    for level in 0..12 {
-        let next = json!({"$ref": format!("#/$defs/level{}", level + 1)});
-        levels.insert(format!("level{level}"), json!({"allOf": vec![next; 10]}));
-    }
-    levels.insert("level12".to_owned(), json!({"type": "object"}));
-    json!({"$ref": "#/$defs/level0", "$defs": levels})
-}
 
 /// What the Master says that it would do with a request, and with which status.
 fn check(port: u16, software: &str) -> (u16, String) {
@@ -34,7 +23,7 @@ fn a_master_answers_and_ends_while_schemas_keep_its_judges_busy() {
     let master = Master::start("");
     let description = r#"{"software-type": {"default": {"request": "input.json"}}}"#;
     master.write("bomb/software.cfg.json", description);
-    master.write("bomb/input.json", &bomb().to_string());
+    master.write("bomb/input.json", &endless_schema().to_string());
     master.write("plain/software.cfg.json", description);
     master.write("plain/input.json", r#"{"required": ["other"]}"#);
     let software = |name: &str| master.path(name).join("software.cfg").display().to_string();

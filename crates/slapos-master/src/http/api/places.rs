@@ -158,7 +158,7 @@ async fn schema(
     addressed("`software_release`", &query.software_release)?;
     let project = app.project_for(&caller, query.project.as_deref()).await?;
     let url = SoftwareUrl::new(query.software_release);
-    match app.desk.schema(&project, &url).await {
+    match app.desk.schema(&project, &url).await? {
         Ok(software) => Ok(Json(Described { software })),
         Err(why) => Err(ApiError::new(
             StatusCode::NOT_FOUND,

@@ -36,6 +36,7 @@ async fn what_a_tree_asked_other_masters_for_is_due_when_it_ends_and_again_until
     ended(&store).await;
     let farewell = store.due_farewells().await.unwrap().remove(0);
     assert_eq!(due(&store).await, [("slappart0_far".to_owned(), 0)]);
+    assert_eq!(store.farewell_masters().await.unwrap(), [ELSEWHERE]);
     assert!(store.take_farewell(&farewell).await.unwrap());
     assert!(!other.take_farewell(&farewell).await.unwrap(), "two would ask");
     // The first pause is a minute, late ones an hour.
