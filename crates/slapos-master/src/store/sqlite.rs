@@ -87,8 +87,25 @@ async fn mark(path: &Path, url: &str) -> Result<(), StoreError> {
         let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
         connection.execute(sqlx::AssertSqlSafe(mark)).await?;
     }
-    connection.execute("PRAGMA journal_mode = WAL").await?;
+    keep_journal(path, &mut connection).await?;
     Ok(connection.close().await?)
+}
+
+/// Has the file's journal be one that readers and the writer need not wait for each other with, and
+/// refuses a file where there is none: SQLite only says so, and goes on with another.
+async fn keep_journal(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    let row = sqlx::query("PRAGMA journal_mode = WAL").fetch_one(connection).await?;
+    match row.try_get::<String, _>(0)?.as_str() {
+        "wal" => Ok(()),
+        other => {
+            let reason = format!(
+                "its journal cannot be a WAL there (it is `{other}`), so that readers would keep the \
+                 writer out: put it on a local file system by `database_uri` in [slapproxy], or take \
+                 a PostgreSQL server"
+            );
+            Err(file_error(path, io::Error::new(io::ErrorKind::Unsupported, reason)))
+        }
+    }
 }
 
 /// Looks through a file that is not large.
@@ -188,4 +205,19 @@ fn foreign(path: &Path) -> io::Result<Option<String>> {
 
 fn file_error(path: &Path, source: io::Error) -> StoreError {
     StoreError::File { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_cannot_have_the_journal_is_refused() {
+        sqlx::any::install_default_drivers();
+        // What is in memory has a journal of its own kind.
+        let single = AnyConnection::connect("sqlite::memory:").await.unwrap();
+        let mut connection = Connection::Single(single);
+        let refused = keep_journal(Path::new("/nfs/proxy.db"), &mut connection).await.unwrap_err();
+        insta::assert_snapshot!(refused, @"the Master's database /nfs/proxy.db: its journal cannot be a WAL there (it is `memory`), so that readers would keep the writer out: put it on a local file system by `database_uri` in [slapproxy], or take a PostgreSQL server");
+    }
 }
