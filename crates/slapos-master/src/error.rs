@@ -122,6 +122,16 @@ pub enum StoreError {
         /// By whom.
         by: String,
     },
+    /// What the Master remembers may be of a former content.
+    #[error(
+        "{database} was, or is being, restored or taken to another schema while this Master had lost \
+         its connection: it ends rather than go on with what it remembers of the former content; start \
+         it again"
+    )]
+    Replaced {
+        /// The database, as it may be shown.
+        database: String,
+    },
     /// The file or its directory cannot be used.
     #[error("the Master's database {}: {source}", path.display())]
     File {

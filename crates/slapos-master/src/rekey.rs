@@ -11,7 +11,7 @@ use slapos_sys::clock::SystemClock;
 
 use crate::authority::reseal;
 use crate::error::MasterError;
-use crate::store::{AuditEntry, Database, Store};
+use crate::store::{Database, Store};
 
 /// Has the present token open the authority of a database that the former one opened; `home` is
 /// the computer that requests go to when they name none. Returns whether anything was to be done: a
@@ -35,13 +35,7 @@ async fn rekey_in(store: &Store, former: &Secret, present: &Secret) -> Result<bo
     let Some(kept) = store.authority().await? else { return Ok(false) };
     match reseal(&kept, former, present) {
         Ok(None) => Ok(false),
-        Ok(Some(sealed)) => {
-            let done = store.reseal_authority(&kept, &sealed).await?;
-            let about = "the authority's key".to_owned();
-            let entry = AuditEntry::of_command(store.time(), "ca rekey", about);
-            store.keep_audit(&[entry]).await?;
-            Ok(done)
-        }
+        Ok(Some(sealed)) => Ok(store.reseal_authority(&kept, &sealed).await?),
         Err(error) => Err(error.into()),
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use slapos_slap::ComputerId;
 use slapos_sys::Secret;
 use slapos_sys::clock::{Clock, SystemClock};
@@ -92,7 +93,15 @@ impl Master {
             Some(tls) => Some(listen(&tls.host, tls.port).await?),
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Store::open(&config.database, config.computer_id, Arc::clone(&clock)).await?;
+        let mark = mark(&config.token, &config.computer_id);
+        let database = config.database.marked(&mark)?;
+        let store = Store::open(&database, config.computer_id, Arc::clone(&clock)).await?;
+        if database.has_other(&mark).await? {
+            tracing::warn!(
+                "another Master at {database} has another `master.token`, or another `computer_id`: \
+                 what one gives out the other refuses. Copy the file, or the option, and start again"
+            );
+        }
         let authority = match &access.tls {
             None => None,
             Some(_) => Some(Arc::new(authority(&store, &config.token).await?)),
@@ -172,7 +181,12 @@ impl Master {
         tokio::spawn(ending);
         let farewells = tokio::spawn(Arc::clone(&self.app).say_farewells());
         let result = tokio::select! {
-            result = both => result,
+            result = both => result.map_err(MasterError::from),
+            // At once: who is being answered would be told of the former content, or write to the new one.
+            error = self.app.store.replaced() => {
+                farewells.abort();
+                return Err(error.into());
+            }
             () = grace_is_over => {
                 tracing::warn!("stopped while requests were still being answered");
                 Ok(())
@@ -181,8 +195,16 @@ impl Master {
         farewells.abort();
         self.app.write_audit().await;
         self.app.store.close().await;
-        Ok(result?)
+        result
     }
+}
+
+/// What Masters of one database compare: of the operator's token and the computer that both must have. It
+/// is seen by everybody at the server, and so short that no token can be found by it.
+fn mark(token: &Secret, computer: &ComputerId) -> String {
+    let token = hmac::Key::new(hmac::HMAC_SHA256, token.expose().as_bytes());
+    let tag = hmac::sign(&token, format!("slapos-master-session:{computer}").as_bytes());
+    tag.as_ref().iter().take(2).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A port with TLS.

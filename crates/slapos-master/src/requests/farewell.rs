@@ -41,8 +41,8 @@ impl Desk {
         store: &Store,
     ) -> Result<Vec<(Farewell, Said)>, StoreError> {
         let mut said = Vec::new();
-        for farewell in store.due_farewells().await? {
-            if !store.take_farewell(&farewell).await? {
+        for mut farewell in store.due_farewells().await? {
+            if !store.take_farewell(&mut farewell).await? {
                 continue;
             }
             let answer = match self.say(&farewell).await {

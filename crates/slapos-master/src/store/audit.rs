@@ -59,6 +59,8 @@ impl Store {
         let at_once = if tx.kind() == Kind::Sqlite { 1 } else { AT_ONCE };
         for some in entries.chunks(at_once) {
             insert(&mut tx, some).await?;
+            // A file answers at once, always: others have a turn in this thread.
+            tokio::task::consume_budget().await;
         }
         let sql = "DELETE FROM audit WHERE happened_at < $1";
         sqlx::query(sql).bind(self.now().saturating_sub(KEPT_FOR)).execute(&mut *tx).await?;
@@ -110,7 +112,7 @@ pub(super) async fn keep_command(
 impl Entry {
     /// What the operator did by a command on the machine itself; that it was done is told as the
     /// status of an answer would.
-    pub(crate) fn of_command(at: i64, command: &str, about: String) -> Entry {
+    fn of_command(at: i64, command: &str, about: String) -> Entry {
         Entry {
             at,
             caller: "operator".to_owned(),

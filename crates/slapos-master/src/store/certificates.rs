@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use super::instances::require_instance;
 use super::rows::text;
 use super::tokens::Holder;
-use super::{Store, require_computer};
+use super::{Store, audit, require_computer};
 use crate::error::StoreError;
 
 /// The name of the one authority.
@@ -69,8 +69,8 @@ impl Store {
         self.authority().await?.ok_or_else(missing)
     }
 
-    /// Keeps the key of the authority sealed in another way; returns whether it still was as in
-    /// `former`.
+    /// Keeps the key of the authority sealed in another way, which is in the audit log; returns whether it
+    /// still was as in `former`.
     ///
     /// # Errors
     /// Only failures of the database.
@@ -83,6 +83,10 @@ impl Store {
         let sql = "UPDATE authority SET sealed_key = $3 WHERE name = $1 AND sealed_key = $2";
         let query = sqlx::query(sql).bind(OWN).bind(former.sealed_key.as_str()).bind(sealed_key);
         let changed = query.execute(&mut *tx).await?.rows_affected() > 0;
+        if changed {
+            let about = "the authority's key".to_owned();
+            audit::keep_command(&mut tx, self.now(), "ca rekey", about).await?;
+        }
         tx.commit().await?;
         Ok(changed)
     }
@@ -165,7 +169,7 @@ impl Store {
         .bind(serial)
         .bind(self.now())
         // One statement needs no transaction.
-        .fetch_optional(&mut self.pools.reader().await?)
+        .fetch_optional(&mut self.reader().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let computer = ComputerId::new(text(&row, "computer")?);

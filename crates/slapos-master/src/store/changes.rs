@@ -75,15 +75,15 @@ pub(super) async fn leave_era(tx: &mut Connection, kind: Kind) -> Result<(), Sto
     Ok(())
 }
 
-/// Gives the database its name, unless it has one.
-pub(super) async fn name_era(tx: &mut Connection) -> Result<(), StoreError> {
-    if sqlx::query("SELECT name FROM era").fetch_optional(&mut *tx).await?.is_some() {
-        return Ok(());
+/// Gives the database its name, unless it has one, and returns it.
+pub(super) async fn name_era(tx: &mut Connection) -> Result<String, StoreError> {
+    if let Some(row) = sqlx::query("SELECT name FROM era").fetch_optional(&mut *tx).await? {
+        return text(&row, "name");
     }
     let name = slapos_sys::random::hex(8)
         .map_err(|error| StoreError::Unavailable(format!("no random name: {error}")))?;
-    sqlx::query("INSERT INTO era (name) VALUES ($1)").bind(name).execute(tx).await?;
-    Ok(())
+    sqlx::query("INSERT INTO era (name) VALUES ($1)").bind(name.as_str()).execute(tx).await?;
+    Ok(name)
 }
 
 impl Store {
@@ -97,7 +97,7 @@ impl Store {
         position: Option<&Position>,
     ) -> Result<News, StoreError> {
         // One look is enough most often: listeners come by at every sign of life.
-        let present = last_position(&mut self.pools.reader().await?, computer).await?;
+        let present = last_position(&mut self.reader().await?, computer).await?;
         match position {
             None => return Ok(News::Resync(present)),
             Some(position) if *position == present => return Ok(News::Changes(Vec::new())),

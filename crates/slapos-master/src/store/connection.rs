@@ -3,8 +3,9 @@
 //!
 //! `sqlx` asks a server over a socket, and a file through a thread of its own. The way to that thread and
 //! back is dearer than what most statements do there, so a file is asked right here ([`inline`]) where
-//! an answer takes microseconds. What may take long goes to the thread, so that no thread of the
-//! runtime is held by it.
+//! an answer takes microseconds. What reads for long, a list of everything, goes to the thread, so that
+//! no thread of the runtime is held by it; what writes many rows here lets others have a turn between
+//! them.
 //!
 //! Invariant: a transaction that is dropped without commit, at any moment, did not happen.
 //!

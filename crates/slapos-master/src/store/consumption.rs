@@ -11,12 +11,14 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::listing::find_instance;
+use super::pools::Kind;
 use super::rows::{rfc3339, text};
 use super::{Scope, Store, Tx, require_computer};
 use crate::error::StoreError;
 use crate::view::{Usage, Used};
 
-/// So many are written by one statement: who writes has others wait.
+/// So many are written by one statement to a server: who writes has others wait. To a file they go one by
+/// one, as entries of the audit log do.
 const AT_ONCE: usize = 100;
 
 /// So many resources are kept of each user, the last ones: an instance invents their names.
@@ -47,8 +49,11 @@ impl Store {
         let now = self.now();
         let mut tx = self.write_about(computer).await?;
         require_computer(&mut tx, computer).await?;
-        for some in latest(computer, journal).chunks(AT_ONCE) {
+        let at_once = if tx.kind() == Kind::Sqlite { 1 } else { AT_ONCE };
+        for some in latest(computer, journal).chunks(at_once) {
             keep(&mut tx, computer, some, now).await?;
+            // A file answers at once, always.
+            tokio::task::consume_budget().await;
         }
         sqlx::query("DELETE FROM consumption WHERE computer = $1 AND told_at < $2")
             .bind(computer.as_str())
@@ -150,8 +155,8 @@ async fn keep(
          start_date = excluded.start_date, stop_date = excluded.stop_date, \
          told_at = excluded.told_at"
     );
-    // Of many lengths: none is worth keeping.
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
+    // Of many lengths: none but the shortest is worth being kept.
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(some.len() == 1);
     query = query.bind(computer.as_str()).bind(now);
     for ((by, resource), (transaction, movement)) in some {
         query = query

@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 use slapos_sys::Secret;
 use url::Url;
 
+use super::postgres;
 use crate::error::StoreError;
+
+/// How the names of the sessions of a Master begin.
+pub(super) const NAMED: &str = "slapos-";
 
 /// What a server's address may say after `?`; all of it is honoured.
 const OPTIONS: &[&str] = &[
@@ -50,6 +54,15 @@ impl Server {
     /// The address as it may be shown.
     pub(super) fn shown(&self) -> &str {
         &self.shown
+    }
+
+    /// The same with a name for its sessions, unless they have one.
+    fn named(&self, name: &str) -> Result<Server, StoreError> {
+        let mut url = Url::parse(self.url()).map_err(|error| invalid(&error.to_string()))?;
+        if !url.query_pairs().any(|(key, _)| key == "application_name") {
+            url.query_pairs_mut().append_pair("application_name", name);
+        }
+        Ok(Server { url: Secret::new(url), shown: self.shown.clone() })
     }
 }
 
@@ -109,6 +122,35 @@ fn server(mut url: Url, password: Option<&Secret>) -> Result<Server, StoreError>
 
 fn invalid(why: &str) -> StoreError {
     StoreError::Invalid(format!("`database_uri` in [slapproxy]: {why}"))
+}
+
+impl Database {
+    /// The same database, whose sessions the server shows by a name with that mark: Masters that have
+    /// other marks find each other by it.
+    ///
+    /// # Errors
+    /// None, as long as the address is one that was read by [`parse`](Database::parse).
+    pub(crate) fn marked(&self, mark: &str) -> Result<Database, StoreError> {
+        match self {
+            Database::File(path) => Ok(Database::File(path.clone())),
+            Database::Server(server) => {
+                Ok(Database::Server(server.named(&format!("{NAMED}{mark}"))?))
+            }
+        }
+    }
+
+    /// Whether a Master is at the server that has another mark.
+    ///
+    /// # Errors
+    /// Failures of the server.
+    pub(crate) async fn has_other(&self, mark: &str) -> Result<bool, StoreError> {
+        match self {
+            Database::File(_) => Ok(false),
+            Database::Server(server) => {
+                postgres::has_other(server, &format!("{NAMED}{mark}")).await
+            }
+        }
+    }
 }
 
 impl fmt::Display for Database {

@@ -61,7 +61,7 @@ impl Store {
         )
         .bind(self.now())
         .bind(SOME)
-        .fetch_all(&mut self.pools.reader().await?)
+        .fetch_all(&mut self.reader().await?)
         .await?;
         rows.iter().map(Farewell::read).collect()
     }
@@ -83,9 +83,9 @@ impl Store {
     ///
     /// # Errors
     /// Only failures of the database.
-    pub(crate) async fn take_farewell(&self, farewell: &Farewell) -> Result<bool, StoreError> {
+    pub(crate) async fn take_farewell(&self, farewell: &mut Farewell) -> Result<bool, StoreError> {
         let doublings = u32::try_from(farewell.tries.clamp(0, 10)).unwrap_or(0);
-        let pause = (SOON << doublings).min(LATE);
+        let next_at = self.now().saturating_add((SOON << doublings).min(LATE));
         let mut tx = self.write().await?;
         let done = sqlx::query(
             "UPDATE farewell SET tries = tries + 1, next_at = $5 \
@@ -95,21 +95,34 @@ impl Store {
         .bind(farewell.title.as_str())
         .bind(i64::from(farewell.shared))
         .bind(farewell.next_at)
-        .bind(self.now().saturating_add(pause))
+        .bind(next_at)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(done.rows_affected() == 1)
+        let taken = done.rows_affected() == 1;
+        if taken {
+            farewell.next_at = next_at;
+        }
+        Ok(taken)
     }
 
-    /// Forgets it: it is destroyed there, or nobody will ask any more.
+    /// Forgets one that was taken: it is destroyed there, or nobody will ask any more. What came to be
+    /// due since, of a tree that was made and ended again meanwhile, stays.
     ///
     /// # Errors
     /// Only failures of the database.
     pub(crate) async fn end_farewell(&self, farewell: &Farewell) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        let Farewell { master_url, title, shared, .. } = farewell;
-        wanted_again(&mut tx, master_url, title, *shared).await?;
+        sqlx::query(
+            "DELETE FROM farewell \
+             WHERE master_url = $1 AND title = $2 AND shared = $3 AND next_at = $4",
+        )
+        .bind(farewell.master_url.as_str())
+        .bind(farewell.title.as_str())
+        .bind(i64::from(farewell.shared))
+        .bind(farewell.next_at)
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await
     }
 }
@@ -126,8 +139,9 @@ pub(super) async fn of_root(
          tries, next_at) SELECT master_url, forwarded_title, shared, software, software_type, \
          project, root, 0, CAST($3 AS BIGINT) FROM forwarded_request \
          WHERE project = $1 AND root = $2 \
-         ON CONFLICT (master_url, title, shared) DO UPDATE SET tries = 0, \
-         next_at = excluded.next_at",
+         ON CONFLICT (master_url, title, shared) DO UPDATE SET software = excluded.software, \
+         software_type = excluded.software_type, project = excluded.project, \
+         root = excluded.root, tries = 0, next_at = excluded.next_at",
     )
     .bind(project)
     .bind(root)

@@ -67,7 +67,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when the computer is not known.
     pub(crate) async fn revision(&self, computer: &ComputerId) -> Result<Revision, StoreError> {
-        revision(&mut self.pools.reader().await?, computer).await
+        revision(&mut self.reader().await?, computer).await
     }
 
     /// Everything wanted of one partition.

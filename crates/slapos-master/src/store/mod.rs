@@ -61,6 +61,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use slapos_slap::{ComputerId, PartitionId};
 use slapos_sys::clock::Clock;
 use slapos_sys::lock::SharedLock;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::error::StoreError;
@@ -99,6 +100,8 @@ pub struct Store {
     bells: Arc<changes::Bells>,
     /// What hears of the changes that other Masters make.
     hearing: Option<AbortHandle>,
+    /// Becomes true when what hears finds another content in the database; a file is held all the time.
+    replaced: Option<watch::Receiver<bool>>,
     /// At a file; at a server it is held by what hears.
     presence: Mutex<Option<SharedLock>>,
     /// The computer that requests go to when they name none; empty if there is none.
@@ -129,22 +132,40 @@ impl Store {
         pools.update(&*clock).await?;
         let mut tx = pools.write().await?;
         changes::leave_era(&mut tx, pools.kind).await?;
-        changes::name_era(&mut tx).await?;
+        let era = changes::name_era(&mut tx).await?;
         make_known(&mut tx, &home).await?;
         tx.commit().await?;
         let bells = Arc::new(changes::Bells::new().map_err(|error| {
             StoreError::Unavailable(format!("the machine gives no random name: {error}"))
         })?);
-        let hearing = listener.map(|(server, listener)| {
-            let hear = postgres::hear(server.clone(), listener, Arc::clone(&bells));
-            tokio::spawn(hear).abort_handle()
-        });
+        let (hearing, replaced) = listener
+            .map(|(server, listener)| {
+                let hear = postgres::hear(server.clone(), listener, Arc::clone(&bells), era);
+                let (tell, replaced) = watch::channel(false);
+                let hear = async move {
+                    hear.await;
+                    let _ = tell.send(true);
+                };
+                (tokio::spawn(hear).abort_handle(), replaced)
+            })
+            .unzip();
         let writer = pools.inline.as_ref().map(|inline| Arc::clone(&inline.writer));
         let group = writer.map(group::Group::new);
         let notes = notes::Notes::default();
         let presence = Mutex::new(presence);
         let waits = Waits::default();
-        Ok(Store { pools, group, clock, bells, hearing, presence, home, notes, waits })
+        Ok(Store { pools, group, clock, bells, hearing, replaced, presence, home, notes, waits })
+    }
+
+    /// Waits until the database turns out to have been replaced behind the back of this Master, which had
+    /// lost its connection: nothing that it remembers holds then. Most often that is never.
+    pub(crate) async fn replaced(&self) -> StoreError {
+        if let Some(mut replaced) = self.replaced.clone()
+            && replaced.wait_for(|replaced| *replaced).await.is_ok()
+        {
+            return StoreError::Replaced { database: self.pools.name.clone() };
+        }
+        std::future::pending().await
     }
 
     /// Whether the database answers, and has the schema that this version knows.
@@ -182,9 +203,15 @@ impl Store {
         Ok(Tx::new(own, self.pools.kind, &self.bells))
     }
 
+    /// A connection for one statement that reads.
+    async fn reader(&self) -> Result<connection::Connection, StoreError> {
+        self.waits.count("read", self.pools.reader()).await
+    }
+
     /// The same for what may take long: lists of everything.
     async fn read_long(&self) -> Result<Tx, StoreError> {
-        Ok(Tx::new(self.pools.read_long().await?, self.pools.kind, &self.bells))
+        let own = self.waits.count("list", self.pools.read_long()).await?;
+        Ok(Tx::new(own, self.pools.kind, &self.bells))
     }
 
     /// The right to change things; what is not committed did not happen.

@@ -20,7 +20,7 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         let sql = "SELECT project FROM computer WHERE reference = $1";
         let query = sqlx::query(sql).bind(computer.as_str());
-        let row = query.fetch_optional(&mut self.pools.reader().await?).await?;
+        let row = query.fetch_optional(&mut self.reader().await?).await?;
         row.map(|row| text(&row, "project")).transpose()
     }
 
@@ -38,7 +38,7 @@ impl Store {
         )
         .bind(computer.as_str())
         .bind(partition.as_str())
-        .fetch_optional(&mut self.pools.reader().await?)
+        .fetch_optional(&mut self.reader().await?)
         .await?;
         row.map(|row| text(&row, "project")).transpose()
     }
@@ -58,7 +58,7 @@ impl Store {
             format!("SELECT project FROM {table} WHERE root = $1 AND title = $2 ORDER BY project");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(root).bind(title);
         query
-            .fetch_all(&mut self.pools.reader().await?)
+            .fetch_all(&mut self.reader().await?)
             .await?
             .iter()
             .map(|row| text(row, "project"))

@@ -213,7 +213,7 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn projects_of(&self, user: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT project AS name FROM member WHERE person = $1 ORDER BY project";
-        let rows = sqlx::query(sql).bind(user).fetch_all(&mut self.pools.reader().await?).await?;
+        let rows = sqlx::query(sql).bind(user).fetch_all(&mut self.reader().await?).await?;
         rows.iter().map(|row| text(row, "name")).collect()
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Pools {
     pub(super) kind: Kind,
     /// The database, as it may be shown.
     pub(super) name: String,
-    /// Connections to a server; those to a file for what may take long.
+    /// Connections to a server; those to a file for lists, and for what changes everything.
     pub(super) writers: AnyPool,
     pub(super) readers: AnyPool,
     /// Those to a file for what is short.
@@ -95,7 +95,7 @@ impl Pools {
         Ok(Transaction::begin(self.reader().await?, self.begin_read()).await?)
     }
 
-    /// The same for what may take longer than a thread of the runtime should be held.
+    /// The same for what may read longer than a thread of the runtime should be held.
     pub(super) async fn read_long(&self) -> Result<Transaction, StoreError> {
         let reader = Connection::Pooled(self.readers.acquire().await?);
         Ok(Transaction::begin(reader, self.begin_read()).await?)
@@ -119,7 +119,7 @@ impl Pools {
         }
     }
 
-    /// The same for what may take longer than a thread of the runtime should be held.
+    /// The same for commands that change everything, and at a server.
     async fn write_long(&self) -> Result<Transaction, StoreError> {
         let writer = Connection::Pooled(self.writers.acquire().await?);
         match self.kind {

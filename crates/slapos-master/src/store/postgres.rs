@@ -24,12 +24,13 @@ use std::time::Duration;
 use slapos_slap::ComputerId;
 use sqlx::any::AnyPoolOptions;
 use sqlx::postgres::PgListener;
-use sqlx::{AnyConnection, Connection as _, Executor as _};
+use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 
 use super::catalog::{self, RECORDS, Table};
 use super::changes::Bells;
 use super::connection::Connection;
-use super::database::Server;
+use super::database::{NAMED, Server};
+use super::migrations;
 use super::pools::{Kind, Pools};
 use super::presence;
 use super::rows::text;
@@ -68,9 +69,6 @@ const NOTICED: &str =
 /// Waits for a lock, so many times, no longer than somebody takes to go whose process has just ended.
 const PASSING: &str = "SET lock_timeout = 500";
 const TRIES: u32 = 4;
-
-/// Waits for a lock until it is free.
-const UNTIL_FREE: &str = "SET lock_timeout = 0";
 
 /// Where Masters tell each other which computers have changed.
 const CHANNEL: &str = "slapos_change";
@@ -218,7 +216,11 @@ pub(super) async fn tell(
 
 /// Rings the bells for what other Masters change, until it is aborted; the same connection says that a
 /// Master is there. While the server is away nothing is heard, so afterwards all bells are rung.
-pub(super) async fn hear(server: Server, mut listener: PgListener, bells: Arc<Bells>) {
+///
+/// While the connection is lost nothing says that a Master is there, and a command may put something else
+/// in the place of what it remembers. So it ends when somebody is there alone afterwards, or the content
+/// is not that of the `era` any more.
+pub(super) async fn hear(server: Server, mut listener: PgListener, bells: Arc<Bells>, era: String) {
     loop {
         bells.ring_all();
         while let Ok(heard) = listener.try_recv().await {
@@ -229,8 +231,9 @@ pub(super) async fn hear(server: Server, mut listener: PgListener, bells: Arc<Be
             }
         }
         listener = loop {
-            match attend(&server, UNTIL_FREE).await {
-                Ok(listener) => break listener,
+            match attend_again(&server, &era).await {
+                Ok(Some(listener)) => break listener,
+                Ok(None) => return,
                 Err(error) => tracing::debug!("what other Masters change is not heard: {error}"),
             }
             tokio::time::sleep(AGAIN).await;
@@ -238,28 +241,60 @@ pub(super) async fn hear(server: Server, mut listener: PgListener, bells: Arc<Be
     }
 }
 
+/// Such a connection in the place of one that was lost; none if the content is another one, or may be soon.
+async fn attend_again(server: &Server, era: &str) -> Result<Option<PgListener>, StoreError> {
+    let Some(mut listener) = attend_in_passing(server).await? else { return Ok(None) };
+    // From here on nobody replaces it.
+    let sql = "SELECT e.name, (SELECT max(version) FROM schema_migration) AS version FROM era e";
+    let same = match sqlx::query(sql).fetch_optional(&mut listener).await {
+        // A newer Master may have taken the schema further, which is no reason to end.
+        Ok(Some(row)) => {
+            let version: Option<i64> = row.try_get("version")?;
+            row.try_get::<String, _>("name")? == era && version >= Some(migrations::latest())
+        }
+        Ok(None) => false,
+        Err(error) => match StoreError::from(error) {
+            // Not even the tables are there.
+            StoreError::Database(_) => false,
+            other => return Err(other),
+        },
+    };
+    if !same {
+        return Ok(None);
+    }
+    listener.listen(CHANNEL).await?;
+    Ok(Some(listener))
+}
+
 /// A connection that listens, and says that a Master is there.
 ///
 /// # Errors
 /// [`StoreError::Busy`] while somebody is there alone.
 pub(super) async fn listen(server: &Server) -> Result<PgListener, StoreError> {
-    for _ in 0..TRIES {
-        match attend(server, PASSING).await.map_err(StoreError::from) {
-            Err(StoreError::Busy(_)) => {}
-            other => return other,
-        }
-    }
-    Err(presence::taken(server.shown()))
+    let listener = attend_in_passing(server).await?;
+    let mut listener = listener.ok_or_else(|| presence::taken(server.shown()))?;
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
 }
 
-/// The same; `patience` says how long it is waited for whoever is there alone.
-async fn attend(server: &Server, patience: &'static str) -> Result<PgListener, sqlx::Error> {
+/// A connection that says that a Master is there, or nothing while somebody is there alone.
+async fn attend_in_passing(server: &Server) -> Result<Option<PgListener>, StoreError> {
+    for _ in 0..TRIES {
+        match attend(server).await.map_err(StoreError::from) {
+            Ok(listener) => return Ok(Some(listener)),
+            Err(StoreError::Busy(_)) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(None)
+}
+
+async fn attend(server: &Server) -> Result<PgListener, sqlx::Error> {
     let mut listener = PgListener::connect(server.url()).await?;
     sqlx::raw_sql(NOTICED).execute(&mut listener).await?;
-    sqlx::raw_sql(patience).execute(&mut listener).await?;
+    sqlx::raw_sql(PASSING).execute(&mut listener).await?;
     let sql = "SELECT pg_advisory_lock_shared($1, hashtext(current_schema()))";
     sqlx::query(sql).bind(PRESENCE).execute(&mut listener).await?;
-    listener.listen(CHANNEL).await?;
     Ok(listener)
 }
 
@@ -292,6 +327,20 @@ pub(super) async fn alone(
     );
     let places = places.bind(i64::from(PRESENCE)).fetch_all(&mut session).await?;
     Ok(Err(places.iter().map(|row| text(row, "place")).collect::<Result<_, _>>()?))
+}
+
+/// Whether a Master is there whose sessions have another name that begins with [`NAMED`].
+pub(super) async fn has_other(server: &Server, name: &str) -> Result<bool, StoreError> {
+    let mut session = AnyConnection::connect(server.url()).await?;
+    let sql = "SELECT count(*) AS n FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+         WHERE l.locktype = 'advisory' AND l.granted AND l.classid = CAST($1 AS BIGINT)::oid \
+         AND l.objid = (CAST(hashtext(current_schema()) AS BIGINT) & 4294967295)::oid \
+         AND a.datname = current_database() \
+         AND a.application_name LIKE $2 AND a.application_name <> $3";
+    let query = sqlx::query(sql).bind(i64::from(PRESENCE)).bind(format!("{NAMED}%")).bind(name);
+    let others: i64 = query.fetch_one(&mut session).await?.try_get("n")?;
+    session.close().await?;
+    Ok(others > 0)
 }
 
 fn ring(bells: &Bells, payload: &str) {

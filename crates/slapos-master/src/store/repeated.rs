@@ -48,7 +48,7 @@ impl Store {
         }
         if request.requester.is_none() {
             let origin = Origin { project: project.to_owned(), ..Origin::default() };
-            let mut connection = self.pools.reader().await?;
+            let mut connection = self.reader().await?;
             return self.known_of(&mut connection, &origin, request).await;
         }
         let mut tx = self.read().await?;

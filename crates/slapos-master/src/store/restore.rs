@@ -72,7 +72,7 @@ pub async fn restore(
 async fn begin_era(tx: &mut Connection) -> Result<(), StoreError> {
     tx.execute("DELETE FROM feed").await?;
     tx.execute("DELETE FROM era").await?;
-    changes::name_era(tx).await
+    changes::name_era(tx).await.map(drop)
 }
 
 fn head(lines: &mut Lines<'_>) -> Result<Head, StoreError> {

@@ -93,7 +93,7 @@ impl Store {
         .bind(digest)
         .bind(self.now())
         // One statement needs no transaction.
-        .fetch_optional(&mut self.pools.reader().await?)
+        .fetch_optional(&mut self.reader().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
         self.note_use(text(&row, "id")?, row.try_get("used_at")?);
@@ -116,7 +116,7 @@ impl Store {
         .bind(id)
         .bind(self.now())
         // One statement needs no transaction.
-        .fetch_optional(&mut self.pools.reader().await?)
+        .fetch_optional(&mut self.reader().await?)
         .await?;
         row.map(|row| text(&row, "digest")).transpose()
     }

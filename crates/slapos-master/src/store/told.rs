@@ -31,7 +31,7 @@ impl Store {
         computer: &ComputerId,
     ) -> Result<Option<i64>, StoreError> {
         let row = sqlx::query(LAST_CONTACT).bind(computer.as_str());
-        let row = row.fetch_optional(&mut self.pools.reader().await?).await?;
+        let row = row.fetch_optional(&mut self.reader().await?).await?;
         let row = row.ok_or_else(|| StoreError::no_computer(computer))?;
         Ok(row.try_get("contact_at")?)
     }

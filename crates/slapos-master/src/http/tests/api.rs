@@ -223,6 +223,8 @@ fn what_nodes_tell_is_shown() {
         "slapos_node_services_running{computer=\"computer\"} 3.0\n",
         "slapos_node_partitions_free{computer=\"computer\"} 0.0\n",
         "slapos_node_instances{computer=\"computer\",state=\"started\"} 1.0\n",
+        "slapos_master_database_wait_seconds_count{for=\"list\"} ",
+        "slapos_master_database_wait_seconds_count{for=\"read\"} ",
         "slapos_master_database_wait_seconds_count{for=\"write\"} ",
         "slapos_master_build_info{version=\"",
         "slapos_master_instance_requests_total{outcome=\"placed\"} 1\n",

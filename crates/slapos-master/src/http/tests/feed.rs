@@ -95,5 +95,7 @@ fn what_a_root_publishes_is_told_and_wakes_no_node() {
     assert_eq!(ear.hear().0, "resync");
     let url = [("url".to_owned(), "http://a/".to_owned())].into();
     client.set_connection(&home(), &"slappart0".into(), &url).unwrap();
-    insta::assert_snapshot!(ear.change(), @r#"{"kind":"connection","computer":"computer","partition":"slappart0","tree":"a"}"#);
+    // What came before may be told once more: on a server others' transactions may still run.
+    let change = std::iter::repeat_with(|| ear.change()).find(|one| !one.contains("request"));
+    insta::assert_snapshot!(change.unwrap(), @r#"{"kind":"connection","computer":"computer","partition":"slappart0","tree":"a"}"#);
 }

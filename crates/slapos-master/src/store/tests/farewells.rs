@@ -9,8 +9,12 @@ const ELSEWHERE: &str = "http://other";
 /// A tree that asked another Master for something, and has ended.
 async fn ended(store: &Store) -> InstanceRequest {
     store.format(&description("home", 1)).await.unwrap();
+    ends(store, &wish("far")).await
+}
+
+async fn ends(store: &Store, child: &InstanceRequest) -> InstanceRequest {
     store.request(&wish("root")).await.unwrap();
-    let mut asked = wish("far");
+    let mut asked = child.clone();
     asked.requester = Some(("home".into(), "slappart0".into()));
     store.note_forwarded("", &asked, ELSEWHERE, "slappart0_far").await.unwrap();
     let mut gone = wish("root");
@@ -34,18 +38,19 @@ async fn what_a_tree_asked_other_masters_for_is_due_when_it_ends_and_again_until
     let open = || Store::open(&database, "home".into(), Arc::clone(&clock) as _);
     let (store, other) = (open().await.unwrap(), open().await.unwrap());
     ended(&store).await;
-    let farewell = store.due_farewells().await.unwrap().remove(0);
+    let mut farewell = store.due_farewells().await.unwrap().remove(0);
+    let mut same = farewell.clone();
     assert_eq!(due(&store).await, [("slappart0_far".to_owned(), 0)]);
     assert_eq!(store.farewell_masters().await.unwrap(), [ELSEWHERE]);
-    assert!(store.take_farewell(&farewell).await.unwrap());
-    assert!(!other.take_farewell(&farewell).await.unwrap(), "two would ask");
+    assert!(store.take_farewell(&mut farewell).await.unwrap());
+    assert!(!other.take_farewell(&mut same).await.unwrap(), "two would ask");
     // The first pause is a minute, late ones an hour.
     for tries in 1..12 {
         assert_eq!(due(&other).await, []);
         clock.advance(SignedDuration::from_secs(if tries == 1 { 60 } else { 3600 }));
         assert_eq!(due(&other).await, [("slappart0_far".to_owned(), tries)]);
-        let farewell = other.due_farewells().await.unwrap().remove(0);
-        assert!(other.take_farewell(&farewell).await.unwrap());
+        farewell = other.due_farewells().await.unwrap().remove(0);
+        assert!(other.take_farewell(&mut farewell).await.unwrap());
     }
     other.end_farewell(&farewell).await.unwrap();
     clock.advance(SignedDuration::from_secs(3600));
@@ -60,4 +65,25 @@ async fn what_is_asked_for_again_is_not_destroyed() {
     fixture.place("root", None).await;
     fixture.store.note_forwarded("", &asked, ELSEWHERE, "slappart0_far").await.unwrap();
     assert_eq!(due(&fixture.store).await, []);
+}
+
+#[tokio::test]
+async fn what_ends_again_while_the_other_master_is_asked_is_due_again_as_it_was_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = crate::testing::database(&directory.path().join("proxy.db"));
+    let clock = clock();
+    let store = Store::open(&database, "home".into(), Arc::clone(&clock) as _).await.unwrap();
+    ended(&store).await;
+    let mut farewell = store.due_farewells().await.unwrap().remove(0);
+    assert!(store.take_farewell(&mut farewell).await.unwrap());
+    clock.advance(SignedDuration::from_secs(1));
+    // Another tree of that name, which asked for something else by the same one.
+    let mut other = InstanceRequest::new("far", "http://example.org/other.cfg");
+    other.software_type = "other".to_owned();
+    ends(&store, &other).await;
+    store.end_farewell(&farewell).await.unwrap();
+    assert_eq!(due(&store).await, [("slappart0_far".to_owned(), 0)]);
+    let last = store.due_farewells().await.unwrap().remove(0);
+    assert_ne!(last.software, farewell.software);
+    assert_eq!(last.software_type, "other");
 }

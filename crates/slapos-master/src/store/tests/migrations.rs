@@ -28,6 +28,21 @@ const FIRST: &str = "\
         software_type, parameters, connection) VALUES ('_s', 'c', 'p0', 's', '', 's', 't', '{}', '{}');
 ";
 
+#[test]
+fn the_way_back_of_each_schema_is_documented() {
+    let page = slapos_testkit::repository().join("docs/database.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, table) = page.split_once("| back from | lost |").unwrap();
+    let rows = table.lines().skip(2).map_while(|line| line.strip_prefix("| "));
+    let told: Vec<&str> =
+        rows.flat_map(|row| row.split(" | ").next().unwrap().split(", ")).collect();
+    // There is no way back from the first.
+    for migration in &MIGRATIONS[1..] {
+        let step = format!("{} {}", migration.number, migration.name);
+        assert!(told.contains(&step.as_str()), "{step} is not in docs/database.md: {told:?}");
+    }
+}
+
 fn new_database() -> (Database, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     (crate::testing::database(&directory.path().join("proxy.db")), directory)

@@ -8,6 +8,7 @@ mod known;
 mod migrations;
 mod orphans;
 mod places;
+mod presence;
 mod projects;
 mod requests;
 mod revisions;
