@@ -23,10 +23,11 @@ pub enum Schema {
     Off,
 }
 
-/// Which schemas are read from the network: by https from public addresses, unless it says `false`
-/// (none), `true` (by http too), or names hosts, `NAME` or `NAME:PORT`, which are read by either,
-/// whatever their addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which schemas are read from the network: none unless it says so, as each new or changed request
+/// then waits for them, and for the end of patience where the network is not there. `https` is public
+/// addresses by https, `true` by http too; hosts that it names, `NAME` or `NAME:PORT`, are read by
+/// either, whatever their addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SchemaHttp {
     /// Public addresses by https.
     pub https: bool,
@@ -36,27 +37,22 @@ pub struct SchemaHttp {
     pub hosts: Vec<String>,
 }
 
-impl Default for SchemaHttp {
-    fn default() -> Self {
-        Self { https: true, http: false, hosts: Vec::new() }
-    }
-}
-
 impl SchemaHttp {
     fn read(r: &Reader<'_>) -> Result<Self, ConfigError> {
         let words = r.optional("schema_http").unwrap_or_default().to_ascii_lowercase();
         let words: Vec<_> = words.split([',', '\n', ' ']).filter(|word| !word.is_empty()).collect();
         if words == ["false"] {
-            return Ok(Self { https: false, ..Self::default() });
+            return Ok(Self::default());
         }
         let mut read = Self::default();
         for word in words {
             match word {
-                "true" => read.http = true,
+                "true" => (read.https, read.http) = (true, true),
+                "https" => read.https = true,
                 host if host != "false" && is_host(host) => read.hosts.push(host.to_owned()),
                 other => {
                     let message = format!(
-                        "`schema_http` is false, true, or names hosts such as \
+                        "`schema_http` is false, https, true, or names hosts such as \
                          forge.example.org:8443, not `{other}`"
                     );
                     return Err(r.error("schema_http", message));
@@ -186,13 +182,14 @@ mod tests {
         let read = |value: &str| read(&format!("[slapproxy]\nschema_http = {value}\n"));
         let read_from = |value: &str| read(value).unwrap().schema_http;
         assert_eq!(read_from(""), SchemaHttp::default());
-        assert!(!read_from("false").https);
+        assert_eq!(read_from("false"), SchemaHttp::default());
+        assert_eq!(read_from("https"), SchemaHttp { https: true, ..SchemaHttp::default() });
         let hosts = vec!["forge.example".to_owned(), "10.0.0.1:8443".to_owned()];
         let named = SchemaHttp { hosts, ..SchemaHttp::default() };
         assert_eq!(read_from("Forge.example, 10.0.0.1:8443"), named);
         assert_eq!(
             read_from("true forge"),
-            SchemaHttp { http: true, hosts: vec!["forge".to_owned()], ..SchemaHttp::default() }
+            SchemaHttp { https: true, http: true, hosts: vec!["forge".to_owned()] }
         );
         for wrong in ["https://forge/", "false forge", "forge:x", "*.example"] {
             assert!(read(wrong).unwrap_err().contains("or names hosts such as"), "{wrong}");

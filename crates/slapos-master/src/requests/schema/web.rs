@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// See the module. The default: https, from addresses that everybody can reach.
+/// See the module. `Default` is https, from addresses that everybody can reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Web {
     /// Public addresses are read by https.
