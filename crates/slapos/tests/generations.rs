@@ -263,7 +263,7 @@ fn generations_are_compared_and_brought_back_by_hand() {
     node.ok(&["node", "start", "slapproxy:slapproxy"]);
     let story = node.ok(&["explain", "reader-fine"]).out;
     assert!(story.contains("slappart0:reader-fine-on-watch: STOPPED -> STARTING"), "{story}");
-    node.fails(1, &["explain", "moon"]);
+    node.fails(2, &["explain", "moon"]);
     node.ok(&["destroy", "word"]);
     let story = node.ok(&["explain", "slappart0"]).out;
     assert!(story.starts_with("partition slappart0") && story.contains("destroyed"), "{story}");
