@@ -10,7 +10,7 @@
 //! the operator's certificates signed; archives are unpacked by the guard of all archives, to a
 //! directory that was not there; all of it as the builder.
 //!
-//! What was built here goes the other way ([`upload`](crate::upload)), if the operator gave a key to vouch for it.
+//! What was built here goes the other way (`upload`), if the operator gave a key to vouch for it.
 
 mod config;
 mod entry;
