@@ -240,7 +240,7 @@ struct Gone;
 impl<S: Source> Listener<S> {
     async fn serve(mut self, first: Batch) {
         let mut batch = first;
-        while self.tell(batch).await.is_ok() && self.standing.is_good().await {
+        while self.tell(batch).await.is_ok() {
             batch = match self.source.news().await {
                 Ok(batch) => batch,
                 Err(error) => {
@@ -248,6 +248,10 @@ impl<S: Source> Listener<S> {
                     return;
                 }
             };
+            // After the look: what happened after a revocation was looked at after it.
+            if !self.standing.is_good().await {
+                return;
+            }
         }
     }
 
