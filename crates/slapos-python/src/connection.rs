@@ -25,6 +25,8 @@ const DEAFNESS: Duration = Duration::from_secs(60);
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long to wait for the exit status of a host whose socket is closed.
 const END_LIMIT: Duration = Duration::from_secs(5);
+/// How long to wait for what a host printed that has ended; its children may hold the other end.
+const LAST_LIMIT: Duration = Duration::from_millis(500);
 /// Longest line taken from the host, bytes.
 const LONGEST_LINE: usize = 64 << 20;
 /// How many lines of what the host printed are kept.
@@ -193,9 +195,12 @@ impl Connection {
         }
     }
 
-    /// What the host printed last outside of any part's log.
+    /// What the host printed last outside of any part's log. It has ended, and what it printed may
+    /// still be on its way.
     pub(crate) fn last_words(&self) -> Vec<String> {
-        lock(&self.words.0).last.iter().cloned().collect()
+        let (words, changed) = &*self.words;
+        let come = changed.wait_timeout_while(lock(words), LAST_LIMIT, |words| !words.closed);
+        come.unwrap_or_else(PoisonError::into_inner).0.last.iter().cloned().collect()
     }
 
     /// What was printed for parts until the call ended that had no log: parts and lines, each told
