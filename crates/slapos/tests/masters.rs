@@ -12,7 +12,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use slapos_testkit::{Original, Person, Run, TestNode, Tree, free_port, skipped, wait_for};
+use slapos_testkit::{
+    Original, Person, Run, SERVICE_PROFILE, TestNode, Tree, free_port, skipped, wait_for,
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_slapos");
 
@@ -221,7 +223,7 @@ fn what_a_tree_asked_another_master_for_ends_with_it() {
     let (_, with_token) = alone(&back, "");
     back.ok(&["supply", &profile, "local"]);
     alone(&front, &format!("\n[multimaster/{with_token}]\nsoftware_release_list =\n  {profile}\n"));
-    let own = front.tree.add_software("own", ASKS).display().to_string();
+    let own = front.tree.add_software("own", SERVICE_PROFILE).display().to_string();
     front.tree.write("software/own/instance.cfg.in", FAR.replace("FAR", &profile));
     front.ok(&["supply", &own, "local"]);
     front.ok(&["node", "software"]);
@@ -242,17 +244,6 @@ fn what_a_tree_asked_another_master_for_ends_with_it() {
     });
     assert!(told.contains("whose tree root has ended"), "{told}");
 }
-
-/// Makes the instance profile.
-const ASKS: &str = r"
-[buildout]
-parts = instance
-
-[instance]
-recipe = slapos.recipe.template
-url = ${:_profile_base_location_}/instance.cfg.in
-output = ${buildout:directory}/instance.cfg
-";
 
 /// Asks for an instance that another Master has.
 const FAR: &str = r"[buildout]

@@ -8,18 +8,7 @@
 
 use std::process::Stdio;
 
-use slapos_testkit::TestNode;
-
-/// Makes the instance profile, in which references are for the instance.
-const SOFTWARE: &str = r"
-[buildout]
-parts = instance
-
-[instance]
-recipe = slapos.recipe.template
-url = ${:_profile_base_location_}/instance.cfg.in
-output = ${buildout:directory}/instance.cfg
-";
+use slapos_testkit::{SERVICE_PROFILE, TestNode};
 
 /// Asks for a backend and publishes what it got.
 const FRONT: &str = r"[buildout]
@@ -79,9 +68,9 @@ impl Pair {
     /// A node with both Software Releases; the front asks by that recipe.
     fn new(recipe: &str, partitions: &str) -> Self {
         let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
-        let back = node.tree.add_software("back", SOFTWARE).display().to_string();
+        let back = node.tree.add_software("back", SERVICE_PROFILE).display().to_string();
         node.tree.write("software/back/instance.cfg.in", BACK);
-        let front = node.tree.add_software("front", SOFTWARE).display().to_string();
+        let front = node.tree.add_software("front", SERVICE_PROFILE).display().to_string();
         let text = FRONT.replace("RECIPE", recipe).replace("BACK", &back);
         node.tree.write("software/front/instance.cfg.in", text);
         node.ok(&["up", "--partitions", partitions]);
