@@ -46,7 +46,7 @@ pub fn run(node: &Node<'_>, message: &str) -> Result<(), NodeError> {
         wait_for_address(node, interface);
     }
     let formatted = in_order(node);
-    services::supervisor(node)?;
+    services::start_all(node)?;
     node.reporter.note("boot", "services run as last known");
     look_at_everything_again(node, turn)?;
     let master = node.master()?;
