@@ -110,15 +110,17 @@ fn one_that_goes_on_forking_has_a_limit() {
     let node = with_bad_neighbour("grep '^Max processes' /proc/self/limits > most");
     node.ok(&["node", "instance"]);
     let most = std::fs::read_to_string(node.partition(0).join("most")).unwrap();
-    assert_eq!(most.split_whitespace().nth(2), Some("8192"), "{most}");
+    let most: u64 = most.split_whitespace().nth(2).unwrap().parse().unwrap();
+    assert!((1024..1200).contains(&most), "beside those that it has: {most}");
 }
 
-/// Forks as fast as it can, in every process that it made; one that may not fork begins anew instead of
-/// ending, as a shell would. The first one starts nothing more itself: it waits for ever. It lowers the
-/// limit that it has for the sake of the machine that runs this test.
+/// Forks as fast as it can, in every process that it made, each in a session of its own; one that may not
+/// fork begins anew instead of ending, as a shell would. The first one starts nothing more itself: it
+/// waits for ever. Nothing but the limit that it has protects the machine that runs this test.
 const BOMB: &str = "\
-    case $1 in bomb) trap 'exec /bin/sh \"$0\" bomb' EXIT; while true; do /bin/sh \"$0\" bomb & done;; esac
-    ulimit -p 60 2> /dev/null || ulimit -u 60
+    case $1 in bomb) trap 'exec /bin/sh \"$0\" bomb' EXIT;
+        while true; do setsid /bin/sh \"$0\" bomb & done;;
+    esac
     mkfifo never
     /bin/sh \"$0\" bomb 2> /dev/null &
     read x < never";
@@ -143,12 +145,12 @@ fn one_that_forks_as_fast_as_it_can_harms_itself_alone() {
     let node = with_bad_neighbour(BOMB);
     let run = node.start(&["node", "instance", "--partition-timeout", "20", "--jobs", "1"]);
     let user = std::fs::metadata(node.partition(0)).unwrap().uid();
-    wait_for("it to go off", 60, || (of_user(user).len() > 10).then_some(()));
+    wait_for("it to go off", 60, || (of_user(user).len() > 500).then_some(()));
     let run = slapos_testkit::Run::of(&run.wait_with_output().unwrap());
     assert_eq!(run.code, 1, "{}", run.err);
     assert!(run.told().contains("slappart0 took too long and was stopped"), "{}", run.err);
     assert!(is_deployed(&node), "{}", run.err);
-    assert_eq!(of_user(user), [""; 0], "all of them are gone");
+    wait_for("all of them to be gone", 60, || of_user(user).is_empty().then_some(()));
 }
 
 #[test]

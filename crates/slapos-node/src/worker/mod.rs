@@ -23,3 +23,6 @@ pub use slapos_engine::Event;
 pub use tree::Tree;
 pub use usage::{Gathered, ReportFile, UsageJob};
 pub(crate) use words::words;
+
+/// The exit code of a worker that could not end all that it had started.
+pub(crate) const SURVIVED: i32 = 70;
