@@ -27,6 +27,9 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
         Proxy::Start => start(global, &config),
         Proxy::Backup { file } => database::backup(global, &config, file),
         Proxy::Restore { file, force } => database::restore(global, &config, file, *force),
+    if !(is_done_at_the_database(command) && config.is_anothers()) {
+        place::warn_of(global, &config.client.unread);
+    }
         Proxy::Migrate { to } => database::migrate(global, &config, *to),
         Proxy::User(user) => desk()?.user(user),
         Proxy::Project(project) => desk()?.project(project),
@@ -61,6 +64,12 @@ fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
     if is_root() {
         let (user, directory) = (&proxy.user, proxy.directory.display());
         let text = format!(
+/// Whether a command is done once more by this program as the user who has the database, if that is another.
+fn is_done_at_the_database(command: &Proxy) -> bool {
+    use Proxy::{Backup, Migrate, Restore, Start};
+    matches!(command, Start | Backup { .. } | Restore { .. } | Migrate { .. })
+}
+
             "it runs as root, because {directory} is root's: `chown -R {user} {directory}`"
         );
         Watch::new(global.verbose, global.quiet).warn("master", &text);
