@@ -84,13 +84,13 @@ impl Master {
             return Err(MasterError::ShacacheNotShared { content });
         }
         let access = &config.access;
-        let (listener, address) = listen(&config.host, config.port).await?;
+        let (listener, address) = listen(&config.host, config.port, PLAIN).await?;
         if !is_private(address.ip()) && !access.allow_plain_http {
             return Err(MasterError::Plain { address });
         }
         let secret = match &access.tls {
             None => None,
-            Some(tls) => Some(listen(&tls.host, tls.port).await?),
+            Some(tls) => Some(listen(&tls.host, tls.port, SECRET).await?),
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mark = mark(&config.token, &config.computer_id);
@@ -215,10 +215,14 @@ struct SecretPort {
 }
 
 /// Takes a port.
-async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), MasterError> {
+async fn listen(
+    host: &str,
+    port: u16,
+    options: Options,
+) -> Result<(TcpListener, SocketAddr), MasterError> {
     let named =
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let failed = |error: std::io::Error| MasterError::bind(named.clone(), &error);
+    let failed = |error: std::io::Error| MasterError::bind(named.clone(), options, &error);
     let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
     let address = listener.local_addr()?;
     Ok((listener, address))
@@ -261,6 +265,11 @@ fn source(tls: &TlsAccess) -> Source {
 /// # Errors
 /// As [`Master::bind`] and [`Master::serve`].
 pub async fn serve(
+/// What an address and its port are called in the configuration.
+type Options = (&'static str, &'static str);
+const PLAIN: Options = ("host", "port");
+const SECRET: Options = ("tls_host", "tls_port");
+
     config: MasterConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), MasterError> {
