@@ -36,6 +36,7 @@ mod placing;
 mod pools;
 mod postgres;
 mod presence;
+mod ready;
 mod removal;
 mod repeated;
 mod reports;
@@ -166,15 +167,6 @@ impl Store {
             return StoreError::Replaced { database: self.pools.name.clone() };
         }
         std::future::pending().await
-    }
-
-    /// Whether the database answers, and has the schema that this version knows.
-    ///
-    /// # Errors
-    /// Why it cannot be used.
-    pub async fn ready(&self) -> Result<(), StoreError> {
-        let mut tx = self.pools.read().await?;
-        migrations::not_newer(&mut tx, self.pools.kind, &self.pools.name).await
     }
 
     /// Waits for running transactions and closes the database.
