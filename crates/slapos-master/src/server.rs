@@ -179,12 +179,15 @@ impl Master {
             tokio::time::sleep(GRACE).await;
         };
         tokio::spawn(ending);
-        let farewells = tokio::spawn(Arc::clone(&self.app).say_farewells());
+        let (bidding, forgetting) = (Arc::clone(&self.app), Arc::clone(&self.app));
+        let beside =
+            async { tokio::join!(bidding.say_farewells(), forgetting.forget_what_ended()) };
+        let beside = tokio::spawn(beside);
         let result = tokio::select! {
             result = both => result.map_err(MasterError::from),
             // At once: who is being answered would be told of the former content, or write to the new one.
             error = self.app.store.replaced() => {
-                farewells.abort();
+                beside.abort();
                 return Err(error.into());
             }
             () = grace_is_over => {
@@ -192,7 +195,7 @@ impl Master {
                 Ok(())
             }
         };
-        farewells.abort();
+        beside.abort();
         self.app.write_audit().await;
         self.app.store.close().await;
         result
