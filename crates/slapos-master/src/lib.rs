@@ -28,6 +28,6 @@ pub use error::{MasterError, StoreError};
 pub use protocols::{Protocols, ShacacheConfig};
 pub use rekey::rekey;
 pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict, Web, judge};
-pub use server::{Master, MasterConfig, serve};
+pub use server::{Keep, Master, MasterConfig, serve};
 pub use settings::{Access, Rate, TlsAccess};
 pub use store::{Database, Freed, Migrated, Server, Store, Would, backup, migrate, restore};

@@ -6,12 +6,16 @@ mod identity;
 mod rekey;
 
 use std::time::Duration;
+use std::path::PathBuf;
 
-use slapos_master::{Access, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess};
+use slapos_master::{
+    Access, Keep, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess,
+};
 use slapos_node::config::{ProtocolsConfig, ProxyAccess};
-use slapos_node::{NodeError, OperatorConfig, Reporter as _, read_token};
+use slapos_node::{NodeError, OperatorConfig, Reporter as _, keep_token, new_token, read_token};
 use slapos_slap::Overview;
 use slapos_sys::process::Command;
+use slapos_sys::Secret;
 use slapos_sys::user::{Identity, is_root};
 
 use super::{instances, proxy_requests};
@@ -82,6 +86,9 @@ fn is_done_at_the_database(command: &Proxy) -> bool {
         host: proxy.host.clone(),
         port: proxy.port,
         database: database::of(proxy)?,
+    let is_new = !path.exists();
+    let token = if is_new { new_token()? } else { read_token(path)? };
+    let keep = is_new.then(|| keep(path.to_owned(), token.clone()));
         token,
         computer_id: config.home(),
         access: access(&proxy.access),
@@ -89,7 +96,13 @@ fn is_done_at_the_database(command: &Proxy) -> bool {
         requests: proxy_requests::requests(&proxy.requests)?,
     };
     let runtime = runtime()?;
-    let served = runtime.block_on(async { Master::bind(master).await?.serve(interrupted()).await });
+    let served = runtime.block_on(async {
+        let bound = match keep {
+            Some(keep) => Master::bind_new(master, keep).await,
+            None => Master::bind(master).await,
+        };
+        bound?.serve(interrupted()).await
+    });
     // Threads that fetch for the network cache cannot be stopped, and are not waited for.
     runtime.shutdown_background();
     served.map_err(|error| NodeError::user(error.to_string()))?;
@@ -100,6 +113,15 @@ fn is_done_at_the_database(command: &Proxy) -> bool {
 fn access(options: &ProxyAccess) -> Access {
     let mut access = Access {
         tls: options.tls.as_ref().map(|tls| TlsAccess {
+/// What puts a new token into the file.
+fn keep(path: PathBuf, token: Secret) -> Keep {
+    Box::new(move || match keep_token(&path, &token) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("{} was made in the same moment: start again", path.display())),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
             host: tls.host.clone(),
             port: tls.port,
             names: tls.names.clone(),
