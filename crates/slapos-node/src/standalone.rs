@@ -2,6 +2,8 @@
 //! how the embedded Master is started and stopped. What `slapos up` is composed of beside the
 //! commands of cron.
 
+mod rehearsal;
+
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,11 +20,11 @@ use crate::format;
 use crate::node::{Node, master_within};
 use crate::reporter::Reporter;
 use crate::services;
-
-/// The supervisor's name for the embedded Master, as in the original.
 use crate::token_file::{keep_token, new_token};
 
 pub use rehearsal::{planned_config, rehearse_down, rehearse_up};
+
+/// The supervisor's name for the embedded Master, as in the original.
 pub const MASTER_PROGRAM: &str = "slapproxy";
 /// The original's port; the first free one from here on is chosen.
 const FIRST_PORT: u16 = 5000;
@@ -95,17 +97,26 @@ impl Layout {
 /// # Errors
 /// When it cannot be written, or no port is free.
 pub fn ensure_config(layout: &Layout, partitions: u32, port: Option<u16>) -> Result<(), NodeError> {
-    if layout.config.exists() {
-        return Ok(());
-    }
-    let port = port.map_or_else(free_port, Ok)?;
-    let names = UserNames::choose(layout).context("look up users for", &layout.config)?;
-    let text = config_text(layout, partitions, port, user::is_root(), &names);
+    let Some(text) = first_config(layout, partitions, port)? else { return Ok(()) };
     if let Some(parent) = layout.config.parent() {
         fs::create_dir_all(parent, 0o755).context("create", parent)?;
     }
     let written = fs::write_once(&layout.config, text.as_bytes(), 0o644);
     written.map(drop).context("write", &layout.config)
+}
+
+/// The text of a first configuration, unless there is one.
+fn first_config(
+    layout: &Layout,
+    partitions: u32,
+    port: Option<u16>,
+) -> Result<Option<String>, NodeError> {
+    if layout.config.exists() {
+        return Ok(None);
+    }
+    let port = port.map_or_else(free_port, Ok)?;
+    let names = UserNames::choose(layout).context("look up users for", &layout.config)?;
+    Ok(Some(config_text(layout, partitions, port, user::is_root(), &names)))
 }
 
 /// The users of one node. Nodes that shared them could read each other's partitions.
@@ -214,7 +225,6 @@ pub fn prepare_master(
     if let Some(path) = token.filter(|path| other && path.parent() != Some(directory)) {
         ensure_token(path, &owner)?;
     }
-    let other = user::is_root() && owner.uid != 0;
     Ok(other.then_some(owner))
 }
 
@@ -285,7 +295,7 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
                     node.config.file.display()
                 )));
             }
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            _ => std::thread::sleep(Duration::from_millis(10)),
         }
     }
 }

@@ -3,10 +3,11 @@
 pub(super) mod dashboard;
 mod database;
 mod identity;
+mod rehearsal;
 mod rekey;
 
-use std::time::Duration;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use slapos_master::{
     Access, Keep, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess,
@@ -14,8 +15,8 @@ use slapos_master::{
 use slapos_node::config::{ProtocolsConfig, ProxyAccess};
 use slapos_node::{NodeError, OperatorConfig, Reporter as _, keep_token, new_token, read_token};
 use slapos_slap::Overview;
-use slapos_sys::process::Command;
 use slapos_sys::Secret;
+use slapos_sys::process::Command;
 use slapos_sys::user::{Identity, is_root};
 
 use super::{instances, proxy_requests};
@@ -26,15 +27,19 @@ use crate::place;
 
 pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     let config = place::operator_config(global)?;
+    if !(is_done_at_the_database(command) && config.is_anothers()) {
+        place::warn_of(global, &config.client.unread);
+    }
     let desk = || identity::Desk::new(global, &config);
     match command {
         Proxy::Start => start(global, &config),
         Proxy::Backup { file } => database::backup(global, &config, file),
-        Proxy::Restore { file, force } => database::restore(global, &config, file, *force),
-    if !(is_done_at_the_database(command) && config.is_anothers()) {
-        place::warn_of(global, &config.client.unread);
-    }
-        Proxy::Migrate { to } => database::migrate(global, &config, *to),
+        Proxy::Restore { file, force, dry_run: true } => {
+            rehearsal::restore(global, &config, file, *force)
+        }
+        Proxy::Restore { file, force, .. } => database::restore(global, &config, file, *force),
+        Proxy::Migrate { to, dry_run: true } => rehearsal::migrate(global, &config, *to),
+        Proxy::Migrate { to, .. } => database::migrate(global, &config, *to),
         Proxy::User(user) => desk()?.user(user),
         Proxy::Project(project) => desk()?.project(project),
         Proxy::Token(token) => desk()?.token(token),
@@ -59,6 +64,12 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     }
 }
 
+/// Whether a command is done once more by this program as the user who has the database, if that is another.
+fn is_done_at_the_database(command: &Proxy) -> bool {
+    use Proxy::{Backup, Migrate, Restore, Start};
+    matches!(command, Start | Backup { .. } | Restore { .. } | Migrate { .. })
+}
+
 fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
     let proxy = config.embedded()?;
     if let Some(user) = prepared(global, config)? {
@@ -68,27 +79,20 @@ fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
     if is_root() {
         let (user, directory) = (&proxy.user, proxy.directory.display());
         let text = format!(
-/// Whether a command is done once more by this program as the user who has the database, if that is another.
-fn is_done_at_the_database(command: &Proxy) -> bool {
-    use Proxy::{Backup, Migrate, Restore, Start};
-    matches!(command, Start | Backup { .. } | Restore { .. } | Migrate { .. })
-}
-
             "it runs as root, because {directory} is root's: `chown -R {user} {directory}`"
         );
         Watch::new(global.verbose, global.quiet).warn("master", &text);
     }
-    let token = config.token_file().map(read_token).transpose()?;
-    let Some(token) = token else {
+    let Some(path) = config.token_file() else {
         return Err(NodeError::user("the Master has no token, and it trusts nobody without"));
     };
+    let is_new = !path.exists();
+    let token = if is_new { new_token()? } else { read_token(path)? };
+    let keep = is_new.then(|| keep(path.to_owned(), token.clone()));
     let master = MasterConfig {
         host: proxy.host.clone(),
         port: proxy.port,
         database: database::of(proxy)?,
-    let is_new = !path.exists();
-    let token = if is_new { new_token()? } else { read_token(path)? };
-    let keep = is_new.then(|| keep(path.to_owned(), token.clone()));
         token,
         computer_id: config.home(),
         access: access(&proxy.access),
@@ -109,10 +113,6 @@ fn is_done_at_the_database(command: &Proxy) -> bool {
     Ok(0)
 }
 
-/// How the Master may be reached, as configured.
-fn access(options: &ProxyAccess) -> Access {
-    let mut access = Access {
-        tls: options.tls.as_ref().map(|tls| TlsAccess {
 /// What puts a new token into the file.
 fn keep(path: PathBuf, token: Secret) -> Keep {
     Box::new(move || match keep_token(&path, &token) {
@@ -122,6 +122,10 @@ fn keep(path: PathBuf, token: Secret) -> Keep {
     })
 }
 
+/// How the Master may be reached, as configured.
+fn access(options: &ProxyAccess) -> Access {
+    let mut access = Access {
+        tls: options.tls.as_ref().map(|tls| TlsAccess {
             host: tls.host.clone(),
             port: tls.port,
             names: tls.names.clone(),
