@@ -28,6 +28,9 @@ pub use error::{MasterError, StoreError};
 pub use protocols::{Protocols, ShacacheConfig};
 pub use rekey::rekey;
 pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict, Web, judge};
-pub use server::{Master, MasterConfig, serve};
+pub use server::{Keep, Master, MasterConfig, serve};
 pub use settings::{Access, Rate, TlsAccess};
-pub use store::{Database, Freed, Migrated, Server, Store, Would, backup, migrate, restore};
+pub use store::{
+    Database, Freed, Migrated, Restoration, Server, Store, Would, backup, migrate,
+    rehearse_migration, rehearse_restore, restore,
+};

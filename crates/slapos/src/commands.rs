@@ -32,7 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
     let global = &cli.global;
     match &cli.command {
         Command::Up(up) => up::up(global, up),
-        Command::Down => up::down(global),
+        Command::Down { dry_run } => up::down(global, *dry_run),
         Command::Destroy { name, dry_run } => up::destroy(global, name, *dry_run),
         Command::Proxy(command) => proxy::run(global, command),
         Command::Node(command) => node::run(global, command),

@@ -13,6 +13,7 @@ mod events;
 mod evidence;
 mod farewells;
 mod feed;
+mod forgetting;
 #[cfg(test)]
 mod guide;
 mod hateoas;

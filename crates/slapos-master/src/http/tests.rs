@@ -9,6 +9,7 @@ mod contact;
 mod contrast;
 mod events;
 mod feed;
+mod forgetting;
 mod fuzz;
 mod limits;
 mod noted;

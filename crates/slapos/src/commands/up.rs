@@ -2,7 +2,9 @@
 
 use serde_json::json;
 use slapos_node::error::exit;
-use slapos_node::standalone::{ensure_config, shut_down, start_master};
+use slapos_node::standalone::{
+    ensure_config, planned_config, rehearse_down, rehearse_up, shut_down, start_master,
+};
 use slapos_node::{
     Node, NodeConfig, NodeError, format, instance, promises, report, software, take_lock,
 };
@@ -20,6 +22,9 @@ use crate::place;
 
 pub(crate) fn up(global: &Global, up: &Up) -> Result<u8, NodeError> {
     let url = up.software.as_deref().map(place::software_url).transpose()?;
+    if up.dry_run {
+        return rehearse(global, up, url.as_ref());
+    }
     let _lock = lock(global)?;
     if global.cfg.is_none() {
         ensure_config(&place::layout(global), up.partitions, up.port)?;
@@ -38,6 +43,24 @@ pub(crate) fn up(global: &Global, up: &Up) -> Result<u8, NodeError> {
     let name = url.as_ref().map(|url| instance_name(up, url));
     let code = with_node(global, &config, |node| show(global, node, name.as_deref()))?;
     Ok(if failed? { exit::PROMISE } else { code })
+}
+
+/// What `up` would do.
+fn rehearse(global: &Global, up: &Up, url: Option<&SoftwareUrl>) -> Result<u8, NodeError> {
+    let planned = match &global.cfg {
+        None => planned_config(&place::layout(global), up.partitions, up.port)?,
+        Some(_) => None,
+    };
+    let is_new = planned.is_some();
+    let config = planned.map_or_else(|| place::config(global), Ok)?;
+    let name = url.map(|url| instance_name(up, url));
+    with_node(global, &config, |node| {
+        if is_new {
+            node.reporter.note("node", &format!("write {}: there is none", config.file.display()));
+        }
+        rehearse_up(node, name.as_deref().zip(url))
+    })?;
+    Ok(0)
 }
 
 /// `supply`, `node software`, `request`, `node instance` for all of the tree. Returns whether
@@ -182,8 +205,11 @@ fn lock(global: &Global) -> Result<FileLock, NodeError> {
     take_lock("slapos up, down or destroy", &place::config_file(global).with_extension("lock"))
 }
 
-pub(crate) fn down(global: &Global) -> Result<u8, NodeError> {
+pub(crate) fn down(global: &Global, dry_run: bool) -> Result<u8, NodeError> {
     let config = place::config(global)?;
+    if dry_run {
+        return with_node(global, &config, rehearse_down).map(|()| 0);
+    }
     let _lock = lock(global)?;
     let ran = with_node(global, &config, shut_down)?;
     match (global.json, ran) {
