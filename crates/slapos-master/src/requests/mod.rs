@@ -245,12 +245,8 @@ impl Desk {
         project: &str,
         software: &slapos_slap::SoftwareUrl,
     ) -> Result<Result<serde_json::Value, String>, Refused> {
-        match self.judgement.description(project, software).await {
-            Ok(described) => Ok(described),
-            Err(Unanswered::TooMuch) => Ok(Err(TOO_MUCH.to_owned())),
-            Err(Unanswered::Busy) => Err(Refused::Busy),
-            Err(Unanswered::Ending) => Err(Refused::Ending),
-        }
+        let described = self.judgement.description(project, software).await;
+        answered(described, || Err(TOO_MUCH.to_owned()))
     }
 
     /// Refuses parameters that do not fit. Only people's requests are judged: what a profile asks
@@ -290,12 +286,21 @@ impl Desk {
         request: &InstanceRequest,
         patience: Duration,
     ) -> Result<Verdict, Refused> {
-        match self.judgement.verdict(project, request, patience).await {
-            Ok(verdict) => Ok(verdict),
-            Err(Unanswered::TooMuch) => Ok(Verdict::unreadable(TOO_MUCH)),
-            Err(Unanswered::Busy) => Err(Refused::Busy),
-            Err(Unanswered::Ending) => Err(Refused::Ending),
-        }
+        let verdict = self.judgement.verdict(project, request, patience).await;
+        answered(verdict, || Verdict::unreadable(TOO_MUCH))
+    }
+}
+
+/// What takes too much counts as what cannot be read; the rest is to be asked again.
+fn answered<T>(
+    answer: Result<T, Unanswered>,
+    unreadable: impl FnOnce() -> T,
+) -> Result<T, Refused> {
+    match answer {
+        Ok(answer) => Ok(answer),
+        Err(Unanswered::TooMuch) => Ok(unreadable()),
+        Err(Unanswered::Busy) => Err(Refused::Busy),
+        Err(Unanswered::Ending) => Err(Refused::Ending),
     }
 }
 

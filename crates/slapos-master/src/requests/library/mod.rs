@@ -37,7 +37,7 @@ const MOST: usize = 32;
 const OF_ONE: usize = 8;
 
 /// Why who asks does not wait.
-const AWAY: &str = "nothing of the network could be reached lately, it is tried again: ask again";
+const AWAY: &str = "no host of the network could be reached lately; it is tried again";
 
 /// Why who asks does not wait any longer.
 const SLOW: &str = "it is still being read: ask again";

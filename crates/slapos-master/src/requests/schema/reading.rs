@@ -15,7 +15,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::network::Network;
-use super::source::{Documents, MOST, Texts, parsed, read_file, shown};
+use super::source::{Documents, MOST, Texts, is_standard, parsed, read_file, shown};
 
 /// How long it may take to read a Software Release.
 const TIME: Duration = Duration::from_secs(12);
@@ -153,7 +153,8 @@ fn references(schema: &Value, address: &Url) -> Vec<Url> {
 fn refer(value: &Value, address: &Url, base: &Url, found: &mut Vec<Url>) {
     match value {
         Value::Object(members) => {
-            let own = members.get("$id").and_then(Value::as_str);
+            // The latter in the fourth draft.
+            let own = members.get("$id").or(members.get("id")).and_then(Value::as_str);
             let own = own.and_then(|own| base.join(own).ok());
             let base = own.as_ref().unwrap_or(base);
             for (key, member) in members {
@@ -170,11 +171,6 @@ fn refer(value: &Value, address: &Url, base: &Url, found: &mut Vec<Url>) {
         Value::Array(items) => items.iter().for_each(|item| refer(item, address, base, found)),
         _ => {}
     }
-}
-
-/// Whether a document is a part of JSON schema itself, which is known here.
-fn is_standard(url: &Url) -> bool {
-    url.host_str() == Some("json-schema.org")
 }
 
 fn without_fragment(mut url: Url) -> Url {
@@ -229,7 +225,7 @@ mod tests {
             ),
             ("/deep/one.json", r#"{"x": [{"$ref": "two.json"}, {"$ref": "../gone.json"}]}"#),
             ("/deep/two.json", "no JSON"),
-            ("/out.json", r#"{"$id": "other/it.json", "$ref": "base.json"}"#),
+            ("/out.json", r#"{"$id": "other/it.json", "not": {"id": "", "$ref": "base.json"}}"#),
             ("/other/base.json", "{}"),
         ]);
         let reading = reading(&format!("http://127.0.0.1:{port}/s/software.cfg"));

@@ -172,12 +172,18 @@ impl Documents {
             ("file", _) => read_file(url),
             (_, Some(text)) => text.clone(),
             (_, None) if self.texts.len() >= MOST => Err(too_many()),
+            (_, None) if is_standard(url) => Err(format!("{url} is not known")),
             (_, None) => {
                 self.missed.store(true, Ordering::Relaxed);
                 Err(format!("{} is not read yet", shown(url)))
             }
         }
     }
+}
+
+/// Whether a document is a part of JSON schema itself, which is not read.
+pub(super) fn is_standard(url: &Url) -> bool {
+    url.host_str() == Some("json-schema.org")
 }
 
 fn too_many() -> String {
@@ -245,6 +251,9 @@ mod tests {
         assert_eq!(documents.origin(), Origin::Network);
         assert_eq!(documents.software().unwrap()["a"], 1);
         assert_eq!(documents.named("gone.json#/x").unwrap_err(), "404");
+        assert!(!documents.missed());
+        let standard = "https://json-schema.org/draft-99/schema";
+        assert!(documents.absolute(standard).unwrap_err().contains("is not known"));
         assert!(!documents.missed());
         let missing = documents.named("other.json").unwrap_err();
         assert_eq!(missing, "https://example.org/other.json is not read yet");
