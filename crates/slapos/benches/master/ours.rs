@@ -70,7 +70,7 @@ fn config(base: &Path, port: u16, database: Option<&str>) -> String {
          master_token_file = {base}/master.token\n\
          software_root = {base}/soft\ninstance_root = {base}/inst\n\n\
          [slapproxy]\nhost = 127.0.0.1\nport = {port}\ndatabase_uri = {database}\n\
-         directory = {base}\n"
+         directory = {base}\nschema_http = false\n"
     )
 }
 
