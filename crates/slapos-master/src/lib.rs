@@ -1,9 +1,9 @@
 //! The SlapOS Master: which Software Releases and instances are wanted on which computers.
 //!
 //! [`Master::bind`] opens the database and the port, [`Master::serve`] answers until told to
-//! stop. Invariants: nothing but the [`Store`] remembers anything, so that any number of processes
-//! may serve one database; every change is one transaction, and an answered request survives
-//! `kill -9`; every route says who may call it, and is checked (`docs/access.md`).
+//! stop. Invariants: nothing but the [`Store`] remembers anything that others would miss, so that any
+//! number of processes may serve one database; every change is one transaction, and an answered request
+//! survives `kill -9`; every route says who may call it, and is checked (`docs/access.md`).
 
 mod allocation;
 mod authority;
