@@ -117,9 +117,13 @@ impl Master {
 }
 
 fn started(command: &mut Command, log: &Path, port: u16) -> Child {
-    let log = std::fs::File::create(log).unwrap();
-    let process = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-    wait_for("a Master", 60, || TcpStream::connect(("127.0.0.1", port)).ok());
+    let file = std::fs::File::create(log).unwrap();
+    let mut process = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+    wait_for("a Master", 60, || {
+        let ended = process.try_wait().unwrap();
+        assert!(ended.is_none(), "{}", std::fs::read_to_string(log).unwrap());
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    });
     process
 }
 
