@@ -8,7 +8,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use slapos_testkit::{SmallDisk, TestNode, is_root, skipped, wait_for};
+use slapos_testkit::{SmallDisk, TestNode, is_root, runs, skipped, wait_for};
 
 /// Two partitions: in the first an instance whose one part runs the shell script `script`, in the
 /// second the service.
@@ -36,12 +36,6 @@ fn is_deployed(node: &TestNode) -> bool {
     node.partition(1).join(".timestamp").exists() && node.pids().contains_key("sleeper-on-watch")
 }
 
-/// A zombie does not run.
-fn running(pid: &str) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim()));
-    status.unwrap_or_default().lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
-}
-
 /// One that does not want to end: with a process in a session of its own, one that is nobody's
 /// child and has no trace in its environment, and one that goes on making others.
 const STUBBORN: &str = "trap '' TERM; \
@@ -51,10 +45,9 @@ const STUBBORN: &str = "trap '' TERM; \
     while true; do sleep 1; done";
 
 /// The processes of [`STUBBORN`], once they are all there.
-fn stubborn(node: &TestNode) -> Option<Vec<String>> {
+fn stubborn(node: &TestNode) -> Option<Vec<i64>> {
     let pids = std::fs::read_to_string(node.partition(0).join("pids")).ok()?;
-    let pids: Vec<String> = pids.lines().map(str::to_owned).collect();
-    assert!(pids.iter().all(|pid| pid.parse::<u32>().is_ok()), "{pids:?}");
+    let pids: Vec<i64> = pids.lines().map(|pid| pid.parse().unwrap()).collect();
     (pids.len() == 3).then_some(pids)
 }
 
@@ -65,7 +58,7 @@ fn what_a_killed_node_had_under_way_ends_with_it() {
     let pids = wait_for("the processes to be there", 30, || stubborn(&node));
     slapos_testkit::kill(i64::from(child.id()));
     child.wait().unwrap();
-    wait_for("all of them to be gone", 60, || pids.iter().all(|pid| !running(pid)).then_some(()));
+    wait_for("all of them to be gone", 60, || pids.iter().all(|pid| !runs(*pid)).then_some(()));
 }
 
 #[test]
@@ -76,7 +69,7 @@ fn one_that_hangs_is_ended_with_all_that_it_started() {
     assert!(told.contains("slappart0 took too long and was stopped"), "{told}");
     assert!(is_deployed(&node), "{told}");
     for pid in stubborn(&node).unwrap() {
-        assert!(!running(&pid), "process {pid} lives on");
+        assert!(!runs(pid), "process {pid} lives on");
     }
     let error = node.partition(0).join(".slapgrid-slappart0-error.log");
     assert!(std::fs::read_to_string(error).unwrap().contains("took too long"));
@@ -126,12 +119,12 @@ const BOMB: &str = "\
     read x < never";
 
 /// The processes of a user, without those that have ended.
-fn of_user(uid: u32) -> Vec<String> {
+fn of_user(uid: u32) -> Vec<i64> {
     use std::os::unix::fs::MetadataExt as _;
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let own = processes.filter(|process| process.metadata().is_ok_and(|meta| meta.uid() == uid));
-    let names = own.map(|process| process.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.parse::<u32>().is_ok() && running(name)).collect()
+    let pids = own.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| runs(*pid)).collect()
 }
 
 #[test]
@@ -282,7 +275,7 @@ fn a_free_partition_is_tidied() {
     }
     let told = node.ok(&["node", "instance"]).told();
     assert!(told.contains("still has files of a former instance"), "{told}");
-    wait_for("the node's own things to be gone", 1, || {
+    wait_for("the node's own things to be gone", 60, || {
         (!node.partition(0).join(".slapgrid").exists()).then_some(())
     });
     assert!(node.partition(0).join("left").exists());
