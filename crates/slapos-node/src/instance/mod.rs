@@ -17,6 +17,7 @@ use crate::history::Wanted;
 use crate::hooks::{Hooks, Scene};
 use crate::node::Node;
 use crate::place::{TIMESTAMP, check_only};
+use crate::worker::Nursery;
 use crate::{services, software};
 
 pub use crate::action::{Action, Reason};
@@ -76,6 +77,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         // Also what brings services back after the machine or the supervisor was restarted.
         services::as_defined(node)?;
     }
+    let _workers = Nursery::open();
     let hooks = Hooks::of(config);
     let outcome = rounds::run(&session, &hooks, options, computer);
     session.heard.tell(node, &master);

@@ -12,6 +12,7 @@ use slapos_sources::NETWORK_VARIABLES;
 use slapos_sys::process::{Command, Offspring, Piped, Signal, kill, kill_descendants, kill_group};
 use slapos_sys::user::{self, Identity};
 
+use super::nursery;
 use super::protocol::{Done, Job, Message, Reply};
 use super::tree::Tree;
 use crate::error::NodeError;
@@ -32,7 +33,7 @@ const LAST_WORDS: usize = 4096;
 const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 /// A partition that goes on forking stops here, and the machine does not, threads included. Its
 /// services are counted, and not limited.
-const MOST_PROCESSES: u64 = 8192;
+pub(super) const MOST_PROCESSES: u64 = 8192;
 
 /// How long a worker may take to end what it started when it is asked to end itself.
 const LAST_DEEDS: Duration = Duration::from_secs(10);
@@ -126,8 +127,10 @@ impl Worker {
             return Err(NodeError::user(format!("{name} would run as root"))
                 .hint("run `slapos node format` with `alter_user = true`, or give the directory to an ordinary user"));
         }
+        let born = if let Purpose::Partition = purpose { nursery::bear(user) } else { None };
         let all = Piped { input: true, output: true, errors: true };
-        let mut child = command(user, purpose).spawn_apart(all).map_err(|error| {
+        let started = born.map_or_else(|| command(user, purpose).spawn_apart(all), Ok);
+        let mut child = started.map_err(|error| {
             NodeError::user(format!("cannot start the worker of {name} as {}: {error}", user.name))
         })?;
         let pipes = (child.input.take(), child.output.take(), child.errors.take());
@@ -277,7 +280,7 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
     command
 }
 
-const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(super) const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// This process's own, so that registry clients are found, after the usual places.
 fn search_path() -> std::ffi::OsString {
