@@ -38,6 +38,7 @@ mod postgres;
 mod presence;
 mod removal;
 mod repeated;
+mod replace;
 mod reports;
 mod request;
 mod restart;
