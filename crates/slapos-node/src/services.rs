@@ -191,7 +191,8 @@ pub(crate) fn are_few_enough(services: &[Service]) -> Result<(), NodeError> {
         return Ok(());
     }
     let text = format!("it has {all} services; those after the first {most} are not started");
-    Err(NodeError::user(text).hint("have one service run several programs, or ask for more instances"))
+    Err(NodeError::user(text)
+        .hint("have one service run several programs, or ask for more instances"))
 }
 
 /// Whether `program` can be one of the group of `partition`, beside those with other `names`.

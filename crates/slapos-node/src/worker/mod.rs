@@ -13,8 +13,8 @@ mod tree;
 mod usage;
 mod words;
 
-pub use nursery::WORD as NURSERY;
 pub(crate) use nursery::Nursery;
+pub use nursery::WORD as NURSERY;
 pub(crate) use parent::Quiet;
 pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{

@@ -219,7 +219,8 @@ fn read(packet: &[u8], parent: u32) -> io::Result<Wanted> {
         let at = field.iter().position(|byte| *byte == b'=')?;
         Some((field[..at].to_vec(), field[at + 1..].to_vec()))
     };
-    let environment = fields.map(|field| pair(field).ok_or_else(invalid)).collect::<io::Result<_>>()?;
+    let environment =
+        fields.map(|field| pair(field).ok_or_else(invalid)).collect::<io::Result<_>>()?;
     Ok(Wanted { setup, environment })
 }
 

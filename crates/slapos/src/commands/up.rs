@@ -58,8 +58,7 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
     let master = node.master()?;
     master.supply(url, &node.config.computer_id, SoftwareState::Available)?;
     let only = vec![url.as_str().to_owned()];
-    let options =
-        software::Options { only, parallel: up.jobs.unwrap_or(0), ..Default::default() };
+    let options = software::Options { only, parallel: up.jobs.unwrap_or(0), ..Default::default() };
     in_turn(PATIENCE, UNDER_WAY, || software::run(node, &options))?;
     let name = instance_name(up, url);
     let mut wanted = InstanceRequest::new(name.as_str(), url.clone());
