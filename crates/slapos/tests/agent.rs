@@ -102,6 +102,17 @@ fn what_is_asked_for_is_done_without_cron() {
 }
 
 #[test]
+fn who_destroys_an_instance_waits_for_what_the_agent_is_at() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile, "--name", "one"]);
+    let agent = Agent::start(&node);
+    agent.waits_until_it_says("listens to the Master");
+    let run = node.ok(&["destroy", "one"]);
+    assert!(run.out.contains("one is destroyed."), "{}{}", run.out, run.err);
+    assert_eq!(node.left_in(0), [""; 0]);
+}
+
+#[test]
 fn a_master_that_was_away_is_heard_again() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile, "--name", "one", "--parameters", "word=first"]);

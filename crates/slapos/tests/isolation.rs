@@ -61,6 +61,29 @@ fn what_a_killed_node_had_under_way_ends_with_it() {
     wait_for("all of them to be gone", 60, || pids.iter().all(|pid| !runs(*pid)).then_some(()));
 }
 
+/// Says to whom it belongs, what it is held to, and the command lines of all it descends from.
+const CURIOUS: &str = "exec > seen; \
+    id -u; grep NoNewPrivs /proc/self/status; grep 'Max processes' /proc/self/limits; p=$$; \
+    while test \"$p\" -gt 1; do tr '\\0' ' ' < /proc/$p/cmdline; echo; \
+    p=$(sed 's/.*) . \\([0-9]*\\) .*/\\1/' /proc/$p/stat); done";
+
+#[test]
+fn a_worker_that_executed_nothing_is_its_nodes_and_held_to_what_others_are() {
+    let node = with_bad_neighbour(CURIOUS);
+    node.ok(&["node", "instance"]);
+    let seen = std::fs::read_to_string(node.partition(0).join("seen")).unwrap();
+    let lines: Vec<&str> = seen.lines().collect();
+    assert_eq!(lines[1], "NoNewPrivs:\t1", "{seen}");
+    if is_root() {
+        use std::os::unix::fs::MetadataExt as _;
+        let owner = std::fs::metadata(node.partition(0)).unwrap().uid();
+        assert_eq!(lines[0], owner.to_string(), "{seen}");
+        assert_eq!(lines[2].split_whitespace().nth(2), Some("8192"), "{seen}");
+    }
+    let at = lines.iter().position(|line| line.starts_with("slapos nursery "));
+    assert!(at.is_some_and(|at| lines[at + 1].contains(" node instance ")), "{seen}");
+}
+
 #[test]
 fn one_that_hangs_is_ended_with_all_that_it_started() {
     let node = with_bad_neighbour(STUBBORN);

@@ -154,8 +154,17 @@ fn the_operators_limits_hold_for_a_partitions_services() {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(files.split_whitespace().nth(3), Some("321"), "{files}");
+    // Another limit is a reason to process the instance, once.
+    node.configure("rlimit_nofile = 321\n", "rlimit_nofile = 322\n");
+    let reason = "slappart0: process: the limits of its services changed in slapos.cfg";
+    let plan = || node.ok(&["node", "instance", "--dry-run"]).told();
+    assert!(plan().contains(reason), "{}", plan());
+    node.ok(&["node", "instance"]);
+    assert!(!plan().contains("process:"), "{}", plan());
+    let anew = || service(&node).filter(|now| *now != pid);
+    let pid = wait_for("the service to run with its new limit", 90, anew);
     // A limit that does not hold is worse than a service that says why it does not run.
-    node.configure("rlimit_nofile = 321\n", "rlimit_nofile = 322\nmemory_max = 1GB\n");
+    node.configure("rlimit_nofile = 322\n", "rlimit_nofile = 323\nmemory_max = 1GB\n");
     node.run(&["node", "instance", "--all"]);
     let log = wait_for("the service, or why it does not run", 90, || {
         let path = node.root().join("instance/var/log/supervisord.log");

@@ -16,6 +16,7 @@ use slapos_sys::process::{
 use slapos_sys::user::{self, Identity};
 
 use super::SURVIVED;
+use super::nursery;
 use super::protocol::{Done, Job, Message, Reply};
 use super::tree::Tree;
 use crate::error::NodeError;
@@ -132,8 +133,10 @@ impl Worker {
             return Err(NodeError::user(format!("{name} would run as root"))
                 .hint("run `slapos node format` with `alter_user = true`, or give the directory to an ordinary user"));
         }
+        let born = if let Purpose::Partition = purpose { nursery::bear(user) } else { None };
         let all = Piped { input: true, output: true, errors: true };
-        let mut child = command(user, purpose).spawn_apart(all).map_err(|error| {
+        let started = born.map_or_else(|| command(user, purpose).spawn_apart(all), Ok);
+        let mut child = started.map_err(|error| {
             NodeError::user(format!("cannot start the worker of {name} as {}: {error}", user.name))
         })?;
         let pipes = (child.input.take(), child.output.take(), child.errors.take());
@@ -276,6 +279,12 @@ fn end_all_of(user: &Identity) {
     let _ = command.status();
 }
 
+/// How many processes the user of a partition may have while a worker serves it: its own, so that all of
+/// his are the partition's. `None` where partitions share a user with the node.
+pub(super) fn most_processes(user: &Identity) -> Option<u64> {
+    user::is_root().then(|| threads_of(user.uid) + MORE_PROCESSES)
+}
+
 fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
     let mut command = Command::current_exe();
     command.arg0("slapos").arg("worker").user(user).umask(0o022).no_new_privileges();
@@ -285,9 +294,8 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
     match purpose {
         Purpose::Partition => {
             command.env("PATH", USUAL_PATH);
-            if user::is_root() {
-                // The partition has a user of its own, whose processes are all its own.
-                command.processes(threads_of(user.uid) + MORE_PROCESSES);
+            if let Some(most) = most_processes(user) {
+                command.processes(most);
             }
         }
         Purpose::Pack(archive) => {
@@ -306,7 +314,7 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
     command
 }
 
-const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(super) const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// This process's own, so that registry clients are found, after the usual places.
 fn search_path() -> std::ffi::OsString {

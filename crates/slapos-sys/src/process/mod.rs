@@ -3,6 +3,7 @@
 
 mod child;
 mod command;
+pub mod nursery;
 mod offspring;
 mod running;
 mod signals;
