@@ -36,6 +36,7 @@ mod placing;
 mod pools;
 mod postgres;
 mod presence;
+mod remarks;
 mod removal;
 mod repeated;
 mod replace;
