@@ -212,6 +212,11 @@ async fn a_feed_that_is_ahead_of_its_server_is_forgotten_and_listeners_look_at_e
     assert!(!again.feed(&all, Some(&told.place)).await.unwrap().resync);
 }
 
+#[allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
+fn write(path: &std::path::Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
 #[tokio::test]
 async fn a_damaged_file_is_replaced_and_kept() {
     let fixture = full().await;
@@ -225,8 +230,8 @@ async fn a_damaged_file_is_replaced_and_kept() {
     scratched[8192..20480].fill(0xff);
     let half = &whole[..whole.len() / 2];
     for (name, bytes) in [("proxy.db.damaged-1", half), ("proxy.db.damaged-2", &scratched)] {
-        std::fs::write(&path, bytes).unwrap();
-        std::fs::write(directory.path().join("proxy.db-wal"), "of the damaged one").unwrap();
+        write(&path, bytes);
+        write(&directory.path().join("proxy.db-wal"), b"of the damaged one");
         assert!(matches!(restored(&database, &text, false).await, Err(StoreError::Damaged(_))));
         // What is not whole replaces nothing.
         assert!(restored(&database, &text[..text.len() / 2], true).await.is_err());
