@@ -172,6 +172,11 @@ fn a_token_follows_no_redirection_and_nonsense_is_not_written() {
     let dry = ["node", "register", "n", "--cfg", config.to_str().unwrap(), "--dry-run"];
     let (code, said) = slapos(&dry);
     assert!(code == 0 && said.contains("[slapformat]"), "{said}");
+    assert!(said.contains("software_root = /opt/slapgrid\n"), "{said}");
+    let root = directory.path().display().to_string();
+    let (_, said) = slapos(&["node", "register", "n", "--root", &root, "--dry-run"]);
+    assert!(said.contains(&format!("software_root = {root}/software\n")), "{said}");
+    assert!(said.contains(&format!("instance_root = {root}/instance\n")), "{said}");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 

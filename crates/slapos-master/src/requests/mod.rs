@@ -113,6 +113,8 @@ fn listed(errors: &[SchemaError]) -> String {
 pub(crate) struct Checked {
     /// What the store would do and answer; the Master that would be asked; or why not.
     pub(crate) outcome: Result<(Would, InstanceAnswer), String>,
+    /// What there is to say of it beside.
+    pub(crate) remarks: Vec<String>,
     /// What its schema says.
     pub(crate) verdict: Verdict,
 }
@@ -221,6 +223,9 @@ impl Desk {
         let request = &with_type(request);
         let verdict = self.verdict(project, request, LOOK).await?;
         let (standing, _) = store.standing(project, request).await?;
+        let judged = self.config.schema == SchemaMode::Enforce
+            && request.state != Some(InstanceState::Destroyed)
+            && !matches!(standing, Standing::Here { same: true });
         let outcome = match self.target(request, &standing, origin).await {
             Ok(Some(other)) => Err(format!("the Master {} would be asked", other.url)),
             Ok(None) => match store.check(project, request).await {
@@ -231,7 +236,12 @@ impl Desk {
             Err(Refused::Configuration(why)) => Err(why),
             Err(error) => return Err(error),
         };
-        Ok(Checked { outcome, verdict })
+        if judged && !verdict.errors.is_empty() {
+            let why = "its parameters are not what the Software Release says of them".to_owned();
+            return Ok(Checked { outcome: Err(why), remarks: Vec::new(), verdict });
+        }
+        let remarks = store.remarks(project, request).await?;
+        Ok(Checked { outcome, remarks, verdict })
     }
 
     /// What a Software Release says of its parameters, for forms.

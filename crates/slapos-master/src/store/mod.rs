@@ -37,6 +37,7 @@ mod pools;
 mod postgres;
 mod presence;
 mod ready;
+mod remarks;
 mod removal;
 mod repeated;
 mod replace;

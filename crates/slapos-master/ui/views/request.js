@@ -26,6 +26,7 @@ export function verdict(answer) {
   return notice(errors.length > 0 ? 'warn' : look, words,
     at && h('p', null, 'In partition ', h('strong', null, at.partition), ' of ', h('a', { href: place('computers', at.computer) }, at.computer), '.'),
     answer.why && h('p', null, answer.why),
+    answer.remarks?.map((remark) => h('p', null, remark, '.')),
     answer.schema && !answer.schema.readable && h('p', { class: 'soft' }, 'Parameters are not checked: ', answer.schema.why || 'the Software Release has no schema that can be read', '.'),
     errors.length > 0 && h('ul', null, errors.map(({ path, message }) => h('li', null, path && path !== '$' && [h('code', null, path.replace(/^\$\.?/, '')), ' '], message))));
 }
@@ -139,6 +140,11 @@ function form({ softwares, first, projects }, { query }) {
     outcome.replaceChildren(verdict(answer));
   }) } }, 'Check first');
   const ask = (event) => submit(event, '/api/v1/instances', (instance) => {
+    if (!instance.guid) {
+      const by = instance.master_url ? `The Master ${instance.master_url} serves ${instance.title}.` : `Nobody serves ${instance.title}: it is told its own address.`;
+      outcome.replaceChildren(notice('good', by));
+      return;
+    }
     toast(`${instance.title} is asked for.`);
     go(place('instances', instance.guid));
   });

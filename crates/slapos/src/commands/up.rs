@@ -86,7 +86,8 @@ fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError
     let name = instance_name(up, url);
     let mut wanted = InstanceRequest::new(name.as_str(), url.clone());
     wanted.state = Some(InstanceState::Started);
-    let answer = client::ask(Some(&node.config.computer_id), &master, wanted, &up.wish)?;
+    wanted.sla.insert("computer_guid".to_owned(), node.config.computer_id.to_string());
+    let answer = client::ask(&master, wanted, &up.wish)?;
     node.reporter.note(&name, &format!("is in {}", answer.partition));
     let options = instance::Options { tree: Some(name), ..Default::default() };
     tolerate_promises(in_turn(PATIENCE, UNDER_WAY, || instance::run(node, &options)))

@@ -83,6 +83,7 @@ impl Store {
             sla: if shared { Texts::new() } else { sorted(&row, "filter")? },
             addresses: own.into_iter().map(address).collect(),
             shared_instances,
+            remarks: Vec::new(),
             instance,
         })
     }
