@@ -99,7 +99,8 @@ impl GridConfig {
     }
 }
 
-fn identity(r: &Reader<'_>) -> Result<Option<IdentityFiles>, ConfigError> {
+/// `key_file` and `cert_file` of a section that has both, or none.
+pub(crate) fn identity(r: &Reader<'_>) -> Result<Option<IdentityFiles>, ConfigError> {
     match (r.optional_path("key_file")?, r.optional_path("cert_file")?) {
         (Some(key), Some(certificate)) => Ok(Some(IdentityFiles { key, certificate })),
         (None, None) => Ok(None),

@@ -6,7 +6,7 @@ use slapos_sys::clock::SystemClock;
 
 use super::*;
 use crate::store::changes::News;
-use crate::store::{backup, restore};
+use crate::store::{backup, rehearse_restore, restore};
 
 async fn saved(database: &Database) -> String {
     let mut text = Vec::new();
@@ -137,6 +137,9 @@ async fn a_backup_that_is_not_whole_changes_nothing() {
         let error = restored(&fixture.database, &wrong, true).await.unwrap_err();
         assert!(matches!(error, StoreError::Backup(_)), "{error}");
         assert_eq!(saved(&fixture.database).await, text, "{error}");
+        let mut from = Cursor::new(&wrong);
+        let rehearsed = rehearse_restore(&fixture.database, &mut from, true).await.unwrap_err();
+        assert!(matches!(rehearsed, StoreError::Backup(_)), "{rehearsed}");
     }
 }
 
