@@ -212,6 +212,8 @@ pub(crate) struct Instance {
     pub(crate) software_type: String,
     /// What is wanted: `started`, `stopped` or `destroyed`.
     pub(crate) state: String,
+    /// Of a shared instance what its host reported, without words, once something was published for it or
+    /// the host has an error.
     pub(crate) reported: Option<Reported>,
     /// `null` when its node tells nothing of promises.
     pub(crate) promises: Option<PromiseCounts>,

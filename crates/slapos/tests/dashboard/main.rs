@@ -86,6 +86,7 @@ fn one_signs_in_and_out_and_no_token_stays_in_the_address() {
     let browser = &mut scene.browser;
     browser.visit(&format!("{url}/ui/"));
     browser.until("document.activeElement?.id === 'token'");
+    browser.sees("slapos proxy dashboard");
     browser.shoot("sign-in");
     browser.press("Enter");
     browser.sees("Type the token.");
