@@ -3,7 +3,6 @@
 
 use slapos_config::Config;
 use slapos_slap::{ComputerPartition, SoftwareState, SoftwareUrl};
-use slapos_supervisor::state::State;
 use slapos_supervisor::{Client, ClientError};
 
 use super::{Layout, MASTER_PING, MASTER_PROGRAM, first_config, supervisor_error};
@@ -62,7 +61,7 @@ fn rehearse_master(node: &Node<'_>) -> Result<bool, NodeError> {
     }
     let supervisor = Client::connect(&node.supervisor_paths());
     let info = supervisor.and_then(|supervisor| supervisor.process_info(MASTER_PROGRAM));
-    let runs = info.is_ok_and(|info| info.state == State::Running);
+    let runs = info.is_ok_and(|info| info.state.is_up());
     if runs && master_within(node.config, MASTER_PING)?.ping().is_ok() {
         note("nothing: it runs and answers");
         return Ok(true);
