@@ -240,13 +240,19 @@ fn no_instance_is_looked_at_before_a_boot_has_brought_addresses_back() {
     node.ok(&["node", "instance"]);
 }
 
+/// Kills the supervisor and all that it runs, and tells what ran.
+fn power_cut(node: &TestNode) -> std::collections::BTreeMap<String, i64> {
+    let before = node.pids();
+    kill(i64::from(node.supervisor_pid()));
+    before.values().for_each(|pid| kill(*pid));
+    before
+}
+
 #[test]
 fn services_run_after_a_boot_that_a_person_must_mend() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile, "--name", "one"]);
-    let before = node.pids();
-    kill(i64::from(node.supervisor_pid()));
-    before.values().for_each(|pid| kill(*pid));
+    power_cut(&node);
     node.configure("[slapformat]", "[slapformat]\nbridge_name = br0");
     let run = node.fails(1, &["node", "boot"]);
     assert!(run.err.contains("`bridge_name` is no option any more"), "{}", run.err);
@@ -259,26 +265,20 @@ fn services_run_after_a_boot_that_a_person_must_mend() {
 fn a_boot_starts_what_the_original_defined_not_to_start_by_itself() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile, "--name", "one"]);
-    let before = node.pids();
-    kill(i64::from(node.supervisor_pid()));
-    before.values().for_each(|pid| kill(*pid));
+    power_cut(&node);
     let definition = node.root().join("instance/etc/supervisord.conf.d/slappart0.conf");
     let text = std::fs::read_to_string(&definition).unwrap();
     assert!(text.contains("autostart=true"), "{text}");
     std::fs::write(&definition, text.replace("autostart=true", "autostart=false")).unwrap();
     node.ok(&["node", "boot"]);
-    wait_for("the service to run", 30, || {
-        Some(node.pids()).filter(|pids| pids["sleeper-on-watch"] != 0)
-    });
+    node.service("sleeper-on-watch");
 }
 
 #[test]
 fn after_a_power_cut_everything_runs_again() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile, "--name", "one"]);
-    let before = node.pids();
-    kill(i64::from(node.supervisor_pid()));
-    before.values().for_each(|pid| kill(*pid));
+    let before = power_cut(&node);
     node.ok(&["node", "boot"]);
     for name in ["sleeper-on-watch", "slapproxy"] {
         node.another(name, before[name]);
