@@ -10,6 +10,7 @@ mod authority;
 mod connections;
 mod error;
 mod http;
+mod outward;
 mod protocols;
 mod refused;
 mod rekey;

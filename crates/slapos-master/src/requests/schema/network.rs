@@ -9,18 +9,17 @@
 //! within [`PATIENCE`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use url::Url;
 
 use super::source::{MAX_BYTES, shown};
 use super::web::{Reach, Web};
+use crate::outward;
 
 /// How long one document may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,16 +43,11 @@ pub(super) struct Network {
 impl Network {
     /// What `web` lets be read, for so long.
     pub(super) fn new(web: Web, time: Duration) -> Network {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .unversioned_rustls_crypto_provider(Arc::new(provider))
-            .build();
         let config = Agent::config_builder()
             .timeout_global(Some(PATIENCE))
             .max_redirects(3)
             .proxy(None)
-            .tls_config(tls)
+            .tls_config(outward::tls())
             .user_agent(concat!("slapos/", env!("CARGO_PKG_VERSION")))
             .build();
         let resolver = Guarded { inner: DefaultResolver::default(), web };
