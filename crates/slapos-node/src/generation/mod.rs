@@ -18,11 +18,14 @@
 mod commands;
 pub(crate) mod content;
 mod restore;
+mod told;
 mod transaction;
 mod words;
 
-pub use crate::history::{Generation, History, Verdict, Wanted};
+pub use crate::history::{Asked, Generation, History, Verdict, Wanted};
 pub use commands::{Side, diff, list, rehearse_rollback, rollback};
 pub(crate) use restore::{Place, restore};
+pub(crate) use told::tell_again;
 pub(crate) use transaction::{Published, Transaction};
 pub use words::held_by;
+pub(crate) use words::taken_back_by;

@@ -11,19 +11,21 @@ use super::words::taken_back;
 use crate::action::Reason;
 use crate::config::Policy;
 use crate::error::{NodeError, exit};
-use crate::history::{Generation, History, Verdict, Wanted};
+use crate::history::{Asked, Generation, History, Requests, Verdict, Wanted};
 use crate::node::Node;
 use crate::promises::{self, Told};
 use crate::services;
 use crate::worker::{Done, GenerationJob, Job, Quiet, Worker};
 
-/// What an instance published while its parts were made.
+/// What an instance told the Master while its parts were made.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     /// Its own connection parameters, if it did.
     pub(crate) own: Option<IndexMap<String, String>>,
     /// Those of shared instances in it, by their references.
     pub(crate) shared: BTreeMap<String, IndexMap<String, String>>,
+    /// The requests that the Master took.
+    pub(crate) requests: Requests,
 }
 
 /// For how long promises may fail after an instance was processed for this reason: services that
@@ -47,6 +49,8 @@ pub(crate) struct Transaction<'a, 'n> {
     published: IndexMap<String, String>,
     /// The same for the shared instances that are in it.
     shared: BTreeMap<String, IndexMap<String, String>>,
+    /// What it asked for in this deployment; `None` before, and where that is too much to be kept.
+    requests: Option<Vec<Asked>>,
     history: History,
 }
 
@@ -68,7 +72,19 @@ impl<'a, 'n> Transaction<'a, 'n> {
         let published = partition.connection.clone();
         let mut shared = history.current().map(|known| known.shared.clone()).unwrap_or_default();
         shared.retain(|reference, _| hosts(partition, reference));
-        Ok(Self { node, place, policy, wanted, reason, usual, published, shared, history })
+        let requests = None;
+        Ok(Self {
+            node,
+            place,
+            policy,
+            wanted,
+            reason,
+            usual,
+            published,
+            shared,
+            requests,
+            history,
+        })
     }
 
     /// Keeps what is in place, if it may have to come back and was never kept: an earlier version
@@ -86,8 +102,8 @@ impl<'a, 'n> Transaction<'a, 'n> {
         self.store()
     }
 
-    /// Keeps what was just deployed, and what it `published`, if it did. Where nothing is ever taken back, that it cannot be kept is no
-    /// reason not to go on.
+    /// Keeps what was just deployed, and what it `published` and asked for, if it did. Where nothing is
+    /// ever taken back, that it cannot be kept is no reason not to go on.
     ///
     /// # Errors
     /// When it cannot be read, or written down.
@@ -98,6 +114,7 @@ impl<'a, 'n> Transaction<'a, 'n> {
     ) -> Result<(), NodeError> {
         self.published = published.own.unwrap_or(std::mem::take(&mut self.published));
         self.shared.extend(published.shared);
+        self.requests = published.requests.all();
         let before = self.history.clone();
         let kept = self
             .capture(worker, self.reason.clone())
@@ -209,8 +226,8 @@ impl<'a, 'n> Transaction<'a, 'n> {
             build.and_then(|()| restore(self.node, self.place, &mut self.history, number, held));
         match done {
             Ok(restored) => {
-                let kept = restored.judge();
-                *said = restored;
+                let kept = restored.said.judge();
+                *said = restored.said;
                 let text = taken_back(failed, number);
                 self.node.reporter.warn(self.place.id.as_str(), &text);
                 match kept {
@@ -254,6 +271,7 @@ impl<'a, 'n> Transaction<'a, 'n> {
             digest,
             connection: Some(self.published.clone()),
             shared: self.shared.clone(),
+            requests: self.requests.clone(),
             verdict: Verdict::Untried,
         };
         self.history.deployed(generation, self.node.config.rollback.kept);

@@ -1,6 +1,7 @@
 //! `node instance`: makes the instances in this computer's partitions as the Master wants them.
 
 mod aftermath;
+mod brought_back;
 mod heard;
 mod offline;
 mod outcome;

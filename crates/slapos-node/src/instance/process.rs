@@ -9,12 +9,13 @@ use slapos_slap::{
     SoftwareUrl,
 };
 
+use super::brought_back;
 use super::heard::Heard;
 use crate::action::{Action, Reason};
 use crate::certificate;
 use crate::error::NodeError;
-use crate::generation::{self, Place, Published, Transaction};
-use crate::history::wish_of;
+use crate::generation::{Place, Published, Transaction};
+use crate::history::{Asked, wish_of};
 use crate::journal::Deed;
 use crate::limits::PartitionLimits;
 use crate::node::Node;
@@ -230,29 +231,6 @@ impl Session<'_, '_> {
         }
     }
 
-    /// Goes on with what a killed run began.
-    fn restore(&self, partition: &ComputerPartition, number: u32) -> Result<(), NodeError> {
-        let id = partition.id.as_str();
-        self.node.reporter.note(id, &Action::Restore(number).to_string());
-        let directory = self.node.config.instance_root.join(id);
-        let owner = partition_owner(&directory)?;
-        let place = Place {
-            id: &partition.id,
-            directory: &directory,
-            owner: &owner,
-            state: partition.requested_state,
-        };
-        let mut history = self.node.histories().load(id)?;
-        let held = history.held.clone();
-        let said = generation::restore(self.node, place, &mut history, number, held)?;
-        if let Some(mut record) = self.node.records().load(id)? {
-            said.remember(&mut record, self.node.clock.now());
-            self.heard.note(partition, &said);
-            self.store(partition, &record)?;
-        }
-        said.judge()
-    }
-
     fn instance_job(
         &self,
         partition: &ComputerPartition,
@@ -302,6 +280,7 @@ impl Session<'_, '_> {
         let Some(mut record) = records.load(id)? else {
             return Ok(());
         };
+        self.remind(partition, &record)?;
         if !promises::is_due(&record, self.node.clock.now()) {
             // The Master knows; who runs the command is told as long as it is so.
             return promises::judge(record.promises.values());
@@ -317,7 +296,10 @@ impl Session<'_, '_> {
         said.bang(self.node, self.master, partition);
         let verdict = said.judge();
         match &verdict {
-            Err(error) => self.node.tell_error(self.master, partition, error),
+            Err(error) => {
+                let error = brought_back::with_what_was_taken_back(&record, error);
+                self.node.tell_error(self.master, partition, &error);
+            }
             // What was taken back stays an error until another change is requested.
             Ok(()) if partition.is_in_error() && record.outcome == Outcome::Done => {
                 self.master
@@ -333,7 +315,7 @@ impl Session<'_, '_> {
         self.node.did(partition.id.as_str(), deed);
     }
 
-    fn store(
+    pub(super) fn store(
         &self,
         partition: &ComputerPartition,
         record: &PartitionRecord,
@@ -380,9 +362,10 @@ impl Listener for Watcher<'_, '_, '_> {
         &mut self,
         request: InstanceRequest,
     ) -> Result<Option<InstanceAnswer>, RequestError> {
-        let title = request.title.to_string();
-        let answer = self.session.master.request(&in_name_of(self.partition, request))?;
-        self.asked.push(title);
+        let request = in_name_of(self.partition, request);
+        let answer = self.session.master.request(&request)?;
+        self.asked.push(request.title.to_string());
+        self.published.requests.note(Asked::of(&request));
         Ok(answer)
     }
 }
