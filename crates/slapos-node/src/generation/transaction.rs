@@ -28,12 +28,14 @@ pub(crate) struct Published {
     pub(crate) requests: Requests,
 }
 
-/// For how long promises may fail after an instance was processed for this reason: services that
-/// were just started need time, those that did not come right last time had it.
-fn patience(reason: &Reason) -> Duration {
+/// Whether promises may fail for a while after an instance was processed for this `reason`: services that
+/// were just started need time. What consists of the same as before and did not come right then had it.
+fn is_patient(reason: &Reason, changed: bool, touched: bool) -> bool {
     match reason {
-        Reason::Failed => Duration::ZERO,
-        _ => promises::GRACE,
+        _ if changed => true,
+        Reason::Failed => false,
+        Reason::Interrupted => true,
+        _ => touched,
     }
 }
 
@@ -43,8 +45,9 @@ pub(crate) struct Transaction<'a, 'n> {
     place: Place<'a>,
     policy: Policy,
     wanted: Wanted,
-    reason: String,
-    usual: Duration,
+    reason: Reason,
+    /// Whether the instance consists of something else since.
+    changed: bool,
     /// What the instance has published, by this deployment or a former one.
     published: IndexMap<String, String>,
     /// The same for the shared instances that are in it.
@@ -68,21 +71,19 @@ impl<'a, 'n> Transaction<'a, 'n> {
     ) -> Result<Self, NodeError> {
         let history = node.histories().load(place.id.as_str())?;
         let policy = policy_of(node, partition);
-        let (usual, reason) = (patience(reason), reason.to_string());
         let published = partition.connection.clone();
         let mut shared = history.current().map(|known| known.shared.clone()).unwrap_or_default();
         shared.retain(|reference, _| hosts(partition, reference));
-        let requests = None;
         Ok(Self {
             node,
             place,
             policy,
             wanted,
-            reason,
-            usual,
+            reason: reason.clone(),
+            changed: false,
             published,
             shared,
-            requests,
+            requests: None,
             history,
         })
     }
@@ -117,8 +118,9 @@ impl<'a, 'n> Transaction<'a, 'n> {
         self.requests = published.requests.all();
         let before = self.history.clone();
         let kept = self
-            .capture(worker, self.reason.clone())
+            .capture(worker, self.reason.to_string())
             .and_then(|()| if self.history == before { Ok(()) } else { self.store() });
+        self.changed = kept.is_err() || self.history.current != before.current;
         match kept {
             Err(error) if self.policy == Policy::Off => {
                 self.history = before;
@@ -155,11 +157,20 @@ impl<'a, 'n> Transaction<'a, 'n> {
         }
     }
 
-    /// How long promises may fail before that counts.
-    pub(crate) fn grace(&self) -> Duration {
-        match self.policy {
-            Policy::PromiseGated => self.node.config.rollback.deadline,
-            _ => self.usual,
+    /// Whether what was deployed is something else than what was there before.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// How long promises may fail before that counts, in a run that has `touched` this or another instance.
+    /// What may be taken back for it always has its time.
+    pub(crate) fn grace(&self, touched: bool) -> Duration {
+        let gated = self.policy == Policy::PromiseGated;
+        let at_stake = gated && self.history.fallback().is_some();
+        match at_stake || is_patient(&self.reason, self.changed, touched) {
+            true if gated => self.node.config.rollback.deadline,
+            true => promises::GRACE,
+            false => Duration::ZERO,
         }
     }
 
@@ -299,4 +310,26 @@ fn policy_of(node: &Node<'_>, partition: &ComputerPartition) -> Policy {
         node.reporter.warn(partition.id.as_str(), &text);
         default
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_changed_or_started_needs_time() {
+        for reason in [Reason::Forced, Reason::Periodicity(1), Reason::Changed] {
+            assert!(!is_patient(&reason, false, false), "{reason}");
+            assert!(
+                is_patient(&reason, true, false) && is_patient(&reason, false, true),
+                "{reason}"
+            );
+        }
+        assert!(!is_patient(&Reason::Failed, false, true), "it had it");
+        assert!(is_patient(&Reason::Failed, true, true), "it is another one");
+        assert!(
+            is_patient(&Reason::Interrupted, false, false),
+            "the killed run may have started it"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indexmap::IndexMap;
 use slapos_slap::{
@@ -33,6 +34,8 @@ pub(super) struct Session<'a, 'n> {
     pub(super) force_stop: bool,
     /// What promises said.
     pub(super) heard: Heard,
+    /// Whether this run has changed what an instance consists of, or started a service.
+    pub(super) touched: AtomicBool,
 }
 
 impl Session<'_, '_> {
@@ -171,12 +174,17 @@ impl Session<'_, '_> {
         if let Err(error) = transaction.deployed(&mut worker, published) {
             return Err(transaction.failed(error));
         }
+        self.note_touched(transaction.has_changed());
         if self.runs(partition) {
             let started = self.start(partition, place, &services, record);
-            let started = started.and_then(|()| services::are_few_enough(&services));
+            let started = started.and_then(|started| {
+                self.note_touched(started);
+                services::are_few_enough(&services)
+            });
             let up = started.and_then(|()| transaction.await_services());
             let asked = up.and_then(|()| {
-                let question = Question::test(transaction.grace());
+                let touched = self.touched.load(Ordering::Relaxed);
+                let question = Question::test(transaction.grace(touched));
                 promises::ask(self.node, &mut worker, partition, question)
             });
             // What cannot be asked has not kept its promises either.
@@ -253,20 +261,27 @@ impl Session<'_, '_> {
         }
     }
 
-    /// Has the services run; anew, if somebody wanted that since they were last started so.
+    /// Takes note of whether something was changed or started: promises, also those of others, may need
+    /// a moment then.
+    pub(super) fn note_touched(&self, touched: bool) {
+        self.touched.fetch_or(touched, Ordering::Relaxed);
+    }
+
+    /// Has the services run; anew, if somebody wanted that since they were last started so. Returns
+    /// whether any may have been started.
     fn start(
         &self,
         partition: &ComputerPartition,
         place: Place<'_>,
         services: &[Service],
         record: &mut PartitionRecord,
-    ) -> Result<(), NodeError> {
+    ) -> Result<bool, NodeError> {
         if partition.restart.is_some() && partition.restart != record.restart {
             let Place { id, directory, owner, .. } = place;
             services::start_anew(self.node, id, directory, owner, services)?;
             record.restart.clone_from(&partition.restart);
             self.node.reporter.note(id.as_str(), "restarted, as somebody asked for at the Master");
-            return Ok(());
+            return Ok(true);
         }
         services::define(self.node, place.id, place.directory, place.owner, services)?;
         // Also when the definition is as it was: a killed run may have got no further than that.
