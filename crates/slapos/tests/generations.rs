@@ -7,6 +7,9 @@
     reason = "tests arrange files and processes directly"
 )]
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use slapos_testkit::{SERVICE_PROFILE, TestNode, wait_for};
 
 const INSTANCE: &str = r#"[buildout]
@@ -404,4 +407,28 @@ fn what_is_brought_back_by_hand_is_told_to_the_master_and_to_who_was_asked_for()
     held(info());
     node.ok(&["node", "instance"]);
     assert_eq!(of_child(&node), "good");
+}
+
+/// Takes its time while there is a file `hold`.
+const SLOW: &str =
+    "#!/bin/sh\ntest ! -e hold || touch asked\nwhile test -e hold; do sleep 0.1; done\n";
+
+#[test]
+fn a_rollback_that_is_killed_while_promises_are_asked_is_told() {
+    let (node, profile) = node("");
+    ask(&node, &profile, "fine");
+    node.ok(&["node", "instance"]);
+    let file = |name: &str| node.partition(0).join(name);
+    std::fs::write(file("etc/promise/slow"), SLOW).unwrap();
+    std::fs::set_permissions(file("etc/promise/slow"), Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(file("hold"), "").unwrap();
+    let mut rollback = node.start(&["node", "rollback", "slappart0", "1"]);
+    wait_for("the promise to be asked", 60, || file("asked").exists().then_some(()));
+    rollback.kill().unwrap();
+    rollback.wait().unwrap();
+    std::fs::remove_file(file("hold")).unwrap();
+    node.ok(&["node", "instance"]);
+    let info = node.json(&["service", "info", "word"]);
+    assert_eq!(info["held-generation"], 1, "{info:#}");
+    assert_eq!(read(&node, "etc/word.txt"), "good");
 }

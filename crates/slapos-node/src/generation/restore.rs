@@ -76,7 +76,7 @@ impl Restored {
         record.outcome = match (&self.instead, &record.outcome) {
             (None, _) => Outcome::Done,
             // Where its definition was lost: why it is there has been said better.
-            (Some(_), Outcome::Failed(text)) if held_by(text) == Some(self.number) => return,
+            (Some(new), outcome) if says_better(outcome, self.number, new) => return,
             (Some(text), _) => Outcome::Failed(match self.said.judge() {
                 Ok(()) => text.clone(),
                 Err(error) => format!("{text}; but {error}"),
@@ -116,6 +116,7 @@ pub(crate) fn restore(
     };
     switch(node, place, &services)?;
     let answered = tell(node, place, &generation, other.as_ref());
+    mark(node, id, number, instead.as_deref())?;
     history.restored(number);
     node.histories().store(id, history)?;
     node.did(id, Deed::Note { text: format!("generation {number} was restored") });
@@ -125,6 +126,22 @@ pub(crate) fn restore(
         _ => Told::default(),
     };
     Ok(Restored { said, answered, number, instead, asked })
+}
+
+/// Has the record say that another one was taken back `instead`: a run that is killed while promises are
+/// asked is not to leave that untold.
+fn mark(node: &Node<'_>, id: &str, number: u32, instead: Option<&str>) -> Result<(), NodeError> {
+    let records = node.records();
+    match (instead, records.load(id)?) {
+        (Some(text), Some(record)) if !says_better(&record.outcome, number, text) => records
+            .store(id, &PartitionRecord { outcome: Outcome::Failed(text.to_owned()), ..record }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an outcome says why generation `number` is in place, and not only what `new` says.
+fn says_better(outcome: &Outcome, number: u32, new: &str) -> bool {
+    matches!(outcome, Outcome::Failed(text) if text != new && held_by(text) == Some(number))
 }
 
 fn ask_promises(
