@@ -33,5 +33,8 @@ fn a_person_is_told_what_a_release_of_the_own_network_says_of_parameters() {
     let words = ["request", "mine", &profile, "--check", "--parameters", "word=longer"];
     let run = master.slapos(&by(&ann, &words));
     let said = format!("{}{}", run.out, run.err);
-    assert!(said.contains("reads no schemas from the network") && !said.contains("longer than"), "{said}");
+    assert!(
+        said.contains("reads no schemas from the network") && !said.contains("longer than"),
+        "{said}"
+    );
 }
