@@ -39,16 +39,18 @@ pub fn run(node: &Node<'_>, message: &str) -> Result<(), NodeError> {
     if node.is_down() {
         return Ok(());
     }
-    // A run that is under way already has started services, and is not waited for yet. Why the turn
-    // cannot be had otherwise is said when it is needed: services start all the same.
-    let turn = turn(node).unwrap_or(None);
+    // A run that is under way already has started services, and is not waited for yet; the next one finds
+    // that it is not its turn. Why the turn cannot be had otherwise is said when it is needed: services
+    // start all the same.
+    let mut held = None;
+    take_turn(node, &mut held);
     if let Some(interface) = ipv6_interface(node) {
-        wait_for_address(node, interface);
+        wait_for_address(node, interface, &mut held);
     }
-    let formatted = in_order(node);
-    services::supervisor(node)?;
+    let formatted = in_order(node, &mut held);
+    services::start_all(node)?;
     node.reporter.note("boot", "services run as last known");
-    look_at_everything_again(node, turn)?;
+    look_at_everything_again(node, held)?;
     let master = node.master()?;
     if let Ok(description) = &formatted {
         patiently(node, "tell the Master how this computer is formatted", None, || {
@@ -87,8 +89,14 @@ pub fn rehearse(node: &Node<'_>, message: &str) -> Result<(), NodeError> {
 
 /// Users, directories and addresses come back. If they do not, it is said, and services start with
 /// what there is.
-fn in_order(node: &Node<'_>) -> Result<ComputerDescription, NodeError> {
-    let formatted = patiently(node, "format", Some(FORMAT), || format::apply(node, false));
+fn in_order(
+    node: &Node<'_>,
+    held: &mut Option<FileLock>,
+) -> Result<ComputerDescription, NodeError> {
+    let formatted = patiently(node, "format", Some(FORMAT), || {
+        take_turn(node, held);
+        format::apply(node, false)
+    });
     formatted.inspect_err(|error| {
         let text = format!("services start as they can: {error}");
         node.reporter.warn("format", &text);
@@ -127,6 +135,13 @@ fn turn(node: &Node<'_>) -> Result<Option<FileLock>, NodeError> {
     }
 }
 
+/// The same, without waiting, for who has not got it yet.
+fn take_turn(node: &Node<'_>, held: &mut Option<FileLock>) {
+    if held.is_none() {
+        *held = turn(node).unwrap_or(None);
+    }
+}
+
 /// Also where the Master takes a bang for nothing. What ran when the machine stopped was interrupted.
 fn look_at_everything_again(node: &Node<'_>, mut held: Option<FileLock>) -> Result<(), NodeError> {
     while held.is_none() {
@@ -151,7 +166,7 @@ fn ipv6_interface<'a>(node: &Node<'a>) -> Option<&'a str> {
     network.interface_with_ipv6().filter(|name| network.is_altered() && *name != "lo")
 }
 
-fn wait_for_address(node: &Node<'_>, interface: &str) {
+fn wait_for_address(node: &Node<'_>, interface: &str, held: &mut Option<FileLock>) {
     let deadline = Instant::now() + ADDRESS;
     let mut wait = FIRST;
     loop {
@@ -166,6 +181,7 @@ fn wait_for_address(node: &Node<'_>, interface: &str) {
         node.reporter.note("boot", &text);
         thread::sleep(wait);
         wait = (wait * 2).min(MOST);
+        take_turn(node, held);
     }
 }
 

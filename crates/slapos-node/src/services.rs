@@ -1,7 +1,7 @@
 //! The services of a partition, as the supervisor is told.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use slapos_slap::PartitionId;
@@ -56,7 +56,7 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
 /// # Errors
 /// When it cannot be started.
 pub fn start_supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
-    let exe = process::executable().context("find", Path::new("/proc/self/exe"))?;
+    let exe = own_program()?;
     let cfg = node.config.file.display().to_string();
     let root = node.config.instance_root.display().to_string();
     let arguments = ["node", "supervisord", "--nodaemon", "--cfg", &cfg, "--instance-root", &root];
@@ -75,7 +75,7 @@ fn reach(
     let paths = node.supervisor_paths();
     let conf = paths.conf_dir();
     let changed =
-        write_listener(&conf, &watchdog_program(node)).context("define the watchdog in", &conf)?;
+        write_listener(&conf, &watchdog_program(node)?).context("define the watchdog in", &conf)?;
     let client = connect(&paths)?;
     if changed {
         update(&client, watchdog::PROGRAM)?;
@@ -98,12 +98,13 @@ pub(crate) fn as_defined(node: &Node<'_>) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// `/proc/self/exe` is this very program to the supervisor that executes it. It comes back however
-/// often it ends, and what it is told waits for it.
-fn watchdog_program(node: &Node<'_>) -> ProgramSpec {
+/// Named by its path, because the supervisor may be the original's, whose own program is another.
+/// It comes back however often it ends, and what it is told waits for it.
+fn watchdog_program(node: &Node<'_>) -> Result<ProgramSpec, NodeError> {
     let cfg = node.config.file.display().to_string();
-    let words = ["/proc/self/exe", "node", "watchdog", "--cfg", &cfg].map(str::to_owned);
-    let mut program = ProgramSpec::new(watchdog::PROGRAM, words.to_vec());
+    let words = [own_program()?.display().to_string(), "node".into(), "watchdog".into()];
+    let words = words.into_iter().chain(["--cfg".into(), cfg]);
+    let mut program = ProgramSpec::new(watchdog::PROGRAM, words.collect());
     program.autorestart = AutoRestart::Always;
     program.startsecs = 0;
     program.priority = -1;
@@ -114,7 +115,12 @@ fn watchdog_program(node: &Node<'_>) -> ProgramSpec {
     program.listener = Listener::new(watchdog::EVENTS)
         .ok()
         .map(|listener| Listener { buffer_size: WATCHDOG_BUFFER, ..listener });
-    program
+    Ok(program)
+}
+
+/// Where this program lies.
+fn own_program() -> Result<PathBuf, NodeError> {
+    process::executable().context("find", Path::new("/proc/self/exe"))
 }
 
 /// Writes the file in which other programs look for the supervisor. Also before one is needed: one
@@ -155,7 +161,12 @@ fn programs(
     let (mut programs, mut warnings) = (Vec::new(), Vec::new());
     let mut names = BTreeSet::new();
     for service in services.iter().take(MOST_SERVICES) {
-        let program = program(partition, directory, user, service);
+        let mut program = program(partition, directory, user, service);
+        if service.watched && names.contains(&program.program) {
+            // Beside one of `etc/run` of the same name.
+            let name = format!("{partition}_{}", program.process_name);
+            call(&mut program, name, directory);
+        }
         match definable(partition, &program, &names) {
             Ok(()) => {
                 names.insert(program.program.clone());
@@ -277,7 +288,29 @@ pub(crate) fn update(supervisor: &Client, group: &str) -> Result<Update, NodeErr
         .map_err(|error| NodeError::user(format!("the supervisor cannot update {group}: {error}")))
 }
 
-/// The same, and what rests of its services starts: those of `etc/run` do their work each time that
+/// Starts, where the supervisor has just been, what it does not start by itself: the services of
+/// partitions that the original defined.
+///
+/// # Errors
+/// When the supervisor can be neither reached nor started.
+pub(crate) fn start_all(node: &Node<'_>) -> Result<(), NodeError> {
+    let client = supervisor(node)?;
+    let all = client.all_process_info().map_err(|error| {
+        NodeError::user(format!("the supervisor cannot tell what runs: {error}"))
+    })?;
+    let is_partition = |group: &str| node.config.instance_root.join(group).is_dir();
+    for process in all.iter().filter(|process| process.start == 0 && is_partition(&process.group)) {
+        if process.state == State::Stopped
+            && let Err(error) = client.start(&process.namespec(), None)
+        {
+            node.reporter
+                .warn(&process.group, &format!("{} does not start: {error}", process.name));
+        }
+    }
+    Ok(())
+}
+
+/// As [`update`], and what rests of its services starts: those of `etc/run` do their work each time that
 /// the instance is processed, and what was stopped by hand runs again.
 ///
 /// # Errors
@@ -332,8 +365,10 @@ pub(crate) fn program(
         true => format!("{}{}", service.name, watchdog::MARK),
         false => service.name.clone(),
     };
-    let name = format!("{partition}_{process_name}");
+    // As the original calls sections and logs: without the mark.
+    let name = format!("{partition}_{}", service.name);
     let mut program = ProgramSpec::new(&name, vec![service.path.display().to_string()]);
+    call(&mut program, name, directory);
     program.process_name = process_name;
     program.directory = Some(directory.to_owned());
     program.user = Some(user.uid.to_string());
@@ -347,7 +382,6 @@ pub(crate) fn program(
     program.stopwaitsecs = STOP_SECONDS;
     program.stopasgroup = true;
     program.killasgroup = true;
-    program.stdout_logfile = Some(directory.join(format!(".{name}.log")));
     program.stdout_logfile_maxbytes = LOG_BYTES;
     program.stdout_logfile_backups = LOG_BACKUPS;
     let home = directory.display().to_string();
@@ -361,6 +395,12 @@ pub(crate) fn program(
         program.environment.insert(key.to_owned(), value.to_owned());
     }
     program
+}
+
+/// Has the section and the log of a program in `directory` called so.
+fn call(program: &mut ProgramSpec, name: String, directory: &Path) {
+    program.stdout_logfile = Some(directory.join(format!(".{name}.log")));
+    program.program = name;
 }
 
 #[cfg(test)]
@@ -380,6 +420,17 @@ mod tests {
         let (defined, warnings) = programs(&["a", "a", "b\u{fffd}", "c"].map(service));
         let names: Vec<_> = defined.iter().map(|program| program.program.as_str()).collect();
         assert_eq!(names, ["p_a", "p_c"]);
+        // As the original calls them, and beside each other.
+        let watched = Service { watched: true, ..service("a") };
+        let (defined, _) = programs(&[service("a"), watched.clone()]);
+        let names: Vec<_> = defined.iter().map(|program| program.program.as_str()).collect();
+        assert_eq!(names, ["p_a", "p_a-on-watch"]);
+        let (alone, _) = programs(&[watched]);
+        assert_eq!(
+            (alone[0].program.as_str(), alone[0].process_name.as_str()),
+            ("p_a", "a-on-watch")
+        );
+        assert_eq!(alone[0].stdout_logfile.as_deref(), Some(Path::new("/p/.p_a.log")));
         insta::assert_snapshot!(warnings.join("\n"), @r"
         /p/etc/run/a is not started: another service is called a, too
         /p/etc/run/b� is not started: its name is not UTF-8

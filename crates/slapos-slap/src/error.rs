@@ -122,7 +122,11 @@ impl SlapError {
     /// The error for an HTTP status of 400 or more other than 408.
     pub(crate) fn from_status(url: &str, route: &str, status: u16, body: &str) -> SlapError {
         let (url, route) = (url.to_owned(), route.to_owned());
-        let message = shorten(body);
+        let is_page = body.trim_start().starts_with('<');
+        let message = match is_page && route.starts_with(OWN) {
+            true => "it is another kind of Master, which does not have what this needs".to_owned(),
+            false => shorten(body),
+        };
         match status {
             401 | 403 => {
                 let advice = "show it who we are".to_owned();
@@ -141,6 +145,9 @@ impl SlapError {
         self
     }
 }
+
+/// Where the interface begins that only our Master has.
+const OWN: &str = "api/v1/";
 
 /// How a message goes on after the status, for an answer of that body.
 fn said(body: &str) -> String {
@@ -180,6 +187,13 @@ mod tests {
         insta::assert_snapshot!(of(409, "no"), @"the Master at http://m/ answers 409 to /getRunId: no");
         insta::assert_snapshot!(of(404, ""), @"the Master at http://m/ answers 404 to /getRunId without saying why");
         insta::assert_snapshot!(of(403, ""), @"the Master at http://m/ refuses us: it answers 403 to /getRunId without saying why; show it who we are");
+    }
+
+    #[test]
+    fn a_page_of_another_master_is_not_shown() {
+        let of = |route| SlapError::from_status("http://m/", route, 404, "<!doctype html> <html>");
+        insta::assert_snapshot!(of("api/v1/instances"), @"the Master at http://m/ answers 404 to /api/v1/instances: it is another kind of Master, which does not have what this needs");
+        insta::assert_snapshot!(of("x"), @"the Master at http://m/ answers 404 to /x: <!doctype html> <html>");
     }
 
     #[test]

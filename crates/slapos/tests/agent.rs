@@ -245,6 +245,23 @@ fn services_run_after_a_boot_that_a_person_must_mend() {
 }
 
 #[test]
+fn a_boot_starts_what_the_original_defined_not_to_start_by_itself() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile, "--name", "one"]);
+    let before = node.pids();
+    kill(i64::from(node.supervisor_pid()));
+    before.values().for_each(|pid| kill(*pid));
+    let definition = node.root().join("instance/etc/supervisord.conf.d/slappart0.conf");
+    let text = std::fs::read_to_string(&definition).unwrap();
+    assert!(text.contains("autostart=true"), "{text}");
+    std::fs::write(&definition, text.replace("autostart=true", "autostart=false")).unwrap();
+    node.ok(&["node", "boot"]);
+    wait_for("the service to run", 30, || {
+        Some(node.pids()).filter(|pids| pids["sleeper-on-watch"] != 0)
+    });
+}
+
+#[test]
 fn after_a_power_cut_everything_runs_again() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile, "--name", "one"]);

@@ -113,11 +113,14 @@ fn one_that_goes_on_forking_has_a_limit() {
     assert_eq!(most.split_whitespace().nth(2), Some("8192"), "{most}");
 }
 
-/// Forks as fast as it can, in every process that it made. The first one starts nothing more itself: it
-/// waits for ever. It lowers the limit that it has for the sake of the machine that runs this test.
-const BOMB: &str = "ulimit -p 60 2> /dev/null || ulimit -u 60; mkfifo never; \
-    bomb() { while true; do (bomb) & done; }; \
-    (bomb 2> /dev/null) & \
+/// Forks as fast as it can, in every process that it made; one that may not fork begins anew instead of
+/// ending, as a shell would. The first one starts nothing more itself: it waits for ever. It lowers the
+/// limit that it has for the sake of the machine that runs this test.
+const BOMB: &str = "\
+    case $1 in bomb) trap 'exec /bin/sh \"$0\" bomb' EXIT; while true; do /bin/sh \"$0\" bomb & done;; esac
+    ulimit -p 60 2> /dev/null || ulimit -u 60
+    mkfifo never
+    /bin/sh \"$0\" bomb 2> /dev/null &
     read x < never";
 
 /// The processes of a user, without those that have ended.

@@ -250,7 +250,7 @@ fn who_names_a_thing_wrongly_is_told_how() {
 fn supervisorctl_takes_what_supervisors_own_takes() {
     let node = node_with_service();
     let service = "slappart0:sleeper-on-watch";
-    let log = node.partition(0).join(".slappart0_sleeper-on-watch.log");
+    let log = node.partition(0).join(".slappart0_sleeper.log");
     std::fs::write(&log, "beginning and end").unwrap();
     for words in [
         &["node", "tail", "-3", service][..],

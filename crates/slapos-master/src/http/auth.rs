@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::access::{Asker, Audited, Caller, May, Rule, TIME};
 use super::evidence::Evidence;
+use super::incoming::Incoming;
 use super::rate::{Buckets, network};
 use super::{ApiError, App, audit, incoming, problem, registration};
 use crate::connections::Guest;
@@ -67,8 +68,9 @@ enum Refusal {
 
 /// Lets a request through to its handler if the rule of its route grants it, with the [`Caller`] and the
 /// [`Asker`] in its extensions; the connection of a caller who is known may stay.
-pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
+    let (mut request, body) = incoming::watched(request);
     let visit = Visit::of(&gate.app, &mut request);
     let shown = request.headers().get(header::AUTHORIZATION);
     let token = shown.and_then(|value| value.to_str().ok()).and_then(presented);
@@ -89,7 +91,8 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
                 request.extensions_mut().insert(caller);
                 request.extensions_mut().insert(evidence);
             }
-            let (answer, said) = audit::listening(gate.answer(&visit, request, next)).await;
+            let (answer, said) =
+                audit::listening(gate.answer(&visit, (request, &body), next)).await;
             let status = answer.status();
             let kept = gate.audited.keeps(person, said.changed, status);
             if let (true, Some(caller)) = (kept || status == StatusCode::FORBIDDEN, who) {
@@ -99,13 +102,17 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
             answer
         }
     };
-    problem::worded(&path, answer)
+    problem::worded(&path, incoming::told(&body, answer))
 }
 
 impl Gate {
-    async fn answer(&self, visit: &Visit, request: Request, next: Next) -> Response {
+    async fn answer(
+        &self,
+        visit: &Visit,
+        (request, body): (Request, &Incoming),
+        next: Next,
+    ) -> Response {
         let what = format!("{} {}", visit.method, visit.route);
-        let (request, body) = incoming::watched(request);
         match tokio::time::timeout(self.time, next.run(request)).await {
             Ok(answer) => match answer.status() {
                 StatusCode::PAYLOAD_TOO_LARGE if self.body < usize::MAX => {

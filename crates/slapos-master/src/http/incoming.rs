@@ -15,30 +15,42 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::ApiError;
 
-/// Whether somebody waits for more of a body at present.
+/// How far a body is.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Awaited(Arc<AtomicBool>);
+pub(super) struct Incoming(Arc<State>);
 
-impl Awaited {
-    /// See the type.
+#[derive(Debug, Default)]
+struct State {
+    awaited: AtomicBool,
+    rest: AtomicBool,
+}
+
+impl Incoming {
+    /// Whether somebody waits for more of it at present.
     pub(super) fn is_awaited(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.awaited.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is something of it that nobody has taken.
+    fn has_rest(&self) -> bool {
+        self.0.rest.load(Ordering::Relaxed)
     }
 }
 
-/// The same request, of whose body it is known whether it is waited for.
-pub(super) fn watched(request: Request) -> (Request, Awaited) {
-    let awaited = Awaited::default();
+/// The same request, of whose body it is known how far it is.
+pub(super) fn watched(request: Request) -> (Request, Incoming) {
+    let incoming = Incoming::default();
     if request.body().is_end_stream() {
-        return (request, awaited);
+        return (request, incoming);
     }
-    let told = awaited.clone();
-    (request.map(|inner| Body::new(Watched { inner, told })), awaited)
+    incoming.0.rest.store(true, Ordering::Relaxed);
+    let told = incoming.clone();
+    (request.map(|inner| Body::new(Watched { inner, told })), incoming)
 }
 
 struct Watched {
     inner: Body,
-    told: Awaited,
+    told: Incoming,
 }
 
 impl HttpBody for Watched {
@@ -50,7 +62,9 @@ impl HttpBody for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        self.told.0.store(polled.is_pending(), Ordering::Relaxed);
+        self.told.0.awaited.store(polled.is_pending(), Ordering::Relaxed);
+        let ended = matches!(polled, Poll::Ready(None)) || self.inner.is_end_stream();
+        self.told.0.rest.store(!ended, Ordering::Relaxed);
         polled
     }
 
@@ -63,16 +77,22 @@ impl HttpBody for Watched {
     }
 }
 
-/// What is answered when the body of such a request stayed away. The rest may come at any time, so
-/// that nothing else can be asked by that connection.
+/// The same answer, which says that the connection ends where the body was not taken whole: what is left
+/// of it stands before whatever else would be asked.
+pub(super) fn told(body: &Incoming, mut answer: Response) -> Response {
+    if body.has_rest() {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+/// What is answered when the body of such a request stayed away.
 pub(super) fn late(what: &str, time: Duration) -> Response {
     let message = format!(
         "the body of {what} did not come within {} s: ask again, and send all of it",
         time.as_secs()
     );
-    let mut answer = ApiError::new(StatusCode::REQUEST_TIMEOUT, message).into_response();
-    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    answer
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, message).into_response()
 }
 
 /// What is answered when the body of such a request has more bytes than it may.
@@ -114,5 +134,17 @@ mod tests {
         assert!(poll(&mut request) && !awaited.is_awaited());
         let (_, awaited) = watched(Request::new(Body::empty()));
         assert!(!awaited.is_awaited());
+    }
+
+    #[test]
+    fn a_connection_ends_with_a_body_that_nobody_took() {
+        let ends = |body: &Incoming| {
+            told(body, Response::default()).headers().contains_key(header::CONNECTION)
+        };
+        let (mut request, body) = watched(Request::new(Body::from("here")));
+        assert!(ends(&body));
+        assert!(poll(&mut request) && !ends(&body));
+        let (_, body) = watched(Request::new(Body::empty()));
+        assert!(!ends(&body));
     }
 }

@@ -40,6 +40,7 @@ mod postgres;
 mod presence;
 mod removal;
 mod repeated;
+mod replace;
 mod reports;
 mod request;
 mod restart;

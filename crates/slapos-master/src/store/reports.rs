@@ -1,5 +1,7 @@
 //! What nodes report. A report never changes what is wanted.
 
+use std::borrow::Cow;
+
 use slapos_slap::{
     Change, ChangeKind, ComputerId, PartitionId, Report, SoftwareState, SoftwareUrl,
 };
@@ -150,13 +152,32 @@ impl Store {
     }
 }
 
-/// The end of a message, not longer than [`MAX_MESSAGE`].
+/// The end of a message, not longer than [`MAX_MESSAGE`]. Others read it: nodes in Python tell the whole
+/// URL that they failed at, with the token in it.
 pub(super) fn end_of(message: &str) -> String {
+    let message = without_tokens(message);
     let mut start = message.len().saturating_sub(MAX_MESSAGE);
     while !message.is_char_boundary(start) {
         start += 1;
     }
     message[start..].to_owned()
+}
+
+/// A text without the tokens that are in paths.
+fn without_tokens(text: &str) -> Cow<'_, str> {
+    const MARK: &str = "/token/";
+    if !text.contains(MARK) {
+        return Cow::Borrowed(text);
+    }
+    let mut pieces = text.split(MARK);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let is_plain = |byte: char| byte.is_ascii_alphanumeric() || "-_.~".contains(byte);
+        out.push_str(MARK);
+        out.push_str("...");
+        out.push_str(piece.trim_start_matches(is_plain));
+    }
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
@@ -169,5 +190,11 @@ mod tests {
         let long = format!("{}end", "é".repeat(MAX_MESSAGE));
         let kept = end_of(&long);
         assert!(kept.len() <= MAX_MESSAGE && kept.ends_with("éend"));
+    }
+
+    #[test]
+    fn no_token_of_a_url_is_kept() {
+        let said = "404 for url: http://m:5000/token/slapos_c-1.a/getRunId?x, /token/b";
+        assert_eq!(end_of(said), "404 for url: http://m:5000/token/.../getRunId?x, /token/...");
     }
 }

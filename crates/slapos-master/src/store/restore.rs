@@ -23,6 +23,7 @@ use super::database::Database;
 use super::migrations::{self, latest, up_to};
 use super::pools::Pools;
 use super::presence;
+use super::replace;
 use super::rows::to_hex;
 use crate::error::StoreError;
 
@@ -34,13 +35,28 @@ const LONGEST: u64 = 64 << 20;
 const OF_NO_USE: [&str; 2] = ["era", "feed"];
 
 /// Restores the backup, and returns how many rows it has. A database that holds something is replaced
-/// only with `force`.
+/// only with `force`; so is a damaged file, which is kept beside it (`proxy.db.damaged-1`).
 ///
 /// # Errors
 /// [`StoreError::Backup`] when the backup is not whole or of a newer version, [`StoreError::Conflict`]
 /// when the database holds something, [`StoreError::InUse`] while a Master is there; nothing is changed
 /// then.
 pub async fn restore(
+    database: &Database,
+    from: &mut dyn BufRead,
+    force: bool,
+    clock: &dyn Clock,
+) -> Result<u64, StoreError> {
+    if let (true, Database::File(path)) = (force, database)
+        && let Err(StoreError::Damaged(_)) = Pools::connect(database).await
+    {
+        return replace::damaged(path, from, clock).await;
+    }
+    into(database, from, force, clock).await
+}
+
+/// The same, for a database that is not damaged.
+pub(super) async fn into(
     database: &Database,
     from: &mut dyn BufRead,
     force: bool,

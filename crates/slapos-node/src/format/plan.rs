@@ -26,6 +26,8 @@ pub(super) struct WantedDirectory {
     pub(super) owner: Option<String>,
     /// Whether users of the node must be able to reach it.
     pub(super) shared: bool,
+    /// Whether it is left as it is when it is there already.
+    pub(super) kept: bool,
 }
 
 /// Every directory that `format` cares about, parents first.
@@ -36,22 +38,27 @@ pub(super) fn wanted_directories(config: &NodeConfig, wanted: &Wanted) -> Vec<Wa
         mode: 0o755,
         owner: owner.cloned(),
         shared: true,
+        kept: false,
     };
     let mut all = vec![
         open(&config.software_root, Some(builder)),
         open(&config.download_cache, Some(builder)),
         open(&config.instance_root, None),
     ];
-    all.extend(config.shared_part_list.iter().map(|path| open(path, Some(builder))));
+    // One that is there may be another's, who lets this node use its parts and not add any.
+    let parts = config.shared_part_list.iter().map(|path| open(path, Some(builder)));
+    all.extend(parts.map(|directory| WantedDirectory { kept: true, ..directory }));
     for partition in &wanted.description.partitions {
         for path in [&partition.path].into_iter().chain(&partition.external_storage) {
             let owner = Some(partition.user.name.clone());
-            all.push(WantedDirectory { path: path.into(), mode: 0o750, owner, shared: true });
+            let path = path.into();
+            all.push(WantedDirectory { path, mode: 0o750, owner, shared: true, kept: false });
         }
     }
     if let Some(path) = &config.grid.certificate_repository_path {
         let mode = certificate::DIRECTORY_MODE;
-        all.push(WantedDirectory { path: path.clone(), mode, owner: None, shared: false });
+        let path = path.clone();
+        all.push(WantedDirectory { path, mode, owner: None, shared: false, kept: false });
     }
     all
 }
@@ -181,12 +188,15 @@ fn plan_directory(
     wanted: WantedDirectory,
     steps: &mut Vec<FormatStep>,
 ) {
-    let WantedDirectory { path, mode, owner, .. } = wanted;
+    let WantedDirectory { path, mode, owner, kept, .. } = wanted;
     let owner = owner.filter(|_| config.format.alter_user);
     let Some(found) = observed.directories.get(&path) else {
         steps.push(FormatStep::CreateDirectory { path, mode, owner });
         return;
     };
+    if kept {
+        return;
+    }
     if let Some(owner) = owner {
         // A user that does not exist yet cannot own anything yet.
         if observed.users.get(&owner).map(|user| user.uid) != Some(found.uid) {

@@ -10,6 +10,7 @@ use slapos_sys::user::{self, Identity};
 
 use super::control::Place;
 use super::listener::Pipes;
+use super::logs::{self, Log};
 use super::table::{SPAWN, TAG};
 use crate::spec::ProgramSpec;
 
@@ -41,13 +42,21 @@ pub(crate) struct Launched {
 
 /// Starts the process; the error is a text for people.
 pub(crate) fn launch(job: &Job) -> Result<Launched, String> {
+    let identity = identity(&job.spec)?;
+    let identity = identity.as_ref();
+    let started = start(job, identity);
+    started.or_else(|why| match put_log_aside(&job.spec, identity) {
+        true => start(job, identity),
+        false => Err(why),
+    })
+}
+
+fn start(job: &Job, identity: Option<&Identity>) -> Result<Launched, String> {
     let spec = &job.spec;
-    let identity = identity(spec)?;
-    let mut command = command(job, identity.as_ref())?;
+    let mut command = command(job, identity)?;
     let listens = spec.listener.is_some();
     let piped = Piped { input: listens, output: listens, errors: false };
-    let mut child =
-        command.spawn_apart(piped).map_err(|error| diagnose(spec, identity.as_ref(), &error))?;
+    let mut child = command.spawn_apart(piped).map_err(|error| diagnose(spec, identity, &error))?;
     let pid = child.id();
     // Nobody reaps it before this is known, so that pid and start time are surely its own.
     let pidfd = slapos_sys::process::pidfd_open(pid).map_err(|error| {
@@ -140,6 +149,14 @@ fn group_named(name: &str) -> Result<u32, String> {
     }
 }
 
+/// Makes room for the log if what is there is closed to the program's user; whether it did.
+fn put_log_aside(spec: &ProgramSpec, identity: Option<&Identity>) -> bool {
+    let (Some(identity), Some(log)) = (identity, Log::of(spec)) else {
+        return false;
+    };
+    user::as_files_of(identity, || logs::put_aside(&log)).unwrap_or(false)
+}
+
 /// The kernel says only what went wrong, not with which file: look again at each.
 fn diagnose(spec: &ProgramSpec, identity: Option<&Identity>, error: &io::Error) -> String {
     let look = || {
@@ -149,7 +166,7 @@ fn diagnose(spec: &ProgramSpec, identity: Option<&Identity>, error: &io::Error) 
             return Some(format!("directory {}: {error}", directory.display()));
         }
         let log = spec.stdout_logfile.as_ref()?;
-        let opened = super::logs::check_appendable(log).err();
+        let opened = logs::check_appendable(log).err();
         opened.map(|error| format!("log file {}: {error}", log.display()))
     };
     let found = match identity {

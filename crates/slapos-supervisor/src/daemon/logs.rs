@@ -17,6 +17,8 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use rustix::fs::FallocateFlags;
 
+use crate::spec::ProgramSpec;
+
 /// How soon a log is looked at again, at the earliest and at the latest.
 pub(crate) const LOOK_AGAIN: RangeInclusive<Duration> =
     Duration::from_millis(5)..=Duration::from_secs(2);
@@ -33,6 +35,18 @@ pub(crate) struct Log {
     pub(crate) user: Option<String>,
     pub(crate) max_bytes: u64,
     pub(crate) backups: u32,
+}
+
+impl Log {
+    /// The log of a program, if it has one.
+    pub(crate) fn of(spec: &ProgramSpec) -> Option<Log> {
+        Some(Log {
+            path: spec.stdout_logfile.clone()?,
+            user: spec.user.clone(),
+            max_bytes: spec.stdout_logfile_maxbytes,
+            backups: spec.stdout_logfile_backups,
+        })
+    }
 }
 
 /// How fast a log grows, in bytes a second: it grew by `grown` bytes in `elapsed`. One that wrote in
@@ -193,6 +207,16 @@ fn read_at(file: &mut File, start: u64, length: u64) -> io::Result<Vec<u8>> {
 /// Why a program could not append to a log at `path`, if it could not.
 pub(crate) fn check_appendable(path: &Path) -> io::Result<()> {
     open(path, OpenOptions::new().append(true).create(true).mode(0o600)).map(drop)
+}
+
+/// Makes the log, which its user must not write, a backup; whether it could. So are the logs of a
+/// supervisor that wrote them itself, as root: the original's.
+pub(crate) fn put_aside(log: &Log) -> bool {
+    let denied = check_appendable(&log.path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    denied
+        && (log.backups == 0 || shift_backups(log).is_ok())
+        && slapos_sys::fs::rename(&log.path, &backup(&log.path, 1)).is_ok()
 }
 
 /// Opens a regular file that is not a link; `None` if there is nothing.

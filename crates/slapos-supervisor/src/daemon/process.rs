@@ -86,12 +86,7 @@ impl Process {
 
     /// The process's log, if it has one.
     pub(crate) fn log(&self) -> Option<Log> {
-        Some(Log {
-            path: self.spec.stdout_logfile.clone()?,
-            user: self.spec.user.clone(),
-            max_bytes: self.spec.stdout_logfile_maxbytes,
-            backups: self.spec.stdout_logfile_backups,
-        })
+        Log::of(&self.spec)
     }
 
     /// Sends a signal to the leader or its group, provided that the leader is still itself. The

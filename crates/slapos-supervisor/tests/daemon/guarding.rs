@@ -166,3 +166,25 @@ fn a_link_planted_where_root_logs_leads_nowhere() {
     assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious".repeat(100));
     assert_eq!(std::fs::read_dir(&guarded).unwrap().count(), 0);
 }
+
+#[test]
+fn a_log_that_root_wrote_for_the_original_is_put_aside() {
+    let nobody = slapos_sys::user::by_name("nobody").unwrap();
+    let Some(nobody) = nobody.filter(|_| slapos_sys::user::is_root()) else {
+        return slapos_testkit::skipped(
+            "a_log_that_root_wrote_for_the_original_is_put_aside",
+            "needs root and a user `nobody`",
+        );
+    };
+    let node = Node::new();
+    let log = node.directory_of(&nobody).join(".p_web.log");
+    let text = |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_default();
+    std::fs::write(&log, "of the original").unwrap();
+    let mut spec = service("web", "echo ours; exec sleep 1000");
+    spec.user = Some("nobody".into());
+    spec.stdout_logfile = Some(log.clone());
+    node.define("p", &[spec]);
+    node.client().start("p:web", Some(PATIENCE)).unwrap();
+    eventually("its line", || (text(&log) == "ours\n").then_some(()));
+    assert_eq!(text(&log.with_file_name(".p_web.log.1")), "of the original");
+}

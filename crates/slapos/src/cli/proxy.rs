@@ -83,6 +83,9 @@ pub(crate) struct Show {
     /// The partitions in use
     #[arg(long)]
     pub(crate) partitions: bool,
+    /// The shared (slave) instances
+    #[arg(long, visible_alias = "shared")]
+    pub(crate) slaves: bool,
     /// The instances' parameters
     #[arg(long)]
     pub(crate) params: bool,
@@ -94,6 +97,7 @@ pub(crate) struct Show {
 impl Show {
     /// Whether nothing was chosen, which means everything.
     pub(crate) fn all(&self) -> bool {
-        !(self.computers || self.software || self.partitions || self.params || self.network)
+        let instances = self.partitions || self.slaves || self.params;
+        !(self.computers || self.software || instances || self.network)
     }
 }

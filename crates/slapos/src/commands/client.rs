@@ -240,7 +240,9 @@ fn show_info(global: &Global, info: &InstanceInfo) {
         }));
     }
     let mut table = Table::new(&[&info.title, ""]);
-    table.row(["requested state".into(), info.requested_state.clone()]);
+    // Of a shared one Masters have no state to tell: its host's is what counts.
+    let state = if info.shared { "that of its host" } else { &info.requested_state };
+    table.row(["requested state".into(), state.to_owned()]);
     show_reports(&mut table, info, held);
     table.row(["software release".into(), info.software.to_string()]);
     table.row(["software type".into(), info.software_type.clone()]);

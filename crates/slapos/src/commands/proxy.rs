@@ -182,6 +182,7 @@ fn show_overview(global: &Global, show: &Show, overview: &Overview) {
         (show.computers, "computers", computers(overview)),
         (show.software, "software", software(overview)),
         (show.partitions, "partitions", partitions(overview)),
+        (show.slaves, "slaves", shared(overview)),
         (show.params, "params", params(overview)),
         (show.network, "network", network(overview)),
     ];
@@ -234,16 +235,28 @@ fn partitions(overview: &Overview) -> Table {
     table
 }
 
+fn shared(overview: &Overview) -> Table {
+    let mut table = Table::new(&["computer", "partition", "shared instance", "type", "published"]);
+    for shared in &overview.shared {
+        table.row([
+            shared.computer.to_string(),
+            shared.partition.to_string(),
+            shared.reference.clone(),
+            shared.software_type.clone(),
+            format!("{} values", shared.connection.len()),
+        ]);
+    }
+    table
+}
+
 fn params(overview: &Overview) -> Table {
     let mut table = Table::new(&["partition", "instance", "parameter", "value"]);
-    for instance in &overview.instances {
-        for (key, value) in &instance.parameters {
-            table.row([
-                instance.partition.to_string(),
-                instance.title.clone(),
-                key.clone(),
-                value.clone(),
-            ]);
+    let own = overview.instances.iter().map(|one| (&one.partition, &one.title, &one.parameters));
+    let shared =
+        overview.shared.iter().map(|one| (&one.partition, &one.reference, &one.parameters));
+    for (partition, name, parameters) in own.chain(shared) {
+        for (key, value) in parameters {
+            table.row([partition.to_string(), name.clone(), key.clone(), value.clone()]);
         }
     }
     table

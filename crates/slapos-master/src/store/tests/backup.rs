@@ -208,3 +208,36 @@ async fn a_feed_that_is_ahead_of_its_server_is_forgotten_and_listeners_look_at_e
     let again = opened(&fixture.database).await.unwrap();
     assert!(!again.feed(&all, Some(&told.place)).await.unwrap().resync);
 }
+
+#[tokio::test]
+async fn a_damaged_file_is_replaced_and_kept() {
+    let fixture = full().await;
+    let text = saved(&fixture.database).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.db");
+    let database = Database::File(path.clone());
+    restored(&database, &text, false).await.unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let mut scratched = whole.clone();
+    scratched[8192..20480].fill(0xff);
+    let half = &whole[..whole.len() / 2];
+    for (name, bytes) in [("proxy.db.damaged-1", half), ("proxy.db.damaged-2", &scratched)] {
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(directory.path().join("proxy.db-wal"), "of the damaged one").unwrap();
+        assert!(matches!(restored(&database, &text, false).await, Err(StoreError::Damaged(_))));
+        // What is not whole replaces nothing.
+        assert!(restored(&database, &text[..text.len() / 2], true).await.is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        restored(&database, &text, true).await.unwrap();
+        let again = opened(&database).await.unwrap();
+        assert_eq!(again.overview().await.unwrap(), fixture.store.overview().await.unwrap());
+        again.close().await;
+        assert_eq!(std::fs::read(directory.path().join(name)).unwrap(), bytes);
+    }
+    let left = std::fs::read_dir(directory.path()).unwrap();
+    let mut left: Vec<_> =
+        left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    left.retain(|name| !name.contains("damaged"));
+    left.sort();
+    assert_eq!(left, ["proxy.db", "proxy.db.lock"]);
+}

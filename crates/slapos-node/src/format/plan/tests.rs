@@ -121,3 +121,13 @@ fn a_closed_directory_on_the_way_is_named() {
     let observed = Observed { root: true, closed: vec!["/root".into()], ..Observed::default() };
     insta::assert_snapshot!(planned(&config(true), &observed).unwrap_err(), @"the users of this node cannot pass /root (other users have no `x` on it)");
 }
+
+#[test]
+fn a_directory_of_shared_parts_that_is_there_is_left_as_it_is() {
+    let mut config = config(true);
+    config.shared_part_list = vec!["/r/theirs".into(), "/r/ours".into()];
+    let mut observed = in_order(&config);
+    observed.directories.insert("/r/theirs".into(), Directory { uid: 0, mode: 0o700 });
+    observed.directories.remove(Path::new("/r/ours"));
+    insta::assert_snapshot!(planned(&config, &observed).unwrap(), @"create directory /r/ours (mode 0755, owner slapsoft): it is missing");
+}
