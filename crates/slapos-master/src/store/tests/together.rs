@@ -57,7 +57,7 @@ async fn who_asks_at_once_at_two_masters_gets_what_there_is_and_nobody_the_same(
     let ask = |number: usize| {
         let (fixture, other) = (Arc::clone(&fixture), Arc::clone(&other));
         tokio::spawn(async move {
-            let store = if number % 2 == 0 { &fixture.store } else { &*other };
+            let store = if number.is_multiple_of(2) { &fixture.store } else { &*other };
             let answer = store.request(&wish(&format!("{number:02}"))).await?;
             let (computer, partition) = (&answer.computer, &answer.partition);
             store.report_instance(computer, partition, "error", &number.to_string()).await?;
@@ -198,7 +198,8 @@ async fn entries_of_those_who_write_together_have_places_of_their_own() {
     let mut third = Box::pin(fixture.store.bang_computer(&home));
     assert!(poll_once(&mut third).is_pending(), "it queues");
     let (second, third) = tokio::join!(second.commit(), third);
-    (second.unwrap(), third.unwrap());
+    second.unwrap();
+    third.unwrap();
     let told = loop {
         let told = fixture.store.feed(&crate::store::Scope::All, Some(&begin)).await.unwrap();
         if !told.pending {
