@@ -13,7 +13,7 @@ pub(crate) fn interpolate(config: &mut Config) -> Result<(), ConfigError> {
     for section in &mut config.sections {
         for default in &defaults {
             if !section.entries.iter().any(|entry| entry.name == default.name) {
-                section.entries.push(default.clone());
+                section.entries.push(Entry { shared: true, ..default.clone() });
             }
         }
         expand_section(section, &config.name)?;

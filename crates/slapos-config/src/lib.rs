@@ -48,6 +48,8 @@ struct Entry {
     raw: String,
     value: String,
     line: u32,
+    /// Whether it stands in `[DEFAULT]`.
+    shared: bool,
 }
 
 /// A parsed file.
@@ -99,7 +101,8 @@ impl Config {
         let entries = &mut self.sections[at].entries;
         entries.retain(|entry| entry.name != option);
         let value = value.to_owned();
-        entries.push(Entry { name: option.to_owned(), raw: value.clone(), value, line: 0 });
+        let (name, raw) = (option.to_owned(), value.clone());
+        entries.push(Entry { name, raw, value, line: 0, shared: false });
     }
 
     /// The file's name, as given.
@@ -121,6 +124,18 @@ impl Config {
     pub fn items(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
         let entries = self.section(section).map_or(&[][..], |section| &section.entries);
         entries.iter().map(|entry| (entry.name.as_str(), entry.value.as_str()))
+    }
+
+    /// The options that a section of the file itself has, with their lines: not those of `[DEFAULT]` and
+    /// of arguments, nor what is only there to be inserted (`%(name)s`) in others.
+    pub fn stated(&self, section: &str) -> impl Iterator<Item = (&str, u32)> {
+        let entries = self.section(section).map_or(&[][..], |section| &section.entries);
+        let inserted = |name: &str| {
+            let insertion = format!("%({name})s");
+            entries.iter().any(|entry| entry.raw.to_lowercase().contains(&insertion))
+        };
+        let own = entries.iter().filter(|entry| !entry.shared && entry.line > 0);
+        own.map(|entry| (entry.name.as_str(), entry.line)).filter(move |(name, _)| !inserted(name))
     }
 
     /// The line on which an option begins, from 1.
@@ -189,6 +204,15 @@ mod tests {
         let c = config("[DEFAULT]\nroot = /r\n[a]\nx = %(root)s/x\ny = %(x)s/y 100%%\n");
         assert_eq!(c.get("a", "y"), Some("/r/x/y 100%"));
         assert_eq!(c.get("a", "root"), Some("/r"));
+    }
+
+    #[test]
+    fn what_a_section_states_is_neither_shared_nor_inserted_nor_an_argument() {
+        let text = "[DEFAULT]\nroot = /r\n[a]\nBase = %(root)s/b\nx = %(BASE)s/x\n\ny = 1\n";
+        let mut c = config(text);
+        c.set("a", "z", "1");
+        assert_eq!(c.stated("a").collect::<Vec<_>>(), [("x", 5), ("y", 7)]);
+        assert_eq!(c.stated("b").count(), 0);
     }
 
     #[test]

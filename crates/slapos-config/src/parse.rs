@@ -83,7 +83,8 @@ impl Parser {
             return self.fail(message);
         }
         let raw = value.trim().to_owned();
-        section.entries.push(Entry { name, raw, value: String::new(), line: self.line });
+        let value = String::new();
+        section.entries.push(Entry { name, raw, value, line: self.line, shared: false });
         self.open = true;
         Ok(())
     }

@@ -19,7 +19,7 @@ use slapos_cookbook::{Ports, ProfileFiles, registry};
 use slapos_engine::{Action, Buildout, NoObserver, Plan, Profile, Settings};
 use slapos_profile::Location;
 use slapos_sources::{Fetcher, FetcherConfig};
-use slapos_testkit::{Entry, skipped, tar_gz};
+use slapos_testkit::{Entry, Run, skipped, tar_gz};
 
 mod support;
 use support::original;
@@ -112,18 +112,9 @@ fn tree(directory: &Path) {
 fn deploy_original(buildout: &Path, directory: &Path, profile: &str) {
     std::fs::write(directory.join("eggs.cfg"), profile).unwrap();
     for _ in 0..2 {
-        let output = Command::new(buildout)
-            .args(["-c", "eggs.cfg"])
-            .env("PIP_NO_BUILD_ISOLATION", "0")
-            .current_dir(directory)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}\n{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let mut original = Command::new(buildout);
+        original.args(["-c", "eggs.cfg"]).env("PIP_NO_BUILD_ISOLATION", "0");
+        Run::well(original.current_dir(directory));
     }
 }
 

@@ -25,7 +25,7 @@ use slapos_cookbook::{Ports, ProfileFiles, registry};
 use slapos_engine::{Buildout, NoObserver, Profile, Settings};
 use slapos_profile::Location;
 use slapos_sources::{Fetcher, FetcherConfig};
-use slapos_testkit::skipped;
+use slapos_testkit::{Run, skipped};
 
 mod support;
 use support::original;
@@ -75,17 +75,8 @@ fn arrange(directory: &Path) {
 
 fn deploy_original(buildout: &Path, directory: &Path, profile: &str) {
     std::fs::write(directory.join("peer.cfg"), profile).unwrap();
-    let output = Command::new(buildout)
-        .args(["-o", "-c", "peer.cfg"])
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let mut original = Command::new(buildout);
+    Run::well(original.args(["-o", "-c", "peer.cfg"]).current_dir(directory));
 }
 
 fn deploy_ours(directory: &Path, profile: &str) {

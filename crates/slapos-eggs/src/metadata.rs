@@ -244,7 +244,8 @@ struct Headers<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Headers<'a> {
     fn of(text: &'a str) -> Self {
-        let lines = text.lines().take_while(|line| !line.trim().is_empty());
+        // A line of blanks goes on with the value before it, as in licences; only an empty one ends.
+        let lines = text.lines().take_while(|line| !line.is_empty());
         let headers = lines.filter(|line| !line.starts_with([' ', '\t']));
         Self(headers.filter_map(|line| line.split_once(':')).collect())
     }
@@ -344,6 +345,15 @@ mod tests {
         assert_eq!(shown(&dist.requires(&["test".into()], &values)), "b>=1 c[x] b>=1");
         assert!(dist.has_extra("Test") && !dist.has_extra("x"));
         assert!(Distribution::read(dir.path(), Some("other")).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_blank_line_within_a_licence_is_not_the_end() {
+        let text = "Name: a\r\nLicense: Do as you like.\n        \n        But do.\n\t\n\
+                    Requires-Dist: setuptools\n\nRequires-Dist: no\n";
+        let headers = Headers::of(text);
+        assert_eq!(headers.all("Requires-Dist").collect::<Vec<_>>(), ["setuptools"]);
+        assert_eq!(headers.first("Name"), Some("a"));
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub enum MasterError {
         "the Master has no token, and would obey everybody who can reach it: configure a token"
     )]
     NoToken,
+    /// A new token cannot be used.
+    #[error("the Master's new token: {0}")]
+    Token(String),
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -57,19 +60,24 @@ pub enum MasterError {
 }
 
 impl MasterError {
-    /// Words the reason for which a listener could not be made.
-    pub(crate) fn bind(address: String, error: &io::Error) -> MasterError {
+    /// Words the reason for which a listener could not be made, at what these two options say.
+    pub(crate) fn bind(
+        address: String,
+        (host, port): (&str, &str),
+        error: &io::Error,
+    ) -> MasterError {
         let reason = match error.kind() {
-            io::ErrorKind::AddrInUse => "another program has that port: stop it (is a Master \
-                 running already?), or set another `port` in [slapproxy]"
-                .to_owned(),
+            io::ErrorKind::AddrInUse => format!(
+                "another program has that port: stop it (is a Master running already?), or set \
+                 another `{port}` in [slapproxy]"
+            ),
             io::ErrorKind::AddrNotAvailable => {
-                "this machine does not have that address: correct `host` in [slapproxy]".to_owned()
+                format!("this machine does not have that address: correct `{host}` in [slapproxy]")
             }
             io::ErrorKind::PermissionDenied => {
-                "ports below 1024 are reserved: set a higher `port` in [slapproxy]".to_owned()
+                format!("ports below 1024 are reserved: set a higher `{port}` in [slapproxy]")
             }
-            _ => format!("{error}; check `host` and `port` in [slapproxy]"),
+            _ => format!("{error}; check `{host}` and `{port}` in [slapproxy]"),
         };
         MasterError::Bind { address, reason }
     }

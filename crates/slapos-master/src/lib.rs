@@ -1,15 +1,16 @@
 //! The SlapOS Master: which Software Releases and instances are wanted on which computers.
 //!
 //! [`Master::bind`] opens the database and the port, [`Master::serve`] answers until told to
-//! stop. Invariants: nothing but the [`Store`] remembers anything, so that any number of processes
-//! may serve one database; every change is one transaction, and an answered request survives
-//! `kill -9`; every route says who may call it, and is checked (`docs/access.md`).
+//! stop. Invariants: nothing but the [`Store`] remembers anything that others would miss, so that any
+//! number of processes may serve one database; every change is one transaction, and an answered request
+//! survives `kill -9`; every route says who may call it, and is checked (`docs/access.md`).
 
 mod allocation;
 mod authority;
 mod connections;
 mod error;
 mod http;
+mod outward;
 mod protocols;
 mod refused;
 mod rekey;
@@ -28,6 +29,9 @@ pub use error::{MasterError, StoreError};
 pub use protocols::{Protocols, ShacacheConfig};
 pub use rekey::rekey;
 pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict, Web, judge};
-pub use server::{Master, MasterConfig, serve};
+pub use server::{Keep, Master, MasterConfig, serve};
 pub use settings::{Access, Rate, TlsAccess};
-pub use store::{Database, Freed, Migrated, Server, Store, Would, backup, migrate, restore};
+pub use store::{
+    Database, Freed, Migrated, Restoration, Server, Store, Would, backup, migrate,
+    rehearse_migration, rehearse_restore, restore,
+};

@@ -20,7 +20,7 @@ use crate::http::{self, App, DoorConfig};
 use crate::protocols::Protocols;
 use crate::requests::RequestsConfig;
 use crate::settings::{Access, TlsAccess, is_private};
-use crate::store::{Database, Store};
+use crate::store::{Database, KeptAuthority, Store};
 use crate::tls::{self, Source};
 
 /// How long requests that are being answered may take after the Master was told to stop.
@@ -61,36 +61,37 @@ pub struct Master {
     pub(crate) app: Arc<App>,
 }
 
+/// Keeps the operator's token; what is said when that cannot be done.
+pub type Keep = Box<dyn FnOnce() -> Result<(), String> + Send>;
+
 impl Master {
     /// Takes the port and opens the database. Callers who connect now are answered later.
     ///
     /// # Errors
     /// When the port or the database cannot be had; see [`MasterError`].
     pub async fn bind(config: MasterConfig) -> Result<Master, MasterError> {
-        if config.token.expose().is_empty() {
-            return Err(MasterError::NoToken);
-        }
-        if config.token.expose().len() < SHORT {
-            tracing::warn!(
-                "the operator's token is short, and whoever reaches the Master can try words without \
-                 asking it: take one of {SHORT} random characters or more"
-            );
-        }
-        let cache = config.protocols.shacache.as_ref();
-        if let (Database::Server(_), Some(cache)) = (&config.database, cache)
-            && !cache.shared
-        {
-            let content = cache.content.display().to_string();
-            return Err(MasterError::ShacacheNotShared { content });
-        }
+        Master::bind_with(config, None).await
+    }
+
+    /// The same with a token that is new: it is kept once nothing else can fail, so that a Master that
+    /// cannot start leaves none behind, and before anything is sealed with it.
+    ///
+    /// # Errors
+    /// As [`bind`](Master::bind); [`MasterError::Token`].
+    pub async fn bind_new(config: MasterConfig, keep: Keep) -> Result<Master, MasterError> {
+        Master::bind_with(config, Some(keep)).await
+    }
+
+    async fn bind_with(config: MasterConfig, keep: Option<Keep>) -> Result<Master, MasterError> {
+        check(&config)?;
         let access = &config.access;
-        let (listener, address) = listen(&config.host, config.port).await?;
+        let (listener, address) = listen(&config.host, config.port, PLAIN).await?;
         if !is_private(address.ip()) && !access.allow_plain_http {
             return Err(MasterError::Plain { address });
         }
         let secret = match &access.tls {
             None => None,
-            Some(tls) => Some(listen(&tls.host, tls.port).await?),
+            Some(tls) => Some(listen(&tls.host, tls.port, SECRET).await?),
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mark = mark(&config.token, &config.computer_id);
@@ -102,9 +103,12 @@ impl Master {
                  what one gives out the other refuses. Copy the file, or the option, and start again"
             );
         }
-        let authority = match &access.tls {
-            None => None,
-            Some(_) => Some(Arc::new(authority(&store, &config.token).await?)),
+        let (authority, made) = match &access.tls {
+            None => (None, None),
+            Some(_) => {
+                let (authority, made) = authority(&store, &config.token, keep.is_none()).await?;
+                (Some(Arc::new(authority)), made)
+            }
         };
         let secret = match (secret, &access.tls, &authority) {
             (Some((listener, address)), Some(tls), Some(authority)) => {
@@ -119,6 +123,7 @@ impl Master {
         let door = DoorConfig { access, authority, listeners };
         let (requests, protocols) = (config.requests, config.protocols);
         let app = Arc::new(App::new(store, &config.token, door, requests, protocols)?);
+        keep_what_is_new(&app.store, keep, made).await?;
         Ok(Master { listener, address, secret, limits, app })
     }
 
@@ -179,12 +184,15 @@ impl Master {
             tokio::time::sleep(GRACE).await;
         };
         tokio::spawn(ending);
-        let farewells = tokio::spawn(Arc::clone(&self.app).say_farewells());
+        let (bidding, forgetting) = (Arc::clone(&self.app), Arc::clone(&self.app));
+        let beside =
+            async { tokio::join!(bidding.say_farewells(), forgetting.forget_what_ended()) };
+        let beside = tokio::spawn(beside);
         let result = tokio::select! {
             result = both => result.map_err(MasterError::from),
             // At once: who is being answered would be told of the former content, or write to the new one.
             error = self.app.store.replaced() => {
-                farewells.abort();
+                beside.abort();
                 return Err(error.into());
             }
             () = grace_is_over => {
@@ -192,11 +200,50 @@ impl Master {
                 Ok(())
             }
         };
-        farewells.abort();
+        beside.abort();
         self.app.write_audit().await;
         self.app.store.close().await;
         result
     }
+}
+
+/// What can be said before anything is touched.
+fn check(config: &MasterConfig) -> Result<(), MasterError> {
+    if config.token.expose().is_empty() {
+        return Err(MasterError::NoToken);
+    }
+    if config.token.expose().len() < SHORT {
+        tracing::warn!(
+            "the operator's token is short, and whoever reaches the Master can try words without \
+             asking it: take one of {SHORT} random characters or more"
+        );
+    }
+    let cache = config.protocols.shacache.as_ref();
+    if let (Database::Server(_), Some(cache)) = (&config.database, cache)
+        && !cache.shared
+    {
+        let content = cache.content.display().to_string();
+        return Err(MasterError::ShacacheNotShared { content });
+    }
+    Ok(())
+}
+
+/// Keeps a token, and then the authority that is sealed with it, if they are new.
+async fn keep_what_is_new(
+    store: &Store,
+    keep: Option<Keep>,
+    made: Option<KeptAuthority>,
+) -> Result<(), MasterError> {
+    if let Some(keep) = keep {
+        keep().map_err(MasterError::Token)?;
+    }
+    if let Some(made) = made
+        && store.keep_authority(&made).await?.certificate != made.certificate
+    {
+        let why = "another Master of this database was started in the same moment: start again";
+        return Err(MasterError::Token(why.to_owned()));
+    }
+    Ok(())
 }
 
 /// What Masters of one database compare: of the operator's token and the computer that both must have. It
@@ -214,11 +261,20 @@ struct SecretPort {
     acceptor: TlsAcceptor,
 }
 
+/// What an address and its port are called in the configuration.
+type Options = (&'static str, &'static str);
+const PLAIN: Options = ("host", "port");
+const SECRET: Options = ("tls_host", "tls_port");
+
 /// Takes a port.
-async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), MasterError> {
+async fn listen(
+    host: &str,
+    port: u16,
+    options: Options,
+) -> Result<(TcpListener, SocketAddr), MasterError> {
     let named =
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let failed = |error: std::io::Error| MasterError::bind(named.clone(), &error);
+    let failed = |error: std::io::Error| MasterError::bind(named.clone(), options, &error);
     let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
     let address = listener.local_addr()?;
     Ok((listener, address))
@@ -238,13 +294,20 @@ fn answer(
         .into_future()
 }
 
-/// The authority of the database, made if there is none.
-async fn authority(store: &Store, token: &Secret) -> Result<Authority, MasterError> {
-    let kept = match store.authority().await? {
-        Some(kept) => kept,
-        None => store.keep_authority(&Authority::make(token, store.time())?).await?,
-    };
-    Ok(Authority::open(&kept, token)?)
+/// The authority of the database, made if there is none, and kept at once; or else to be kept.
+async fn authority(
+    store: &Store,
+    token: &Secret,
+    at_once: bool,
+) -> Result<(Authority, Option<KeptAuthority>), MasterError> {
+    if let Some(kept) = store.authority().await? {
+        return Ok((Authority::open(&kept, token)?, None));
+    }
+    let made = Authority::make(token, store.time())?;
+    if !at_once {
+        return Ok((Authority::open(&made, token)?, Some(made)));
+    }
+    Ok((Authority::open(&store.keep_authority(&made).await?, token)?, None))
 }
 
 fn source(tls: &TlsAccess) -> Source {

@@ -1,6 +1,7 @@
 //! What the API shows: the answers of `/api/v1`, as the store fills them and the OpenAPI document
 //! describes them. Times are RFC 3339 text in UTC; what is not known is `null`.
 
+mod elsewhere;
 mod identity;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use slapos_slap::{Report, Room, Services};
 use utoipa::ToSchema;
 
+pub(crate) use self::elsewhere::{Elsewhere, Forwarded};
 pub(crate) use self::identity::{
     MadeCertificate, MadeComputer, MadeToken, Person, Project, Revoked,
 };
@@ -210,6 +212,8 @@ pub(crate) struct Instance {
     pub(crate) software_type: String,
     /// What is wanted: `started`, `stopped` or `destroyed`.
     pub(crate) state: String,
+    /// Of a shared instance what its host reported, without words, once something was published for it or
+    /// the host has an error.
     pub(crate) reported: Option<Reported>,
     /// `null` when its node tells nothing of promises.
     pub(crate) promises: Option<PromiseCounts>,
@@ -236,6 +240,11 @@ pub(crate) struct InstanceDetail {
     pub(crate) addresses: Vec<Address>,
     /// Those that it serves.
     pub(crate) shared_instances: Vec<Instance>,
+    /// In the answer to a request or a change, sentences: what of it is not followed, such as another
+    /// place, and which shared instances of others end with the instance.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub(crate) remarks: Vec<String>,
 }
 
 /// An instance tree in short.

@@ -3,6 +3,7 @@
 import { get } from './api.js';
 import { Events } from './events.js';
 import { frame } from './frame.js';
+import { learn } from './reach.js';
 import { match, parse } from './router.js';
 import { Screen } from './screen.js';
 import { signIn as keep, signOut, takeFromAddress, token } from './session.js';
@@ -48,8 +49,12 @@ const events = new Events();
 const bar = frame(document.getElementById('top'), events);
 let who = null;
 
-events.addEventListener('change', ({ detail }) => screen.heard(detail));
+events.addEventListener('change', ({ detail }) => {
+  if (detail.kind === 'computer' && who) learn(who).catch(() => {});
+  screen.heard(detail);
+});
 events.addEventListener('resync', () => screen.heard(null));
+events.addEventListener('state', ({ detail }) => detail === 'live' && screen.back());
 
 /** Shows what the address means to who is signed in. */
 async function render() {
@@ -57,20 +62,30 @@ async function render() {
   if (offered && token() && offered !== token()) askToChange(offered);
   else if (offered) keep(offered);
   if (!token()) return askToSignIn();
-  if (!who) {
-    try {
-      who = await get('/api/v1/me');
-    } catch (error) {
-      if (error.status === 401) return undefined;
-      return screen.show({ ...missing, title: () => 'Not connected', load: () => { throw error; } }, context({}, {}));
-    }
-    events.start();
-  }
+  if (!who) return screen.show(connecting, context({}, {}));
   const { parts, query } = parse(location.hash);
   const found = match(ROUTES, parts) ?? { view: missing, params: {} };
   bar.show(who, parts[0] ?? '');
   return screen.show(found.view, context(found.params, query));
 }
+
+/** Who is signed in is asked before anything, and again until the Master says it. */
+const connecting = {
+  title: () => 'Not connected',
+  async load({ signal }) {
+    try {
+      const me = await get('/api/v1/me', {}, signal);
+      await learn(me, signal);
+      who = me;
+    } catch (error) {
+      if (error.status !== 401 && !signal.aborted) events.start();
+      throw error;
+    }
+    events.start();
+    render();
+  },
+  draw: () => [],
+};
 
 function context(params, query) {
   return { params, query, me: who, events, signOut: leave };

@@ -48,7 +48,7 @@ export class Events extends EventTarget {
   start() {
     // A browser has few connections to a server: a page that nobody sees holds none.
     document.addEventListener('visibilitychange', this.#seen);
-    this.#connect();
+    if (!this.#abort) this.#connect();
   }
 
   stop() {

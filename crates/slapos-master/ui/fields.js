@@ -34,10 +34,27 @@ function usual(schema) {
   return schema.default === undefined ? '' : `default: ${words(schema.default)}`;
 }
 
-/** Some text; long where the schema says so. */
+/** A text that nobody beside may read, until it is asked for. */
+function hidden(spec) {
+  const { schema, name, value } = spec;
+  const control = h('input', { type: 'password', value: value === undefined ? '' : words(value), placeholder: usual(schema), spellcheck: 'false', autocomplete: 'new-password' });
+  const made = simple(spec, control, () => (control.value === '' ? undefined : control.value));
+  const button = h('button', { type: 'button', class: 'tiny', 'aria-pressed': 'false', 'aria-label': `Show ${label(schema, name)}`, on: { click: () => {
+    const shown = control.type === 'password';
+    control.type = shown ? 'text' : 'password';
+    button.setAttribute('aria-pressed', String(shown));
+  } } }, 'Show');
+  const place = h('div', { class: 'hidden-text' });
+  control.replaceWith(place);
+  place.append(control, button);
+  return made;
+}
+
+/** Some text; long where the schema says so: SlapOS's schemas do it by `textarea`. */
 function text(spec) {
   const { schema, value } = spec;
-  const long = schema.maxLength > 200 || schema.format === 'textarea' || schema.contentMediaType || /\n/.test(value ?? schema.default ?? '');
+  const long = schema.textarea === true || schema.maxLength > 200 || schema.format === 'textarea' || schema.contentMediaType || /\n/.test(value ?? schema.default ?? '');
+  if (schema.format === 'password' && !long) return hidden(spec);
   const given = value === undefined ? '' : words(value);
   const attributes = { value: given, placeholder: usual(schema), spellcheck: 'false', autocomplete: 'off' };
   const list = Array.isArray(schema.examples) && schema.examples.length > 0 && !long

@@ -1,8 +1,9 @@
 // What views are made of: cards, tables, facts, links, times, copy buttons, what is said when there is nothing.
 
 import { h, say } from './dom.js';
-import { glyph } from './shapes.js';
-import { ago, exact, shortSoftware } from './words.js';
+import { mayFollow } from './reach.js';
+import { glyph, status } from './shapes.js';
+import { ago, exact, presenceState, shortSoftware, tellApart } from './words.js';
 
 /** A place in this dashboard. */
 export function place(...parts) {
@@ -21,13 +22,13 @@ export function body(...children) {
 }
 
 /**
- * A table. Columns are `{name, cell(item), class?, bare?}`; the first is the row's heading. On a phone each
+ * A table. Columns are `{name, cell(item, items), class?, bare?}`; the first is the row's heading. On a phone each
  * row becomes a block, in which a cell says its column's name unless it is `bare`.
  */
 export function table(label, columns, items) {
   const head = columns.map(({ name, class: look }) => h('th', { scope: 'col', class: look }, name));
   const row = (item) => h('tr', null, columns.map(({ name, cell, class: look, bare }, index) => {
-    const content = cell(item);
+    const content = cell(item, items);
     const empty = content === null || content === undefined || content === '';
     if (index === 0) return h('th', { scope: 'row', class: look }, content);
     return h('td', { class: look, 'data-label': bare || empty ? null : name }, content);
@@ -64,15 +65,31 @@ export function keepTimes() {
       const words = ago(element.dateTime);
       if (element.textContent !== words) element.textContent = words;
     }
+    for (const element of document.querySelectorAll('main [data-heard]')) {
+      const now = presence({ state: 'ok', last_contact_at: element.dataset.heard });
+      if (now.textContent !== element.textContent) element.replaceWith(now);
+    }
   }, 15_000);
 }
 
-export function software(url) {
-  return h('a', { href: place('software', url), title: url }, shortSoftware(url));
+/** How a computer is, and since when nothing was heard of one that is late. */
+export function presence(computer) {
+  const { last_contact_at: at } = computer;
+  const state = presenceState(computer);
+  const mark = status(state, state === 'late' ? `last heard of ${ago(at)}` : undefined);
+  if (state === 'ok' || state === 'late') mark.dataset.heard = at;
+  return mark;
 }
 
+/** A Software Release by its short name; `among` are the URLs beside it, from which it has to be told. */
+export function software(url, among = []) {
+  const apart = tellApart([url, ...among]).get(url);
+  return [h('a', { href: place('software', url), title: url }, shortSoftware(url)), apart && [' ', h('span', { class: 'under soft small mono' }, apart)]];
+}
+
+/** A computer; no link where who is signed in may not look at it. */
 export function computer(id) {
-  return h('a', { href: place('computers', id) }, id);
+  return mayFollow(id) ? h('a', { href: place('computers', id) }, id) : h('span', { title: 'a computer of others' }, id);
 }
 
 export function instance(item) {

@@ -8,6 +8,13 @@ import { head, problem, view as page } from './parts.js';
 
 /** Between two refreshes: many changes often come together. */
 const PAUSE = 700;
+/** Before a page is asked for again that the Master could not give. */
+const AGAIN = 10_000;
+
+/** Whether the Master, not what was asked, is the matter. */
+function isAway({ status }) {
+  return status === 0 || status >= 500;
+}
 
 export class Screen {
   #main;
@@ -17,6 +24,8 @@ export class Screen {
   #abort = null;
   #timer = null;
   #last = 0;
+  /** Why the Master could not give the page that is shown; nothing once it did. */
+  #away = null;
 
   constructor(main) {
     this.#main = main;
@@ -44,6 +53,12 @@ export class Screen {
     this.#timer = null;
     if (this.#view?.leave) this.#view.leave(this.#context);
     this.#view = null;
+    this.#away = null;
+  }
+
+  /** The Master is there: a page that it could not give is asked for again. */
+  back() {
+    if (this.#away !== null) this.refresh(true);
   }
 
   /** Something changed at the Master; `null`: anything may have. */
@@ -84,13 +99,33 @@ export class Screen {
     } catch (error) {
       if (abort.signal.aborted || error.name === 'AbortError') return false;
       if (error.status === undefined) console.error(error);
+      if (isAway(error)) this.#later();
+      // What was said already is not said aloud again.
+      if (isAway(error) && this.#away === error.message) return false;
+      this.#away = isAway(error) ? error.message : null;
       drawn = page(head(view.title(context.params)), problem(error),
         h('div', { class: 'actions' }, h('button', { type: 'button', on: { click: () => this.refresh(true) } }, 'Try again')));
       this.#data ??= {};
+      this.#put(drawn);
+      return true;
     }
+    this.#away = null;
+    this.#put(drawn);
+    return true;
+  }
+
+  #put(drawn) {
     this.#last = performance.now();
     replaceKeeping(this.#main, drawn);
-    return true;
+  }
+
+  #later() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      // A page that nobody sees is asked for when it is seen.
+      if (!document.hidden) this.#draw();
+    }, AGAIN);
   }
 }
 

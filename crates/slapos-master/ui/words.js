@@ -36,9 +36,37 @@ export function shortSoftware(url) {
   return version ? `${name} ${version}` : name;
 }
 
+/** Where each URL lies, for those whose short names are the same: `Map(url → what differs)`; pure. */
+export function tellApart(urls) {
+  const groups = new Map();
+  for (const url of new Set(urls)) groups.set(shortSoftware(url), [...(groups.get(shortSoftware(url)) ?? []), url]);
+  return new Map([...groups.values()].filter((group) => group.length > 1).flatMap(differences));
+}
+
+/** `[[url, what differs]]`: all have some folders before and after it in common. */
+function differences(urls) {
+  const all = urls.map((url) => url.split('/'));
+  const shortest = Math.min(...all.map(({ length }) => length));
+  const common = (at) => {
+    let count = 0;
+    while (count < shortest && all.every((parts) => parts.at(at(count)) === all[0].at(at(count)))) count += 1;
+    return count;
+  };
+  let before = common((count) => count);
+  const after = Math.min(common((count) => -1 - count), shortest - before);
+  // One may be another with a folder more: then the folder before that is said of both.
+  if (before > 0 && all.some(({ length }) => length === before + after)) before -= 1;
+  const begin = all[0].slice(0, before).join('') === '' ? '/' : '…/';
+  return urls.map((url, index) => {
+    const parts = all[index].slice(before, all[index].length - after).join('/');
+    return [url, `${before > 0 ? begin : ''}${parts}${after > 0 ? '/…' : ''}`];
+  });
+}
+
 /** How a wanted or reported state is shown: [class, shape, words]. */
 const STATES = {
   ok: ['good', 'disc', 'connected'],
+  late: ['warn', 'half', 'late'],
   silent: ['bad', 'alert', 'silent'],
   never: ['idle', 'ring', 'never seen'],
   started: ['good', 'disc', 'started'],
@@ -59,6 +87,18 @@ const STATES = {
 
 export function stateLook(state) {
   return STATES[state] ?? ['idle', 'ring', String(state)];
+}
+
+/** Within which a node that is connected is heard of: the Master notes signs of life every five minutes. */
+const LATELY = 7 * 60_000;
+/** After which the Master calls a computer silent. */
+const SILENT = 15 * 60_000;
+
+/** Whether a computer is connected: `ok`, `late` (it was lately), `silent`, or `never` heard of; pure. */
+export function presenceState({ state, last_contact_at: at }, now = Date.now()) {
+  if (state !== 'ok' || !at) return state;
+  const age = now - Date.parse(at);
+  return age <= LATELY ? 'ok' : age <= SILENT ? 'late' : 'silent';
 }
 
 /** In which state an instance is, as one word: what is wrong wins over what is wanted. */

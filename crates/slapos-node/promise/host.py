@@ -150,6 +150,19 @@ def warm(paths):
     return getattr(generic, "__file__", None) or "own"
 
 
+def forget_namespaces():
+    """Plugins throw modules called `slapos...` away, and not always `pkg_resources`, which would
+    leave the package that is imported next with the place of one distribution only."""
+    known = getattr(sys.modules.get("pkg_resources"), "_namespace_packages", None)
+    if not isinstance(known, dict):
+        return
+    ours = lambda name: name is not None and name.split(".")[0] == "slapos"
+    for name in [name for name in known if ours(name)]:
+        del known[name]
+    for below in known.values():
+        below[:] = [name for name in below if not ours(name)]
+
+
 def load(name, path, config):
     """The class of the promise; its module's `extra_config_dict` goes into `config`."""
     if not (name[0].isalpha() and name[0] < "\x7f" or name[0] == "_"):
@@ -161,6 +174,7 @@ def load(name, path, config):
     sys.modules.setdefault(title, module)
     with open(path, "rb") as plugin:
         source = plugin.read()
+    forget_namespaces()
     exec(compile(source, path, "exec"), module.__dict__)
     promise = getattr(module, "RunPromise", None)
     if promise is None:

@@ -50,6 +50,8 @@ pub enum Reason {
     Clock,
     /// The supervisor's definition of its services is missing.
     Undefined,
+    /// Its services are to have other limits than they were started with.
+    Limits,
 }
 
 impl fmt::Display for Reason {
@@ -67,6 +69,7 @@ impl fmt::Display for Reason {
             Self::Periodicity(seconds) => write!(f, "its periodicity of {seconds} s is over"),
             Self::Clock => f.write_str("the clock was set back since it was processed"),
             Self::Undefined => f.write_str("its services are not defined at the supervisor"),
+            Self::Limits => f.write_str("the limits of its services changed in slapos.cfg"),
         }
     }
 }

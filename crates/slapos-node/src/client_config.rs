@@ -6,7 +6,7 @@ use std::time::Duration;
 use slapos_config::{Config, ConfigError};
 use slapos_slap::{ComputerId, DEFAULT_TIMEOUT, SlapClient};
 
-use crate::config::{IdentityFiles, Reader, embedded_url, master_directory};
+use crate::config::{IdentityFiles, Reader, embedded_url, identity, master_directory, unread};
 use crate::error::NodeError;
 use crate::node::tls_identity;
 use crate::token_file::{TokenFile, having_looked, token};
@@ -27,6 +27,8 @@ pub struct ClientConfig {
     pub master_timeout: Duration,
     /// `[slapos] computer_id`, in the configuration of a node: where instances go that are asked for.
     pub computer_id: Option<ComputerId>,
+    /// Options of the file that nobody reads, each with its place and what may be meant.
+    pub unread: Vec<String>,
 }
 
 impl ClientConfig {
@@ -54,21 +56,17 @@ impl ClientConfig {
                 return Err(config.error("slapos", "master_url", message));
             }
         };
-        let token = get("slapos", "master_token_file").map(PathBuf::from);
-        if token.as_ref().is_some_and(|path| !path.is_absolute()) {
-            let message = "`master_token_file` must be an absolute path";
-            return Err(config.error("slapos", "master_token_file", message));
-        }
+        let node = Reader::of(config, "slapos");
         let beside = get("slapproxy", "database_uri").map(|_| master_directory(config));
         let beside = beside.transpose()?;
         Ok(Self {
             master_url,
-            token_file: TokenFile::of(token, beside.as_deref()),
-            identity: identity(config)?,
-            master_ca_file: Reader::of_format(config).optional("master_ca_file").map(PathBuf::from),
-            master_timeout: Reader::of(config, "slapos")
-                .seconds("master_timeout", DEFAULT_TIMEOUT.as_secs())?,
+            token_file: TokenFile::of(node.optional_path("master_token_file")?, beside.as_deref()),
+            identity: certificate(config)?,
+            master_ca_file: Reader::of_format(config).optional_path("master_ca_file")?,
+            master_timeout: node.seconds("master_timeout", DEFAULT_TIMEOUT.as_secs())?,
             computer_id: get("slapos", "computer_id").map(ComputerId::new),
+            unread: unread(config),
         })
     }
 
@@ -86,23 +84,10 @@ impl ClientConfig {
     }
 }
 
-/// The files of the user's certificate; a section that has one of them must have both.
-fn identity(config: &Config) -> Result<Option<IdentityFiles>, ConfigError> {
-    let own = Reader::of(config, "slapconsole");
-    for (section, reader) in [("slapconsole", own), ("slapos", Reader::of_format(config))] {
-        match (reader.optional("key_file"), reader.optional("cert_file")) {
-            (Some(key), Some(certificate)) => {
-                let (key, certificate) = (key.into(), certificate.into());
-                return Ok(Some(IdentityFiles { key, certificate }));
-            }
-            (None, None) => {}
-            _ => {
-                let message = format!("[{section}] needs both `key_file` and `cert_file`, or none");
-                return Err(config.error(section, "key_file", message));
-            }
-        }
-    }
-    Ok(None)
+/// The files of the user's certificate, or else of the node's.
+fn certificate(config: &Config) -> Result<Option<IdentityFiles>, ConfigError> {
+    let own = identity(&Reader::of(config, "slapconsole"))?;
+    own.map_or_else(|| identity(&Reader::of_format(config)), |own| Ok(Some(own)))
 }
 
 #[cfg(test)]
@@ -129,7 +114,7 @@ mod tests {
         assert_eq!(read(&both).unwrap().identity.unwrap().certificate, Path::new("/u.crt"));
         let half = format!("{text}[slapconsole]\nkey_file = /u.key\n");
         let error = read(&half).unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"client.cfg:6: [slapconsole] needs both `key_file` and `cert_file`, or none");
+        insta::assert_snapshot!(error, @"client.cfg:6: `key_file` needs `cert_file`");
     }
 
     #[test]

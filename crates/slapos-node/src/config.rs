@@ -3,8 +3,7 @@
 //! Section and option names are the original's. Ours beside them: `master_token_file`,
 //! `download_cache`, `agent_poll_interval`, `rollback`, `rollback_deadline` and `generations_kept` in
 //! `[slapos]`, and the sections `[service_limits]` (see [`crate::limits`]). Every option read here
-//! has an effect; others are left alone,
-//! because the same file may serve other programs.
+//! has an effect; others are told of, in sections that are ours: the same file may serve other programs.
 
 mod access;
 mod collect;
@@ -13,6 +12,7 @@ mod documented;
 mod format;
 mod grid;
 mod hooks;
+mod known;
 mod protocols;
 mod reader;
 mod requests;
@@ -34,8 +34,10 @@ use crate::token_file::TokenFile;
 pub use access::{ProxyAccess, ProxyTls};
 pub use collect::CollectConfig;
 pub use format::{FormatConfig, FormatNetwork};
+pub(crate) use grid::identity;
 pub use grid::{GridConfig, IdentityFiles};
 pub use hooks::{FirewallConfig, HooksConfig, Manager};
+pub(crate) use known::unread;
 pub use protocols::{ProtocolsConfig, ShacacheOptions};
 pub(crate) use reader::Reader;
 pub use requests::{OtherMasterOptions, RequestsOptions, Schema, SchemaHttp};
@@ -102,6 +104,8 @@ pub struct NodeConfig {
     pub hooks: HooksConfig,
     /// `[slapproxy]`, when the file has that section.
     pub proxy: Option<ProxyConfig>,
+    /// Options of the file that nobody reads, each with its place and what may be meant.
+    pub unread: Vec<String>,
 }
 
 /// `[slapproxy]`: the embedded Master.
@@ -250,6 +254,7 @@ impl NodeConfig {
             collect: CollectConfig::from_config(config)?,
             hooks: HooksConfig::from_config(config)?,
             proxy,
+            unread: unread(config),
             software_root,
             instance_root,
         })

@@ -72,4 +72,4 @@ pub use record::{Outcome, PartitionRecord};
 pub use reporter::Reporter;
 pub use services::{start_supervisor, supervisor};
 pub use start::begin;
-pub use token_file::{TokenFile, read_secret, read_token};
+pub use token_file::{TokenFile, keep_token, new_token, read_secret, read_token};

@@ -4,11 +4,13 @@
 //! every partition, `[service_limits:PARTITION]` changes single options for one. `rlimit_*` options
 //! hold each process (`setrlimit`), the others a partition's services together (control groups of
 //! version 2; where there are none, services that are to be limited so do not start, and say why).
-//! They take effect when a partition is processed. What managers run for a partition (`portredir`,
+//! They take effect when a partition is processed, which an instance that is to run is when they were
+//! changed. What managers run for a partition (`portredir`,
 //! `prerm`) is limited alike, as a group of its own.
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use slapos_config::{Config, ConfigError};
 use slapos_supervisor::{GroupLimits, Limits};
 
@@ -25,7 +27,7 @@ pub struct ServiceLimits {
 }
 
 /// The limits of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionLimits {
     /// Of each process.
     pub process: Limits,

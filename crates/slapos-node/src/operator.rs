@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use slapos_config::{Config, ConfigError};
 use slapos_slap::{ComputerId, SlapClient};
-use slapos_sys::user::Identity;
+use slapos_sys::user::{self, Identity};
 
 use crate::client_config::ClientConfig;
 use crate::config::{ProxyConfig, alter_user};
-use crate::error::NodeError;
+use crate::error::{IoContext, NodeError};
 use crate::reporter::Reporter;
 use crate::standalone::prepare_master;
 
@@ -71,6 +71,25 @@ impl OperatorConfig {
     /// Where the operator's token is.
     pub fn token_file(&self) -> Option<&Path> {
         self.client.token_file.as_ref().map(|file| file.path.as_path())
+    }
+
+    /// Whether the Master's directory belongs, or will belong, to another user than this process.
+    pub fn is_anothers(&self) -> bool {
+        let Some(proxy) = self.proxy.as_ref().filter(|_| user::is_root()) else { return false };
+        user::owner_of(&proxy.directory).map_or(self.alter_user, |owner| owner.uid != 0)
+    }
+
+    /// The user who has the Master's directory, if this process is another; nobody while there is none.
+    ///
+    /// # Errors
+    /// When the file has no Master, or its directory cannot be looked at.
+    pub fn owner(&self) -> Result<Option<Identity>, NodeError> {
+        let directory = self.embedded()?.directory.as_path();
+        if !user::is_root() || !directory.exists() {
+            return Ok(None);
+        }
+        let owner = user::owner_of(directory).context("examine", directory)?;
+        Ok((owner.uid != 0).then_some(owner))
     }
 
     /// Makes what the Master of this machine needs; see [`prepare_master`].

@@ -48,6 +48,10 @@ pub(crate) fn map<T: Sync, R: Send>(
     at_once: usize,
     work: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
+    if let [one] = items {
+        // No thread is needed for it.
+        return vec![work(one)];
+    }
     let made = Mutex::new(BTreeMap::new());
     let next = AtomicUsize::new(0);
     let take = || {

@@ -2,11 +2,11 @@
 
 use std::io::{Read, Seek};
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use slapos_engine::Cancellation;
-use slapos_sys::process::{Command, Signal, descendants, kill, kill_each, kill_group, wait_within};
+use slapos_sys::process::{Command, Piped, Signal, descendants, kill, kill_each, kill_group};
 
 /// How often a wait is interrupted to see whether the run was stopped.
 const POLL: Duration = Duration::from_millis(200);
@@ -76,16 +76,15 @@ pub(crate) fn run(
             tempfile::tempfile_in(directory)?
         }
     };
-    command.env("LANG", "C.UTF-8").new_session();
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
-    let mut child = command.spawn()?;
+    command.env("LANG", "C.UTF-8").new_session().print_to(&output);
+    let mut child = command.spawn_apart(Piped::default())?;
     let mut status = None;
     let in_time = patience.wait(|limit| {
-        status = wait_within(&mut child, limit)?;
+        status = child.wait_within(limit)?;
         Ok(status.is_some())
     });
     if !in_time.as_ref().is_ok_and(|in_time| *in_time) {
-        end_family(child.id(), || wait_within(&mut child, LAST_DEEDS).map(drop));
+        end_family(child.id(), || child.wait_within(LAST_DEEDS).map(drop));
     } else if matches!(whose, Whose::Partition(_)) {
         let _ = kill_group(child.id(), Signal::SIGKILL);
     }

@@ -15,7 +15,7 @@ use crate::pool;
 use crate::promise::{Mode, PromiseResult, Schedule};
 use crate::record::PartitionRecord;
 use crate::text::cut;
-use crate::worker::{Done, Job, PromiseJob, Purpose, Quiet, Worker};
+use crate::worker::{Done, Job, Nursery, PromiseJob, Purpose, Quiet, Worker};
 use crate::{software, watchdog};
 
 /// For how long promises of services that were just started may fail.
@@ -239,6 +239,7 @@ fn left_out(partition: &ComputerPartition, only: &[String]) -> Option<String> {
 }
 
 fn check_each(node: &Node<'_>, partitions: &[&ComputerPartition]) -> Vec<PartitionPromises> {
+    let _workers = (partitions.len() > 1).then(Nursery::open);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let at_once = (processors * AT_ONCE_EACH).max(AT_ONCE_LEAST);
     pool::map(partitions, at_once, |partition| check(node, partition))

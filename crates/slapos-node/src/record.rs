@@ -9,6 +9,7 @@ use slapos_slap::{InstanceState, SoftwareUrl};
 use slapos_sys::clock::Timestamp;
 
 use crate::history::Wanted;
+use crate::limits::PartitionLimits;
 use crate::promise::{PromiseResult, Schedule};
 use crate::shelf::Kept;
 
@@ -40,6 +41,9 @@ pub struct PartitionRecord {
     /// a killed run may have asked.
     #[serde(default)]
     pub asks_nothing: bool,
+    /// What its services may take since; none in records of versions that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<PartitionLimits>,
     /// Whether `.timestamp` was left in the partition; people remove it to have it processed.
     #[serde(default)]
     pub marked: bool,

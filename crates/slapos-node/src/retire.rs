@@ -100,7 +100,7 @@ fn running(node: &Node<'_>) -> Result<BTreeSet<String>, NodeError> {
 pub(crate) fn forget(node: &Node<'_>, partition: &str) -> Result<(), NodeError> {
     Marks::of(node).forget(partition)?;
     node.histories().forget(partition)?;
-    node.records().forget(partition)
+    node.records().forget_all(partition)
 }
 
 #[cfg(test)]

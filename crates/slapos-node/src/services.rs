@@ -135,7 +135,7 @@ pub(crate) fn describe(node: &Node<'_>) -> Result<(), NodeError> {
 
 /// Defines `services` as the group of `partition`. Returns whether the definition changed. A service
 /// that cannot be defined, such as one of an odd name, is left out with a warning, and so are those
-/// beyond [`MOST_SERVICES`].
+/// beyond [`MOST_SERVICES`], of which [`are_few_enough`] tells.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -175,12 +175,24 @@ fn programs(
             Err(why) => warnings.push(format!("{} is not started: {why}", service.path.display())),
         }
     }
-    if services.len() > MOST_SERVICES {
-        let (all, most) = (services.len(), MOST_SERVICES);
-        warnings
-            .push(format!("it has {all} services; those after the first {most} are not started"));
+    if let Err(error) = are_few_enough(services) {
+        warnings.push(error.to_string());
     }
     (programs, warnings)
+}
+
+/// Whether none of `services` is left out for their number.
+///
+/// # Errors
+/// Says how many there are: an instance of which a part does not run is not as it was asked for.
+pub(crate) fn are_few_enough(services: &[Service]) -> Result<(), NodeError> {
+    let (all, most) = (services.len(), MOST_SERVICES);
+    if all <= most {
+        return Ok(());
+    }
+    let text = format!("it has {all} services; those after the first {most} are not started");
+    Err(NodeError::user(text)
+        .hint("have one service run several programs, or ask for more instances"))
 }
 
 /// Whether `program` can be one of the group of `partition`, beside those with other `names`.
@@ -438,6 +450,8 @@ mod tests {
         let many: Vec<_> = (0..=MOST_SERVICES).map(|number| service(&number.to_string())).collect();
         let (defined, warnings) = programs(&many);
         assert_eq!(defined.len(), MOST_SERVICES);
+        assert_eq!(are_few_enough(&many).unwrap_err().to_string(), warnings[0]);
+        assert!(are_few_enough(&many[1..]).is_ok());
         assert_eq!(warnings, ["it has 1001 services; those after the first 1000 are not started"]);
     }
 }

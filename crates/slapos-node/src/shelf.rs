@@ -19,6 +19,8 @@ use crate::reporter::Reporter;
 
 /// What files on a shelf end in.
 const ENDING: &str = ".json";
+/// What those end in that were put beside.
+const ASIDE: &str = ".json.corrupt";
 
 /// A kind of thing that is kept of partitions.
 pub(crate) trait Kept: Serialize + DeserializeOwned {
@@ -122,7 +124,7 @@ impl<'a, T: Kept> Shelf<'a, T> {
 
     /// What is damaged is a person's to look at, and in nobody's way.
     fn put_aside(&self, partition: &str, path: &Path, why: &str) -> Result<Option<T>, NodeError> {
-        let aside = path.with_extension("json.corrupt");
+        let aside = path.with_extension(&ASIDE[1..]);
         match fs::rename(path, &aside) {
             // Another process was faster.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -163,11 +165,46 @@ impl<'a, T: Kept> Shelf<'a, T> {
         fs::remove_tree(&path).context("remove", &path)
     }
 
+    /// The same, and what was put beside goes, too: the instance it was about is gone.
+    ///
+    /// # Errors
+    /// As [`forget`](Self::forget).
+    pub(crate) fn forget_all(&self, partition: &str) -> Result<(), NodeError> {
+        let aside = self.path(partition).with_extension(&ASIDE[1..]);
+        fs::remove_tree(&aside).context("remove", &aside)?;
+        self.forget(partition)
+    }
+
     /// The partitions of which something is kept, by name.
     ///
     /// # Errors
     /// When the directory is there and cannot be read.
     pub(crate) fn partitions(&self) -> Result<Vec<String>, NodeError> {
+        self.named(ENDING)
+    }
+
+    /// The files of which nobody can tell what they said of a partition: what is damaged, in its place or
+    /// put beside with nothing kept since.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn damaged(&self) -> Result<Vec<PathBuf>, NodeError> {
+        let mut files = Vec::new();
+        for partition in self.named(ENDING)? {
+            if let Found::Damaged(_) = self.find(&partition)? {
+                files.push(self.path(&partition));
+            }
+        }
+        for partition in self.named(ASIDE)? {
+            if !self.path(&partition).exists() {
+                files.push(self.directory.join(format!("{partition}{ASIDE}")));
+            }
+        }
+        Ok(files)
+    }
+
+    /// What stands before `ending` in the names of files.
+    fn named(&self, ending: &str) -> Result<Vec<String>, NodeError> {
         let entries = match std::fs::read_dir(&self.directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.context("read", &self.directory)?,
@@ -175,7 +212,7 @@ impl<'a, T: Kept> Shelf<'a, T> {
         let mut names = Vec::new();
         for entry in entries {
             let name = entry.context("read", &self.directory)?.file_name();
-            let name = name.to_str().and_then(|name| name.strip_suffix(ENDING));
+            let name = name.to_str().and_then(|name| name.strip_suffix(ending));
             names.extend(name.filter(|name| !T::OTHERS.contains(name)).map(str::to_owned));
         }
         names.sort();
@@ -251,11 +288,17 @@ mod tests {
             std::fs::write(&path, damaged).unwrap();
             assert_eq!(shelf.look("p").unwrap(), None);
             assert_eq!(std::fs::read(&path).unwrap(), damaged, "who looks moves nothing");
+            assert!(shelf.damaged().unwrap().contains(&path));
             assert_eq!(shelf.load("p").unwrap(), None);
             assert!(!path.exists());
             assert_eq!(std::fs::read(&aside).unwrap(), damaged);
             assert!(shelf.partitions().unwrap().is_empty());
+            assert_eq!(shelf.damaged().unwrap(), std::slice::from_ref(&aside));
         }
+        shelf.store("p", &Thing { version: 1 }).unwrap();
+        assert!(shelf.damaged().unwrap().is_empty(), "what is kept since says what is");
+        shelf.forget_all("p").unwrap();
+        assert!(!path.exists() && !aside.exists());
         let warned = warned.0.into_inner().unwrap();
         assert_eq!(warned.len(), 8);
         assert!(warned[3].starts_with(&warned[2]));

@@ -2,15 +2,17 @@
 //! how the embedded Master is started and stopped. What `slapos up` is composed of beside the
 //! commands of cron.
 
+mod rehearsal;
+
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use slapos_slap::SoftwareUrl;
+use slapos_slap::{SlapClient, SoftwareUrl};
 use slapos_supervisor::state::State;
 use slapos_supervisor::{AutoRestart, Client, ClientError, ProgramSpec, write_group};
 use slapos_sys::user::Identity;
-use slapos_sys::{fs, random, user};
+use slapos_sys::{fs, user};
 
 use crate::config::{DEFAULT_FILE, ProxyConfig};
 use crate::error::{IoContext, NodeError};
@@ -18,6 +20,9 @@ use crate::format;
 use crate::node::{Node, master_within};
 use crate::reporter::Reporter;
 use crate::services;
+use crate::token_file::{keep_token, new_token};
+
+pub use rehearsal::{planned_config, rehearse_down, rehearse_up};
 
 /// The supervisor's name for the embedded Master, as in the original.
 pub const MASTER_PROGRAM: &str = "slapproxy";
@@ -92,17 +97,26 @@ impl Layout {
 /// # Errors
 /// When it cannot be written, or no port is free.
 pub fn ensure_config(layout: &Layout, partitions: u32, port: Option<u16>) -> Result<(), NodeError> {
-    if layout.config.exists() {
-        return Ok(());
-    }
-    let port = port.map_or_else(free_port, Ok)?;
-    let names = UserNames::choose(layout).context("look up users for", &layout.config)?;
-    let text = config_text(layout, partitions, port, user::is_root(), &names);
+    let Some(text) = first_config(layout, partitions, port)? else { return Ok(()) };
     if let Some(parent) = layout.config.parent() {
         fs::create_dir_all(parent, 0o755).context("create", parent)?;
     }
     let written = fs::write_once(&layout.config, text.as_bytes(), 0o644);
     written.map(drop).context("write", &layout.config)
+}
+
+/// The text of a first configuration, unless there is one.
+fn first_config(
+    layout: &Layout,
+    partitions: u32,
+    port: Option<u16>,
+) -> Result<Option<String>, NodeError> {
+    if layout.config.exists() {
+        return Ok(None);
+    }
+    let port = port.map_or_else(free_port, Ok)?;
+    let names = UserNames::choose(layout).context("look up users for", &layout.config)?;
+    Ok(Some(config_text(layout, partitions, port, user::is_root(), &names)))
 }
 
 /// The users of one node. Nodes that shared them could read each other's partitions.
@@ -184,10 +198,11 @@ fn free_port() -> Result<u16, NodeError> {
         })
 }
 
-/// Makes what the embedded Master needs, unless it is there: a directory for its database, its
-/// token (only those who may read the file may talk to it) and, for root, a user of its own: what
-/// listens on the network is not root. Returns that user if this process is another; that it was
-/// created is told.
+/// Makes what the embedded Master needs, unless it is there: a directory for its database and, for root, a
+/// user of its own: what listens on the network is not root. Returns that user if this process is
+/// another; that it was created is told. Its token (only those who may read the file may talk to it) the
+/// Master makes itself, once nothing else can keep it from starting; but root does, where the Master's
+/// user may not write.
 ///
 /// # Errors
 /// When something of it cannot be made.
@@ -206,10 +221,10 @@ pub fn prepare_master(
         made.context("set owner and mode of", directory)?;
     }
     let owner = user::owner_of(directory).context("examine", directory)?;
-    if let Some(path) = token {
+    let other = user::is_root() && owner.uid != 0;
+    if let Some(path) = token.filter(|path| other && path.parent() != Some(directory)) {
         ensure_token(path, &owner)?;
     }
-    let other = user::is_root() && owner.uid != 0;
     Ok(other.then_some(owner))
 }
 
@@ -231,9 +246,7 @@ fn ensure_token(path: &Path, owner: &Identity) -> Result<(), NodeError> {
     if path.exists() {
         return Ok(());
     }
-    let token = random::hex(32).context("make a token for", path)?;
-    let write = || fs::write_once(path, token.as_bytes(), 0o600);
-    let written = user::as_keeper_of(path, write).context("write", path)?;
+    let written = keep_token(path, &new_token()?)?;
     let keeper = user::owner_of(path).context("examine", path)?;
     if written && keeper.uid != owner.uid && user::is_root() {
         // In a directory of root or another: nobody else can put something in its place.
@@ -263,22 +276,26 @@ pub fn start_master(node: &Node<'_>) -> Result<(), NodeError> {
     if info.state == State::Stopped {
         supervisor.start(MASTER_PROGRAM, None).map_err(supervisor_error)?;
     }
-    let master = master_within(node.config, MASTER_PING)?;
+    let token = node.config.master_token_file.as_ref();
+    let mut master = None;
     let deadline = Instant::now() + MASTER_START;
     loop {
         let info = supervisor.process_info(MASTER_PROGRAM).map_err(supervisor_error)?;
         if matches!(info.state, State::Backoff | State::Fatal) || Instant::now() > deadline {
             return Err(master_failed(node));
         }
-        match master.ping() {
-            Ok(()) => return Ok(()),
-            Err(error) if !error.is_temporary() => {
+        if master.is_none() && token.is_none_or(|file| file.path.exists()) {
+            master = Some(master_within(node.config, MASTER_PING)?);
+        }
+        match master.as_ref().map(SlapClient::ping) {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(error)) if !error.is_temporary() => {
                 return Err(NodeError::from(error).hint(format!(
                     "if another program (perhaps another node) has the port: stop it, or set another `port` in [slapproxy] and in `master_url` of {}",
                     node.config.file.display()
                 )));
             }
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            _ => std::thread::sleep(Duration::from_millis(10)),
         }
     }
 }

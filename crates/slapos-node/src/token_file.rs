@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use slapos_slap::SlapClient;
-use slapos_sys::{Secret, fs, user};
+use slapos_sys::{Secret, fs, random, user};
 
 use crate::error::{IoContext, NodeError};
 
@@ -66,6 +66,25 @@ pub fn read_token(path: &Path) -> Result<Secret, NodeError> {
             .hint("remove it and run `slapos up`, or put the Master's token in it")),
         _ => Ok(secret),
     }
+}
+
+/// A token that nobody has.
+///
+/// # Errors
+/// When the machine gives no random bytes.
+pub fn new_token() -> Result<Secret, NodeError> {
+    let token = random::hex(32);
+    let wrong = |error| NodeError::user(format!("cannot make a token for the Master: {error}"));
+    token.map(Secret::new).map_err(wrong)
+}
+
+/// Keeps a new token in the file at `path`, as whoever owns its directory; `false` if there is such a file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn keep_token(path: &Path, token: &Secret) -> Result<bool, NodeError> {
+    let write = || fs::write_once(path, token.expose().as_bytes(), 0o600);
+    user::as_keeper_of(path, write).context("write", path)
 }
 
 /// What a file keeps secret, without the space around it; `what` says what is done with it.

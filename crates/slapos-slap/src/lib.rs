@@ -29,9 +29,9 @@ mod xml;
 
 pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
-    Authority, ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, ListedInstance, ListedTree,
-    Outlook, OutlookError, OutlookPlace, OutlookSchema, PartitionCertificate, SlapClient,
-    TlsIdentity, Verb,
+    Authority, ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, ListedForwarded,
+    ListedInstance, ListedTree, Outlook, OutlookError, OutlookPlace, OutlookSchema,
+    PartitionCertificate, SlapClient, TlsIdentity, Verb,
 };
 pub use description::{
     Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,

@@ -26,6 +26,13 @@ fn content(fetched: &Fetched) -> Vec<u8> {
     std::fs::read(&fetched.path).unwrap()
 }
 
+/// Leaves what an interrupted download of it would.
+fn begun(cache: &Path, wanted: &Source, text: &str) {
+    let digest = wanted.digest.as_ref().unwrap();
+    std::fs::create_dir(cache.join("partial")).unwrap();
+    std::fs::write(cache.join(format!("partial/sha256-{}", digest.hex())), text).unwrap();
+}
+
 fn left_over(cache: &Path) -> usize {
     std::fs::read_dir(cache.join("partial")).unwrap().count()
 }
@@ -91,10 +98,7 @@ fn a_range_that_cannot_be_satisfied_starts_over() {
     });
     let cache = tempfile::tempdir().unwrap();
     let wanted = with_digest(&server.base, &body);
-    let digest = wanted.digest.unwrap();
-    std::fs::create_dir(cache.path().join("partial")).unwrap();
-    let partial = cache.path().join(format!("partial/sha256-{}", digest.hex()));
-    std::fs::write(&partial, "longer than it is").unwrap();
+    begun(cache.path(), &wanted, "longer than it is");
     let fetched = fetcher(cache.path()).fetch(&wanted, &Silent).unwrap();
     assert_eq!(content(&fetched), body);
 }
@@ -107,10 +111,7 @@ fn a_complete_partial_file_needs_no_more_bytes() {
     });
     let cache = tempfile::tempdir().unwrap();
     let wanted = with_digest(&server.base, b"whole");
-    let digest = wanted.digest.unwrap();
-    std::fs::create_dir(cache.path().join("partial")).unwrap();
-    let partial = cache.path().join(format!("partial/sha256-{}", digest.hex()));
-    std::fs::write(&partial, "whole").unwrap();
+    begun(cache.path(), &wanted, "whole");
     let fetched = fetcher(cache.path()).fetch(&wanted, &Silent).unwrap();
     assert_eq!(content(&fetched), b"whole");
 }
@@ -125,10 +126,7 @@ fn a_resumed_file_that_turns_out_wrong_is_downloaded_afresh() {
     });
     let cache = tempfile::tempdir().unwrap();
     let wanted = with_digest(&server.base, &body);
-    let digest = wanted.digest.unwrap();
-    std::fs::create_dir(cache.path().join("partial")).unwrap();
-    let partial = cache.path().join(format!("partial/sha256-{}", digest.hex()));
-    std::fs::write(&partial, "bytes of something else").unwrap();
+    begun(cache.path(), &wanted, "bytes of something else");
     let fetched = fetcher(cache.path()).fetch(&wanted, &Silent).unwrap();
     assert_eq!(content(&fetched), body);
     assert_eq!(server.requests().len(), 2);

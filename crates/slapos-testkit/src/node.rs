@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
-use crate::Tree;
+use crate::{Tree, free_port, open_directory, wait_for};
 
 /// What a command came to.
 #[derive(Debug)]
@@ -27,6 +26,16 @@ impl Run {
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    /// Runs a program to its end and expects that it succeeds.
+    ///
+    /// # Panics
+    /// When it does not, showing what it said.
+    pub fn well(command: &mut Command) -> Self {
+        let run = Self::of(&command.output().expect("the program can be run"));
+        assert_eq!(run.code, 0, "{command:?}\n{}{}", run.out, run.err);
+        run
     }
 
     /// Standard error without the time at the start of each line.
@@ -55,12 +64,8 @@ impl TestNode {
     /// # Panics
     /// When its directory cannot be made.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        let directory = tempfile::Builder::new().prefix("slapos-test-").tempdir();
-        let directory = directory.expect("a temporary directory can be made");
         // The node's own users must be able to pass it.
-        let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(directory.path(), open).expect("it is ours");
+        let directory = open_directory("slapos-test-");
         let tree = Tree::new(directory.path().join("tree"));
         Self { binary: binary.into(), port: free_port(), directory, tree }
     }
@@ -108,7 +113,17 @@ impl TestNode {
     }
 
     /// A command of the binary for this node, ready to be run.
+    ///
+    /// # Panics
+    /// When it would make the node, with a database that these tests were given, and that fails.
     pub fn command(&self, args: &[&str]) -> Command {
+        if args.first() == Some(&"up") && !self.root().join("etc/slapos.cfg").exists() {
+            self.choose_database(args);
+        }
+        self.plain_command(args)
+    }
+
+    fn plain_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(args).arg("--root").arg(self.root());
         if args.first() == Some(&"up") {
@@ -119,6 +134,25 @@ impl TestNode {
         }
         command.env_remove("SLAPOS_CONFIGURATION").env("NO_COLOR", "1").stdin(Stdio::null());
         command
+    }
+
+    /// If these tests were given a server, has the Master of the node that is about to be made keep
+    /// everything there: makes it as it will be, and changes its configuration.
+    fn choose_database(&self, args: &[&str]) {
+        if crate::given_server().is_none() {
+            return;
+        }
+        let amount = args.iter().position(|word| *word == "--partitions");
+        let amount = amount.and_then(|at| args.get(at..at + 2)).unwrap_or_default();
+        for words in [[&["up"][..], amount].concat(), vec!["down"]] {
+            let output = self.plain_command(&words).output().expect("the binary runs");
+            assert!(output.status.success(), "{words:?}: {output:?}");
+        }
+        let place = self.root().join("master");
+        let file = place.join("proxy.db");
+        let database = crate::database(&file);
+        let own = format!("directory = {}\ndatabase_uri = {database}", place.display());
+        self.configure(&format!("database_uri = {}", file.display()), &own);
     }
 
     /// Runs the binary for this node to its end.
@@ -176,11 +210,25 @@ impl TestNode {
     /// # Panics
     /// When the supervisor does not answer.
     pub fn pids(&self) -> std::collections::BTreeMap<String, i64> {
-        let status = self.json(&["node", "status"]);
-        let processes = status.as_array().expect("a list").iter();
-        let pid = |process: &serde_json::Value| process["pid"].as_i64().unwrap_or(0);
-        let name = |p: &serde_json::Value| p["name"].as_str().unwrap_or_default().to_owned();
-        processes.map(|process| (name(process), pid(process))).collect()
+        pids_in(&self.json(&["node", "status"]))
+    }
+
+    /// The process of a service, once it runs.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn service(&self, name: &str) -> i64 {
+        self.another(name, 0)
+    }
+
+    /// The process of a service, once that is another one than `former`.
+    ///
+    /// # Panics
+    /// When none runs.
+    pub fn another(&self, name: &str, former: i64) -> i64 {
+        wait_for(&format!("another process of {name}"), 60, || {
+            self.pids().get(name).copied().filter(|pid| *pid != 0 && *pid != former)
+        })
     }
 
     /// The process id of the supervisor.
@@ -235,22 +283,15 @@ impl TestNode {
     }
 }
 
-/// A port that no other test of this process got, below those that the kernel gives out.
-pub fn free_port() -> u16 {
-    free_ports(1)
-}
-
-/// As many such ports, one after the other; the first of them.
-pub fn free_ports(count: u16) -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 12_000 + u16::try_from(std::process::id() % 1_000).unwrap_or(0) * 10;
-    loop {
-        let port = first + NEXT.fetch_add(count, Ordering::Relaxed);
-        let free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if (port..port + count).all(free) {
-            return port;
-        }
-    }
+/// The process ids in what `slapos node status --json` prints, by name; 0: it does not run.
+///
+/// # Panics
+/// When that is no list.
+pub fn pids_in(status: &serde_json::Value) -> std::collections::BTreeMap<String, i64> {
+    let processes = status.as_array().expect("a list").iter();
+    let pid = |process: &serde_json::Value| process["pid"].as_i64().unwrap_or(0);
+    let name = |p: &serde_json::Value| p["name"].as_str().unwrap_or_default().to_owned();
+    processes.map(|process| (name(process), pid(process))).collect()
 }
 
 impl Drop for TestNode {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::Run;
+
 /// An ordinary user that every machine has.
 const NOBODY: &str = "nobody";
 /// With it a program is found, and read, below directories that are closed to its user, such as
@@ -22,6 +24,10 @@ impl Person {
     /// # Errors
     /// Why there is no such user.
     pub fn ordinary(program: &Path) -> Result<Self, String> {
+        Self::able_to_run(program, "--version")
+    }
+
+    fn able_to_run(program: &Path, word: &str) -> Result<Self, String> {
         if !crate::is_root() {
             return Ok(Self::default());
         }
@@ -33,10 +39,25 @@ impl Person {
         reading.extend(READS_ALL.map(str::to_owned));
         let candidates = [plain, reading].map(|prefix| Self { prefix });
         let able = candidates.into_iter().find(|person| {
-            let output = person.command(program).arg("--version").output();
+            let output = person.command(program).arg(word).output();
             output.is_ok_and(|output| output.status.success())
         });
         able.ok_or_else(|| format!("{NOBODY} cannot execute {}", program.display()))
+    }
+
+    /// Runs one test of this program again, which refuses to be root's.
+    ///
+    /// # Errors
+    /// As [`Person::ordinary`].
+    ///
+    /// # Panics
+    /// When it fails, or there is none of that name.
+    pub fn runs_again(test: &str) -> Result<(), String> {
+        let program = std::env::current_exe().expect("this program has a file");
+        let person = Self::able_to_run(&program, "--list")?;
+        let run = Run::well(person.command(&program).args([test, "--exact", "--nocapture"]));
+        assert!(run.out.contains(" 1 passed"), "{test}: {}", run.out);
+        Ok(())
     }
 
     /// `program`, run by this person.

@@ -62,8 +62,7 @@ impl Postgres {
 
     /// The address of the database `name` as `database_uri` has it.
     pub fn uri(&self, name: &str) -> String {
-        let (socket, port) = (self.directory.path().display(), self.port);
-        format!("postgresql:///{name}?host={socket}&port={port}&user=slapos")
+        uri(self.directory.path(), self.port, name)
     }
 
     /// Makes an empty database, and returns its address.
@@ -202,6 +201,15 @@ impl Drop for Postgres {
 /// When it refuses.
 pub fn sql_at(socket: &Path, database: &str, sql: &str) -> String {
     sql_of(psql(&programs().expect("the server runs"), socket, PORT, database), sql)
+}
+
+/// As [`Postgres::uri`], of the server whose socket is in that directory.
+pub(crate) fn uri_at(socket: &Path, name: &str) -> String {
+    uri(socket, PORT, name)
+}
+
+fn uri(socket: &Path, port: u16, name: &str) -> String {
+    format!("postgresql:///{name}?host={}&port={port}&user=slapos", socket.display())
 }
 
 fn sql_of(mut command: Command, sql: &str) -> String {

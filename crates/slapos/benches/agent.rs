@@ -1,7 +1,8 @@
 //! What the agent costs while nothing happens, and how soon it begins what is asked for.
 //!
 //! `cargo bench -p slapos --bench agent [-- PARTITIONS [SECONDS]]`; 100 partitions and 120 seconds
-//! unless told otherwise. Memory is the agent's own; CPU includes the commands that it starts.
+//! unless told otherwise. Memory is the agent's own; CPU includes the commands that it starts, first
+//! without promises, then with one in each partition that is a shell script, which runs every two minutes.
 //! Latency is from before the request is sent until `node instance` says that it processes the
 //! partition. Aims: 20 MB, 0.1 % of a core, 100 ms.
 
@@ -33,7 +34,9 @@ fn main() {
     let (mut agent, lines) = start(&node);
     wait_for(&lines, "listens to the Master");
     std::thread::sleep(SETTLE);
-    print_idle(agent.id(), partitions, seconds);
+    print_idle(agent.id(), &format!("{partitions} partitions"), seconds);
+    promise(&node, partitions);
+    print_idle(agent.id(), &format!("{partitions} partitions and promises"), seconds);
     while lines.try_recv().is_ok() {}
     print_latency(&node, partitions, &lines);
     let _ = agent.kill();
@@ -80,6 +83,23 @@ fn deploy(partitions: u32) -> TestNode {
     node
 }
 
+/// Gives each partition a promise that costs little more than the shell itself.
+fn promise(node: &TestNode, partitions: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    for index in 0..partitions {
+        let folder = node.partition(index).join("etc/promise");
+        let file = folder.join("check");
+        std::fs::create_dir_all(&folder).expect("it can be made");
+        std::fs::write(&file, "#!/bin/sh\ntest -e etc/demo.conf\n").expect("it can be written");
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&file, open).expect("it is ours");
+    }
+    // The agent may be at it.
+    while node.run(&["node", "instance", "--all"]).code == 10 {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
 fn start(node: &TestNode) -> (Child, Receiver<(Instant, String)>) {
     let mut command = node.command(&["node", "agent"]);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
@@ -105,14 +125,14 @@ fn wait_for(lines: &Receiver<(Instant, String)>, text: &str) -> Instant {
     }
 }
 
-fn print_idle(agent: u32, partitions: u32, seconds: u32) {
+fn print_idle(agent: u32, what: &str, seconds: u32) {
     let before = cpu_seconds(agent);
     std::thread::sleep(Duration::from_secs(seconds.into()));
     let used = cpu_seconds(agent) - before;
     let resident = kilobytes(&format!("/proc/{agent}/status"), "VmRSS:");
     let proportional = kilobytes(&format!("/proc/{agent}/smaps_rollup"), "Pss:");
     println!(
-        "idle with {partitions} partitions: {:.1} MB resident ({:.1} MB proportional), {:.3} % of a core over {seconds} s",
+        "idle with {what}: {:.1} MB resident ({:.1} MB proportional), {:.3} % of a core over {seconds} s",
         f64::from(resident) / 1e3,
         f64::from(proportional) / 1e3,
         100.0 * used / f64::from(seconds),

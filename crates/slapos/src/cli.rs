@@ -71,7 +71,11 @@ pub(crate) enum Command {
     /// From nothing to a running service: Master, format, software, request, instance
     Up(Up),
     /// Stop all services, the embedded Master and the supervisor; data and requests stay
-    Down,
+    Down {
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
     /// Remove an instance and its data
     Destroy {
         /// The instance's name
@@ -150,6 +154,9 @@ pub(crate) struct Up {
     /// Processes that may build at once [default: the number of processors]
     #[arg(short, long)]
     pub(crate) jobs: Option<usize>,
+    /// Show what would be done, and why
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
 }
 
 /// What is wanted of an instance.

@@ -23,6 +23,7 @@ mod up;
 use clap::CommandFactory as _;
 use slapos_node::{Node, NodeConfig, NodeError};
 use slapos_sys::clock::SystemClock;
+use slapos_sys::process::nursery::{self, Fate};
 
 use crate::cli::{Cli, Command, Global};
 use crate::output::{Watch, say};
@@ -32,7 +33,7 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
     let global = &cli.global;
     match &cli.command {
         Command::Up(up) => up::up(global, up),
-        Command::Down => up::down(global),
+        Command::Down { dry_run } => up::down(global, *dry_run),
         Command::Destroy { name, dry_run } => up::destroy(global, name, *dry_run),
         Command::Proxy(command) => proxy::run(global, command),
         Command::Node(command) => node::run(global, command),
@@ -61,6 +62,23 @@ pub(crate) fn work() -> Result<u8, NodeError> {
     slapos_node::jobs::serve()
         .map(|()| 0)
         .map_err(|error| NodeError::user(format!("the worker cannot speak to its node: {error}")))
+}
+
+/// The number that follows the word of a nursery, if this process is to be one.
+pub(crate) fn nursery() -> Option<i32> {
+    let mut words = std::env::args_os().skip(1);
+    let (word, number) = (words.next()?, words.next()?);
+    let is_one = word == slapos_node::worker::NURSERY && words.next().is_none();
+    number.to_str()?.parse().ok().filter(|_| is_one)
+}
+
+/// Makes workers for the node that started this process; in each of them, does its work.
+pub(crate) fn divide(fd: i32) -> Result<u8, NodeError> {
+    match nursery::serve(fd) {
+        Ok(Fate::Born) => work(),
+        Ok(Fate::Over) => Ok(0),
+        Err(error) => Err(NodeError::user(format!("there are no workers to be had: {error}"))),
+    }
 }
 
 /// Runs `act` with the node that `config` describes, watched as `global` says.

@@ -17,6 +17,11 @@ fn main() -> ExitCode {
         output::init_log(0, false);
         return end(commands::work(), false);
     }
+    // Where many are wanted at a time, they come from one that has begun.
+    if let Some(fd) = commands::nursery() {
+        output::init_log(0, false);
+        return end(commands::divide(fd), false);
+    }
     // So has each judgement of the Master by a schema.
     if std::env::args_os().skip(1).eq(["judge"]) {
         return match slapos_master::judge() {

@@ -1,13 +1,16 @@
 //! Which configuration a command uses, and what a Software Release's argument means.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use slapos_node::config::DEFAULT_FILE;
 use slapos_node::standalone::Layout;
-use slapos_node::{ClientConfig, NodeConfig, NodeError, OperatorConfig};
+use slapos_node::{ClientConfig, NodeConfig, NodeError, OperatorConfig, Reporter as _};
 use slapos_slap::SoftwareUrl;
 
 use crate::cli::Global;
+use crate::output::Watch;
 
 /// The configuration file: named by `--cfg` (or `SLAPOS_CONFIGURATION`), `--root` or `--system`;
 /// else the standard one if it exists; else that of a node that `up` made without arguments.
@@ -38,7 +41,31 @@ pub(crate) fn config_with(
     global: &Global,
     arguments: &[(&str, String)],
 ) -> Result<NodeConfig, NodeError> {
-    Ok(NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?)
+    let config = NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?;
+    warn_of(global, &config.unread);
+    Ok(config)
+}
+
+/// The same for what runs every minute where nobody looks on, most often: a log would say the same for
+/// ever. `node format`, which runs every hour, says it there.
+pub(crate) fn config_of_routine(
+    global: &Global,
+    arguments: &[(&str, String)],
+) -> Result<NodeConfig, NodeError> {
+    let config = NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?;
+    if std::io::stderr().is_terminal() {
+        warn_of(global, &config.unread);
+    }
+    Ok(config)
+}
+
+/// Warns of options that nobody reads, once.
+pub(crate) fn warn_of(global: &Global, unread: &[String]) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        let watch = Watch::new(global.verbose, global.quiet);
+        unread.iter().for_each(|text| watch.warn("configuration", text));
+    });
 }
 
 /// What a user's commands need to know: from the file that is named, else from the user's own (named
@@ -46,10 +73,12 @@ pub(crate) fn config_with(
 pub(crate) fn client_config(global: &Global) -> Result<ClientConfig, NodeError> {
     let own = client_file().filter(|file| !names_a_node(global) && file.exists());
     let file = own.unwrap_or_else(|| config_file(global));
-    Ok(ClientConfig::read(&absolute(&file)?)?)
+    let config = ClientConfig::read(&absolute(&file)?)?;
+    warn_of(global, &config.unread);
+    Ok(config)
 }
 
-/// What the commands of `slapos proxy` need to know.
+/// What the commands of `slapos proxy` need to know; they warn themselves.
 pub(crate) fn operator_config(global: &Global) -> Result<OperatorConfig, NodeError> {
     Ok(OperatorConfig::read(&absolute(&config_file(global))?)?)
 }

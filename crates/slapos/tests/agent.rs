@@ -88,7 +88,7 @@ fn what_is_asked_for_is_done_without_cron() {
     waits_for_word(&node, "first");
     node.ok(&["request", "one", &profile, "--parameters", "word=second"]);
     waits_for_word(&node, "second");
-    wait_for("the service", 30, || node.pids().contains_key("sleeper-on-watch").then_some(()));
+    node.service("sleeper-on-watch");
     node.ok(&["request", "one", &profile, "--state", "destroyed"]);
     wait_for("the partition to be free", 60, || {
         let shown = node.json(&["proxy", "show"]);
@@ -99,6 +99,17 @@ fn what_is_asked_for_is_done_without_cron() {
     for why in ["software: the Master says `supply`", "report: the Master says `request`"] {
         assert!(said.contains(why), "{said}");
     }
+}
+
+#[test]
+fn who_destroys_an_instance_waits_for_what_the_agent_is_at() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile, "--name", "one"]);
+    let agent = Agent::start(&node);
+    agent.waits_until_it_says("listens to the Master");
+    let run = node.ok(&["destroy", "one"]);
+    assert!(run.out.contains("one is destroyed."), "{}{}", run.out, run.err);
+    assert_eq!(node.left_in(0), [""; 0]);
 }
 
 #[test]
@@ -219,27 +230,33 @@ fn no_instance_is_looked_at_before_a_boot_has_brought_addresses_back() {
     let lock = node.root().join("instance/var/run/slapformat.pid");
     let held = slapos_sys::lock::FileLock::try_acquire(&lock).unwrap().unwrap();
     let mut boot = node.start(&["node", "boot"]);
-    wait_for("the boot to have its turn", 60, || {
-        (node.run(&["node", "instance"]).code == 10).then_some(())
-    });
+    let mut told = BufReader::new(boot.stderr.take().unwrap()).lines().map_while(Result::ok);
+    // It has had its turn before it tries that.
+    assert!(told.any(|line| line.contains("cannot format yet")));
+    node.fails(10, &["node", "instance"]);
     drop(held);
+    told.for_each(drop);
     assert!(boot.wait().unwrap().success());
     node.ok(&["node", "instance"]);
+}
+
+/// Kills the supervisor and all that it runs, and tells what ran.
+fn power_cut(node: &TestNode) -> std::collections::BTreeMap<String, i64> {
+    let before = node.pids();
+    kill(i64::from(node.supervisor_pid()));
+    before.values().for_each(|pid| kill(*pid));
+    before
 }
 
 #[test]
 fn services_run_after_a_boot_that_a_person_must_mend() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile, "--name", "one"]);
-    let before = node.pids();
-    kill(i64::from(node.supervisor_pid()));
-    before.values().for_each(|pid| kill(*pid));
+    power_cut(&node);
     node.configure("[slapformat]", "[slapformat]\nbridge_name = br0");
     let run = node.fails(1, &["node", "boot"]);
     assert!(run.err.contains("`bridge_name` is no option any more"), "{}", run.err);
-    wait_for("the service to run", 30, || {
-        Some(node.pids()).filter(|pids| pids["sleeper-on-watch"] != 0)
-    });
+    node.service("sleeper-on-watch");
     let plan = node.ok(&["node", "instance", "--dry-run"]).told();
     assert!(plan.contains("slappart0: process: "), "{plan}");
 }
@@ -248,32 +265,24 @@ fn services_run_after_a_boot_that_a_person_must_mend() {
 fn a_boot_starts_what_the_original_defined_not_to_start_by_itself() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile, "--name", "one"]);
-    let before = node.pids();
-    kill(i64::from(node.supervisor_pid()));
-    before.values().for_each(|pid| kill(*pid));
+    power_cut(&node);
     let definition = node.root().join("instance/etc/supervisord.conf.d/slappart0.conf");
     let text = std::fs::read_to_string(&definition).unwrap();
     assert!(text.contains("autostart=true"), "{text}");
     std::fs::write(&definition, text.replace("autostart=true", "autostart=false")).unwrap();
     node.ok(&["node", "boot"]);
-    wait_for("the service to run", 30, || {
-        Some(node.pids()).filter(|pids| pids["sleeper-on-watch"] != 0)
-    });
+    node.service("sleeper-on-watch");
 }
 
 #[test]
 fn after_a_power_cut_everything_runs_again() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile, "--name", "one"]);
-    let before = node.pids();
-    kill(i64::from(node.supervisor_pid()));
-    before.values().for_each(|pid| kill(*pid));
+    let before = power_cut(&node);
     node.ok(&["node", "boot"]);
-    let after = wait_for("the service to run", 30, || {
-        Some(node.pids()).filter(|pids| pids["sleeper-on-watch"] != 0)
-    });
-    assert_ne!(after["sleeper-on-watch"], before["sleeper-on-watch"]);
-    assert_ne!(after["slapproxy"], before["slapproxy"]);
+    for name in ["sleeper-on-watch", "slapproxy"] {
+        node.another(name, before[name]);
+    }
 }
 
 /// A Master that tells of no changes, as the original: it counts who asks for what is wanted.

@@ -243,9 +243,9 @@ fn a_node_whose_disk_is_full_can_still_be_looked_at_stopped_and_emptied() {
         let mut lines = shown.lines().filter(|line| line.contains("sleeper-on-watch"));
         lines.any(|line| line.contains(state)).then_some(())
     };
-    wait_for("the service to be shown as it is", 20, || shows("RUNNING"));
+    wait_for("the service to be shown as it is", 60, || shows("RUNNING"));
     node.ok(&["node", "stop", "slappart0:*"]);
-    wait_for("the service to be stopped", 20, || shows("STOPPED"));
+    wait_for("the service to be stopped", 60, || shows("STOPPED"));
     let told = node.fails(1, &["node", "instance", "--all"]).told();
     assert!(told.contains("space"), "{told}");
     // There is room again, and with it all the rest.
@@ -253,7 +253,7 @@ fn a_node_whose_disk_is_full_can_still_be_looked_at_stopped_and_emptied() {
     assert!(run.out.contains("1 of 1 shared parts removed"), "{}", run.out);
     std::io::Write::write_all(&mut file, &vec![0; 4 << 20]).unwrap();
     node.ok(&["node", "instance", "--all"]);
-    wait_for("the service to run again", 20, || shows("RUNNING"));
+    wait_for("the service to run again", 60, || shows("RUNNING"));
     node.ok(&["down"]);
     drop(disk);
 }

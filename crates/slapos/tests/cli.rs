@@ -17,3 +17,29 @@ fn help_lists_the_commands() {
     insta::assert_snapshot!(slapos(&["--help"]));
     insta::assert_snapshot!(slapos(&["node", "--help"]));
 }
+
+#[test]
+fn a_misspelt_option_is_told_once_but_not_to_the_log_of_cron_every_minute() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, file) = (directory.path().display(), directory.path().join("slapos.cfg"));
+    let text = format!(
+        "[slapos]\nsoftware_root = {root}/s\ninstance_root = {root}/i\ncomputer_id = c\n\
+         master_url = http://127.0.0.1:1\nmaximum_periodicty = 5\nnobody = 1\n[other]\nx = 1\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let cfg = file.to_str().unwrap();
+    let told = |words: &[&str]| slapos(&[words, &["--cfg", cfg]].concat());
+    for words in [["node", "format", "--dry-run"].as_slice(), &["service", "list"]] {
+        let told = told(words);
+        let line = format!(
+            "WARNING configuration: {cfg}:6: `maximum_periodicty` is no option of [slapos]; did you \
+             mean `maximum_periodicity`?\n"
+        );
+        assert_eq!(told.matches(&line).count(), 1, "{words:?}: {told}");
+        assert_eq!(told.matches("is no option of").count(), 2, "{words:?}: {told}");
+    }
+    for command in ["software", "instance", "report", "collect"] {
+        let told = told(&["node", command]);
+        assert!(!told.contains("is no option of"), "{command}: {told}");
+    }
+}

@@ -86,7 +86,7 @@ fn one_that_breaks_its_promises_is_taken_back_and_not_tried_again() {
     assert!(told.contains("generation 2 was taken back, generation 1 restored"), "{told}");
     assert_eq!(read(&node, "etc/word.txt"), "good");
     assert!(!node.partition(0).join("etc/bad.d").exists(), "what only the other one had is gone");
-    wait_for("it to be so", 20, || (read(&node, "srv-word") == "good").then_some(()));
+    wait_for("it to be so", 60, || (read(&node, "srv-word") == "good").then_some(()));
     let published = |node: &TestNode| {
         node.json(&["service", "info", "word"])["connection-parameters"]["word"].clone()
     };
@@ -154,7 +154,7 @@ fn a_change_of_the_software_release_is_taken_back_with_it() {
     assert!(told.contains("generation 2 was taken back, generation 1 restored"), "{told}");
     assert_eq!(release(&node), first);
     assert_eq!(read(&node, "etc/word.txt"), "good");
-    wait_for("its service alone", 20, || {
+    wait_for("its service alone", 60, || {
         let pids = node.pids();
         let runs = pids.get("reader-good-on-watch").is_some_and(|pid| *pid != 0);
         (runs && !pids.contains_key("reader-fine-on-watch")).then_some(())
@@ -238,7 +238,7 @@ fn generations_are_compared_and_brought_back_by_hand() {
     assert!(diff.contains("-fine") && diff.contains("+by hand"), "{diff}");
     node.ok(&["node", "rollback", "slappart0"]);
     assert_eq!(read(&node, "etc/word.txt"), "good");
-    wait_for("it to be so", 20, || (read(&node, "srv-word") == "good").then_some(()));
+    wait_for("it to be so", 60, || (read(&node, "srv-word") == "good").then_some(()));
     // It stays, also when the Master does not answer meanwhile.
     node.ok(&["node", "instance"]);
     assert_eq!(read(&node, "etc/word.txt"), "good");

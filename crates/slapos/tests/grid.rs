@@ -278,6 +278,15 @@ fn what_instances_run_from_or_may_be_brought_back_to_is_no_garbage() {
     collect();
     assert!(release.exists(), "a generation is of it");
     std::fs::remove_file(records.join("generations/slappart1.json")).unwrap();
+    // What a damaged record said may be any Software Release, also where it was put beside.
+    for name in ["slappart1.json", "slappart1.json.corrupt"] {
+        std::fs::remove_file(records.join("slappart1.json")).unwrap_or_default();
+        std::fs::write(records.join(name), "{").unwrap();
+        let run = node.fails(1, &["node", "software", "--garbage-collect"]);
+        assert!(run.err.contains(&format!("{name} cannot be read")), "{}", run.err);
+        assert!(release.exists());
+    }
+    std::fs::remove_file(records.join("slappart1.json.corrupt")).unwrap();
     collect();
     assert!(!release.exists());
     // What the Master wants destroyed goes, and whom that concerns is said.

@@ -7,7 +7,7 @@
     reason = "tests look at files and processes directly"
 )]
 
-use slapos_testkit::{TestNode, kill, repository, wait_for};
+use slapos_testkit::{TestNode, kill, repository, runs, wait_for};
 
 fn helloworld() -> String {
     repository().join("software/helloworld/software.cfg").display().to_string()
@@ -122,9 +122,7 @@ fn survives_the_death_of_its_supervisor(node: &TestNode, url: &str) {
     let before = services();
     let supervisor = node.supervisor_pid();
     kill(i64::from(supervisor));
-    wait_for("the supervisor to die", 10, || {
-        (!std::path::Path::new(&format!("/proc/{supervisor}")).exists()).then_some(())
-    });
+    wait_for("the supervisor to die", 60, || (!runs(i64::from(supervisor))).then_some(()));
     assert!(!fetch(url).is_empty(), "the service died with its supervisor");
     node.ok(&["node", "instance"]);
     assert_ne!(node.supervisor_pid(), supervisor);
@@ -135,9 +133,7 @@ fn comes_back_with_its_data(node: &TestNode) {
     let before = node.json(&["up"]);
     let master = node.pids()["slapproxy"];
     node.ok(&["down"]);
-    wait_for("the Master to end", 10, || {
-        (!std::path::Path::new(&format!("/proc/{master}")).exists()).then_some(())
-    });
+    wait_for("the Master to end", 60, || (!runs(master)).then_some(()));
     let after = node.json(&["up"]);
     let url = |document: &serde_json::Value| {
         document["instances"][0]["connection-parameters"]["url"].as_str().unwrap().to_owned()

@@ -7,7 +7,7 @@
     reason = "tests arrange files and processes directly"
 )]
 
-use slapos_testkit::{TestNode, kill, wait_for};
+use slapos_testkit::{TestNode, kill, runs, wait_for};
 
 fn node_with_service() -> (TestNode, String) {
     TestNode::with_service(env!("CARGO_BIN_EXE_slapos"))
@@ -49,15 +49,15 @@ fn stopped_started_and_destroyed_as_requested() {
     node.ok(&["up", &profile]);
     let born = std::fs::read(node.partition(0).join("srv/born")).unwrap();
     let service = node.pids()["sleeper-on-watch"];
-    assert!(running(service));
+    assert!(runs(service));
 
     node.ok(&["request", "service", &profile, "--state", "stopped"]);
     node.ok(&["node", "instance"]);
-    assert!(!running(service));
+    assert!(!runs(service));
 
     node.ok(&["request", "service", &profile, "--state", "started"]);
     node.ok(&["node", "instance"]);
-    assert!(running(node.pids()["sleeper-on-watch"]));
+    assert!(runs(node.pids()["sleeper-on-watch"]));
     assert_eq!(std::fs::read(node.partition(0).join("srv/born")).unwrap(), born);
 
     node.ok(&["request", "service", &profile, "--state", "destroyed"]);
@@ -90,16 +90,12 @@ fn services_that_die_are_started_again_and_never_twice() {
     node.ok(&["up", &profile]);
     let first = node.pids()["sleeper-on-watch"];
     kill(first);
-    let second = wait_for("the service to be restarted", 30, || {
-        node.pids().get("sleeper-on-watch").copied().filter(|pid| *pid != 0 && *pid != first)
-    });
+    let second = node.another("sleeper-on-watch", first);
     kill(i64::from(node.supervisor_pid()));
     node.ok(&["node", "instance"]);
     assert_eq!(node.pids()["sleeper-on-watch"], second, "adopted, not started again");
     kill(second);
-    wait_for("an adopted service to be restarted", 30, || {
-        node.pids().get("sleeper-on-watch").copied().filter(|pid| *pid != 0 && *pid != second)
-    });
+    node.another("sleeper-on-watch", second);
 }
 
 #[test]
@@ -108,10 +104,8 @@ fn the_master_keeps_everything_when_killed() {
     node.ok(&["up", &profile, "--parameters", "word=kept"]);
     let master = node.pids()["slapproxy"];
     kill(master);
-    wait_for("the Master to be back", 30, || {
-        node.pids().get("slapproxy").copied().filter(|pid| *pid != 0 && *pid != master)
-    });
-    let info = wait_for("an answer", 10, || {
+    node.another("slapproxy", master);
+    let info = wait_for("an answer", 60, || {
         let run = node.run(&["service", "info", "service", "--json"]);
         (run.code == 0).then_some(run.out)
     });
@@ -164,12 +158,12 @@ fn a_run_killed_before_it_told_the_supervisor_is_made_good() {
     std::fs::remove_file(&definition).unwrap();
     node.ok(&["request", "service", &profile, "--state", "stopped"]);
     node.ok(&["node", "instance"]);
-    assert!(!running(service), "told stopped, and it runs");
+    assert!(!runs(service), "told stopped, and it runs");
     // And the other way round: defined, and never started.
     std::fs::write(&definition, text).unwrap();
     node.ok(&["request", "service", &profile, "--state", "started"]);
     node.ok(&["node", "instance"]);
-    assert!(running(node.pids()["sleeper-on-watch"]));
+    assert!(runs(node.pids()["sleeper-on-watch"]));
 }
 
 #[test]
@@ -196,7 +190,7 @@ fn down_lasts_until_up() {
     node.ok(&["up", &profile]);
     let before = node.pids()["sleeper-on-watch"];
     node.ok(&["down"]);
-    assert!(!running(before));
+    assert!(!runs(before));
     // Neither cron nor looking brings anything back.
     for command in ["software", "instance", "report", "format", "promise"] {
         let run = node.ok(&["node", command]);
@@ -204,7 +198,7 @@ fn down_lasts_until_up() {
     }
     node.fails(1, &["node", "status"]);
     node.ok(&["up"]);
-    assert!(running(node.pids()["sleeper-on-watch"]));
+    assert!(runs(node.pids()["sleeper-on-watch"]));
 }
 
 #[test]
@@ -245,9 +239,9 @@ fn nobody_of_a_destroyed_instance_lives_on() {
     let runaway = wait_for("the runaway", 30, || {
         std::fs::read_to_string(&path).ok()?.trim().parse::<i64>().ok()
     });
-    assert!(running(runaway));
+    assert!(runs(runaway));
     node.ok(&["destroy", "service"]);
-    wait_for("the runaway to be ended", 10, || (!running(runaway)).then_some(()));
+    wait_for("the runaway to be ended", 60, || (!runs(runaway)).then_some(()));
 }
 
 #[test]
@@ -265,9 +259,9 @@ fn down_stops_what_a_killed_supervisor_left_running() {
     node.ok(&["up", &profile]);
     let service = node.pids()["sleeper-on-watch"];
     kill(i64::from(node.supervisor_pid()));
-    assert!(running(service));
+    assert!(runs(service));
     node.ok(&["down"]);
-    assert!(!running(service));
+    assert!(!runs(service));
 }
 
 #[test]
@@ -290,10 +284,4 @@ fn a_second_run_is_turned_away() {
     assert!(second.err.contains("another `slapos node instance` is running"), "{}", second.err);
     kill(i64::from(child.id()));
     child.wait().unwrap();
-}
-
-/// A zombie does not run.
-fn running(pid: i64) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use slapos_testkit::{
-    Original, Person, Run, SERVICE_PROFILE, TestNode, Tree, free_port, skipped, wait_for,
+    Original, Person, Run, SERVICE_PROFILE, TestNode, Tree, free_port, open_directory, skipped,
+    wait_for,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_slapos");
@@ -21,12 +22,6 @@ const BINARY: &str = env!("CARGO_BIN_EXE_slapos");
 fn original(test: &str) -> Option<Original> {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("slapos-original");
     Original::at(&place).map_err(|why| skipped(test, &why)).ok()
-}
-
-fn done(command: &mut Command) -> Run {
-    let run = Run::of(&command.output().unwrap());
-    assert_eq!(run.code, 0, "{command:?}\n{}{}", run.out, run.err);
-    run
 }
 
 /// The same through the original's library: what recipes and other programs use.
@@ -68,9 +63,8 @@ fn clients_of_the_original_speak_to_our_master() {
     let node = TestNode::new(BINARY);
     let profile = node.tree.add_service().display().to_string();
     node.ok(&["up", "--partitions", "2"]);
-    let config = std::fs::read_to_string(node.root().join("etc/slapos.cfg")).unwrap();
-    let url = config.lines().find_map(|line| line.strip_prefix("master_url = ")).unwrap();
-    let home = Home::new(&original, &node, url);
+    let url = node.master_url();
+    let home = Home::new(&original, &node, &url);
 
     home.slapos(&["supply", &profile, "local"]);
     node.ok(&["node", "software"]);
@@ -98,8 +92,8 @@ fn clients_of_the_original_speak_to_our_master() {
     assert_eq!(info["software-url"], profile.as_str());
 
     let mut library = home.command("python");
-    library.args(["-c", THROUGH_THE_LIBRARY, url, &profile]);
-    assert_eq!(done(&mut library).out, "all is well\n");
+    library.args(["-c", THROUGH_THE_LIBRARY, &url, &profile]);
+    assert_eq!(Run::well(&mut library).out, "all is well\n");
 
     home.slapos(&[&request[..], &["--state", "destroyed"]].concat());
     home.slapos(&["remove", &profile, "local"]);
@@ -117,9 +111,9 @@ struct Home<'a> {
 
 impl<'a> Home<'a> {
     fn new(original: &'a Original, node: &TestNode, url: &str) -> Self {
-        let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
+        let token = node.token();
         let directory = tempfile::tempdir().unwrap();
-        let netrc = format!("machine 127.0.0.1 login me password {}\n", token.trim());
+        let netrc = format!("machine 127.0.0.1 login me password {token}\n");
         std::fs::write(directory.path().join(".netrc"), netrc).unwrap();
         let config = format!("[slapos]\nmaster_url = {url}\nmaster_rest_url = {url}/hateoas/\n");
         std::fs::write(directory.path().join("client.cfg"), config).unwrap();
@@ -136,7 +130,7 @@ impl<'a> Home<'a> {
     }
 
     fn slapos(&self, words: &[&str]) -> Run {
-        done(self.command("slapos").args(words))
+        Run::well(self.command("slapos").args(words))
     }
 }
 
@@ -154,10 +148,8 @@ impl Foreign {
 
     /// With more sections in the configuration of the Master.
     fn with(original: &Original, more: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("slapos-foreign-").tempdir().unwrap();
+        let directory = open_directory("slapos-foreign-");
         let (base, port) = (directory.path(), free_port());
-        let mut open = Command::new("chmod");
-        assert!(open.arg("755").arg(base).status().unwrap().success());
         let config = proxy_config(base, port) + more;
         std::fs::write(base.join("proxy.cfg"), config).unwrap();
         std::fs::write(base.join("slapos.cfg"), node_config(base, port)).unwrap();
@@ -184,7 +176,7 @@ impl Foreign {
     }
 
     fn slapos(&self, words: &[&str]) -> Run {
-        done(&mut self.command(words))
+        Run::well(&mut self.command(words))
     }
 
     fn json(&self, words: &[&str]) -> serde_json::Value {
@@ -200,27 +192,29 @@ impl Drop for Foreign {
     }
 }
 
-/// A Master of ours that stands alone, formatted with so many partitions; the token is everybody's.
-fn alone(node: &TestNode, more: &str) -> (String, String) {
+/// A Master of ours that stands alone, formatted, with more in its configuration; its address.
+fn alone(node: &TestNode, more: &str) -> String {
     node.ok(&["up", "--partitions", "2"]);
-    let file = node.root().join("etc/slapos.cfg");
-    let config = std::fs::read_to_string(&file).unwrap();
-    let url = config.lines().find_map(|line| line.strip_prefix("master_url = ")).unwrap();
-    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
-    let with_token = url.replace("http://", &format!("http://me:{}@", token.trim()));
     if !more.is_empty() {
-        std::fs::write(&file, config.clone() + more).unwrap();
+        let file = node.root().join("etc/slapos.cfg");
+        let config = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, config + more).unwrap();
         node.ok(&["down"]);
         node.ok(&["up"]);
     }
-    (url.to_owned(), with_token)
+    with_token(node)
+}
+
+/// The address of the Master of a node, for whoever has nowhere else to put its token.
+fn with_token(node: &TestNode) -> String {
+    node.master_url().replace("http://", &format!("http://me:{}@", node.token()))
 }
 
 #[test]
 fn what_a_tree_asked_another_master_for_ends_with_it() {
     let (front, back) = (TestNode::new(BINARY), TestNode::new(BINARY));
     let profile = back.tree.add_service().display().to_string();
-    let (_, with_token) = alone(&back, "");
+    let with_token = alone(&back, "");
     back.ok(&["supply", &profile, "local"]);
     alone(&front, &format!("\n[multimaster/{with_token}]\nsoftware_release_list =\n  {profile}\n"));
     let own = front.tree.add_software("own", SERVICE_PROFILE).display().to_string();
@@ -345,9 +339,7 @@ fn masters_of_both_kinds_forward_requests_to_each_other() {
     node.ok(&["up", "--partitions", "2"]);
     let file = node.root().join("etc/slapos.cfg");
     let config = std::fs::read_to_string(&file).unwrap();
-    let ours = config.lines().find_map(|line| line.strip_prefix("master_url = ")).unwrap();
-    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
-    let with_token = ours.replace("http://", &format!("http://me:{}@", token.trim()));
+    let with_token = with_token(&node);
     let section = |url: &str, software: &str| {
         format!("\n[multimaster/{url}]\nsoftware_release_list =\n  {software}\n")
     };

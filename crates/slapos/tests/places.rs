@@ -7,9 +7,6 @@
     reason = "tests arrange files and connections directly"
 )]
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use slapos_testkit::TestNode;
 
 fn node_with_service() -> (TestNode, String) {
@@ -48,29 +45,12 @@ fn services_start_anew_once_when_somebody_wants_that() {
     node.ok(&["up", &profile]);
     let service = || node.pids()["sleeper-on-watch"];
     let before = service();
-    post(&node, "/api/v1/instances/local-slappart0/restart");
+    let (status, body) = node.ask("POST", "/api/v1/instances/local-slappart0/restart");
+    assert_eq!(status, 204, "{body}");
     let told = node.ok(&["node", "instance"]).told();
     assert!(told.contains("restarted, as somebody asked for at the Master"), "{told}");
     let after = service();
     assert_ne!(after, before);
     node.ok(&["node", "instance", "--all"]);
     assert_eq!(service(), after, "once is enough");
-}
-
-/// Asks the Master of a node with its token.
-fn post(node: &TestNode, path: &str) {
-    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
-    let config = std::fs::read_to_string(node.root().join("etc/slapos.cfg")).unwrap();
-    let url = config.lines().find_map(|line| line.strip_prefix("master_url = http://")).unwrap();
-    let mut stream = TcpStream::connect(url.trim_end_matches('/')).unwrap();
-    let token = token.trim();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {token}\r\n\
-         Connection: close\r\nContent-Length: 0\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
 }

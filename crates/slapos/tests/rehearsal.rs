@@ -61,6 +61,7 @@ fn every_command_says_what_it_would_do_and_touches_nothing() {
     assert!(told.contains("boot: start the supervisor, and all services"), "{told}");
     assert!(told.contains("slappart0: have it processed by the next"), "{told}");
     the_works(&node);
+    what_is_composed_of_them(&node);
     let told = rehearsed(&node, &["destroy", "svc"]);
     assert!(told.contains("svc: ask http://"), "{told}");
     assert!(told.contains("slappart0: svc: stop its services; destroy: asked for"), "{told}");
@@ -77,6 +78,35 @@ fn every_command_says_what_it_would_do_and_touches_nothing() {
         assert!(told.contains("collect: measure this machine for 1 s, into "), "{told}");
         assert!(told.contains("collect: forget samples before "), "{told}");
     }
+}
+
+/// `up` and `down`, for a node that is there.
+fn what_is_composed_of_them(node: &TestNode) {
+    let told = rehearsed(node, &["up"]);
+    assert!(told.contains("master: nothing: it runs and answers"), "{told}");
+    assert!(told.contains("service: nothing: it is built and frozen"), "{told}");
+    let profile = node.tree.add_service().display().to_string();
+    let told = rehearsed(node, &["up", &profile, "--name", "svc"]);
+    assert!(told.contains("svc: ask for it again"), "{told}");
+    let told = rehearsed(node, &["up", &profile, "--name", "more"]);
+    assert!(told.contains("more: ask for an instance of it, and deploy that"), "{told}");
+    let told = rehearsed(node, &["down"]);
+    assert!(told.contains("node: leave a mark"), "{told}");
+    assert!(told.contains("slapproxy: stop it: asked for"), "{told}");
+    assert!(told.contains("supervisor: end it: asked for"), "{told}");
+}
+
+#[test]
+fn a_node_that_is_not_there_is_not_made_by_a_rehearsal() {
+    let (node, profile) = TestNode::with_service(env!("CARGO_BIN_EXE_slapos"));
+    let told = node.ok(&["up", "--dry-run", &profile]).told();
+    assert!(told.contains("etc/slapos.cfg: there is none"), "{told}");
+    assert!(told.contains("master: start the supervisor, and in it the Master"), "{told}");
+    assert!(told.contains("service: build: it is not there"), "{told}");
+    assert!(told.contains("service: ask for an instance of it"), "{told}");
+    assert!(!node.root().exists());
+    node.fails(1, &["down", "--dry-run"]);
+    assert!(!node.root().exists());
 }
 
 /// What cron runs, with something to do for each.

@@ -1,4 +1,5 @@
-//! Instances that ask for instances: the real node, its Master and two Software Releases.
+//! Instances that ask for instances: the real node, its Master and two Software Releases, with either
+//! kind of database.
 
 #![allow(
     clippy::disallowed_methods,
@@ -291,4 +292,9 @@ fn a_host_publishes_for_the_shared_instances_in_it() {
     node.ok(&["node", "rollback", host.as_str().unwrap(), "2"]);
     node.ok(&["node", "instance"]);
     assert_eq!(pair.published("guest")["url"], "hello world");
+}
+
+#[test]
+fn the_same_on_postgresql() {
+    slapos_testkit::again_on_postgresql("the_same_on_postgresql", &[], 5);
 }

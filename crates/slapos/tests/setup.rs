@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use slapos_testkit::TestNode;
+use slapos_testkit::{TestNode, free_port};
 
 /// Answers one request with that status and body; gives the request.
 fn web(status: &'static str, body: &'static str) -> (String, Receiver<String>) {
@@ -172,6 +172,11 @@ fn a_token_follows_no_redirection_and_nonsense_is_not_written() {
     let dry = ["node", "register", "n", "--cfg", config.to_str().unwrap(), "--dry-run"];
     let (code, said) = slapos(&dry);
     assert!(code == 0 && said.contains("[slapformat]"), "{said}");
+    assert!(said.contains("software_root = /opt/slapgrid\n"), "{said}");
+    let root = directory.path().display().to_string();
+    let (_, said) = slapos(&["node", "register", "n", "--root", &root, "--dry-run"]);
+    assert!(said.contains(&format!("software_root = {root}/software\n")), "{said}");
+    assert!(said.contains(&format!("instance_root = {root}/instance\n")), "{said}");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
@@ -179,14 +184,13 @@ fn a_token_follows_no_redirection_and_nonsense_is_not_written() {
 fn a_computer_and_a_user_of_a_master_of_ours() {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
     node.ok(&["up"]);
-    let config = std::fs::read_to_string(node.root().join("etc/slapos.cfg")).unwrap();
-    let url = config.lines().find_map(|line| line.strip_prefix("master_url = ")).unwrap();
+    let url = node.master_url();
     let token = node.root().join("master/master.token").display().to_string();
     let other = node.path("other");
     let roots = [other.join("software"), other.join("instance")].map(|p| p.display().to_string());
     let file = other.join("etc/slapos.cfg").display().to_string();
     let who = ["node", "register", "second", "--cfg", &file, "--token-file", &token];
-    let place = ["--master-url", url, "--software-root", &roots[0], "--instance-root", &roots[1]];
+    let place = ["--master-url", &url, "--software-root", &roots[0], "--instance-root", &roots[1]];
     let (code, said) = slapos(&[&who[..], &place].concat());
     assert_eq!(code, 0, "{said}");
     assert_eq!(mode(&other.join("etc/master.token")), 0o600);
@@ -198,7 +202,7 @@ fn a_computer_and_a_user_of_a_master_of_ours() {
     let client = node.path("home/.slapos/slapos-client.cfg").display().to_string();
     let configure = |token: &str| {
         let who = ["configure", "client", "--cfg", &client, "--token-file", token];
-        slapos(&[&who[..], &["--master-url", url]].concat())
+        slapos(&[&who[..], &["--master-url", &url]].concat())
     };
     let (code, said) = configure(wrong.to_str().unwrap());
     assert!(code == 1 && !Path::new(&client).exists(), "{said}");
@@ -238,7 +242,7 @@ fn a_node_of_its_own_is_configured_in_the_originals_places() {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
     let root = node.root();
     let path = |name: &str| root.join(name).display().to_string();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = free_port().to_string();
     let (etc, home) = (path("etc"), path("home"));
     let (software, instance) = (path("software"), path("instance"));
     let words = [

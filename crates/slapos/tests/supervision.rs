@@ -69,15 +69,15 @@ fn a_master_that_is_away_is_told_later_also_by_another_watchdog() {
 #[test]
 fn no_token_is_where_services_of_the_supervisor_are_described() {
     let node = node_with_service();
-    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
+    let token = node.token();
     for pid in [i64::from(node.supervisor_pid()), node.pids()["watchdog"]] {
         for name in ["environ", "cmdline"] {
             let bytes = std::fs::read(format!("/proc/{pid}/{name}")).unwrap();
-            assert!(!String::from_utf8_lossy(&bytes).contains(token.trim()), "{name}");
+            assert!(!String::from_utf8_lossy(&bytes).contains(&token), "{name}");
         }
     }
     let state = node.root().join("instance/var/run/supervisord.state.json");
-    assert!(!std::fs::read_to_string(state).unwrap().contains(token.trim()));
+    assert!(!std::fs::read_to_string(state).unwrap().contains(&token));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn the_supervisor_is_upgraded_in_place_and_logs_are_followed() {
     let after = (node.pids()["sleeper-on-watch"], node.pids()["slapproxy"], node.supervisor_pid());
     assert_eq!(after, before);
     // The watchdog can only be spoken to by who started it.
-    wait_for("the watchdog", 30, || node.pids().get("watchdog").copied().filter(|pid| *pid > 0));
+    node.service("watchdog");
     kill_service(&node);
     wait_for("the bang", 30, || (bangs(&node) == 1).then_some(()));
     let mut child = node.start(&["node", "tail", "-f", "slapproxy:slapproxy"]);
@@ -154,8 +154,17 @@ fn the_operators_limits_hold_for_a_partitions_services() {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(files.split_whitespace().nth(3), Some("321"), "{files}");
+    // Another limit is a reason to process the instance, once.
+    node.configure("rlimit_nofile = 321\n", "rlimit_nofile = 322\n");
+    let reason = "slappart0: process: the limits of its services changed in slapos.cfg";
+    let plan = || node.ok(&["node", "instance", "--dry-run"]).told();
+    assert!(plan().contains(reason), "{}", plan());
+    node.ok(&["node", "instance"]);
+    assert!(!plan().contains("process:"), "{}", plan());
+    let anew = || service(&node).filter(|now| *now != pid);
+    let pid = wait_for("the service to run with its new limit", 90, anew);
     // A limit that does not hold is worse than a service that says why it does not run.
-    node.configure("rlimit_nofile = 321\n", "rlimit_nofile = 322\nmemory_max = 1GB\n");
+    node.configure("rlimit_nofile = 322\n", "rlimit_nofile = 323\nmemory_max = 1GB\n");
     node.run(&["node", "instance", "--all"]);
     let log = wait_for("the service, or why it does not run", 90, || {
         let path = node.root().join("instance/var/log/supervisord.log");
@@ -309,32 +318,31 @@ fn a_service_that_floods_its_log_harms_nobody_else() {
     node.tree.write("software/flood/instance.cfg.in", FLOOD);
     let profile = node.tree.add_software("flood", slapos_testkit::SERVICE_PROFILE);
     node.ok(&["up", &profile.display().to_string()]);
-    let pid = |name: &str| {
-        let name = format!("{name}-on-watch");
-        move |node: &TestNode| node.pids().get(&name).copied().filter(|pid| *pid > 0)
-    };
-    let calm = wait_for("the calm service", 60, || pid("calm")(&node));
-    let flood = wait_for("the flood", 60, || pid("flood")(&node));
+    let (calm, flood) = (node.service("calm-on-watch"), node.service("flood-on-watch"));
     let supervisor = i64::from(node.supervisor_pid());
     let before = (ticks(supervisor), ticks(flood));
     let kept = || {
         let entries = std::fs::read_dir(node.partition(0)).unwrap().map(Result::unwrap);
-        let logs = entries.filter(|e| e.file_name().to_string_lossy().contains("flood-on-watch"));
+        let logs = entries.filter(|e| e.file_name().to_string_lossy().contains("_flood.log"));
         // One may be rotated away meanwhile.
         logs.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum::<u64>()
     };
     let largest = std::cell::Cell::new(0);
     wait_for("a flood", 120, || {
         largest.set(largest.get().max(kept()));
-        assert_eq!(pid("calm")(&node), Some(calm), "another service goes on");
+        assert_eq!(node.pids()["calm-on-watch"], calm, "another service goes on");
         (written(flood) > WRITTEN).then_some(())
     });
     let (own, its) = (ticks(supervisor) - before.0, ticks(flood) - before.1);
     println!("of {WRITTEN} bytes at most {} were kept; ticks: {own} of ours, {its}", largest.get());
-    assert!(largest.get() < ALLOWED, "{} bytes at once", largest.get());
+    assert!((1..ALLOWED).contains(&largest.get()), "{} bytes at once", largest.get());
     // Each byte is moved once at most, which is about what it costs to write it.
     assert!(own <= 2 * its, "the supervisor worked {own}, the flood itself {its}");
-    assert!(node.ok(&["node", "tail", "-100", "slappart0:flood-on-watch"]).out.contains("nobody"));
+    // It may just have been rotated, so that there is nothing in it yet.
+    wait_for("a tail", 60, || {
+        let tail = node.ok(&["node", "tail", "-100", "slappart0:flood-on-watch"]).out;
+        tail.contains("nobody").then_some(())
+    });
     node.ok(&["node", "restart", "slappart0:calm-on-watch"]);
     node.ok(&["node", "stop", "slappart0:flood-on-watch"]);
 }

@@ -6,8 +6,6 @@
     reason = "tests arrange files and processes directly"
 )]
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
@@ -15,17 +13,9 @@ use slapos_testkit::TestNode;
 
 /// The body of an answer of the node's own Master.
 fn get(node: &TestNode, path: &str) -> String {
-    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
-    let config = std::fs::read_to_string(node.root().join("etc/slapos.cfg")).unwrap();
-    let url = config.lines().find_map(|line| line.strip_prefix("master_url = ")).unwrap();
-    let mut stream = TcpStream::connect(url.trim().trim_start_matches("http://")).unwrap();
-    let head = format!("GET {path} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer {}", token.trim());
-    write!(stream, "{head}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-    body.to_owned()
+    let (status, body) = node.ask("GET", path);
+    assert_eq!(status, 200, "{path}: {body}");
+    body
 }
 
 fn json(node: &TestNode, path: &str) -> Value {

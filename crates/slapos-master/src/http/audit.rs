@@ -13,6 +13,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use slapos_slap::{ComputerId, InstanceRequest, SoftwareState, SoftwareUrl};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -57,6 +58,23 @@ pub(crate) fn about(thing: impl Display) {
         text.truncate(end);
         said.borrow_mut().about = text;
     });
+}
+
+/// Which instance a request asks for, and in which state.
+pub(super) fn wish(project: &str, request: &InstanceRequest) -> String {
+    let mut words = request.title.to_string();
+    if !project.is_empty() {
+        words = format!("{project}/{words}");
+    }
+    if let Some(state) = request.state {
+        words = format!("{words} {state}");
+    }
+    words
+}
+
+/// Which Software Release is wanted where, or is not any more.
+pub(super) fn supply(computer: &ComputerId, url: &SoftwareUrl, state: SoftwareState) -> String {
+    format!("{computer}: {state} {url}")
 }
 
 /// Notes that the present request has changed something, if it has.

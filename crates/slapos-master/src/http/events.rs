@@ -40,6 +40,9 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 /// Messages that wait for a listener to read them.
 const WAITING: usize = 16;
 
+/// An event on its way: there is room for many, and most of the time there is none.
+type Message = Box<Event>;
+
 /// What all listeners have in common.
 pub(crate) struct Listeners {
     /// Fewer than there may be connections: others have to be answered too.
@@ -208,7 +211,7 @@ struct Listener<S> {
     /// When the next sign of life is due.
     beat: Instant,
     leaving: watch::Receiver<bool>,
-    out: mpsc::Sender<Event>,
+    out: mpsc::Sender<Message>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -241,7 +244,8 @@ impl<S: Source> Listener<S> {
     async fn serve(mut self, first: Batch) {
         let mut batch = first;
         while self.tell(batch).await.is_ok() {
-            batch = match self.source.news().await {
+            // What these need they have while they look, and not while everybody waits.
+            batch = match Box::pin(self.source.news()).await {
                 Ok(batch) => batch,
                 Err(error) => {
                     tracing::warn!("who listens has to come again: {}", error.message);
@@ -249,7 +253,7 @@ impl<S: Source> Listener<S> {
                 }
             };
             // After the look: what happened after a revocation was looked at after it.
-            if !self.standing.is_good().await {
+            if !Box::pin(self.standing.is_good()).await {
                 return;
             }
         }
@@ -282,7 +286,7 @@ impl<S: Source> Listener<S> {
     async fn send(&mut self, event: Event) -> Result<(), Gone> {
         self.beat = Instant::now() + self.heartbeat;
         tokio::select! {
-            sent = self.out.send(event) => sent.map_err(|_| Gone),
+            sent = self.out.send(Box::new(event)) => sent.map_err(|_| Gone),
             _ = self.leaving.wait_for(|leaving| *leaving) => Err(Gone),
         }
     }
@@ -300,12 +304,30 @@ fn change_event(position: &Position, change: &Change) -> Event {
 }
 
 /// The body of the answer.
-struct Messages(mpsc::Receiver<Event>);
+struct Messages(mpsc::Receiver<Message>);
 
 impl Stream for Messages {
     type Item = Result<Event, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx).map(|event| event.map(Ok))
+        self.0.poll_recv(cx).map(|message| message.map(|event| Ok(*event)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How large what an asynchronous function gives is.
+    fn size<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn who_waits_is_small() {
+        let size = size(Listener::<OfComputer>::serve);
+        assert!(size <= 1536, "{size} bytes");
+        // For each of these there is room for 32.
+        assert_eq!(size_of::<Message>(), size_of::<usize>());
     }
 }

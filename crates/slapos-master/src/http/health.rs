@@ -1,5 +1,6 @@
 //! Whether this process is alive (`/healthz`), and whether it can serve (`/readyz`): what a supervisor
-//! and what stands before several Masters ask. A Master whose database is away is alive and not ready.
+//! and what stands before several Masters ask. A Master whose database is away, or cannot be written, is
+//! alive and not ready.
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
             // Strangers may ask, and need not know where the database is.
             let why = match error {
                 StoreError::Newer { .. } => "the database is of a newer version",
+                StoreError::File { .. } => "the disk of the database is full, or cannot be written",
                 _ => "the database cannot be used at present",
             };
             let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;

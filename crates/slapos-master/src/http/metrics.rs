@@ -21,6 +21,7 @@ use slapos_slap::Services;
 
 use super::access::{Route, Rule};
 use super::{ApiError, App, with_type};
+use crate::requests::Desk;
 use crate::store::Store;
 use crate::view::{Metrics as Machine, NodeNumbers};
 
@@ -41,8 +42,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Those of a Master with that store.
-    pub(super) fn new(store: &Store) -> Metrics {
+    /// Those of a Master with that store and desk.
+    pub(super) fn new(store: &Store, desk: &Desk) -> Metrics {
         let histogram: fn() -> Histogram = || Histogram::new(TIMES);
         let requests = Family::new_with_constructor(histogram);
         let (allocations, listeners) = (Family::default(), Gauge::default());
@@ -62,6 +63,7 @@ impl Metrics {
         );
         registry.register("listeners", "Who listens to events", listeners.clone());
         store.waits().register(&mut registry);
+        desk.register(&mut registry);
         Metrics { registry, requests, allocations, listeners }
     }
 

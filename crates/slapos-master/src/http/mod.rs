@@ -13,6 +13,7 @@ mod events;
 mod evidence;
 mod farewells;
 mod feed;
+mod forgetting;
 #[cfg(test)]
 mod guide;
 mod hateoas;
@@ -116,6 +117,7 @@ impl App {
     ) -> std::io::Result<App> {
         let DoorConfig { access, authority, listeners } = door;
         let run_id = slapos_sys::random::hex(16)?;
+        let desk = Desk::new(requests, run_id.clone());
         Ok(App {
             products: protocols.products,
             shacache: protocols.shacache.map(Shacache::open).transpose()?,
@@ -129,11 +131,11 @@ impl App {
             trusted_proxies: access.trusted_proxies.clone(),
             token: auth::TokenDigest::of(token.expose()),
             proof_key: ProofKey::new(token),
-            metrics: metrics::Metrics::new(&store),
+            metrics: metrics::Metrics::new(&store, &desk),
             store,
             listeners: events::Listeners::new(listeners),
             renderings: renderings::Renderings::default(),
-            desk: Desk::new(requests, run_id.clone()),
+            desk,
             run_id,
         })
     }

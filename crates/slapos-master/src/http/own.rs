@@ -181,7 +181,8 @@ impl App {
                     "you are in no project: ask the operator for one",
                 )),
                 several => Err(ApiError::bad_request(format!(
-                    "you are in several projects: name one of them: {}",
+                    "you are in several projects: name one of them, as `project` or, with `slapos \
+                     request`, by `--node project_guid=NAME`: {}",
                     several.join(", ")
                 ))),
             },
@@ -199,7 +200,8 @@ impl App {
         caller: &Caller,
         request: &InstanceRequest,
     ) -> Result<String, ApiError> {
-        audit::about(&request.title);
+        let wish = |project: Option<&str>| audit::wish(project.unwrap_or_default(), request);
+        audit::about(wish(named_project(request)));
         match (&request.requester, caller) {
             (None, Caller::Operator) => {
                 let named = named_project(request).unwrap_or_default();
@@ -212,7 +214,7 @@ impl App {
             (Some(_), Caller::Operator) => Ok(String::new()),
             (Some((computer, partition)), caller) => {
                 self.allow_partition(caller, computer, partition).await?;
-                audit::about(format_args!("{computer}/{partition}: {}", request.title));
+                audit::about(format_args!("{computer}/{partition}: {}", wish(None)));
                 // A tree has the project of its root.
                 let project = self.store.project_of_instance(computer, partition).await?;
                 match project {
@@ -221,7 +223,11 @@ impl App {
                     None => Err(StoreError::no_partition(computer, partition).into()),
                 }
             }
-            (None, Caller::User(_)) => self.project_for(caller, named_project(request)).await,
+            (None, Caller::User(_)) => {
+                let project = self.project_for(caller, named_project(request)).await?;
+                audit::about(wish(Some(&project)));
+                Ok(project)
+            }
             (None, Caller::Computer(_) | Caller::Partition(..)) => Err(ApiError::new(
                 StatusCode::FORBIDDEN,
                 "instances ask in the name of their own partition: give computer_id and \

@@ -22,7 +22,7 @@ use super::access::{Audited, Caller, Route, Rule};
 use super::certificates::Pair;
 use super::params::Params;
 use super::renderings::Topic;
-use super::{ApiError, App, hateoas, text, xml};
+use super::{ApiError, App, audit, hateoas, text, xml};
 use crate::error::StoreError;
 use crate::store::Freed;
 
@@ -172,6 +172,7 @@ async fn format(State(app): Shared, caller: Caller, params: Params) -> Answer {
 async fn supply(State(app): Shared, caller: Caller, params: Params) -> Answer {
     let (url, computer) = (params.software()?, own_computer(&app, &caller, &params).await?);
     let state: SoftwareState = params.require("state")?.parse()?;
+    audit::about(audit::supply(&computer, &url, state));
     app.store.supply(&url, &computer, state).await?;
     let url = Value::str(url.as_str()).repr();
     Ok(text(format!("Supplied {url} to be {state}")))

@@ -55,6 +55,7 @@ const FILES: &[File] = files![
     "parts.css"
     "parts.js"
     "plot.js"
+    "reach.js"
     "router.js"
     "schema.js"
     "screen.js"

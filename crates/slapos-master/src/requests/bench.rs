@@ -2,12 +2,14 @@
 //!
 //! Whoever asks for an instance chooses the schema, and may have made it to take for ever, all
 //! memory, or a deeper stack than there is. No thread can be stopped; a process can. So each
-//! judgement has one of its own, with so much processor time and memory. Invariants: it is killed when
-//! its time is over, when nobody waits for its answer any more, when the Master ends, and by the
-//! kernel when the Master dies; there are never more than [`PLACES`], and one project does not have
-//! them all; that a schema is not judged by for want of a place or of a process never passes for a
-//! judgement. It knows nothing of the Master but the one request: no token, no database, no descriptor. Starting it costs some milliseconds,
-//! which only requests pay that are new or changed.
+//! judgement has one of its own, with so much processor time and memory, and each reading of the
+//! network, at a bench of its own, because those who judge shall not wait for those who read.
+//! Invariants: it is killed when its time is over, when nobody waits for its answer any more, when the
+//! Master ends, and by the kernel when the Master dies; at a bench there are never more than [`PLACES`],
+//! and one project does not have them all; that a schema is not judged by for want of a place or of a
+//! process never passes for a judgement. It knows nothing of the Master but the one request: no token,
+//! no database, no descriptor. Starting it costs some milliseconds, which only requests pay that are new
+//! or changed, and differ from those judged before ([`super::library`]).
 
 use std::collections::HashMap;
 use std::io::{self, Read as _, Write as _};
@@ -15,14 +17,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use slapos_slap::{InstanceRequest, SoftwareUrl};
 use slapos_sys::process::{Command, Offspring, Piped, Resource, Signal, kill};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::sync::{AcquireError, Semaphore, watch};
 
-use super::schema::{self, Documents, Web};
+use super::job::Job;
 
 /// How long it may be waited for a place; then who asks is told to come again.
 const WAIT: Duration = Duration::from_secs(20);
@@ -30,7 +30,7 @@ const WAIT: Duration = Duration::from_secs(20);
 /// How long a judgement may take that has begun; then the schema counts as one that cannot be read.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How many schemas are read, or judged by, at a time.
+/// How many schemas are read, or judged by, at a time and bench.
 const PLACES: usize = 4;
 
 /// And how many of those of one project.
@@ -47,41 +47,6 @@ const LONGEST: u64 = 16 << 20;
 
 /// What says where the authorities of the network are.
 const TRUST: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-
-/// What is to be done with the schemas of a Software Release.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Job {
-    pub(super) software: SoftwareUrl,
-    /// Whose instance it is about.
-    pub(super) project: String,
-    /// What of the network may be read.
-    pub(super) web: Web,
-    /// The request to judge; without, the schemas are described.
-    pub(super) request: Option<Box<InstanceRequest>>,
-}
-
-impl Job {
-    /// Which documents may be read for it.
-    ///
-    /// # Errors
-    /// When none may.
-    pub(super) fn documents(&self) -> Result<Documents, String> {
-        Documents::of(&self.software, &self.project, self.web.clone())
-    }
-
-    /// The answer as JSON: a [`schema::Verdict`], or what [`schema::describe`] gives.
-    fn done(&self) -> serde_json::Result<String> {
-        match (&self.request, self.documents()) {
-            (Some(request), Ok(documents)) => {
-                serde_json::to_string(&schema::judge(&documents.into(), request))
-            }
-            (Some(_), Err(why)) => serde_json::to_string(&schema::Verdict::unreadable(why)),
-            (None, documents) => {
-                serde_json::to_string(&documents.and_then(|documents| schema::describe(&documents)))
-            }
-        }
-    }
-}
 
 /// Does the job on the standard input, and writes the answer to the standard output, as its last
 /// line: what a Master started this program again for.
@@ -137,11 +102,20 @@ impl Bench {
     /// # Errors
     /// When it does not begin within [`WAIT`], or then comes to no answer within [`PATIENCE`].
     pub(super) async fn ask<T: DeserializeOwned>(&self, job: &Job) -> Result<T, Unanswered> {
+        self.ask_noting(job, || ()).await
+    }
+
+    /// The same, and notes when it begins.
+    pub(super) async fn ask_noting<T: DeserializeOwned>(
+        &self,
+        job: &Job,
+        begun: impl FnOnce() + Send,
+    ) -> Result<T, Unanswered> {
         let mut ending = self.ending.subscribe();
         tokio::select! {
             biased;
             _ = ending.wait_for(|ending| *ending) => Err(Unanswered::Ending),
-            answer = self.answer(job) => answer,
+            answer = self.answer(job, begun) => answer,
         }
     }
 
@@ -157,7 +131,11 @@ impl Bench {
         places
     }
 
-    async fn answer<T: DeserializeOwned>(&self, job: &Job) -> Result<T, Unanswered> {
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        job: &Job,
+        begun: impl FnOnce() + Send,
+    ) -> Result<T, Unanswered> {
         let of_project = self.of_project(&job.project);
         let places = async {
             let own = of_project.acquire().await?;
@@ -170,6 +148,7 @@ impl Bench {
             tracing::warn!("no process can be started that judges by a schema: {error}");
             Unanswered::Busy
         })?;
+        begun();
         let said = async { hear(to, from, &serde_json::to_vec(job)?).await };
         match tokio::time::timeout(PATIENCE, said).await {
             // One that was ended said nothing, or half of it.
@@ -243,10 +222,12 @@ mod tests {
     use std::time::Instant;
 
     use serde_json::{Value, json};
+    use slapos_slap::{InstanceRequest, SoftwareUrl};
     use slapos_testkit::endless_schema;
 
     use super::*;
-    use crate::requests::{Desk, Refused, RequestsConfig, SchemaMode, Verdict};
+    use crate::requests::job::{Answer, Task};
+    use crate::requests::{Desk, Refused, RequestsConfig, SchemaMode, Verdict, Web};
     use crate::testing::JUDGE;
 
     /// What a judge of the tests does: they are the program that is started again.
@@ -274,13 +255,19 @@ mod tests {
             directory.path().join("software.cfg").display().to_string().into();
         let mut request = InstanceRequest::new("x", software.clone());
         request.parameters = [("word".to_owned(), word.to_owned())].into();
-        let request = Some(Box::new(request));
-        Job { software, project: String::new(), web: Web::default(), request }
+        Job {
+            software,
+            project: String::new(),
+            web: Web::default(),
+            texts: Arc::default(),
+            task: Task::Judge(Box::new(request)),
+        }
     }
 
     async fn verdict(bench: &Bench, schema: &Value, word: &str) -> Result<Verdict, Unanswered> {
         let directory = release(schema);
-        bench.ask(&job(&directory, word)).await
+        let answer: Answer<Verdict> = bench.ask(&job(&directory, word)).await?;
+        Ok(answer.said)
     }
 
     /// How many children of this process judge; other tests have theirs judge little.
@@ -355,7 +342,7 @@ mod tests {
         // No program is started with a word of that length.
         let words: &[&str] = Box::leak(Box::new([&*"x".repeat(1 << 20).leak()]));
         let directory = release(&json!({}));
-        let request = job(&directory, "x").request.unwrap();
+        let Task::Judge(request) = job(&directory, "x").task else { panic!("another") };
         for mode in [SchemaMode::Enforce, SchemaMode::Warn] {
             let config = RequestsConfig { schema: mode, judge: words, ..RequestsConfig::default() };
             let desk = Desk::new(config, "id".to_owned());

@@ -1,24 +1,35 @@
 //! A request from the caller to the answer: parameters are judged, another Master is asked where
 //! the configuration says so, and what is left is the store's.
 //!
+//! Schemas of the network are waited for by who only wants to know ([`LOOK`]), and hardly by who
+//! requests ([`WAIT`]): what is not read by then judges nothing.
+//!
 //! Invariant: no transaction is open while a schema is read or another Master is asked.
 
 mod bench;
 mod farewell;
 mod forward;
 mod frontend;
+mod job;
+mod judgement;
+mod library;
 mod schema;
 
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
 use slapos_slap::{
     DEFAULT_SOFTWARE_TYPE, InstanceAnswer, InstanceRequest, InstanceState, SlapError,
 };
 
 use crate::error::StoreError;
 use crate::store::{Known, Standing, Store, Would};
+use bench::Unanswered;
 pub use bench::judge;
-use bench::{Bench, Job, Unanswered};
 pub(crate) use farewell::Said;
 pub use forward::OtherMaster;
+use judgement::{Judgement, LOOK};
+use library::WAIT;
 pub use schema::{SchemaError, Verdict, Web};
 
 /// Why a schema counts as one that cannot be read.
@@ -102,6 +113,8 @@ fn listed(errors: &[SchemaError]) -> String {
 pub(crate) struct Checked {
     /// What the store would do and answer; the Master that would be asked; or why not.
     pub(crate) outcome: Result<(Would, InstanceAnswer), String>,
+    /// What there is to say of it beside.
+    pub(crate) remarks: Vec<String>,
     /// What its schema says.
     pub(crate) verdict: Verdict,
 }
@@ -111,19 +124,24 @@ pub(crate) struct Checked {
 pub(crate) struct Desk {
     config: RequestsConfig,
     run_id: String,
-    bench: Bench,
+    judgement: Judgement,
 }
 
 impl Desk {
     /// `run_id` is what this Master answers to `getRunId`.
     pub(crate) fn new(config: RequestsConfig, run_id: String) -> Desk {
-        let bench = Bench::new(config.judge);
-        Desk { config, run_id, bench }
+        let judgement = Judgement::new(config.schema_http.clone(), config.judge);
+        Desk { config, run_id, judgement }
+    }
+
+    /// Has told what is kept of schemas and done with them.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        self.judgement.counts.register(registry);
     }
 
     /// Judges nothing any more: whoever waits for that is told to ask again.
     pub(crate) fn dismiss(&self) {
-        self.bench.dismiss();
+        self.judgement.dismiss();
     }
 
     /// Grants a request, and tells what was done for it (of what another Master did nothing is
@@ -203,8 +221,11 @@ impl Desk {
         origin: &str,
     ) -> Result<Checked, Refused> {
         let request = &with_type(request);
-        let verdict = self.verdict(project, request).await?;
+        let verdict = self.verdict(project, request, LOOK).await?;
         let (standing, _) = store.standing(project, request).await?;
+        let judged = self.config.schema == SchemaMode::Enforce
+            && request.state != Some(InstanceState::Destroyed)
+            && !matches!(standing, Standing::Here { same: true });
         let outcome = match self.target(request, &standing, origin).await {
             Ok(Some(other)) => Err(format!("the Master {} would be asked", other.url)),
             Ok(None) => match store.check(project, request).await {
@@ -215,7 +236,12 @@ impl Desk {
             Err(Refused::Configuration(why)) => Err(why),
             Err(error) => return Err(error),
         };
-        Ok(Checked { outcome, verdict })
+        if judged && !verdict.errors.is_empty() {
+            let why = "its parameters are not what the Software Release says of them".to_owned();
+            return Ok(Checked { outcome: Err(why), remarks: Vec::new(), verdict });
+        }
+        let remarks = store.remarks(project, request).await?;
+        Ok(Checked { outcome, remarks, verdict })
     }
 
     /// What a Software Release says of its parameters, for forms.
@@ -229,31 +255,8 @@ impl Desk {
         project: &str,
         software: &slapos_slap::SoftwareUrl,
     ) -> Result<Result<serde_json::Value, String>, Refused> {
-        let job = self.job(project, software, None);
-        // What may not be read needs no process.
-        if let Err(why) = job.documents() {
-            return Ok(Err(why));
-        }
-        match self.bench.ask(&job).await {
-            Ok(described) => Ok(described),
-            Err(Unanswered::TooMuch) => Ok(Err(TOO_MUCH.to_owned())),
-            Err(Unanswered::Busy) => Err(Refused::Busy),
-            Err(Unanswered::Ending) => Err(Refused::Ending),
-        }
-    }
-
-    fn job(
-        &self,
-        project: &str,
-        software: &slapos_slap::SoftwareUrl,
-        request: Option<&InstanceRequest>,
-    ) -> Job {
-        Job {
-            software: software.clone(),
-            project: project.to_owned(),
-            web: self.config.schema_http.clone(),
-            request: request.cloned().map(Box::new),
-        }
+        let described = self.judgement.description(project, software).await;
+        answered(described, || Err(TOO_MUCH.to_owned()))
     }
 
     /// Refuses parameters that do not fit. Only people's requests are judged: what a profile asks
@@ -263,7 +266,7 @@ impl Desk {
         {
             return Ok(());
         }
-        let verdict = match self.verdict(project, request).await {
+        let verdict = match self.verdict(project, request, WAIT).await {
             Err(busy @ Refused::Busy) if self.config.schema == SchemaMode::Warn => {
                 tracing::warn!("{}: {busy}; `schema = warn` lets it pass", request.title);
                 return Ok(());
@@ -287,17 +290,27 @@ impl Desk {
         }
     }
 
-    async fn verdict(&self, project: &str, request: &InstanceRequest) -> Result<Verdict, Refused> {
-        let job = self.job(project, &request.software, Some(request));
-        if let Err(why) = job.documents() {
-            return Ok(Verdict::unreadable(why));
-        }
-        match self.bench.ask(&job).await {
-            Ok(verdict) => Ok(verdict),
-            Err(Unanswered::TooMuch) => Ok(Verdict::unreadable(TOO_MUCH)),
-            Err(Unanswered::Busy) => Err(Refused::Busy),
-            Err(Unanswered::Ending) => Err(Refused::Ending),
-        }
+    async fn verdict(
+        &self,
+        project: &str,
+        request: &InstanceRequest,
+        patience: Duration,
+    ) -> Result<Verdict, Refused> {
+        let verdict = self.judgement.verdict(project, request, patience).await;
+        answered(verdict, || Verdict::unreadable(TOO_MUCH))
+    }
+}
+
+/// What takes too much counts as what cannot be read; the rest is to be asked again.
+fn answered<T>(
+    answer: Result<T, Unanswered>,
+    unreadable: impl FnOnce() -> T,
+) -> Result<T, Refused> {
+    match answer {
+        Ok(answer) => Ok(answer),
+        Err(Unanswered::TooMuch) => Ok(unreadable()),
+        Err(Unanswered::Busy) => Err(Refused::Busy),
+        Err(Unanswered::Ending) => Err(Refused::Ending),
     }
 }
 

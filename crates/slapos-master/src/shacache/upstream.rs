@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
 
 use super::{Digest, Key, MAX_ENTRIES, Refused, Shacache, is_entry};
+use crate::outward;
 
 /// How long it may take to find and reach the other end, each.
 const REACH: Duration = Duration::from_secs(20);
@@ -67,11 +67,6 @@ impl Upstream {
     }
 
     fn within(time: Duration) -> Upstream {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .unversioned_rustls_crypto_provider(Arc::new(provider))
-            .build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(time))
@@ -79,7 +74,7 @@ impl Upstream {
             .timeout_connect(Some(REACH))
             .timeout_recv_response(Some(PATIENCE))
             .timeout_per_read(Some(PATIENCE))
-            .tls_config(tls)
+            .tls_config(outward::tls())
             .user_agent(concat!("slapos/", env!("CARGO_PKG_VERSION")))
             .build();
         Upstream { agent: config.into() }

@@ -139,6 +139,17 @@ impl Database {
         }
     }
 
+    /// Whether it is a file that is not there, or has nothing in it.
+    pub(super) fn is_absent(&self) -> bool {
+        match self {
+            Database::File(path) => match path.metadata() {
+                Ok(found) => found.len() == 0,
+                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+            },
+            Database::Server(_) => false,
+        }
+    }
+
     /// Whether a Master is at the server that has another mark.
     ///
     /// # Errors

@@ -148,7 +148,8 @@ impl Store {
         partition: &PartitionId,
     ) -> Result<Vec<InstanceDocument>, StoreError> {
         let mut tx = self.read().await?;
-        let rows = shared::hosted_on(&mut tx, computer).await?.remove(partition);
+        let rows =
+            shared::hosted_on(&mut tx, computer, partition.as_str()).await?.remove(partition);
         Ok(rows.unwrap_or_default().into_iter().map(shared_document).collect())
     }
 

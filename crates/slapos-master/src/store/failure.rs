@@ -18,7 +18,12 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
-        let text = error.to_string();
+        // Where it comes from is said already.
+        let text = match &error {
+            sqlx::Error::Database(inner) => inner.to_string(),
+            sqlx::Error::Io(inner) => inner.to_string(),
+            _ => error.to_string(),
+        };
         match &error {
             sqlx::Error::PoolTimedOut => StoreError::Busy(
                 "no connection to it was free, or could be made, in time".to_owned(),
@@ -70,6 +75,13 @@ fn of_postgres(state: &str, text: String) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_is_said_once() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = StoreError::from(sqlx::Error::Io(refused)).to_string();
+        insta::assert_snapshot!(error, @"the Master's database cannot be used at present: connection refused; try again later");
+    }
 
     #[test]
     fn who_may_come_again_is_told_so() {

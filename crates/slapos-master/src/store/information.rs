@@ -223,7 +223,7 @@ async fn partitions(
     let mut addresses = addresses(tx, computer, only).await?;
     let mut routes = routes::of_computer(tx, computer, only).await?;
     let mut instances = instances(tx, computer, only).await?;
-    let mut hosted = shared::hosted_on(tx, computer).await?;
+    let mut hosted = shared::hosted_on(tx, computer, only).await?;
     let mut all = Vec::with_capacity(known.len());
     for row in &known {
         let id = PartitionId::new(text(row, "reference")?);

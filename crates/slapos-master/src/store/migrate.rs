@@ -19,6 +19,46 @@ pub struct Migrated {
     pub back: bool,
 }
 
+impl From<Step> for Migrated {
+    fn from(step: Step) -> Migrated {
+        match step {
+            Step::Up(step) => Migrated { number: step.number, name: step.name, back: false },
+            Step::Down(step) => Migrated { number: step.number, name: step.name, back: true },
+        }
+    }
+}
+
+/// The number of a schema that there is: of the present one unless it is given.
+fn known(to: Option<i64>) -> Result<i64, StoreError> {
+    let to = to.unwrap_or_else(latest);
+    if !up_to(latest()).contains(&to) {
+        let known: Vec<_> = up_to(latest()).iter().map(i64::to_string).collect();
+        return Err(StoreError::Invalid(format!(
+            "there is no schema {to}; this version knows {}",
+            known.join(", ")
+        )));
+    }
+    Ok(to)
+}
+
+/// What [`migrate`] would do; nothing is changed.
+///
+/// # Errors
+/// As [`migrate`], but that a Master may be there.
+pub async fn rehearse_migration(
+    database: &Database,
+    to: Option<i64>,
+) -> Result<Vec<Migrated>, StoreError> {
+    let wanted = up_to(known(to)?);
+    let pools = Pools::existing(database).await?;
+    let steps = {
+        let mut tx = pools.read().await?;
+        migrations::left(&mut tx, &pools, &wanted).await?
+    };
+    pools.close().await;
+    Ok(steps.into_iter().map(Migrated::from).collect())
+}
+
 /// Brings the database to the schema `to`, or to the present one, and returns what that took. What
 /// only the later schemas can hold is lost on the way back.
 ///
@@ -30,14 +70,7 @@ pub async fn migrate(
     to: Option<i64>,
     clock: &dyn Clock,
 ) -> Result<Vec<Migrated>, StoreError> {
-    let to = to.unwrap_or_else(latest);
-    if !up_to(latest()).contains(&to) {
-        let known: Vec<_> = up_to(latest()).iter().map(i64::to_string).collect();
-        return Err(StoreError::Invalid(format!(
-            "there is no schema {to}; this version knows {}",
-            known.join(", ")
-        )));
-    }
+    let to = known(to)?;
     let pools = Pools::existing(database).await?;
     migrations::not_newer(&mut *pools.read().await?, pools.kind, &pools.name).await?;
     // Forth is what a starting Master does as well, while others go on.
@@ -48,11 +81,7 @@ pub async fn migrate(
     let done = migrations::migrate(&pools, clock, to).await?;
     keep(&pools, clock, &done, to).await?;
     pools.close().await;
-    let told = |step: Step| match step {
-        Step::Up(step) => Migrated { number: step.number, name: step.name, back: false },
-        Step::Down(step) => Migrated { number: step.number, name: step.name, back: true },
-    };
-    Ok(done.into_iter().map(told).collect())
+    Ok(done.into_iter().map(Migrated::from).collect())
 }
 
 /// Has the audit log tell it, where there was a schema before, and one that has the log is there now.

@@ -38,6 +38,8 @@ mod placing;
 mod pools;
 mod postgres;
 mod presence;
+mod ready;
+mod remarks;
 mod removal;
 mod repeated;
 mod replace;
@@ -84,12 +86,12 @@ pub(crate) use forwarded::Standing;
 pub(crate) use information::Revision;
 pub use instances::Freed;
 pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
-pub use migrate::{Migrated, migrate};
+pub use migrate::{Migrated, migrate, rehearse_migration};
 pub(crate) use people::{Named, check_name};
 use pools::Pools;
 pub(crate) use repeated::Known;
 pub use request::Would;
-pub use restore::restore;
+pub use restore::{Restoration, rehearse_restore, restore};
 pub(crate) use tokens::{Holder, TokenInfo};
 pub(crate) use told::PartitionTold;
 use tx::Tx;
@@ -194,15 +196,6 @@ impl Store {
             return StoreError::Replaced { database: self.pools.name.clone() };
         }
         std::future::pending().await
-    }
-
-    /// Whether the database answers, and has the schema that this version knows.
-    ///
-    /// # Errors
-    /// Why it cannot be used.
-    pub async fn ready(&self) -> Result<(), StoreError> {
-        let mut tx = self.pools.read().await?;
-        migrations::not_newer(&mut tx, self.pools.kind, &self.pools.name).await
     }
 
     /// Waits for running transactions and closes the database.

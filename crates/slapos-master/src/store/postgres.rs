@@ -119,9 +119,10 @@ async fn reach(server: &Server, name: &str) -> Result<(), StoreError> {
     };
     Err(match error {
         StoreError::Unavailable(why) => StoreError::Unavailable(format!("{name}: {why}")),
-        other => StoreError::Database(format!(
-            "{name}: {other}; correct `database_uri` in [slapproxy], or have the server take it"
+        StoreError::Database(why) => StoreError::Database(format!(
+            "{name}: {why}; correct `database_uri` in [slapproxy], or have the server take it"
         )),
+        other => other,
     })
 }
 

@@ -23,7 +23,8 @@ impl Store {
         require_computer(&mut tx, computer).await?;
         if *computer == self.home {
             return Err(StoreError::Conflict(format!(
-                "{computer} is this Master's own computer, which requests go to that name none"
+                "{computer} is this Master's own computer, which requests go to that name none: to remove \
+                 it, change `computer_id` in the Master's [slapos], and start the Master again"
             )));
         }
         let row = sqlx::query("SELECT count(*) AS instances FROM instance WHERE computer = $1")
@@ -32,9 +33,7 @@ impl Store {
             .await?;
         let instances: i64 = row.try_get("instances")?;
         if instances > 0 {
-            return Err(StoreError::Conflict(format!(
-                "{computer} has {instances} instances: destroy them first"
-            )));
+            return Err(StoreError::Conflict(occupied(computer, instances)));
         }
         // While it is known whose it was.
         let state = Some("removed".to_owned());
@@ -50,4 +49,17 @@ impl Store {
             .await?;
         tx.commit().await
     }
+}
+
+/// What is to be done first.
+fn occupied(computer: &ComputerId, instances: i64) -> String {
+    let what = match instances {
+        1 => "an instance".to_owned(),
+        _ => format!("{instances} instances"),
+    };
+    format!(
+        "{computer} has {what}: have them destroyed (`slapos request NAME SOFTWARE --state destroyed`), and \
+         its node say that they are gone (`slapos node report` there); for a node that is gone for \
+         ever, the operator may say so in its place (POST /destroyedComputerPartition)"
+    )
 }

@@ -59,8 +59,8 @@ fn exchange(path: &Path, fresh: &Path) -> io::Result<()> {
 
 /// Removes a file, and all that is beside it.
 fn forget(path: &Path) -> io::Result<()> {
-    let beside = BESIDE.into_iter().chain([LOCK, ""]);
-    beside.map(|suffix| remove_tree(&named(path, suffix))).collect()
+    let mut all = BESIDE.into_iter().chain([LOCK, ""]);
+    all.try_for_each(|suffix| remove_tree(&named(path, suffix)))
 }
 
 fn named(path: &Path, suffix: &str) -> PathBuf {

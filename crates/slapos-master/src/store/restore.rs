@@ -20,6 +20,7 @@ use super::catalog::{self, Table, quoted};
 use super::changes;
 use super::connection::{Connection, Transaction};
 use super::database::Database;
+use super::migrate::Migrated;
 use super::migrations::{self, latest, up_to};
 use super::pools::Pools;
 use super::presence;
@@ -64,11 +65,11 @@ pub(super) async fn into(
 ) -> Result<u64, StoreError> {
     let pools = Pools::connect(database).await?;
     let _alone = presence::alone(database).await?;
-    let mut lines = Lines { from, sum: Sha256::new(), number: 0, rows: 0 };
+    let mut lines = Lines::of(from);
     let head = head(&mut lines)?;
     let mut tx = pools.write_all().await?;
     if !force {
-        refuse_to_replace(&mut tx, &pools).await?;
+        refuse_to_replace(&pools.name, held(&mut tx, &pools).await?)?;
     }
     let now = clock.now().as_microsecond();
     empty(&mut tx, &pools).await?;
@@ -81,6 +82,73 @@ pub(super) async fn into(
     tx.commit().await?;
     pools.close().await;
     Ok(lines.rows)
+}
+
+/// What restoring a backup would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restoration {
+    /// How many rows the backup has.
+    pub rows: u64,
+    /// The number of its schema.
+    pub schema: i64,
+    /// What then makes the present schema of it.
+    pub steps: Vec<Migrated>,
+    /// A table of the database that holds something, which would be replaced.
+    pub replaces: Option<String>,
+}
+
+/// What [`restore`] would do. All of the backup is read, and nothing is changed.
+///
+/// # Errors
+/// As [`restore`], but for values that the database would refuse, and that a Master may be there.
+pub async fn rehearse_restore(
+    database: &Database,
+    from: &mut dyn BufRead,
+    force: bool,
+) -> Result<Restoration, StoreError> {
+    let mut lines = Lines::of(from);
+    let head = head(&mut lines)?;
+    look_through(&mut lines)?;
+    let replaces = if database.is_absent() { None } else { held_by(database).await? };
+    if !force {
+        refuse_to_replace(&database.to_string(), replaces.clone())?;
+    }
+    let steps = migrations::steps(&head.schema, &up_to(latest()));
+    let steps = steps.map_err(|found| migrations::newer("the backup", found))?;
+    Ok(Restoration {
+        rows: lines.rows,
+        schema: head.schema.last().copied().unwrap_or(0),
+        steps: steps.into_iter().map(Migrated::from).collect(),
+        replaces,
+    })
+}
+
+/// A table that holds something in a database that nobody is to change.
+async fn held_by(database: &Database) -> Result<Option<String>, StoreError> {
+    let pools = Pools::existing(database).await?;
+    let held = {
+        let mut tx = pools.read().await?;
+        migrations::not_newer(&mut tx, pools.kind, &pools.name).await?;
+        held(&mut tx, &pools).await?
+    };
+    pools.close().await;
+    Ok(held)
+}
+
+/// Reads to the last line, for nobody.
+fn look_through(lines: &mut Lines<'_>) -> Result<(), StoreError> {
+    let mut columns = None;
+    while let Some(item) = lines.item()? {
+        match (item, columns) {
+            (Item::Table(head), _) => columns = Some(head.columns.len()),
+            (Item::Row(_), None) => return Err(lines.wrong(NO_TABLE)),
+            (Item::Row(values), Some(width)) if values.len() != width => {
+                return Err(lines.wrong(WRONG_WIDTH));
+            }
+            (Item::Row(_), Some(_)) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Listeners of the former database look at everything in this one. What was to be told to those who
@@ -105,7 +173,8 @@ fn head(lines: &mut Lines<'_>) -> Result<Head, StoreError> {
     }
 }
 
-async fn refuse_to_replace(tx: &mut Connection, pools: &Pools) -> Result<(), StoreError> {
+/// A table that holds something of use.
+async fn held(tx: &mut Connection, pools: &Pools) -> Result<Option<String>, StoreError> {
     for table in catalog::in_order(&mut *tx, pools.kind).await? {
         let some = match table.name.as_str() {
             "computer" => {
@@ -115,14 +184,18 @@ async fn refuse_to_replace(tx: &mut Connection, pools: &Pools) -> Result<(), Sto
             name => format!("SELECT 1 FROM {} LIMIT 1", quoted(name)),
         };
         if sqlx::query(AssertSqlSafe(some)).fetch_optional(&mut *tx).await?.is_some() {
-            return Err(StoreError::Conflict(format!(
-                "{} holds something already (in {}), and was left as it is: have a backup made of \
-                 it, stop its Masters, and say --force to replace it",
-                pools.name, table.name
-            )));
+            return Ok(Some(table.name));
         }
     }
-    Ok(())
+    Ok(None)
+}
+
+fn refuse_to_replace(database: &str, held: Option<String>) -> Result<(), StoreError> {
+    let Some(table) = held else { return Ok(()) };
+    Err(StoreError::Conflict(format!(
+        "{database} holds something already (in {table}), and was left as it is: have a backup made of \
+         it, stop its Masters, and say --force to replace it"
+    )))
 }
 
 /// Removes all rows, so that no schema on the way has to hold them.
@@ -151,31 +224,14 @@ async fn become_schema(
 async fn fill(tx: &mut Connection, pools: &Pools, lines: &mut Lines<'_>) -> Result<(), StoreError> {
     let tables = catalog::in_order(&mut *tx, pools.kind).await?;
     let mut insert: Option<(Table, String)> = None;
-    loop {
-        let sum = lines.sum.clone();
-        match lines.parsed("a line")? {
-            Value::Array(values) => {
-                let Some((table, sql)) = &insert else {
-                    return Err(lines.wrong("a row comes before its table"));
-                };
-                put(tx, table, sql, &values, lines).await?;
-                lines.rows += 1;
-            }
-            line if line.get("table").is_some() => {
-                let head: TableHead = lines.typed(line)?;
-                insert = Some(insertion(&tables, &head, lines)?);
-            }
-            line => {
-                let end: End = lines.typed(line)?;
-                let here = End { rows: lines.rows, sha256: to_hex(&sum.finalize()) };
-                return if end == here {
-                    lines.nothing_more()
-                } else {
-                    Err(lines.wrong("it does not agree with what comes before it"))
-                };
-            }
+    while let Some(item) = lines.item()? {
+        match (item, &insert) {
+            (Item::Table(head), _) => insert = Some(insertion(&tables, &head, lines)?),
+            (Item::Row(_), None) => return Err(lines.wrong(NO_TABLE)),
+            (Item::Row(values), Some((table, sql))) => put(tx, table, sql, &values, lines).await?,
         }
     }
+    Ok(())
 }
 
 /// The table, with its columns in the order of the backup, and how a row comes into it.
@@ -204,7 +260,7 @@ async fn put(
     lines: &Lines<'_>,
 ) -> Result<(), StoreError> {
     if values.len() != table.columns.len() {
-        return Err(lines.wrong("it has not as many values as its table has columns"));
+        return Err(lines.wrong(WRONG_WIDTH));
     }
     let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
     for (column, value) in table.columns.iter().zip(values) {
@@ -231,7 +287,40 @@ struct Lines<'a> {
     rows: u64,
 }
 
-impl Lines<'_> {
+/// What there is between the first line and the last.
+enum Item {
+    Table(TableHead),
+    Row(Vec<Value>),
+}
+
+const NO_TABLE: &str = "a row comes before its table";
+const WRONG_WIDTH: &str = "it has not as many values as its table has columns";
+
+impl<'a> Lines<'a> {
+    fn of(from: &'a mut dyn BufRead) -> Lines<'a> {
+        Lines { from, sum: Sha256::new(), number: 0, rows: 0 }
+    }
+
+    /// The next table or row; nothing once the last line was read, and agrees with all before it.
+    fn item(&mut self) -> Result<Option<Item>, StoreError> {
+        let sum = self.sum.clone();
+        match self.parsed("a line")? {
+            Value::Array(values) => {
+                self.rows += 1;
+                Ok(Some(Item::Row(values)))
+            }
+            line if line.get("table").is_some() => Ok(Some(Item::Table(self.typed(line)?))),
+            line => {
+                let end: End = self.typed(line)?;
+                let here = End { rows: self.rows, sha256: to_hex(&sum.finalize()) };
+                if end != here {
+                    return Err(self.wrong("it does not agree with what comes before it"));
+                }
+                self.nothing_more().map(|()| None)
+            }
+        }
+    }
+
     fn parsed<T: DeserializeOwned>(&mut self, what: &str) -> Result<T, StoreError> {
         let line = self.line()?;
         serde_json::from_slice(&line).map_err(|_| match line.ends_with(b"\n") {

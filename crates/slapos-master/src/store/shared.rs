@@ -13,7 +13,7 @@ use slapos_slap::{
 use sqlx::any::AnyRow;
 
 use super::feed::{self, Entry};
-use super::information::{addresses, of_trees};
+use super::information::{addresses, of_trees, within};
 use super::instances::{instance_at, touch, touch_root};
 use super::listing::Query;
 use super::request::{Origin, Would};
@@ -220,15 +220,17 @@ pub(super) async fn all(tx: &mut Tx) -> Result<Vec<SharedRow>, StoreError> {
     rows.iter().map(SharedRow::read).collect()
 }
 
-/// The shared instances that a computer hosts, by partition.
+/// The shared instances that a computer hosts, by partition; `only` one of them unless empty.
 pub(super) async fn hosted_on(
     tx: &mut Tx,
     computer: &ComputerId,
+    only: &str,
 ) -> Result<HashMap<PartitionId, Vec<SharedRow>>, StoreError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM shared_instance WHERE computer = $1 ORDER BY reference");
-    let rows =
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(computer.as_str()).fetch_all(&mut **tx).await?;
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM shared_instance WHERE computer = $1 {} ORDER BY reference",
+        within("partition_reference", only)
+    ));
+    let rows = sqlx::query(sql).bind(computer.as_str()).bind(only).fetch_all(&mut **tx).await?;
     let mut hosted: HashMap<PartitionId, Vec<SharedRow>> = HashMap::new();
     for row in &rows {
         let row = SharedRow::read(row)?;

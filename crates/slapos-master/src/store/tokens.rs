@@ -14,6 +14,13 @@ use super::rows::{rfc3339, text};
 use super::{Store, Tx, require_computer};
 use crate::error::StoreError;
 
+/// How long a token is told of after it has ended, in microseconds: 30 days. The audit log tells of it
+/// for longer.
+const TOLD_OF: i64 = 30 * 86_400 * 1_000_000;
+
+/// So many are forgotten at once: who writes has others wait.
+const AT_ONCE: i64 = 500;
+
 /// Whom a token, or a certificate, stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Holder {
@@ -159,6 +166,32 @@ impl Store {
         }
         tx.commit().await?;
         Ok(done)
+    }
+}
+
+impl Store {
+    /// Forgets the tokens that have ended long ago, and returns how many these were. What was made with
+    /// them has ended as well.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn forget_tokens(&self) -> Result<u64, StoreError> {
+        const ENDED: &str =
+            "SELECT id FROM token WHERE expires_at < $1 OR revoked_at < $1 ORDER BY id LIMIT $2";
+        let before = self.now().saturating_sub(TOLD_OF);
+        let mut forgotten = 0;
+        loop {
+            // Most often there are none, and nobody has to wait.
+            let some = sqlx::query(ENDED).bind(before).bind(1_i64);
+            if some.fetch_optional(&mut self.reader().await?).await?.is_none() {
+                return Ok(forgotten);
+            }
+            let mut tx = self.write().await?;
+            let sql = format!("DELETE FROM token WHERE id IN ({ENDED})");
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before).bind(AT_ONCE);
+            forgotten += query.execute(&mut *tx).await?.rows_affected();
+            tx.commit().await?;
+        }
     }
 }
 

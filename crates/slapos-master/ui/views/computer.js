@@ -2,7 +2,7 @@
 
 import { get, path } from '../api.js';
 import { h } from '../dom.js';
-import { body, card, empty, facts, head, instance, place, table, time, view } from '../parts.js';
+import { body, card, empty, facts, head, instance, place, presence, table, time, view } from '../parts.js';
 import { status } from '../shapes.js';
 import { bytes, count, instanceState } from '../words.js';
 import { certificateActions, computerActions, mayChange } from './computer-actions.js';
@@ -52,8 +52,9 @@ export default {
   title: ({ id }) => `Computer ${id}`,
   async load({ params, me, signal }) {
     const target = path`/api/v1/computers/${params.id}`;
-    const [computer, used, tokens] = await Promise.all([
-      get(target, {}, signal),
+    // First, because its refusal says best what is the matter.
+    const computer = await get(target, {}, signal);
+    const [used, tokens] = await Promise.all([
       get(`${target}/usage`, {}, signal),
       mayChange(me) ? get(`${target}/token`, {}, signal) : null,
     ]);
@@ -63,7 +64,7 @@ export default {
     const softwares = computer.software_list ?? [];
     return view(
       head(computer.title || computer.id, {
-        crumbs: h('a', { href: place('computers') }, 'Computers'), mark: status(computer.state), actions: computerActions(computer, context),
+        crumbs: h('a', { href: place('computers') }, 'Computers'), mark: presence(computer), actions: computerActions(computer, context),
       }),
       h('div', { class: 'columns' },
         h('div', null, partitions(computer),

@@ -1,7 +1,7 @@
 // All computers.
 
 import { h } from '../dom.js';
-import { card, computer, empty, head, paged, time, view } from '../parts.js';
+import { empty, head, paged, place, presence, time, view } from '../parts.js';
 import { filters, load, more, narrowed } from '../live-list.js';
 import { status } from '../shapes.js';
 import { addComputer } from './computer-actions.js';
@@ -23,8 +23,8 @@ function built({ total = 0, error = 0, building = 0 } = {}) {
 }
 
 const COLUMNS = [
-  { name: 'Computer', cell: (item) => [computer(item.id), item.title && item.title !== item.id && h('span', { class: 'under' }, item.title)] },
-  { name: 'State', bare: true, cell: ({ state }) => status(state) },
+  { name: 'Computer', cell: (item) => [h('a', { href: place('computers', item.id) }, item.id), item.title && item.title !== item.id && h('span', { class: 'under' }, item.title)] },
+  { name: 'State', bare: true, cell: presence },
   { name: 'Last heard of', cell: ({ last_contact_at: at }) => time(at) },
   { name: 'Scope', cell: ({ allocation_scope: word }) => (word && word !== 'open' ? status('stopped', scope(word)) : scope(word)) },
   { name: 'In use', class: 'number', cell: ({ partitions }) => partitions && `${partitions.busy} / ${partitions.total}` },
@@ -43,7 +43,7 @@ export default {
       : empty('No computer is known yet. On the machine itself, bring it in and tell its partitions:', 'slapos node register && slapos node format --now');
     return view(
       head('Computers', { actions: add }),
-      filters(context, 'Search computers', [['state', 'State', [['', 'In any state'], ['ok', 'Connected'], ['silent', 'Silent'], ['never', 'Never seen']]]]),
+      filters(context, 'Search computers', [['state', 'State', [['', 'In any state'], ['ok', 'Heard of lately'], ['silent', 'Silent'], ['never', 'Never seen']]]]),
       h('section', { class: 'card' }, page.items.length === 0 ? none : paged('Computers', COLUMNS, page, more(context))),
     );
   },

@@ -4,6 +4,7 @@ import { patch, path, post } from '../api.js';
 import { confirm, prompt, toast } from '../dialog.js';
 import { h } from '../dom.js';
 import { notice, place, time } from '../parts.js';
+import { go } from '../router.js';
 import { count } from '../words.js';
 
 const button = (words, click, look) => h('button', { type: 'button', class: look, on: { click } }, words);
@@ -22,10 +23,12 @@ function stop(instance, refresh) {
 }
 
 function destroy(instance, refresh) {
-  const words = instance.root
+  const words = instance.shared ? 'Its host serves it no more. This cannot be taken back.' : instance.root
     ? 'The instance, every instance of its tree and all their data are removed from their computers. This cannot be taken back.'
     : 'The instance and its data are removed from its computer. What asked for it may ask again.';
-  confirm({ title: `Destroy ${instance.title}`, verb: 'Destroy', danger: true, typed: instance.title, words, run: () => want(instance, 'destroyed', refresh) });
+  confirm({ title: `Destroy ${instance.title}`, verb: 'Destroy', danger: true, typed: instance.title, words, run: async () => {
+    await want(instance, 'destroyed', instance.shared ? () => go(place('instances')) : refresh);
+  } });
 }
 
 function rename(instance, refresh) {
@@ -75,10 +78,11 @@ export function instanceActions(instance, { me, refresh }) {
   const started = instance.state === 'started';
   return [
     h('a', { class: 'button', href: place('instances', instance.guid, 'change') }, 'Change…'),
-    started ? button('Stop…', () => stop(instance, refresh)) : button('Start', () => want(instance, 'started', refresh)),
+    // A shared one is started as long as its host is, and is called as who uses it knows it.
+    !instance.shared && (started ? button('Stop…', () => stop(instance, refresh)) : button('Start', () => want(instance, 'started', refresh))),
     !instance.shared && started && button('Restart', () => call(instance, 'restart', `${instance.title} is to be restarted.`)),
     !instance.shared && button('Look again', () => call(instance, 'bang', `The computer was asked to process ${instance.title} again.`)),
-    button('Rename…', () => rename(instance, refresh)),
+    !instance.shared && button('Rename…', () => rename(instance, refresh)),
     button('Destroy…', () => destroy(instance, refresh), 'danger'),
   ];
 }

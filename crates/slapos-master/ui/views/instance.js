@@ -38,7 +38,7 @@ function connection(instance) {
 
 function about(instance) {
   return card('About', {}, body(facts(
-    ['Software', software(instance.software_release)], ['Type', instance.software_type],
+    ['Software', [software(instance.software_release), h('span', { class: 'under mono' }, instance.software_release)]], ['Type', instance.software_type],
     ['Wanted', status(instance.state === 'destroyed' ? 'destroyed' : instance.state)],
     ['Reported', instance.reported && [status(instance.reported.state), ' ', h('span', { class: 'soft' }, time(instance.reported.at))]],
     ['Computer', instance.computer && [computer(instance.computer), ' ', instance.partition]],

@@ -20,7 +20,7 @@ function members({ instances, states, failed }) {
 const TREES = [
   { name: 'Tree', cell: ({ title, root }) => (root ? h('a', { href: place('instances', root.guid) }, title) : title) },
   { name: 'State', bare: true, cell: ({ root }) => root && status(instanceState(root)) },
-  { name: 'Software', bare: true, cell: ({ root }) => root && [software(root.software_release), h('span', { class: 'under' }, root.software_type)] },
+  { name: 'Software', bare: true, cell: ({ root }, items) => root && [software(root.software_release, items.map((item) => item.root?.software_release).filter(Boolean)), h('span', { class: 'under' }, root.software_type)] },
   { name: 'Members', class: 'wide', bare: true, cell: members },
   { name: 'Computer', cell: ({ root }) => root?.computer && computer(root.computer) },
   { name: 'Project', cell: ({ project }) => project },
@@ -31,7 +31,7 @@ const TREES = [
 export const COLUMNS = [
   { name: 'Instance', cell: (item) => [instance(item), item.shared && [' ', h('span', { class: 'tag' }, 'shared')], item.orphan_since && [' ', h('span', { class: 'tag' }, 'forgotten')], !item.root && item.tree && h('span', { class: 'under' }, 'of ', item.tree.title)] },
   { name: 'State', bare: true, cell: (item) => status(instanceState(item)) },
-  { name: 'Software', bare: true, cell: (item) => [software(item.software_release), h('span', { class: 'under' }, item.software_type)] },
+  { name: 'Software', bare: true, cell: (item, items) => [software(item.software_release, items.map((one) => one.software_release)), h('span', { class: 'under' }, item.software_type)] },
   { name: 'Place', class: 'wide', cell: (item) => item.computer && [computer(item.computer), ' ', h('span', { class: 'soft' }, item.partition)] },
   { name: 'Changed', cell: ({ changed_at: at }) => time(at) },
 ];

@@ -3,7 +3,7 @@
 import { get } from '../api.js';
 import { h } from '../dom.js';
 import { card, computer, empty, head, instance, place, software, time, view } from '../parts.js';
-import { changeWords, count, isPulse } from '../words.js';
+import { changeWords, count, isPulse, tellApart } from '../words.js';
 import { status } from '../shapes.js';
 import { supply } from './software-parts.js';
 
@@ -35,7 +35,7 @@ function tiles({ computers, software: softwares, trees, instances, partitions })
   return h('div', { class: 'tiles' },
     tile(place('computers'), 'Computers', computers.total,
       computers.silent > 0 && status('silent', `${computers.silent} silent`), computers.never > 0 && status('never', `${computers.never} never seen`),
-      computers.ok > 0 && status('ok', `${computers.ok} connected`)),
+      computers.ok > 0 && status('ok', `${computers.ok} heard of lately`)),
     tile(place('computers'), 'Partitions', partitions.total, h('span', null, `${partitions.busy} in use`), h('span', null, `${partitions.total - partitions.busy} free`)),
     tile(place('software'), 'Software Releases', softwares.total,
       softwares.error > 0 && status('error', `${softwares.error} failed`), softwares.available > 0 && status('available', `${softwares.available} available`), softwares.building > 0 && status('building', `${softwares.building} building`)),
@@ -52,9 +52,10 @@ function whyFailing({ guid, reported }, promises) {
 }
 
 function failingRows({ computers, software: softwares, instances, promises }) {
+  const urls = softwares.map(({ url }) => url);
   return [
     ...computers.map((item) => ({ what: computer(item.id), state: status('silent'), why: item.last_contact_at ? ['last heard of ', time(item.last_contact_at)] : null })),
-    ...softwares.map((item) => ({ what: [software(item.url), ' on ', computer(item.computer)], state: status('error', 'build failed'), why: item.reported?.message })),
+    ...softwares.map((item) => ({ what: [software(item.url, urls), ' on ', computer(item.computer)], state: status('error', 'build failed'), why: item.reported?.message })),
     ...instances.map((item) => ({
       what: [instance(item), ' on ', computer(item.computer)], why: whyFailing(item, promises),
       state: status('error', item.promises?.failed ? `${count(item.promises.failed, 'promise')} broken` : 'error reported'),
@@ -71,9 +72,11 @@ function failing(data) {
 }
 
 function feed() {
+  const apart = tellApart(heard.map(({ software: url }) => url).filter(Boolean));
   const item = (change) => {
     const { kind, about, state } = changeWords(change);
-    return h('li', null, time(change.at), h('div', null, `${kind} `, about && h('strong', null, about), state && ` ${state}`,
+    const where = apart.get(change.software);
+    return h('li', null, time(change.at), h('div', null, `${kind} `, about && h('strong', null, about), where && [' ', h('code', null, where)], state && ` ${state}`,
       change.computer && [h('span', { class: 'soft' }, ' on '), computer(change.computer)]));
   };
   return card('Changes', { note: 'since this page was opened' },

@@ -3,7 +3,7 @@
 import { list, post } from '../api.js';
 import { toast } from '../dialog.js';
 import { h, id } from '../dom.js';
-import { body, card, head, notice, place, problem, view } from '../parts.js';
+import { body, card, computer, head, notice, place, problem, view } from '../parts.js';
 import { parameterEditor, showRefusal } from '../parameter-editor.js';
 import { go } from '../router.js';
 import { slaEditor } from '../sla.js';
@@ -24,8 +24,9 @@ export function verdict(answer) {
   const [look, words] = OUTCOMES[answer.would === 'nothing' && !at ? 'refuse' : answer.would] ?? ['', answer.would];
   const errors = answer.schema?.errors ?? [];
   return notice(errors.length > 0 ? 'warn' : look, words,
-    at && h('p', null, 'In partition ', h('strong', null, at.partition), ' of ', h('a', { href: place('computers', at.computer) }, at.computer), '.'),
+    at && h('p', null, 'In partition ', h('strong', null, at.partition), ' of ', computer(at.computer), '.'),
     answer.why && h('p', null, answer.why),
+    answer.remarks?.map((remark) => h('p', null, remark, '.')),
     answer.schema && !answer.schema.readable && h('p', { class: 'soft' }, 'Parameters are not checked: ', answer.schema.why || 'the Software Release has no schema that can be read', '.'),
     errors.length > 0 && h('ul', null, errors.map(({ path, message }) => h('li', null, path && path !== '$' && [h('code', null, path.replace(/^\$\.?/, '')), ' '], message))));
 }
@@ -81,9 +82,15 @@ function form({ softwares, first, projects }, { query }) {
     if (ids.length > 0) type.addEventListener('change', follow);
     shared.checked = Boolean(ids[0]?.shared);
     described = software;
+    const written = typePlace.querySelector('input')?.value;
+    if (type.localName === 'input' && written) type.value = written;
+    const parts = [typePlace, parameterPlace];
+    const focused = parts.find((part) => part.contains(document.activeElement));
     typePlace.replaceChildren(labelled('Type', type).node);
     found.textContent = !url.value.trim() ? '' : ids.length > 0 ? [software.title ?? software.name, software.description].filter(Boolean).join(': ') : 'It has no schema that can be read: write parameters as the software wants them.';
     edit(software);
+    // Who went on meanwhile stays in the same part of the form.
+    focused?.querySelector('input, select, textarea')?.focus();
   };
   let asked = url.value;
   const look = async () => {
@@ -139,6 +146,11 @@ function form({ softwares, first, projects }, { query }) {
     outcome.replaceChildren(verdict(answer));
   }) } }, 'Check first');
   const ask = (event) => submit(event, '/api/v1/instances', (instance) => {
+    if (!instance.guid) {
+      const by = instance.master_url ? `The Master ${instance.master_url} serves ${instance.title}.` : `Nobody serves ${instance.title}: it is told its own address.`;
+      outcome.replaceChildren(notice('good', by));
+      return;
+    }
     toast(`${instance.title} is asked for.`);
     go(place('instances', instance.guid));
   });

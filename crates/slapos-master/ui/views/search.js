@@ -2,15 +2,14 @@
 
 import { get } from '../api.js';
 import { h } from '../dom.js';
-import { card, computer, empty, head, place, table, view } from '../parts.js';
-import { status } from '../shapes.js';
+import { card, computer, empty, head, place, presence, table, view } from '../parts.js';
 import { isPulse } from '../words.js';
 import { COLUMNS } from './instances.js';
 import { softwareTable } from './software-parts.js';
 
 const COMPUTERS = [
   { name: 'Computer', cell: (item) => [computer(item.id), item.title && item.title !== item.id && h('span', { class: 'under' }, item.title)] },
-  { name: 'State', bare: true, cell: ({ state }) => status(state) },
+  { name: 'State', bare: true, cell: presence },
 ];
 const TREES = [
   { name: 'Tree', cell: ({ title, root }) => (root ? h('a', { href: place('instances', root.guid) }, title) : title) },

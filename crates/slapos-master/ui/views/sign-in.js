@@ -15,7 +15,7 @@ export default {
       // For password managers, which keep names.
       h('input', { type: 'text', autocomplete: 'username', value: 'slapos', readonly: true, hidden: true }),
       h('div', { class: 'field' }, h('label', { for: 'token' }, 'Token'), input,
-        h('span', { class: 'help' }, 'Yours, or the operator’s. ', h('code', null, 'slapos up'), ' and ', h('code', null, 'slapos proxy start'), ' say in which file the operator’s is.')),
+        h('span', { class: 'help' }, 'Yours, or the operator’s: on the Master’s machine, ', h('code', null, 'slapos proxy dashboard'), ' prints the address that signs the operator in.')),
       said, h('div', { class: 'actions' }, button));
     form.addEventListener('submit', async (event) => {
       event.preventDefault();

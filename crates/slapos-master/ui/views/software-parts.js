@@ -32,7 +32,7 @@ function toggle(item, refresh) {
   };
   const ask = () => (gone ? run() : confirm({
     title: 'Remove a Software Release', verb: 'Remove', danger: true, run,
-    words: `${shortSoftware(item.url)} is removed from ${item.computer} once no instance uses it there.`,
+    words: `${item.url} is removed from ${item.computer} once no instance uses it there.`,
   }));
   return h('button', { type: 'button', class: 'tiny plain', on: { click: ask } }, gone ? 'Want again' : 'Remove…');
 }
@@ -40,7 +40,7 @@ function toggle(item, refresh) {
 /** Software Releases on computers, one a row. */
 export function softwareTable(items, { refresh }, { hideComputer, hideSoftware } = {}) {
   return table('Software Releases', [
-    !hideSoftware && { name: 'Software Release', cell: (item) => software(item.url) },
+    !hideSoftware && { name: 'Software Release', cell: (item) => [software(item.url), h('span', { class: 'under mono' }, item.url)] },
     !hideComputer && { name: 'Computer', bare: true, cell: (item) => computer(item.computer) },
     { name: 'State', bare: true, class: 'wide', cell: state },
     { name: 'Reported', cell: (item) => time(item.reported?.at) },

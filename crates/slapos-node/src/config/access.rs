@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use slapos_config::ConfigError;
 
-use super::Reader;
+use super::{PORT, Reader};
 
 /// The longest life of a certificate, in days: half of what its authority has.
 const MOST_DAYS: f64 = 3650.0;
@@ -87,13 +87,33 @@ fn tls(r: &Reader<'_>, host: &str) -> Result<Option<ProxyTls>, ConfigError> {
         }
         return Ok(None);
     }
-    let host = r.optional("tls_host").unwrap_or(host).to_owned();
+    let (plain, host) = (host, r.optional("tls_host").unwrap_or(host).to_owned());
+    let port = r.parsed("tls_port", 0)?;
+    refuse_one_port_for_both(r, plain, (&host, port))?;
     let names = match r.optional("tls_names") {
         Some(names) => names.split([',', '\n', ' ']).map(str::trim).map(str::to_owned).collect(),
         None => default_names(&host),
     };
     let names = names.into_iter().filter(|name| !name.is_empty()).collect();
-    Ok(Some(ProxyTls { host, port: r.parsed("tls_port", 0)?, names, files }))
+    Ok(Some(ProxyTls { host, port, names, files }))
+}
+
+/// Plain HTTP and https need a port each, unless they have addresses of their own.
+fn refuse_one_port_for_both(
+    r: &Reader<'_>,
+    plain: &str,
+    (host, port): (&str, u16),
+) -> Result<(), ConfigError> {
+    let anywhere = |host: &str| host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+    let apart = plain != host && !anywhere(plain) && !anywhere(host);
+    if apart || port == 0 || port != r.parsed("port", PORT)? {
+        return Ok(());
+    }
+    let message = format!(
+        "`tls_port` and `port` are both {port}: plain HTTP and https need a port each; set another \
+         `tls_port`"
+    );
+    Err(r.error("tls_port", message))
 }
 
 /// The names by which others may reach this machine.
@@ -178,6 +198,15 @@ mod tests {
         assert_eq!(tls.names, ["a.example", "b.example", "::1"]);
         let names = read("tls_port = 1\ntls_host = 0.0.0.0").unwrap().tls.unwrap().names;
         assert!(names.contains(&"localhost".to_owned()) && !names.contains(&"0.0.0.0".to_owned()));
+    }
+
+    #[test]
+    fn plain_http_and_https_have_a_port_each() {
+        let error = read("port = 5443\ntls_port = 5443\n").unwrap_err();
+        insta::assert_snapshot!(error, @"slapos.cfg:3: `tls_port` and `port` are both 5443: plain HTTP and https need a port each; set another `tls_port`");
+        assert!(read("tls_port = 5000\ntls_host = 0.0.0.0").is_err(), "the default is one, too");
+        assert!(read("port = 0\ntls_port = 0").is_ok(), "any that is free");
+        assert!(read("tls_port = 5000\ntls_host = 10.0.0.1").is_ok(), "another address");
     }
 
     #[test]

@@ -99,7 +99,8 @@ impl GridConfig {
     }
 }
 
-fn identity(r: &Reader<'_>) -> Result<Option<IdentityFiles>, ConfigError> {
+/// `key_file` and `cert_file` of a section that has both, or none.
+pub(crate) fn identity(r: &Reader<'_>) -> Result<Option<IdentityFiles>, ConfigError> {
     match (r.optional_path("key_file")?, r.optional_path("cert_file")?) {
         (Some(key), Some(certificate)) => Ok(Some(IdentityFiles { key, certificate })),
         (None, None) => Ok(None),
@@ -117,10 +118,11 @@ fn words(r: &Reader<'_>, option: &str) -> Vec<String> {
 /// What the file asks for and is not done: better said than found out.
 fn without_effect(config: &Config) -> Vec<String> {
     const SOURCES: &str = "only binary Software Releases are uploaded";
-    const OPTIONS: [(&str, &str, &str); 4] = [
+    const OPTIONS: [(&str, &str, &str); 5] = [
         ("networkcache", "upload-cache-url", SOURCES),
         ("networkcache", "upload-dir-url", SOURCES),
         ("slapos", "buildout", "there is no Buildout to bootstrap with"),
+        ("slapos", "supervisord_socket", "it is `sv.sock` below the instance root"),
         (
             "slapos",
             "supervisord_configuration_path",
@@ -130,7 +132,9 @@ fn without_effect(config: &Config) -> Vec<String> {
     let set = |section: &str, option: &str| {
         config.get(section, option).is_some_and(|value| !value.trim().is_empty())
     };
-    let unused = OPTIONS.iter().filter(|(section, option, _)| set(section, option));
+    let unused = OPTIONS.iter().filter(|(section, option, _)| {
+        set(section, option) || set(section, &option.replace('_', "-"))
+    });
     unused
         .map(|(section, option, why)| format!("[{section}] {option} has no effect: {why}"))
         .collect()
@@ -177,11 +181,12 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_said() {
-        let text = "[slapos]\nbuildout = /b\n[networkcache]\nupload-dir-url = http://x\n\
+        let text = "[slapos]\nbuildout = /b\nsupervisord-socket = /s\n[networkcache]\nupload-dir-url = http://x\n\
             upload-cache-url =\n";
         insta::assert_snapshot!(read(text).unwrap().without_effect.join("\n"), @r"
         [networkcache] upload-dir-url has no effect: only binary Software Releases are uploaded
         [slapos] buildout has no effect: there is no Buildout to bootstrap with
+        [slapos] supervisord_socket has no effect: it is `sv.sock` below the instance root
         ");
     }
 }

@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         self.check_absolute(option, path)
     }
 
-    pub(super) fn optional_path(&self, option: &str) -> Result<Option<PathBuf>, ConfigError> {
+    pub(crate) fn optional_path(&self, option: &str) -> Result<Option<PathBuf>, ConfigError> {
         self.optional(option).map(|path| self.check_absolute(option, path.into())).transpose()
     }
 

@@ -23,11 +23,10 @@ pub enum Schema {
     Off,
 }
 
-/// Which schemas are read from the network: none unless it says so, as each new or changed request
-/// then waits for them, and for the end of patience where the network is not there. `https` is public
-/// addresses by https, `true` by http too; hosts that it names, `NAME` or `NAME:PORT`, are read by
-/// either, whatever their addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Which schemas are read from the network. `https`, the default, is public addresses by https, `true`
+/// by http too; hosts that it names, `NAME` or `NAME:PORT`, are read by either, whatever their
+/// addresses, and nothing else unless it says that, too; `false` is nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaHttp {
     /// Public addresses by https.
     pub https: bool,
@@ -37,14 +36,24 @@ pub struct SchemaHttp {
     pub hosts: Vec<String>,
 }
 
+impl Default for SchemaHttp {
+    fn default() -> Self {
+        Self { https: true, ..Self::NOTHING }
+    }
+}
+
 impl SchemaHttp {
+    const NOTHING: Self = Self { https: false, http: false, hosts: Vec::new() };
+
     fn read(r: &Reader<'_>) -> Result<Self, ConfigError> {
         let words = r.optional("schema_http").unwrap_or_default().to_ascii_lowercase();
         let words: Vec<_> = words.split([',', '\n', ' ']).filter(|word| !word.is_empty()).collect();
-        if words == ["false"] {
-            return Ok(Self::default());
+        match words.as_slice() {
+            [] => return Ok(Self::default()),
+            ["false"] => return Ok(Self::NOTHING),
+            _ => {}
         }
-        let mut read = Self::default();
+        let mut read = Self::NOTHING;
         for word in words {
             match word {
                 "true" => (read.https, read.http) = (true, true),
@@ -182,10 +191,11 @@ mod tests {
         let read = |value: &str| read(&format!("[slapproxy]\nschema_http = {value}\n"));
         let read_from = |value: &str| read(value).unwrap().schema_http;
         assert_eq!(read_from(""), SchemaHttp::default());
-        assert_eq!(read_from("false"), SchemaHttp::default());
-        assert_eq!(read_from("https"), SchemaHttp { https: true, ..SchemaHttp::default() });
+        assert_eq!(read_from("false"), SchemaHttp::NOTHING);
+        assert_eq!(read_from("https"), SchemaHttp::default());
+        assert!(SchemaHttp::default().https && !SchemaHttp::default().http);
         let hosts = vec!["forge.example".to_owned(), "10.0.0.1:8443".to_owned()];
-        let named = SchemaHttp { hosts, ..SchemaHttp::default() };
+        let named = SchemaHttp { hosts, ..SchemaHttp::NOTHING };
         assert_eq!(read_from("Forge.example, 10.0.0.1:8443"), named);
         assert_eq!(
             read_from("true forge"),

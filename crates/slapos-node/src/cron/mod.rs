@@ -117,10 +117,17 @@ pub fn installed(options: &Options) -> Result<Vec<(PathBuf, String)>, NodeError>
 fn subject(node: &Node<'_>) -> Result<Subject, NodeError> {
     let program = process::executable().context("find", Path::new("/proc/self/exe"))?;
     let current = user::current().context("look up the user of", &program)?;
+    let (config, logs) = (node.config.file.clone(), node.config.instance_root.join("var/log"));
+    for path in [&program, &config, &logs] {
+        if path.to_string_lossy().contains(char::is_control) {
+            return Err(NodeError::user(format!("neither cron nor systemd understands {path:?}"))
+                .hint("have it in a place without line breaks or the like in its name"));
+        }
+    }
     Ok(Subject {
         program,
-        config: node.config.file.clone(),
-        logs: node.config.instance_root.join("var/log"),
+        config,
+        logs,
         user: current.name,
         name: node.config.computer_id.to_string(),
         jobs: Job::of(node),
@@ -220,4 +227,26 @@ fn systemctl(words: &[String]) -> Result<(), NodeError> {
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(NodeError::user(format!("`{shown}` failed")).detail(said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NodeConfig;
+    use crate::reporter::Deaf;
+
+    #[test]
+    fn a_path_that_would_be_two_lines_is_refused() {
+        let text = "[slapos]\nsoftware_root = /s\ninstance_root = /i\nmaster_url = http://127.0.0.1:1\ncomputer_id = c\n";
+        let config = slapos_config::Config::parse(text, "s").unwrap();
+        let clock = slapos_sys::clock::SystemClock;
+        let refused = |path: &str| {
+            let config = NodeConfig::from_config(&config, Path::new(path)).unwrap();
+            let node = Node { config: &config, reporter: &Deaf, clock: &clock };
+            subject(&node).err().map(|error| error.to_string())
+        };
+        assert_eq!(refused("/etc/slapos.cfg"), None);
+        let said = refused("/etc/a\n* * * * * root b");
+        insta::assert_snapshot!(said.unwrap(), @r#"neither cron nor systemd understands "/etc/a\n* * * * * root b""#);
+    }
 }

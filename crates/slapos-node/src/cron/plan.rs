@@ -131,10 +131,24 @@ fn with_systemctl(files: &[Observed], writes: Vec<Step>, removes: Vec<Step>) -> 
     if !later.is_empty() {
         steps.push(systemctl(&["enable"], later));
     }
+    // What runs already does not run as its file says now; what it has started goes on.
+    if files.iter().any(is_other_agent) {
+        steps.push(systemctl(&["try-restart"], vec![AGENT_UNIT.to_owned()]));
+    }
     if !on.is_empty() {
         steps.push(systemctl(&["enable", "--now"], on));
     }
     steps
+}
+
+/// Whether this is the agent's unit, which is there with another text.
+fn is_other_agent(Observed { path, found, wanted }: &Observed) -> bool {
+    let text = match found {
+        Found::Text(text) => Some(text),
+        Found::Absent => None,
+    };
+    let differs = text.is_some() && wanted.is_some() && text != wanted.as_ref();
+    differs && path.file_name().is_some_and(|name| name == AGENT_UNIT)
 }
 
 /// Whether a unit is switched on itself, and not by its timer.
@@ -216,6 +230,14 @@ mod tests {
         assert_eq!(
             shown(&there, false, true),
             "run systemctl enable --now slapos-node-report.timer"
+        );
+        let other = [file("/u/slapos-agent.service", "b", "a")];
+        assert_eq!(
+            shown(&other, false, true),
+            "write /u/slapos-agent.service: it is different\n\
+             run systemctl daemon-reload\n\
+             run systemctl try-restart slapos-agent.service\n\
+             run systemctl enable --now slapos-agent.service"
         );
         let gone = [file("/u/slapos-node-boot.service", "a", "")];
         assert_eq!(

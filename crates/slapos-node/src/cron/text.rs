@@ -36,7 +36,7 @@ pub(super) struct Subject {
     pub(super) config: PathBuf,
     /// Where the output goes that cron would send by mail.
     pub(super) logs: PathBuf,
-    /// As whom cron runs it.
+    /// As whom it is run.
     pub(super) user: String,
     /// Names the node.
     pub(super) name: String,
@@ -63,6 +63,15 @@ impl Subject {
         let command = command.args(&words[1..]).display();
         let log = Command::new(log).display();
         format!("{command} >> {log} 2>&1").replace('%', "\\%")
+    }
+
+    /// What begins the part of a unit that says what it runs. Units of the machine run as root unless they
+    /// say otherwise.
+    fn service(&self) -> String {
+        match self.user.as_str() {
+            "root" => "[Service]\n".to_owned(),
+            user => format!("[Service]\nUser={user}\n"),
+        }
     }
 
     /// A number below `most` that belongs to this node and to that command.
@@ -139,6 +148,7 @@ pub(super) fn logrotate(subject: &Subject) -> String {
 /// The names and texts of the units that run the commands.
 pub(super) fn timers(subject: &Subject) -> Vec<(String, String)> {
     let mut units = Vec::new();
+    let service = subject.service();
     for job in &subject.jobs {
         let (word, what, hourly) = (job.word(), job.what(), job.is_hourly());
         let command = exec_line(&subject.words(&[word]));
@@ -146,7 +156,7 @@ pub(super) fn timers(subject: &Subject) -> Vec<(String, String)> {
             format!("slapos-node-{word}.service"),
             format!(
                 "{MARK}\n[Unit]\nDescription=SlapOS node: {what}\nWants=network-online.target\n\
-                 After=network-online.target\n\n[Service]\nType=oneshot\nExecStart={command}\n\
+                 After=network-online.target\n\n{service}Type=oneshot\nExecStart={command}\n\
                  SuccessExitStatus={EXPECTED}\n{KEEP_SERVICES}"
             ),
         ));
@@ -173,10 +183,11 @@ fn unit_of_boot(subject: &Subject) -> (String, String) {
     let command = exec_line(&subject.words(&[BOOT]));
     let services = unit_names().into_iter().filter(|name| name.ends_with(".service"));
     let others: Vec<String> = services.filter(|name| name != BOOT_UNIT).collect();
+    let service = subject.service();
     let text = format!(
         "{MARK}\n[Unit]\nDescription=SlapOS node: {BOOT_WHAT}\n\
          Wants=network-online.target\nAfter=network-online.target\nBefore={}\n\n\
-         [Service]\nType=exec\nExecStart={command}\nRestart=on-abnormal\nRestartSec=5s\n\
+         {service}Type=exec\nExecStart={command}\nRestart=on-abnormal\nRestartSec=5s\n\
          {KEEP_SERVICES}\n[Install]\nWantedBy=multi-user.target\n",
         others.join(" ")
     );
@@ -186,9 +197,10 @@ fn unit_of_boot(subject: &Subject) -> (String, String) {
 /// The names and texts of the units that run the agent, and the machine's start.
 pub(super) fn units_of_agent(subject: &Subject) -> Vec<(String, String)> {
     let command = exec_line(&subject.words(&["agent"]));
+    let service = subject.service();
     let text = format!(
         "{MARK}\n[Unit]\nDescription=SlapOS node: does what its Master wants\n\
-         Wants=network-online.target\nAfter=network-online.target\n\n[Service]\nType=exec\n\
+         Wants=network-online.target\nAfter=network-online.target\n\n{service}Type=exec\n\
          ExecStart={command}\nExecReload=/bin/kill -HUP $MAINPID\nRestart=always\nRestartSec=5s\n\
          RestartPreventExitStatus=10\n{KEEP_SERVICES}\n[Install]\nWantedBy=multi-user.target\n"
     );
@@ -401,6 +413,18 @@ mod tests {
         [Install]
         WantedBy=multi-user.target
         ");
+    }
+
+    #[test]
+    fn units_run_as_the_nodes_user() {
+        let others = Subject { user: "me".into(), ..subject() };
+        for units in [timers(&others), units_of_agent(&others)] {
+            let services = units.iter().filter(|(name, _)| name.ends_with(".service"));
+            for (name, text) in services {
+                assert!(text.contains("[Service]\nUser=me\nType="), "{name}: {text}");
+            }
+        }
+        assert!(!unit_of_boot(&subject()).1.contains("User="));
     }
 
     #[test]

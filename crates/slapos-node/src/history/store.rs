@@ -1,6 +1,6 @@
 //! Where the node keeps the histories: on a shelf beside its records.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,22 @@ impl<'a> Histories<'a> {
         Ok(self.0.look(partition)?.map(|document| document.history).unwrap_or_default())
     }
 
+    /// The partitions that have a history, by name.
+    ///
+    /// # Errors
+    /// As [`Shelf::partitions`].
+    pub(crate) fn partitions(&self) -> Result<Vec<String>, NodeError> {
+        self.0.partitions()
+    }
+
+    /// The files of which nobody can tell which generations they were, as [`Shelf::damaged`].
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn damaged(&self) -> Result<Vec<PathBuf>, NodeError> {
+        self.0.damaged()
+    }
+
     /// Writes the history of `partition`.
     ///
     /// # Errors
@@ -63,6 +79,6 @@ impl<'a> Histories<'a> {
     /// # Errors
     /// When the file exists and cannot be removed.
     pub(crate) fn forget(&self, partition: &str) -> Result<(), NodeError> {
-        self.0.forget(partition)
+        self.0.forget_all(partition)
     }
 }

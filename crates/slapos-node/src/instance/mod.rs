@@ -17,6 +17,7 @@ use crate::history::Wanted;
 use crate::hooks::{Hooks, Scene};
 use crate::node::Node;
 use crate::place::{TIMESTAMP, check_only};
+use crate::worker::Nursery;
 use crate::{services, software};
 
 pub use crate::action::{Action, Reason};
@@ -76,6 +77,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         // Also what brings services back after the machine or the supervisor was restarted.
         services::as_defined(node)?;
     }
+    let _workers = Nursery::open();
     let hooks = Hooks::of(config);
     let outcome = rounds::run(&session, &hooks, options, computer);
     session.heard.tell(node, &master);
@@ -99,6 +101,10 @@ fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Option
     let held = history.held.is_some()
         && history.holds(software_stamp.as_ref().and_then(|s| Wanted::of(partition, s)).as_ref());
     let lost = !defined && is_to_run(partition);
+    // Such as cannot be held are told when it is processed.
+    let limits = node.config.service_limits.of(id).ok();
+    let known = record.as_ref().and_then(|record| record.limits.as_ref());
+    let limits_changed = known.is_some_and(|known| Some(known) != limits);
     let timestamp = node.config.instance_root.join(partition.id.as_str()).join(TIMESTAMP);
     let observed = Observed {
         record,
@@ -109,6 +115,7 @@ fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Option
         // One whose definition is lost is put in place once more.
         restoring: history.restoring.or(history.current.filter(|_| lost)),
         marked: std::fs::symlink_metadata(timestamp).is_ok(),
+        limits_changed,
     };
     let force = options.all || (options.force_stop && is_to_run(partition));
     decide(node.clock.now(), partition, &observed, force)

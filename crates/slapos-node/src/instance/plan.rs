@@ -25,6 +25,8 @@ pub struct Observed {
     pub restoring: Option<u32>,
     /// Whether the partition has its `.timestamp`.
     pub marked: bool,
+    /// Whether its services are to have other limits than they were started with.
+    pub limits_changed: bool,
 }
 
 /// Decides about one partition.
@@ -65,6 +67,7 @@ pub fn decide(
     }
     match wanted.requested_state {
         InstanceState::Started if !observed.defined => Action::Process(Reason::Undefined),
+        InstanceState::Started if observed.limits_changed => Action::Process(Reason::Limits),
         InstanceState::Started => Action::Check,
         _ => Action::Nothing("it is stopped and up to date"),
     }
@@ -153,6 +156,7 @@ mod tests {
             at: "2026-01-01T23:00:00Z".parse().unwrap(),
             outcome: Outcome::Done,
             asks_nothing: false,
+            limits: None,
             marked: true,
             promises: std::collections::BTreeMap::default(),
             restart: None,
@@ -225,6 +229,15 @@ mod tests {
             decided(|_, o| o.defined = false),
             "process: its services are not defined at the supervisor"
         );
+        assert_eq!(
+            decided(|_, o| o.limits_changed = true),
+            "process: the limits of its services changed in slapos.cfg"
+        );
+        let stopped = decided(|w, o| {
+            (w.requested_state, o.limits_changed) = (InstanceState::Stopped, true);
+            o.record.as_mut().unwrap().state = InstanceState::Stopped;
+        });
+        assert_eq!(stopped, "nothing: it is stopped and up to date", "it has no services");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::error::NodeError;
 use crate::generation::{self, Place, Published, Transaction};
 use crate::history::wish_of;
 use crate::journal::Deed;
+use crate::limits::PartitionLimits;
 use crate::node::Node;
 use crate::place::partition_owner;
 use crate::promises::{self, Question, Told};
@@ -93,12 +94,12 @@ impl Session<'_, '_> {
         let owner = partition_owner(&directory)?;
         let id = &partition.id;
         // Before anything is touched: services without their limits would not be started.
-        self.node.config.service_limits.of(id.as_str())?;
+        let limits = self.node.config.service_limits.of(id.as_str())?;
         let state =
             if self.runs(partition) { InstanceState::Started } else { InstanceState::Stopped };
         let place = Place { id, directory: &directory, owner: &owner, state };
         let before = self.node.records().load(id.as_str())?;
-        let mut record = self.new_record(partition, &url);
+        let mut record = self.new_record(partition, &url, limits);
         record.restart = before.as_ref().and_then(|before| before.restart.clone());
         let wanted = record.wanted();
         let mut transaction = Transaction::begin(self.node, place, partition, wanted, reason)?;
@@ -116,7 +117,12 @@ impl Session<'_, '_> {
         result
     }
 
-    fn new_record(&self, partition: &ComputerPartition, url: &SoftwareUrl) -> PartitionRecord {
+    fn new_record(
+        &self,
+        partition: &ComputerPartition,
+        url: &SoftwareUrl,
+        limits: &PartitionLimits,
+    ) -> PartitionRecord {
         PartitionRecord {
             title: partition.instance_title.clone(),
             software: url.clone(),
@@ -133,6 +139,7 @@ impl Session<'_, '_> {
             outcome: Outcome::Processing,
             restart: None,
             asks_nothing: false,
+            limits: Some(limits.clone()),
             marked: false,
             promises: BTreeMap::new(),
             schedule: None,
@@ -165,6 +172,7 @@ impl Session<'_, '_> {
         }
         if self.runs(partition) {
             let started = self.start(partition, place, &services, record);
+            let started = started.and_then(|()| services::are_few_enough(&services));
             let up = started.and_then(|()| transaction.await_services());
             let asked = up.and_then(|()| {
                 let question = Question::test(transaction.grace());

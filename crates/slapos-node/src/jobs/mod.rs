@@ -23,7 +23,9 @@ use slapos_sys::{fs, process};
 use crate::format::RESOURCE_FILE;
 use crate::generation::content;
 use crate::promise::{Checked, Limits, Wanted, check_all};
-use crate::worker::{Done, Failure, GenerationJob, Job, Message, PromiseJob, RemoveJob, Reply};
+use crate::worker::{
+    Done, Failure, GenerationJob, Job, Message, PromiseJob, RemoveJob, Reply, SURVIVED,
+};
 use crate::{prune, usage};
 
 /// How long the ending of what runs may take.
@@ -112,17 +114,20 @@ pub fn serve() -> std::io::Result<()> {
         busy.store(true, Ordering::SeqCst);
         let result = match serde_json::from_str(&line) {
             Ok(job) => work_alone(job, &channel, &cancellation),
-            Err(error) => Err(Failure::new(format!("the job is not understood: {error}"))),
+            Err(error) => (Err(Failure::new(format!("the job is not understood: {error}"))), false),
         };
         busy.store(false, Ordering::SeqCst);
         if cancellation.is_cancelled() {
-            end_what_is_left();
-            return Ok(());
+            std::process::exit(end_what_is_left());
         }
+        let (result, survives) = result;
         channel.tell(&match result {
             Ok(done) => Message::Done { done },
             Err(failure) => Message::Failed { failure },
         })?;
+        if survives {
+            std::process::exit(SURVIVED);
+        }
     }
 }
 
@@ -137,35 +142,40 @@ fn end_when_asked(cancellation: &Cancellation, busy: &Arc<AtomicBool>) -> std::i
         cancellation.cancel();
         // Something that cannot be ended must not keep this process either.
         std::thread::sleep(LAST_DEEDS);
-        end_what_is_left();
-        std::process::exit(1);
+        std::process::exit(end_what_is_left().max(1));
     })
 }
 
-/// Also what has left the process groups that were told. What survives even this is found by its
-/// tag before the next run builds there.
-fn end_what_is_left() {
-    let _ = process::kill_descendants(std::process::id(), LAST_LOOK);
+/// Also what has left the process groups that were told. What survives even this is the node's to end:
+/// it is told so by the exit code that this returns.
+fn end_what_is_left() -> i32 {
+    match process::kill_descendants(std::process::id(), LAST_LOOK) {
+        Ok(_) => 0,
+        Err(_) => SURVIVED,
+    }
 }
 
 /// What a job leaves running comes to this process, and ends with the job; but daemons that the
-/// making of an instance or of a Software Release has started are there to stay.
+/// making of an instance or of a Software Release has started are there to stay. Also returns whether
+/// something could not be ended.
 fn work_alone(
     job: Job,
     channel: &Arc<Channel>,
     cancellation: &Cancellation,
-) -> Result<Done, Failure> {
+) -> (Result<Done, Failure>, bool) {
     if matches!(job, Job::Software(_) | Job::Instance(_)) {
-        return work(job, channel, cancellation);
+        return (work(job, channel, cancellation), false);
     }
     let own = std::process::id();
     let before = process::descendants(own);
     let result = work(job, channel, cancellation);
-    let ended = process::kill_descendants_since(own, &before, LAST_LOOK);
-    result.and_then(|done| match ended {
-        Ok(_) => Ok(done),
-        Err(error) => Err(Failure::new(format!("what it started cannot be ended: {error}"))),
-    })
+    match process::kill_descendants_since(own, &before, LAST_LOOK) {
+        Ok(_) => (result, false),
+        Err(error) => {
+            let why = Failure::new(format!("what it started cannot be ended: {error}"));
+            (result.and(Err(why)), true)
+        }
+    }
 }
 
 fn work(job: Job, channel: &Arc<Channel>, cancellation: &Cancellation) -> Result<Done, Failure> {

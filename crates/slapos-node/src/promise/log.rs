@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use slapos_sys::clock::{self, Timestamp};
 use slapos_sys::{fs, random};
 
-/// How far back runs are looked for, bytes.
+/// How far back runs are looked for, bytes: at first, which nearly always has them, and at most.
+const LOOK_BACK_FIRST: u64 = 4 << 10;
 const LOOK_BACK: u64 = 256 << 10;
 /// A log longer than this is cut, bytes, to its last [`KEPT`].
 const LONGEST: u64 = 10 << 20;
@@ -66,7 +67,14 @@ impl Log {
     /// A problem, if the last run and exactly `amount` of the last `count` runs were bad (counting
     /// stops there).
     pub(super) fn verdict(&self, count: usize, amount: usize) -> std::io::Result<Verdict> {
-        Ok(conclude(&last_runs(&fs::tail(&self.path, LOOK_BACK)?, count), amount))
+        // With one more before them, those that are wanted are whole.
+        let look = |back| fs::tail(&self.path, back).map(|end| last_runs(&end, count + 1));
+        let mut runs = look(LOOK_BACK_FIRST)?;
+        if runs.len() <= count {
+            runs = look(LOOK_BACK)?;
+        }
+        runs.truncate(count);
+        Ok(conclude(&runs, amount))
     }
 
     /// Keeps a log from growing for ever.
@@ -178,6 +186,24 @@ mod tests {
         log.tidy().unwrap();
         let kept = std::fs::read_to_string(&log.path).unwrap();
         assert!(kept.starts_with("2026-11-22") && kept.len() as u64 <= KEPT);
+    }
+
+    #[test]
+    fn a_run_that_says_much_is_read_to_its_start() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(Log::folder(dir.path())).unwrap();
+        let log = Log::new(dir.path(), "a");
+        let at = |second: i64| Timestamp::from_second(1_767_261_600 + second).unwrap();
+        let long = format!("beginning\n{}end", "line\n".repeat(2000));
+        for second in 0..2 {
+            log.write(&Err("short".into()), at(second)).unwrap();
+        }
+        log.write(&Err(long.clone()), at(2)).unwrap();
+        let last = log.verdict(1, 1).unwrap();
+        assert_eq!(last, Verdict { problem: true, message: long });
+        log.write(&Err("last".into()), at(3)).unwrap();
+        assert!(log.verdict(3, 3).unwrap().problem, "also those before it count");
+        assert!(!log.verdict(5, 5).unwrap().problem, "there are four");
     }
 
     proptest::proptest! {

@@ -14,7 +14,8 @@ use crate::node::Node;
 /// software root are left alone.
 ///
 /// # Errors
-/// When the software root or a record cannot be read, or a Software Release cannot be removed.
+/// When the software root or a record cannot be read (nothing was removed then), or a Software Release
+/// cannot be removed.
 pub(super) fn collect(
     node: &Node<'_>,
     computer: &Computer,
@@ -30,6 +31,7 @@ pub(super) fn collect(
     }
     let mut wanted = wanted(computer);
     wanted.extend(users(node)?.into_keys());
+    all_is_known(node)?;
     for name in garbage(names, &wanted) {
         node.reporter.note(&name, "remove: the Master does not list it and no instance uses it");
         if !dry_run {
@@ -54,11 +56,28 @@ pub(super) fn users(node: &Node<'_>) -> Result<BTreeMap<String, BTreeSet<String>
         if let Some(record) = records.look(&partition)? {
             note(&record.software, &partition);
         }
+    }
+    for partition in histories.partitions()? {
         for generation in histories.look(&partition)?.generations {
             note(&generation.wanted.software, &partition);
         }
     }
     Ok(users)
+}
+
+/// Which Software Release a damaged record or history named, nobody can tell: it may be any.
+fn all_is_known(node: &Node<'_>) -> Result<(), NodeError> {
+    let damaged = [node.records().damaged()?, node.histories().damaged()?].concat();
+    let Some(first) = damaged.first() else { return Ok(()) };
+    let names: Vec<_> = damaged.iter().map(|path| path.display().to_string()).collect();
+    Err(NodeError::user(format!(
+        "{} cannot be read: the Software Release of that instance may be any, and nothing is removed",
+        names.join(", ")
+    ))
+    .hint(format!(
+        "`slapos node instance --all` keeps a new record; or remove {}, once it is sure that nothing uses what would go",
+        first.display()
+    )))
 }
 
 fn wanted(computer: &Computer) -> BTreeSet<String> {

@@ -38,6 +38,7 @@ fn record(node: &Node<'_>, at: &str, outcome: Outcome) {
         at: at.parse().unwrap(),
         outcome,
         asks_nothing: false,
+        limits: None,
         marked: true,
         promises: BTreeMap::new(),
         restart: None,

@@ -5,6 +5,7 @@
 //! to its node, and no token: what it may ask of the Master goes through its node. What is done in it
 //! is in [`jobs`](crate::jobs); here is what both ends say to each other, and the node's end.
 
+mod nursery;
 mod parent;
 mod protocol;
 pub mod pruned;
@@ -12,6 +13,8 @@ mod tree;
 mod usage;
 mod words;
 
+pub(crate) use nursery::Nursery;
+pub use nursery::WORD as NURSERY;
 pub(crate) use parent::Quiet;
 pub use parent::{Listener, Purpose, Worker};
 pub use protocol::{
@@ -23,3 +26,6 @@ pub use slapos_engine::Event;
 pub use tree::Tree;
 pub use usage::{Gathered, ReportFile, UsageJob};
 pub(crate) use words::words;
+
+/// The exit code of a worker that could not end all that it had started.
+pub(crate) const SURVIVED: i32 = 70;

@@ -3,15 +3,20 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
+use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use slapos_slap::{InstanceAnswer, InstanceRequest, RequestError};
 use slapos_sources::NETWORK_VARIABLES;
-use slapos_sys::process::{Command, Offspring, Piped, Signal, kill, kill_descendants, kill_group};
+use slapos_sys::process::{
+    Command, Offspring, Piped, Signal, kill, kill_descendants, kill_group, threads_of, urgently,
+};
 use slapos_sys::user::{self, Identity};
 
+use super::SURVIVED;
+use super::nursery;
 use super::protocol::{Done, Job, Message, Reply};
 use super::tree::Tree;
 use crate::error::NodeError;
@@ -30,9 +35,9 @@ const LAST_WORDS: usize = 4096;
 
 /// How long the end of a worker that is gone, or cannot be spoken to, is waited for.
 const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
-/// A partition that goes on forking stops here, and the machine does not, threads included. Its
-/// services are counted, and not limited.
-const MOST_PROCESSES: u64 = 8192;
+/// A partition that goes on forking stops at so many processes, threads included, beside those that it has
+/// already, and the machine does not.
+const MORE_PROCESSES: u64 = 1024;
 
 /// How long a worker may take to end what it started when it is asked to end itself.
 const LAST_DEEDS: Duration = Duration::from_secs(10);
@@ -72,6 +77,8 @@ pub struct Worker {
     messages: Receiver<std::io::Result<Message>>,
     last_words: Option<LastWords>,
     name: String,
+    /// The user, if all his processes are the partition's.
+    own_user: Option<Identity>,
 }
 
 /// Takes what a worker says while it works on a job.
@@ -126,8 +133,10 @@ impl Worker {
             return Err(NodeError::user(format!("{name} would run as root"))
                 .hint("run `slapos node format` with `alter_user = true`, or give the directory to an ordinary user"));
         }
+        let born = if let Purpose::Partition = purpose { nursery::bear(user) } else { None };
         let all = Piped { input: true, output: true, errors: true };
-        let mut child = command(user, purpose).spawn_apart(all).map_err(|error| {
+        let started = born.map_or_else(|| command(user, purpose).spawn_apart(all), Ok);
+        let mut child = started.map_err(|error| {
             NodeError::user(format!("cannot start the worker of {name} as {}: {error}", user.name))
         })?;
         let pipes = (child.input.take(), child.output.take(), child.errors.take());
@@ -137,7 +146,10 @@ impl Worker {
         let (sender, messages) = sync_channel(WAITING_MESSAGES);
         std::thread::spawn(move || listen(output.into(), &sender));
         let last_words = Some(LastWords::listen(File::from(errors), LAST_WORDS));
-        Ok(Self { child, input: input.into(), messages, last_words, name: name.to_owned() })
+        let has_own_user = matches!(purpose, Purpose::Partition) && user::is_root();
+        let own_user = has_own_user.then(|| user.clone());
+        let (input, name) = (input.into(), name.to_owned());
+        Ok(Self { child, input, messages, last_words, name, own_user })
     }
 
     /// Has the worker do `job`; no time limit unless `limit` is given.
@@ -235,16 +247,42 @@ impl Worker {
         }
     }
 
-    /// Asked to end, a worker ends what it started, and then itself.
+    /// Asked to end, a worker ends what it started, and then itself. Where that does not do, because
+    /// something goes on forking, or has stopped it, all processes of the partition's user end; the
+    /// supervisor starts its services again.
     fn end(&mut self) {
-        let _ = kill(self.child.id(), Signal::SIGTERM);
-        if !matches!(self.child.wait_within(LAST_DEEDS), Ok(Some(_))) {
-            // Its partition may have stopped it. What it started goes while it is the ancestor.
-            let _ = kill_descendants(self.child.id(), LAST_LOOK);
+        if !matches!(self.child.wait_within(Duration::ZERO), Ok(Some(_))) {
+            let _ = kill(self.child.id(), Signal::SIGTERM);
+        }
+        urgently(|| {
+            let ended = self.child.wait_within(LAST_DEEDS);
+            if ended.is_ok_and(|s| s.is_some_and(|status| status.code() != Some(SURVIVED))) {
+                return;
+            }
+            match self.own_user.take() {
+                Some(user) => end_all_of(&user),
+                // What it started goes while it is the ancestor.
+                None => drop(kill_descendants(self.child.id(), LAST_LOOK)),
+            }
             let _ = kill_group(self.child.id(), Signal::SIGKILL);
             let _ = self.child.wait();
-        }
+        });
     }
+}
+
+/// Kills all processes of `user`, at one moment. Who cannot start another one for it has none.
+fn end_all_of(user: &Identity) {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "kill -s KILL -- -1"]).user(user).new_session();
+    // What it says of there being none, or how it ends, is of no interest.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _ = command.status();
+}
+
+/// How many processes the user of a partition may have while a worker serves it: its own, so that all of
+/// his are the partition's. `None` where partitions share a user with the node.
+pub(super) fn most_processes(user: &Identity) -> Option<u64> {
+    user::is_root().then(|| threads_of(user.uid) + MORE_PROCESSES)
 }
 
 fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
@@ -256,9 +294,8 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
     match purpose {
         Purpose::Partition => {
             command.env("PATH", USUAL_PATH);
-            if user::is_root() {
-                // The partition has a user of its own, whose processes are all its own.
-                command.processes(MOST_PROCESSES);
+            if let Some(most) = most_processes(user) {
+                command.processes(most);
             }
         }
         Purpose::Pack(archive) => {
@@ -277,7 +314,7 @@ fn command(user: &Identity, purpose: Purpose<'_>) -> Command {
     command
 }
 
-const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(super) const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// This process's own, so that registry clients are found, after the usual places.
 fn search_path() -> std::ffi::OsString {

@@ -40,6 +40,19 @@ pub struct ListedTree {
     pub title: String,
 }
 
+/// A request that another Master serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedForwarded {
+    /// Its title.
+    pub title: String,
+    /// Its tree.
+    pub tree: ListedTree,
+    /// Its Software Release.
+    pub software_release: SoftwareUrl,
+    /// The Master that serves it.
+    pub master_url: String,
+}
+
 /// What a request would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outlook {
@@ -50,6 +63,9 @@ pub struct Outlook {
     pub place: Option<OutlookPlace>,
     /// Why; the refusal, where there is no place.
     pub why: String,
+    /// Sentences: what of it would not be followed, and what else it would do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// What the Software Release says of the parameters.
     pub schema: OutlookSchema,
 }
@@ -93,6 +109,16 @@ impl SlapClient {
         let only: Vec<_> = tree.map(|title| ("tree", title)).into_iter().collect();
         let path = ["instances"];
         let found = self.list(&path, &only)?;
+        found.into_iter().map(|one| self.read_api(&path, one)).collect()
+    }
+
+    /// All requests that we may see and that other Masters serve.
+    ///
+    /// # Errors
+    /// [`SlapError::NotFound`] when it is another kind of Master.
+    pub fn list_forwarded(&self) -> Result<Vec<ListedForwarded>, SlapError> {
+        let path = ["forwarded"];
+        let found = self.list(&path, &[])?;
         found.into_iter().map(|one| self.read_api(&path, one)).collect()
     }
 

@@ -40,7 +40,7 @@ pub use directory::ComputerSummary;
 pub use events::{EventStream, Heard};
 pub use identity::TlsIdentity;
 pub use instances::{
-    ListedInstance, ListedTree, Outlook, OutlookError, OutlookPlace, OutlookSchema,
+    ListedForwarded, ListedInstance, ListedTree, Outlook, OutlookError, OutlookPlace, OutlookSchema,
 };
 pub use partition::PartitionCertificate;
 

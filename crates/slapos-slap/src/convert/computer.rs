@@ -6,9 +6,9 @@ use super::{
     ConvertError, Fields, ip_list_from_value, ip_list_to_value, object, partition_id,
     routes_from_value, routes_to_value, texts_from_value, texts_to_value,
 };
-use crate::marshal::{Class, Object, Value};
+use crate::marshal::{Class, Object, Value, cut};
 use crate::types::{Computer, ComputerPartition, SoftwareRelease};
-use crate::words::{ComputerId, InstanceState, SoftwareState, SoftwareUrl};
+use crate::words::{ComputerId, InstanceState, PartitionId, SoftwareState, SoftwareUrl};
 
 /// The parameters that SLAP adds to the user's; a user's parameter of such a name is hidden.
 const ADDED: [&str; 11] = [
@@ -150,6 +150,15 @@ fn parameters_of(partition: &ComputerPartition) -> IndexMap<String, Value> {
     parameters
 }
 
+/// The document of a partition, out of that of its computer; `None` when it is not in there.
+pub fn partition_of_document(
+    document: &str,
+    computer: &ComputerId,
+    partition: &PartitionId,
+) -> Option<String> {
+    cut(document, Class::ComputerPartition, &[computer.as_str(), partition.as_str()])
+}
+
 /// The partition of an object.
 ///
 /// # Errors
@@ -229,10 +238,11 @@ fn named<const N: usize>(items: [(&str, Value); N]) -> IndexMap<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::description::Route;
     use crate::marshal::{dumps, loads};
-    use crate::words::PartitionId;
 
     /// An instance with everything set.
     fn busy() -> ComputerPartition {
@@ -349,5 +359,51 @@ mod tests {
             partition_from_value(&value).unwrap_err().to_string(),
             "\"asleep\" is not a state: expected started, stopped or destroyed"
         );
+    }
+    /// Texts as people give them, tags and numbers like those of the document included.
+    fn word() -> impl Strategy<Value = String> {
+        let tag = "</?(object|list|dictionary|tuple)( id=\"i[0-9]\"/?)?>";
+        prop_oneof!["[a-z0-9]{0,4}", tag, Just("</object>".to_owned()), "[ -~é]{0,8}"]
+    }
+
+    fn any_partition() -> impl Strategy<Value = ComputerPartition> {
+        let words = || prop::collection::vec((word(), word()), 0..3);
+        (0_u8..4, words(), words(), any::<bool>()).prop_map(|(kind, own, slave, told)| {
+            if kind == 0 {
+                return ComputerPartition::free("computer".into(), "p".into());
+            }
+            let slave = slave.into_iter().map(|(key, text)| (key, Value::str(text)));
+            ComputerPartition {
+                connection: own.iter().cloned().collect(),
+                parameters: own.into_iter().collect(),
+                slave_instance_list: vec![slave.collect(); usize::from(kind) - 1],
+                access_status: told.then(|| "#error </object>".to_owned()),
+                ..busy()
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_partition_is_told_alone_as_it_is_with_its_computer(
+            partitions in prop::collection::vec(any_partition(), 0..12),
+            name in "[ -~é]{0,4}",
+        ) {
+            let id = ComputerId::new(name);
+            let software = SoftwareRelease { url: "s".into(), state: SoftwareState::Available };
+            let mut computer = Computer { id: id.clone(), software: vec![software], partitions };
+            for (number, partition) in computer.partitions.iter_mut().enumerate() {
+                partition.computer = id.clone();
+                partition.id = PartitionId::new(format!("part{number}"));
+            }
+            let document = dumps(&computer_to_value(&computer)).unwrap();
+            for partition in &computer.partitions {
+                let alone = dumps(&partition_to_value(partition)).unwrap();
+                let found = partition_of_document(&document, &id, &partition.id);
+                prop_assert_eq!(found, Some(alone));
+            }
+            prop_assert_eq!(partition_of_document(&document, &id, &"part".into()), None);
+            prop_assert_eq!(partition_of_document(&document, &"other".into(), &"part0".into()), None);
+        }
     }
 }

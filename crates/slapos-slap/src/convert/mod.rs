@@ -14,7 +14,8 @@ use crate::marshal::{Class, Object, Value};
 use crate::words::PartitionId;
 
 pub use computer::{
-    computer_from_value, computer_to_value, partition_from_value, partition_to_value,
+    computer_from_value, computer_to_value, partition_from_value, partition_of_document,
+    partition_to_value,
 };
 pub use description::{described_partition_to_value, description_from_value, description_to_value};
 pub use instance::{answer_from_value, answer_to_value, request_from_form, request_to_form};

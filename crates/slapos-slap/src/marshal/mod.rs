@@ -6,6 +6,7 @@
 //! whatever it is given ([`MAX_DEPTH`], [`MAX_NODES`]), resolves no entity but XML's own, and
 //! makes no object but of the four classes.
 
+mod cut;
 mod python;
 mod read;
 mod write;
@@ -14,6 +15,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::xml::is_xml;
+pub use cut::cut;
 pub use read::loads;
 pub use write::dumps;
 

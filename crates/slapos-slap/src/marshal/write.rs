@@ -7,24 +7,33 @@ use indexmap::IndexMap;
 use super::{MODULE, MarshalError, Object, Value, python};
 use crate::xml::is_xml;
 
+/// The number of the first container.
+pub(super) const FIRST_ID: usize = 2;
+
 /// The document of one value: `<marshal>…</marshal>`.
 ///
 /// # Errors
 /// When a text has a character that XML cannot carry (control characters).
 pub fn dumps(value: &Value) -> Result<String, MarshalError> {
-    let mut writer = Writer { out: "<marshal>".to_owned(), next_id: 2 };
+    let mut writer = Writer::begun("<marshal>".to_owned());
     writer.value(value)?;
     writer.out.push_str("</marshal>");
     Ok(writer.out)
 }
 
-struct Writer {
-    out: String,
+/// A document that is being written.
+pub(super) struct Writer {
+    pub(super) out: String,
     /// The number of the next container, in document order.
     next_id: usize,
 }
 
 impl Writer {
+    /// One that begins so.
+    pub(super) fn begun(out: String) -> Writer {
+        Writer { out, next_id: FIRST_ID }
+    }
+
     fn value(&mut self, value: &Value) -> Result<(), MarshalError> {
         match value {
             Value::None => self.out.push_str("<none/>"),
@@ -95,7 +104,7 @@ impl Writer {
     }
 
     /// Text is escaped twice: once by the marshaller of the original and once by its XML writer.
-    fn text(&mut self, text: &str) -> Result<(), MarshalError> {
+    pub(super) fn text(&mut self, text: &str) -> Result<(), MarshalError> {
         self.out.push_str("<string>");
         // Most texts are plain from end to end: what is plain is copied as a whole.
         let mut plain = 0;

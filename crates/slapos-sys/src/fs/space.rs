@@ -1,6 +1,6 @@
 //! How full file systems are.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 /// The room of a file system, bytes.
@@ -36,6 +36,15 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
     room(path).map(|room| room.free)
 }
 
+/// Tries to write some bytes in the directory, in a file without a name that is gone at once.
+///
+/// # Errors
+/// Why nothing can be written there: a disk or a quota that is full, or a file system that is read-only.
+pub fn try_to_write(dir: &Path) -> io::Result<()> {
+    const SOME: usize = 4096;
+    tempfile::tempfile_in(dir)?.write_all(&[0; SOME])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +53,13 @@ mod tests {
     fn a_file_system_has_room() {
         let room = room(Path::new("/")).unwrap();
         assert!(room.total >= room.used && room.total >= room.free, "{room:?}");
+    }
+
+    #[test]
+    fn what_is_tried_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        try_to_write(dir.path()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(try_to_write(&dir.path().join("absent")).is_err());
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct ChildSetup {
     pub(super) output: Option<CString>,
     /// Only standard error goes to `output`.
     pub(super) errors_only: bool,
+    /// Open: becomes standard output and error.
+    pub(super) print_to: Option<RawFd>,
     pub(super) pass: Vec<RawFd>,
 }
 
@@ -56,6 +58,12 @@ impl ChildSetup {
             }
         }
         self.open_output()?;
+        if let Some(fd) = self.print_to {
+            for stream in [1, 2] {
+                // SAFETY: dup2 takes integers only; a closed fd is an error, not UB.
+                check(unsafe { libc::dup2(fd, stream) })?;
+            }
+        }
         close_on_exec_from(3);
         for &fd in &self.pass {
             // SAFETY: fcntl with F_SETFD takes integers only; a closed fd is an error, not UB.

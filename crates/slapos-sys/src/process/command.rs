@@ -5,7 +5,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -127,6 +127,12 @@ impl Command {
     pub fn append_errors_to(&mut self, path: &Path) -> io::Result<&mut Self> {
         self.setup.errors_only = true;
         self.append_output_to(path)
+    }
+
+    /// Has standard output and errors go to an open file. It must stay open until the command is started.
+    pub fn print_to(&mut self, file: &impl AsRawFd) -> &mut Self {
+        self.setup.print_to = Some(file.as_raw_fd());
+        self
     }
 
     /// Makes the child become `user`, with all its groups and no way back. Only root can; asking
@@ -279,8 +285,6 @@ fn quote(word: &OsStr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
-
     use super::*;
 
     fn sh(script: &str) -> Command {
@@ -332,6 +336,19 @@ mod tests {
         let output = command.append_errors_to(&log).unwrap().output().unwrap();
         assert_eq!(output.stdout, b"out\n");
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "err\n");
+    }
+
+    #[test]
+    fn output_goes_to_an_open_file_however_the_child_is_started() {
+        let mut file = tempfile::tempfile().unwrap();
+        assert!(sh("echo out; echo err >&2").print_to(&file).status().unwrap().success());
+        let mut child = sh("echo apart; echo err >&2; read x || echo no input");
+        let mut child = child.print_to(&file).spawn_apart(Piped::default()).unwrap();
+        assert!(child.wait().unwrap().success());
+        let mut text = String::new();
+        std::io::Seek::rewind(&mut file).unwrap();
+        std::io::Read::read_to_string(&mut file, &mut text).unwrap();
+        assert_eq!(text, "out\nerr\napart\nerr\nno input\n");
     }
 
     #[test]

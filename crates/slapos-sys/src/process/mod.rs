@@ -3,6 +3,7 @@
 
 mod child;
 mod command;
+pub mod nursery;
 mod offspring;
 mod running;
 mod signals;
@@ -18,11 +19,11 @@ pub use offspring::{Offspring, Piped};
 pub use running::{
     children_cpu_seconds, children_peak_bytes, ended_within, executable, forbid_inspection,
     inherited_fd, kill, kill_all_of_this_user, kill_group, pidfd_open, raise_open_files,
-    set_child_subreaper, wait_within,
+    set_child_subreaper, urgently, wait_within,
 };
 pub use signals::{TERMINATION, on_signals};
 pub use table::{
-    Entry, Environment, Stat, Uids, alive, entry, environment, list, start_time, uids,
+    Entry, Environment, Stat, Uids, alive, entry, environment, list, start_time, threads_of, uids,
 };
 pub use tree::{descendants, kill_descendants, kill_descendants_since, kill_each};
 

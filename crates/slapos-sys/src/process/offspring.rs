@@ -59,6 +59,12 @@ pub struct Offspring {
 }
 
 impl Offspring {
+    /// One that somebody else made for this process, with this process's ends of its pipes.
+    pub(super) fn adopted(pid: u32, input: OwnedFd, output: OwnedFd, errors: OwnedFd) -> Self {
+        let [input, output, errors] = [input, output, errors].map(Some);
+        Self { pid, input, output, errors, ended: None }
+    }
+
     /// Its number.
     pub fn id(&self) -> u32 {
         self.pid

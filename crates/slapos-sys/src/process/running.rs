@@ -36,6 +36,27 @@ pub fn kill_all_of_this_user() -> io::Result<()> {
     gone_is_fine(nix::sys::signal::kill(Pid::from_raw(-1), Signal::SIGKILL))
 }
 
+/// Does something before all others, as far as this process may: what there are thousands of would leave
+/// it no time. A process that it starts is as urgent.
+///
+/// A nice value would not do: where each session counts for itself, it matters within one only.
+pub fn urgently<T>(act: impl FnOnce() -> T) -> T {
+    /// Sets how this thread is scheduled; whether it may be.
+    fn schedule(policy: libc::c_int, priority: libc::c_int) -> bool {
+        let mut parameters = libc::sched_param { sched_priority: priority };
+        // SAFETY: `parameters` lives through the call, which only reads it.
+        unsafe { libc::sched_setscheduler(0, policy, &raw mut parameters) == 0 }
+    }
+    // SAFETY: it takes an integer only.
+    let is_usual = unsafe { libc::sched_getscheduler(0) } == libc::SCHED_OTHER;
+    let raised = is_usual && schedule(libc::SCHED_RR, 1);
+    let done = act();
+    if raised {
+        schedule(libc::SCHED_OTHER, 0);
+    }
+    done
+}
+
 /// A descriptor that names process `pid` and becomes readable when it ends.
 ///
 /// # Errors

@@ -7,15 +7,16 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::task::LocalSet;
 
 use crate::Target;
-use crate::http::{Connection, Request, listen};
+use crate::http::{Connection, Request, connect, listen};
 use crate::load::percentile;
 use crate::ours::Master;
 use crate::process::{cpu_seconds, resident_mib};
 use crate::ratios::run_all;
+use crate::secret::Secret;
 
 /// Partitions of each node.
 const PARTITIONS: usize = 10;
@@ -31,7 +32,7 @@ const AT_A_TIME: usize = 64;
 type Asked = Rc<RefCell<HashMap<usize, Instant>>>;
 type Heard = Rc<RefCell<Vec<f64>>>;
 
-/// Has `nodes` nodes listen, and prints.
+/// Has `nodes` nodes listen, over TLS where the Master has it, and prints.
 pub(crate) fn measure(master: &Master, nodes: usize) {
     let target = Target::of(master);
     let words = target.words.clone();
@@ -53,7 +54,8 @@ async fn drill(target: &Target, nodes: usize, before: f64) {
     let started = Instant::now();
     connect_all(target, nodes, &asked, &heard).await;
     let connecting = started.elapsed().as_secs_f64();
-    println!("{nodes} nodes listen: connected within {connecting:.1} s");
+    let how = if target.secret.is_some() { " over TLS" } else { "" };
+    println!("{nodes} nodes listen{how}: connected within {connecting:.1} s");
     let cpu = cpu_seconds(target.pid);
     tokio::time::sleep(IDLE).await;
     let idle = 100.0 * (cpu_seconds(target.pid) - cpu) / IDLE.as_secs_f64();
@@ -84,14 +86,19 @@ async fn drill(target: &Target, nodes: usize, before: f64) {
 
 async fn connect_all(target: &Target, nodes: usize, asked: &Asked, heard: &Heard) {
     let room = Rc::new(tokio::sync::Semaphore::new(AT_A_TIME));
+    let secret = match target.secret {
+        None => None,
+        Some(_) => Some(Rc::new(Secret::of(target).await)),
+    };
     for node in 0..nodes {
         let permit = Rc::clone(&room);
-        let (address, request) = (target.address, target.words.events(&name(node)));
+        let (secret, address) = (secret.clone(), target.secret.unwrap_or(target.address));
+        let request = target.words.events(&name(node));
         let (asked, heard) = (Rc::clone(asked), Rc::clone(heard));
         tokio::task::spawn_local(async move {
             let permit = permit.acquire().await.expect("it is never closed");
-            let stream = listen(address, &request).await;
-            let (stream, _) = stream.unwrap_or_else(|error| panic!("node {node}: {error}"));
+            let stream = open(address, secret.as_deref(), &request).await;
+            let stream = stream.unwrap_or_else(|error| panic!("node {node}: {error}"));
             drop(permit);
             hear(node, stream, &asked, &heard).await;
         });
@@ -103,11 +110,23 @@ async fn connect_all(target: &Target, nodes: usize, asked: &Asked, heard: &Heard
     }
 }
 
+/// A connection on which a node hears.
+async fn open(
+    address: SocketAddr,
+    secret: Option<&Secret>,
+    request: &Request,
+) -> std::io::Result<Box<dyn AsyncRead + Unpin>> {
+    let stream = connect(address).await?;
+    Ok(match secret {
+        None => Box::new(listen(stream, request).await?),
+        Some(secret) => Box::new(listen(secret.over(stream).await?, request).await?),
+    })
+}
+
 /// Takes note of when a node hears of the request that is on its way to it.
-async fn hear(node: usize, mut stream: tokio::net::TcpStream, asked: &Asked, heard: &Heard) {
+async fn hear(node: usize, mut stream: impl AsyncRead + Unpin, asked: &Asked, heard: &Heard) {
     let mut buffer = [0; 512];
     loop {
-        stream.readable().await.expect("the Master lives");
         let count = stream.read(&mut buffer).await.expect("the Master lives");
         assert!(count > 0, "the Master ended what node {node} hears");
         let text = &buffer[..count];

@@ -21,8 +21,14 @@ const CONNECTIONS: usize = 16;
 const TIME: Duration = Duration::from_secs(3);
 
 /// What is asked at each size.
-const QUESTIONS: [&str; 5] =
-    ["full information", "one partition", "request, repeated", "request, new", "report"];
+const QUESTIONS: [&str; 6] = [
+    "full information, first",
+    "full information",
+    "one partition",
+    "request, repeated",
+    "request, new",
+    "report",
+];
 
 /// What it came to at one size.
 struct Step {
@@ -91,6 +97,10 @@ fn ask(target: &Target, nodes: usize, question: &str) -> Measure {
     let run =
         |next: Box<dyn Fn(usize) -> Option<Request>>| load.run(target.address, target.pid, next);
     match question {
+        // Each node once, about whom nothing is kept yet.
+        "full information, first" => run_all(target, CONNECTIONS, move |node| {
+            (node < nodes).then(|| words.full(&name(node)))
+        }),
         "full information" => run(Box::new(move |turn| Some(words.full(&node_of(turn))))),
         "one partition" => run(Box::new(move |turn| {
             Some(words.partition(&node_of(turn), instance_of(turn) % PARTITIONS))

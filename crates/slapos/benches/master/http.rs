@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A request as bytes.
@@ -111,20 +111,18 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A connection on which an answer without end has begun; what came of its body is in the buffer.
-pub(crate) async fn listen(
-    address: SocketAddr,
+/// A connection on which an answer without end begins.
+pub(crate) async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
     request: &Request,
-) -> io::Result<(TcpStream, Vec<u8>)> {
-    let mut stream = connect(address).await?;
+) -> io::Result<S> {
     stream.write_all(&request.0).await?;
-    let mut buffer = Vec::new();
-    let head = read_head(&mut stream, &mut buffer).await?;
-    if head.status != 200 {
-        return Err(io::Error::other(format!("the status is {}", head.status)));
+    stream.flush().await?;
+    let head = read_head(&mut stream, &mut Vec::new()).await?;
+    match head.status {
+        200 => Ok(stream),
+        status => Err(io::Error::other(format!("the status is {status}"))),
     }
-    buffer.drain(..head.end);
-    Ok((stream, buffer))
 }
 
 struct Head {
@@ -135,14 +133,17 @@ struct Head {
     closes: bool,
 }
 
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<()> {
+async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> io::Result<()> {
     match stream.read_buf(buffer).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
     }
 }
 
-async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Head> {
+async fn read_head(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+) -> io::Result<Head> {
     loop {
         read(stream, buffer).await?;
         let found = buffer.windows(4).position(|window| window == b"\r\n\r\n");

@@ -4,10 +4,12 @@
 //! - `ratios`: rates and latencies next to those of the original's `slapos proxy`, in the same run;
 //! - `rates`: the same for our Master alone, when it is named;
 //! - `events[=NODES]`: so many nodes listen (10,000 unless told otherwise), and users ask;
+//! - `secret[=NODES]`: the same over TLS;
 //! - `growth[=NODES]`: what a request costs with 100, 1,000 ... NODES nodes of 10 instances each.
 //!
 //! All of them but `rates` unless some are named. Our Master keeps everything in an SQLite file; with
-//! `SLAPOS_BENCH_POSTGRES=1` in a PostgreSQL server that is started for it, one database for each part. The load runs in one thread
+//! `SLAPOS_BENCH_POSTGRES=1` in a PostgreSQL server that is started for it, one database for each part.
+//! `SLAPOS_BENCH_BINARY` names another `slapos` to measure, such as a former one. The load runs in one thread
 //! of this process, on the same machine; the Master's own cost is its processor time for each
 //! request. A table and plots (SVG) of `growth` are left in the directory that is printed. Aims: 50
 //! times the original's rate of full information and of requests; 10,000 listeners in 300 MB, told
@@ -27,6 +29,7 @@ mod peer;
 mod plot;
 mod process;
 mod ratios;
+mod secret;
 mod words;
 
 use std::net::SocketAddr;
@@ -38,6 +41,8 @@ use words::Words;
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
+    /// Where it answers by TLS.
+    pub(crate) secret: Option<SocketAddr>,
     pub(crate) pid: u32,
     pub(crate) words: Words,
 }
@@ -45,7 +50,7 @@ pub(crate) struct Target {
 impl Target {
     fn of(master: &ours::Master) -> Target {
         let words = master.words.clone();
-        Target { address: master.address, pid: master.pid(), words }
+        Target { address: master.address, secret: master.secret, pid: master.pid(), words }
     }
 }
 
@@ -55,7 +60,7 @@ fn main() {
     let server = is_asked.then(|| Postgres::start(true).unwrap_or_else(|why| panic!("{why}")));
     let start = |part: &str| {
         let database = server.as_ref().map(|server| server.database(part));
-        ours::Master::start(database.as_deref())
+        ours::Master::start(database.as_deref(), part == "secret")
     };
     if wanted(&parts, "ratios").is_some() {
         ratios::compare(&start("ratios"), true);
@@ -65,6 +70,9 @@ fn main() {
     }
     if let Some(nodes) = wanted(&parts, "events") {
         events::measure(&start("events"), nodes);
+    }
+    if let Some(nodes) = wanted(&parts, "secret") {
+        events::measure(&start("secret"), nodes);
     }
     if let Some(nodes) = wanted(&parts, "growth") {
         growth::measure(&start("growth"), nodes);

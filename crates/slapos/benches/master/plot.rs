@@ -9,7 +9,7 @@ const RIGHT: f64 = 540.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 320.0;
 /// Told apart by people who see few colours, on white.
-const COLOURS: [&str; 5] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"];
+const COLOURS: [&str; 6] = ["#56b4e9", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"];
 
 /// A line with its name.
 pub(crate) struct Line {

@@ -43,7 +43,7 @@ fn measure_peer() -> Option<Answers> {
     match Peer::start() {
         Ok(peer) => {
             let (address, pid, words) = (peer.address, peer.pid(), peer.words.clone());
-            Some(measure(&Target { address, pid, words }, COMPUTERS / 10))
+            Some(measure(&Target { address, secret: None, pid, words }, COMPUTERS / 10))
         }
         Err(why) => {
             println!("no ratios: {why}");

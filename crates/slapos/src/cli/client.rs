@@ -28,7 +28,8 @@ pub(crate) struct Request {
     /// started, stopped or destroyed [default: as it is, or started]
     #[arg(long)]
     pub(crate) state: Option<InstanceState>,
-    /// Where it may live, such as computer_guid=COMP-1
+    /// Where it may live, such as computer_guid=COMP-1; project_guid=NAME says in which project it is,
+    /// for who is in several
     #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = key_value)]
     pub(crate) node: Vec<(String, String)>,
     /// Ask for nothing: show what would be done, and why (for a Master of this program)

@@ -23,6 +23,9 @@ pub(crate) enum Proxy {
         /// Replace what is in the database, which must be empty otherwise
         #[arg(long)]
         force: bool,
+        /// Read all of the backup, and show what would be done
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Change the schema of the Master's database; `proxy start` brings it to the present one by itself
     Migrate {
@@ -30,6 +33,9 @@ pub(crate) enum Proxy {
         /// what only later ones can hold is lost [default: the present one]
         #[arg(long, value_name = "N")]
         to: Option<i64>,
+        /// Show what would be done, and why
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Show what the Master knows
     Show(Show),

@@ -105,12 +105,12 @@ pub(crate) struct Register {
     /// Network of the partitions' IPv4 addresses [default: loopback addresses]
     #[arg(long, value_name = "NETWORK")]
     pub(crate) ipv4_local_network: Option<String>,
-    /// Where Software Releases are
-    #[arg(long, value_name = "DIR", default_value = "/opt/slapgrid")]
-    pub(crate) software_root: PathBuf,
-    /// Where partitions are
-    #[arg(long, value_name = "DIR", default_value = "/srv/slapgrid")]
-    pub(crate) instance_root: PathBuf,
+    /// Where Software Releases are [default: below --root, else /opt/slapgrid]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) software_root: Option<PathBuf>,
+    /// Where partitions are [default: below --root, else /srv/slapgrid]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) instance_root: Option<PathBuf>,
     /// Make a tap interface for each partition
     #[arg(short = 't', long)]
     pub(crate) create_tap: bool,

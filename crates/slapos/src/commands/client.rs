@@ -93,13 +93,46 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     for key in slapos_slap::sla::unknown_keys(&wanted.sla) {
         tracing::warn!("nobody knows {key:?} of --node: a slip of the pen? It is ignored");
     }
-    let home = config.computer_id.as_ref();
-    if request.check {
-        return instances::check(global, &master, &complete(home, &master, wanted, &wish)?);
+    let wanted = complete(&master, wanted, &wish)?;
+    if wish.software_type.is_some() && wanted.state != Some(InstanceState::Destroyed) {
+        let strange = parameters::strange_type(&master, &wanted.software, &wanted.software_type);
+        strange.iter().for_each(|words| tracing::warn!("{words}"));
     }
-    let answer = ask(home, &master, wanted, &wish)?;
+    if request.check {
+        return instances::check(global, &master, &wanted);
+    }
+    let answer = granted(&master, &wanted)?;
+    for word in not_followed(&wanted, &answer) {
+        tracing::warn!("{word}");
+    }
     show_answer(global, &request.name, &answer);
     Ok(0)
+}
+
+/// What of a request that was granted does not come about.
+fn not_followed(wanted: &InstanceRequest, answer: &InstanceAnswer) -> Vec<String> {
+    let title = &wanted.title;
+    let mut words = Vec::new();
+    if let Some(state) = wanted.state.filter(|state| wanted.shared && *state != answer.state) {
+        words.push(format!(
+            "{title} is to be {}, not {state}: the Master does not {} shared instances by \
+             themselves, but what serves them",
+            answer.state,
+            if state == InstanceState::Stopped { "stop" } else { "change" },
+        ));
+    }
+    let named = wanted.sla.get("computer_guid").filter(|named| !named.is_empty());
+    // What another Master serves is on a computer of that.
+    if let Some(named) = named.filter(|named| **named != answer.computer.as_str())
+        && answer.master_url.is_none()
+    {
+        words.push(format!(
+            "{title} stays on {}: an instance is not moved to the computer that is asked for, \
+             {named}",
+            answer.computer
+        ));
+    }
+    words
 }
 
 /// How the name of a Software Product begins.
@@ -116,21 +149,24 @@ fn product(master: &SlapClient, text: &str) -> Result<SoftwareUrl, NodeError> {
 
 /// Requests an instance. What the wish leaves open stays as it is, if the instance exists.
 pub(super) fn ask(
-    home: Option<&ComputerId>,
     master: &SlapClient,
     wanted: InstanceRequest,
     wish: &Wish,
 ) -> Result<InstanceAnswer, NodeError> {
-    master.request(&complete(home, master, wanted, wish)?)?.ok_or_else(|| {
+    granted(master, &complete(master, wanted, wish)?)
+}
+
+fn granted(master: &SlapClient, wanted: &InstanceRequest) -> Result<InstanceAnswer, NodeError> {
+    master.request(wanted)?.ok_or_else(|| {
         NodeError::user("the Master has not allocated the instance yet")
             .hint("run the same command again in a while")
             .code(2)
     })
 }
 
-/// The request with what the wish leaves open.
+/// The request with what the wish leaves open. Where it goes is the Master's to say, as with the
+/// original: also what a node's configuration asks for need not live on that node.
 fn complete(
-    home: Option<&ComputerId>,
     master: &SlapClient,
     mut wanted: InstanceRequest,
     wish: &Wish,
@@ -145,9 +181,6 @@ fn complete(
         wanted.software_type.clone_from(software_type);
     } else if let Some(existing) = &existing {
         wanted.software_type.clone_from(&existing.software_type);
-    }
-    if let Some(home) = home {
-        wanted.sla.entry("computer_guid".to_owned()).or_insert_with(|| home.to_string());
     }
     Ok(wanted)
 }
@@ -200,6 +233,8 @@ pub(crate) fn service(global: &Global, command: &Service) -> Result<u8, NodeErro
                 true => say("There is no instance."),
                 false => say(&table.to_string()),
             }
+            // Other kinds of Masters do not tell.
+            instances::elsewhere(&master.list_forwarded().unwrap_or_default());
             Ok(0)
         }
         Service::Info { name } => {
@@ -261,7 +296,7 @@ fn show_reports(table: &mut Table, info: &InstanceInfo, held: Option<u32>) {
         Some((state, message)) => {
             table.row(["reported state".into(), state.to_owned()]);
             if !message.is_empty() {
-                table.row(["reported message".into(), message.to_owned()]);
+                table.explained("reported message", message);
             }
         }
         None if info.news.is_some() && !info.shared => {
@@ -274,6 +309,42 @@ fn show_reports(table: &mut Table, info: &InstanceInfo, held: Option<u32>) {
         table.row(["held generation".into(), text]);
     }
     for (title, message) in info.broken_members() {
-        table.row([format!("error of {title}"), message.to_owned()]);
+        table.explained(&format!("error of {title}"), message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_followed_is_said() {
+        let mut wanted = InstanceRequest::new("web", "s");
+        let mut answer = InstanceAnswer {
+            partition: "slappart0".into(),
+            computer: "COMP-1".into(),
+            guid: None,
+            connection: IndexMap::new(),
+            parameters: IndexMap::new(),
+            state: InstanceState::Started,
+            ip_list: Vec::new(),
+            software_type: "default".to_owned(),
+            software_url: "s".into(),
+            timestamp: None,
+            access_status: None,
+            master_url: None,
+        };
+        assert!(not_followed(&wanted, &answer).is_empty());
+        wanted.state = Some(InstanceState::Stopped);
+        assert!(not_followed(&wanted, &answer).is_empty(), "its tree may be less alive");
+        wanted.shared = true;
+        wanted.sla = [("computer_guid".to_owned(), "COMP-2".to_owned())].into();
+        insta::assert_snapshot!(not_followed(&wanted, &answer).join("\n"), @r"
+        web is to be started, not stopped: the Master does not stop shared instances by themselves, but what serves them
+        web stays on COMP-1: an instance is not moved to the computer that is asked for, COMP-2
+        ");
+        answer.master_url = Some("http://m".to_owned());
+        wanted.state = None;
+        assert!(not_followed(&wanted, &answer).is_empty());
     }
 }

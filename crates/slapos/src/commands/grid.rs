@@ -54,7 +54,7 @@ pub(crate) fn config(
             NodeError::user(format!("{option} cannot be honoured: {why}")).hint("leave it out")
         );
     }
-    let config = place::config_with(global, &grid.settings(pidfile))?;
+    let config = place::config_of_routine(global, &grid.settings(pidfile))?;
     let socket = config.instance_root.join("sv.sock");
     match &grid.supervisord_socket {
         Some(other) if Path::new(other) != socket => {

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use slapos_node::NodeError;
-use slapos_slap::{InstanceRequest, ListedInstance, Outlook, SlapClient};
+use slapos_slap::{InstanceRequest, ListedForwarded, ListedInstance, Outlook, SlapClient};
 
 use crate::cli::Global;
 use crate::output::{Table, plain, say, say_json};
@@ -24,7 +24,7 @@ pub(super) fn check(
 
 /// What a request would do, in lines for people.
 fn described(outlook: &Outlook) -> Vec<String> {
-    let Outlook { would, place, why, schema } = outlook;
+    let Outlook { would, place, why, remarks, schema } = outlook;
     let mut lines = match place {
         None => vec![format!("It would not be granted: {why}.")],
         Some(place) => {
@@ -36,6 +36,7 @@ fn described(outlook: &Outlook) -> Vec<String> {
             }]
         }
     };
+    lines.extend(remarks.iter().map(|remark| format!("{remark}.")));
     match (schema.readable, schema.errors.as_slice()) {
         (false, _) => lines.push(format!("Its parameters cannot be judged: {}.", schema.why)),
         (true, []) => lines.push("Its parameters are what the Software Release takes.".to_owned()),
@@ -45,6 +46,23 @@ fn described(outlook: &Outlook) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Shows what other Masters serve, if there is anything.
+pub(super) fn elsewhere(forwarded: &[ListedForwarded]) {
+    if forwarded.is_empty() {
+        return;
+    }
+    let mut table = Table::new(&["served by other Masters", "software release", "master"]);
+    for one in forwarded {
+        let in_tree = if one.tree.title == one.title {
+            one.title.clone()
+        } else {
+            format!("{} (tree {})", one.title, one.tree.title)
+        };
+        table.row([in_tree, one.software_release.to_string(), one.master_url.clone()]);
+    }
+    say(&table.to_string());
 }
 
 pub(super) fn restart(
@@ -164,6 +182,13 @@ mod tests {
         insta::assert_snapshot!(outlook("nothing", &json!(null), &unknown), @r"
         It would not be granted: so it is.
         Its parameters cannot be judged: no schema.
+        ");
+        let text = json!({ "would": "change", "place": place, "why": "so it is",
+            "remarks": ["It stays there"], "schema": fits });
+        insta::assert_snapshot!(described(&serde_json::from_value(text).unwrap()).join("\n"), @r"
+        It is on c/p, and would be changed: so it is.
+        It stays there.
+        Its parameters are what the Software Release takes.
         ");
     }
 }

@@ -24,6 +24,9 @@ pub(crate) fn run(global: &Global, command: &Node) -> Result<u8, NodeError> {
             let config = place::config_with(global, &root.collect::<Vec<_>>())?;
             supervisor::run(global, &config, command)
         }
+        Node::Collect { .. } => {
+            configured(global, &place::config_of_routine(global, &[])?, command)
+        }
         _ => configured(global, &place::config(global)?, command),
     }
 }

@@ -91,6 +91,43 @@ fn of_type(software: &Json, software_type: &str, shared: bool) -> Option<Seriali
     form(found.map_or(&software["serialisation"], |one| &one["serialisation"]).as_str())
 }
 
+/// That a Software Release, as far as the Master reads what it says, does not describe that type. It
+/// may have it all the same: many describe only those that people are to ask for.
+pub(crate) fn strange_type(
+    master: &SlapClient,
+    software: &SoftwareUrl,
+    software_type: &str,
+) -> Option<String> {
+    let said = master.software_schema(software).ok()?;
+    let known = types_of(&said);
+    let strange = !known.is_empty() && !known.iter().any(|kind| kind == current(software_type));
+    strange.then(|| {
+        format!(
+            "{software} describes no software type {software_type}, but {}: a slip of the pen?",
+            known.join(", ")
+        )
+    })
+}
+
+/// The types that are described, as a Master of ours read them.
+fn types_of(said: &Json) -> Vec<String> {
+    let types = said["types"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let names = types.iter().flat_map(|one| [&one["software_type"], &one["id"]]);
+    let mut names: Vec<_> =
+        names.filter_map(|name| name.as_str()).map(|name| current(name).to_owned()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The present name of a type: the default had another one.
+fn current(software_type: &str) -> &str {
+    match software_type {
+        "" | "RootSoftwareInstance" => DEFAULT_SOFTWARE_TYPE,
+        other => other,
+    }
+}
+
 /// What the schema beside a Software Release says.
 fn beside(software: &SoftwareUrl, software_type: &str) -> Result<Serialisation, NodeError> {
     if software.as_str().contains("://") {
@@ -110,6 +147,18 @@ fn beside(software: &SoftwareUrl, software_type: &str) -> Result<Serialisation, 
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn types_that_are_described() {
+        let said = json!({"types": [
+            {"id": "RootSoftwareInstance", "software_type": "RootSoftwareInstance"},
+            {"id": "default-slave", "software_type": "default"},
+            {"id": "one/first", "software_type": "one"},
+        ]});
+        assert_eq!(types_of(&said), ["default", "default-slave", "one", "one/first"]);
+        assert!(types_of(&json!({"types": []})).is_empty(), "nothing is known");
+        assert_eq!([current(""), current("nope")], ["default", "nope"]);
+    }
 
     #[test]
     fn forms() {

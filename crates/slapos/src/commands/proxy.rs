@@ -3,14 +3,19 @@
 pub(super) mod dashboard;
 mod database;
 mod identity;
+mod rehearsal;
 mod rekey;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use slapos_master::{Access, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess};
+use slapos_master::{
+    Access, Keep, Master, MasterConfig, Protocols, Rate, ShacacheConfig, TlsAccess,
+};
 use slapos_node::config::{ProtocolsConfig, ProxyAccess};
-use slapos_node::{NodeError, OperatorConfig, Reporter as _, read_token};
+use slapos_node::{NodeError, OperatorConfig, Reporter as _, keep_token, new_token, read_token};
 use slapos_slap::Overview;
+use slapos_sys::Secret;
 use slapos_sys::process::Command;
 use slapos_sys::user::{Identity, is_root};
 
@@ -22,12 +27,19 @@ use crate::place;
 
 pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     let config = place::operator_config(global)?;
+    if !(is_done_at_the_database(command) && config.is_anothers()) {
+        place::warn_of(global, &config.client.unread);
+    }
     let desk = || identity::Desk::new(global, &config);
     match command {
         Proxy::Start => start(global, &config),
         Proxy::Backup { file } => database::backup(global, &config, file),
-        Proxy::Restore { file, force } => database::restore(global, &config, file, *force),
-        Proxy::Migrate { to } => database::migrate(global, &config, *to),
+        Proxy::Restore { file, force, dry_run: true } => {
+            rehearsal::restore(global, &config, file, *force)
+        }
+        Proxy::Restore { file, force, .. } => database::restore(global, &config, file, *force),
+        Proxy::Migrate { to, dry_run: true } => rehearsal::migrate(global, &config, *to),
+        Proxy::Migrate { to, .. } => database::migrate(global, &config, *to),
         Proxy::User(user) => desk()?.user(user),
         Proxy::Project(project) => desk()?.project(project),
         Proxy::Token(token) => desk()?.token(token),
@@ -52,6 +64,12 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     }
 }
 
+/// Whether a command is done once more by this program as the user who has the database, if that is another.
+fn is_done_at_the_database(command: &Proxy) -> bool {
+    use Proxy::{Backup, Migrate, Restore, Start};
+    matches!(command, Start | Backup { .. } | Restore { .. } | Migrate { .. })
+}
+
 fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
     let proxy = config.embedded()?;
     if let Some(user) = prepared(global, config)? {
@@ -65,10 +83,12 @@ fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
         );
         Watch::new(global.verbose, global.quiet).warn("master", &text);
     }
-    let token = config.token_file().map(read_token).transpose()?;
-    let Some(token) = token else {
+    let Some(path) = config.token_file() else {
         return Err(NodeError::user("the Master has no token, and it trusts nobody without"));
     };
+    let is_new = !path.exists();
+    let token = if is_new { new_token()? } else { read_token(path)? };
+    let keep = is_new.then(|| keep(path.to_owned(), token.clone()));
     let master = MasterConfig {
         host: proxy.host.clone(),
         port: proxy.port,
@@ -80,11 +100,26 @@ fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
         requests: proxy_requests::requests(&proxy.requests)?,
     };
     let runtime = runtime()?;
-    let served = runtime.block_on(async { Master::bind(master).await?.serve(interrupted()).await });
+    let served = runtime.block_on(async {
+        let bound = match keep {
+            Some(keep) => Master::bind_new(master, keep).await,
+            None => Master::bind(master).await,
+        };
+        bound?.serve(interrupted()).await
+    });
     // Threads that fetch for the network cache cannot be stopped, and are not waited for.
     runtime.shutdown_background();
     served.map_err(|error| NodeError::user(error.to_string()))?;
     Ok(0)
+}
+
+/// What puts a new token into the file.
+fn keep(path: PathBuf, token: Secret) -> Keep {
+    Box::new(move || match keep_token(&path, &token) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("{} was made in the same moment: start again", path.display())),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 /// How the Master may be reached, as configured.

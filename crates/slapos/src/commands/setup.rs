@@ -5,7 +5,7 @@ use slapos_node::setup::{
     ClientOptions, Credential, LocalOptions, MasterUrls, Registration, Trust, configure_client,
     configure_local,
 };
-use slapos_node::standalone::start_master;
+use slapos_node::standalone::{Layout, start_master};
 use slapos_node::{NodeError, format, read_token, setup};
 use slapos_sys::Secret;
 use slapos_sys::terminal::ask_secret;
@@ -82,13 +82,18 @@ fn client(global: &Global, master: &MasterArgs) -> Result<u8, NodeError> {
 
 pub(crate) fn register(global: &Global, register: &Register) -> Result<u8, NodeError> {
     let credential = credential(register)?;
+    let usual = if global.root.is_some() { place::layout(global) } else { Layout::system() };
     let registration = Registration {
         title: register.name.clone(),
         urls: urls(&register.master),
         credential,
         config: place::absolute(&place::config_file(global))?,
-        software_root: place::absolute(&register.software_root)?,
-        instance_root: place::absolute(&register.instance_root)?,
+        software_root: place::absolute(
+            register.software_root.as_ref().unwrap_or(&usual.software_root),
+        )?,
+        instance_root: place::absolute(
+            register.instance_root.as_ref().unwrap_or(&usual.instance_root),
+        )?,
         partition_amount: register.partition_number,
         interface_name: register.interface_name.clone(),
         ipv4_local_network: register.ipv4_local_network.clone(),

@@ -1,8 +1,13 @@
 //! `slapos up`, `down`, `destroy`: compositions of the other commands over the same state.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use slapos_node::error::exit;
-use slapos_node::standalone::{ensure_config, shut_down, start_master};
+use slapos_node::standalone::{
+    ensure_config, planned_config, rehearse_down, rehearse_up, shut_down, start_master,
+};
 use slapos_node::{
     Node, NodeConfig, NodeError, format, instance, promises, report, software, take_lock,
 };
@@ -18,8 +23,20 @@ use crate::cli::{Global, Up};
 use crate::output::{Table, say, say_json};
 use crate::place;
 
+/// For how long other runs may take to come to their end: an agent hears of what is asked for, too, and is
+/// usually at it before us.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks whether they have.
+const POLL: Duration = Duration::from_millis(100);
+/// What is true when they have not.
+const UNDER_WAY: &str =
+    "what was asked for stays asked for; run `slapos up` again when that run has ended";
+
 pub(crate) fn up(global: &Global, up: &Up) -> Result<u8, NodeError> {
     let url = up.software.as_deref().map(place::software_url).transpose()?;
+    if up.dry_run {
+        return rehearse(global, up, url.as_ref());
+    }
     let _lock = lock(global)?;
     if global.cfg.is_none() {
         ensure_config(&place::layout(global), up.partitions, up.port)?;
@@ -40,23 +57,58 @@ pub(crate) fn up(global: &Global, up: &Up) -> Result<u8, NodeError> {
     Ok(if failed? { exit::PROMISE } else { code })
 }
 
+/// What `up` would do.
+fn rehearse(global: &Global, up: &Up, url: Option<&SoftwareUrl>) -> Result<u8, NodeError> {
+    let planned = match &global.cfg {
+        None => planned_config(&place::layout(global), up.partitions, up.port)?,
+        Some(_) => None,
+    };
+    let is_new = planned.is_some();
+    let config = planned.map_or_else(|| place::config(global), Ok)?;
+    let name = url.map(|url| instance_name(up, url));
+    with_node(global, &config, |node| {
+        if is_new {
+            node.reporter.note("node", &format!("write {}: there is none", config.file.display()));
+        }
+        rehearse_up(node, name.as_deref().zip(url))
+    })?;
+    Ok(0)
+}
+
 /// `supply`, `node software`, `request`, `node instance` for all of the tree. Returns whether
 /// promises failed.
 fn deploy(node: &Node<'_>, up: &Up, url: &SoftwareUrl) -> Result<bool, NodeError> {
     let master = node.master()?;
     master.supply(url, &node.config.computer_id, SoftwareState::Available)?;
     let only = vec![url.as_str().to_owned()];
-    software::run(
-        node,
-        &software::Options { only, parallel: up.jobs.unwrap_or(0), ..Default::default() },
-    )?;
+    let options = software::Options { only, parallel: up.jobs.unwrap_or(0), ..Default::default() };
+    in_turn(PATIENCE, UNDER_WAY, || software::run(node, &options))?;
     let name = instance_name(up, url);
     let mut wanted = InstanceRequest::new(name.as_str(), url.clone());
     wanted.state = Some(InstanceState::Started);
-    let answer = client::ask(Some(&node.config.computer_id), &master, wanted, &up.wish)?;
+    wanted.sla.insert("computer_guid".to_owned(), node.config.computer_id.to_string());
+    let answer = client::ask(&master, wanted, &up.wish)?;
     node.reporter.note(&name, &format!("is in {}", answer.partition));
     let options = instance::Options { tree: Some(name), ..Default::default() };
-    tolerate_promises(instance::run(node, &options))
+    tolerate_promises(in_turn(PATIENCE, UNDER_WAY, || instance::run(node, &options)))
+}
+
+/// Calls `run` until no other run has its turn, for at most `patience`; then `hint` says what became of what
+/// was asked for before.
+fn in_turn(
+    patience: Duration,
+    hint: &str,
+    run: impl Fn() -> Result<(), NodeError>,
+) -> Result<(), NodeError> {
+    let end = Instant::now() + patience;
+    loop {
+        match run() {
+            Err(error) if error.exit_code() != exit::BUSY => return Err(error),
+            Err(error) if Instant::now() >= end => return Err(error.hint(hint)),
+            Err(_) => thread::sleep(POLL),
+            Ok(()) => return Ok(()),
+        }
+    }
 }
 
 /// `node software` and `node instance` for all that was asked for before. A Software Release that
@@ -182,8 +234,11 @@ fn lock(global: &Global) -> Result<FileLock, NodeError> {
     take_lock("slapos up, down or destroy", &place::config_file(global).with_extension("lock"))
 }
 
-pub(crate) fn down(global: &Global) -> Result<u8, NodeError> {
+pub(crate) fn down(global: &Global, dry_run: bool) -> Result<u8, NodeError> {
     let config = place::config(global)?;
+    if dry_run {
+        return with_node(global, &config, rehearse_down).map(|()| 0);
+    }
     let _lock = lock(global)?;
     let ran = with_node(global, &config, shut_down)?;
     match (global.json, ran) {
@@ -233,9 +288,37 @@ fn destroy_instance(node: &Node<'_>, config: &NodeConfig, name: &str) -> Result<
     wanted.state = Some(InstanceState::Destroyed);
     wanted.sla.insert("computer_guid".to_owned(), config.computer_id.to_string());
     let answer = master.request(&wanted)?;
+    let hint = format!(
+        "the Master was asked to have {name} destroyed: `slapos node report` does it when that run has ended"
+    );
     if let Some(answer) = answer {
         let only = vec![answer.partition.to_string()];
-        instance::run(node, &instance::Options { only, ..Default::default() })?;
+        let options = instance::Options { only, ..Default::default() };
+        in_turn(PATIENCE, &hint, || instance::run(node, &options))?;
     }
-    report::run(node, &report::Options::default())
+    in_turn(PATIENCE, &hint, || report::run(node, &report::Options::default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn another_run_is_waited_for_and_then_it_is_said_what_was_asked_for() {
+        let busy = || Err(NodeError::busy("slapos node report", Path::new("/none")));
+        let tries = Cell::new(0);
+        let second = || {
+            tries.set(tries.get() + 1);
+            if tries.get() == 1 { busy() } else { Ok(()) }
+        };
+        in_turn(PATIENCE, "", second).unwrap();
+        assert_eq!(tries.get(), 2);
+        let error = in_turn(Duration::ZERO, "it was asked for", busy).unwrap_err();
+        assert_eq!((error.exit_code(), error.hint_text()), (exit::BUSY, Some("it was asked for")));
+        let other = in_turn(PATIENCE, "", || Err(NodeError::user("no").hint("why"))).unwrap_err();
+        assert_eq!((other.exit_code(), other.hint_text()), (exit::FAILED, Some("why")));
+    }
 }

@@ -17,6 +17,11 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| shown(&cell)).collect());
     }
 
+    /// Adds a row whose last cell is an explanation, which may be long.
+    pub(crate) fn explained(&mut self, name: &str, words: &str) {
+        self.rows.push(vec![shown(name), shortened(words, 4000)]);
+    }
+
     /// Adds a row of as many cells as there are columns.
     pub(crate) fn cells(&mut self, cells: impl Iterator<Item = String>) {
         self.rows.push(cells.map(|cell| shown(&cell)).collect());
@@ -31,9 +36,12 @@ impl Table {
 /// Cells hold what instances and users chose: it must not steer a terminal nor flood it. `--json`
 /// gives the whole.
 fn shown(cell: &str) -> String {
-    const LONGEST: usize = 200;
+    shortened(cell, 200)
+}
+
+fn shortened(cell: &str, longest: usize) -> String {
     let line = super::plain(cell).replace(['\n', '\t'], " ");
-    match line.char_indices().nth(LONGEST) {
+    match line.char_indices().nth(longest) {
         None => line,
         Some((end, _)) => format!("{}…", &line[..end]),
     }
@@ -69,6 +77,8 @@ mod tests {
         let mut table = Table::new(&["a", "b"]);
         table.row(["\u{1b}[31mred\nx".into(), "y".repeat(70_000)]);
         let text = table.to_string();
+        table.explained("why", &"z".repeat(70_000));
+        assert!(table.to_string().contains(&"z".repeat(4000)) && table.to_string().len() < 9000);
         assert!(text.contains("[31mred x") && !text.contains('\u{1b}'));
         assert!(text.len() < 1000);
     }

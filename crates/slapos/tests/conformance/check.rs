@@ -13,7 +13,7 @@ use crate::master::wish;
 use crate::scene::{Scene, set_mode};
 
 /// How long services may take to come to the state that is expected, and files to appear.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What the original tells besides. It says which instances an instance asked for; ours asks
 /// through the node, which knows.
 const NOT_COMPARED: &str = "updateComputerPartitionRelatedInstanceList";

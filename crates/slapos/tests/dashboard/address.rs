@@ -8,15 +8,12 @@ use slapos_testkit::TestNode;
 fn the_address_is_printed_and_the_token_only_when_asked_for() {
     let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
     let up = node.ok(&["up"]);
-    let config = std::fs::read_to_string(node.root().join("etc/slapos.cfg")).unwrap();
-    let url = config.lines().find_map(|line| line.strip_prefix("master_url = ")).unwrap();
-    let page = format!("{}/ui/", url.trim_end_matches('/'));
-    let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
-    let token = token.trim();
+    let page = format!("{}/ui/", node.master_url());
+    let token = node.token();
     let shown = node.ok(&["proxy", "show"]);
     for run in [&up, &shown] {
         assert!(run.out.ends_with(&format!("dashboard  {page}\n")), "{}", run.out);
-        assert!(!format!("{}{}", run.out, run.err).contains(token));
+        assert!(!format!("{}{}", run.out, run.err).contains(&token));
     }
     let printed = node.ok(&["proxy", "dashboard"]).out;
     assert!(printed.starts_with(&format!("dashboard  {page}#token={token}\n")), "{printed}");
@@ -26,7 +23,7 @@ fn the_address_is_printed_and_the_token_only_when_asked_for() {
     node.ok(&["down"]);
     let refused = node.run(&["proxy", "dashboard"]);
     assert_ne!(refused.code, 0);
-    assert!(!format!("{}{}", refused.out, refused.err).contains(token));
+    assert!(!format!("{}{}", refused.out, refused.err).contains(&token));
 }
 
 /// `--open` gives the browser a page that others cannot read, and no process the token.

@@ -39,11 +39,8 @@ impl Scene {
         let browser = Browser::start(test)?;
         let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
         node.ok(&["up", "--partitions", "3"]);
-        let config = std::fs::read_to_string(node.root().join("etc/slapos.cfg")).unwrap();
-        let url = config.lines().find_map(|line| line.strip_prefix("master_url = "));
-        let url = url.unwrap().trim_end_matches('/').to_owned();
-        let token = std::fs::read_to_string(node.root().join("master/master.token")).unwrap();
-        Some(Scene { node, browser, url, token: token.trim().to_owned() })
+        let (url, token) = (node.master_url(), node.token());
+        Some(Scene { node, browser, url, token })
     }
 
     /// The same, with the operator signed in.
@@ -89,6 +86,7 @@ fn one_signs_in_and_out_and_no_token_stays_in_the_address() {
     let browser = &mut scene.browser;
     browser.visit(&format!("{url}/ui/"));
     browser.until("document.activeElement?.id === 'token'");
+    browser.sees("slapos proxy dashboard");
     browser.shoot("sign-in");
     browser.press("Enter");
     browser.sees("Type the token.");

@@ -68,6 +68,8 @@
   lazy.show([{ path: '/inner/x', message: 'unfolded' }]);
   is('is unfolded', lazy.node.querySelector('details').open && lazy.node.querySelector('details .field .error').textContent, 'unfolded');
   form.node.remove();
+  const kept = schemaForm({ properties: { key: { type: 'string', textarea: true }, pass: { type: 'string', format: 'password' } } }, { key: 'a\nb', pass: 'c' });
+  is('several lines, and what is not shown', [kept.node.querySelector('textarea').value, kept.node.querySelector('input').type, kept.read()], ['a\nb', 'password', { key: 'a\nb', pass: 'c' }]);
 
   // Texts are texts.
   is('no HTML', dom.h('p', null, '<img src=x onerror=alert(1)>').children.length, 0);
@@ -94,6 +96,11 @@
   const now = Date.parse('2026-01-01T00:00:00Z');
   is('ago', [5, 50, 3700, 86_400 * 40].map((seconds) => words.ago(new Date(now - seconds * 1000).toISOString(), now)), ['just now', '50 seconds ago', '1 hour ago', '1 month ago']);
   is('software', ['https://x/raw/1.0.380/software/kvm/software.cfg', '/srv/software/hello/software.cfg', 'odd'].map(words.shortSoftware), ['kvm 1.0.380', 'hello', 'odd']);
+  const apart = (...urls) => [...words.tellApart(urls).values()];
+  is('told apart', [apart('/a/x/s.cfg', '/b/c/x/s.cfg', '/y/s.cfg'), apart('https://h/1/x/s.cfg', 'https://h/1/2/x/s.cfg'), apart('a', 'a')],
+    [['/a/…', '/b/c/…'], ['…/1/…', '…/1/2/…'], []]);
+  const heard = (minutes, state = 'ok') => words.presenceState({ state, last_contact_at: new Date(now - minutes * 60_000).toISOString() }, now);
+  is('heard of', [heard(5), heard(11), heard(16), heard(1, 'silent'), words.presenceState({ state: 'never' }, now)], ['ok', 'late', 'silent', 'silent', 'never']);
   is('bytes', [0, 1023, 1536, 200 * 1024 ** 3].map(words.bytes), ['0 bytes', '1023 bytes', '1.5 KiB', '200 GiB']);
   is('instance', [{ state: 'started', reported: null }, { state: 'started', reported: { state: 'started' }, promises: { failed: 1 } }, { state: 'stopped', reported: { state: 'started' } }, { state: 'destroyed', reported: { state: 'started' } }].map(words.instanceState), ['waiting', 'error', 'waiting', 'leaving']);
   is('labels', actions.readLabels('a=b, c,, d = e=f'), { a: 'b', c: '', d: 'e=f' });

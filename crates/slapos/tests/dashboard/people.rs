@@ -89,6 +89,10 @@ fn asks(scene: &mut Scene, profile: &str) {
     scene.browser.click("#ask");
     scene.browser.heads("mine");
     scene.browser.sees("engine");
+    // Where it lives is said; the computer is the operator's.
+    scene.browser.until("document.querySelector('main dl.facts').innerText.includes('local')");
+    let links = "document.querySelectorAll(\"main a[href^='#/computers/']\").length";
+    assert_eq!(scene.browser.js(links), 0);
     scene.browser.until("document.querySelector('#live').dataset.state === 'live'");
     scene.node.ok(&["node", "instance"]);
     scene.browser.until("document.querySelector('.head .status')?.innerText === 'started'");

@@ -39,6 +39,7 @@ fn an_instance_is_asked_for_by_form_and_keyboard_and_its_life_is_seen() {
     ask(&mut scene, &profile);
     live(&mut scene);
     change(&mut scene);
+    moved(&mut scene);
     end(&mut scene);
     scene.calm();
 }
@@ -54,6 +55,7 @@ fn ask(scene: &mut Scene, profile: &str) {
     browser.press("Tab");
     browser.sees("Says a word.");
     browser.until("document.querySelectorAll('#type option').length === 1");
+    assert_eq!(browser.js("document.activeElement.id"), "type", "the key Tab went on");
     browser.tab_to("#title");
     browser.write("mine");
     // Nothing is given that is needed, and nothing is sent.
@@ -118,6 +120,27 @@ fn change(scene: &mut Scene) {
         scene.node.json(&["service", "info", "mine"])["instance-parameters"]["word"],
         "salut"
     );
+}
+
+/// Another Software Release is supplied with the change.
+fn moved(scene: &mut Scene) {
+    let other = scene.node.tree.add_software("other", "[buildout]\nparts =\n");
+    let other = other.display().to_string();
+    let browser = &mut scene.browser;
+    browser.push("Change…");
+    browser.heads("Change mine");
+    let offered = "document.querySelector('#supply')?.checkVisibility()";
+    assert_eq!(browser.js(offered), false);
+    browser.fill("Software Release", &other);
+    browser.until(offered);
+    browser.sees("Have local build it");
+    browser.shoot("change-release");
+    browser.push("Save");
+    browser.heads("mine");
+    browser.until("document.querySelector('main dl.facts').innerText.includes('other')");
+    let supplied = scene.node.json(&["proxy", "show"])["software"].to_string();
+    assert!(supplied.contains(&other), "{supplied}");
+    scene.node.ok(&["node", "software"]);
 }
 
 /// Destroyed only when its title is typed.

@@ -32,6 +32,7 @@ fn a_tree_is_restarted_renamed_banged_placed_and_cleaned() {
     let test = "a_tree_is_restarted_renamed_banged_placed_and_cleaned";
     let Some(mut scene) = Scene::signed_in(test) else { return };
     grown(&mut scene);
+    shared(&mut scene);
     restarted(&mut scene);
     renamed(&mut scene);
     banged(&mut scene);
@@ -60,6 +61,24 @@ fn grown(scene: &mut Scene) {
     scene.at("instances/local-slappart0", "front");
     scene.browser.sees("In the same tree");
     scene.browser.sees("Backend");
+}
+
+/// A shared instance is offered nothing that is refused, and ends.
+fn shared(scene: &mut Scene) {
+    let back = scene.node.tree.add_service().display().to_string();
+    scene.node.ok(&["request", "guest", &back, "--slave"]);
+    scene.at("instances/_guest", "guest");
+    let browser = &mut scene.browser;
+    browser.sees("Shares");
+    let offered = "[...document.querySelectorAll('.head .actions > *')].map((one) => one.innerText).join(' ')";
+    assert_eq!(browser.js(offered), "Change… Destroy…");
+    browser.shoot("shared");
+    browser.push("Destroy…");
+    browser.fill("Type guest", "guest");
+    browser.push("Destroy");
+    browser.heads("Instances");
+    browser.until("!document.querySelector('main').innerText.includes('guest')");
+    scene.at("instances/local-slappart0", "front");
 }
 
 fn restarted(scene: &mut Scene) {

@@ -44,12 +44,16 @@ fn every_view_fits_in_both_themes_and_widths() {
             for (name, place) in views(&profile) {
                 show(&mut scene, &place);
                 fits(&mut scene, name, width);
+                told_apart(&mut scene, name);
                 scene.browser.shoot(&format!("{name}-{size}-{theme}"));
             }
         }
     }
     scene.calm();
 }
+
+/// Nobody serves it.
+const OTHER: &str = "http://127.0.0.1:9/old/software/service/software.cfg";
 
 /// What a schema can ask for, of each kind.
 const DESCRIPTION: &str = r#"{
@@ -63,6 +67,8 @@ const INPUT: &str = r#"{
     "size": {"title": "Size", "type": "string", "enum": ["small", "large"], "default": "small"},
     "count": {"title": "How often", "description": "In a minute.", "type": "integer", "minimum": 1, "maximum": 60, "default": 5},
     "loud": {"title": "Loud", "type": "boolean", "default": false},
+    "key": {"title": "Key", "description": "In several lines.", "type": "string", "textarea": true},
+    "pass": {"title": "Pass", "type": "string", "format": "password"},
     "names": {"title": "Names", "description": "Whom it speaks to.", "type": "array", "items": {"type": "string"}, "minItems": 1},
     "voice": {"title": "Voice", "oneOf": [
       {"title": "Built in", "type": "object", "properties": {"pitch": {"type": "integer"}}},
@@ -91,7 +97,9 @@ fn filled(scene: &Scene) -> String {
         super::builds::promise(scene, text);
         node.fails(code, &["node", "instance", "--all"]);
     }
-    node.ok(&["request", "late", &profile, "--parameters", "word=last"]);
+    // Its last folder is called like that of another.
+    node.ok(&["request", "late", OTHER]);
+    node.ok(&["supply", OTHER, "local"]);
     node.ok(&["proxy", "user", "add", "ada"]);
     node.ok(&["proxy", "project", "add", "engine"]);
     node.ok(&["proxy", "project", "join", "engine", "ada"]);
@@ -122,6 +130,16 @@ fn fits(scene: &mut Scene, name: &str, width: u32) {
     assert_eq!(unnamed, serde_json::json!([]), "controls without a name in {name}");
     let wrong = scene.browser.js(SOUND);
     assert_eq!(wrong, serde_json::json!([]), "{name}");
+}
+
+/// Software Releases of one name are told apart by what can be read.
+fn told_apart(scene: &mut Scene, name: &str) {
+    let text = match name {
+        "software" | "computer" => OTHER,
+        "instances" | "one-by-one" => "http://127.0.0.1:9/old/…",
+        _ => return,
+    };
+    scene.browser.sees(text);
 }
 
 /// What who does not see the page relies on: one main heading, no level left out, ids that are unique, an
@@ -182,6 +200,14 @@ fn what_is_interrupted_comes_again() {
     let pid = scene.node.pids()["slapproxy"];
     slapos_testkit::kill(pid);
     scene.browser.until("document.querySelector('#live').dataset.state === 'waiting'");
+    scene.browser.until(live);
+    // A page that was opened while the Master was away comes by itself.
+    scene.node.ok(&["down"]);
+    scene.go("computers");
+    scene.browser.sees("The Master does not answer.");
+    scene.node.ok(&["up"]);
+    scene.browser.until("document.querySelector('main table')?.innerText.includes('local')");
+    scene.at("", "Overview");
     scene.browser.until(live);
     scene.node.ok(&["supply", "http://127.0.0.1:9/such/software.cfg", "local"]);
     scene.browser.until("document.querySelector('#changes')?.innerText.includes('such')");

@@ -54,7 +54,7 @@ impl Tree {
                 || name.ends_with(".lock")
         };
         self.0.retain(|name, _| !history(name));
-        let plain = |what: &str| without_numbers(&without_times(what));
+        let plain = |what: &str| without_numbers(&without_times(&without_log_trouble(what)));
         Self(self.0.into_iter().map(|(name, what)| (name, plain(&what))).collect())
     }
 
@@ -93,6 +93,15 @@ impl Tree {
 fn first_difference(one: &str, other: &str) -> String {
     let mut lines = one.lines().zip(other.lines()).filter(|(a, b)| a != b);
     lines.next().map_or("its length".to_owned(), |(a, b)| format!("{a}\n  instead of: {b}"))
+}
+
+/// A promise that was asked says that its log could not be kept until it is asked again.
+fn without_log_trouble(text: &str) -> String {
+    const BEGIN: &str = "\\n(its log cannot be kept: ";
+    let mut pieces = text.split(BEGIN);
+    let first = pieces.next().unwrap_or_default().to_owned();
+    let rest = pieces.map(|piece| piece.split_once("))").map_or(piece, |(_, after)| after));
+    rest.fold(first, |text, piece| text + piece)
 }
 
 /// Records say when something was.

@@ -90,10 +90,7 @@ pub(crate) struct Node {
 impl Node {
     /// A node whose `[slapformat]` has these lines.
     pub(crate) fn new(options: &str) -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        let directory = tempfile::Builder::new().prefix("slapos-test-").tempdir().unwrap();
-        let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(directory.path(), open).unwrap();
+        let directory = slapos_testkit::open_directory("slapos-test-");
         let word = unique();
         let node = Self { directory, users: format!("sf{word}-"), builder: format!("sf{word}") };
         node.configure(options);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use slapos_testkit::{is_root, skipped};
+use slapos_testkit::{is_root, open_directory, skipped};
 
 use crate::master::Master;
 
@@ -97,9 +97,7 @@ fn the_user_that_root_makes_for_the_master_is_told_once_and_cannot_log_in() {
         return skipped(test, "this is not root");
     }
     let user = User(format!("slapt{}", std::process::id()));
-    let directory = tempfile::tempdir().unwrap();
-    let open = Command::new("chmod").arg("755").arg(directory.path()).status();
-    assert!(open.unwrap().success());
+    let directory = open_directory("slapos-identity-");
     let file = directory.path().join("slapos.cfg");
     let database = directory.path().join("master/proxy.db").display().to_string();
     std::fs::write(&file, format!("[slapproxy]\ndatabase_uri = {database}\nuser = {}\n", user.0))

@@ -19,3 +19,10 @@ mod people;
 mod recognition;
 mod renewal;
 mod schemas;
+
+#[test]
+fn the_same_on_postgresql() {
+    // The rest waits for certificates to end, or is about no database.
+    let words = ["a_master_alone", "fleet::", "limits::", "names::", "people::", "recognition::"];
+    slapos_testkit::again_on_postgresql("the_same_on_postgresql", &words, 10);
+}

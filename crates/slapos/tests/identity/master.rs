@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use slapos_testkit::{Person, Run, free_port, wait_for};
+use slapos_testkit::{Person, Run, database, free_port, open_directory, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_slapos");
 
@@ -34,16 +34,15 @@ impl Master {
     /// One that does not run yet.
     pub(crate) fn arranged(host: &str, options: &str) -> Self {
         let person = Person::ordinary(Path::new(BINARY)).unwrap();
-        let directory = tempfile::Builder::new().prefix("slapos-identity-").tempdir().unwrap();
-        let mut open = Command::new("chmod");
-        assert!(open.arg("755").arg(directory.path()).status().unwrap().success());
+        let directory = open_directory("slapos-identity-");
         let (port, tls_port) = (free_port(), free_port());
+        let database = database(&directory.path().join("master/proxy.db"));
         let here = directory.path().display();
         let config = format!(
             "[slapos]\nmaster_url = http://127.0.0.1:{port}\ncomputer_id = local\n\
              software_root = {here}/soft\ninstance_root = {here}/inst\n\n\
-             [slapproxy]\nhost = {host}\nport = {port}\ndatabase_uri = {here}/master/proxy.db\n\
-             tls_port = {tls_port}\ntls_host = 127.0.0.1\n{options}"
+             [slapproxy]\nhost = {host}\nport = {port}\ndirectory = {here}/master\n\
+             database_uri = {database}\ntls_port = {tls_port}\ntls_host = 127.0.0.1\n{options}"
         );
         let master = Self { directory, person, port, tls_port, process: RefCell::default() };
         master.write("slapos.cfg", &config);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use serde_json::Value;
-use slapos_testkit::wait_for;
+use slapos_testkit::{pids_in, wait_for};
 
 use crate::master::Master;
 
@@ -64,10 +64,8 @@ impl<'a> Node<'a> {
         wait_for(&format!("{name} on {}", self.computer), 120, || {
             let words = by(&self.config, &["node", "status", "--json"]);
             let status = self.master.slapos(&words).out;
-            let status: Value = serde_json::from_str(&status).ok()?;
-            let mut processes = status.as_array()?.iter();
-            let found = processes.find(|process| process["name"] == name)?;
-            found["pid"].as_i64().filter(|pid| *pid != 0)
+            let status = serde_json::from_str(&status).ok()?;
+            pids_in(&status).get(name).copied().filter(|pid| *pid != 0)
         })
     }
 

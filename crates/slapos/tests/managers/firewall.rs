@@ -178,7 +178,7 @@ fn the_supervisor_runs_the_firewall_that_is_configured() {
     let first = pid().unwrap();
     assert!(first > 0);
     // Started by the supervisor, and anew to read the rules.
-    let starts = wait_for("both starts", 10, || {
+    let starts = wait_for("both starts", 60, || {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         (lines(&text).len() == 2).then_some(text)
     });

@@ -67,7 +67,7 @@ fn ports_lead_to_a_partition_while_it_runs() {
     let first = status("socat-tcp-18080").unwrap();
     assert!(first > 0);
     let user = name_of(managed.uid());
-    let said = wait_for("socat to be run as the partition's user", 10, || {
+    let said = wait_for("socat to be run as the partition's user", 60, || {
         let said = managed.kept(&format!("socat.{user}"));
         (!said.is_empty()).then_some(said)
     });
@@ -121,7 +121,7 @@ fn services_run_once_before_an_instance_is_removed() {
         names.sort_unstable();
         names == expected
     };
-    wait_for("both to run", 20, || ran(&["quick", "slow"]).then_some(()));
+    wait_for("both to run", 60, || ran(&["quick", "slow"]).then_some(()));
     assert_eq!(open_files(managed.node.pids()["slow"]), "321", "it has the partition's limits");
     // Again, also when the supervisor's daemon was killed: none runs twice.
     kill(i64::from(managed.node.supervisor_pid()));

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use slapos_testkit::wait_for;
+use slapos_testkit::{runs, wait_for};
 
 use super::{Managed, name_of};
 
@@ -67,13 +67,13 @@ fn what_makes_reports_keeps_nobody_waiting_and_leaves_nothing() {
     let path = managed.plant("etc/report/slow", &script);
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut report = managed.node.start(&["node", "report"]);
-    wait_for("the report to begin", 20, || directory.join("begun").exists().then_some(()));
+    wait_for("the report to begin", 60, || directory.join("begun").exists().then_some(()));
     managed.node(&["node", "instance", "--all"]);
     managed.plant("go", "");
     assert_eq!(report.wait().unwrap().code(), Some(1));
     let pid = std::fs::read_to_string(directory.join("left")).unwrap();
-    let process = std::path::Path::new("/proc").join(pid.trim());
-    wait_for("what it left to be gone", 5, || (!process.exists()).then_some(()));
+    let pid = pid.trim().parse().unwrap();
+    wait_for("what it left to be gone", 60, || (!runs(pid)).then_some(()));
     let info = managed.node.json(&["proxy", "show"])["instances"][0]["reported"].to_string();
     assert!(info.contains("*** is wrong") && !info.contains("hunter22"), "{info}");
 }

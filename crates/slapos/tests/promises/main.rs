@@ -11,7 +11,7 @@ mod toolbox;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use slapos_testkit::{TestNode, kill, wait_for};
+use slapos_testkit::{TestNode, kill, runs, wait_for};
 
 /// A plugin of which `body` is the methods of the class.
 fn plugin(body: &str) -> String {
@@ -100,13 +100,7 @@ fn nothing_that_a_promise_starts_outlives_the_check() {
 ";
     write(&node, "etc/plugin/daemon.py", &plugin(body));
     node.ok(&["node", "promise"]);
-    assert!(!runs(&file(&node, "daemon")));
-}
-
-/// A zombie does not run.
-fn runs(pid: &str) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+    assert!(!runs(file(&node, "daemon").parse().unwrap()));
 }
 
 #[test]
@@ -125,7 +119,8 @@ fn a_killed_check_leaves_no_promise_running() {
     let pids = wait_for("the promise", 60, || std::fs::read_to_string(&path).ok());
     kill(i64::from(check.id()));
     check.wait().unwrap();
-    wait_for("what it started to end", 60, || (!pids.split_whitespace().any(runs)).then_some(()));
+    let pids: Vec<i64> = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
+    wait_for("what it started to end", 60, || (!pids.iter().any(|pid| runs(*pid))).then_some(()));
 }
 
 #[test]

@@ -58,8 +58,12 @@ impl User {
 }
 
 fn format(master: &Master) {
+    format_as(master, "local");
+}
+
+fn format_as(master: &Master, computer: &str) {
     let partitions = [0, 1].map(|number| json!({"partition_id": format!("slappart{number}")}));
-    let body = json!({"computer_guid": "local", "compute_partition_list": partitions});
+    let body = json!({"computer_guid": computer, "compute_partition_list": partitions});
     let kind = [("Content-Type", "application/json")];
     let path = "/slapos.put.v0.compute_node_format";
     let answer = master.send("POST", path, &kind, body.to_string().as_bytes());
@@ -98,6 +102,29 @@ fn computers_products_and_parameters() {
 }
 
 #[test]
+fn what_is_asked_for_on_a_node_may_go_to_another() {
+    let master = Master::ours("");
+    format(&master);
+    let kind = [("Content-Type", "application/json")];
+    let made = master.send("POST", "/api/v1/computers", &kind, br#"{"title": "COMP-2"}"#);
+    assert_eq!(made.status, 201, "{made:?}");
+    format_as(&master, "COMP-2");
+    let user =
+        User::new(&master.url(), "software_root = /s\ninstance_root = /i\ncomputer_id = local\n");
+    let release = "http://127.0.0.1:9/s.cfg";
+    user.run(0, &["supply", release, "COMP-2"]);
+    assert_eq!(user.json(&["request", "one", release])["computer"], "COMP-2");
+    // Once it is somewhere it stays there, and that is said.
+    let run = user.run(0, &["request", "one", release, "--node", "computer_guid=local"]);
+    assert!(run.err.contains("one stays on COMP-2: an instance is not moved"), "{}", run.err);
+    // Where nothing else speaks for a place, it is the Master's own computer.
+    let other = "http://127.0.0.1:9/other.cfg";
+    assert_eq!(user.json(&["request", "two", other])["computer"], "local");
+    let run = user.run(0, &["request", "guest", release, "--slave", "--state", "stopped"]);
+    assert!(run.err.contains("guest is to be started, not stopped"), "{}", run.err);
+}
+
+#[test]
 fn what_a_request_would_do_is_told_without_doing_it() {
     let master = Master::ours("");
     format(&master);
@@ -125,7 +152,7 @@ fn what_a_request_would_do_is_told_without_doing_it() {
     ");
     let told = user.run(1, &[&check[..], &["--parameters", "m=x"]].concat()).out;
     insta::assert_snapshot!(told, @r"
-    It is on local/slappart0, and would be changed: something of it is different.
+    It would not be granted: its parameters are not what the Software Release says of them.
     Its parameters are not what the Software Release takes:
       $: Additional properties are not allowed ('m' was unexpected)
     ");

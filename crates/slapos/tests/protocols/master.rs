@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use slapos_testkit::{Original, Person, free_port, skipped, wait_for};
+use slapos_testkit::{Original, Person, database, free_port, open_directory, skipped, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_slapos");
 /// What our Master wants to be shown.
@@ -36,27 +36,28 @@ pub(crate) struct Answer {
 impl Master {
     /// The original's, with more options in `[slapproxy]`.
     pub(crate) fn original(original: &Original, options: &str) -> Self {
-        Self::start(&original.person, original.command("slapos"), options)
+        let options = format!("database_uri = HERE/proxy.db\n{options}");
+        Self::start(&original.person, original.command("slapos"), &options)
     }
 
     /// Ours.
     pub(crate) fn ours(options: &str) -> Self {
         let person = Person::ordinary(Path::new(BINARY)).unwrap();
         let command = person.command(Path::new(BINARY));
-        Self::start(&person, command, options)
+        let database = database(Path::new("HERE/proxy.db"));
+        let options = format!("directory = HERE\ndatabase_uri = {database}\n{options}");
+        Self::start(&person, command, &options)
     }
 
     fn start(person: &Person, mut command: Command, options: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("slapos-master-").tempdir().unwrap();
+        let directory = open_directory("slapos-master-");
         let (base, port) = (directory.path(), free_port());
-        let mut open = Command::new("chmod");
-        assert!(open.arg("755").arg(base).status().unwrap().success());
         let here = base.display();
         let options = options.replace("HERE", &here.to_string());
         let config = format!(
             "[slapos]\nmaster_url = http://127.0.0.1:{port}\ncomputer_id = local\n\
              software_root = {here}/soft\ninstance_root = {here}/inst\n\n\
-             [slapproxy]\nhost = 127.0.0.1\nport = {port}\ndatabase_uri = {here}/proxy.db\n{options}"
+             [slapproxy]\nhost = 127.0.0.1\nport = {port}\n{options}"
         );
         std::fs::write(base.join("slapos.cfg"), config).unwrap();
         std::fs::write(base.join("master.token"), TOKEN).unwrap();
@@ -99,6 +100,8 @@ impl Master {
         let url = format!("{}{path}", self.url());
         let mut request = ureq::http::Request::builder().method(method).uri(url);
         request = request.header("Authorization", format!("Bearer {TOKEN}"));
+        // Who refuses a request before he has all of it ends the connection, perhaps after this answer.
+        request = request.header("Connection", "close");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -114,9 +117,13 @@ impl Master {
 }
 
 fn started(command: &mut Command, log: &Path, port: u16) -> Child {
-    let log = std::fs::File::create(log).unwrap();
-    let process = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-    wait_for("a Master", 60, || TcpStream::connect(("127.0.0.1", port)).ok());
+    let file = std::fs::File::create(log).unwrap();
+    let mut process = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+    wait_for("a Master", 60, || {
+        let ended = process.try_wait().unwrap();
+        assert!(ended.is_none(), "{}", std::fs::read_to_string(log).unwrap());
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    });
     process
 }
 

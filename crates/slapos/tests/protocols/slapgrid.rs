@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value as Json;
-use slapos_testkit::{Original, Run, SOFTWARE_FOR_BOTH, instance_for_both};
+use slapos_testkit::{Original, Run, SOFTWARE_FOR_BOTH, instance_for_both, open_directory};
 
 use crate::master::{Master, TOKEN, original};
 
@@ -79,10 +79,8 @@ struct Node<'a> {
 impl<'a> Node<'a> {
     /// At that Master, or by https at `url` with that certificate and key.
     fn new(original: &'a Original, master: &Master, https: Option<(&str, &str, &str)>) -> Self {
-        let directory = tempfile::Builder::new().prefix("slapos-grid-").tempdir().unwrap();
+        let directory = open_directory("slapos-grid-");
         let base = directory.path();
-        let mut open = Command::new("chmod");
-        assert!(open.arg("755").arg(base).status().unwrap().success());
         for name in ["etc", "inst", "soft", "var"] {
             std::fs::create_dir(base.join(name)).unwrap();
         }

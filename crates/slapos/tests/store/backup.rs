@@ -56,6 +56,35 @@ fn a_master_moves_to_postgresql_and_back() {
     assert_eq!(left, Vec::<String>::new());
 }
 
+#[test]
+fn a_rehearsal_reads_all_of_a_backup_and_changes_nothing() {
+    let place = Place::new();
+    let master = place.configure("a.cfg", &place.file());
+    let _running = master.start();
+    let before = full(&master);
+    let file = place.path("saved").display().to_string();
+    master.ok(&["backup", &file]);
+    let other = place.path("other/proxy.db").display().to_string();
+    let other = place.configure("b.cfg", &other);
+    let told = other.ok(&["restore", &file, "--dry-run"]).out;
+    assert!(told.contains("it holds nothing, or is not there"), "{told}");
+    assert!(told.contains("the backup is whole") && told.contains("Nothing was done"), "{told}");
+    assert!(!place.path("other").exists());
+    let refused = master.run(&["restore", &file, "-n"]);
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    assert!(refused.err.contains("say --force to replace it"), "{}", refused.err);
+    let told = master.ok(&["restore", &file, "--force", "-n"]).out;
+    assert!(told.contains("asked for (--force)"), "{told}");
+    let told = master.ok(&["migrate", "--to", "8", "--dry-run"]).out;
+    assert!(told.contains("take back schema 10 (scale)"), "{told}");
+    assert_eq!(master.ok(&["migrate", "-n"]).out, "nothing is to be changed\n");
+    assert_eq!(master.client().overview().unwrap(), before);
+    let saved = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &saved[..saved.len() / 2]).unwrap();
+    let refused = other.run(&["restore", &file, "-n"]);
+    assert_eq!((refused.code, refused.err.contains("cut off")), (1, true), "{}", refused.err);
+}
+
 /// However it ended, a Master that is gone keeps nobody from restoring.
 #[test]
 fn nothing_is_restored_under_a_master() {

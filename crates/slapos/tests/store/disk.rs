@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use slapos_testkit::{skipped, wait_for};
+use slapos_testkit::{SmallDisk, skipped, wait_for};
 
 use super::killed::{Crowd, PEOPLE, agrees};
 use super::masters::{Configured, Place, computer};
@@ -90,4 +90,28 @@ fn a_master_that_is_killed_while_it_writes_for_several_leaves_no_half_of_it() {
     // At another call each time.
     let faults = (0..24).map(|number| format!("signal=KILL:when={}", 60 + 3 * number));
     survives(&faults.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_master_is_not_ready_while_its_disk_is_full() {
+    if !slapos_sys::user::is_root() {
+        skipped(
+            "a_master_is_not_ready_while_its_disk_is_full",
+            "needs root, to mount a small disk",
+        );
+        return;
+    }
+    let place = Place::new();
+    let _disk = SmallDisk::mount(&place.path("master"), 32);
+    let master = place.configure("a.cfg", &place.file());
+    let _running = master.start();
+    let ready = || master.get("/readyz").map(|(status, _, body)| (status, body)).unwrap();
+    assert_eq!(ready(), (200, "ready".to_owned()));
+    let filler = place.path("master/filler");
+    std::fs::write(&filler, vec![0; 20 << 20]).unwrap();
+    let words = "not ready: the disk of the database is full, or cannot be written";
+    assert_eq!(ready(), (503, words.to_owned()));
+    assert_eq!(master.get("/healthz").unwrap().0, 200);
+    std::fs::remove_file(&filler).unwrap();
+    assert_eq!(ready(), (200, "ready".to_owned()));
 }

@@ -16,3 +16,4 @@ mod masters;
 mod migrated;
 mod secure;
 mod several;
+mod starts;

@@ -16,7 +16,8 @@ use slapos_slap::{
 use utoipa::ToSchema;
 
 use super::super::access::{Caller, Route, Rule};
-use super::super::{ApiError, App, hateoas};
+use super::super::{ApiError, App, audit, hateoas};
+use super::elsewhere;
 use super::take::{self, Body, Named, addressed, named};
 use crate::error::StoreError;
 use crate::store::{Scope, Would};
@@ -54,6 +55,7 @@ async fn supply(State(app): Shared, caller: Caller, Body(wish): Body<Supply>) ->
     let (computer, url) = (ComputerId::new(wish.computer), SoftwareUrl::new(wish.url));
     let state: SoftwareState = wish.state.parse()?;
     app.allow_computer(&caller, &computer).await?;
+    audit::about(audit::supply(&computer, &url, state));
     app.store.supply(&url, &computer, state).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -85,9 +87,16 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    /// The project that it names.
-    pub(super) fn project(&self) -> Option<&str> {
-        self.project.as_deref()
+    /// The project of what it asks for: the one that it names, as SLAP does (`project_guid`) or by
+    /// itself, or else the caller's only one.
+    pub(super) async fn project_for(&self, app: &App, caller: &Caller) -> Result<String, ApiError> {
+        let by_sla = || self.sla.get("project_guid").filter(|name| !name.is_empty());
+        let named = self.project.as_ref().or_else(by_sla);
+        let project = app.project_for(caller, named.map(String::as_str)).await?;
+        if matches!(caller, Caller::Operator) && self.project.is_none() && !project.is_empty() {
+            app.store.require_project(&project).await?;
+        }
+        Ok(project)
     }
 
     pub(super) fn into_request(self) -> Result<InstanceRequest, ApiError> {
@@ -130,10 +139,15 @@ async fn request(
     Body(wish): Body<Wish>,
 ) -> Answer {
     let scope = app.seen_by(&caller).await?;
-    let project = app.project_for(&caller, wish.project()).await?;
+    let project = wish.project_for(&app, &caller).await?;
     let request = wish.into_request()?;
+    audit::about(audit::wish(&project, &request));
+    keepable(&request).map_err(|why| ApiError::new(StatusCode::CONFLICT, why))?;
     let origin = hateoas::origin(&headers);
-    let (_, done) = app.request(&project, &request, &origin).await?;
+    let (answer, done) = app.request(&project, &request, &origin).await?;
+    if done.is_none() {
+        return Ok(elsewhere::answered(&project, &request, answer));
+    }
     if request.shared && request.state == Some(InstanceState::Destroyed) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -141,17 +155,31 @@ async fn request(
         Some(Would::Create) => StatusCode::CREATED,
         _ => StatusCode::OK,
     };
-    let Some(guid) = app.store.meant_by(&project, &request).await? else {
-        return Err(forwarded(&request));
-    };
-    Ok((status, Json(app.store.show_instance(&scope, &guid).await?)).into_response())
+    let guid = app.store.meant_by(&project, &request).await?.ok_or_else(|| gone(&request))?;
+    let mut shown = app.store.show_instance(&scope, &guid).await?;
+    if done != Some(Would::Create) {
+        shown.remarks = app.store.remarks(&project, &request).await?;
+    }
+    Ok((status, Json(shown)).into_response())
 }
 
-/// The request was granted, and what it made is not here.
-fn forwarded(request: &InstanceRequest) -> ApiError {
-    let message =
-        format!("{} is with another Master, which has to be asked about it", request.title);
+/// The request was granted, and somebody was quicker to take back what it made.
+fn gone(request: &InstanceRequest) -> ApiError {
+    let message = format!("{} has been destroyed in the meantime: ask again", request.title);
     ApiError::new(StatusCode::CONFLICT, message)
+}
+
+/// Requires a wish that will be kept: SLAP takes some that never are.
+///
+/// # Errors
+/// Why not, in words.
+pub(super) fn keepable(request: &InstanceRequest) -> Result<(), String> {
+    match request.state {
+        Some(state @ InstanceState::Stopped) if request.shared => Err(format!(
+            "a shared instance cannot be {state}: it is there, or destroyed; what serves it can be"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What is to become different of an instance; what is left out stays.
@@ -168,6 +196,23 @@ pub(super) struct Change {
     sla: Option<BTreeMap<String, String>>,
 }
 
+impl Change {
+    /// What changes, for the audit log. Parameters may be secret.
+    fn words(&self) -> String {
+        let texts = [
+            ("title", &self.title),
+            ("state", &self.state),
+            ("software_release", &self.software_release),
+            ("software_type", &self.software_type),
+        ];
+        let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?)));
+        let mut words: Vec<_> = texts.map(|(key, text)| format!("{key}={text}")).collect();
+        words.extend(self.parameters.is_some().then(|| "parameters".to_owned()));
+        words.extend(self.sla.is_some().then(|| "sla".to_owned()));
+        words.join(", ")
+    }
+}
+
 async fn change(
     State(app): Shared,
     caller: Caller,
@@ -175,6 +220,7 @@ async fn change(
     Named(guid): Named,
     Body(change): Body<Change>,
 ) -> Answer {
+    audit::about(format_args!("{guid}: {}", change.words()));
     let scope = app.seen_by(&caller).await?;
     let former = app.store.show_instance(&scope, &guid).await?;
     let title = change.title.clone().filter(|title| *title != former.instance.title);
@@ -193,6 +239,11 @@ async fn change(
     }
     let (store, project) = (&app.store, former.instance.project.as_str());
     let (desk, origin) = (&app.desk, hateoas::origin(&headers));
+    // Before a title is changed by which it is found.
+    let remarks = match &request {
+        Some(request) => store.remarks(project, request).await?,
+        None => Vec::new(),
+    };
     match (request, title) {
         (Some(request), Some(title)) => {
             desk.request_renamed(store, project, &request, &title, &origin).await.map(drop)?;
@@ -206,7 +257,8 @@ async fn change(
     if gone {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    Ok(Json(app.store.show_instance(&scope, &guid).await?).into_response())
+    let shown = app.store.show_instance(&scope, &guid).await?;
+    Ok(Json(InstanceDetail { remarks, ..shown }).into_response())
 }
 
 /// The request that makes an instance what the change says; none if it says nothing about that.
@@ -234,6 +286,7 @@ fn wanted(former: &InstanceDetail, change: Change) -> Result<Option<InstanceRequ
         Some(sla) => known(sla)?,
         None => given(None, &former.sla),
     };
+    keepable(&request).map_err(|why| ApiError::new(StatusCode::CONFLICT, why))?;
     Ok(Some(request))
 }
 

@@ -6,8 +6,8 @@ use super::change::{Change, Supply, Wish};
 use super::openapi::Operation;
 use super::places::{Described, Orphans, Outlook};
 use crate::view::{
-    Computer, ComputerDetail, Found, Instance, InstanceDetail, Me, Promises, Software, Summary,
-    Tree, TreeDetail, Usage,
+    Computer, ComputerDetail, Elsewhere, Forwarded, Found, Instance, InstanceDetail, Me, Promises,
+    Software, Summary, Tree, TreeDetail, Usage,
 };
 
 /// All of them.
@@ -113,16 +113,25 @@ fn instances() -> Vec<Operation> {
         post("/api/v1/instances", "Asks for an instance, or changes it")
             .says(
                 "The title names the instance in its project: asked for again it is changed, and \
-                 left alone if nothing is different. 404 says why there is no place.",
+                 left alone if nothing is different. It has the `project` that is named, here or as \
+                 `project_guid` of its `sla`. 404 says why there is no place; 409 refuses another \
+                 state of a shared instance than `started` and `destroyed`, which only what serves \
+                 it can have.",
             )
             .takes::<Wish>()
             .gives::<InstanceDetail>(201, "it was made")
             .gives::<InstanceDetail>(200, "it was there")
+            .gives::<Elsewhere>(202, "it is granted, and not served here but by another Master")
             .done(204, "a shared one was destroyed"),
         get("/api/v1/instances/{guid}", "An instance with all that belongs to it")
             .gives::<InstanceDetail>(200, "the instance"),
         Operation::new("PATCH", "/api/v1/instances/{guid}", "Changes an instance")
-            .says("What is left out stays. Asked for again it changes nothing.")
+            .says(
+                "What is left out stays. Asked for again it changes nothing. An instance is not \
+                 moved, whatever its `sla` says later. Destroyed, it takes along the shared \
+                 instances that it serves, whoever asked for them. `remarks` of the answer tell \
+                 both.",
+            )
             .takes::<Change>()
             .gives::<InstanceDetail>(200, "as it is wanted now")
             .done(204, "a shared one was destroyed"),
@@ -133,6 +142,9 @@ fn instances() -> Vec<Operation> {
             .gives::<Promises>(200, "by name"),
         get("/api/v1/instances/{guid}/usage", "What an instance used, as its node reported last")
             .gives::<Usage>(200, "by resource"),
+        get("/api/v1/forwarded", "What other Masters serve, by project, tree and title")
+            .may("project", "only those of the project")
+            .lists::<Forwarded>(),
         get("/api/v1/trees", "Instance trees, by project and title")
             .may("project", "only those of the project")
             .lists::<Tree>(),
@@ -163,6 +175,9 @@ fn places() -> Vec<Operation> {
             )
             .gives::<Orphans>(200, "what is wanted destroyed now"),
         post("/api/v1/requests/check", "What a request would do, without doing it")
+            .says(
+                "`remarks` are sentences: what of it would not be followed, and what else it does.",
+            )
             .takes::<Wish>()
             .gives::<Outlook>(200, "what would be done, where, and what the schema says"),
         get("/api/v1/schema", "What a Software Release says of its parameters, for forms")

@@ -11,9 +11,9 @@ use serde_json::Value;
 use slapos_slap::{ComputerId, ComputerSettings, PartitionId, SetComputer, SoftwareUrl};
 use utoipa::ToSchema;
 
-use super::super::access::{Caller, Route, Rule};
+use super::super::access::{Audited, Caller, Route, Rule};
 use super::super::{ApiError, App, hateoas};
-use super::change::{Wish, place};
+use super::change::{Wish, keepable, place};
 use super::take::{Asked, Body, Named, addressed};
 use crate::Verdict;
 use crate::requests::Checked;
@@ -26,7 +26,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::patch("/api/v1/computers/{id}", Rule::USER, set_computer),
         Route::post("/api/v1/instances/{guid}/restart", Rule::USER, restart),
         Route::post("/api/v1/instances/{guid}/orphans/destroy", Rule::USER, destroy_orphans),
-        Route::post("/api/v1/requests/check", Rule::USER, check),
+        // It changes nothing.
+        Route::post("/api/v1/requests/check", Rule::USER, check).audited(Audited::Nobody),
         Route::get("/api/v1/schema", Rule::USER, schema),
     ]
 }
@@ -98,6 +99,10 @@ pub(super) struct Outlook {
     place: Option<Place>,
     /// Why; the refusal, where nothing would be done for that reason.
     why: String,
+    /// Sentences: what of it would not be followed, and which shared instances of others would end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    remarks: Vec<String>,
     schema: Verdict,
 }
 
@@ -114,17 +119,23 @@ async fn check(
     headers: HeaderMap,
     Body(wish): Body<Wish>,
 ) -> Result<Json<Outlook>, ApiError> {
-    let project = app.project_for(&caller, wish.project()).await?;
+    let project = wish.project_for(&app, &caller).await?;
     let request = wish.into_request()?;
     let origin = hateoas::origin(&headers);
-    Ok(Json(outlook(app.desk.check(&app.store, &project, &request, &origin).await?)))
+    let mut checked = app.desk.check(&app.store, &project, &request, &origin).await?;
+    if let Err(why) = keepable(&request) {
+        checked.outcome = Err(why);
+    }
+    Ok(Json(outlook(checked)))
 }
 
 fn outlook(checked: Checked) -> Outlook {
-    let schema = checked.verdict;
-    let (would, found) = match checked.outcome {
+    let Checked { outcome, remarks, verdict: schema } = checked;
+    let (would, found) = match outcome {
         Ok(found) => found,
-        Err(why) => return Outlook { would: "nothing", place: None, why, schema },
+        Err(why) => {
+            return Outlook { would: "nothing", place: None, why, remarks: Vec::new(), schema };
+        }
     };
     let (would, why) = match would {
         Would::Create => ("create", "there is none of that title"),
@@ -133,7 +144,7 @@ fn outlook(checked: Checked) -> Outlook {
     };
     let (computer, partition) = (found.computer.to_string(), found.partition.to_string());
     let place = Some(Place { computer, partition });
-    Outlook { would, place, why: why.to_owned(), schema }
+    Outlook { would, place, why: why.to_owned(), remarks, schema }
 }
 
 #[derive(Deserialize)]

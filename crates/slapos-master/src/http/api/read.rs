@@ -32,6 +32,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v1/instances/{guid}/promises", Rule::USER_OR_NODE, promises),
         Route::get("/api/v1/instances/{guid}/usage", Rule::USER_OR_NODE, usage),
         Route::get("/api/v1/computers/{id}/usage", Rule::USER_OR_NODE, computer_usage),
+        Route::get("/api/v1/forwarded", Rule::USER, forwarded),
         Route::get("/api/v1/trees", Rule::USER, trees),
         Route::get("/api/v1/trees/{guid}", Rule::USER, tree),
         Route::get("/api/v1/search", Rule::USER, search),
@@ -185,6 +186,12 @@ async fn trees(State(app): Shared, caller: Caller, Asked(wish): Asked<ListWish>)
     wish.only(&["project"])?;
     let scope = app.seen_by(&caller).await?;
     json(&app.store.list_trees(&scope, &wish.window()?, &wish.project).await?)
+}
+
+async fn forwarded(State(app): Shared, caller: Caller, Asked(wish): Asked<ListWish>) -> Answer {
+    wish.only(&["project"])?;
+    let scope = app.seen_by(&caller).await?;
+    json(&app.store.list_forwarded(&scope, &wish.window()?, &wish.project).await?)
 }
 
 async fn tree(State(app): Shared, caller: Caller, Named(guid): Named) -> Answer {

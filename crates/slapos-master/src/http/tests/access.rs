@@ -13,13 +13,14 @@ use crate::authority::CLIENT_LIFE;
 use crate::store::Holder;
 
 /// Routes that are about nobody's things: whoever may ask sees, or makes, his own.
-const ABOUT_NOBODY: [&str; 16] = [
+const ABOUT_NOBODY: [&str; 17] = [
     "/api/v1/summary",
     // What a Software Release says of itself, for whatever project the caller has.
     "/api/v1/schema",
     "/api/v1/computers",
     "/api/v1/software",
     "/api/v1/instances",
+    "/api/v1/forwarded",
     "/api/v1/trees",
     "/api/v1/search",
     "/hateoas/",

@@ -8,7 +8,7 @@ use super::*;
 
 impl Running {
     /// The status and the JSON of an answer; `null` where there is none.
-    fn api(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(super) fn api(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let (status, text) = self.ask(method, path, body);
         if (200..300).contains(&status) {
             let method = method.parse().unwrap();

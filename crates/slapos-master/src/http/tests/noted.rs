@@ -19,6 +19,38 @@ fn noted(world: &World, proof: &Proof, method: &Method, path: &str, body: &str) 
 }
 
 #[test]
+fn what_people_do_is_noted_with_what_it_is_about() {
+    let world = World::new();
+    let ann = world.token(&Holder::User("ann".to_owned()), None);
+    let post = Method::POST;
+    let supply = format!(r#"{{"computer": "{OWN}", "url": "s", "state": "available"}}"#);
+    let entry = |what: &str| [format!("user ann: {what}")];
+    assert_eq!(
+        noted(&world, &ann, &Method::PUT, "/api/v1/software", &supply),
+        entry(&format!("PUT /api/v1/software {OWN}: available s"))
+    );
+    let wish = r#"{"title": "web", "software_release": "s", "state": "stopped"}"#;
+    assert_eq!(noted(&world, &ann, &post, "/api/v1/requests/check", wish), [""; 0]);
+    assert_eq!(
+        noted(&world, &ann, &post, "/api/v1/instances", wish),
+        entry("POST /api/v1/instances alpha/web stopped")
+    );
+    let form = "partition_reference=web&software_release=other";
+    assert_eq!(
+        noted(&world, &ann, &post, "/requestComputerPartition", form),
+        entry("POST /requestComputerPartition alpha/web")
+    );
+    let path = format!("/api/v1/instances/{OWN}-slappart0");
+    let change = r#"{"state": "stopped", "parameters": {"password": "secret"}}"#;
+    assert_eq!(
+        noted(&world, &ann, &Method::PATCH, &path, change),
+        entry(&format!(
+            "PATCH /api/v1/instances/{{guid}} {OWN}-slappart0: state=stopped, parameters"
+        ))
+    );
+}
+
+#[test]
 fn what_is_asked_at_each_run_is_noted_when_it_changes_something() {
     let world = World::new();
     let instance =

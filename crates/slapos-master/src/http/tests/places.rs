@@ -1,6 +1,8 @@
 //! Requests as callers see them: judged, forwarded, checked, and the settings of computers.
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
+mod remarks;
+
 use std::sync::Arc;
 
 use slapos_slap::{AllocationScope, InstanceRequest, SetComputer, SlapError};
@@ -104,6 +106,9 @@ fn the_api_says_which_parameters_do_not_fit() {
     let made = json(&running, "POST /api/v1/instances", &ask(serde_json::json!({"port": "80"})));
     let change = format!("PATCH /api/v1/instances/{}", made["guid"].as_str().unwrap());
     refused(&change, &serde_json::json!({"parameters": wrong}).to_string());
+    let said = json(&running, "POST /api/v1/requests/check", &ask(wrong.clone()));
+    assert_eq!((&said["would"], &said["place"]), (&"nothing".into(), &serde_json::Value::Null));
+    assert_eq!(said["schema"]["errors"], serde_json::json!([expected]));
     // What is wrong otherwise has no such list.
     let other = json(&running, "POST /api/v1/instances", "{}");
     assert_eq!(other["errors"], serde_json::Value::Null);
@@ -124,6 +129,7 @@ fn refusals_are_in_the_status_line_for_those_who_read_no_more() {
 fn another_master_serves_what_the_configuration_says() {
     let there = Running::new();
     let far = formatted(&there);
+    far.load_computer_configuration(&description(3)).unwrap();
     let url = format!("http://{}", there.address);
     let other = OtherMaster {
         url: url.clone(),
@@ -140,9 +146,28 @@ fn another_master_serves_what_the_configuration_says() {
     assert_eq!(answer.master_url.as_deref(), Some(url.as_str()));
     let titles = |client: &SlapClient| {
         let all = client.overview().unwrap().instances;
-        all.into_iter().map(|one| one.title).collect::<Vec<_>>()
+        let mut titles: Vec<_> = all.into_iter().map(|one| one.title).collect();
+        titles.sort_unstable();
+        titles
     };
     assert_eq!((titles(&client), titles(&far)), (vec![], vec!["user_a".to_owned()]));
+    // By the API it is granted too, says by whom, and is found.
+    let wish = r#"{"title": "d", "software_release": "http://remote/software.cfg"}"#;
+    let answer = whole(&here, "POST /api/v1/instances", "application/json", wish);
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    let (_, told) = answer.split_once("\r\n\r\n").unwrap();
+    let told: serde_json::Value = serde_json::from_str(told).unwrap();
+    assert_eq!((&told["master_url"], &told["state"]), (&url.clone().into(), &"started".into()));
+    let listed: Vec<_> = client.list_forwarded().unwrap();
+    let listed: Vec<_> = listed.iter().map(|one| (one.title.as_str(), &one.master_url)).collect();
+    assert_eq!(listed, [("a", &url), ("d", &url)]);
+    let page = json(&here, "GET /api/v1/forwarded?limit=1", "");
+    let next = format!("GET /api/v1/forwarded?limit=1&after={}", page["next"].as_str().unwrap());
+    assert_eq!(json(&here, &next, "")["items"][0]["title_there"], "user_d");
+    let wish = wish.replace("}", r#", "state": "destroyed"}"#);
+    let answer = whole(&here, "POST /api/v1/instances", "application/json", &wish);
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    assert_eq!(client.list_forwarded().unwrap().len(), 1);
     // What that Master refuses, and what nobody configured.
     request.sla = [("computer_guid".to_owned(), "nowhere".to_owned())].into();
     request.title = "b".into();
@@ -158,7 +183,7 @@ fn another_master_serves_what_the_configuration_says() {
     request = InstanceRequest::new("c", "http://any");
     request.sla = [("master_url".to_owned(), url.clone())].into();
     client.request(&request).unwrap();
-    assert_eq!(titles(&far), ["user_a", "user_c"]);
+    assert_eq!(titles(&far), ["user_a", "user_c", "user_d"]);
     // It is remembered who serves it.
     request.sla.clear();
     request.state = Some(slapos_slap::InstanceState::Destroyed);

@@ -97,6 +97,8 @@ impl Bundle<'_> {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
     use slapos_slap::SoftwareUrl;
 
@@ -121,7 +123,8 @@ mod tests {
         );
         write("third.json", json!({"type": "number"}));
         let path = release.path().join("software.cfg").display().to_string();
-        let documents = Documents::of(&SoftwareUrl::new(path), "", Web::default()).unwrap();
+        let software = SoftwareUrl::new(path);
+        let documents = Documents::of(&software, "", Web::default(), Arc::default()).unwrap();
         let base = Url::from_file_path(release.path().join("input.json")).unwrap();
         let found = bundle(&documents, base.as_str(), schema);
         assert_eq!(

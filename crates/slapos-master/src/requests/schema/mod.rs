@@ -1,15 +1,17 @@
 //! Whether parameters are what a Software Release says of them: `software.cfg.json` beside the
 //! profile, and the JSON schemas that it names.
 //!
-//! Nothing is kept between requests, so that several Masters judge alike; what a request does not
-//! change is not judged again, which is most of them. A schema that cannot be read judges nothing.
-//! What is here happens in a process of its own, see [`super::bench`].
+//! What a request does not change is not judged again, which is most of them. A schema that cannot be
+//! read judges nothing. What is here happens in processes of its own, see [`super::bench`]: one reads
+//! what is on the network, which [`super::library`] keeps, and others judge by that.
 //!
 //! Parameters are one JSON document in the parameter `_` (`json-in-xml`), or texts (`xml`). A text
 //! of the latter also fits where it reads as the number or truth value that the schema asks for,
 //! because nothing else can be sent.
 
 mod bundle;
+mod network;
+mod reading;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,8 @@ use utoipa::ToSchema;
 
 use self::bundle::bundle;
 
-pub(crate) use source::Documents;
+pub(crate) use reading::{Reading, read};
+pub(crate) use source::{Documents, Origin, Texts};
 pub use web::Web;
 
 /// The name that the default type had.

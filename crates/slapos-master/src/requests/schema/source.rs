@@ -1,44 +1,38 @@
-//! Where schemas are read, and where not.
+//! The documents of a Software Release: which of them may be read, and what is in them.
 //!
-//! Whoever asks for an instance chooses the address of its Software Release, so that a Master that
-//! read any address would be a tool against the network that it is in. Therefore:
-//! - files of the Master's machine are read for the operator's project only, when the Software
-//!   Release itself is such a file, and only ordinary ones;
-//! - of the network only what `schema_http` allows ([`Web`]) is read, and only public addresses are
-//!   connected to, except where the operator has named the host: each connection, also after a
-//!   redirection, is checked after its name was resolved, so that neither a redirection nor a name
-//!   that changes leads elsewhere. No proxy is used, no header of the Master's own is sent;
-//! - a document has at most [`MAX_BYTES`], one judgement reads at most [`MOST`] of them, and each
-//!   must come within [`PATIENCE`].
+//! Files of the Master's machine are read for the operator's project only, when the Software Release
+//! itself is such a file, and only ordinary ones. What is of the network is not read here, where it is
+//! judged by: it was read before ([`super::reading`]), and what is missing is only noted. A release has
+//! at most [`MOST`] documents.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use slapos_slap::SoftwareUrl;
-use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use url::Url;
 
 use super::web::{Reach, Web};
 
 /// The largest document, in bytes.
-const MAX_BYTES: u64 = 1 << 20;
+pub(super) const MAX_BYTES: u64 = 1 << 20;
 
-/// The most documents of one judgement.
-const MOST: usize = 50;
+/// The most documents of one Software Release.
+pub(super) const MOST: usize = 100;
 
-/// How long one document may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Documents of the network by their addresses: JSON, or why they cannot be read.
+pub(crate) type Texts = BTreeMap<String, Result<String, String>>;
 
-/// Why other addresses are not connected to.
-const NOT_PUBLIC: &str = "its address is not public, and is read only if `schema_http` in \
-                          [slapproxy] names its host";
+/// Where a Software Release is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// In files of this machine, which are read whenever it is judged by them.
+    Files,
+    /// On the network.
+    Network,
+}
 
 /// The documents of one Software Release.
 #[derive(Debug)]
@@ -47,24 +41,57 @@ pub(crate) struct Documents {
     /// Whether files may be read.
     files: bool,
     web: Web,
-    left: AtomicUsize,
+    /// What was read of the network.
+    texts: Arc<Texts>,
+    /// What was asked for so far.
+    known: Mutex<HashMap<String, Result<Value, String>>>,
+    missed: AtomicBool,
 }
 
 impl Documents {
-    /// Those of a Software Release, for an instance of that project.
+    /// Those of a Software Release, for an instance of that project; `texts` was read of the network.
     ///
     /// # Errors
     /// When they may not be read.
-    pub(crate) fn of(software: &SoftwareUrl, project: &str, web: Web) -> Result<Documents, String> {
+    pub(crate) fn of(
+        software: &SoftwareUrl,
+        project: &str,
+        web: Web,
+        texts: Arc<Texts>,
+    ) -> Result<Documents, String> {
         let text = software.as_str();
         let url = match text.starts_with('/') {
             true => Url::from_file_path(text).map_err(|()| "its path is none".to_owned())?,
             false => Url::parse(text).map_err(|error| format!("its address is none: {error}"))?,
         };
         let files = url.scheme() == "file" && project.is_empty();
-        let documents = Documents { software: url, files, web, left: AtomicUsize::new(MOST) };
+        let (known, missed) = (Mutex::default(), AtomicBool::new(false));
+        let documents = Documents { software: url, files, web, texts, known, missed };
         documents.permit(&documents.software)?;
         Ok(documents)
+    }
+
+    /// Where the Software Release is.
+    pub(crate) fn origin(&self) -> Origin {
+        if self.files { Origin::Files } else { Origin::Network }
+    }
+
+    /// Whether a document was asked for that nobody has tried to read of the network.
+    pub(crate) fn missed(&self) -> bool {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// What of the network may be read.
+    pub(super) fn web(&self) -> &Web {
+        &self.web
+    }
+
+    /// Where the description of the Software Release is.
+    ///
+    /// # Errors
+    /// When that is no address.
+    pub(super) fn description(&self) -> Result<Url, String> {
+        self.permitted(&format!("{}.json", self.software))
     }
 
     /// What describes the Software Release.
@@ -72,7 +99,15 @@ impl Documents {
     /// # Errors
     /// Why it cannot be read.
     pub(crate) fn software(&self) -> Result<Value, String> {
-        self.absolute(&format!("{}.json", self.software))
+        self.absolute(self.description()?.as_str())
+    }
+
+    /// Where a document is that the description names.
+    ///
+    /// # Errors
+    /// When that is no address.
+    pub(super) fn place(&self, reference: &str) -> Result<Url, String> {
+        self.software.join(reference).map_err(|error| format!("{reference}: {error}"))
     }
 
     /// A document named in the description, and its address.
@@ -80,7 +115,7 @@ impl Documents {
     /// # Errors
     /// Why it cannot be read.
     pub(crate) fn named(&self, reference: &str) -> Result<(String, Value), String> {
-        let url = self.software.join(reference).map_err(|error| format!("{reference}: {error}"))?;
+        let url = self.place(reference)?;
         let document = self.absolute(url.as_str())?;
         Ok((url.into(), document))
     }
@@ -90,19 +125,29 @@ impl Documents {
     /// # Errors
     /// Why it cannot be read.
     pub(crate) fn absolute(&self, address: &str) -> Result<Value, String> {
+        let url = self.permitted(address)?;
+        // Nothing that can panic is done under the lock.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(document) = known.get(url.as_str()) {
+            return document.clone();
+        }
+        if known.len() >= MOST {
+            return Err(too_many());
+        }
+        let document = self.text(&url).and_then(|text| parsed(&url, &text));
+        known.insert(url.into(), document.clone());
+        document
+    }
+
+    /// An address that may be read, without its fragment.
+    ///
+    /// # Errors
+    /// Why it may not be read.
+    pub(super) fn permitted(&self, address: &str) -> Result<Url, String> {
         let mut url = Url::parse(address).map_err(|error| format!("{address}: {error}"))?;
         url.set_fragment(None);
         self.permit(&url)?;
-        let one_less = |left: usize| left.checked_sub(1);
-        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
-            return Err(format!("more than {MOST} documents belong to it"));
-        }
-        let text = match url.scheme() {
-            "file" => read_file(&url)?,
-            _ => self.download(&url)?,
-        };
-        // What is in a file is not repeated: it may be no schema at all.
-        serde_json::from_str(&text).map_err(|_| format!("{} is no JSON", shown(&url)))
+        Ok(url)
     }
 
     fn permit(&self, url: &Url) -> Result<(), String> {
@@ -122,102 +167,50 @@ impl Documents {
         }
     }
 
-    fn download(&self, url: &Url) -> Result<String, String> {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .unversioned_rustls_crypto_provider(Arc::new(provider))
-            .build();
-        let config = Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .max_redirects(3)
-            .proxy(None)
-            .tls_config(tls)
-            .user_agent(concat!("slapos/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let resolver = Guarded { inner: DefaultResolver::default(), web: self.web.clone() };
-        let agent = Agent::with_parts(config, DefaultConnector::new(), resolver);
-        let failed = |error: ureq::Error| format!("{}: {error}", shown(url));
-        let mut answer = agent.get(url.as_str()).call().map_err(failed)?;
-        answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(failed)
+    fn text(&self, url: &Url) -> Result<String, String> {
+        match (url.scheme(), self.texts.get(url.as_str())) {
+            ("file", _) => read_file(url),
+            (_, Some(text)) => text.clone(),
+            (_, None) if self.texts.len() >= MOST => Err(too_many()),
+            (_, None) if is_standard(url) => Err(format!("{url} is not known")),
+            (_, None) => {
+                self.missed.store(true, Ordering::Relaxed);
+                Err(format!("{} is not read yet", shown(url)))
+            }
+        }
     }
 }
 
+/// Whether a document is a part of JSON schema itself, which is not read.
+pub(super) fn is_standard(url: &Url) -> bool {
+    url.host_str() == Some("json-schema.org")
+}
+
+fn too_many() -> String {
+    format!("more than {MOST} documents belong to it")
+}
+
+/// What is in a document.
+///
+/// # Errors
+/// When it is no JSON. What is in it instead is not repeated: it may be no schema at all.
+pub(super) fn parsed(url: &Url, text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|_| format!("{} is no JSON", shown(url)))
+}
+
 /// An address for messages: without what it may have of a name and a password.
-fn shown(url: &Url) -> String {
+pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     // Fails only for addresses that cannot have any.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url.into()
 }
 
-fn read_file(url: &Url) -> Result<String, String> {
+/// What is in a file of this machine.
+pub(super) fn read_file(url: &Url) -> Result<String, String> {
     let path: PathBuf = url.to_file_path().map_err(|()| format!("{url} is no path"))?;
     slapos_sys::fs::read_to_string_limited(&path, MAX_BYTES)
         .map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// Resolves names to addresses that may be connected to.
-#[derive(Debug)]
-struct Guarded {
-    inner: DefaultResolver,
-    web: Web,
-}
-
-impl Resolver for Guarded {
-    fn resolve(
-        &self,
-        uri: &ureq::http::Uri,
-        config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
-        let reach = self.web.reach(scheme, host, uri.port_u16());
-        if reach == Reach::Nowhere {
-            return Err(ureq::Error::Other(self.web.refusal(scheme).into()));
-        }
-        let found = self.inner.resolve(uri, config, timeout)?;
-        // All of them: one is enough to be led elsewhere.
-        match reach == Reach::Anywhere || found.iter().all(|found| is_public(found.ip())) {
-            true => Ok(found),
-            false => Err(ureq::Error::Other(NOT_PUBLIC.into())),
-        }
-    }
-}
-
-/// Whether everybody can reach an address.
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let special = address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_broadcast()
-        || address.is_documentation()
-        || address.is_multicast();
-    // This network, shared address space, protocol assignments, benchmarks, reserved.
-    let reserved = a == 0
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (b == 18 || b == 19))
-        || a >= 240;
-    !special && !reserved
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Only global unicast, without the parts of it that carry or stand for other addresses:
-    // Teredo and the like, documentation, 6to4.
-    let [a, b, ..] = address.segments();
-    (0x2000..0x4000).contains(&a)
-        && !(a == 0x2001 && (b < 0x0200 || b == 0x0db8))
-        && a != 0x2002
-        && a != 0x3fff
 }
 
 #[cfg(test)]
@@ -225,43 +218,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_public() {
-        for yes in ["8.8.8.8", "100.63.0.1", "2a01:e0a::1", "2001:4860:4860::8888"] {
-            assert!(is_public(yes.parse().unwrap()), "{yes}");
-        }
-        for no in [
-            "127.0.0.1",
-            "10.0.0.1",
-            "172.16.3.4",
-            "192.168.1.1",
-            "169.254.169.254",
-            "0.0.0.0",
-            "100.64.0.1",
-            "198.18.0.1",
-            "224.0.0.1",
-            "255.255.255.255",
-            "240.0.0.1",
-            "192.0.2.1",
-            "::1",
-            "::",
-            "fe80::1",
-            "fc00::1",
-            "::ffff:127.0.0.1",
-            "64:ff9b::7f00:1",
-            "2002:7f00:1::",
-            "2001:db8::1",
-            "2001::1",
-            "ff02::1",
-        ] {
-            assert!(!is_public(no.parse().unwrap()), "{no}");
-        }
-    }
-
-    #[test]
     fn what_may_not_be_read() {
         let off = Web { https: false, ..Web::default() };
+        let of = |software: &str, project, web: &Web| {
+            Documents::of(&software.into(), project, web.clone(), Arc::default())
+        };
         let refused = |software: &str, project, web: &Web| {
-            Documents::of(&software.into(), project, web.clone()).err().unwrap_or_default()
+            of(software, project, web).err().unwrap_or_default()
         };
         let usual = &Web::default();
         assert_eq!(refused("/s.cfg", "", &off), "");
@@ -271,21 +234,29 @@ mod tests {
         assert!(refused("http://example.org/s.cfg", "", usual).contains("by http: `schema_http`"));
         assert!(refused("ftp://example.org/s.cfg", "", usual).contains("not read"));
         // What comes from the network names no file.
-        let documents = Documents::of(&"https://example.org/s".into(), "p", usual.clone()).unwrap();
+        let documents = of("https://example.org/s", "p", usual).unwrap();
         assert!(documents.absolute("file:///etc/x.json").unwrap_err().contains("operator only"));
+        assert!(!documents.missed());
     }
 
     #[test]
-    fn addresses_that_are_not_public_are_not_connected_to() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        for host in [address.to_string(), format!("localhost:{}", address.port())] {
-            let url = format!("http://{host}/s.cfg");
-            let web = Web { http: true, ..Web::default() };
-            let documents = Documents::of(&url.as_str().into(), "", web).unwrap();
-            assert!(documents.software().unwrap_err().contains("not public"));
-        }
-        listener.set_nonblocking(true).unwrap();
-        assert!(listener.accept().is_err(), "somebody connected");
+    fn of_the_network_there_is_what_was_read_before() {
+        let texts: Texts = [
+            ("https://example.org/s.json".to_owned(), Ok(r#"{"a": 1}"#.to_owned())),
+            ("https://example.org/gone.json".to_owned(), Err("404".to_owned())),
+        ]
+        .into();
+        let software = "https://example.org/s".into();
+        let documents = Documents::of(&software, "p", Web::default(), Arc::new(texts)).unwrap();
+        assert_eq!(documents.origin(), Origin::Network);
+        assert_eq!(documents.software().unwrap()["a"], 1);
+        assert_eq!(documents.named("gone.json#/x").unwrap_err(), "404");
+        assert!(!documents.missed());
+        let standard = "https://json-schema.org/draft-99/schema";
+        assert!(documents.absolute(standard).unwrap_err().contains("is not known"));
+        assert!(!documents.missed());
+        let missing = documents.named("other.json").unwrap_err();
+        assert_eq!(missing, "https://example.org/other.json is not read yet");
+        assert!(documents.missed());
     }
 }

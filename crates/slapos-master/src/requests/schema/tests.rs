@@ -1,8 +1,9 @@
 //! What schemas accept, on files and from a server.
 #![allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
 
-use std::io::{Read as _, Write as _};
 use std::path::Path;
+
+use slapos_testkit::serve_texts;
 
 use super::*;
 
@@ -42,7 +43,7 @@ fn release() -> tempfile::TempDir {
 
 fn documents(directory: &Path) -> Arc<Documents> {
     let software = directory.join("software.cfg").display().to_string().into();
-    Arc::new(Documents::of(&software, "", Web::default()).unwrap())
+    Arc::new(Documents::of(&software, "", Web::default(), Arc::default()).unwrap())
 }
 
 fn said(directory: &Path, kind: &str, shared: bool, parameters: &[(&str, &str)]) -> String {
@@ -130,36 +131,28 @@ fn forms_get_all_types_with_their_schemas() {
     );
 }
 
-/// Answers requests with these bodies, one connection each; where it is.
-fn serve(answers: Vec<String>) -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for answer in answers {
-            let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(answer.as_bytes());
-        }
-    });
-    format!("http://{address}/s/software.cfg")
-}
-
-fn body(text: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}", text.len())
-}
-
 #[test]
 fn schemas_come_from_a_server_within_limits() {
-    let url = serve(vec![body(SOFTWARE), body(r#"{"required": ["word"]}"#)]);
-    let documents = Arc::new(Documents::of(&url.as_str().into(), "p", here()).unwrap());
-    let verdict = judge(&documents, &InstanceRequest::new("x", url.as_str()));
+    let large: &str = " ".repeat(2 << 20).leak();
+    let texts: &[(&str, &str)] = vec![
+        ("/s/software.cfg.json", SOFTWARE),
+        ("/s/input.json", r#"{"required": ["word"]}"#),
+        ("/large/software.cfg.json", large),
+    ]
+    .leak();
+    let port = serve_texts(texts);
+    let url = |name: &str| format!("http://127.0.0.1:{port}/{name}/software.cfg");
+    let of = |name: &str, texts: Texts| {
+        let hosts = vec!["127.0.0.1".to_owned()];
+        let web = Web { hosts, ..Web::default() };
+        Documents::of(&url(name).as_str().into(), "p", web, texts.into()).unwrap()
+    };
+    let request = InstanceRequest::new("x", url("s").as_str());
+    let unread = judge(&of("s", Texts::new()).into(), &request);
+    assert!(unread.why.ends_with("is not read yet"), "{unread:?}");
+    let reading = read(&of("s", Texts::new()));
+    let verdict = judge(&of("s", reading.texts).into(), &request);
     assert_eq!(verdict.errors[0].message, r#""word" is a required property"#);
-    let url = serve(vec![body(&" ".repeat(2 << 20))]);
-    let documents = Documents::of(&url.as_str().into(), "p", here()).unwrap();
-    assert!(documents.software().is_err(), "too large");
-}
-
-/// The servers of the tests.
-fn here() -> Web {
-    Web { hosts: vec!["127.0.0.1".to_owned()], ..Web::default() }
+    let too_large = read(&of("large", Texts::new())).failed.unwrap();
+    assert!(too_large.contains("large/software.cfg.json"), "{too_large}");
 }

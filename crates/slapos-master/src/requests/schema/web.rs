@@ -55,7 +55,9 @@ impl Web {
             (true, "http") => "the Master reads no schemas by http",
             _ => "the Master reads no schemas from the network",
         };
-        format!("{what}: `schema_http` in [slapproxy] says what it reads (true, or names of hosts)")
+        format!(
+            "{what}: `schema_http` in [slapproxy] says what it reads (https, true, names of hosts)"
+        )
     }
 }
 

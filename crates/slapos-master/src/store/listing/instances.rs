@@ -83,6 +83,7 @@ impl Store {
             sla: if shared { Texts::new() } else { sorted(&row, "filter")? },
             addresses: own.into_iter().map(address).collect(),
             shared_instances,
+            remarks: Vec::new(),
             instance,
         })
     }
@@ -114,11 +115,20 @@ pub(super) fn select_joined(join: &str) -> Query {
 }
 
 pub(super) fn select_shared() -> Query {
+    let of_host = |column: &str| {
+        format!(
+            "(SELECT i.{column} FROM instance i WHERE i.computer = s.computer \
+             AND i.partition_reference = s.partition_reference) AS {column}"
+        )
+    };
+    // The host's words may be about others.
     Query::new(&format!(
         "SELECT s.reference, s.computer, s.partition_reference, s.title, s.root, s.software, \
-         s.software_type, s.parameters, s.connection, s.asked_by, s.orphan_since, \
-         {SHARED_PROJECT} AS project \
-         FROM shared_instance s"
+         s.software_type, s.parameters, s.connection, s.asked_by, s.orphan_since, {}, {}, \
+         '' AS reported_message, {SHARED_PROJECT} AS project \
+         FROM shared_instance s",
+        of_host("reported_state"),
+        of_host("reported_at"),
     ))
 }
 
@@ -243,6 +253,8 @@ pub(super) fn read_shared(row: &AnyRow) -> Result<Instance, StoreError> {
     let (title, root) = (text(row, "title")?, text(row, "root")?);
     let (computer, partition) = (text(row, "computer")?, text(row, "partition_reference")?);
     let project = text(row, "project")?;
+    let served = !texts(row, "connection")?.is_empty();
+    let host = report(row)?.filter(|told| served || told.state == "error");
     Ok(Instance {
         guid: text(row, "reference")?,
         tree: tree(&project, &root, &title),
@@ -251,7 +263,7 @@ pub(super) fn read_shared(row: &AnyRow) -> Result<Instance, StoreError> {
         software_release: text(row, "software")?,
         software_type: text(row, "software_type")?,
         state: "started".to_owned(),
-        reported: None,
+        reported: host.map(Into::into),
         promises: None,
         changed_at: None,
         host: Some(format!("{computer}-{partition}")),

@@ -7,6 +7,7 @@
 
 mod columns;
 mod computers;
+mod forwarded;
 mod instances;
 mod numbers;
 mod promises;

@@ -6,7 +6,7 @@ use slapos_sys::clock::SystemClock;
 
 use super::*;
 use crate::store::changes::News;
-use crate::store::{backup, restore};
+use crate::store::{backup, rehearse_restore, restore};
 
 async fn saved(database: &Database) -> String {
     let mut text = Vec::new();
@@ -137,6 +137,9 @@ async fn a_backup_that_is_not_whole_changes_nothing() {
         let error = restored(&fixture.database, &wrong, true).await.unwrap_err();
         assert!(matches!(error, StoreError::Backup(_)), "{error}");
         assert_eq!(saved(&fixture.database).await, text, "{error}");
+        let mut from = Cursor::new(&wrong);
+        let rehearsed = rehearse_restore(&fixture.database, &mut from, true).await.unwrap_err();
+        assert!(matches!(rehearsed, StoreError::Backup(_)), "{rehearsed}");
     }
 }
 
@@ -209,6 +212,11 @@ async fn a_feed_that_is_ahead_of_its_server_is_forgotten_and_listeners_look_at_e
     assert!(!again.feed(&all, Some(&told.place)).await.unwrap().resync);
 }
 
+#[allow(clippy::disallowed_methods, reason = "tests arrange files directly")]
+fn write(path: &std::path::Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
 #[tokio::test]
 async fn a_damaged_file_is_replaced_and_kept() {
     let fixture = full().await;
@@ -222,8 +230,8 @@ async fn a_damaged_file_is_replaced_and_kept() {
     scratched[8192..20480].fill(0xff);
     let half = &whole[..whole.len() / 2];
     for (name, bytes) in [("proxy.db.damaged-1", half), ("proxy.db.damaged-2", &scratched)] {
-        std::fs::write(&path, bytes).unwrap();
-        std::fs::write(directory.path().join("proxy.db-wal"), "of the damaged one").unwrap();
+        write(&path, bytes);
+        write(&directory.path().join("proxy.db-wal"), b"of the damaged one");
         assert!(matches!(restored(&database, &text, false).await, Err(StoreError::Damaged(_))));
         // What is not whole replaces nothing.
         assert!(restored(&database, &text[..text.len() / 2], true).await.is_err());

@@ -174,6 +174,11 @@ async fn all_is_coherent(deeds: &[Deed]) {
             {
                 assert_eq!(*former, computer, "after deed {number}, {deed:?}, about {name}");
             }
+            // What is told of a partition alone is cut out of the same.
+            if let Some(part) = computer.partitions.get(number % computer.partitions.len().max(1)) {
+                let alone = fixture.store.partition(&part.computer, &part.id).await.unwrap();
+                assert_eq!(alone, *part, "after deed {number}, {deed:?}");
+            }
             told.insert(name, (revision, computer));
         }
     }

@@ -3,6 +3,7 @@
 use slapos_slap::{InstanceState, Value};
 
 use super::*;
+use crate::store::Scope;
 
 fn slave(title: &str, parameters: &[(&str, &str)]) -> InstanceRequest {
     let mut request = wish(title);
@@ -55,6 +56,27 @@ async fn the_host_publishes_for_its_slaves() {
     assert!(trees[1].shared && trees[1].connection == url);
     let unknown = fixture.store.set_shared_connection(&home, &host, "_t", &url).await;
     insta::assert_snapshot!(unknown.unwrap_err(), @"partition slappart0 of home hosts no shared instance _t");
+}
+
+#[tokio::test]
+async fn a_shared_instance_is_as_its_host_once_it_is_served() {
+    let fixture = store(1).await;
+    let (home, host) = ("home".into(), "slappart0".into());
+    fixture.place("host", None).await;
+    fixture.request(&slave("s", &[])).await;
+    let told = async || {
+        let shown = fixture.store.show_instance(&Scope::All, "_s").await.unwrap().instance;
+        shown.reported.map(|told| (told.state, told.message))
+    };
+    assert_eq!(told().await, None);
+    fixture.store.report_instance(&home, &host, "started", "").await.unwrap();
+    assert_eq!(told().await, None, "nothing is published for it");
+    fixture.store.report_instance(&home, &host, "error", "of others").await.unwrap();
+    assert_eq!(told().await, Some(("error".to_owned(), String::new())));
+    fixture.store.report_instance(&home, &host, "started", "").await.unwrap();
+    let url = texts(&[("url", "http://s/")]);
+    fixture.store.set_shared_connection(&home, &host, "_s", &url).await.unwrap();
+    assert_eq!(told().await, Some(("started".to_owned(), String::new())));
 }
 
 #[tokio::test]

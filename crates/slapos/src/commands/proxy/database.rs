@@ -21,7 +21,7 @@ use crate::cli::Global;
 use crate::output::{say, say_json};
 
 /// The file name that means standard input or output.
-const STANDARD: &str = "-";
+pub(super) const STANDARD: &str = "-";
 
 /// The database that the configuration names.
 pub(super) fn of(proxy: &ProxyConfig) -> Result<Database, NodeError> {
@@ -112,12 +112,7 @@ pub(super) fn restore(
     force: bool,
 ) -> Result<u8, NodeError> {
     let proxy = config.embedded()?;
-    let source = match file == Path::new(STANDARD) {
-        true => None,
-        false => Some(File::open(file).map_err(|error| {
-            NodeError::user(format!("the backup {} cannot be read: {error}", file.display()))
-        })?),
-    };
+    let source = open(file)?;
     if let Some(user) = prepared(global, config)? {
         return restore_as(global, config, &user, source, force);
     }
@@ -132,6 +127,17 @@ pub(super) fn restore(
         say(&format!("{rows} rows are restored in {database}"));
     }
     Ok(0)
+}
+
+/// The file of a backup; none for standard input.
+pub(super) fn open(file: &Path) -> Result<Option<File>, NodeError> {
+    if file == Path::new(STANDARD) {
+        return Ok(None);
+    }
+    let opened = File::open(file).map_err(|error| {
+        NodeError::user(format!("the backup {} cannot be read: {error}", file.display()))
+    });
+    opened.map(Some)
 }
 
 fn put(database: &Database, mut from: impl io::BufRead, force: bool) -> Result<u64, NodeError> {
@@ -185,7 +191,7 @@ pub(super) fn migrate(
     Ok(0)
 }
 
-fn run<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, NodeError> {
+pub(super) fn run<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, NodeError> {
     runtime()?.block_on(work).map_err(|error| failed(&error))
 }
 

@@ -62,6 +62,50 @@ fn plugins_that_throw_our_modules_away_get_them_again() {
     assert_eq!(partition.tested()["a.py"], (false, "fine".into()));
 }
 
+/// `pkg_resources` makes a namespace once; a plugin that throws its modules away, and not that, has it
+/// made again from all eggs.
+#[test]
+fn a_namespace_of_several_eggs_is_whole_for_each_plugin() {
+    let partition = Partition::new();
+    partition.write(
+        "eggs/setuptools/pkg_resources.py",
+        "import os, sys
+_namespace_packages = {None: []}
+def declare_namespace(name):
+    if name in _namespace_packages:
+        return
+    _namespace_packages[None].append(name)
+    _namespace_packages[name] = []
+    places = [os.path.join(place, name) for place in sys.path]
+    sys.modules[name].__path__ = [place for place in places if os.path.isdir(place)]
+",
+    );
+    let namespace = "__import__('pkg_resources').declare_namespace(__name__)\n";
+    for (egg, below) in [("toolbox", "tool"), ("core", "collect")] {
+        partition.write(&format!("eggs/{egg}/slapos/__init__.py"), namespace);
+        partition.write(&format!("eggs/{egg}/slapos/{below}.py"), "");
+    }
+    let eggs = ["toolbox", "core", "setuptools"].map(|egg| partition.path(&format!("eggs/{egg}")));
+    let start = format!(
+        "import sys\nsys.path[0:0] = {eggs:?}\n\nfor name in [name for name in sys.modules if 'slapos' in name]:\n    del sys.modules[name]\n"
+    );
+    let grid = partition.path("eggs/core/slapos/grid/promise");
+    for below in ["", "promise/"] {
+        partition.write(&format!("eggs/core/slapos/grid/{below}__init__.py"), "");
+    }
+    let modules = [
+        ("generic", include_str!("../../../../promise/generic.py")),
+        ("interface", include_str!("../../../../promise/interface.py")),
+    ];
+    for (name, text) in modules {
+        std::fs::write(grid.join(format!("{name}.py")), text).unwrap();
+    }
+    let body = plugin("    def sense(self):\n        self.logger.info('fine')\n");
+    partition
+        .write("etc/plugin/a.py", &format!("{start}import slapos.tool, slapos.collect\n{body}"));
+    assert_eq!(partition.tested()["a.py"], (false, "fine".into()));
+}
+
 #[test]
 fn a_python_that_cannot_run_promises_is_told_of() {
     let mut partition =
