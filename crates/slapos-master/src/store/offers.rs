@@ -3,10 +3,10 @@
 //! A fleet is not read for each request. The table `offer` has a row for each Software Release that
 //! is wanted on a computer which is open and has room; it follows from other tables, and
 //! [`recount`] makes the rows of one computer anew in the transaction that changes any of them, at
-//! the cost of counting that computer's partitions; a new instance makes each of them one less. Its index has the order in which the policy
-//! prefers computers, so that the best that fits is on the first page of [`PAGE`] rows, unless the
-//! request's filter (labels, networks) passes over those that come first: then pages follow, at most
-//! [`MOST`] rows. A request that is refused reads at most [`MOST_TOLD`] computers that have the
+//! the cost of counting that computer's partitions; a new instance makes each of them one less. Its
+//! index has the order in which the policy prefers computers, so that the best that fits is on the first
+//! page of [`PAGE`] rows, unless the request's filter (labels, networks) passes over those that come
+//! first: then pages follow, at most [`MOST`] rows. A request that is refused reads at most [`MOST_TOLD`] computers that have the
 //! release, in order to say why.
 
 use std::collections::BTreeSet;

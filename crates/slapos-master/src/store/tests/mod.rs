@@ -14,11 +14,8 @@ mod requests;
 mod revisions;
 mod shared;
 mod summary;
-<<<<<<< HEAD
 mod together;
-=======
 mod tokens;
->>>>>>> main
 mod trees;
 
 use std::path::PathBuf;
