@@ -39,7 +39,7 @@ use crate::error::StoreError;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The most callers in a group: of up to 64 savepoints a server keeps track without looking on its disk.
-const MOST: usize = 60;
+pub(super) const MOST: usize = 60;
 
 /// No caller joins a group that is older: those of other Masters wait for its end. (Tests want to know who
 /// is in a group on a machine that does other things.)

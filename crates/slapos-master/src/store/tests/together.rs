@@ -10,6 +10,7 @@ use sqlx::Row as _;
 use super::*;
 use crate::store::Tx;
 use crate::store::offers::recount;
+use crate::store::turns::MOST;
 
 async fn titles(store: &Store) -> Vec<String> {
     let instances = store.overview().await.unwrap().instances;
@@ -209,4 +210,31 @@ async fn entries_of_those_who_write_together_have_places_of_their_own() {
     };
     let kinds: Vec<_> = told.entries.iter().map(|(_, entry)| entry.kind.as_str()).collect();
     assert_eq!(kinds, ["", "bang"]);
+}
+
+/// Those of other Masters wait while a group is open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_is_closed_when_it_is_full() {
+    let fixture = store(1).await;
+    let Database::Server(_) = fixture.database else { return };
+    let first = fixture.store.write().await.unwrap();
+    let mut queue: Vec<_> = (0..MOST).map(|_| Box::pin(fixture.store.write())).collect();
+    for caller in &mut queue {
+        assert!(poll_once(caller).is_pending(), "it queues");
+    }
+    let outside = queue.pop().unwrap();
+    let first = tokio::spawn(first.commit());
+    let mut inside = Vec::new();
+    for caller in queue {
+        let turn = caller.await.unwrap();
+        assert!(!first.is_finished());
+        inside.push(tokio::spawn(turn.commit()));
+    }
+    let outside = outside.await.unwrap();
+    // They are told although it says nothing.
+    first.await.unwrap().unwrap();
+    for inside in inside {
+        inside.await.unwrap().unwrap();
+    }
+    outside.commit().await.unwrap();
 }
