@@ -1,5 +1,6 @@
 //! The generations of one partition, as the node knows them: pure.
 
+mod asked;
 mod store;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use slapos_slap::{ComputerPartition, InstanceState, SoftwareUrl};
 use slapos_sources::Digest;
 use slapos_sys::clock::Timestamp;
 
+pub use asked::Asked;
+pub(crate) use asked::{Again, Requests, again, titles};
 pub(crate) use store::Histories;
 
 /// What the Master wanted, as far as it makes one deployment another one. Its timestamp does not: a
@@ -83,6 +86,10 @@ pub struct Generation {
     /// What it published for each of the shared instances in it, by their references.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shared: BTreeMap<String, IndexMap<String, String>>,
+    /// What it asked of other instances; `None` if an earlier version of this program made it, or it asked
+    /// for more than is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Vec<Asked>>,
     /// What came of it.
     pub verdict: Verdict,
 }
@@ -135,11 +142,13 @@ impl History {
             known.wanted = generation.wanted;
             known.connection = generation.connection;
             known.shared = generation.shared;
-            return;
+            known.requests = generation.requests;
+        } else {
+            self.current = Some(generation.number);
+            self.generations.push(generation);
+            self.trim(most);
         }
-        self.current = Some(generation.number);
-        self.generations.push(generation);
-        self.trim(most);
+        asked::lighten(&mut self.generations);
     }
 
     fn trim(&mut self, most: usize) {
@@ -196,27 +205,30 @@ impl History {
     }
 }
 
+/// For tests: a generation that nobody has judged.
+#[cfg(test)]
+pub(crate) fn made(number: u32, digest: &str) -> Generation {
+    Generation {
+        number,
+        made: Timestamp::default(),
+        reason: "it is new".into(),
+        wanted: Wanted {
+            software: SoftwareUrl::new("/s.cfg"),
+            software_stamp: "b1".into(),
+            wish: number.to_string(),
+            state: InstanceState::Started,
+        },
+        digest: digest.into(),
+        connection: None,
+        shared: BTreeMap::new(),
+        requests: None,
+        verdict: Verdict::Untried,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn made(number: u32, digest: &str) -> Generation {
-        Generation {
-            number,
-            made: "2026-01-01T00:00:00Z".parse().unwrap(),
-            reason: "it is new".into(),
-            wanted: Wanted {
-                software: SoftwareUrl::new("/s.cfg"),
-                software_stamp: "b1".into(),
-                wish: number.to_string(),
-                state: InstanceState::Started,
-            },
-            digest: digest.into(),
-            connection: None,
-            shared: BTreeMap::new(),
-            verdict: Verdict::Untried,
-        }
-    }
 
     fn history(digests: &[&str]) -> History {
         let mut history = History::default();

@@ -84,18 +84,22 @@ fn reach(
 }
 
 /// Has services run as they are defined, and none that is not: also what a killed run defined or
-/// took away without having the supervisor follow.
+/// took away without having the supervisor follow. Returns whether that may have started any.
 ///
 /// # Errors
 /// When the supervisor can be neither reached nor started.
-pub(crate) fn as_defined(node: &Node<'_>) -> Result<(), NodeError> {
+pub(crate) fn as_defined(node: &Node<'_>) -> Result<bool, NodeError> {
+    let ran = Client::connect(&node.supervisor_paths()).is_ok();
     let client = supervisor(node)?;
-    if let Err(error) = client.update(None, STOP_LIMIT) {
-        // Such as a wrong definition of somebody else: instances are processed all the same.
-        let text = format!("not all services are as they are defined: {error}");
-        node.reporter.warn("supervisor", &text);
+    match client.update(None, STOP_LIMIT) {
+        Ok(update) => Ok(!ran || !update.is_empty()),
+        Err(error) => {
+            // Such as a wrong definition of somebody else: instances are processed all the same.
+            let text = format!("not all services are as they are defined: {error}");
+            node.reporter.warn("supervisor", &text);
+            Ok(true)
+        }
     }
-    Ok(())
 }
 
 /// Named by its path, because the supervisor may be the original's, whose own program is another.
@@ -323,19 +327,21 @@ pub(crate) fn start_all(node: &Node<'_>) -> Result<(), NodeError> {
 }
 
 /// As [`update`], and what rests of its services starts: those of `etc/run` do their work each time that
-/// the instance is processed, and what was stopped by hand runs again.
+/// the instance is processed, and what was stopped by hand runs again. Returns whether any may have been
+/// started.
 ///
 /// # Errors
 /// As [`update`].
-pub(crate) fn start(supervisor: &Client, partition: &PartitionId) -> Result<(), NodeError> {
+pub(crate) fn start(supervisor: &Client, partition: &PartitionId) -> Result<bool, NodeError> {
     let update = update(supervisor, partition.as_str())?;
     let started = match update.is_empty() {
-        true => supervisor.start_group(partition.as_str(), None).map(drop),
-        false => start_untouched(supervisor, partition, &update),
+        true => supervisor.start_group(partition.as_str(), None).map(|started| !started.is_empty()),
+        false => start_untouched(supervisor, partition, &update).map(|()| true),
     };
     match started {
+        Ok(started) => Ok(started),
         // What cannot be started shows that in its state; a group of no services is none.
-        Ok(()) | Err(ClientError::Fault { .. }) => Ok(()),
+        Err(ClientError::Fault { .. }) => Ok(false),
         Err(error) => {
             Err(NodeError::user(format!("the supervisor cannot start {partition}: {error}")))
         }

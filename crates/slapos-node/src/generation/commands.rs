@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use slapos_slap::{InstanceState, PartitionId};
 
-use super::restore::{Place, check_software, not_kept, restore};
+use super::restore::{Place, Restored, check_software, not_kept, restore};
+use super::told::report;
 use crate::action::Action;
 use crate::error::NodeError;
-use crate::history::{History, Verdict};
+use crate::history::{History, Verdict, again, titles};
 use crate::hooks::{Hooks, Scene};
 use crate::node::Node;
 use crate::place::partition_owner;
-use crate::promises::Told;
 use crate::record::{Outcome, PartitionRecord};
 use crate::worker::{Done, GenerationJob, Job, Purpose, Quiet, Worker};
 
@@ -91,7 +91,7 @@ fn latest_change(partition: &str, history: &History) -> Result<(Side, Side), Nod
 
 /// Brings back generation `number` of `partition`, by default the last one before the present one
 /// that kept its promises. It stays until the Master wants something else, or `node instance --all`.
-/// Returns its number. The Master need not answer.
+/// Returns its number. The Master need not answer: what it does not hear the next run tells it.
 ///
 /// # Errors
 /// When another run is under way, there is no such generation, it cannot be put in place, or its
@@ -110,14 +110,13 @@ pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result
     let owner = partition_owner(&directory)?;
     let id = PartitionId::from(partition);
     let place = Place { id: &id, directory: &directory, owner: &owner, state: held.state };
-    let said = between_hooks(node, &id, number, || {
+    let restored = between_hooks(node, &id, number, || {
         restore(node, place, &mut history, number, Some(held))
     })?;
-    let verdict = said.judge();
+    let verdict = restored.said.judge();
     record.at = node.clock.now();
     let now = record.at;
-    said.remember(&mut record, now);
-    record.outcome = Outcome::Done;
+    restored.remember(&mut record, now);
     node.records().store(partition, &record)?;
     if record.state == InstanceState::Started {
         history.judged(match &verdict {
@@ -126,7 +125,29 @@ pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result
         });
         node.histories().store(partition, &history)?;
     }
+    have_it_known(node, &id, &record, &restored);
     verdict.map(|()| number)
+}
+
+/// Tells the Master what was done, unless it does not answer.
+fn have_it_known(node: &Node<'_>, id: &PartitionId, record: &PartitionRecord, restored: &Restored) {
+    let trouble = match &record.outcome {
+        Outcome::Failed(text) => Some(NodeError::user(text)),
+        _ => restored.said.judge().err(),
+    };
+    let told = match restored.answered {
+        true => report(node, id, record.state, trouble.as_ref()),
+        false => Err(NodeError::user("it does not answer")),
+    };
+    if let Err(error) = told {
+        let later = match record.state {
+            InstanceState::Started => "; the next `slapos node instance` that reaches it does",
+            _ => "",
+        };
+        let text =
+            format!("the Master was not told of generation {}: {error}{later}", restored.number);
+        node.reporter.warn(id.as_str(), &text);
+    }
 }
 
 /// Calls `restore` as a part of a run of `node instance` is: between the hooks, which need to know what
@@ -135,8 +156,8 @@ fn between_hooks(
     node: &Node<'_>,
     id: &PartitionId,
     number: u32,
-    restore: impl FnOnce() -> Result<Told, NodeError>,
-) -> Result<Told, NodeError> {
+    restore: impl FnOnce() -> Result<Restored, NodeError>,
+) -> Result<Restored, NodeError> {
     let hooks = Hooks::of(node.config);
     if hooks.is_empty() {
         return restore();
@@ -155,17 +176,17 @@ fn between_hooks(
             return restore();
         }
     };
-    let mut said = Told::default();
+    let mut restored = Restored::default();
     let action = Action::Restore(number);
     let steps = [(partition, action)];
     hooks.begin_instances(node, &master, &steps)?;
     let [(partition, action)] = &steps;
-    let restored = hooks.around_instance(node, &master, partition, action, || {
-        said = restore()?;
+    let done = hooks.around_instance(node, &master, partition, action, || {
+        restored = restore()?;
         Ok(())
     });
     let ended = hooks.end(&Scene { node, master: Some(&master) });
-    restored.and(ended).map(|()| said)
+    done.and(ended).map(|()| restored)
 }
 
 /// What [`rollback`] would do, step by step, each with its reason. Nothing is touched.
@@ -195,6 +216,13 @@ pub fn rehearse_rollback(
     if generation.connection.as_ref().is_some_and(|connection| !connection.is_empty()) {
         steps.push("publish again what it published: others must not go on without".to_owned());
     }
+    let other = history.current().filter(|current| current.number != number);
+    let again = again(generation, other, record.state);
+    if !again.ask.is_empty() {
+        let who = titles(&again.ask);
+        steps.push(format!("ask again for {who}: they must not go on with what is taken back"));
+    }
+    steps.extend(again.remarks);
     if runs {
         steps.push("ask its promises: its services were just started".to_owned());
     }

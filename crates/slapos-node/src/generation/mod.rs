@@ -2,7 +2,8 @@
 //! be looked at, compared and brought back.
 //!
 //! A generation is what the parts of the instance made (as their ledgers record it), those ledgers,
-//! `buildout.cfg` and the link to the Software Release. Data is not part of it: what services wrote
+//! `buildout.cfg` and the link to the Software Release; what it published and asked for is kept beside, and
+//! told to the Master again. Data is not part of it: what services wrote
 //! stays as it is whichever generation is in place, also in directories that parts made, and but for
 //! what they changed in the very files that parts wrote.
 //!
@@ -18,11 +19,14 @@
 mod commands;
 pub(crate) mod content;
 mod restore;
+mod told;
 mod transaction;
 mod words;
 
-pub use crate::history::{Generation, History, Verdict, Wanted};
+pub use crate::history::{Asked, Generation, History, Verdict, Wanted};
 pub use commands::{Side, diff, list, rehearse_rollback, rollback};
 pub(crate) use restore::{Place, restore};
+pub(crate) use told::tell_again;
 pub(crate) use transaction::{Published, Transaction};
 pub use words::held_by;
+pub(crate) use words::taken_back_by;

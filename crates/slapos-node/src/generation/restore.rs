@@ -1,18 +1,22 @@
 //! Brings a generation back: its content, its Software Release and its services.
 //!
 //! The history says `restoring` before anything is touched and until services run again, so that a
-//! run that was killed is continued by the next one.
+//! run that was killed is continued by the next one. The Master is told before that ends, too.
 
 use std::path::Path;
 
 use slapos_slap::{ComputerPartition, InstanceState, PartitionId};
+use slapos_sys::clock::Timestamp;
 use slapos_sys::user::Identity;
 
+use super::told::{tell, tell_published};
+use super::words::{held_by, instead};
 use crate::error::NodeError;
 use crate::history::{Generation, History, Wanted};
 use crate::journal::Deed;
 use crate::node::Node;
 use crate::promises::{self, Question, Told};
+use crate::record::{Outcome, PartitionRecord};
 use crate::worker::{Done, GenerationJob, Job, Purpose, Quiet, Service, Worker};
 use crate::{services, software};
 
@@ -41,15 +45,48 @@ pub(crate) fn put_right(
     // Parts have been at work since: what is in their directories is not known to be anybody's.
     match content(node, &mut worker, place, None, number)? {
         Ok(_) => {
-            publish(node, place, generation);
+            tell_published(node, place, generation);
             Ok(())
         }
         Err(lost) => Err(unusable(place.id.as_str(), number, &lost)),
     }
 }
 
+/// What came of bringing a generation back.
+#[derive(Debug, Default)]
+pub(crate) struct Restored {
+    /// What its promises say; nothing where they were not asked.
+    pub(crate) said: Told,
+    /// Whether the Master answers.
+    pub(super) answered: bool,
+    /// Its number.
+    pub(super) number: u32,
+    /// That another one was taken back for it, unless it is what is wanted.
+    instead: Option<String>,
+    /// Whether it asked for other instances, as far as that is known.
+    asked: bool,
+}
+
+impl Restored {
+    /// Has the record say what is in place, and what is wrong with it: that it is not what is wanted
+    /// stays so until another change is requested.
+    pub(crate) fn remember(&self, record: &mut PartitionRecord, now: Timestamp) {
+        self.said.remember(record, now);
+        record.asks_nothing &= !self.asked;
+        record.outcome = match (&self.instead, &record.outcome) {
+            (None, _) => Outcome::Done,
+            // Where its definition was lost: why it is there has been said better.
+            (Some(new), outcome) if says_better(outcome, self.number, new) => return,
+            (Some(text), _) => Outcome::Failed(match self.said.judge() {
+                Ok(()) => text.clone(),
+                Err(error) => format!("{text}; but {error}"),
+            }),
+        };
+    }
+}
+
 /// Brings generation `number` back, to stay for as long as `held` is wanted, starts its services
-/// anew and asks its promises. Where none are to run, nothing is asked.
+/// anew, has the Master know, and asks its promises. Where none are to run, nothing is asked.
 ///
 /// # Errors
 /// When it is not kept any more or its Software Release is gone (nothing was changed then), or
@@ -60,11 +97,13 @@ pub(crate) fn restore(
     history: &mut History,
     number: u32,
     held: Option<Wanted>,
-) -> Result<Told, NodeError> {
+) -> Result<Restored, NodeError> {
     let id = place.id.as_str();
     let generation = history.get(number).cloned().ok_or_else(|| not_kept(id, number))?;
     check_software(node, id, &generation)?;
     let mut worker = Worker::start(place.owner, id, Purpose::Partition)?;
+    let instead = instead(history, number, held.as_ref());
+    let other = history.current().filter(|current| current.number != number).cloned();
     history.begin_restoring(number, held);
     node.histories().store(id, history)?;
     let services = match content(node, &mut worker, place, history.current, number)? {
@@ -76,16 +115,44 @@ pub(crate) fn restore(
         }
     };
     switch(node, place, &services)?;
+    let answered = tell(node, place, &generation, other.as_ref());
+    mark(node, id, number, instead.as_deref())?;
     history.restored(number);
     node.histories().store(id, history)?;
     node.did(id, Deed::Note { text: format!("generation {number} was restored") });
-    publish(node, place, &generation);
-    if place.state != InstanceState::Started {
-        return Ok(Told::default());
+    let asked = generation.requests.as_ref().is_none_or(|requests| !requests.is_empty());
+    let said = match place.state {
+        InstanceState::Started => ask_promises(node, &mut worker, place, generation)?,
+        _ => Told::default(),
+    };
+    Ok(Restored { said, answered, number, instead, asked })
+}
+
+/// Has the record say that another one was taken back `instead`: a run that is killed while promises are
+/// asked is not to leave that untold.
+fn mark(node: &Node<'_>, id: &str, number: u32, instead: Option<&str>) -> Result<(), NodeError> {
+    let records = node.records();
+    match (instead, records.load(id)?) {
+        (Some(text), Some(record)) if !says_better(&record.outcome, number, text) => records
+            .store(id, &PartitionRecord { outcome: Outcome::Failed(text.to_owned()), ..record }),
+        _ => Ok(()),
     }
+}
+
+/// Whether an outcome says why generation `number` is in place, and not only what `new` says.
+fn says_better(outcome: &Outcome, number: u32, new: &str) -> bool {
+    matches!(outcome, Outcome::Failed(text) if text != new && held_by(text) == Some(number))
+}
+
+fn ask_promises(
+    node: &Node<'_>,
+    worker: &mut Worker,
+    place: Place<'_>,
+    generation: Generation,
+) -> Result<Told, NodeError> {
     let mut partition = ComputerPartition::free(node.config.computer_id.clone(), place.id.clone());
     partition.software = Some(generation.wanted.software);
-    promises::ask(node, &mut worker, &partition, Question::test(promises::GRACE))
+    promises::ask(node, worker, &partition, Question::test(promises::GRACE))
 }
 
 fn unusable(id: &str, number: u32, lost: &str) -> NodeError {
@@ -149,25 +216,6 @@ fn content(
         Done::Restored { lost: Some(lost), .. } => Ok(Err(lost)),
         Done::Restored { services, lost: None } => Ok(Ok(services)),
         other => Err(NodeError::user(format!("the worker of {} answered {other:?}", place.id))),
-    }
-}
-
-/// Others must not go on with addresses and passwords of what was taken back, nor those to whom the
-/// instance serves a part of it. A Master that does not answer is no reason not to go back.
-fn publish(node: &Node<'_>, place: Place<'_>, generation: &Generation) {
-    let computer = &node.config.computer_id;
-    let told = node.master().and_then(|master| {
-        if let Some(connection) = &generation.connection {
-            master.set_connection(computer, place.id, connection)?;
-        }
-        for (reference, connection) in &generation.shared {
-            master.set_shared_connection(computer, place.id, reference, connection)?;
-        }
-        Ok(())
-    });
-    if let Err(error) = told {
-        let text = format!("what it publishes could not be published again: {error}");
-        node.reporter.warn(place.id.as_str(), &text);
     }
 }
 

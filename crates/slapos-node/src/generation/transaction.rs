@@ -11,27 +11,31 @@ use super::words::taken_back;
 use crate::action::Reason;
 use crate::config::Policy;
 use crate::error::{NodeError, exit};
-use crate::history::{Generation, History, Verdict, Wanted};
+use crate::history::{Asked, Generation, History, Requests, Verdict, Wanted};
 use crate::node::Node;
 use crate::promises::{self, Told};
 use crate::services;
 use crate::worker::{Done, GenerationJob, Job, Quiet, Worker};
 
-/// What an instance published while its parts were made.
+/// What an instance told the Master while its parts were made.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     /// Its own connection parameters, if it did.
     pub(crate) own: Option<IndexMap<String, String>>,
     /// Those of shared instances in it, by their references.
     pub(crate) shared: BTreeMap<String, IndexMap<String, String>>,
+    /// The requests that the Master took.
+    pub(crate) requests: Requests,
 }
 
-/// For how long promises may fail after an instance was processed for this reason: services that
-/// were just started need time, those that did not come right last time had it.
-fn patience(reason: &Reason) -> Duration {
+/// Whether promises may fail for a while after an instance was processed for this `reason`: services that
+/// were just started need time. What consists of the same as before and did not come right then had it.
+fn is_patient(reason: &Reason, changed: bool, touched: bool) -> bool {
     match reason {
-        Reason::Failed => Duration::ZERO,
-        _ => promises::GRACE,
+        _ if changed => true,
+        Reason::Failed => false,
+        Reason::Interrupted => true,
+        _ => touched,
     }
 }
 
@@ -41,12 +45,15 @@ pub(crate) struct Transaction<'a, 'n> {
     place: Place<'a>,
     policy: Policy,
     wanted: Wanted,
-    reason: String,
-    usual: Duration,
+    reason: Reason,
+    /// Whether the instance consists of something else since.
+    changed: bool,
     /// What the instance has published, by this deployment or a former one.
     published: IndexMap<String, String>,
     /// The same for the shared instances that are in it.
     shared: BTreeMap<String, IndexMap<String, String>>,
+    /// What it asked for in this deployment; `None` before, and where that is too much to be kept.
+    requests: Option<Vec<Asked>>,
     history: History,
 }
 
@@ -64,11 +71,21 @@ impl<'a, 'n> Transaction<'a, 'n> {
     ) -> Result<Self, NodeError> {
         let history = node.histories().load(place.id.as_str())?;
         let policy = policy_of(node, partition);
-        let (usual, reason) = (patience(reason), reason.to_string());
         let published = partition.connection.clone();
         let mut shared = history.current().map(|known| known.shared.clone()).unwrap_or_default();
         shared.retain(|reference, _| hosts(partition, reference));
-        Ok(Self { node, place, policy, wanted, reason, usual, published, shared, history })
+        Ok(Self {
+            node,
+            place,
+            policy,
+            wanted,
+            reason: reason.clone(),
+            changed: false,
+            published,
+            shared,
+            requests: None,
+            history,
+        })
     }
 
     /// Keeps what is in place, if it may have to come back and was never kept: an earlier version
@@ -86,8 +103,8 @@ impl<'a, 'n> Transaction<'a, 'n> {
         self.store()
     }
 
-    /// Keeps what was just deployed, and what it `published`, if it did. Where nothing is ever taken back, that it cannot be kept is no
-    /// reason not to go on.
+    /// Keeps what was just deployed, and what it `published` and asked for, if it did. Where nothing is
+    /// ever taken back, that it cannot be kept is no reason not to go on.
     ///
     /// # Errors
     /// When it cannot be read, or written down.
@@ -98,10 +115,12 @@ impl<'a, 'n> Transaction<'a, 'n> {
     ) -> Result<(), NodeError> {
         self.published = published.own.unwrap_or(std::mem::take(&mut self.published));
         self.shared.extend(published.shared);
+        self.requests = published.requests.all();
         let before = self.history.clone();
         let kept = self
-            .capture(worker, self.reason.clone())
+            .capture(worker, self.reason.to_string())
             .and_then(|()| if self.history == before { Ok(()) } else { self.store() });
+        self.changed = kept.is_err() || self.history.current != before.current;
         match kept {
             Err(error) if self.policy == Policy::Off => {
                 self.history = before;
@@ -138,11 +157,20 @@ impl<'a, 'n> Transaction<'a, 'n> {
         }
     }
 
-    /// How long promises may fail before that counts.
-    pub(crate) fn grace(&self) -> Duration {
-        match self.policy {
-            Policy::PromiseGated => self.node.config.rollback.deadline,
-            _ => self.usual,
+    /// Whether what was deployed is something else than what was there before.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// How long promises may fail before that counts, in a run that has `touched` this or another instance.
+    /// What may be taken back for it always has its time.
+    pub(crate) fn grace(&self, touched: bool) -> Duration {
+        let gated = self.policy == Policy::PromiseGated;
+        let at_stake = gated && self.history.fallback().is_some();
+        match at_stake || is_patient(&self.reason, self.changed, touched) {
+            true if gated => self.node.config.rollback.deadline,
+            true => promises::GRACE,
+            false => Duration::ZERO,
         }
     }
 
@@ -209,8 +237,8 @@ impl<'a, 'n> Transaction<'a, 'n> {
             build.and_then(|()| restore(self.node, self.place, &mut self.history, number, held));
         match done {
             Ok(restored) => {
-                let kept = restored.judge();
-                *said = restored;
+                let kept = restored.said.judge();
+                *said = restored.said;
                 let text = taken_back(failed, number);
                 self.node.reporter.warn(self.place.id.as_str(), &text);
                 match kept {
@@ -254,6 +282,7 @@ impl<'a, 'n> Transaction<'a, 'n> {
             digest,
             connection: Some(self.published.clone()),
             shared: self.shared.clone(),
+            requests: self.requests.clone(),
             verdict: Verdict::Untried,
         };
         self.history.deployed(generation, self.node.config.rollback.kept);
@@ -281,4 +310,26 @@ fn policy_of(node: &Node<'_>, partition: &ComputerPartition) -> Policy {
         node.reporter.warn(partition.id.as_str(), &text);
         default
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_changed_or_started_needs_time() {
+        for reason in [Reason::Forced, Reason::Periodicity(1), Reason::Changed] {
+            assert!(!is_patient(&reason, false, false), "{reason}");
+            assert!(
+                is_patient(&reason, true, false) && is_patient(&reason, false, true),
+                "{reason}"
+            );
+        }
+        assert!(!is_patient(&Reason::Failed, false, true), "it had it");
+        assert!(is_patient(&Reason::Failed, true, true), "it is another one");
+        assert!(
+            is_patient(&Reason::Interrupted, false, false),
+            "the killed run may have started it"
+        );
+    }
 }

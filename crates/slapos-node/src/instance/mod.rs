@@ -1,12 +1,15 @@
 //! `node instance`: makes the instances in this computer's partitions as the Master wants them.
 
 mod aftermath;
+mod brought_back;
 mod heard;
 mod offline;
 mod outcome;
 mod plan;
 mod process;
 mod rounds;
+
+use std::sync::atomic::AtomicBool;
 
 use slapos_slap::ComputerPartition;
 use slapos_supervisor::Client;
@@ -65,7 +68,8 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     };
     check_only(&options.only, &computer.partitions)?;
     let (force_stop, heard) = (options.force_stop, heard::Heard::default());
-    let session = process::Session { node, master: &master, force_stop, heard };
+    let touched = AtomicBool::new(false);
+    let session = process::Session { node, master: &master, force_stop, heard, touched };
     if options.dry_run {
         for (partition, action) in rounds::steps(&session, options, computer.partitions) {
             node.reporter.note(partition.id.as_str(), &action.to_string());
@@ -75,7 +79,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let used = computer.partitions.iter().any(|partition| !partition.is_free());
     if used || Client::connect(&node.supervisor_paths()).is_ok() {
         // Also what brings services back after the machine or the supervisor was restarted.
-        services::as_defined(node)?;
+        session.note_touched(services::as_defined(node)?);
     }
     let _workers = Nursery::open();
     let hooks = Hooks::of(config);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indexmap::IndexMap;
 use slapos_slap::{
@@ -9,12 +10,13 @@ use slapos_slap::{
     SoftwareUrl,
 };
 
+use super::brought_back;
 use super::heard::Heard;
 use crate::action::{Action, Reason};
 use crate::certificate;
 use crate::error::NodeError;
-use crate::generation::{self, Place, Published, Transaction};
-use crate::history::wish_of;
+use crate::generation::{Place, Published, Transaction};
+use crate::history::{Asked, wish_of};
 use crate::journal::Deed;
 use crate::limits::PartitionLimits;
 use crate::node::Node;
@@ -32,6 +34,8 @@ pub(super) struct Session<'a, 'n> {
     pub(super) force_stop: bool,
     /// What promises said.
     pub(super) heard: Heard,
+    /// Whether this run has changed what an instance consists of, or started a service.
+    pub(super) touched: AtomicBool,
 }
 
 impl Session<'_, '_> {
@@ -170,12 +174,17 @@ impl Session<'_, '_> {
         if let Err(error) = transaction.deployed(&mut worker, published) {
             return Err(transaction.failed(error));
         }
+        self.note_touched(transaction.has_changed());
         if self.runs(partition) {
             let started = self.start(partition, place, &services, record);
-            let started = started.and_then(|()| services::are_few_enough(&services));
+            let started = started.and_then(|started| {
+                self.note_touched(started);
+                services::are_few_enough(&services)
+            });
             let up = started.and_then(|()| transaction.await_services());
             let asked = up.and_then(|()| {
-                let question = Question::test(transaction.grace());
+                let touched = self.touched.load(Ordering::Relaxed);
+                let question = Question::test(transaction.grace(touched));
                 promises::ask(self.node, &mut worker, partition, question)
             });
             // What cannot be asked has not kept its promises either.
@@ -230,29 +239,6 @@ impl Session<'_, '_> {
         }
     }
 
-    /// Goes on with what a killed run began.
-    fn restore(&self, partition: &ComputerPartition, number: u32) -> Result<(), NodeError> {
-        let id = partition.id.as_str();
-        self.node.reporter.note(id, &Action::Restore(number).to_string());
-        let directory = self.node.config.instance_root.join(id);
-        let owner = partition_owner(&directory)?;
-        let place = Place {
-            id: &partition.id,
-            directory: &directory,
-            owner: &owner,
-            state: partition.requested_state,
-        };
-        let mut history = self.node.histories().load(id)?;
-        let held = history.held.clone();
-        let said = generation::restore(self.node, place, &mut history, number, held)?;
-        if let Some(mut record) = self.node.records().load(id)? {
-            said.remember(&mut record, self.node.clock.now());
-            self.heard.note(partition, &said);
-            self.store(partition, &record)?;
-        }
-        said.judge()
-    }
-
     fn instance_job(
         &self,
         partition: &ComputerPartition,
@@ -275,20 +261,27 @@ impl Session<'_, '_> {
         }
     }
 
-    /// Has the services run; anew, if somebody wanted that since they were last started so.
+    /// Takes note of whether something was changed or started: promises, also those of others, may need
+    /// a moment then.
+    pub(super) fn note_touched(&self, touched: bool) {
+        self.touched.fetch_or(touched, Ordering::Relaxed);
+    }
+
+    /// Has the services run; anew, if somebody wanted that since they were last started so. Returns
+    /// whether any may have been started.
     fn start(
         &self,
         partition: &ComputerPartition,
         place: Place<'_>,
         services: &[Service],
         record: &mut PartitionRecord,
-    ) -> Result<(), NodeError> {
+    ) -> Result<bool, NodeError> {
         if partition.restart.is_some() && partition.restart != record.restart {
             let Place { id, directory, owner, .. } = place;
             services::start_anew(self.node, id, directory, owner, services)?;
             record.restart.clone_from(&partition.restart);
             self.node.reporter.note(id.as_str(), "restarted, as somebody asked for at the Master");
-            return Ok(());
+            return Ok(true);
         }
         services::define(self.node, place.id, place.directory, place.owner, services)?;
         // Also when the definition is as it was: a killed run may have got no further than that.
@@ -302,6 +295,7 @@ impl Session<'_, '_> {
         let Some(mut record) = records.load(id)? else {
             return Ok(());
         };
+        self.remind(partition, &record)?;
         if !promises::is_due(&record, self.node.clock.now()) {
             // The Master knows; who runs the command is told as long as it is so.
             return promises::judge(record.promises.values());
@@ -317,7 +311,10 @@ impl Session<'_, '_> {
         said.bang(self.node, self.master, partition);
         let verdict = said.judge();
         match &verdict {
-            Err(error) => self.node.tell_error(self.master, partition, error),
+            Err(error) => {
+                let error = brought_back::with_what_was_taken_back(&record, error);
+                self.node.tell_error(self.master, partition, &error);
+            }
             // What was taken back stays an error until another change is requested.
             Ok(()) if partition.is_in_error() && record.outcome == Outcome::Done => {
                 self.master
@@ -333,7 +330,7 @@ impl Session<'_, '_> {
         self.node.did(partition.id.as_str(), deed);
     }
 
-    fn store(
+    pub(super) fn store(
         &self,
         partition: &ComputerPartition,
         record: &PartitionRecord,
@@ -380,9 +377,10 @@ impl Listener for Watcher<'_, '_, '_> {
         &mut self,
         request: InstanceRequest,
     ) -> Result<Option<InstanceAnswer>, RequestError> {
-        let title = request.title.to_string();
-        let answer = self.session.master.request(&in_name_of(self.partition, request))?;
-        self.asked.push(title);
+        let request = in_name_of(self.partition, request);
+        let answer = self.session.master.request(&request)?;
+        self.asked.push(request.title.to_string());
+        self.published.requests.note(Asked::of(&request));
         Ok(answer)
     }
 }

@@ -83,6 +83,25 @@ fn node_promise_checks_plugins_as_the_partitions_user() {
     node.fails(1, &["node", "promise", "--only-cp", "slappart9"]);
 }
 
+/// Is not kept once, if there is a file `broken`.
+const ONCE: &str = "#!/bin/sh\ntest ! -e broken || { rm broken; echo it is broken; exit 1; }\n";
+
+#[test]
+fn a_failing_promise_is_waited_for_only_where_something_was_started() {
+    let (node, _) = node();
+    write(&node, "etc/promise/once", ONCE);
+    let again = ["node", "instance", "--all"];
+    write(&node, "broken", "");
+    let told = node.fails(2, &again).told();
+    assert!(told.contains("it is broken"), "{told}");
+    node.ok(&["node", "instance"]);
+    // What was just started may need another moment.
+    node.ok(&["node", "stop", "slappart0:sleeper-on-watch"]);
+    write(&node, "broken", "");
+    node.ok(&again);
+    assert!(!node.partition(0).join("broken").exists(), "it was asked twice");
+}
+
 #[test]
 fn nothing_that_a_promise_starts_outlives_the_check() {
     let (node, _) = node();

@@ -1,0 +1,86 @@
+//! Instances of which a former generation is in place, and stays: what a killed run began, and what the
+//! Master has not heard.
+
+use slapos_slap::ComputerPartition;
+
+use super::process::Session;
+use crate::action::Action;
+use crate::error::NodeError;
+use crate::generation::{self, Place};
+use crate::place::partition_owner;
+use crate::record::{Outcome, PartitionRecord};
+
+impl Session<'_, '_> {
+    /// Goes on with what a killed run began.
+    pub(super) fn restore(
+        &self,
+        partition: &ComputerPartition,
+        number: u32,
+    ) -> Result<(), NodeError> {
+        let id = partition.id.as_str();
+        self.node.reporter.note(id, &Action::Restore(number).to_string());
+        let directory = self.node.config.instance_root.join(id);
+        let owner = partition_owner(&directory)?;
+        let place = Place {
+            id: &partition.id,
+            directory: &directory,
+            owner: &owner,
+            state: partition.requested_state,
+        };
+        let mut history = self.node.histories().load(id)?;
+        let held = history.held.clone();
+        let restored = generation::restore(self.node, place, &mut history, number, held)?;
+        self.heard.note(partition, &restored.said);
+        if let Some(mut record) = self.node.records().load(id)? {
+            restored.remember(&mut record, self.node.clock.now());
+            self.store(partition, &record)?;
+            if let Outcome::Failed(text) = &record.outcome {
+                self.node.tell_error(self.master, partition, &NodeError::user(text));
+            }
+        }
+        restored.said.judge()
+    }
+
+    /// Tells a Master that did not hear that a generation was taken back, and what is published and asked
+    /// for since. One that tells no reports is believed to know.
+    pub(super) fn remind(
+        &self,
+        partition: &ComputerPartition,
+        record: &PartitionRecord,
+    ) -> Result<(), NodeError> {
+        let (Outcome::Failed(text), Some(report)) = (&record.outcome, &partition.access_status)
+        else {
+            return Ok(());
+        };
+        let held = generation::held_by(text);
+        if held.is_none() || held == generation::held_by(report) {
+            return Ok(());
+        }
+        let id = partition.id.as_str();
+        let directory = self.node.config.instance_root.join(id);
+        let owner = partition_owner(&directory)?;
+        let place = Place {
+            id: &partition.id,
+            directory: &directory,
+            owner: &owner,
+            state: partition.requested_state,
+        };
+        generation::tell_again(self.node, place, &self.node.histories().load(id)?);
+        self.node.tell_error(self.master, partition, &NodeError::user(text));
+        Ok(())
+    }
+}
+
+/// `error` of the promises of what is in place, and that it was brought back, if it was: who reads the one
+/// has to know the other.
+pub(super) fn with_what_was_taken_back(record: &PartitionRecord, error: &NodeError) -> NodeError {
+    let error = NodeError::user(error.to_string());
+    let text = match &record.outcome {
+        Outcome::Failed(text) => generation::taken_back_by(text),
+        Outcome::Processing | Outcome::Done => None,
+    };
+    match text {
+        Some(text) => error.and(text),
+        None => error,
+    }
+}
