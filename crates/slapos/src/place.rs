@@ -63,7 +63,7 @@ pub(crate) fn config_of_routine(
 pub(crate) fn warn_of(global: &Global, unread: &[String]) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
-        let watch = Watch::new(global.verbose, global.quiet);
+        let watch = Watch::new(global);
         unread.iter().for_each(|text| watch.warn("configuration", text));
     });
 }

@@ -81,7 +81,7 @@ fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
         let text = format!(
             "it runs as root, because {directory} is root's: `chown -R {user} {directory}`"
         );
-        Watch::new(global.verbose, global.quiet).warn("master", &text);
+        Watch::new(global).warn("master", &text);
     }
     let Some(path) = config.token_file() else {
         return Err(NodeError::user("the Master has no token, and it trusts nobody without"));
@@ -167,7 +167,7 @@ fn protocols(config: &ProtocolsConfig) -> Protocols {
 
 /// Makes what the Master needs; the user that it runs as, if that is another.
 fn prepared(global: &Global, config: &OperatorConfig) -> Result<Option<Identity>, NodeError> {
-    config.prepare(&Watch::new(global.verbose, global.quiet))
+    config.prepare(&Watch::new(global))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
@@ -180,7 +180,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
 fn as_user(global: &Global, config: &OperatorConfig, user: &Identity, words: &[&str]) -> Command {
     let mut command = Command::current_exe();
     command.arg0("slapos").arg("proxy").args(words).arg("--cfg").arg(&config.file);
-    for _ in 0..global.verbose {
+    for _ in 0..global.verbosity() {
         command.arg("-v");
     }
     if global.quiet {

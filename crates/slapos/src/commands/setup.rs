@@ -70,7 +70,7 @@ fn client(global: &Global, master: &MasterArgs) -> Result<u8, NodeError> {
         named.ok_or_else(|| NodeError::user("there is no HOME: name the file by --cfg"))?;
     let config = place::absolute(&config)?;
     let token = token(master, "Credential security token")?;
-    let watch = Watch::new(global.verbose, global.quiet);
+    let watch = Watch::new(global);
     let options = ClientOptions { urls: urls(master), token, config: config.clone() };
     configure_client(&options, &watch)?;
     match global.json {
@@ -101,7 +101,7 @@ pub(crate) fn register(global: &Global, register: &Register) -> Result<u8, NodeE
         force: register.force,
         dry_run: register.dry_run,
     };
-    let watch = Watch::new(global.verbose, global.quiet);
+    let watch = Watch::new(global);
     let computer = setup::register(&registration, &watch)?;
     match (global.json, register.dry_run) {
         (true, dry_run) => say_json(&json!({ "computer": computer, "dry-run": dry_run })),
