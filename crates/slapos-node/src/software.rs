@@ -130,7 +130,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let master = node.master()?;
     let computer = node.computer(&master)?;
     check_only(&options.only, &computer.software)?;
-    for text in config.grid.without_effect.iter().chain(&config.binary.without_effect) {
+    for text in &config.binary.without_effect {
         node.reporter.note("node", text);
     }
     let mut failed = Vec::new();

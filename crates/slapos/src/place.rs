@@ -43,11 +43,12 @@ pub(crate) fn config_with(
 ) -> Result<NodeConfig, NodeError> {
     let config = NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?;
     warn_of(global, &config.unread);
+    tell_of(global, &config);
     Ok(config)
 }
 
-/// The same for what runs every minute where nobody looks on, most often: a log would say the same for
-/// ever. `node format`, which runs every hour, says it there.
+/// The same for what runs every minute where nobody looks on, most often: a log would warn of the same
+/// for ever. `node format`, which runs every hour, does so there.
 pub(crate) fn config_of_routine(
     global: &Global,
     arguments: &[(&str, String)],
@@ -56,7 +57,17 @@ pub(crate) fn config_of_routine(
     if std::io::stderr().is_terminal() {
         warn_of(global, &config.unread);
     }
+    tell_of(global, &config);
     Ok(config)
+}
+
+/// Says what the file asks for and is not done, once.
+fn tell_of(global: &Global, config: &NodeConfig) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        let watch = Watch::new(global);
+        config.grid.without_effect.iter().for_each(|text| watch.note("configuration", text));
+    });
 }
 
 /// Warns of options that nobody reads, once.

@@ -212,6 +212,30 @@ fn what_has_no_effect_is_said() {
 }
 
 #[test]
+fn what_is_asked_for_and_not_done_is_said_once_by_each_command() {
+    let (node, _) = served();
+    node.configure("[slapos]", "[slapos]\nbuildout = /b\nsupervisord_socket = /s");
+    let commands: [&[&str]; 7] = [
+        &["node", "software"],
+        &["node", "instance"],
+        &["node", "report"],
+        &["node", "boot", "--dry-run"],
+        &["node", "supervisord"],
+        &["node", "status"],
+        &["node", "cron", "--show"],
+    ];
+    for words in commands {
+        let told = node.ok(words).told();
+        for option in ["[slapos] buildout has no effect: ", "[slapos] supervisord_socket has no"] {
+            assert_eq!(told.matches(option).count(), 1, "{words:?}: {told}");
+        }
+    }
+    assert_eq!(node.ok(&["--quiet", "node", "status"]).err, "");
+    // Which is what `slapos node` alone is.
+    assert!(node.ok(&["node"]).out.contains("RUNNING"));
+}
+
+#[test]
 fn a_supervisor_that_must_not_be_started_is_not() {
     let (node, _) = served();
     node.configure("[slapos]", "[slapos]\nforbid_supervisord_automatic_launch = true");
