@@ -89,9 +89,13 @@ pub(crate) fn client_config(global: &Global) -> Result<ClientConfig, NodeError> 
     Ok(config)
 }
 
-/// What the commands of `slapos proxy` need to know; they warn themselves.
-pub(crate) fn operator_config(global: &Global) -> Result<OperatorConfig, NodeError> {
-    Ok(OperatorConfig::read(&absolute(&config_file(global))?)?)
+/// What the commands of `slapos proxy` need to know; they warn themselves. Options of `[slapproxy]`
+/// that arguments give stand in place of those of the file.
+pub(crate) fn operator_config(
+    global: &Global,
+    arguments: &[(&str, String)],
+) -> Result<OperatorConfig, NodeError> {
+    Ok(OperatorConfig::read(&absolute(&config_file(global))?, arguments)?)
 }
 
 /// Whether a configuration file is named, in any way.
