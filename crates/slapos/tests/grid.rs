@@ -347,3 +347,29 @@ fn what_the_profile_is_told_of_the_node() {
     node.ok(&["destroy", "service"]);
     assert!(!certificates.join("slappart0.key").exists());
 }
+
+#[test]
+fn a_software_release_is_named_from_where_one_is() {
+    let (node, profile) = served();
+    let profile = std::path::Path::new(&profile);
+    let (directory, name) = (profile.parent().unwrap(), profile.file_name().unwrap());
+    let mut command = node.command(&["node", "software", "--only", name.to_str().unwrap()]);
+    let run = slapos_testkit::Run::of(&command.current_dir(directory).output().unwrap());
+    assert!(run.code == 0 && run.err.contains("nothing: it is built and frozen"), "{}", run.err);
+    let told = node.fails(1, &["node", "software", "--only", "no/such.cfg"]).told();
+    assert!(told.contains("the Master supplies no `no/such.cfg`"), "{told}");
+}
+
+#[test]
+fn what_is_being_built_is_not_said_to_have_been_interrupted() {
+    let (node, profile) = served();
+    let release = node.root().join("software").join(SoftwareUrl::new(&profile).md5_hex());
+    std::fs::remove_file(release.join(".completed")).unwrap();
+    let lock = node.root().join("instance/var/run/slapgrid-sr.pid");
+    let held = slapos_sys::lock::FileLock::try_acquire(&lock).unwrap().unwrap();
+    let told = node.ok(&["node", "software", "-n"]).told();
+    assert!(told.contains("nothing: another `slapos node software` is running"), "{told}");
+    drop(held);
+    let told = node.ok(&["node", "software", "-n"]).told();
+    assert!(told.contains("build: its build did not end"), "{told}");
+}
