@@ -17,7 +17,7 @@ pub struct PartError {
     message: String,
     command: Option<String>,
     detail: Vec<String>,
-    said: Option<Vec<String>>,
+    said: Option<Box<[String]>>,
     help: Option<String>,
     cancelled: bool,
 }
@@ -64,7 +64,7 @@ impl PartError {
     /// others said.
     #[must_use]
     pub fn with_said(mut self, lines: Vec<String>) -> Self {
-        self.said = Some(lines);
+        self.said = Some(lines.into_boxed_slice());
         self
     }
 
