@@ -6,9 +6,14 @@ use crate::{Config, ConfigError, Entry, Section};
 
 const DEFAULTS: &str = "DEFAULT";
 
-/// Fills `value` of every option from its `raw` text, and gives every section the options of
-/// `[DEFAULT]` that it does not set.
+/// Fills `value` of every option from its `raw` text, those of `[DEFAULT]` in every section included.
 pub(crate) fn interpolate(config: &mut Config) -> Result<(), ConfigError> {
+    share_defaults(config);
+    config.sections.iter_mut().try_for_each(|section| expand_section(section, &config.name))
+}
+
+/// Gives every section the options of `[DEFAULT]` that it does not set.
+pub(crate) fn share_defaults(config: &mut Config) {
     let defaults = take_defaults(config);
     for section in &mut config.sections {
         for default in &defaults {
@@ -16,9 +21,7 @@ pub(crate) fn interpolate(config: &mut Config) -> Result<(), ConfigError> {
                 section.entries.push(Entry { shared: true, ..default.clone() });
             }
         }
-        expand_section(section, &config.name)?;
     }
-    Ok(())
 }
 
 fn take_defaults(config: &mut Config) -> Vec<Entry> {

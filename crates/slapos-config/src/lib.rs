@@ -83,11 +83,53 @@ impl Config {
     /// # Errors
     /// Both kinds of [`ConfigError`].
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let file = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, &file),
-            Err(source) => Err(ConfigError::Read { file, source }),
+        Self::parse(&text_of(path)?, &path.display().to_string())
+    }
+
+    /// As [`read`](Self::read), but what `%` means in values is for others to say: see
+    /// [`expand`](Self::expand).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_raw(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse_raw(&text_of(path)?, &path.display().to_string())
+    }
+
+    /// As [`parse`](Self::parse), but what `%` means in values is for others to say: see
+    /// [`expand`](Self::expand).
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_raw(text: &str, name: &str) -> Result<Self, ConfigError> {
+        let mut config = parse::parse(text, name)?;
+        interpolate::share_defaults(&mut config);
+        for entry in config.sections.iter_mut().flat_map(|section| &mut section.entries) {
+            entry.value = entry.raw.clone();
         }
+        Ok(config)
+    }
+
+    /// Gives the options of a section the values that `expand` makes of their names and texts.
+    ///
+    /// # Errors
+    /// The first that it refuses, with its place.
+    pub fn expand(
+        &mut self,
+        section: &str,
+        expand: impl Fn(&str, &str) -> Result<String, String>,
+    ) -> Result<(), ConfigError> {
+        let Some(at) = self.index.get(section).copied() else { return Ok(()) };
+        for entry in &mut self.sections[at].entries {
+            entry.value = expand(&entry.name, &entry.raw).map_err(|message| {
+                ConfigError::Syntax { file: self.name.clone(), line: entry.line, message }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The text of an option as it stands in the file.
+    pub fn raw(&self, section: &str, option: &str) -> Option<&str> {
+        Some(self.entry(section, option)?.raw.as_str())
     }
 
     /// Gives an option another value, as an argument of a command does; it is taken as it is.
@@ -166,6 +208,11 @@ impl Config {
     }
 }
 
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source| ConfigError::Read { file: path.display().to_string(), source };
+    std::fs::read_to_string(path).map_err(failed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +251,16 @@ mod tests {
         let c = config("[DEFAULT]\nroot = /r\n[a]\nx = %(root)s/x\ny = %(x)s/y 100%%\n");
         assert_eq!(c.get("a", "y"), Some("/r/x/y 100%"));
         assert_eq!(c.get("a", "root"), Some("/r"));
+    }
+
+    #[test]
+    fn what_a_percent_sign_means_may_be_for_others_to_say() {
+        let mut c = Config::parse_raw("[DEFAULT]\nz = 5%\n[a]\nx = %(y)02d\n", "f").unwrap();
+        assert_eq!((c.get("a", "x"), c.get("a", "z")), (Some("%(y)02d"), Some("5%")));
+        c.expand("a", |option, text| Ok(format!("{option} {}", text.len()))).unwrap();
+        assert_eq!((c.get("a", "x"), c.raw("a", "x")), (Some("x 7"), Some("%(y)02d")));
+        let error = c.expand("a", |_, _| Err("no".to_owned())).unwrap_err();
+        assert_eq!(error.to_string(), "f:4: no");
     }
 
     #[test]

@@ -103,6 +103,8 @@ pub enum EggError {
         what: String,
         /// Why not.
         reason: String,
+        /// The last lines of what the program said that failed, unless `reason` has them.
+        said: Vec<String>,
     },
 }
 
@@ -133,7 +135,18 @@ impl EggError {
     #[expect(clippy::needless_pass_by_value, reason = "callers hand over errors and texts alike")]
     /// A failure of what was to be done, and why.
     pub fn build(what: impl Into<String>, reason: impl ToString) -> Self {
-        Self::Build { what: what.into(), reason: reason.to_string() }
+        Self::Build { what: what.into(), reason: reason.to_string(), said: Vec::new() }
+    }
+
+    /// The same, saying that it was for the distribution `name`.
+    pub(crate) fn of(self, name: &str) -> Self {
+        match &self {
+            Self::Build { said, .. } if !said.is_empty() => {
+                let (what, said) = (format!("build {name}"), said.clone());
+                Self::Build { what, reason: self.to_string(), said }
+            }
+            _ => self,
+        }
     }
 
     pub(crate) fn text(error: &dyn std::error::Error, required_by: &str) -> Self {

@@ -236,7 +236,8 @@ impl Install<'_> {
             Kind::Wheel(_) => wheel::unpack(&archive, egg, self.work)?,
             Kind::Source => {
                 self.work.text(&format!("build {name} {version}"));
-                let wheel = self.build(&archive, aside)?;
+                let named = format!("{name} {version}");
+                let wheel = self.build(&archive, aside).map_err(|error| error.of(&named))?;
                 wheel::unpack(&wheel, egg, self.work)?;
             }
         }

@@ -14,6 +14,7 @@ pub struct CommandSpec {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) shown: Option<String>,
     pub(crate) jobserver: bool,
+    pub(crate) apart: bool,
 }
 
 impl CommandSpec {
@@ -26,6 +27,7 @@ impl CommandSpec {
             environment: BTreeMap::new(),
             shown: None,
             jobserver: false,
+            apart: false,
         }
     }
 
@@ -78,6 +80,14 @@ impl CommandSpec {
     #[must_use]
     pub fn with_jobserver(mut self) -> Self {
         self.jobserver = true;
+        self
+    }
+
+    /// Keeps its output apart from that of other commands of the same part that run at the same
+    /// time: it comes to the log in whole lines, and an error shows the end of its own.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
         self
     }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use indexmap::IndexMap;
 use slapos_sys::process::Command;
 
+use crate::apart::Output;
 use crate::cancel::Cancellation;
 use crate::command::CommandSpec;
 use crate::error::PartError;
@@ -218,7 +219,7 @@ impl<'a> PartContext<'a> {
         }
         let shown = spec.display();
         self.log(&format!("$ {shown}"))?;
-        let status = self.spawn_and_wait(spec).map_err(|error| {
+        let (status, output) = self.spawn_and_wait(spec).map_err(|error| {
             PartError::new(format!("cannot start {}: {error}", spec.program.to_string_lossy()))
                 .with_command(&shown)
         })?;
@@ -230,24 +231,41 @@ impl<'a> PartContext<'a> {
         }
         match describe(status) {
             None => Ok(()),
-            Some(how) => Err(PartError::new(format!("the command {how}")).with_command(shown)),
+            Some(how) => {
+                let error = PartError::new(format!("the command {how}")).with_command(&shown);
+                let said = output.and_then(|output| output.end(TAIL_BYTES).ok());
+                Err(match said {
+                    Some(said) => error.with_said(last_lines(&format!("$ {shown}\n{said}"))),
+                    None => error,
+                })
+            }
         }
     }
 
-    fn spawn_and_wait(&self, spec: &CommandSpec) -> std::io::Result<ExitStatus> {
+    /// How the command ended, and what it said if that was kept apart.
+    fn spawn_and_wait(&self, spec: &CommandSpec) -> std::io::Result<(ExitStatus, Option<Output>)> {
         let log = self.log_file().map_err(std::io::Error::other)?;
+        let mut apart = match spec.apart {
+            true => Some(Output::new(&self.run.log_directory)?),
+            false => None,
+        };
+        let out = apart.as_ref().map_or_else(|| log.try_clone(), Output::for_command)?;
         let mut command = Command::new(&spec.program);
         command.args(&spec.args).envs(&spec.environment);
         command.current_dir(spec.directory.as_deref().unwrap_or(self.run.directory));
         command.env(stragglers::VARIABLE, self.place.value(&self.run.id));
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         command.process_group().die_with_parent();
         if let Some(jobserver) = self.run.jobserver.as_ref().filter(|_| spec.jobserver) {
             command.env("MAKEFLAGS", jobserver.makeflags()).pass_fds(&jobserver.descriptors());
         }
         let mut child = command.spawn()?;
         let _watched = self.run.cancellation.watch(child.id());
-        child.wait()
+        let status = match &mut apart {
+            Some(output) => output.follow(&mut child, &log)?,
+            None => child.wait()?,
+        };
+        Ok((status, apart))
     }
 
     /// The log, opened for appending; the first use in a run empties what the last run left.
@@ -296,12 +314,16 @@ fn read_tail(path: &Path) -> std::io::Result<Vec<String>> {
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let mut lines: Vec<&str> = text.lines().collect();
-    if start > 0 && lines.len() > 1 {
-        lines.remove(0);
-    }
+    Ok(last_lines(match text.split_once('\n') {
+        Some((_, whole)) if start > 0 => whole,
+        _ => &text,
+    }))
+}
+
+fn last_lines(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
     let skip = lines.len().saturating_sub(TAIL_LINES);
-    Ok(lines[skip..].iter().map(|line| (*line).to_owned()).collect())
+    lines[skip..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 /// How a command ended, unless it ended well.

@@ -17,6 +17,7 @@ pub struct PartError {
     message: String,
     command: Option<String>,
     detail: Vec<String>,
+    said: Option<Box<[String]>>,
     help: Option<String>,
     cancelled: bool,
 }
@@ -28,6 +29,7 @@ impl PartError {
             message: message.into(),
             command: None,
             detail: Vec::new(),
+            said: None,
             help: None,
             cancelled: false,
         }
@@ -58,6 +60,19 @@ impl PartError {
         self
     }
 
+    /// Gives the last lines of what the failed command said, where the end of the log may be what
+    /// others said.
+    #[must_use]
+    pub fn with_said(mut self, lines: Vec<String>) -> Self {
+        self.said = Some(lines.into_boxed_slice());
+        self
+    }
+
+    /// What [`Self::with_said`] gave.
+    pub fn said(&self) -> Option<&[String]> {
+        self.said.as_deref()
+    }
+
     /// Says what to do about it.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -82,6 +97,7 @@ impl PartError {
             message: self.message,
             command: self.command,
             detail: self.detail,
+            of_command: self.said.is_some(),
             tail,
             log,
             at,
@@ -105,6 +121,9 @@ pub struct PartFailure {
     pub detail: Vec<String>,
     /// The last lines of its log, at most 30.
     pub tail: Vec<String>,
+    /// They are the last that the failed command said, wherever in the log they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_command: bool,
     /// The whole log; the file may not exist when nothing was logged.
     pub log: PathBuf,
     /// `file:line` of the section that defines the part.
@@ -144,7 +163,9 @@ impl fmt::Display for PartFailure {
             write!(f, "\n    {line}")?;
         }
         if !self.tail.is_empty() {
-            write!(f, "\n  log: {}, which ends with:", self.log.display())?;
+            let ends =
+                if self.of_command { "where the command ends with" } else { "which ends with" };
+            write!(f, "\n  log: {}, {ends}:", self.log.display())?;
             for line in &self.tail {
                 write!(f, "\n    | {line}")?;
             }

@@ -8,6 +8,7 @@
 //! Absent on purpose: no recipe lives here, nothing here talks to a Master or to the network, and
 //! nothing is read from the environment.
 
+mod apart;
 mod aside;
 mod build;
 mod cancel;

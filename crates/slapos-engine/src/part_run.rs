@@ -68,7 +68,7 @@ fn report_failure(
     error: PartError,
 ) -> PartFailure {
     // What was logged until it failed.
-    let mut tail = cx.tail();
+    let mut tail = error.said().map_or_else(|| cx.tail(), <[String]>::to_vec);
     let undone = match action {
         Action::Install => undo(run, cx, &error),
         Action::Update | Action::Keep | Action::Remove => Ok(()),

@@ -27,12 +27,17 @@ pub struct OperatorConfig {
 }
 
 impl OperatorConfig {
-    /// Reads the file.
+    /// Reads the file; options of `[slapproxy]` that arguments gave stand in place of those of the
+    /// file.
     ///
     /// # Errors
     /// Names the file and line of what is missing or wrong.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        Self::from_config(&Config::read(path)?, path)
+    pub fn read(path: &Path, arguments: &[(&str, String)]) -> Result<Self, ConfigError> {
+        let mut config = Config::read(path)?;
+        for (option, value) in arguments {
+            config.set("slapproxy", option, value);
+        }
+        Self::from_config(&config, path)
     }
 
     fn from_config(config: &Config, path: &Path) -> Result<Self, ConfigError> {

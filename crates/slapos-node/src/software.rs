@@ -11,6 +11,7 @@ use slapos_slap::{
     InstanceAnswer, InstanceRequest, RequestError, SlapClient, SlapError, SoftwareRelease,
     SoftwareState, SoftwareUrl,
 };
+use slapos_sys::lock::FileLock;
 use slapos_sys::{fs, user};
 
 use crate::error::{IoContext, NodeError};
@@ -32,7 +33,7 @@ pub(crate) const SMALL: u64 = 4096;
 /// Which Software Releases to look at, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Only these, by URL or by the MD5 of it; empty for all.
+    /// Only these, by URL or by the MD5 of it, or by a path from where one is; empty for all.
     pub only: Vec<String>,
     /// Also those that are built already.
     pub all: bool,
@@ -129,8 +130,9 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     }
     let master = node.master()?;
     let computer = node.computer(&master)?;
+    let options = &Options { only: named(&options.only, &computer.software), ..options.clone() };
     check_only(&options.only, &computer.software)?;
-    for text in config.grid.without_effect.iter().chain(&config.binary.without_effect) {
+    for text in &config.binary.without_effect {
         node.reporter.note("node", text);
     }
     let mut failed = Vec::new();
@@ -161,6 +163,20 @@ fn is_chosen(only: &[String], url: &SoftwareUrl) -> bool {
     only.is_empty() || only.iter().any(|name| *name == url.as_str() || *name == url.md5_hex())
 }
 
+/// What `only` names, with the paths among it as `slapos supply` has them.
+fn named(only: &[String], known: &[SoftwareRelease]) -> Vec<String> {
+    let is_known = |name: &String| {
+        known.iter().any(|release| is_chosen(std::slice::from_ref(name), &release.url))
+    };
+    let resolved =
+        |name: &String| Path::new(name).canonicalize().ok()?.into_os_string().into_string().ok();
+    let name = |name: &String| match is_known(name) {
+        true => name.clone(),
+        false => resolved(name).filter(is_known).unwrap_or_else(|| name.clone()),
+    };
+    only.iter().map(name).collect()
+}
+
 fn check_only(only: &[String], known: &[SoftwareRelease]) -> Result<(), NodeError> {
     let unknown = only.iter().find(|name| {
         !known.iter().any(|release| is_chosen(std::slice::from_ref(name), &release.url))
@@ -186,6 +202,12 @@ fn reconcile(
     let directory = directory(&node.config.software_root, &release.url);
     let completed = directory.join(COMPLETED).exists();
     let action = decide(release.state, directory.exists(), completed, options.all);
+    let action = match action {
+        Action::Build(_) if options.dry_run && !completed && is_at_work(node) => {
+            Action::Nothing("another `slapos node software` is running, which builds it")
+        }
+        other => other,
+    };
     node.reporter.note(&name, &action.to_string());
     match action {
         Action::Nothing(_) if release.state == SoftwareState::Destroyed && !options.dry_run => {
@@ -216,6 +238,11 @@ fn reconcile(
             result
         }
     }
+}
+
+/// Whether another process builds at this moment, as far as this one may know.
+fn is_at_work(node: &Node<'_>) -> bool {
+    FileLock::is_held(&node.config.pidfile_software).unwrap_or(false)
 }
 
 fn build(

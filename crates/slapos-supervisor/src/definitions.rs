@@ -4,8 +4,10 @@
 //! understood is an error that names file and line, never ignored: a service that runs other than
 //! its definition says is worse than one that does not.
 
+mod expand;
 mod listen;
 mod parse;
+mod processes;
 mod write;
 
 use std::io;
@@ -97,7 +99,7 @@ pub fn read_dir(directory: &Path) -> Definitions {
         }
     };
     for path in files {
-        match Config::read(&path).and_then(|config| parse::groups(&config)) {
+        match Config::read_raw(&path).and_then(|mut config| parse::groups(&mut config)) {
             Err(source) => {
                 let groups = groups_named_in(&path);
                 read.errors.push(DefinitionError::File { path, groups, source });
@@ -152,7 +154,7 @@ fn groups_named_in(path: &Path) -> Vec<String> {
 /// # Errors
 /// For the first line that is wrong.
 pub fn parse(text: &str, name: &str) -> Result<Vec<Group>, ConfigError> {
-    parse::groups(&Config::parse(text, name)?)
+    parse::groups(&mut Config::parse_raw(text, name)?)
 }
 
 /// The text of a file that defines `group` with these programs; [`parse`] gives them back.

@@ -16,7 +16,7 @@ use crate::limits::{GroupLimits, Limits};
 /// listener it holds the errors, since its output is for the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramSpec {
-    /// The name of the section, unique on the node.
+    /// The name of the section, unique on the node but for the processes of one with `numprocs`.
     pub program: String,
     /// The name of the process within its group.
     pub process_name: String,

@@ -20,7 +20,7 @@ pub(crate) use computer_set::ComputerSet;
 pub(crate) use format::Format;
 pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
-pub(crate) use proxy::{Proxy, Show};
+pub(crate) use proxy::{Proxy, Show, Start, database};
 pub(crate) use setup::{Configure, ConfigureLocal, Cron, MasterArgs, Register};
 pub(crate) use words::words;
 
@@ -51,19 +51,32 @@ pub(crate) struct Global {
     pub(crate) system: bool,
     /// Say more (twice: debug)
     #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
+    verbose: u8,
     /// Say only what is wrong
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    /// Say as much as can be said, as -vv
+    #[arg(long, global = true, conflicts_with = "quiet")]
+    debug: bool,
     /// Also write to FILE what is said on standard error
     #[arg(long, global = true, value_name = "FILE", aliases = ["logfile", "log_file"])]
     pub(crate) log_file: Option<PathBuf>,
     /// As is usual: colours on a terminal (an option of the original)
     #[arg(long, global = true, hide = true)]
     log_color: bool,
+    /// Begin lines with the time on a terminal too
+    #[arg(long, global = true)]
+    pub(crate) log_time: bool,
     /// Print results as JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+impl Global {
+    /// How much is to be said; from 2 on, everything.
+    pub(crate) fn verbosity(&self) -> u8 {
+        self.verbose.max(2 * u8::from(self.debug))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,9 +100,12 @@ pub(crate) enum Command {
     /// The Master of this machine: run it, look at it, save it, say who may use it
     #[command(subcommand)]
     Proxy(Proxy),
-    /// This machine as a node: build, deploy, supervise; what cron runs
-    #[command(subcommand)]
-    Node(Node),
+    /// This machine as a node: build, deploy, supervise; what cron runs [default: status]
+    Node {
+        /// As the original: `slapos node` alone is `slapos node status`.
+        #[command(subcommand)]
+        command: Option<Node>,
+    },
     /// Write a first configuration, for a node with its own Master or for a user
     #[command(subcommand)]
     Configure(Configure),
@@ -292,25 +308,25 @@ pub(crate) enum Node {
     /// Start services
     Start {
         /// GROUP:NAME, GROUP:* or all
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "GROUP:NAME")]
         names: Vec<String>,
     },
     /// Stop services
     Stop {
         /// GROUP:NAME, GROUP:* or all
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "GROUP:NAME")]
         names: Vec<String>,
     },
     /// Stop and start services
     Restart {
         /// GROUP:NAME, GROUP:* or all
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "GROUP:NAME")]
         names: Vec<String>,
     },
     /// The end of a service's log
     Tail {
         /// GROUP:NAME, which `stdout` may follow; -N before it is --bytes N
-        #[arg(required = true, num_args = 1..=3, allow_negative_numbers = true, value_name = "NAME")]
+        #[arg(required = true, num_args = 1..=3, allow_negative_numbers = true, value_name = "GROUP:NAME")]
         words: Vec<String>,
         /// How many bytes
         #[arg(short = 'c', long, default_value_t = 4096)]
@@ -411,6 +427,7 @@ mod tests {
                 "node instance --key_file=/k --maximum-periodicity -1 --pidfile /p",
                 "node instance --key_file /k --maximum-periodicity=-1 --pidfile=/p",
             ),
+            ("--log-t node status --deb", "--debug --log-time node status"),
         ] {
             let [theirs, ours] = [theirs, ours].map(|words| parsed(&format!("slapos {words}")));
             assert_eq!(theirs, ours);

@@ -25,7 +25,7 @@ use slapos_node::{Node, NodeConfig, NodeError};
 use slapos_sys::clock::SystemClock;
 use slapos_sys::process::nursery::{self, Fate};
 
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, Global, Node as NodeCommand};
 use crate::output::{Watch, say};
 
 /// Runs the command and returns its exit code.
@@ -36,7 +36,10 @@ pub(crate) fn run(cli: &Cli) -> Result<u8, NodeError> {
         Command::Down { dry_run } => up::down(global, *dry_run),
         Command::Destroy { name, dry_run } => up::destroy(global, name, *dry_run),
         Command::Proxy(command) => proxy::run(global, command),
-        Command::Node(command) => node::run(global, command),
+        Command::Node { command } => node::run(
+            global,
+            command.as_ref().unwrap_or(&NodeCommand::Status { names: Vec::new() }),
+        ),
         Command::Configure(configure) => setup::configure(global, configure),
         Command::Supply(supply) => client::supply(global, supply),
         Command::Remove(supply) => client::remove(global, supply),
@@ -87,6 +90,6 @@ fn with_node<T>(
     config: &NodeConfig,
     act: impl FnOnce(&Node<'_>) -> Result<T, NodeError>,
 ) -> Result<T, NodeError> {
-    let watch = Watch::new(global.verbose, global.quiet);
+    let watch = Watch::new(global);
     act(&Node { config, reporter: &watch, clock: &SystemClock })
 }

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         };
     }
     let cli = cli::Cli::parse_from(cli::words(std::env::args_os()));
-    output::init_log(cli.global.verbose, cli.global.quiet);
+    output::init_log(cli.global.verbosity(), cli.global.quiet);
     let log = cli.global.log_file.as_deref().map_or(Ok(()), output::open_log_file);
     end(log.and_then(|()| commands::run(&cli)), cli.global.json)
 }

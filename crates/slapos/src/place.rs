@@ -43,11 +43,12 @@ pub(crate) fn config_with(
 ) -> Result<NodeConfig, NodeError> {
     let config = NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?;
     warn_of(global, &config.unread);
+    tell_of(global, &config);
     Ok(config)
 }
 
-/// The same for what runs every minute where nobody looks on, most often: a log would say the same for
-/// ever. `node format`, which runs every hour, says it there.
+/// The same for what runs every minute where nobody looks on, most often: a log would warn of the same
+/// for ever. `node format`, which runs every hour, does so there.
 pub(crate) fn config_of_routine(
     global: &Global,
     arguments: &[(&str, String)],
@@ -56,14 +57,24 @@ pub(crate) fn config_of_routine(
     if std::io::stderr().is_terminal() {
         warn_of(global, &config.unread);
     }
+    tell_of(global, &config);
     Ok(config)
+}
+
+/// Says what the file asks for and is not done, once.
+fn tell_of(global: &Global, config: &NodeConfig) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        let watch = Watch::new(global);
+        config.grid.without_effect.iter().for_each(|text| watch.note("configuration", text));
+    });
 }
 
 /// Warns of options that nobody reads, once.
 pub(crate) fn warn_of(global: &Global, unread: &[String]) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
-        let watch = Watch::new(global.verbose, global.quiet);
+        let watch = Watch::new(global);
         unread.iter().for_each(|text| watch.warn("configuration", text));
     });
 }
@@ -78,9 +89,13 @@ pub(crate) fn client_config(global: &Global) -> Result<ClientConfig, NodeError> 
     Ok(config)
 }
 
-/// What the commands of `slapos proxy` need to know; they warn themselves.
-pub(crate) fn operator_config(global: &Global) -> Result<OperatorConfig, NodeError> {
-    Ok(OperatorConfig::read(&absolute(&config_file(global))?)?)
+/// What the commands of `slapos proxy` need to know; they warn themselves. Options of `[slapproxy]`
+/// that arguments give stand in place of those of the file.
+pub(crate) fn operator_config(
+    global: &Global,
+    arguments: &[(&str, String)],
+) -> Result<OperatorConfig, NodeError> {
+    Ok(OperatorConfig::read(&absolute(&config_file(global))?, arguments)?)
 }
 
 /// Whether a configuration file is named, in any way.

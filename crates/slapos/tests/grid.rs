@@ -212,6 +212,30 @@ fn what_has_no_effect_is_said() {
 }
 
 #[test]
+fn what_is_asked_for_and_not_done_is_said_once_by_each_command() {
+    let (node, _) = served();
+    node.configure("[slapos]", "[slapos]\nbuildout = /b\nsupervisord_socket = /s");
+    let commands: [&[&str]; 7] = [
+        &["node", "software"],
+        &["node", "instance"],
+        &["node", "report"],
+        &["node", "boot", "--dry-run"],
+        &["node", "supervisord"],
+        &["node", "status"],
+        &["node", "cron", "--show"],
+    ];
+    for words in commands {
+        let told = node.ok(words).told();
+        for option in ["[slapos] buildout has no effect: ", "[slapos] supervisord_socket has no"] {
+            assert_eq!(told.matches(option).count(), 1, "{words:?}: {told}");
+        }
+    }
+    assert_eq!(node.ok(&["--quiet", "node", "status"]).err, "");
+    // Which is what `slapos node` alone is.
+    assert!(node.ok(&["node"]).out.contains("RUNNING"));
+}
+
+#[test]
 fn a_supervisor_that_must_not_be_started_is_not() {
     let (node, _) = served();
     node.configure("[slapos]", "[slapos]\nforbid_supervisord_automatic_launch = true");
@@ -322,4 +346,30 @@ fn what_the_profile_is_told_of_the_node() {
     assert_eq!(key.uid(), std::fs::metadata(node.partition(0)).unwrap().uid());
     node.ok(&["destroy", "service"]);
     assert!(!certificates.join("slappart0.key").exists());
+}
+
+#[test]
+fn a_software_release_is_named_from_where_one_is() {
+    let (node, profile) = served();
+    let profile = std::path::Path::new(&profile);
+    let (directory, name) = (profile.parent().unwrap(), profile.file_name().unwrap());
+    let mut command = node.command(&["node", "software", "--only", name.to_str().unwrap()]);
+    let run = slapos_testkit::Run::of(&command.current_dir(directory).output().unwrap());
+    assert!(run.code == 0 && run.err.contains("nothing: it is built and frozen"), "{}", run.err);
+    let told = node.fails(1, &["node", "software", "--only", "no/such.cfg"]).told();
+    assert!(told.contains("the Master supplies no `no/such.cfg`"), "{told}");
+}
+
+#[test]
+fn what_is_being_built_is_not_said_to_have_been_interrupted() {
+    let (node, profile) = served();
+    let release = node.root().join("software").join(SoftwareUrl::new(&profile).md5_hex());
+    std::fs::remove_file(release.join(".completed")).unwrap();
+    let lock = node.root().join("instance/var/run/slapgrid-sr.pid");
+    let held = slapos_sys::lock::FileLock::try_acquire(&lock).unwrap().unwrap();
+    let told = node.ok(&["node", "software", "-n"]).told();
+    assert!(told.contains("nothing: another `slapos node software` is running"), "{told}");
+    drop(held);
+    let told = node.ok(&["node", "software", "-n"]).told();
+    assert!(told.contains("build: its build did not end"), "{told}");
 }

@@ -288,10 +288,13 @@ fn part_error(error: EggError) -> PartError {
     if matches!(error, EggError::Cancelled) {
         return PartError::cancelled();
     }
-    let help = error.help();
-    let error = PartError::new(error.to_string());
-    match help {
-        Some(help) => error.with_help(help),
-        None => error,
+    let part = PartError::new(error.to_string());
+    let part = match &error {
+        EggError::Build { said, .. } if !said.is_empty() => part.with_said(said.clone()),
+        _ => part,
+    };
+    match error.help() {
+        Some(help) => part.with_help(help),
+        None => part,
     }
 }

@@ -1,4 +1,5 @@
-//! A part as the one who asks for distributions: commands go to its log and its jobserver.
+//! A part as the one who asks for distributions: commands go to its log and its jobserver. Several
+//! distributions may be built at once.
 
 use slapos_eggs::{Call, EggError, Work};
 use slapos_engine::{CommandSpec, PartContext};
@@ -24,14 +25,15 @@ impl Work for PartWork<'_> {
             spec = spec.arg(arg);
         }
         let spec = spec.current_dir(&call.directory).envs(call.environment.clone());
-        self.0.run(&spec.with_jobserver()).map_err(|error| {
+        self.0.run(&spec.with_jobserver().apart()).map_err(|error| {
             if error.is_cancelled() {
                 return EggError::Cancelled;
             }
             let words = call.args.iter().map(|arg| arg.to_string_lossy().into_owned());
             let what =
                 format!("run {} {}", call.program.display(), words.collect::<Vec<_>>().join(" "));
-            EggError::Build { what, reason: error.to_string() }
+            let said = error.said().unwrap_or_default().to_vec();
+            EggError::Build { what, reason: error.to_string(), said }
         })
     }
 

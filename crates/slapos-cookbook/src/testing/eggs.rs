@@ -1,6 +1,8 @@
 //! `zc.recipe.egg`: what is refused, and where. What it makes is compared with the original in
 //! `tests/eggs_peer.rs`.
 
+use slapos_testkit::{Entry, tar_gz};
+
 use super::Yard;
 
 fn error(part: &str) -> String {
@@ -104,4 +106,51 @@ fn an_index_whose_host_is_not_allowed_is_not_asked() {
          [p]\nrecipe = zc.recipe.egg:eggs\neggs = a\n",
     );
     assert!(error.contains("`allow-hosts` of [buildout] does not allow 127.0.0.1"), "{error}");
+}
+
+/// A source distribution in the directory `index` whose build runs the Python `build`.
+fn source(yard: &Yard, name: &str, build: &str) {
+    let build = build.replace('\n', "\n    ");
+    let backend = format!("import os, sys, time\ndef build_wheel(out, *more):\n    {build}\n");
+    let project =
+        "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n";
+    let info = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n");
+    let file = |file: &str, text: &str| Entry::file(&format!("{name}-1.0/{file}"), 0o600, text);
+    let entries =
+        [file("PKG-INFO", &info), file("backend.py", &backend), file("pyproject.toml", project)];
+    std::fs::create_dir_all(yard.path("index")).unwrap();
+    std::fs::write(yard.path(&format!("index/{name}-1.0.tar.gz")), tar_gz(&entries)).unwrap();
+}
+
+#[test]
+fn an_egg_that_fails_shows_its_own_words_and_not_those_of_one_built_beside_it() {
+    let yard = Yard::software();
+    let (up, down) = (yard.path("up"), yard.path("down"));
+    let wait = |file: &std::path::Path| {
+        format!(
+            "for i in range(6000):\n    if os.path.exists({file:?}): break\n    time.sleep(0.01)\n"
+        )
+    };
+    let fails = format!(
+        "{}print('the cause of it', flush=True)\nopen({down:?}, 'w')\nsys.exit(3)",
+        wait(&up)
+    );
+    let talks = format!(
+        "open({up:?}, 'w')\n{}for i in range(100): print('all is well')\nsys.exit(1)",
+        wait(&down)
+    );
+    source(&yard, "failing", &fails);
+    source(&yard, "talking", &talks);
+    let error = yard.error(
+        "[buildout]\nparts = p\nindex = index\n[p]\nrecipe = zc.recipe.egg:eggs\n\
+         eggs =\n  failing\n  talking\n",
+    );
+    assert!(error.contains("cannot build failing 1.0: cannot run "), "{error}");
+    assert!(error.contains("p.log, where the command ends with:\n    | $ "), "{error}");
+    assert!(error.contains("    | the cause of it"), "{error}");
+    assert!(!error.contains("all is well"), "{error}");
+    // The log has both, and no line of one in a line of the other.
+    let log = yard.read(".slapos/log/p.log");
+    let lines = |wanted: &str| log.lines().filter(|line| *line == wanted).count();
+    assert_eq!((lines("the cause of it"), lines("all is well")), (1, 100), "{log}");
 }

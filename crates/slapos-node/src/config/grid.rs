@@ -52,7 +52,8 @@ pub struct GridConfig {
     pub build_time_part_list: Vec<PathBuf>,
     /// `instance_jobs`: how many partitions are processed at once; 0: one for each processor.
     pub instance_jobs: usize,
-    /// Options that are set and have no effect here, each with the reason.
+    /// Options that are set and have no effect here, each with the reason; whoever reads the file
+    /// says them.
     pub without_effect: Vec<String>,
 }
 

@@ -68,6 +68,7 @@ pub fn configure_local(wanted: &LocalOptions) -> Result<NodeConfig, NodeError> {
         instance_root: wanted.instance_root.clone(),
         partition_amount: wanted.partition_amount,
         interface_name: wanted.interface_name.clone(),
+        ipv6_interface: None,
         ipv4_local_network: wanted.ipv4_local_network.clone(),
         create_tap: false,
         computer_xml: Some(wanted.home.join("slapos.xml")),

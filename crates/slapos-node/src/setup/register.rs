@@ -44,6 +44,8 @@ pub struct Registration {
     pub partition_amount: u32,
     /// `[slapformat] interface_name`.
     pub interface_name: Option<String>,
+    /// `[slapformat] ipv6_interface`.
+    pub ipv6_interface: Option<String>,
     /// `[slapformat] ipv4_local_network`.
     pub ipv4_local_network: Option<String>,
     /// `[slapformat] create_tap`.
@@ -207,7 +209,7 @@ impl Registration {
         {
             check_line(what, value)?;
         }
-        if let Some(interface) = &self.interface_name {
+        for interface in self.interface_name.iter().chain(&self.ipv6_interface) {
             check_line("an interface", interface)?;
         }
         let text = node_file(&NodeFile {
@@ -221,6 +223,7 @@ impl Registration {
             instance_root: self.instance_root.clone(),
             partition_amount: self.partition_amount,
             interface_name: self.interface_name.clone(),
+            ipv6_interface: self.ipv6_interface.clone(),
             ipv4_local_network: self.ipv4_local_network.clone(),
             create_tap: self.create_tap,
             computer_xml: None,

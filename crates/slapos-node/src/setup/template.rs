@@ -47,6 +47,7 @@ pub(super) struct NodeFile {
     pub(super) shared: PathBuf,
     pub(super) partition_amount: u32,
     pub(super) interface_name: Option<String>,
+    pub(super) ipv6_interface: Option<String>,
     pub(super) ipv4_local_network: Option<String>,
     pub(super) create_tap: bool,
     pub(super) computer_xml: Option<PathBuf>,
@@ -87,6 +88,9 @@ pub(super) fn node_file(file: &NodeFile) -> String {
     option("alter_user", &file.alter_user.to_string());
     if let Some(interface) = &file.interface_name {
         option("interface_name", interface);
+    }
+    if let Some(interface) = &file.ipv6_interface {
+        option("ipv6_interface", interface);
     }
     if let Some(network) = &file.ipv4_local_network {
         option("ipv4_local_network", network);
@@ -169,6 +173,7 @@ mod tests {
             shared: "/opt/slapgrid/shared".into(),
             partition_amount: 10,
             interface_name: Some("eth0".into()),
+            ipv6_interface: Some("re6st0".into()),
             ipv4_local_network: None,
             create_tap: false,
             computer_xml: Some("/opt/slapos/slapos.xml".into()),
@@ -201,6 +206,7 @@ mod tests {
         software_user = slapsoft
         alter_user = true
         interface_name = eth0
+        ipv6_interface = re6st0
         create_tap = false
         tap_base_name = slaptap
         computer_xml = /opt/slapos/slapos.xml

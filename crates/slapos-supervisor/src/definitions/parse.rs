@@ -3,24 +3,26 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use slapos_config::{Config, ConfigError};
 
+use super::processes;
 use crate::limits::GroupLimits;
 use crate::spec::{AutoRestart, Group, ProgramSpec};
 
-/// The groups that `config` defines; a program that no group names is a group of its own.
-pub(super) fn groups(config: &Config) -> Result<Vec<Group>, ConfigError> {
-    let mut programs: IndexMap<&str, ProgramSpec> = IndexMap::new();
+/// The groups that `config`, whose values are as in the file, defines; a program that no group names
+/// is a group of its own.
+pub(super) fn groups(config: &mut Config) -> Result<Vec<Group>, ConfigError> {
+    let sections: Vec<String> = config.sections().map(str::to_owned).collect();
+    let mut programs: IndexSet<&str> = IndexSet::new();
     let mut headers = Vec::new();
     let mut listeners = Vec::new();
-    for section in config.sections() {
+    for section in &sections {
         match section.split_once(':') {
-            Some(("program", name)) => {
-                programs.insert(section, program(config, section, name)?);
-            }
+            Some(("program", name)) => drop(programs.insert(name)),
             Some(("group", name)) => headers.push((section, name)),
             Some(("eventlistener", name)) => {
+                processes::fill(config, section, processes::Which::only(name))?;
                 listeners.push(super::listen::group(config, section, name)?);
             }
             _ => {
@@ -35,48 +37,61 @@ pub(super) fn groups(config: &Config) -> Result<Vec<Group>, ConfigError> {
     for (section, name) in headers {
         groups.push(group(config, section, name, &mut programs)?);
     }
-    for (section, spec) in programs {
-        check_name(config, section, "", &spec.program)?;
-        groups.push(Group {
-            name: spec.program.clone(),
-            priority: spec.priority,
-            limits: GroupLimits::default(),
-            programs: vec![spec],
-        });
+    for name in programs {
+        groups.push(alone(config, name)?);
     }
     groups.extend(listeners);
     Ok(groups)
 }
 
+/// The group of a program that none names.
+fn alone(config: &mut Config, name: &str) -> Result<Group, ConfigError> {
+    let section = format!("program:{name}");
+    check_name(config, &section, "", name)?;
+    let mut group = empty(name);
+    for spec in processes::of(config, name, name)? {
+        group.priority = spec.priority;
+        add_member(config, &section, &mut group, spec)?;
+    }
+    Ok(group)
+}
+
+fn empty(name: &str) -> Group {
+    let limits = GroupLimits::default();
+    Group { name: name.to_owned(), priority: 999, limits, programs: Vec::new() }
+}
+
 fn group(
-    config: &Config,
+    config: &mut Config,
     section: &str,
     name: &str,
-    programs: &mut IndexMap<&str, ProgramSpec>,
+    programs: &mut IndexSet<&str>,
 ) -> Result<Group, ConfigError> {
     check_name(config, section, "", name)?;
-    let limits = GroupLimits::default();
-    let mut group = Group { name: name.to_owned(), priority: 999, limits, programs: Vec::new() };
-    for (key, value) in config.items(section) {
-        match key {
-            "priority" => group.priority = number(config, section, key, value)?,
+    processes::fill(config, section, processes::Which::none(name))?;
+    let mut group = empty(name);
+    let options = config.items(section).map(|(key, value)| (key.to_owned(), value.to_owned()));
+    for (key, value) in options.collect::<Vec<_>>() {
+        match key.as_str() {
+            "priority" => group.priority = number(config, section, &key, &value)?,
             "programs" => {
                 for member in value.split(',').map(str::trim).filter(|m| !m.is_empty()) {
-                    let spec = programs.shift_remove(format!("program:{member}").as_str());
-                    let Some(spec) = spec else {
+                    if !programs.shift_remove(member) {
                         let message = format!(
                             "there is no [program:{member}] in this file, or another group has it"
                         );
-                        return Err(config.error(section, key, message));
-                    };
-                    add_member(config, section, &mut group, spec)?;
+                        return Err(config.error(section, &key, message));
+                    }
+                    for spec in processes::of(config, member, name)? {
+                        add_member(config, section, &mut group, spec)?;
+                    }
                 }
             }
-            _ if GroupLimits::is_name(key) => {
-                let set = group.limits.set(key, value);
-                set.map_err(|message| config.error(section, key, message))?;
+            _ if GroupLimits::is_name(&key) => {
+                let set = group.limits.set(&key, &value);
+                set.map_err(|message| config.error(section, &key, message))?;
             }
-            _ => return Err(unknown_key(config, section, key, GROUP_KEYS)),
+            _ => return Err(unknown_key(config, section, &key, GROUP_KEYS)),
         }
     }
     group.programs.sort_by_key(|spec| spec.priority);
@@ -109,11 +124,16 @@ fn add_member(
     Ok(())
 }
 
-fn program(config: &Config, section: &str, name: &str) -> Result<ProgramSpec, ConfigError> {
+/// The process that `section` defines, all of whose values are expanded.
+pub(super) fn program(
+    config: &Config,
+    section: &str,
+    name: &str,
+) -> Result<ProgramSpec, ConfigError> {
     let mut spec = ProgramSpec::new(name, Vec::new());
     for (key, value) in config.items(section) {
         let known = set(config, section, &mut spec, key, value)?;
-        if !known && !IGNORED.contains(&key) {
+        if !known && !IGNORED.contains(&key) && !processes::KEYS.contains(&key) {
             return Err(unknown_key(config, section, key, KEYS));
         }
     }
@@ -142,6 +162,8 @@ const IGNORED: &[&str] =
 const KEYS: &[&str] = &[
     "command",
     "process_name",
+    "numprocs",
+    "numprocs_start",
     "directory",
     "user",
     "group",

@@ -87,7 +87,7 @@ fn what_is_written_reads_like_supervisor() {
 
 #[test]
 fn errors_name_file_line_and_remedy() {
-    insta::assert_snapshot!(message("[program:a]\ncommand=x\nnumprocs=2\n"), @"a.conf:3: unknown option `numprocs` in [program:a]; known are command, process_name, directory, user, group, environment, autostart, autorestart, startsecs, startretries, exitcodes, stopsignal, stopwaitsecs, stopasgroup, killasgroup, redirect_stderr, stdout_logfile, stdout_logfile_maxbytes, stdout_logfile_backups, umask, priority, rlimit_RESOURCE");
+    insta::assert_snapshot!(message("[program:a]\ncommand=x\nsyslog=2\n"), @"a.conf:3: unknown option `syslog` in [program:a]; known are command, process_name, numprocs, numprocs_start, directory, user, group, environment, autostart, autorestart, startsecs, startretries, exitcodes, stopsignal, stopwaitsecs, stopasgroup, killasgroup, redirect_stderr, stdout_logfile, stdout_logfile_maxbytes, stdout_logfile_backups, umask, priority, rlimit_RESOURCE");
     insta::assert_snapshot!(message("[program:a]\n"), @"a.conf:1: [program:a] needs a `command`");
     insta::assert_snapshot!(message("[program:a]\ncommand=x 'y\n"), @"a.conf:2: the command is empty or has an unclosed quote");
     insta::assert_snapshot!(message("[program:a]\ncommand=x\nstartsecs=soon\n"), @"a.conf:3: `startsecs` must be a whole number in range, got `soon`");
@@ -99,6 +99,47 @@ fn errors_name_file_line_and_remedy() {
     insta::assert_snapshot!(message("[group:g]\nprograms=a,b\n[program:a]\ncommand=x\n"), @"a.conf:2: there is no [program:b] in this file, or another group has it");
     insta::assert_snapshot!(message("[group:g:h]\nprograms=\n"), @"a.conf:1: `g:h` cannot be a name: no spaces and none of `,` `:` `/` `]` `*`");
     insta::assert_snapshot!(message("[inet_http_server]\n"), @"a.conf:1: [inet_http_server] is none of [program:NAME], [group:NAME] and [eventlistener:NAME]");
+}
+
+/// As an operator writes it for supervisor.
+const POOL: &str = "[program:worker]
+command=/bin/work --number=%(process_num)d --of=%(numprocs)s --in %(group_name)s %(ENV_MODE)s
+process_name=%(program_name)s_%(process_num)02d
+numprocs=3
+numprocs_start=9
+environment=MODE=\"m%(process_num)d\",RATE=\"5%%\"
+directory=%(here)s
+stdout_logfile=/log/%(program_name)s.%(process_num)d
+";
+
+#[test]
+fn one_section_may_define_several_processes() {
+    let groups = parse(POOL, "/i/conf.d/pool.conf").unwrap();
+    assert_eq!((groups.len(), groups[0].name.as_str()), (1, "worker"));
+    let names = groups[0].programs.iter().map(|spec| spec.process_name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["worker_09", "worker_10", "worker_11"]);
+    let second = &groups[0].programs[1];
+    assert_eq!(second.command.join(" "), "/bin/work --number=10 --of=3 --in worker m10");
+    assert_eq!((second.program.as_str(), second.environment["RATE"].as_str()), ("worker", "5%"));
+    assert_eq!(second.directory.as_deref(), Some(Path::new("/i/conf.d")));
+    assert_eq!(second.stdout_logfile.as_deref(), Some(Path::new("/log/worker.10")));
+    let grouped = parse(&format!("[group:g]\nprograms=worker\n{POOL}"), "pool.conf").unwrap();
+    assert_eq!((grouped.len(), grouped[0].programs.len()), (1, 3));
+    assert!(grouped[0].programs[0].command.contains(&"g".to_owned()), "{grouped:?}");
+}
+
+#[test]
+fn several_processes_need_names_of_their_own() {
+    let with = |from: &str, to: &str| message(&POOL.replace(from, to));
+    insta::assert_snapshot!(with("_%(process_num)02d", ""), @"a.conf:4: `numprocs` needs a `process_name` with the number, such as `%(program_name)s_%(process_num)02d`");
+    insta::assert_snapshot!(with("numprocs=3", "numprocs=1001"), @"a.conf:4: `numprocs` must be from 1 to 1000, got 1001");
+    insta::assert_snapshot!(with("%(ENV_MODE)s", "%(ENV_HOME)s"), @"a.conf:2: `%(ENV_HOME)` in `command`: `environment` of this section sets no HOME; services get nothing of the supervisor's own environment");
+    let twins = POOL
+        .replace("%(program_name)s_%(process_num)02d", "a\n;%(process_num)")
+        .replace("numprocs=3\n", "");
+    let twins =
+        format!("[group:g]\nprograms=worker,b\n{twins}[program:b]\ncommand=x\nprocess_name=a\n");
+    insta::assert_snapshot!(message(&twins), @"a.conf:2: two processes of this group have the process_name `a`");
 }
 
 #[test]

@@ -32,6 +32,24 @@ fn starts_stops_and_restarts() {
 }
 
 #[test]
+fn one_section_may_be_several_processes() {
+    let node = Node::new();
+    let conf = node.root().join("etc/supervisord.conf.d");
+    std::fs::create_dir_all(&conf).unwrap();
+    let text = "[program:pool]\ncommand=/bin/sleep 100%(process_num)d\nnumprocs=2\n\
+                process_name=%(program_name)s_%(process_num)02d\nstdout_logfile=NONE\n\
+                redirect_stderr=true\nautostart=false\n";
+    std::fs::write(conf.join("pool.conf"), text).unwrap();
+    let client = node.client();
+    client.start("pool:*", Some(PATIENCE)).unwrap();
+    let pid = |name: &str| client.process_info(name).unwrap().pid.unwrap();
+    let (first, second) = (pid("pool:pool_00"), pid("pool:pool_01"));
+    assert!(first != second && alive(first) && alive(second));
+    client.stop("pool:pool_00", Some(PATIENCE)).unwrap();
+    assert!(!alive(first) && alive(second));
+}
+
+#[test]
 fn a_crash_loop_ends_in_fatal_and_a_missing_program_says_so() {
     let node = Node::new();
     let mut crashing = service("crash", "echo attempt; exit 3");

@@ -36,6 +36,15 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
     room(path).map(|room| room.free)
 }
 
+/// A file without a name on the file system of `dir`, for reading and for appending by whoever gets
+/// it; it is gone with the last who has it open.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn nameless(dir: &Path) -> io::Result<std::fs::File> {
+    tempfile::tempfile_in(dir)
+}
+
 /// Tries to write some bytes in the directory, in a file without a name that is gone at once.
 ///
 /// # Errors

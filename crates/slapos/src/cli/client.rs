@@ -64,9 +64,45 @@ pub(crate) struct Console {
     /// The Python to run
     #[arg(long, default_value = "python3", value_name = "PROGRAM")]
     pub(crate) python: PathBuf,
+    /// As is usual: plain Python (an option of the original)
+    #[arg(short = 'p', long = "plain", alias = "python-shell", hide = true)]
+    plain: bool,
+    /// Refused: another shell than Python's
+    #[arg(short, long, hide = true)]
+    ipython: bool,
+    /// Refused: another shell than Python's
+    #[arg(short, long, hide = true)]
+    bpython: bool,
+    /// Refused: the Master and who asks are in a configuration
+    #[arg(short = 'u', long = "master_url", alias = "master-url", hide = true, value_name = "URL")]
+    master_url: Option<String>,
+    /// Refused, as --master_url
+    #[arg(short, long = "key_file", alias = "key-file", hide = true, value_name = "FILE")]
+    key_file: Option<String>,
+    /// Refused, as --master_url
+    #[arg(short, long = "cert_file", alias = "cert-file", hide = true, value_name = "FILE")]
+    cert_file: Option<String>,
     /// A script to run instead, with its arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) script: Vec<String>,
+}
+
+impl Console {
+    /// An argument of the original that cannot be honoured, and what to do.
+    pub(crate) fn refused(&self) -> Option<(&'static str, &'static str)> {
+        let named =
+            "`slapos configure client` writes a configuration with it, and --cfg names that";
+        let shell = "leave it out: it is Python's own shell";
+        let refused = [
+            (self.ipython, "--ipython", shell),
+            (self.bpython, "--bpython", shell),
+            (self.master_url.is_some(), "--master_url", named),
+            (self.key_file.is_some(), "--key_file", named),
+            (self.cert_file.is_some(), "--cert_file", named),
+        ];
+        let mut given = refused.into_iter().filter(|(given, ..)| *given);
+        given.next().map(|(_, option, what)| (option, what))
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,7 @@ use clap::Args;
 pub(crate) struct Software {
     #[command(flatten)]
     pub(crate) run: super::Run,
-    /// Only these Software Releases (URL or MD5 of it)
+    /// Only these Software Releases (URL, MD5 of it, or path)
     #[arg(long, visible_alias = "only-sr", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Processes that may build at once [default: the number of processors]

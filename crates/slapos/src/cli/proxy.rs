@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use slapos_node::NodeError;
 
 use super::identity;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Proxy {
     /// Run the Master in the foreground
-    Start,
+    Start(Start),
     /// Write all that the Master remembers to a file, while it runs or not
     Backup {
         /// The file, which is replaced when the new one is whole; `-`: standard output
@@ -78,8 +79,65 @@ pub(crate) enum Proxy {
     },
 }
 
+/// What stands in place of options of `[slapproxy]`.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// The address to listen on, in place of that of slapos.cfg
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+    /// The port, in place of that of slapos.cfg
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// The Master's database, in place of that of slapos.cfg: a file, or the address of a PostgreSQL
+    /// database
+    #[arg(short = 'u', long, value_name = "FILE|URL")]
+    database_uri: Option<String>,
+    /// Refused: Software Releases are known by the names by which they were asked for
+    #[arg(long, value_name = "DIR", hide = true)]
+    local_software_release_root: Option<PathBuf>,
+}
+
+impl Start {
+    /// The options that arguments give.
+    ///
+    /// # Errors
+    /// When one cannot be honoured.
+    pub(crate) fn settings(&self) -> Result<Vec<(&'static str, String)>, NodeError> {
+        if self.local_software_release_root.is_some() {
+            let message = "--local-software-release-root cannot be honoured: Software Releases are \
+                           known by the names by which they were asked for";
+            return Err(NodeError::user(message).hint("leave it out"));
+        }
+        let host = self.host.iter().map(|host| ("host", host.clone()));
+        let port = self.port.iter().map(|port| ("port", port.to_string()));
+        let database = self.database_uri.as_deref().map(database).transpose()?;
+        Ok(host.chain(port).chain(database.map(|text| ("database_uri", text))).collect())
+    }
+}
+
+/// A database as it is named in arguments: a file may be named from where one is. What is said here
+/// is seen by all users of the machine.
+pub(crate) fn database(text: &str) -> Result<String, NodeError> {
+    let Some((_, address)) = text.split_once("://") else {
+        let path = std::path::absolute(text)
+            .ok()
+            .and_then(|path| path.into_os_string().into_string().ok());
+        return path.ok_or_else(|| NodeError::user(format!("{text} names no database")));
+    };
+    let user = address.split('/').next().and_then(|host| host.rsplit_once('@'));
+    if user.is_some_and(|(user, _)| user.contains(':')) || address.contains("password=") {
+        let message = "--database-uri must not have a password: all users of this machine see it";
+        return Err(NodeError::user(message)
+            .hint("name a file that has it by `database_password_file` of [slapproxy]"));
+    }
+    Ok(text.to_owned())
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Show {
+    /// Refused unless it is that of slapos.cfg: the Master itself is asked
+    #[arg(short = 'u', long, value_name = "FILE|URL", hide = true)]
+    pub(crate) database_uri: Option<String>,
     /// The computers
     #[arg(long)]
     pub(crate) computers: bool,
@@ -105,5 +163,24 @@ impl Show {
     pub(crate) fn all(&self) -> bool {
         let instances = self.partitions || self.slaves || self.params;
         !(self.computers || self.software || instances || self.network)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_named_from_where_one_is_and_without_a_password() {
+        let here = std::env::current_dir().unwrap().join("proxy.db");
+        assert_eq!(database("proxy.db").unwrap(), here.to_string_lossy());
+        assert_eq!(database("/m/proxy.db").unwrap(), "/m/proxy.db");
+        for fine in ["postgresql://u@h:5432/db", "postgres:///db?host=/run"] {
+            assert_eq!(database(fine).unwrap(), fine);
+        }
+        for secret in ["postgresql://u:p@h/db", "postgresql://h/db?password=p"] {
+            let error = database(secret).unwrap_err().to_string();
+            assert!(error.contains("must not have a password"), "{error}");
+        }
     }
 }

@@ -45,6 +45,9 @@ pub(crate) struct ConfigureLocal {
     /// Where the configuration is
     #[arg(long, value_name = "DIR", default_value = "/etc/opt/slapos")]
     pub(crate) slapos_configuration_directory: PathBuf,
+    /// Refused: what it would write is for the operator to choose
+    #[arg(long, hide = true)]
+    pub(crate) enable_shacache_proxy: bool,
 }
 
 /// Which Master, and who asks.
@@ -99,6 +102,9 @@ pub(crate) struct Register {
     /// Network interface that gets the partitions' addresses [default: none is changed]
     #[arg(long, value_name = "NAME")]
     pub(crate) interface_name: Option<String>,
+    /// The one that gets their IPv6 addresses, if that is another
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ipv6_interface: Option<String>,
     /// Number of partitions
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) partition_number: u32,

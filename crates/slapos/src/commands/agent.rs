@@ -12,9 +12,9 @@ use crate::output::{Watch, say, say_json};
 use crate::place;
 
 pub(crate) fn agent(global: &Global, unless_running: bool) -> Result<u8, NodeError> {
-    let watch = Watch::new(global.verbose, global.quiet);
+    let watch = Watch::new(global);
     let read = || place::config(global);
-    let mut words = vec!["--verbose".to_owned(); usize::from(global.verbose)];
+    let mut words = vec!["--verbose".to_owned(); usize::from(global.verbosity())];
     words.extend(global.quiet.then(|| "--quiet".to_owned()));
     match agent::run(&Setup { read: &read, reporter: &watch, words }) {
         Err(error) if unless_running && error.exit_code() == exit::BUSY => Ok(0),

@@ -19,7 +19,7 @@ const LAST_DEEDS: Duration = Duration::from_secs(8);
 
 pub(crate) fn run(global: &Global, words: &[String]) -> Result<u8, NodeError> {
     let invocation = slapos_buildout::parse(words).map_err(wrong)?;
-    let verbose = 10 * i32::from(global.verbose) - if global.quiet { 10 } else { 0 };
+    let verbose = 10 * i32::from(global.verbosity()) - if global.quiet { 10 } else { 0 };
     let invocation = Invocation {
         json: invocation.json || global.json,
         verbosity: invocation.verbosity.saturating_add(verbose),

@@ -13,6 +13,10 @@ const PROGRAM: &str = include_str!("console.py");
 
 /// Runs it in place of this process; returns only when that failed.
 pub(crate) fn run(global: &Global, console: &Console) -> Result<u8, NodeError> {
+    if let Some((option, what)) = console.refused() {
+        let message = format!("`slapos console` cannot honour {option}");
+        return Err(NodeError::user(message).hint(what));
+    }
     let program = slapos_sys::process::executable()
         .map_err(|error| NodeError::user(format!("cannot find this program: {error}")))?;
     let mut asked = vec![program.into_os_string()];

@@ -119,7 +119,7 @@ fn show_pruned(global: &Global, report: &prune::Report) {
     if !table.is_empty() && !global.quiet {
         say(&table.to_string());
     }
-    if global.verbose > 0 {
+    if global.verbosity() > 0 {
         for kept in &report.kept {
             say(&format!("{} stays: {}", kept.location.display(), kept.reason));
         }

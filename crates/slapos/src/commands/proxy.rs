@@ -21,18 +21,22 @@ use slapos_sys::user::{Identity, is_root};
 
 use super::{instances, proxy_requests};
 use crate::cli::identity::Authority;
-use crate::cli::{Global, Proxy, Show};
+use crate::cli::{Global, Proxy, Show, Start, database as named_database};
 use crate::output::{Table, Watch, say, say_json};
 use crate::place;
 
 pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
-    let config = place::operator_config(global)?;
+    let given = match command {
+        Proxy::Start(start) => start.settings()?,
+        _ => Vec::new(),
+    };
+    let config = place::operator_config(global, &given)?;
     if !(is_done_at_the_database(command) && config.is_anothers()) {
         place::warn_of(global, &config.client.unread);
     }
     let desk = || identity::Desk::new(global, &config);
     match command {
-        Proxy::Start => start(global, &config),
+        Proxy::Start(options) => start(global, &config, options),
         Proxy::Backup { file } => database::backup(global, &config, file),
         Proxy::Restore { file, force, dry_run: true } => {
             rehearsal::restore(global, &config, file, *force)
@@ -53,6 +57,7 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
         }
         Proxy::Audit { limit } => desk()?.audit(*limit),
         Proxy::Show(show) => {
+            is_asked(&config, show)?;
             let overview = config.master()?.overview()?;
             show_overview(global, show, &overview);
             if !global.json && show.all() {
@@ -67,13 +72,15 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
 /// Whether a command is done once more by this program as the user who has the database, if that is another.
 fn is_done_at_the_database(command: &Proxy) -> bool {
     use Proxy::{Backup, Migrate, Restore, Start};
-    matches!(command, Start | Backup { .. } | Restore { .. } | Migrate { .. })
+    matches!(command, Start(_) | Backup { .. } | Restore { .. } | Migrate { .. })
 }
 
-fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
+fn start(global: &Global, config: &OperatorConfig, options: &Start) -> Result<u8, NodeError> {
     let proxy = config.embedded()?;
     if let Some(user) = prepared(global, config)? {
-        let error = as_user(global, config, &user, &["start"]).exec();
+        let given = options.settings()?.into_iter();
+        let words = given.map(|(option, value)| format!("--{}={value}", option.replace('_', "-")));
+        let error = as_user(global, config, &user, &["start"]).args(words).exec();
         return Err(not_as(&user, &error));
     }
     if is_root() {
@@ -81,7 +88,7 @@ fn start(global: &Global, config: &OperatorConfig) -> Result<u8, NodeError> {
         let text = format!(
             "it runs as root, because {directory} is root's: `chown -R {user} {directory}`"
         );
-        Watch::new(global.verbose, global.quiet).warn("master", &text);
+        Watch::new(global).warn("master", &text);
     }
     let Some(path) = config.token_file() else {
         return Err(NodeError::user("the Master has no token, and it trusts nobody without"));
@@ -167,7 +174,7 @@ fn protocols(config: &ProtocolsConfig) -> Protocols {
 
 /// Makes what the Master needs; the user that it runs as, if that is another.
 fn prepared(global: &Global, config: &OperatorConfig) -> Result<Option<Identity>, NodeError> {
-    config.prepare(&Watch::new(global.verbose, global.quiet))
+    config.prepare(&Watch::new(global))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
@@ -180,7 +187,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
 fn as_user(global: &Global, config: &OperatorConfig, user: &Identity, words: &[&str]) -> Command {
     let mut command = Command::current_exe();
     command.arg0("slapos").arg("proxy").args(words).arg("--cfg").arg(&config.file);
-    for _ in 0..global.verbose {
+    for _ in 0..global.verbosity() {
         command.arg("-v");
     }
     if global.quiet {
@@ -207,6 +214,19 @@ async fn interrupted() {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
+}
+
+/// Refuses to show what is in another database than that of the Master, who is asked.
+fn is_asked(config: &OperatorConfig, show: &Show) -> Result<(), NodeError> {
+    let Some(named) = &show.database_uri else { return Ok(()) };
+    let named = named_database(named)?;
+    let known = config.proxy.as_ref().map(|proxy| proxy.database_uri.expose());
+    if known == Some(named.as_str()) {
+        return Ok(());
+    }
+    let message = "--database-uri cannot be honoured: the Master is asked, and slapos.cfg does not \
+                   say that this is its database";
+    Err(NodeError::user(message).hint("name the configuration of that Master by --cfg"))
 }
 
 fn show_overview(global: &Global, show: &Show, overview: &Overview) {

@@ -28,6 +28,14 @@ fn local(global: &Global, local: &ConfigureLocal) -> Result<u8, NodeError> {
             "the configuration is slapos.cfg in --slapos-configuration-directory",
         ));
     }
+    if local.enable_shacache_proxy {
+        let message = "--enable-shacache-proxy cannot be honoured: which caches are asked and whose \
+                       signatures are believed is for you to say";
+        return Err(NodeError::user(message).hint(
+            "leave it out; then set `shacache_content_directory`, `shacache_metadata_directory` and \
+             the `shacache_upstream_` options of [slapproxy], and [networkcache]",
+        ));
+    }
     let absolute = place::absolute;
     let config = configure_local(&LocalOptions {
         directory: absolute(&local.slapos_configuration_directory)?,
@@ -70,7 +78,7 @@ fn client(global: &Global, master: &MasterArgs) -> Result<u8, NodeError> {
         named.ok_or_else(|| NodeError::user("there is no HOME: name the file by --cfg"))?;
     let config = place::absolute(&config)?;
     let token = token(master, "Credential security token")?;
-    let watch = Watch::new(global.verbose, global.quiet);
+    let watch = Watch::new(global);
     let options = ClientOptions { urls: urls(master), token, config: config.clone() };
     configure_client(&options, &watch)?;
     match global.json {
@@ -96,12 +104,13 @@ pub(crate) fn register(global: &Global, register: &Register) -> Result<u8, NodeE
         )?,
         partition_amount: register.partition_number,
         interface_name: register.interface_name.clone(),
+        ipv6_interface: register.ipv6_interface.clone(),
         ipv4_local_network: register.ipv4_local_network.clone(),
         create_tap: register.create_tap,
         force: register.force,
         dry_run: register.dry_run,
     };
-    let watch = Watch::new(global.verbose, global.quiet);
+    let watch = Watch::new(global);
     let computer = setup::register(&registration, &watch)?;
     match (global.json, register.dry_run) {
         (true, dry_run) => say_json(&json!({ "computer": computer, "dry-run": dry_run })),

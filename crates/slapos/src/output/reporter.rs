@@ -11,6 +11,7 @@ use slapos_node::{NodeError, Reporter};
 use slapos_sys::clock::{Clock as _, SystemClock, local_text};
 
 use super::{body, colour, plain};
+use crate::cli::Global;
 
 /// Parts that take less are only worth a line with `-v`, seconds.
 const WORTH_A_LINE: f64 = 0.2;
@@ -22,18 +23,22 @@ pub(crate) struct Watch {
     verbose: bool,
     quiet: bool,
     colour: bool,
+    /// Lines on a terminal have the time too.
+    timed: bool,
 }
 
 impl Watch {
     /// Spinners if standard error is a terminal, else lines.
-    pub(crate) fn new(verbose: u8, quiet: bool) -> Self {
+    pub(crate) fn new(global: &Global) -> Self {
+        let quiet = global.quiet;
         let terminal = std::io::stderr().is_terminal() && !quiet;
         Self {
             bars: terminal.then(MultiProgress::new),
             running: Mutex::default(),
-            verbose: verbose > 0,
+            verbose: global.verbosity() > 0,
             quiet,
             colour: colour(&std::io::stderr()),
+            timed: global.log_time,
         }
     }
 
@@ -42,12 +47,14 @@ impl Watch {
         super::log_file::line(mark, subject, text);
         let (start, dim, off) =
             if self.colour { (paint, "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+        let now = local_text(SystemClock.now(), "%Y-%m-%d %H:%M:%S");
         match &self.bars {
             Some(bars) => {
-                let _ = bars.println(format!("{start}{mark}{off} {dim}{subject}{off} {text}"));
+                let time = if self.timed { format!("{dim}{now}{off} ") } else { String::new() };
+                let line = format!("{time}{start}{mark}{off} {dim}{subject}{off} {text}");
+                let _ = bars.println(line);
             }
             None => {
-                let now = local_text(SystemClock.now(), "%Y-%m-%d %H:%M:%S");
                 let _ = writeln!(std::io::stderr(), "{now} {mark} {subject}: {text}");
             }
         }

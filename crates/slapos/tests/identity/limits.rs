@@ -54,3 +54,52 @@ fn a_token_in_the_address_is_not_in_what_is_said() {
     assert!(said.contains("/token/***/ answers 404 to /supplySupply"), "{said}");
     assert!(!said.contains(TOKEN), "{said}");
 }
+
+#[test]
+fn arguments_stand_in_place_of_what_the_configuration_says() {
+    let master = Master::arranged("192.0.2.1", "");
+    let text = std::fs::read_to_string(master.path("slapos.cfg")).unwrap();
+    master.write("slapos.cfg", &text.replace(&format!("\nport = {}", master.port), "\nport = 1"));
+    let port = master.port.to_string();
+    let words = ["--host", "127.0.0.1", "--port", &port, "-u", "master/other.db"];
+    master.run_with(|mut command| {
+        command.args(words);
+        command
+    });
+    assert!(master.path("master/other.db").is_file());
+    master.ok(&["proxy", "show"]);
+    let said = master.refused(&["proxy", "show", "-u", "master/other.db"]);
+    assert!(said.contains("does not say that this is its database"), "{said}");
+    let database = text.lines().find(|line| line.starts_with("database_uri = ")).unwrap();
+    let other = master.path("master/other.db").display().to_string();
+    let text = text.replace(database, &format!("database_uri = {other}"));
+    let config = master.write("other.cfg", &text);
+    master.ok(&["proxy", "show", "-u", "master/other.db", "--cfg", &config]);
+}
+
+#[test]
+fn what_cannot_be_honoured_is_refused_in_words() {
+    let master = Master::arranged("127.0.0.1", "");
+    for (words, said) in [
+        (
+            ["proxy", "start", "--local-software-release-root=/"],
+            "--local-software-release-root can",
+        ),
+        (
+            ["proxy", "start", "--database-uri=postgresql://u:secret@h/d"],
+            "must not have a password",
+        ),
+        (["console", "-u", "http://m"], "`slapos console` cannot honour --master_url"),
+        (["console", "-i", "script"], "`slapos console` cannot honour --ipython"),
+    ] {
+        let told = master.refused(&words);
+        assert!(told.contains(said) && !told.contains("secret"), "{words:?}: {told}");
+    }
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_slapos"))
+        .args(["configure", "local", "--enable-shacache-proxy"])
+        .env_remove("SLAPOS_CONFIGURATION")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("--enable-shacache-proxy cannot be honoured"), "{told}");
+}
