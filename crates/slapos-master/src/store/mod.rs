@@ -6,6 +6,7 @@
 
 mod audit;
 mod backup;
+mod blank;
 mod catalog;
 mod certificates;
 mod changes;
