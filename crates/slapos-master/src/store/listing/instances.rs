@@ -22,7 +22,7 @@ pub(crate) struct InstanceFilter {
     /// The title of the tree's root.
     pub(crate) tree: String,
     pub(crate) computer: String,
-    /// The wanted state, or `error` for those that reported one last.
+    /// The wanted state, or `error` for those that reported one last; of shared ones, those whose host did.
     pub(crate) state: String,
     pub(crate) software: String,
 }
@@ -164,11 +164,17 @@ async fn shared(
     filter: &InstanceFilter,
     after: &str,
 ) -> Result<Vec<Instance>, StoreError> {
-    // They are always wanted started: a request to destroy one removes it.
-    if !matches!(filter.state.as_str(), "" | "started") {
-        return Ok(Vec::new());
-    }
+    // They are always wanted started: a request to destroy one removes it. What is reported of them is
+    // what their host reports.
+    let state = match filter.state.as_str() {
+        "" | "started" => "",
+        "error" => "error",
+        _ => return Ok(Vec::new()),
+    };
+    let of_host = "EXISTS (SELECT 1 FROM instance i WHERE i.computer = s.computer \
+         AND i.partition_reference = s.partition_reference AND i.reported_state = ?)";
     let query = shared_of(select_shared(), scope)
+        .if_given(of_host, state)
         .if_given("s.reference > ?", after)
         .if_given(&format!("{SHARED_PROJECT} = ?"), &filter.project)
         .if_given("(s.root = ? OR (s.root = '' AND s.title = ?))", &filter.tree)
