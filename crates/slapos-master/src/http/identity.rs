@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -14,7 +14,7 @@ use slapos_slap::token::{TokenKind, digest, new_token};
 use slapos_slap::{ComputerId, PartitionId};
 
 use super::access::{Audited, Caller, Route, Rule};
-use super::api::take::{Asked, Body, Named};
+use super::api::take::{Asked, Body, Named, Pair};
 use super::evidence::Evidence;
 use super::own::not_yours;
 use super::{ApiError, App, audit, text};
@@ -164,15 +164,12 @@ async fn remove_project(State(app): Shared, Named(name): Named) -> Answer {
     done()
 }
 
-async fn add_member(State(app): Shared, Path((project, user)): Path<(String, String)>) -> Answer {
+async fn add_member(State(app): Shared, Pair(project, user): Pair) -> Answer {
     app.store.add_member(&project, &user).await?;
     done()
 }
 
-async fn remove_member(
-    State(app): Shared,
-    Path((project, user)): Path<(String, String)>,
-) -> Answer {
+async fn remove_member(State(app): Shared, Pair(project, user): Pair) -> Answer {
     app.store.remove_member(&project, &user).await?;
     done()
 }
@@ -245,11 +242,7 @@ async fn revoke_user_tokens(State(app): Shared, caller: Caller, Named(name): Nam
     revoke(&app, &myself(&caller, name)?, None).await
 }
 
-async fn revoke_user_token(
-    State(app): Shared,
-    caller: Caller,
-    Path((name, id)): Path<(String, String)>,
-) -> Answer {
+async fn revoke_user_token(State(app): Shared, caller: Caller, Pair(name, id): Pair) -> Answer {
     revoke(&app, &myself(&caller, name)?, Some(&id)).await
 }
 
@@ -347,7 +340,7 @@ async fn revoke_certificates(State(app): Shared, caller: Caller, Named(id): Name
 async fn partition_holder(
     app: &App,
     caller: &Caller,
-    (id, partition): (String, String),
+    Pair(id, partition): Pair,
 ) -> Result<Holder, ApiError> {
     let (computer, partition) = (ComputerId::new(id), PartitionId::new(partition));
     app.allow_partition(caller, &computer, &partition).await?;
@@ -358,7 +351,7 @@ async fn add_partition_token(
     State(app): Shared,
     caller: Caller,
     Extension(shown): Extension<Evidence>,
-    Path(names): Path<(String, String)>,
+    names: Pair,
     Body(wanted): Body<NewToken>,
 ) -> Answer {
     give_token(&app, &partition_holder(&app, &caller, names).await?, &shown, wanted).await
@@ -367,7 +360,7 @@ async fn add_partition_token(
 async fn revoke_partition_tokens(
     State(app): Shared,
     caller: Caller,
-    Path(names): Path<(String, String)>,
+    names: Pair,
 ) -> Answer {
     revoke(&app, &partition_holder(&app, &caller, names).await?, None).await
 }
