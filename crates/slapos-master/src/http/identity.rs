@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use slapos_slap::token::{TokenKind, digest, new_token};
 use slapos_slap::{ComputerId, PartitionId};
+use slapos_sys::Secret;
 
 use super::access::{Audited, Caller, Route, Rule};
 use super::api::take::{Asked, Body, Named, Pair};
@@ -229,13 +230,17 @@ async fn give_token(app: &App, holder: &Holder, shown: &Evidence, wanted: NewTok
         Holder::Computer(_) => TokenKind::Computer,
         Holder::Partition(..) => TokenKind::Partition,
     };
-    let token = new_token(kind)
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let token = random_token(kind)?;
     let now = app.store.time();
     let end = expires_in.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000_000)));
     let digest = digest(token.expose());
     let (id, end) = app.store.add_token(holder, &digest, &label, end, shown.token()).await?;
     created(MadeToken { id, label, token: token.expose().to_owned(), expires_at: end })
+}
+
+fn random_token(kind: TokenKind) -> Result<Secret, ApiError> {
+    new_token(kind)
+        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 async fn revoke_user_tokens(State(app): Shared, caller: Caller, Named(name): Named) -> Answer {
@@ -269,8 +274,7 @@ async fn add_computer(
     let id = app.make_computer(&caller, &title, project.as_deref()).await?;
     let project = app.store.project_of_computer(&id).await?;
     let holder = Holder::Computer(id.clone());
-    let token = new_token(TokenKind::Computer)
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let token = random_token(TokenKind::Computer)?;
     let (digest, label) = (digest(token.expose()), "made with the computer");
     app.store.add_token(&holder, &digest, label, None, shown.token()).await?;
     let (id, token) = (id.to_string(), token.expose().to_owned());
@@ -357,11 +361,7 @@ async fn add_partition_token(
     give_token(&app, &partition_holder(&app, &caller, names).await?, &shown, wanted).await
 }
 
-async fn revoke_partition_tokens(
-    State(app): Shared,
-    caller: Caller,
-    names: Pair,
-) -> Answer {
+async fn revoke_partition_tokens(State(app): Shared, caller: Caller, names: Pair) -> Answer {
     revoke(&app, &partition_holder(&app, &caller, names).await?, None).await
 }
 

@@ -230,53 +230,53 @@ pub(super) async fn of_computer(
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Instance, StoreError> {
-    let (title, root) = (text(row, "title")?, text(row, "root")?);
-    let (computer, partition) = (text(row, "computer")?, text(row, "partition_reference")?);
-    let (project, total) = (text(row, "project")?, row.try_get("promises")?);
+    let common = common(row)?;
+    let total = row.try_get("promises")?;
     let promises = PromiseCounts { total, failed: row.try_get("broken")? };
     Ok(Instance {
-        guid: format!("{computer}-{partition}"),
+        guid: format!("{}-{}", common.computer, common.partition),
+        state: text(row, "requested_state")?,
+        reported: report(row)?.map(Into::into),
+        promises: (total > 0).then_some(promises),
+        changed_at: Some(rfc3339(row.try_get("changed_at")?)),
+        ..common
+    })
+}
+
+pub(super) fn read_shared(row: &AnyRow) -> Result<Instance, StoreError> {
+    let common = common(row)?;
+    let served = !texts(row, "connection")?.is_empty();
+    let host = report(row)?.filter(|told| served || told.state == "error");
+    Ok(Instance {
+        guid: text(row, "reference")?,
+        shared: true,
+        state: "started".to_owned(),
+        reported: host.map(Into::into),
+        host: Some(format!("{}-{}", common.computer, common.partition)),
+        ..common
+    })
+}
+
+/// What rows of both kinds have.
+fn common(row: &AnyRow) -> Result<Instance, StoreError> {
+    let (title, root) = (text(row, "title")?, text(row, "root")?);
+    let project = text(row, "project")?;
+    Ok(Instance {
+        guid: String::new(),
         tree: tree(&project, &root, &title),
         root: root.is_empty(),
         shared: false,
         software_release: text(row, "software")?,
         software_type: text(row, "software_type")?,
-        state: text(row, "requested_state")?,
-        reported: report(row)?.map(Into::into),
-        promises: (total > 0).then_some(promises),
-        changed_at: Some(rfc3339(row.try_get("changed_at")?)),
+        state: String::new(),
+        reported: None,
+        promises: None,
+        changed_at: None,
         host: None,
         asked_by: Some(text(row, "asked_by")?).filter(|guid| !guid.is_empty()),
         orphan_since: row.try_get::<Option<i64>, _>("orphan_since")?.map(rfc3339),
-        computer,
-        partition,
-        project,
-        title,
-    })
-}
-
-pub(super) fn read_shared(row: &AnyRow) -> Result<Instance, StoreError> {
-    let (title, root) = (text(row, "title")?, text(row, "root")?);
-    let (computer, partition) = (text(row, "computer")?, text(row, "partition_reference")?);
-    let project = text(row, "project")?;
-    let served = !texts(row, "connection")?.is_empty();
-    let host = report(row)?.filter(|told| served || told.state == "error");
-    Ok(Instance {
-        guid: text(row, "reference")?,
-        tree: tree(&project, &root, &title),
-        root: root.is_empty(),
-        shared: true,
-        software_release: text(row, "software")?,
-        software_type: text(row, "software_type")?,
-        state: "started".to_owned(),
-        reported: host.map(Into::into),
-        promises: None,
-        changed_at: None,
-        host: Some(format!("{computer}-{partition}")),
-        asked_by: Some(text(row, "asked_by")?).filter(|guid| !guid.is_empty()),
-        orphan_since: row.try_get::<Option<i64>, _>("orphan_since")?.map(rfc3339),
-        computer,
-        partition,
+        computer: text(row, "computer")?,
+        partition: text(row, "partition_reference")?,
         project,
         title,
     })
