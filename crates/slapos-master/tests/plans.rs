@@ -147,14 +147,22 @@ async fn scanned(connection: &mut sqlx::AnyConnection, statement: &str) -> Vec<S
     details.filter_map(table).filter(|table| !SMALL.contains(&table.as_str())).collect()
 }
 
+/// One test at a time overhears.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// A time at which whatever is done now and then is done.
+fn clock() -> ManualClock {
+    ManualClock::new(Timestamp::from_second(1_000_000).unwrap())
+}
+
 #[tokio::test]
 async fn what_is_asked_all_day_looks_through_no_table() {
+    let _alone = ALONE.lock().await;
     let heard = overheard();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("master.db");
     let database = Database::from(path.as_path());
-    // A time at which whatever is done now and then is done.
-    let clock = ManualClock::new(Timestamp::from_second(1_000_000).unwrap());
+    let clock = clock();
     let store = Store::open(&database, "home".into(), Arc::new(clock.clone())).await.unwrap();
     heard.lock().unwrap().statements.clear();
     use_all(&store).await;
@@ -176,11 +184,29 @@ async fn what_is_asked_all_day_looks_through_no_table() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     clock.advance(SignedDuration::from_micros(1));
-    assert_eq!(times(&store, &heard).await, (14, 8), "a new instance, and a report of it");
+    assert_eq!(times(&store, &heard).await, (13, 8), "a new instance, and a report of it");
 }
 
-/// How often the database is asked for a new instance and for a report of it, with the beginning and
-/// the end of the transaction.
+/// Each question is a way to the server and back, for which all wait who write.
+#[tokio::test]
+async fn a_server_is_asked_seldom() {
+    let _alone = ALONE.lock().await;
+    let server = match slapos_testkit::Postgres::start(false) {
+        Ok(server) => server,
+        Err(why) => return slapos_testkit::skipped("a_server_is_asked_seldom", &why),
+    };
+    let heard = overheard();
+    let database = Database::parse(&server.database("master"), None).unwrap();
+    let clock = clock();
+    let store = Store::open(&database, "home".into(), Arc::new(clock.clone())).await.unwrap();
+    use_all(&store).await;
+    clock.advance(SignedDuration::from_micros(1));
+    // With the savepoint; the beginning, the lock and the end of the transaction are shared.
+    assert_eq!(times(&store, &heard).await, (6, 3), "a new instance, and a report of it");
+}
+
+/// How often the database is asked for a new instance and for a report of it, in a file with the
+/// beginning and the end of the transaction.
 async fn times(store: &Store, heard: &Statements) -> (usize, usize) {
     let (home, partition) = (ComputerId::new("home"), PartitionId::new("slappart0"));
     let mut request =

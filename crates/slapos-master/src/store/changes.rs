@@ -139,22 +139,24 @@ pub(super) async fn note(
     change: &Change,
     now: i64,
 ) -> Result<(), StoreError> {
+    // All of them count from what was before.
     let forget = format!(
         "DELETE FROM change WHERE computer = $3 AND number <= \
-         (SELECT changes - {KEPT} FROM computer WHERE reference = $3)"
+         (SELECT changes + 1 - {KEPT} FROM computer WHERE reference = $3)"
     );
     let mut statements = vec![
-        // First, so that others who write about the same computer wait here.
-        "UPDATE computer SET changes = changes + 1, revision = revision + 1 WHERE reference = $3",
         "INSERT INTO change \
          (computer, number, kind, partition_reference, software, state, changed_at) \
-         VALUES ($3, (SELECT changes FROM computer WHERE reference = $3), $2, $4, $5, $6, $9)",
+         VALUES ($3, (SELECT changes + 1 FROM computer WHERE reference = $3), $2, $4, $5, $6, $9)",
     ];
     if now % SWEPT == 0 {
         statements.push(&forget);
     }
+    statements.push(
+        "UPDATE computer SET changes = changes + 1, revision = revision + 1 WHERE reference = $3",
+    );
     tx.ring(computer);
-    feed::tell_after(tx, &statements, &Entry::of(computer, change), now).await
+    feed::tell_with(tx, &statements, &Entry::of(computer, change), now).await
 }
 
 /// What tells this database from another.

@@ -5,11 +5,12 @@
 //! back is dearer than what most statements do there, so a file is asked right here ([`inline`]) where
 //! an answer takes microseconds. What reads for long, a list of everything, goes to the thread, so that
 //! no thread of the runtime is held by it; what writes many rows here lets others have a turn between
-//! them.
+//! them. Who writes to a server asks through the task that has the connection ([`turns`]).
 //!
 //! Invariant: a transaction that is dropped without commit, at any moment, did not happen.
 //!
 //! [`inline`]: super::inline
+//! [`turns`]: super::turns
 
 use std::ops::{Deref, DerefMut};
 
@@ -20,7 +21,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, Either, Error, Execute, Executor, SqlSafeStr as _, SqlStr};
 use sqlx_core::transaction::TransactionManager as _;
 
-use super::inline::{Asked, Keep, Lent};
+use super::asked::{Answer, Ask, Asked, Keep};
+use super::inline::Lent;
+use super::turns::Line;
 
 /// See the module.
 #[derive(Debug)]
@@ -31,12 +34,14 @@ pub(super) enum Connection {
     Single(AnyConnection),
     /// A file, in the thread of who asks.
     Inline(Lent),
+    /// A server, through the task that writes to it, in a transaction that it has begun.
+    Line(Line),
 }
 
 /// The two ways to ask.
 enum Way<'c> {
     Apart(&'c mut AnyConnection),
-    Inline(&'c mut Lent),
+    Whole(&'c mut dyn Ask),
 }
 
 impl Connection {
@@ -44,7 +49,16 @@ impl Connection {
         match self {
             Connection::Pooled(pooled) => Way::Apart(pooled),
             Connection::Single(single) => Way::Apart(single),
-            Connection::Inline(lent) => Way::Inline(lent),
+            Connection::Inline(lent) => Way::Whole(lent),
+            Connection::Line(line) => Way::Whole(line),
+        }
+    }
+
+    /// One whose transactions `sqlx` begins and ends.
+    fn apart(&mut self) -> Result<&mut AnyConnection, Error> {
+        match self.way() {
+            Way::Apart(apart) => Ok(apart),
+            Way::Whole(_) => Err(Error::InvalidSavePointStatement),
         }
     }
 
@@ -52,7 +66,7 @@ impl Connection {
     pub(super) async fn close(self) -> Result<(), Error> {
         match self {
             Connection::Single(single) => sqlx::Connection::close(single).await,
-            Connection::Pooled(_) | Connection::Inline(_) => Ok(()),
+            Connection::Pooled(_) | Connection::Inline(_) | Connection::Line(_) => Ok(()),
         }
     }
 }
@@ -67,9 +81,9 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         match self.way() {
             Way::Apart(apart) => apart.execute(query),
-            Way::Inline(inline) => {
+            Way::Whole(whole) => {
                 Box::pin(
-                    async move { Ok(inline.ask(Asked::of(query)?, Keep::Nothing).await?.result()) },
+                    async move { Ok(whole.ask(Asked::of(query)?, Keep::Nothing).await?.result()) },
                 )
             }
         }
@@ -85,7 +99,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         match self.way() {
             Way::Apart(apart) => apart.fetch_many(query),
-            Way::Inline(inline) => Box::pin(inline.stream(Asked::of(query))),
+            Way::Whole(whole) => Box::pin(Answer::of(whole, Asked::of(query))),
         }
     }
 
@@ -96,8 +110,8 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         match self.way() {
             Way::Apart(apart) => apart.fetch_all(query),
-            Way::Inline(inline) => {
-                Box::pin(async move { Ok(inline.ask(Asked::of(query)?, Keep::All).await?.rows) })
+            Way::Whole(whole) => {
+                Box::pin(async move { Ok(whole.ask(Asked::of(query)?, Keep::All).await?.rows) })
             }
         }
     }
@@ -109,9 +123,9 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         match self.way() {
             Way::Apart(apart) => apart.fetch_optional(query),
-            Way::Inline(inline) => {
+            Way::Whole(whole) => {
                 Box::pin(
-                    async move { Ok(inline.ask(Asked::of(query)?, Keep::First).await?.rows.pop()) },
+                    async move { Ok(whole.ask(Asked::of(query)?, Keep::First).await?.rows.pop()) },
                 )
             }
         }
@@ -127,8 +141,8 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         match self.way() {
             Way::Apart(apart) => apart.prepare_with(sql, parameters),
-            Way::Inline(_) => Box::pin(std::future::ready(Err(Error::Configuration(
-                "statements about a file are prepared when they are asked, and then kept".into(),
+            Way::Whole(_) => Box::pin(std::future::ready(Err(Error::Configuration(
+                "statements are prepared by who asks the database, and then kept".into(),
             )))),
         }
     }
@@ -149,12 +163,13 @@ impl Transaction {
     ) -> Result<Transaction, Error> {
         // Open from now on: whoever goes away while it begins leaves nothing.
         let mut tx = Transaction { connection, is_open: true };
-        match tx.connection.way() {
-            Way::Apart(apart) => {
-                AnyTransactionManager::begin(apart, Some(statement.into_sql_str())).await?;
-            }
-            Way::Inline(inline) => {
+        match &mut tx.connection {
+            Connection::Inline(inline) => {
                 inline.ask(Asked::plain(statement), Keep::Nothing).await?;
+            }
+            other => {
+                let statement = Some(statement.into_sql_str());
+                AnyTransactionManager::begin(other.apart()?, statement).await?;
             }
         }
         Ok(tx)
@@ -163,9 +178,9 @@ impl Transaction {
     /// Makes it happen: it is on disk then. That of an inline connection never suspends its caller,
     /// so that it cannot be given up in the middle.
     pub(super) async fn commit(mut self) -> Result<(), Error> {
-        match self.connection.way() {
-            Way::Apart(apart) => AnyTransactionManager::commit(apart).await?,
-            Way::Inline(inline) => inline.commit()?,
+        match &mut self.connection {
+            Connection::Inline(inline) => inline.commit()?,
+            other => AnyTransactionManager::commit(other.apart()?).await?,
         }
         self.is_open = false;
         Ok(())
@@ -177,9 +192,13 @@ impl Drop for Transaction {
         if !self.is_open {
             return;
         }
-        match self.connection.way() {
-            Way::Apart(apart) => AnyTransactionManager::start_rollback(apart),
-            Way::Inline(inline) => inline.roll_back(),
+        match &mut self.connection {
+            Connection::Inline(inline) => inline.roll_back(),
+            other => {
+                if let Ok(apart) = other.apart() {
+                    AnyTransactionManager::start_rollback(apart);
+                }
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ impl Store {
         journal: &[Transaction],
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write_about(computer).await?;
+        let mut tx = self.write().await?;
         require_computer(&mut tx, computer).await?;
         let at_once = if tx.kind() == Kind::Sqlite { 1 } else { AT_ONCE };
         for some in latest(computer, journal).chunks(at_once) {

@@ -194,15 +194,15 @@ impl Store {
 
 /// Takes note of a change for those who listen to everything.
 pub(super) async fn tell(tx: &mut Tx, entry: &Entry, now: i64) -> Result<(), StoreError> {
-    tell_after(tx, &[], entry, now).await
+    tell_with(tx, &[], entry, now).await
 }
 
-/// The same, after statements which find what the entry says under the numbers that it has here: the
-/// kind `$2`, the computer `$3`, the partition `$4`, the Software Release `$5`, the state `$6`, the
-/// time `$9`.
-pub(super) async fn tell_after(
+/// The same, [`together`] with statements which find what the entry says under the numbers that it has
+/// here: the kind `$2`, the computer `$3`, the partition `$4`, the Software Release `$5`, the state `$6`,
+/// the time `$9`.
+pub(super) async fn tell_with(
     tx: &mut Tx,
-    first: &[&str],
+    others: &[&str],
     entry: &Entry,
     now: i64,
 ) -> Result<(), StoreError> {
@@ -217,7 +217,7 @@ pub(super) async fn tell_after(
          VALUES ({transaction}, $1, $2, $3, $4, $5, $6, COALESCE($7, {TREE}), $8, \
          COALESCE($10, {PROJECT}), {COMPUTER_PROJECT}, $9)"
     );
-    let statements = [first, &[sql.as_str()]].concat();
+    let statements = [others, &[sql.as_str()]].concat();
     together(tx, &statements, |query| {
         query
             .bind(place)

@@ -1,35 +1,38 @@
-//! Group commit: changes of several callers that reach the disk together.
+//! Group commit in a file: changes of several callers that reach the disk together.
 //!
 //! SQLite has one writer at a time, and most of what a change costs there is the wait for the disk.
 //! So those who write one after the other share a transaction: each is a [`Member`] with a savepoint
 //! of its own, and who has finished waits until all of it is on disk. The first to finish commits
 //! for all: at once when nobody else writes, else in a task of its own that queues behind those who
 //! came before, who are thereby in the same group. Nobody waits for company: a single caller's group is
-//! itself.
+//! itself. At a server it is done by a task ([`turns`]), because a statement there suspends who asks.
 //!
 //! Invariants: nobody is told that it is done before it is on disk, neither who found that somebody
 //! else had done it just before (he, too, ends with a commit); what one member gives up
 //! touches no other; when the whole fails, every member is told so; a caller that goes away at any
 //! moment leaves nothing half done.
+//!
+//! [`turns`]: super::turns
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
+use slapos_slap::ComputerId;
 use sqlx::Executor as _;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, oneshot};
 
+use super::changes::Bells;
 use super::connection::{Connection, Transaction};
+use super::finished::{self, Finished, Outcome};
 use super::inline::Files;
 use super::sqlite::BEGIN_WRITE;
 use crate::error::StoreError;
 
 /// How long a writer waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-type Outcome = Result<(), StoreError>;
 
 /// All who write to one database file.
 pub(super) struct Group {
@@ -42,13 +45,14 @@ pub(super) struct Group {
     /// Whether the last member left something that does not count.
     given_up: AtomicBool,
     /// The members that wait for the disk.
-    finished: Lock<Vec<oneshot::Sender<Outcome>>>,
+    finished: Lock<Vec<Finished>>,
+    bells: Arc<Bells>,
 }
 
 impl Group {
-    pub(super) fn new(writer: Arc<Files>) -> Arc<Group> {
-        let given_up = AtomicBool::new(false);
-        Arc::new(Group { writer, open: Arc::default(), given_up, finished: Lock::default() })
+    pub(super) fn new(writer: Arc<Files>, bells: Arc<Bells>) -> Arc<Group> {
+        let (given_up, finished) = (AtomicBool::new(false), Lock::default());
+        Arc::new(Group { writer, open: Arc::default(), given_up, finished, bells })
     }
 
     /// The right to write, once those who came before have finished.
@@ -122,7 +126,7 @@ impl Group {
         }
     }
 
-    fn finished(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Sender<Outcome>>> {
+    fn finished(&self) -> std::sync::MutexGuard<'_, Vec<Finished>> {
         // Nothing that can panic is done under the lock.
         self.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,22 +134,8 @@ impl Group {
     /// Tells all members that wait what became of them.
     fn tell(&self, outcome: Outcome) {
         let waiting = std::mem::take(&mut *self.finished());
-        let mut failure = outcome.err();
-        let reason = failure.as_ref().map(ToString::to_string);
-        for member in waiting {
-            let told = match (failure.take(), &reason) {
-                (Some(error), _) => Err(error),
-                (None, Some(reason)) => Err(lost(reason)),
-                (None, None) => Ok(()),
-            };
-            // It may have gone away.
-            let _ = member.send(told);
-        }
+        finished::tell(waiting, outcome, &self.bells);
     }
-}
-
-fn lost(reason: &str) -> StoreError {
-    StoreError::Unavailable(format!("what was written together was lost together: {reason}"))
 }
 
 /// One caller's part of what is committed together; dropped without commit, it did not happen.
@@ -156,18 +146,18 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// Waits until the changes are on disk.
+    /// Waits until the changes, which are of these computers, are on disk.
     ///
     /// # Errors
     /// Failures of the database, in which case nothing happened.
-    pub(super) async fn commit(mut self) -> Outcome {
+    pub(super) async fn commit(mut self, changed: Vec<ComputerId>) -> Outcome {
         self.execute("RELEASE member").await?;
         self.has_finished = true;
         let (tell, told) = oneshot::channel();
         let group = Arc::clone(&self.group);
         let is_first = {
             let mut finished = group.finished();
-            finished.push(tell);
+            finished.push(Finished { changed, told: tell });
             finished.len() == 1
         };
         // The right to write goes to the next one, if somebody waits.

@@ -4,6 +4,7 @@
 //! returns; readers never wait for writers. What is peculiar to a kind of database is in [`sqlite`] and
 //! [`postgres`] alone, except how the list of tables is read ([`catalog`]).
 
+mod asked;
 mod audit;
 mod backup;
 mod blank;
@@ -18,6 +19,7 @@ mod documents;
 mod failure;
 mod farewells;
 mod feed;
+mod finished;
 mod forwarded;
 mod group;
 mod hosts;
@@ -57,6 +59,7 @@ mod together;
 mod tokens;
 mod told;
 mod tree_addresses;
+mod turns;
 mod tx;
 mod waits;
 
@@ -95,11 +98,36 @@ pub(crate) use told::PartitionTold;
 use tx::Tx;
 pub(crate) use waits::Waits;
 
+/// What gives those who write their turns.
+#[derive(Clone)]
+enum Writers {
+    /// In a file.
+    Group(Arc<group::Group>),
+    /// At a server.
+    Turns(turns::Turns),
+}
+
+impl Writers {
+    fn of(pools: &Pools, bells: Arc<changes::Bells>) -> Writers {
+        match &pools.inline {
+            Some(inline) => Writers::Group(group::Group::new(Arc::clone(&inline.writer), bells)),
+            None => Writers::Turns(turns::Turns::new(pools.clone(), bells)),
+        }
+    }
+
+    /// The right to change things, once those who came before have finished.
+    async fn turn(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Writers::Group(group) => Tx::member(group.join().await?),
+            Writers::Turns(turns) => Tx::turn(turns.next().await?),
+        })
+    }
+}
+
 /// The memory of a Master.
 pub struct Store {
     pools: Pools,
-    /// Who write to a file, which has one writer; a server has many.
-    group: Option<Arc<group::Group>>,
+    writers: Writers,
     clock: Arc<dyn Clock>,
     bells: Arc<changes::Bells>,
     /// What hears of the changes that other Masters make.
@@ -153,12 +181,11 @@ impl Store {
                 (tokio::spawn(hear).abort_handle(), replaced)
             })
             .unzip();
-        let writer = pools.inline.as_ref().map(|inline| Arc::clone(&inline.writer));
-        let group = writer.map(group::Group::new);
+        let writers = Writers::of(&pools, Arc::clone(&bells));
         let notes = notes::Notes::default();
         let presence = Mutex::new(presence);
         let waits = Waits::default();
-        Ok(Store { pools, group, clock, bells, hearing, replaced, presence, home, notes, waits })
+        Ok(Store { pools, writers, clock, bells, hearing, replaced, presence, home, notes, waits })
     }
 
     /// Waits until the database turns out to have been replaced behind the back of this Master, which had
@@ -175,7 +202,7 @@ impl Store {
     /// Waits for running transactions and closes the database.
     pub async fn close(&self) {
         self.hearing.iter().for_each(AbortHandle::abort);
-        if let Some(group) = &self.group {
+        if let Writers::Group(group) = &self.writers {
             group.settled().await;
         }
         self.pools.close().await;
@@ -195,7 +222,7 @@ impl Store {
     /// A consistent view; dropped without commit.
     async fn read(&self) -> Result<Tx, StoreError> {
         let own = self.waits.count("read", self.pools.read()).await?;
-        Ok(Tx::new(own, self.pools.kind, &self.bells))
+        Ok(Tx::reading(own, self.pools.kind))
     }
 
     /// A connection for one statement that reads.
@@ -206,7 +233,7 @@ impl Store {
     /// The same for what may take long: lists of everything.
     async fn read_long(&self) -> Result<Tx, StoreError> {
         let own = self.waits.count("list", self.pools.read_long()).await?;
-        Ok(Tx::new(own, self.pools.kind, &self.bells))
+        Ok(Tx::reading(own, self.pools.kind))
     }
 
     /// The right to change things; what is not committed did not happen.
@@ -216,42 +243,8 @@ impl Store {
 
     /// The same for what goes on beside its caller.
     fn writing(&self) -> impl Future<Output = Result<Tx, StoreError>> + Send + use<> {
-        let (group, pools) = (self.group.clone(), self.pools.clone());
-        let (bells, waits) = (Arc::clone(&self.bells), self.waits.clone());
-        async move {
-            let turn = async {
-                match &group {
-                    Some(group) => Ok(Tx::shared(group.join().await?, pools.kind, &bells)),
-                    None => Ok(Tx::new(pools.write().await?, pools.kind, &bells)),
-                }
-            };
-            waits.count("write", turn).await
-        }
-    }
-
-    /// The right to change what concerns that computer alone, and no more than its rows: where the
-    /// database allows it, those who write about other computers need not wait.
-    async fn write_about(&self, computer: &ComputerId) -> Result<Tx, StoreError> {
-        self.writing_about(computer).await
-    }
-
-    /// The same for what goes on beside its caller.
-    fn writing_about(
-        &self,
-        computer: &ComputerId,
-    ) -> impl Future<Output = Result<Tx, StoreError>> + Send + use<> {
-        let (all, pools, bells) = (self.writing(), self.pools.clone(), Arc::clone(&self.bells));
-        let (alone, computer) = (self.group.is_none(), computer.clone());
-        let waits = self.waits.clone();
-        async move {
-            match alone {
-                true => {
-                    let own = waits.count("write", pools.write_about(&computer)).await?;
-                    Ok(Tx::new(own, pools.kind, &bells))
-                }
-                false => all.await,
-            }
-        }
+        let (writers, waits) = (self.writers.clone(), self.waits.clone());
+        async move { waits.count("write", writers.turn()).await }
     }
 
     /// The present time in microseconds since 1970.

@@ -71,7 +71,7 @@ impl Store {
         if !is_due(last, now, CONTACT) {
             return;
         }
-        let (writing, computer) = (self.writing_about(computer), computer.clone());
+        let (writing, computer) = (self.writing(), computer.clone());
         self.note(format!("the contact of {computer}"), async move {
             write_contact(writing.await?, &computer, now).await
         });
@@ -102,7 +102,7 @@ impl Store {
             last => last?,
         };
         match is_due(last, now, CONTACT) {
-            true => write_contact(self.write_about(computer).await?, computer, now).await,
+            true => write_contact(self.write().await?, computer, now).await,
             false => Ok(()),
         }
     }

@@ -3,10 +3,10 @@
 //! A fleet is not read for each request. The table `offer` has a row for each Software Release that
 //! is wanted on a computer which is open and has room; it follows from other tables, and
 //! [`recount`] makes the rows of one computer anew in the transaction that changes any of them, at
-//! the cost of counting that computer's partitions. Its index has the order in which the policy
-//! prefers computers, so that the best that fits is on the first page of [`PAGE`] rows, unless the
-//! request's filter (labels, networks) passes over those that come first: then pages follow, at most
-//! [`MOST`] rows. A request that is refused reads at most [`MOST_TOLD`] computers that have the
+//! the cost of counting that computer's partitions; a new instance makes each of them one less. Its
+//! index has the order in which the policy prefers computers, so that the best that fits is on the first
+//! page of [`PAGE`] rows, unless the request's filter (labels, networks) passes over those that come
+//! first: then pages follow, at most [`MOST`] rows. A request that is refused reads at most [`MOST_TOLD`] computers that have the
 //! release, in order to say why.
 
 use std::collections::BTreeSet;
@@ -16,9 +16,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::Tx;
-use super::pools::Kind;
 use super::rows::{text, texts, word};
-use super::together::together;
 use crate::allocation::{Ask, Candidate, Release};
 use crate::error::StoreError;
 
@@ -37,13 +35,13 @@ const MOST_TOLD: i64 = 1000;
 /// Makes the offers of a computer anew, after its partitions, instances, Software Releases or
 /// settings changed.
 pub(super) async fn recount(tx: &mut Tx, computer: &ComputerId) -> Result<(), StoreError> {
-    lock(tx, computer).await?;
-    together(tx, &RECOUNT, |query| query.bind(computer.as_str())).await
+    for sql in RECOUNT {
+        sqlx::query(sql).bind(computer.as_str()).execute(&mut **tx).await?;
+    }
+    Ok(())
 }
 
-/// The statements by which [`recount`] does it, for who has the lock and more to say; `$1` is the
-/// computer.
-pub(super) const RECOUNT: [&str; 2] = [
+const RECOUNT: [&str; 2] = [
     "DELETE FROM offer WHERE computer = $1",
     "INSERT INTO offer (computer, software, project, built, free) \
      SELECT s.computer, s.url, r.project, \
@@ -57,18 +55,12 @@ pub(super) const RECOUNT: [&str; 2] = [
      WHERE r.free > 0",
 ];
 
-/// Has others who write about this computer wait until this transaction ends.
-pub(super) async fn lock(tx: &mut Tx, computer: &ComputerId) -> Result<(), StoreError> {
-    // A file has one writer.
-    if tx.kind() == Kind::Sqlite {
-        return Ok(());
-    }
-    sqlx::query("UPDATE computer SET changes = changes WHERE reference = $1")
-        .bind(computer.as_str())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
+/// What [`recount`] would do after one instance more, as statements that may come
+/// [`together`](super::together); `$1` is the computer.
+pub(super) const ONE_LESS: [&str; 2] = [
+    "DELETE FROM offer WHERE computer = $1 AND free <= 1",
+    "UPDATE offer SET free = free - 1 WHERE computer = $1 AND free > 1",
+];
 
 /// One computer as it is, counted; `None` when it is not known.
 pub(super) async fn exact(

@@ -1,20 +1,26 @@
 //! The partition that a new instance gets: the policy of [`crate::allocation`] over what is stored.
 //!
-//! The computer that the policy prefers is locked (its row is written) and looked at again before a
-//! partition of it is taken, so that of several Masters that decide at once each sees what the
-//! other took; whoever comes too late goes on with the next computer.
+//! Whoever searches here has the right to write, which one of all Masters has at a time: what was seen
+//! still is so when a partition is taken.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use slapos_slap::{ComputerId, InstanceRequest, PartitionId};
 
-use super::offers::{exact, gather, lock, networks_of, survey};
-use super::pools::Kind;
+use super::offers::{gather, networks_of, survey};
 use super::request::Origin;
-use super::rows::text;
+use super::rows::{addresses, text};
 use super::{Store, Tx};
 use crate::allocation::{Ask, Candidate, Filter, Refusal, ranked};
 use crate::error::StoreError;
+
+/// A partition that is free, with its addresses by interface.
+pub(super) struct Place {
+    pub(super) computer: ComputerId,
+    pub(super) partition: PartitionId,
+    pub(super) addresses: Vec<(String, IpAddr)>,
+}
 
 impl Store {
     /// A place for a new instance.
@@ -26,14 +32,11 @@ impl Store {
         tx: &mut Tx,
         request: &InstanceRequest,
         origin: &Origin,
-    ) -> Result<(ComputerId, PartitionId), StoreError> {
+    ) -> Result<Place, StoreError> {
         let title = request.title.as_str();
         let filter = read_filter(request, &origin.project)?;
         let taken = match filter.unique_by_network {
-            true => {
-                lock_tree(tx, origin).await?;
-                networks_of(tx, &origin.project, origin.root_title(title)).await?
-            }
+            true => networks_of(tx, &origin.project, origin.root_title(title)).await?,
             false => BTreeSet::new(),
         };
         let ask = Ask {
@@ -50,7 +53,7 @@ impl Store {
             return Err(StoreError::no_computer(named));
         }
         if let Ok(best) = ranked(&ask, &offered)
-            && let Some(place) = take_first(tx, &ask, best).await?
+            && let Some(place) = free_place(tx, best).await?
         {
             return Ok(place);
         }
@@ -60,7 +63,7 @@ impl Store {
                 Some(named) if refusal.is_of_others() => StoreError::no_computer(named),
                 _ => StoreError::NotFound(refusal.to_string()),
             }),
-            Ok(best) => take_first(tx, &ask, best).await?.ok_or_else(|| {
+            Ok(best) => free_place(tx, best).await?.ok_or_else(|| {
                 let reason = "The partitions that were free have just been taken: ask again";
                 StoreError::NotFound(Refusal::contradiction(title, reason).to_string())
             }),
@@ -79,57 +82,30 @@ pub(super) fn read_filter(request: &InstanceRequest, project: &str) -> Result<Fi
     })
 }
 
-/// A free partition of the first of these computers that still fits.
-async fn take_first(
-    tx: &mut Tx,
-    ask: &Ask<'_>,
-    candidates: Vec<&Candidate>,
-) -> Result<Option<(ComputerId, PartitionId)>, StoreError> {
+/// A free partition of the first of these computers that has one.
+async fn free_place(tx: &mut Tx, candidates: Vec<&Candidate>) -> Result<Option<Place>, StoreError> {
     for candidate in candidates {
-        let computer = &candidate.computer;
-        if still_fits(tx, ask, computer).await?
-            && let Some(partition) = free_partition(tx, computer).await?
-        {
-            return Ok(Some((computer.clone(), partition)));
+        if let Some(place) = free_partition(tx, &candidate.computer).await? {
+            return Ok(Some(place));
         }
     }
     Ok(None)
 }
 
-/// Locks a computer, and tells whether it is what the request wants now that nobody else takes of it.
-async fn still_fits(tx: &mut Tx, ask: &Ask<'_>, computer: &ComputerId) -> Result<bool, StoreError> {
-    // A file has one writer: nothing changed since it was chosen.
-    if tx.kind() == Kind::Sqlite {
-        return Ok(true);
-    }
-    lock(tx, computer).await?;
-    let now = exact(tx, computer, ask.software).await?;
-    Ok(now.is_some_and(|now| ask.obstacle(&now).is_none()))
-}
-
-/// Has others who place an instance of this tree wait until this transaction ends.
-async fn lock_tree(tx: &mut Tx, origin: &Origin) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE instance SET title = title WHERE project = $1 AND root = '' AND title = $2",
-    )
-    .bind(origin.project.as_str())
-    .bind(origin.root.as_str())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-async fn free_partition(
-    tx: &mut Tx,
-    computer: &ComputerId,
-) -> Result<Option<PartitionId>, StoreError> {
-    let row = sqlx::query(
-        "SELECT p.reference FROM computer_partition p LEFT JOIN instance i \
-         ON i.computer = p.computer AND i.partition_reference = p.reference \
-         WHERE p.computer = $1 AND i.title IS NULL ORDER BY p.position LIMIT 1",
+async fn free_partition(tx: &mut Tx, computer: &ComputerId) -> Result<Option<Place>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT p.reference, a.interface, a.address FROM computer_partition p \
+         LEFT JOIN partition_address a ON a.computer = p.computer \
+         AND a.partition_reference = p.reference WHERE p.computer = $1 AND p.reference = \
+         (SELECT f.reference FROM computer_partition f LEFT JOIN instance i \
+         ON i.computer = f.computer AND i.partition_reference = f.reference \
+         WHERE f.computer = $1 AND i.title IS NULL ORDER BY f.position LIMIT 1) \
+         ORDER BY a.position",
     )
     .bind(computer.as_str())
-    .fetch_optional(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    row.map(|row| Ok(PartitionId::new(text(&row, "reference")?))).transpose()
+    let Some(first) = rows.first() else { return Ok(None) };
+    let partition = PartitionId::new(text(first, "reference")?);
+    Ok(Some(Place { computer: computer.clone(), partition, addresses: addresses(&rows)? }))
 }

@@ -9,7 +9,6 @@
 
 use std::sync::Arc;
 
-use slapos_slap::ComputerId;
 use slapos_sys::clock::Clock;
 use sqlx::AnyPool;
 
@@ -127,23 +126,6 @@ impl Pools {
             Kind::Postgres => {
                 let mut tx = Transaction::begin(writer, postgres::BEGIN_WRITE).await?;
                 postgres::lock_all(&mut tx).await?;
-                Ok(tx)
-            }
-        }
-    }
-
-    /// The right to change what concerns one computer: one transaction at a time has it for a
-    /// computer, and none while another may change everything.
-    pub(super) async fn write_about(
-        &self,
-        computer: &ComputerId,
-    ) -> Result<Transaction, StoreError> {
-        match self.kind {
-            Kind::Sqlite => self.write().await,
-            Kind::Postgres => {
-                let writer = Connection::Pooled(self.writers.acquire().await?);
-                let mut tx = Transaction::begin(writer, postgres::BEGIN_WRITE).await?;
-                postgres::lock_computer(&mut tx, computer).await?;
                 Ok(tx)
             }
         }

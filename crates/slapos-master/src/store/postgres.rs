@@ -3,14 +3,13 @@
 //!
 //! Writers wait before they look. A transaction that writes takes an advisory lock of the database
 //! first, so that among all Masters one at a time searches for a partition and takes it, as with
-//! SQLite; what concerns one computer only (reports, most of what is written) takes that lock shared
-//! and then the row of the computer. The isolation is READ COMMITTED: each statement sees what was
-//! committed before it began, and the locks are had before the first that looks, and given up only
-//! after the commit can be seen by all. So no transaction decides by what was changed meanwhile (no two
-//! instances in one partition, no number of a change that is seen before a smaller one), and none has
-//! to be tried again, which SERIALIZABLE would demand of every caller. All take the locks in the same
-//! order, so that there is no circle to wait in. Where the server nevertheless gives a transaction up
-//! (an operator's own locks, a time limit), the caller is told to come again.
+//! SQLite. The isolation is READ COMMITTED: each statement sees what was committed before it began, and
+//! the lock is had before the first that looks, and given up only after the commit can be seen by all. So
+//! no transaction decides by what was changed meanwhile (no two instances in one partition, no number of a
+//! change that is seen before a smaller one), and none has to be tried again, which SERIALIZABLE would
+//! demand of every caller. There is no other lock, so there is no circle to wait in. The callers of
+//! one Master share such a transaction ([`turns`](super::turns)). Where the server nevertheless gives a
+//! transaction up (an operator's own locks, a time limit), the callers are told to come again.
 //!
 //! A Master that is cut off in the middle of a transaction keeps no lock: the server ends transactions
 //! that are idle for [`IDLE`].
@@ -78,9 +77,9 @@ const CHANNEL: &str = "slapos_change";
 const LONGEST: usize = 7000;
 
 /// Connections that only read, and those that may write. A server has 100 unless told otherwise, for
-/// all Masters; writers wait for each other anyway.
+/// all Masters. One at a time writes, while the former one may still be taking back what failed.
 const READERS: u32 = 8;
-const WRITERS: u32 = 4;
+const WRITERS: u32 = 2;
 
 /// How long a caller waits for a connection before it is told to come again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -173,22 +172,6 @@ pub(super) async fn lock_all(tx: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Waits until nobody else may change what concerns the computer.
-pub(super) async fn lock_computer(
-    tx: &mut Connection,
-    computer: &ComputerId,
-) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_xact_lock_shared($1, hashtext(current_schema()))")
-        .bind(LOCK)
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query("SELECT reference FROM computer WHERE reference = $1 FOR UPDATE")
-        .bind(computer.as_str())
-        .execute(tx)
-        .await?;
-    Ok(())
-}
-
 /// Has the transaction take its time: one that copies everything, or changes the schema.
 pub(super) async fn take_time(tx: &mut Connection) -> Result<(), StoreError> {
     tx.execute(
@@ -199,19 +182,22 @@ pub(super) async fn take_time(tx: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// Has the bells of other Masters rung when the transaction is committed.
-pub(super) async fn tell(
+pub(super) async fn tell<'c>(
     tx: &mut Connection,
     teller: &str,
-    changed: &[ComputerId],
+    changed: impl IntoIterator<Item = &'c ComputerId>,
 ) -> Result<(), StoreError> {
-    for computer in changed {
+    let payload = |computer: &ComputerId| {
         let computer = Some(computer.as_str()).filter(|computer| computer.len() <= LONGEST);
-        sqlx::query("SELECT pg_notify($1, $2)")
-            .bind(CHANNEL)
-            .bind(format!("{teller} {}", computer.unwrap_or_default()))
-            .execute(&mut *tx)
-            .await?;
+        serde_json::Value::from(format!("{teller} {}", computer.unwrap_or_default()))
+    };
+    let payloads: Vec<_> = changed.into_iter().map(payload).collect();
+    if payloads.is_empty() {
+        return Ok(());
     }
+    let sql = "SELECT pg_notify($1, value) FROM json_array_elements_text(CAST($2 AS json))";
+    let payloads = serde_json::Value::from(payloads).to_string();
+    sqlx::query(sql).bind(CHANNEL).bind(payloads).execute(tx).await?;
     Ok(())
 }
 

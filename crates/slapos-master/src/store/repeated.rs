@@ -9,13 +9,12 @@
 use std::net::IpAddr;
 
 use slapos_slap::{InstanceAnswer, InstanceRequest};
-use sqlx::Row as _;
 
 use super::Store;
 use super::connection::Connection;
 use super::forwarded::{self, Standing};
 use super::request::{Origin, answer_with, limit, origin, wish};
-use super::rows::{INSTANCE_COLUMNS, InstanceRow, word};
+use super::rows::{INSTANCE_COLUMNS, InstanceRow, addresses};
 use crate::error::StoreError;
 
 /// See the module.
@@ -95,11 +94,5 @@ async fn find(
         .fetch_all(connection)
         .await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let mut addresses = Vec::with_capacity(rows.len());
-    for row in &rows {
-        if let Some(interface) = row.try_get::<Option<String>, _>("interface")? {
-            addresses.push((interface, word(row, "address")?));
-        }
-    }
-    Ok(Some((InstanceRow::read(first)?, addresses)))
+    Ok(Some((InstanceRow::read(first)?, addresses(&rows)?)))
 }

@@ -29,7 +29,7 @@ impl Store {
         message: &str,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write_about(computer).await?;
+        let mut tx = self.write().await?;
         require_computer(&mut tx, computer).await?;
         let done = sqlx::query(
             "UPDATE software SET reported_state = $3, reported_message = $4, reported_at = $5 \
@@ -87,7 +87,7 @@ impl Store {
         computer: &ComputerId,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write_about(computer).await?;
+        let mut tx = self.write().await?;
         let wanted =
             sqlx::query("SELECT requested_state FROM software WHERE computer = $1 AND url = $2")
                 .bind(computer.as_str())
@@ -129,7 +129,7 @@ impl Store {
         message: &str,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write_about(computer).await?;
+        let mut tx = self.write().await?;
         let done = sqlx::query(
             "UPDATE instance SET reported_state = $3, reported_message = $4, reported_at = $5 \
              WHERE computer = $1 AND partition_reference = $2",

@@ -20,7 +20,8 @@ use slapos_slap::{
 use super::connection::Connection;
 use super::information::{access_status, addresses};
 use super::instances::{instance_at, instance_of, rename, require_instance};
-use super::offers::RECOUNT;
+use super::offers::ONE_LESS;
+use super::placing::Place;
 use super::rows::{InstanceRow, later_than, to_column, wire_timestamp};
 use super::together::together;
 use super::{Store, Tx, changes};
@@ -159,21 +160,20 @@ impl Store {
         let now = self.now();
         let found = instance_of(tx, &origin.project, &origin.root, request.title.as_str()).await?;
         let limit = limit(tx, origin).await?;
-        let (row, would) = match found {
+        match found {
             Some(former) => {
                 let wanted = wish(&former, request, origin, limit, now);
                 let would = change(tx, &former, &wanted, now).await?;
-                (wanted, would)
+                Ok((answer(tx, wanted).await?, would))
             }
             None if request.state == Some(InstanceState::Destroyed) => {
                 let title = &request.title;
-                return Err(StoreError::NotFound(format!(
+                Err(StoreError::NotFound(format!(
                     "there is no instance {title}, so nothing is to be destroyed"
-                )));
+                )))
             }
-            None => (self.allocate(tx, request, origin, limit, now).await?, Would::Create),
-        };
-        Ok((answer(tx, row).await?, would))
+            None => Ok((self.allocate(tx, request, origin, limit, now).await?, Would::Create)),
+        }
     }
 
     /// Puts a new instance where the policy says.
@@ -184,8 +184,8 @@ impl Store {
         origin: &Origin,
         limit: InstanceState,
         now: i64,
-    ) -> Result<InstanceRow, StoreError> {
-        let (computer, partition) = self.place(tx, request, origin).await?;
+    ) -> Result<InstanceAnswer, StoreError> {
+        let Place { computer, partition, addresses } = self.place(tx, request, origin).await?;
         let row = InstanceRow {
             computer,
             partition,
@@ -206,7 +206,7 @@ impl Store {
         };
         insert(tx, &row).await?;
         note(tx, &row, now).await?;
-        Ok(row)
+        Ok(answer_with(row, addresses))
     }
 }
 
@@ -291,15 +291,15 @@ async fn note(tx: &mut Tx, row: &InstanceRow, now: i64) -> Result<(), StoreError
     changes::note(tx, &row.computer, &change.state(row.requested_state.as_str()), now).await
 }
 
-/// Adds an instance to a computer that is locked, and has its offers follow.
+/// Adds an instance to a computer, and has its offers follow.
 async fn insert(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
-    let [former, offers] = RECOUNT;
+    let [gone, fewer] = ONE_LESS;
     let statements = [
         "INSERT INTO instance (computer, partition_reference, title, root, software, \
          software_type, requested_state, parameters, connection, changed_at, filter, project, \
          asked_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        former,
-        offers,
+        gone,
+        fewer,
     ];
     together(tx, &statements, |query| {
         query
@@ -341,7 +341,7 @@ async fn update(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
     Ok(())
 }
 
-pub(super) async fn answer(tx: &mut Tx, row: InstanceRow) -> Result<InstanceAnswer, StoreError> {
+async fn answer(tx: &mut Tx, row: InstanceRow) -> Result<InstanceAnswer, StoreError> {
     let mut addresses = addresses(tx, &row.computer, row.partition.as_str()).await?;
     let addresses = addresses.remove(&row.partition).unwrap_or_default();
     Ok(answer_with(row, addresses))

@@ -1,5 +1,6 @@
 //! Rows of the database as typed values, and the forms in which columns hold them.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use indexmap::IndexMap;
@@ -101,6 +102,17 @@ pub(super) fn report(row: &AnyRow) -> Result<Option<Report>, StoreError> {
         message: message.unwrap_or_default(),
         at: at.map(rfc3339).unwrap_or_default(),
     }))
+}
+
+/// The addresses of one partition by interface, of rows to which they were joined: it may have none.
+pub(super) fn addresses(rows: &[AnyRow]) -> Result<Vec<(String, IpAddr)>, StoreError> {
+    let mut addresses = Vec::with_capacity(rows.len());
+    for row in rows {
+        if let Some(interface) = row.try_get::<Option<String>, _>("interface")? {
+            addresses.push((interface, word(row, "address")?));
+        }
+    }
+    Ok(addresses)
 }
 
 /// Parameters as a column holds them: the same parameters always give the same text.

@@ -234,6 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn pooled_readers_only_read() {
+        sqlx::any::install_default_drivers();
         let directory = tempfile::tempdir().unwrap();
         let pools = open(&directory.path().join("proxy.db")).await.unwrap();
         pools.writers.execute("CREATE TABLE t (n INTEGER)").await.unwrap();

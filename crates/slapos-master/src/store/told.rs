@@ -46,7 +46,7 @@ impl Store {
         progress: &BuildProgress,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write_about(computer).await?;
+        let mut tx = self.write().await?;
         require_computer(&mut tx, computer).await?;
         // A log that is not told leaves the former one.
         let done = sqlx::query(
@@ -85,7 +85,7 @@ impl Store {
         told: &[PartitionTold],
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let mut tx = self.write_about(computer).await?;
+        let mut tx = self.write().await?;
         require_computer(&mut tx, computer).await?;
         for part in told {
             let place = (computer, &part.partition);
@@ -120,7 +120,7 @@ impl Store {
         let now = self.now();
         let text = serde_json::to_string(metrics)
             .map_err(|error| StoreError::Invalid(format!("the metrics of {computer}: {error}")))?;
-        let mut tx = self.write_about(computer).await?;
+        let mut tx = self.write().await?;
         require_computer(&mut tx, computer).await?;
         sqlx::query(
             "INSERT INTO computer_metrics (computer, metrics, told_at) VALUES ($1, $2, $3) \

@@ -1,49 +1,48 @@
-//! One transaction, or a member of one that several callers share, which rings the bells of the
-//! computers that it changed when it is committed, and only then: its own, and through the database
-//! those of other Masters.
+//! One transaction that reads, or a member of one that several callers share: what it changed is noted
+//! with it, so that the bells of those computers are rung when it is committed, and only then: this
+//! Master's own, and through the database those of others.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 
 use slapos_slap::ComputerId;
 
-use super::changes::Bells;
 use super::connection::{Connection, Transaction};
 use super::group::Member;
 use super::pools::Kind;
-use super::postgres;
+use super::turns::Turn;
 use crate::error::StoreError;
 
 /// See the module. What is not committed did not happen.
 pub(super) struct Tx {
     inner: Inner,
     kind: Kind,
-    bells: Arc<Bells>,
     changed: Vec<ComputerId>,
-    /// Entries of the feed that it wrote.
+    /// Entries of the feed that the transaction has.
     entries: i64,
 }
 
 enum Inner {
     Own(Transaction),
-    Shared(Member),
+    Member(Member),
+    Turn(Turn),
 }
 
 impl Tx {
-    pub(super) fn new(inner: Transaction, kind: Kind, bells: &Arc<Bells>) -> Tx {
-        Tx {
-            inner: Inner::Own(inner),
-            kind,
-            bells: Arc::clone(bells),
-            changed: Vec::new(),
-            entries: 0,
-        }
+    /// One that reads.
+    pub(super) fn reading(own: Transaction, kind: Kind) -> Tx {
+        Tx { inner: Inner::Own(own), kind, changed: Vec::new(), entries: 0 }
     }
 
-    /// One that is committed together with others.
-    pub(super) fn shared(inner: Member, kind: Kind, bells: &Arc<Bells>) -> Tx {
-        let (bells, changed) = (Arc::clone(bells), Vec::new());
-        Tx { inner: Inner::Shared(inner), kind, bells, changed, entries: 0 }
+    /// One that is committed together with others, in a file.
+    pub(super) fn member(member: Member) -> Tx {
+        let (inner, kind) = (Inner::Member(member), Kind::Sqlite);
+        Tx { inner, kind, changed: Vec::new(), entries: 0 }
+    }
+
+    /// One that is committed together with others, at a server.
+    pub(super) fn turn(turn: Turn) -> Tx {
+        let (entries, kind) = (turn.entries(), Kind::Postgres);
+        Tx { inner: Inner::Turn(turn), kind, changed: Vec::new(), entries }
     }
 
     /// Has the bell of a computer rung after the commit.
@@ -65,17 +64,12 @@ impl Tx {
     }
 
     /// Makes it all happen.
-    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
-        if self.kind == Kind::Postgres {
-            let (teller, changed) = (self.bells.name().to_owned(), self.changed.clone());
-            postgres::tell(&mut self, &teller, &changed).await?;
-        }
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
         match self.inner {
-            Inner::Own(transaction) => transaction.commit().await?,
-            Inner::Shared(member) => member.commit().await?,
+            Inner::Own(transaction) => Ok(transaction.commit().await?),
+            Inner::Member(member) => member.commit(self.changed).await,
+            Inner::Turn(turn) => turn.commit(self.changed, self.entries).await,
         }
-        self.changed.iter().for_each(|computer| self.bells.ring(computer));
-        Ok(())
     }
 }
 
@@ -85,7 +79,8 @@ impl Deref for Tx {
     fn deref(&self) -> &Connection {
         match &self.inner {
             Inner::Own(transaction) => transaction,
-            Inner::Shared(member) => member,
+            Inner::Member(member) => member,
+            Inner::Turn(turn) => turn,
         }
     }
 }
@@ -94,7 +89,8 @@ impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut Connection {
         match &mut self.inner {
             Inner::Own(transaction) => transaction,
-            Inner::Shared(member) => member,
+            Inner::Member(member) => member,
+            Inner::Turn(turn) => turn,
         }
     }
 }

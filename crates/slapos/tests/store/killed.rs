@@ -1,11 +1,11 @@
-//! A Master that is killed some hundred times while people ask: what was answered is there, and no
-//! partition has two instances.
+//! A Master that is killed some hundred times while people ask and nodes report: what was answered is
+//! there, and no partition has two instances.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use slapos_slap::SlapClient;
+use slapos_slap::{SlapClient, SlapError};
 
 use super::masters::{Configured, Place, computer, server, wish};
 
@@ -14,14 +14,23 @@ pub(crate) const PEOPLE: usize = 3;
 /// How many instances each of them has, which he asks for again and again with other parameters.
 const INSTANCES: usize = 40;
 
+/// A number that the Master keeps.
+#[derive(Debug, Clone, Copy, Default)]
+struct Number {
+    /// The one that it has acknowledged.
+    told: u64,
+    /// The last one that was sent, which may have been taken without an answer.
+    sent: u64,
+}
+
 /// What one of the people knows of an instance.
 #[derive(Debug, Clone, Default)]
 struct Known {
     partition: String,
-    /// The number that the Master has acknowledged.
-    told: u64,
-    /// The last one that was sent, which may have been taken without an answer.
-    sent: u64,
+    /// In its parameters.
+    asked: Number,
+    /// In what its node reported last.
+    reported: Number,
 }
 
 /// What all of them share.
@@ -54,7 +63,7 @@ impl Crowd {
         Over(&self.over)
     }
 
-    /// Asks until it is over; who gets no answer asks the same again.
+    /// Asks, and reports what it got, until it is over; who gets no answer says the same again.
     pub(crate) fn ask(&self, client: &SlapClient, person: usize) {
         let mut number = 0;
         while !self.over.load(Ordering::SeqCst) {
@@ -62,26 +71,43 @@ impl Crowd {
             let title = format!("p{person}-{}", number % INSTANCES as u64);
             let mut request = wish(&title);
             request.parameters.insert("n".to_owned(), number.to_string());
-            self.known.lock().unwrap().entry(title.clone()).or_default().sent = number;
-            let answer = loop {
-                match client.request(&request) {
-                    Ok(answer) => break answer.expect("there is room"),
-                    Err(error) => assert!(error.is_temporary(), "{error}"),
-                }
-                self.failures.fetch_add(1, Ordering::SeqCst);
-                if self.over.load(Ordering::SeqCst) {
-                    return;
-                }
-                std::thread::yield_now();
-            };
-            let mut known = self.known.lock().unwrap();
-            let known = known.entry(title).or_default();
+            self.know(&title, |known| known.asked.sent = number);
+            let Some(answer) = self.answered(|| client.request(&request)) else { return };
+            let answer = answer.expect("there is room");
             let partition = answer.partition.to_string();
-            assert!(known.partition.is_empty() || known.partition == partition, "it moved");
-            known.partition = partition;
-            known.told = number;
-            self.answers.fetch_add(1, Ordering::SeqCst);
+            self.know(&title, |known| {
+                assert!(known.partition.is_empty() || known.partition == partition, "it moved");
+                known.partition = partition;
+                known.asked.told = number;
+            });
+            self.know(&title, |known| known.reported.sent = number);
+            let message = number.to_string();
+            let report = || client.instance_error(&answer.computer, &answer.partition, &message);
+            let Some(()) = self.answered(report) else { return };
+            self.know(&title, |known| known.reported.told = number);
         }
+    }
+
+    /// Asks until there is an answer; none when it is over.
+    fn answered<T>(&self, ask: impl Fn() -> Result<T, SlapError>) -> Option<T> {
+        loop {
+            match ask() {
+                Ok(answer) => {
+                    self.answers.fetch_add(1, Ordering::SeqCst);
+                    return Some(answer);
+                }
+                Err(error) => assert!(error.is_temporary(), "{error}"),
+            }
+            self.failures.fetch_add(1, Ordering::SeqCst);
+            if self.over.load(Ordering::SeqCst) {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn know(&self, title: &str, change: impl FnOnce(&mut Known)) {
+        change(self.known.lock().unwrap().entry(title.to_owned()).or_default());
     }
 
     /// Waits until that many more answers were given.
@@ -124,15 +150,19 @@ pub(crate) fn agrees(master: &Configured, crowd: &Crowd) {
     let mut present = BTreeMap::new();
     let mut partitions = Vec::new();
     for instance in master.client().overview().unwrap().instances {
-        let number: u64 = instance.parameters["n"].parse().unwrap();
+        let asked: u64 = instance.parameters["n"].parse().unwrap();
+        let reported = instance.reported.map_or(0, |report| report.message.parse().unwrap());
         partitions.push(instance.partition.to_string());
-        let double = present.insert(instance.title.clone(), (instance.partition, number));
+        let numbers = (instance.partition, asked, reported);
+        let double = present.insert(instance.title.clone(), numbers);
         assert!(double.is_none(), "{} is there twice", instance.title);
     }
-    for (title, known) in known.iter().filter(|(_, known)| known.told > 0) {
-        let (partition, number) = &present[title];
+    for (title, known) in known.iter().filter(|(_, known)| known.asked.told > 0) {
+        let (partition, asked, reported) = &present[title];
         assert_eq!(partition.as_str(), known.partition, "{title}");
-        assert!([known.told, known.sent].contains(number), "{title} has {number}: {known:?}");
+        let kept = |number: Number, has: &u64| [number.told, number.sent].contains(has);
+        assert!(kept(known.asked, asked), "{title} has {asked}: {known:?}");
+        assert!(kept(known.reported, reported), "{title} reported {reported}: {known:?}");
     }
     let all = partitions.len();
     partitions.sort();

@@ -16,18 +16,15 @@ mod values;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use rusqlite::{OpenFlags, Statement};
-use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow};
-use sqlx::{Any, Either, Error, Execute, SqlSafeStr as _, SqlStr};
+use sqlx::Error;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use super::asked::{Ask, Asked, Done, Keep};
 pub(super) use pool::{Files, Lent};
 use values::{Shape, failed, is_busy};
 
@@ -39,52 +36,6 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(5
 
 /// How many prepared statements are kept; the store has fewer, but for lists that people filter.
 const KEPT: usize = 256;
-
-/// A question: a statement with its values.
-pub(super) struct Asked {
-    sql: SqlStr,
-    arguments: Option<AnyArguments>,
-    /// Whether it will be asked again.
-    is_kept: bool,
-}
-
-impl Asked {
-    pub(super) fn of<'q>(mut query: impl Execute<'q, Any>) -> Result<Asked, Error> {
-        let arguments = query.take_arguments().map_err(Error::Encode)?;
-        let is_kept = query.persistent();
-        Ok(Asked { sql: query.sql(), arguments, is_kept })
-    }
-
-    /// One without values.
-    pub(super) fn plain(sql: &'static str) -> Asked {
-        Asked { sql: sql.into_sql_str(), arguments: None, is_kept: true }
-    }
-}
-
-/// Which rows of an answer are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keep {
-    /// None of them.
-    Nothing,
-    /// The first, and nothing that comes after it.
-    First,
-    /// All.
-    All,
-}
-
-/// An answer.
-#[derive(Default)]
-pub(super) struct Done {
-    pub(super) rows: Vec<AnyRow>,
-    /// How many rows were changed.
-    changed: u64,
-}
-
-impl Done {
-    pub(super) fn result(&self) -> AnyQueryResult {
-        AnyQueryResult { rows_affected: self.changed, last_insert_id: None }
-    }
-}
 
 /// A connection to a file.
 #[derive(Debug)]
@@ -123,11 +74,6 @@ impl Inline {
         }
     }
 
-    /// The same as a stream, which has the whole answer when it gives the first of it.
-    pub(super) fn stream(&mut self, asked: Result<Asked, Error>) -> Answer<'_> {
-        Answer::Asking(Box::pin(async move { self.ask(asked?, Keep::All).await }))
-    }
-
     /// Makes the transaction permanent, which waits for the disk.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         waiting(|| self.ask_now(&Asked::plain("COMMIT"), Keep::Nothing)).map(drop)
@@ -150,7 +96,7 @@ impl Inline {
 
     fn ask_now(&mut self, asked: &Asked, keep: Keep) -> Result<Done, Error> {
         let sql = asked.sql.as_str();
-        tracing::trace!(target: "slapos_master::statement", statement = sql);
+        asked.overheard();
         if !asked.is_kept {
             return match self.file.prepare(sql) {
                 Err(error) => self.several(asked, error),
@@ -178,6 +124,12 @@ impl Inline {
             }
             error => Err(failed(error)),
         }
+    }
+}
+
+impl Ask for Lent {
+    fn ask(&mut self, asked: Asked, keep: Keep) -> BoxFuture<'_, Result<Done, Error>> {
+        Box::pin(Inline::ask(self, asked, keep))
     }
 }
 
@@ -217,33 +169,5 @@ fn waiting<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
-    }
-}
-
-/// An answer row by row.
-pub(super) enum Answer<'c> {
-    Asking(BoxFuture<'c, Result<Done, Error>>),
-    Rows(std::vec::IntoIter<AnyRow>, Option<AnyQueryResult>),
-}
-
-impl Stream for Answer<'_> {
-    type Item = Result<Either<AnyQueryResult, AnyRow>, Error>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        if let Answer::Asking(asking) = this {
-            let (rows, result) = match ready!(asking.as_mut().poll(cx)) {
-                Ok(done) => (Ok(()), done),
-                Err(error) => (Err(error), Done::default()),
-            };
-            let end = rows.is_ok().then(|| result.result());
-            *this = Answer::Rows(result.rows.into_iter(), end);
-            if let Err(error) = rows {
-                return Poll::Ready(Some(Err(error)));
-            }
-        }
-        let Answer::Rows(rows, end) = this else { return Poll::Ready(None) };
-        let row = rows.next().map(Either::Right);
-        Poll::Ready(row.or_else(|| end.take().map(Either::Left)).map(Ok))
     }
 }

@@ -7,6 +7,9 @@ use std::task::{Context, Poll, Waker};
 
 use sqlx::{Executor as _, Row as _};
 
+use sqlx::SqlSafeStr as _;
+use sqlx::any::AnyRow;
+
 use super::*;
 use crate::error::StoreError;
 use crate::store::connection::{Connection, Transaction};

@@ -16,7 +16,7 @@ use sqlx_core::HashMap;
 use sqlx_core::any::{AnyColumn, AnyValueKind};
 use sqlx_core::ext::ustr::UStr;
 
-use super::Keep;
+use super::super::asked::Keep;
 
 /// What is known of a statement: its columns, and which values it takes.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod requests;
 mod revisions;
 mod shared;
 mod summary;
+mod together;
 mod tokens;
 mod trees;
 
