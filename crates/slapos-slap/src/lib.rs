@@ -31,7 +31,7 @@ pub use change::{Change, ChangeKind, EVENTS_ROUTE, RESYNC};
 pub use client::{
     Authority, ComputerSummary, DEFAULT_TIMEOUT, EventStream, Heard, ListedForwarded,
     ListedInstance, ListedTree, Outlook, OutlookError, OutlookPlace, OutlookSchema,
-    PartitionCertificate, SlapClient, TlsIdentity, Verb,
+    PartitionCertificate, SlapClient, TlsIdentity, Verb, told_url,
 };
 pub use description::{
     Address, ComputerDescription, InterfaceDescription, Ipv6Range, MachineDescription,

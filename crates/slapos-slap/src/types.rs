@@ -188,6 +188,30 @@ pub struct InstanceAnswer {
     pub master_url: Option<String>,
 }
 
+impl InstanceAnswer {
+    /// The answer that what was asked for is started there, of which nothing else is known.
+    pub fn to(
+        request: &InstanceRequest,
+        computer: impl Into<ComputerId>,
+        partition: impl Into<PartitionId>,
+    ) -> InstanceAnswer {
+        InstanceAnswer {
+            partition: partition.into(),
+            computer: computer.into(),
+            guid: None,
+            connection: IndexMap::new(),
+            parameters: request.parameters.clone(),
+            state: InstanceState::Started,
+            ip_list: Vec::new(),
+            software_type: request.software_type.clone(),
+            software_url: request.software.clone(),
+            timestamp: None,
+            access_status: None,
+            master_url: None,
+        }
+    }
+}
+
 /// One line of `slapos service list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceSummary {

@@ -239,6 +239,33 @@ fn what_a_tree_asked_another_master_for_ends_with_it() {
     assert!(told.contains("whose tree root has ended"), "{told}");
 }
 
+#[test]
+fn what_another_master_serves_is_listed_and_shown() {
+    const SOFTWARE: &str = "http://back/software.cfg";
+    let (front, back) = (TestNode::new(BINARY), TestNode::new(BINARY));
+    let with_token = alone(&back, "");
+    alone(
+        &front,
+        &format!("\n[multimaster/{with_token}]\nsoftware_release_list =\n  {SOFTWARE}\n"),
+    );
+    front.ok(&["request", "far", SOFTWARE]);
+    assert_eq!(front.json(&["service", "list"]), serde_json::json!({ "far": SOFTWARE }));
+    let text = front.ok(&["service", "list"]).out;
+    assert!(text.contains("served by other Masters") && text.contains(SOFTWARE), "{text}");
+    let mut info = front.json(&["service", "info", "far"]);
+    assert!(info["forwarded-at"].take().as_str().is_some_and(|at| at.starts_with("20")));
+    // The token by which it is asked is not told.
+    let there = back.master_url().replace("http://", "http://me:***@") + "/";
+    let expected = serde_json::json!({
+        "name": "far", "software-url": SOFTWARE, "software-type": "default", "shared": false,
+        "forwarded-to": there, "forwarded-name": "user_far", "forwarded-at": null,
+    });
+    assert_eq!(info, expected);
+    let text = front.ok(&["service", "info", "far"]).out;
+    assert!(text.contains("served by the Master") && text.contains("user_far"), "{text}");
+    front.fails(2, &["service", "info", "user_far"]);
+}
+
 /// Asks for an instance that another Master has.
 const FAR: &str = r"[buildout]
 parts = far
@@ -365,7 +392,8 @@ fn masters_of_both_kinds_forward_requests_to_each_other() {
     assert_eq!(answer["partition"], "slappart0", "{answer:#}");
     let list = foreign.json(&["service", "list"]);
     assert_eq!(list, serde_json::json!({ "user_two": "http://far/software.cfg" }));
-    assert_eq!(here(), serde_json::json!({ "user_one": "http://back/software.cfg" }));
+    let both = [("two", "http://far/software.cfg"), ("user_one", "http://back/software.cfg")];
+    assert_eq!(here(), serde_json::Value::from_iter(both));
     let info = foreign.json(&["service", "info", "user_two"]);
     assert_eq!(info["instance-parameters"]["a"], "1", "{info:#}");
 }

@@ -34,19 +34,12 @@ inline = {{ url }} {{ password }}
 
 fn answer(connection: &[(&str, &str)]) -> InstanceAnswer {
     let texts = connection.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let mut request = InstanceRequest::new("database", "/s/db.cfg");
+    "mariadb".clone_into(&mut request.software_type);
     InstanceAnswer {
-        partition: "slappart1".into(),
-        computer: "COMP-1".into(),
         guid: Some("COMP-1-slappart1".to_owned()),
         connection: texts.collect(),
-        parameters: IndexMap::new(),
-        state: InstanceState::Started,
-        ip_list: Vec::new(),
-        software_type: "mariadb".to_owned(),
-        software_url: "/s/db.cfg".into(),
-        timestamp: None,
-        access_status: None,
-        master_url: None,
+        ..InstanceAnswer::to(&request, "COMP-1", "slappart1")
     }
 }
 

@@ -24,20 +24,8 @@ const PROFILE: &str = include_str!("request.cfg");
 fn answer(request: &InstanceRequest) -> InstanceAnswer {
     let url = format!("http://{}.é/?a=<&>", request.title.as_str().to_lowercase());
     let text = format!(r#"{{"url": "{url}"}}"#);
-    InstanceAnswer {
-        partition: "slappart1".into(),
-        computer: "COMP-1".into(),
-        guid: None,
-        connection: [("url".to_owned(), url), ("_".to_owned(), text)].into(),
-        parameters: request.parameters.clone(),
-        state: InstanceState::Started,
-        ip_list: Vec::new(),
-        software_type: request.software_type.clone(),
-        software_url: request.software.clone(),
-        timestamp: None,
-        access_status: None,
-        master_url: None,
-    }
+    let connection = [("url".to_owned(), url), ("_".to_owned(), text)].into();
+    InstanceAnswer { connection, ..InstanceAnswer::to(request, "COMP-1", "slappart1") }
 }
 
 type Heard = Arc<Mutex<Vec<InstanceRequest>>>;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
@@ -28,6 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::access::{Caller, Route, Rule};
+use super::api::take::Asked;
 use super::evidence::Evidence;
 use super::feed::Everything;
 use super::{ApiError, App};
@@ -88,7 +89,7 @@ async fn listen(
     caller: Caller,
     Extension(evidence): Extension<Evidence>,
     headers: HeaderMap,
-    Query(wish): Query<Wish>,
+    Asked(wish): Asked<Wish>,
 ) -> Result<Response, ApiError> {
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let since = header.unwrap_or(&wish.since);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use slapos_slap::token::{TokenKind, digest, new_token};
 use slapos_slap::{ComputerId, PartitionId};
+use slapos_sys::Secret;
 
 use super::access::{Audited, Caller, Route, Rule};
-use super::api::take::{Asked, Body, Named};
+use super::api::take::{Asked, Body, Named, Pair};
 use super::evidence::Evidence;
 use super::own::not_yours;
 use super::{ApiError, App, audit, text};
@@ -164,15 +165,12 @@ async fn remove_project(State(app): Shared, Named(name): Named) -> Answer {
     done()
 }
 
-async fn add_member(State(app): Shared, Path((project, user)): Path<(String, String)>) -> Answer {
+async fn add_member(State(app): Shared, Pair(project, user): Pair) -> Answer {
     app.store.add_member(&project, &user).await?;
     done()
 }
 
-async fn remove_member(
-    State(app): Shared,
-    Path((project, user)): Path<(String, String)>,
-) -> Answer {
+async fn remove_member(State(app): Shared, Pair(project, user): Pair) -> Answer {
     app.store.remove_member(&project, &user).await?;
     done()
 }
@@ -232,8 +230,7 @@ async fn give_token(app: &App, holder: &Holder, shown: &Evidence, wanted: NewTok
         Holder::Computer(_) => TokenKind::Computer,
         Holder::Partition(..) => TokenKind::Partition,
     };
-    let token = new_token(kind)
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let token = random_token(kind)?;
     let now = app.store.time();
     let end = expires_in.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000_000)));
     let digest = digest(token.expose());
@@ -241,15 +238,16 @@ async fn give_token(app: &App, holder: &Holder, shown: &Evidence, wanted: NewTok
     created(MadeToken { id, label, token: token.expose().to_owned(), expires_at: end })
 }
 
+fn random_token(kind: TokenKind) -> Result<Secret, ApiError> {
+    new_token(kind)
+        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
 async fn revoke_user_tokens(State(app): Shared, caller: Caller, Named(name): Named) -> Answer {
     revoke(&app, &myself(&caller, name)?, None).await
 }
 
-async fn revoke_user_token(
-    State(app): Shared,
-    caller: Caller,
-    Path((name, id)): Path<(String, String)>,
-) -> Answer {
+async fn revoke_user_token(State(app): Shared, caller: Caller, Pair(name, id): Pair) -> Answer {
     revoke(&app, &myself(&caller, name)?, Some(&id)).await
 }
 
@@ -276,8 +274,7 @@ async fn add_computer(
     let id = app.make_computer(&caller, &title, project.as_deref()).await?;
     let project = app.store.project_of_computer(&id).await?;
     let holder = Holder::Computer(id.clone());
-    let token = new_token(TokenKind::Computer)
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let token = random_token(TokenKind::Computer)?;
     let (digest, label) = (digest(token.expose()), "made with the computer");
     app.store.add_token(&holder, &digest, label, None, shown.token()).await?;
     let (id, token) = (id.to_string(), token.expose().to_owned());
@@ -347,7 +344,7 @@ async fn revoke_certificates(State(app): Shared, caller: Caller, Named(id): Name
 async fn partition_holder(
     app: &App,
     caller: &Caller,
-    (id, partition): (String, String),
+    Pair(id, partition): Pair,
 ) -> Result<Holder, ApiError> {
     let (computer, partition) = (ComputerId::new(id), PartitionId::new(partition));
     app.allow_partition(caller, &computer, &partition).await?;
@@ -358,17 +355,13 @@ async fn add_partition_token(
     State(app): Shared,
     caller: Caller,
     Extension(shown): Extension<Evidence>,
-    Path(names): Path<(String, String)>,
+    names: Pair,
     Body(wanted): Body<NewToken>,
 ) -> Answer {
     give_token(&app, &partition_holder(&app, &caller, names).await?, &shown, wanted).await
 }
 
-async fn revoke_partition_tokens(
-    State(app): Shared,
-    caller: Caller,
-    Path(names): Path<(String, String)>,
-) -> Answer {
+async fn revoke_partition_tokens(State(app): Shared, caller: Caller, names: Pair) -> Answer {
     revoke(&app, &partition_holder(&app, &caller, names).await?, None).await
 }
 

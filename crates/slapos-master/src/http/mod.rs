@@ -41,7 +41,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use hyper::ext::ReasonPhrase;
@@ -193,6 +193,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         let limited = route.handler.layer(DefaultBodyLimit::max(route.body));
         router = router.route(route.path, limited.route_layer(guard));
     }
+    // Of the routes that there are by now.
+    let router = router.method_not_allowed_fallback(unknown_method);
     let unknown = guard(Rule::KNOWN, usize::MAX, UNKNOWN_TIME, Audited::Nobody, false);
     let strangers = Router::new().fallback(unknown_route).layer(unknown);
     let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
@@ -208,6 +210,13 @@ const UNKNOWN_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
 async fn unknown_route(uri: Uri) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, format!("this Master has no {}", uri.path()))
+}
+
+/// A route asked by a method that it does not have; `axum` adds those that it has.
+async fn unknown_method(method: Method, uri: Uri) -> Response {
+    let message = format!("{} does not take {method}: see `Allow`", uri.path());
+    let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message);
+    problem::worded(uri.path(), error.into_response())
 }
 
 /// A plain text answer.

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::{ApiError, json_rpc};
 
-/// What routes of our own API begin with.
-const API: &str = "/api/v1/";
+/// Where our own API is.
+const API: &str = "/api/v1";
 
 /// Its answers are text, good or bad: clients read no more than they must of whom they do not trust.
 const PROOF: &str = "/api/v1/proof";
@@ -19,7 +19,8 @@ const RPC: &str = "/slapos.";
 
 /// The answer as the face of that path words it.
 pub(super) fn worded(path: &str, mut response: Response) -> Response {
-    let (own, rpc) = (path.starts_with(API) && path != PROOF, path.starts_with(RPC));
+    let below = path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let (own, rpc) = (below && path != PROOF, path.starts_with(RPC));
     if !own && !rpc {
         return response;
     }

@@ -15,6 +15,7 @@ mod limits;
 mod noted;
 mod pairs;
 mod places;
+mod problems;
 mod standing;
 mod status;
 mod summary;

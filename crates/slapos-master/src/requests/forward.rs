@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use slapos_slap::{
     ComputerId, InstanceAnswer, InstanceRequest, InstanceState, PartitionId, SlapClient, SlapError,
-    SoftwareUrl, TlsIdentity,
+    SoftwareUrl, TlsIdentity, told_url,
 };
 use slapos_sys::Secret;
 
@@ -46,7 +46,14 @@ pub struct OtherMaster {
 
 impl fmt::Debug for OtherMaster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OtherMaster({})", self.url)
+        write!(f, "OtherMaster({})", self.name())
+    }
+}
+
+impl OtherMaster {
+    /// Its URL as others are told of it: without a token that it may have.
+    pub(super) fn name(&self) -> String {
+        told_url(&self.url)
     }
 }
 
@@ -86,7 +93,8 @@ impl Desk {
         let found = self.config.other_masters.iter().find(|other| same(&other.url, url));
         let other = found.ok_or_else(|| {
             Refused::Configuration(format!(
-                "External SlapOS Master URL {url} is not listed in multimaster list."
+                "External SlapOS Master URL {} is not listed in multimaster list.",
+                told_url(url)
             ))
         })?;
         Ok(other)
@@ -108,16 +116,16 @@ impl Desk {
         standing: &Standing,
         other: &OtherMaster,
     ) -> Result<InstanceAnswer, Refused> {
-        let client = client(other)?;
+        let (client, name) = (client(other)?, other.name());
         let there = translated(request, project, store.home(), standing, other);
         // Before it is asked, so that what was asked of it is known whatever happens next.
         if request.state != Some(InstanceState::Destroyed) {
-            store.note_forwarded(project, request, &other.url, there.title.as_str()).await?;
+            store.note_forwarded(project, request, &name, there.title.as_str()).await?;
         }
-        tracing::info!("forwarding the request of {} to {}", there.title, other.url);
+        tracing::info!("forwarding the request of {} to {name}", there.title);
         let asked = tokio::task::spawn_blocking(move || client.request(&there)).await;
         let unheard = |_| SlapError::Unreachable {
-            url: other.url.clone(),
+            url: name.clone(),
             reason: "asking it was interrupted".to_owned(),
         };
         let answer = asked.map_err(unheard)?;
@@ -129,8 +137,8 @@ impl Desk {
             store.forget_forwarded(project, request).await?;
         }
         match answer? {
-            None => Err(Refused::NotReady(other.url.clone())),
-            Some(answer) => Ok(InstanceAnswer { master_url: Some(other.url.clone()), ..answer }),
+            None => Err(Refused::NotReady(name)),
+            Some(answer) => Ok(InstanceAnswer { master_url: Some(name), ..answer }),
         }
     }
 }
@@ -173,16 +181,17 @@ pub(super) fn client(other: &OtherMaster) -> Result<SlapClient, Refused> {
     let url = &other.url;
     if url.starts_with("https") && other.identity.is_none() && other.token.is_none() {
         return Err(Refused::Configuration(format!(
-            "External master {url} configuration did not specify key or certificate."
+            "External master {} configuration did not specify key or certificate.",
+            other.name()
         )));
     }
     let identity = other.identity.clone().unwrap_or_default();
     Ok(SlapClient::with_identity(url, other.token.clone(), PATIENCE, &identity)?)
 }
 
-/// Whether two addresses are the same, whatever slash they end with.
+/// Whether two addresses are the same, whatever slash they end with and whatever token they have.
 fn same(one: &str, other: &str) -> bool {
-    one.trim_end_matches('/') == other.trim_end_matches('/')
+    told_url(one).trim_end_matches('/') == told_url(other).trim_end_matches('/')
 }
 
 #[cfg(test)]
@@ -254,6 +263,17 @@ mod tests {
         assert!(there.sla.is_empty());
         let former = Standing::Forwarded { master_url: "u/".to_owned(), title: "old".to_owned() };
         assert_eq!(translated(&request, "", &"c".into(), &former, &one).title.as_str(), "old");
+    }
+
+    #[test]
+    fn the_token_in_an_address_is_not_told() {
+        let one = other("http://me:secret@m:1", &[]);
+        assert_eq!(
+            (one.name().as_str(), format!("{one:?}").contains("secret")),
+            ("http://me:***@m:1/", false)
+        );
+        assert!(same(&one.name(), &one.url), "who was told of it may name it so");
+        assert!(!same("http://me:secret@m:2", &one.url) && !same("http://m:1", &one.url));
     }
 
     #[test]

@@ -23,20 +23,8 @@ impl Desk {
         let wanted = request.shared && request.state != Some(InstanceState::Destroyed);
         let connection = direct(request).filter(|_| wanted && self.config.direct_frontends)?;
         tracing::warn!("{}: there is no frontend; its own address is told", request.title);
-        Some(InstanceAnswer {
-            partition: "".into(),
-            computer: "".into(),
-            guid: None,
-            connection: connection.map(|(key, text)| (key.to_owned(), text)).collect(),
-            parameters: request.parameters.clone(),
-            state: InstanceState::Started,
-            ip_list: Vec::new(),
-            software_type: request.software_type.clone(),
-            software_url: request.software.clone(),
-            timestamp: None,
-            access_status: None,
-            master_url: None,
-        })
+        let connection = connection.map(|(key, text)| (key.to_owned(), text)).collect();
+        Some(InstanceAnswer { connection, ..InstanceAnswer::to(request, "", "") })
     }
 }
 

@@ -207,7 +207,8 @@ impl Desk {
             }
             (Some(other), Some(_)) => Err(Refused::Store(StoreError::Conflict(format!(
                 "{} would be asked of the Master {}, which does not rename: change it first",
-                request.title, other.url
+                request.title,
+                other.name()
             )))),
         }
     }
@@ -227,7 +228,7 @@ impl Desk {
             && request.state != Some(InstanceState::Destroyed)
             && !matches!(standing, Standing::Here { same: true });
         let outcome = match self.target(request, &standing, origin).await {
-            Ok(Some(other)) => Err(format!("the Master {} would be asked", other.url)),
+            Ok(Some(other)) => Err(format!("the Master {} would be asked", other.name())),
             Ok(None) => match store.check(project, request).await {
                 Ok(found) => Ok(found),
                 Err(StoreError::NotFound(why) | StoreError::Conflict(why)) => Err(why),

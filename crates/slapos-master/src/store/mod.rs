@@ -7,6 +7,7 @@
 mod asked;
 mod audit;
 mod backup;
+mod blank;
 mod catalog;
 mod certificates;
 mod changes;

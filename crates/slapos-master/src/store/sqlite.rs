@@ -13,6 +13,7 @@ use std::time::Duration;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 
+use super::blank;
 use super::catalog::{self, RECORDS};
 use super::connection::Connection;
 use super::inline::Files;
@@ -74,7 +75,7 @@ pub(super) async fn open(path: &Path) -> Result<Pools, StoreError> {
     Ok(Pools { kind: Kind::Sqlite, name, writers, readers, inline: Some(inline) })
 }
 
-/// Marks a new file as ours, and refuses one that is damaged or of a newer version: that it stays
+/// Marks an empty file as ours, and refuses one that is damaged or of a newer version: that it stays
 /// as it is, byte for byte, is better seen before the mode of its journal is set.
 async fn mark(path: &Path, url: &str) -> Result<(), StoreError> {
     // Not from a pool, which would try again for long what cannot be mended.
@@ -85,9 +86,9 @@ async fn mark(path: &Path, url: &str) -> Result<(), StoreError> {
         whole(path, &mut connection).await?;
         let name = path.display().to_string();
         migrations::not_newer(&mut connection, Kind::Sqlite, &name).await?;
-    } else {
-        // Outside of WAL mode and as the first write, so that the mark is in the file's first
-        // page before anything else is anywhere; `foreign` looks for it there.
+    } else if size(path)? == 0 {
+        // Somebody made it beforehand. Outside of WAL mode and as the first write, so that the mark is in
+        // the file's first page before anything else is anywhere; `foreign` looks for it there.
         let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
         connection.execute(sqlx::AssertSqlSafe(mark)).await?;
     }
@@ -112,8 +113,7 @@ async fn write_ahead(path: &Path, connection: &mut Connection) -> Result<(), Sto
 
 /// Looks through a file that is not large.
 async fn whole(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
-    let size = path.metadata().map_err(|error| file_error(path, error))?.len();
-    if size > CHECKED {
+    if size(path)? > CHECKED {
         return Ok(());
     }
     let row = sqlx::query("PRAGMA quick_check(1)").fetch_one(connection).await?;
@@ -121,6 +121,10 @@ async fn whole(path: &Path, connection: &mut Connection) -> Result<(), StoreErro
         "ok" => Ok(()),
         found => Err(StoreError::damaged(found)),
     }
+}
+
+fn size(path: &Path) -> Result<u64, StoreError> {
+    Ok(path.metadata().map_err(|error| file_error(path, error))?.len())
 }
 
 fn pool(connections: u32, setup: &'static str) -> AnyPoolOptions {
@@ -167,10 +171,12 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
     {
         slapos_sys::fs::create_dir_all(parent, 0o700).map_err(|error| file_error(path, error))?;
     }
-    match slapos_sys::fs::create_new(path, 0o600) {
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(file_error(path, error)),
+    if !path.exists() {
+        let new = blank::file(APPLICATION_ID);
+        let made = slapos_sys::fs::write_once(path, &new, 0o600);
+        if made.map_err(|error| file_error(path, error))? {
+            return Ok(());
+        }
     }
     match foreign(path).map_err(|error| file_error(path, error))? {
         None => Ok(()),

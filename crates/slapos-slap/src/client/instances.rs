@@ -47,10 +47,20 @@ pub struct ListedForwarded {
     pub title: String,
     /// Its tree.
     pub tree: ListedTree,
+    /// Whether it is the root of that.
+    pub root: bool,
+    /// Whether it is a place in another one.
+    pub shared: bool,
     /// Its Software Release.
     pub software_release: SoftwareUrl,
+    /// Its type.
+    pub software_type: String,
     /// The Master that serves it.
     pub master_url: String,
+    /// What it is called there.
+    pub title_there: String,
+    /// When that Master was asked last.
+    pub asked_at: String,
 }
 
 /// What a request would do.

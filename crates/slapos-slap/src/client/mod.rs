@@ -43,6 +43,7 @@ pub use instances::{
     ListedForwarded, ListedInstance, ListedTree, Outlook, OutlookError, OutlookPlace, OutlookSchema,
 };
 pub use partition::PartitionCertificate;
+pub use transport::told_url;
 
 /// How long a Master may take for one answer, unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

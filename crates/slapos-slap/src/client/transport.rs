@@ -330,6 +330,16 @@ fn shown(url: &Url) -> String {
     url.into()
 }
 
+/// A Master's URL as it may be told: without what proves to it who asks. One that has nothing of the kind
+/// stays as it is.
+pub fn told_url(text: &str) -> String {
+    let hidden = parse_base(text).ok().map(|url| (shown(&url), url));
+    match hidden {
+        Some((shown, url)) if shown != url.as_str() => shown,
+        _ => text.to_owned(),
+    }
+}
+
 /// The Master's URL with a trailing slash; a bare IPv6 host gets its brackets.
 fn parse_base(text: &str) -> Result<Url, SlapError> {
     let invalid =
@@ -359,6 +369,10 @@ mod tests {
         assert_eq!(shown("https://u:secret@m/a"), "https://u:***@m/a/");
         assert_eq!(shown("http://m/token/slapos_u_00ff"), "http://m/token/***/");
         assert_eq!(shown("http://m/token/slapos_u_00ff/a"), "http://m/token/***/a/");
+        assert_eq!(told_url("http://u:secret@m"), "http://u:***@m/");
+        for plain in ["http://m:1", "http://m:1/a/", "no URL"] {
+            assert_eq!(told_url(plain), plain);
+        }
     }
 
     fn transport(url: &str, token: Option<Secret>, timeout: Duration) -> Transport {

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -25,6 +26,17 @@ impl Request {
         let length = body.len();
         let text = format!(
             "POST {path} HTTP/1.1\r\n{head}{kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        Request(text.into_bytes())
+    }
+
+    /// A question with a JSON body.
+    pub(crate) fn json(method: &str, path: &str, token: &str, body: &Value) -> Request {
+        let (head, body) = (headers(token), body.to_string());
+        let length = body.len();
+        let text = format!(
+            "{method} {path} HTTP/1.1\r\n{head}Content-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
         );
         Request(text.into_bytes())
     }
@@ -159,7 +171,9 @@ fn parse_head(head: &[u8], end: usize) -> io::Result<Head> {
     let first = lines.next().unwrap_or_default();
     let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| io::Error::other(format!("not HTTP: {first}")))?;
-    let (mut length, mut closes) = (None, first.starts_with("http/1.0"));
+    // An answer without content does not say how long it is.
+    let mut length = (status == 204).then_some(0);
+    let mut closes = first.starts_with("http/1.0");
     for line in lines {
         match line.split_once(": ") {
             Some(("content-length", value)) => length = value.parse().ok(),

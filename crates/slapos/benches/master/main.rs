@@ -3,6 +3,7 @@
 //! `cargo bench -p slapos --bench master [-- PART ...]`, where a part is
 //! - `ratios`: rates and latencies next to those of the original's `slapos proxy`, in the same run;
 //! - `rates`: the same for our Master alone, when it is named;
+//! - `tokens`: what a token of a computer's own, or of a user's, costs beside the operator's;
 //! - `events[=NODES]`: so many nodes listen (10,000 unless told otherwise), and users ask;
 //! - `secret[=NODES]`: the same over TLS;
 //! - `growth[=NODES]`: what a request costs with 100, 1,000 ... NODES nodes of 10 instances each.
@@ -30,6 +31,7 @@ mod plot;
 mod process;
 mod ratios;
 mod secret;
+mod tokens;
 mod words;
 
 use std::net::SocketAddr;
@@ -67,6 +69,9 @@ fn main() {
     }
     if parts.iter().any(|part| part == "rates") {
         ratios::compare(&start("rates"), false);
+    }
+    if wanted(&parts, "tokens").is_some() {
+        tokens::compare(&start("tokens"));
     }
     if let Some(nodes) = wanted(&parts, "events") {
         events::measure(&start("events"), nodes);

@@ -84,7 +84,7 @@ fn config(base: &Path, port: u16, secret: Option<u16>, database: Option<&str>) -
          master_token_file = {base}/master.token\n\
          software_root = {base}/soft\ninstance_root = {base}/inst\n\n\
          [slapproxy]\nhost = 127.0.0.1\nport = {port}\ndatabase_uri = {database}\n\
-         directory = {base}\nschema_http = false\n{secret}"
+         directory = {base}\nschema_http = false\nrequests_per_second = 1000000\n{secret}"
     )
 }
 

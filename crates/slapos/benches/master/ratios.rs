@@ -8,18 +8,19 @@ use crate::load::{Load, Measure};
 use crate::ours::Master;
 use crate::peer::Peer;
 use crate::process::resident_mib;
+use crate::words::Words;
 
 /// Partitions of the computer that is asked about, all in use.
-const PARTITIONS: usize = 50;
+pub(crate) const PARTITIONS: usize = 50;
 /// How long each question is asked.
-const TIME: Duration = Duration::from_secs(5);
+pub(crate) const TIME: Duration = Duration::from_secs(5);
 /// Clients at a time: one that waits for each answer, and many.
-const CONNECTIONS: [usize; 2] = [1, 32];
+pub(crate) const CONNECTIONS: [usize; 2] = [1, 32];
 /// Computers whose partitions are given out one by one. The original gets a tenth.
 const COMPUTERS: usize = 400;
 /// More than any load lasts.
 const NO_END: Duration = Duration::from_secs(600);
-const BUSY: &str = "busy";
+pub(crate) const BUSY: &str = "busy";
 
 /// Asks our Master and, if it is to be compared, the original, and prints.
 pub(crate) fn compare(master: &Master, with_peer: bool) {
@@ -66,30 +67,30 @@ struct Answers {
 fn measure(target: &Target, computers: usize) -> Answers {
     prepare(target, computers);
     let words = &target.words;
-    let repeated: Vec<Request> = (0..PARTITIONS)
-        .map(|index| words.request(&format!("busy {index}"), BUSY, "small"))
-        .collect();
     let reports: Vec<Request> = (0..PARTITIONS).map(|index| words.started(BUSY, index)).collect();
     let partitions: Vec<Request> =
         (0..PARTITIONS).map(|index| words.partition(BUSY, index)).collect();
     let questions = [
         ("full information of 50 partitions", vec![words.full(BUSY)]),
         ("information about one partition", partitions),
-        ("request, repeated", repeated),
+        ("request, repeated", repeated(words, BUSY)),
         ("report of an instance", reports),
     ];
     let mut rows = Vec::new();
     for (name, requests) in questions {
         for connections in CONNECTIONS {
-            let requests = requests.clone();
-            let load = Load { connections, time: TIME };
-            let next = move |turn: usize| requests.get(turn % requests.len()).cloned();
-            let measure = load.run(target.address, target.pid, next);
+            let measure = asked(target, connections, requests.clone());
             rows.push(Row { name, connections, measure });
         }
     }
     rows.extend(allocations(target, computers));
     Answers { rows, resident: resident_mib(target.pid) }
+}
+
+/// Asks these again and again.
+pub(crate) fn asked(target: &Target, connections: usize, requests: Vec<Request>) -> Measure {
+    let next = move |turn: usize| requests.get(turn % requests.len()).cloned();
+    Load { connections, time: TIME }.run(target.address, target.pid, next)
 }
 
 /// New instances until all partitions of half of the computers are in use, once for each number of
@@ -114,7 +115,8 @@ fn allocations(target: &Target, computers: usize) -> Vec<Row> {
     rows
 }
 
-fn prepare(target: &Target, computers: usize) {
+/// Makes a computer that is asked about, and others.
+pub(crate) fn prepare(target: &Target, computers: usize) {
     let words = target.words.clone();
     let formats = move |turn: usize| {
         let name = format!("free{}", turn.saturating_sub(1));
@@ -123,14 +125,28 @@ fn prepare(target: &Target, computers: usize) {
     };
     // One after the other: the original fails when several write and the machine is busy.
     run_all(target, 1, formats);
+    fill(target, BUSY);
+}
+
+/// Has all partitions of a computer in use.
+pub(crate) fn fill(target: &Target, computer: &'static str) {
     let words = target.words.clone();
     let requests = move |turn: usize| match turn {
-        0 => Some(words.supply(BUSY)),
-        1..=PARTITIONS => Some(words.request(&format!("busy {}", turn - 1), BUSY, "small")),
+        0 => Some(words.supply(computer)),
+        1..=PARTITIONS => Some(words.request(&title(turn - 1), computer, "small")),
         _ => None,
     };
     // One after the other, so that instance and partition have the same number.
     run_all(target, 1, requests);
+}
+
+fn title(index: usize) -> String {
+    format!("busy {index}")
+}
+
+/// The requests for what is there, as it is.
+pub(crate) fn repeated(words: &Words, computer: &str) -> Vec<Request> {
+    (0..PARTITIONS).map(|index| words.request(&title(index), computer, "small")).collect()
 }
 
 /// Makes all of these requests.

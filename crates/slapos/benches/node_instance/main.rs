@@ -10,6 +10,7 @@
 
 #[path = "../cost.rs"]
 mod cost;
+mod deployed;
 mod ours;
 mod peer;
 mod profile;

@@ -10,6 +10,8 @@
 
 #[path = "../cost.rs"]
 mod cost;
+#[path = "../node_instance/deployed.rs"]
+mod deployed;
 #[path = "../node_instance/peer.rs"]
 mod peer;
 #[path = "../node_instance/profile.rs"]
@@ -18,7 +20,6 @@ mod profile;
 use std::path::Path;
 
 use cost::{Cost, median};
-use slapos_testkit::TestNode;
 
 /// Promises of each partition.
 const PROMISES: u32 = 5;
@@ -85,17 +86,7 @@ fn write_plugins(partition: &Path) {
 }
 
 fn ours(count: u32) -> Cost {
-    let node = TestNode::new(env!("CARGO_BIN_EXE_slapos"));
-    let software = profile::write(&node.tree.root().join("software/bench"));
-    let software = software.display().to_string();
-    node.ok(&["up", "--partitions", &count.to_string()]);
-    node.ok(&["supply", &software, "local"]);
-    node.ok(&["node", "software"]);
-    for index in 0..count {
-        let name = format!("bench{index}");
-        node.ok(&["request", &name, &software, "--parameters", "foo=bar"]);
-    }
-    node.ok(&["node", "instance"]);
+    let node = deployed::node(count);
     (0..count).for_each(|index| write_plugins(&node.partition(index)));
     median(RUNS, || node.command(&["node", "promise"]))
 }

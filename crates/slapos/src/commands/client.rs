@@ -220,9 +220,13 @@ pub(crate) fn service(global: &Global, command: &Service) -> Result<u8, NodeErro
         Service::List => {
             let mut instances = master.instance_trees()?;
             instances.sort_by(|a, b| a.title.cmp(&b.title));
+            // Other kinds of Masters do not tell.
+            let elsewhere = master.list_forwarded().unwrap_or_default();
             if global.json {
-                let urls = instances.into_iter().map(|i| (i.title, json!(i.software)));
-                say_json(&serde_json::Value::Object(urls.collect()));
+                let here = instances.into_iter().map(|i| (i.title, i.software));
+                let roots = elsewhere.into_iter().filter(|one| one.root);
+                let all = here.chain(roots.map(|one| (one.title, one.software_release)));
+                say_json(&all.map(|(title, url)| (title, json!(url))).collect());
                 return Ok(0);
             }
             let mut table = Table::new(&["instance", "software release"]);
@@ -233,13 +237,16 @@ pub(crate) fn service(global: &Global, command: &Service) -> Result<u8, NodeErro
                 true => say("There is no instance."),
                 false => say(&table.to_string()),
             }
-            // Other kinds of Masters do not tell.
-            instances::elsewhere(&master.list_forwarded().unwrap_or_default());
+            instances::elsewhere(&elsewhere);
             Ok(0)
         }
         Service::Info { name } => {
-            let info = find(&master, name)?;
-            show_info(global, &info);
+            if let Some(info) = master.instance(name)? {
+                show_info(global, &info);
+                return Ok(0);
+            }
+            let there = instances::root_elsewhere(&master, name).ok_or_else(|| absent(name))?;
+            instances::show_elsewhere(global, &there);
             Ok(0)
         }
         Service::Restart { name, tree } => instances::restart(global, &master, name, *tree),
@@ -248,11 +255,13 @@ pub(crate) fn service(global: &Global, command: &Service) -> Result<u8, NodeErro
 
 /// The instance called `name`.
 pub(super) fn find(master: &SlapClient, name: &str) -> Result<InstanceInfo, NodeError> {
-    master.instance(name)?.ok_or_else(|| {
-        NodeError::user(format!("there is no instance `{name}`"))
-            .hint("`slapos service list` lists those that there are")
-            .code(2)
-    })
+    master.instance(name)?.ok_or_else(|| absent(name))
+}
+
+pub(super) fn absent(name: &str) -> NodeError {
+    NodeError::user(format!("there is no instance `{name}`"))
+        .hint("`slapos service list` lists those that there are")
+        .code(2)
 }
 
 fn show_info(global: &Global, info: &InstanceInfo) {
@@ -320,20 +329,7 @@ mod tests {
     #[test]
     fn what_is_not_followed_is_said() {
         let mut wanted = InstanceRequest::new("web", "s");
-        let mut answer = InstanceAnswer {
-            partition: "slappart0".into(),
-            computer: "COMP-1".into(),
-            guid: None,
-            connection: IndexMap::new(),
-            parameters: IndexMap::new(),
-            state: InstanceState::Started,
-            ip_list: Vec::new(),
-            software_type: "default".to_owned(),
-            software_url: "s".into(),
-            timestamp: None,
-            access_status: None,
-            master_url: None,
-        };
+        let mut answer = InstanceAnswer::to(&wanted, "COMP-1", "slappart0");
         assert!(not_followed(&wanted, &answer).is_empty());
         wanted.state = Some(InstanceState::Stopped);
         assert!(not_followed(&wanted, &answer).is_empty(), "its tree may be less alive");

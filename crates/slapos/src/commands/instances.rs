@@ -5,6 +5,7 @@ use serde_json::json;
 use slapos_node::NodeError;
 use slapos_slap::{InstanceRequest, ListedForwarded, ListedInstance, Outlook, SlapClient};
 
+use super::client::absent;
 use crate::cli::Global;
 use crate::output::{Table, plain, say, say_json};
 
@@ -65,6 +66,35 @@ pub(super) fn elsewhere(forwarded: &[ListedForwarded]) {
     say(&table.to_string());
 }
 
+/// The root of that title that another Master serves.
+pub(super) fn root_elsewhere(master: &SlapClient, title: &str) -> Option<ListedForwarded> {
+    // Other kinds of Masters do not tell.
+    let all = master.list_forwarded().unwrap_or_default();
+    all.into_iter().find(|one| one.root && one.title == title)
+}
+
+/// Shows what is known here of such a one.
+pub(super) fn show_elsewhere(global: &Global, one: &ListedForwarded) {
+    if global.json {
+        return say_json(&json!({
+            "name": one.title,
+            "software-url": one.software_release,
+            "software-type": one.software_type,
+            "shared": one.shared,
+            "forwarded-to": one.master_url,
+            "forwarded-name": one.title_there,
+            "forwarded-at": one.asked_at,
+        }));
+    }
+    let mut table = Table::new(&[&one.title, ""]);
+    table.row(["served by the Master".into(), one.master_url.clone()]);
+    table.row(["name there".into(), one.title_there.clone()]);
+    table.row(["asked there last".into(), one.asked_at.clone()]);
+    table.row(["software release".into(), one.software_release.to_string()]);
+    table.row(["software type".into(), one.software_type.clone()]);
+    say(&table.to_string());
+}
+
 pub(super) fn restart(
     global: &Global,
     master: &SlapClient,
@@ -83,9 +113,7 @@ pub(super) fn restart(
         false => chosen.find(|member| member.root).into_iter().collect(),
     };
     if chosen.is_empty() {
-        return Err(NodeError::user(format!("there is no instance `{name}`"))
-            .hint("`slapos service list` lists those that there are")
-            .code(2));
+        return Err(absent(name));
     }
     for member in &chosen {
         master.restart_instance(&member.guid)?;

@@ -13,17 +13,21 @@ fn instance(more: Vec<Step>) -> Case {
     Case::instances(1, vec![Step::Wish(0, "demo", PROMISED)].into_iter().chain(more).collect())
 }
 
-pub(crate) fn that_holds_is_not_mentioned() -> Case {
-    instance(vec![
+/// The instance whose promise holds, and what is done then.
+fn kept(more: Vec<Step>) -> Case {
+    let first = vec![
         Step::Write("promised/there", ""),
         Step::Run("node instance", 0),
         Step::Told(&[
             "setComputerPartitionConnectionXml slappart0 *",
             "startedComputerPartition slappart0",
         ]),
-        Step::Run("node promise", 0),
-        Step::Told(&[]),
-    ])
+    ];
+    instance(first.into_iter().chain(more).collect())
+}
+
+pub(crate) fn that_holds_is_not_mentioned() -> Case {
+    kept(vec![Step::Run("node promise", 0), Step::Told(&[])])
 }
 
 pub(crate) fn that_fails_makes_exit_code_2_and_is_tried_again() -> Case {
@@ -50,13 +54,7 @@ pub(crate) fn that_fails_makes_exit_code_2_and_is_tried_again() -> Case {
 }
 
 pub(crate) fn can_be_checked_alone() -> Case {
-    instance(vec![
-        Step::Write("promised/there", ""),
-        Step::Run("node instance", 0),
-        Step::Told(&[
-            "setComputerPartitionConnectionXml slappart0 *",
-            "startedComputerPartition slappart0",
-        ]),
+    kept(vec![
         Step::Remove("promised/there"),
         Step::Run("node promise", 2),
         Step::Run("node promise --only-cp slappart0", 2),

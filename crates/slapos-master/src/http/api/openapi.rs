@@ -305,8 +305,8 @@ fn problem() -> Value {
     });
     json!({
         "description": "what is wrong: 400 not understood, 401 nobody that is known, 403 not for the \
-            caller, 404 not there or not the caller's, 409 against what is there, 413 too large, \
-            422 parameters against their schema, 429 and 503 come again later (`Retry-After`)",
+            caller, 404 not there or not the caller's, 405 no such method (`Allow`), 409 against what \
+            is there, 413 too large, 415 not JSON, 422 parameters against their schema, 429 and 503 come again later (`Retry-After`)",
         "content": {"application/problem+json": {"schema": schema}},
     })
 }

@@ -107,7 +107,11 @@ fn instances() -> Vec<Operation> {
             .may("project", "only those of the project")
             .may("tree", "only those of the trees of that title")
             .may("computer", "only those on it")
-            .may("state", "as wanted: `started`, `stopped`, `destroyed`; or `error` as reported")
+            .may(
+                "state",
+                "as wanted: `started`, `stopped`, `destroyed`; or `error` as reported, of a shared one \
+                 by its host",
+            )
             .may("software", "only those of the Software Release")
             .lists::<Instance>(),
         post("/api/v1/instances", "Asks for an instance, or changes it")

@@ -75,11 +75,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named, ApiError> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let name = path.map_err(|error| ApiError::bad_request(error.body_text()))?.0;
+        let name: String = in_path(parts, state).await?;
         named("the name in the address", &name)?;
         Ok(Named(name))
     }
+}
+
+/// The two names in the path.
+pub(in crate::http) struct Pair(pub(in crate::http) String, pub(in crate::http) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Pair {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Pair, ApiError> {
+        let (one, two): (String, String) = in_path(parts, state).await?;
+        named("the first name in the address", &one)?;
+        named("the second name in the address", &two)?;
+        Ok(Pair(one, two))
+    }
+}
+
+async fn in_path<S: Send + Sync, T: DeserializeOwned + Send>(
+    parts: &mut Parts,
+    state: &S,
+) -> Result<T, ApiError> {
+    let path = Path::<T>::from_request_parts(parts, state).await;
+    path.map(|path| path.0).map_err(|error| ApiError::bad_request(error.body_text()))
 }
 
 /// Reads an object of texts.

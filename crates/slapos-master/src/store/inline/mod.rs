@@ -47,13 +47,15 @@ pub(super) struct Inline {
 
 impl Inline {
     /// Opens a file that exists. `setup` is what is said first.
-    fn open(path: &Path, setup: &str) -> Result<Inline, Error> {
+    async fn open(path: &Path, setup: &'static str) -> Result<Inline, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let file = rusqlite::Connection::open_with_flags(path, flags).map_err(failed)?;
         file.busy_timeout(Duration::ZERO).map_err(failed)?;
         file.set_prepared_statement_cache_capacity(KEPT);
-        file.execute_batch(setup).map_err(failed)?;
-        Ok(Inline { file, shapes: HashMap::new() })
+        let mut inline = Inline { file, shapes: HashMap::new() };
+        // What is said first may read the file, which is busy while a process closes it that was alone there.
+        inline.ask(Asked::plain(setup), Keep::Nothing).await?;
+        Ok(inline)
     }
 
     /// Asks, and waits while the file is busy.

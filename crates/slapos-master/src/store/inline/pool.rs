@@ -46,7 +46,7 @@ impl Files {
         // One whose transaction could not be ended is closed, which ends it.
         if place.as_ref().is_none_or(Inline::is_in_transaction) {
             *place = None;
-            *place = Some(Inline::open(&self.path, self.setup)?);
+            *place = Some(Inline::open(&self.path, self.setup).await?);
         }
         let inline = OwnedMutexGuard::try_map(place, Option::as_mut);
         Ok(Lent { inline: inline.map_err(|_| Error::WorkerCrashed)?, _turn: turn })

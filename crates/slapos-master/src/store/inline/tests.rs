@@ -136,9 +136,9 @@ async fn failures_say_what_they_are() {
     insta::assert_snapshot!(connection.execute("SELECT x FROM thing").await.unwrap_err(), @"error returned from database: (code: 1) no such column: x");
     let other = room.path.with_file_name("other.db");
     std::fs::write(&other, "no database, and longer than a header has to be. ".repeat(99)).unwrap();
-    let damaged = Inline::open(&other, "SELECT count(*) FROM sqlite_master").unwrap_err();
+    let damaged = Inline::open(&other, "SELECT count(*) FROM sqlite_master").await.unwrap_err();
     assert!(matches!(StoreError::from(damaged), StoreError::Damaged(_)));
-    let absent = Inline::open(&room.path.join("absent"), SETUP).unwrap_err();
+    let absent = Inline::open(&room.path.join("absent"), SETUP).await.unwrap_err();
     assert!(matches!(StoreError::from(absent), StoreError::Unavailable(_)));
 }
 
@@ -153,7 +153,7 @@ async fn statements_are_prepared_once_and_follow_the_schema() {
     }
     assert_eq!(lent.shapes.len(), before + 1);
     // By another connection, as another process does it.
-    let other = Inline::open(&room.path, SETUP).unwrap();
+    let other = Inline::open(&room.path, SETUP).await.unwrap();
     other.file.execute_batch("ALTER TABLE thing RENAME TO former").unwrap();
     other.file.execute_batch("CREATE TABLE thing (more TEXT, name TEXT)").unwrap();
     other.file.execute_batch("INSERT INTO thing VALUES ('m', 'a')").unwrap();
@@ -190,6 +190,22 @@ async fn what_is_not_committed_did_not_happen() {
     // One that could not be ended is closed before the next has it.
     room.files.lend().await.unwrap().file.execute_batch("BEGIN IMMEDIATE").unwrap();
     drop(room.begin().await);
+}
+
+/// As while a process closes the file that was the last at it.
+#[tokio::test]
+async fn a_file_that_somebody_has_alone_is_waited_for_from_the_first_word() {
+    let room = room(1).await;
+    room.files.close().await;
+    let alone = rusqlite::Connection::open(&room.path).unwrap();
+    alone.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT").unwrap();
+    let setup = "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL";
+    let files = Files::new(room.path.clone(), 1, setup);
+    let mut lending = pin!(files.lend());
+    let poll = lending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll.is_pending(), "{poll:?}");
+    drop(alone);
+    lending.await.unwrap();
 }
 
 #[tokio::test]

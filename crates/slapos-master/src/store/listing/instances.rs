@@ -22,7 +22,7 @@ pub(crate) struct InstanceFilter {
     /// The title of the tree's root.
     pub(crate) tree: String,
     pub(crate) computer: String,
-    /// The wanted state, or `error` for those that reported one last.
+    /// The wanted state, or `error` for those that reported one last; of shared ones, those whose host did.
     pub(crate) state: String,
     pub(crate) software: String,
 }
@@ -164,11 +164,17 @@ async fn shared(
     filter: &InstanceFilter,
     after: &str,
 ) -> Result<Vec<Instance>, StoreError> {
-    // They are always wanted started: a request to destroy one removes it.
-    if !matches!(filter.state.as_str(), "" | "started") {
-        return Ok(Vec::new());
-    }
+    // They are always wanted started: a request to destroy one removes it. What is reported of them is
+    // what their host reports.
+    let state = match filter.state.as_str() {
+        "" | "started" => "",
+        "error" => "error",
+        _ => return Ok(Vec::new()),
+    };
+    let of_host = "EXISTS (SELECT 1 FROM instance i WHERE i.computer = s.computer \
+         AND i.partition_reference = s.partition_reference AND i.reported_state = ?)";
     let query = shared_of(select_shared(), scope)
+        .if_given(of_host, state)
         .if_given("s.reference > ?", after)
         .if_given(&format!("{SHARED_PROJECT} = ?"), &filter.project)
         .if_given("(s.root = ? OR (s.root = '' AND s.title = ?))", &filter.tree)
@@ -224,53 +230,53 @@ pub(super) async fn of_computer(
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Instance, StoreError> {
-    let (title, root) = (text(row, "title")?, text(row, "root")?);
-    let (computer, partition) = (text(row, "computer")?, text(row, "partition_reference")?);
-    let (project, total) = (text(row, "project")?, row.try_get("promises")?);
+    let common = common(row)?;
+    let total = row.try_get("promises")?;
     let promises = PromiseCounts { total, failed: row.try_get("broken")? };
     Ok(Instance {
-        guid: format!("{computer}-{partition}"),
+        guid: format!("{}-{}", common.computer, common.partition),
+        state: text(row, "requested_state")?,
+        reported: report(row)?.map(Into::into),
+        promises: (total > 0).then_some(promises),
+        changed_at: Some(rfc3339(row.try_get("changed_at")?)),
+        ..common
+    })
+}
+
+pub(super) fn read_shared(row: &AnyRow) -> Result<Instance, StoreError> {
+    let common = common(row)?;
+    let served = !texts(row, "connection")?.is_empty();
+    let host = report(row)?.filter(|told| served || told.state == "error");
+    Ok(Instance {
+        guid: text(row, "reference")?,
+        shared: true,
+        state: "started".to_owned(),
+        reported: host.map(Into::into),
+        host: Some(format!("{}-{}", common.computer, common.partition)),
+        ..common
+    })
+}
+
+/// What rows of both kinds have.
+fn common(row: &AnyRow) -> Result<Instance, StoreError> {
+    let (title, root) = (text(row, "title")?, text(row, "root")?);
+    let project = text(row, "project")?;
+    Ok(Instance {
+        guid: String::new(),
         tree: tree(&project, &root, &title),
         root: root.is_empty(),
         shared: false,
         software_release: text(row, "software")?,
         software_type: text(row, "software_type")?,
-        state: text(row, "requested_state")?,
-        reported: report(row)?.map(Into::into),
-        promises: (total > 0).then_some(promises),
-        changed_at: Some(rfc3339(row.try_get("changed_at")?)),
+        state: String::new(),
+        reported: None,
+        promises: None,
+        changed_at: None,
         host: None,
         asked_by: Some(text(row, "asked_by")?).filter(|guid| !guid.is_empty()),
         orphan_since: row.try_get::<Option<i64>, _>("orphan_since")?.map(rfc3339),
-        computer,
-        partition,
-        project,
-        title,
-    })
-}
-
-pub(super) fn read_shared(row: &AnyRow) -> Result<Instance, StoreError> {
-    let (title, root) = (text(row, "title")?, text(row, "root")?);
-    let (computer, partition) = (text(row, "computer")?, text(row, "partition_reference")?);
-    let project = text(row, "project")?;
-    let served = !texts(row, "connection")?.is_empty();
-    let host = report(row)?.filter(|told| served || told.state == "error");
-    Ok(Instance {
-        guid: text(row, "reference")?,
-        tree: tree(&project, &root, &title),
-        root: root.is_empty(),
-        shared: true,
-        software_release: text(row, "software")?,
-        software_type: text(row, "software_type")?,
-        state: "started".to_owned(),
-        reported: host.map(Into::into),
-        promises: None,
-        changed_at: None,
-        host: Some(format!("{computer}-{partition}")),
-        asked_by: Some(text(row, "asked_by")?).filter(|guid| !guid.is_empty()),
-        orphan_since: row.try_get::<Option<i64>, _>("orphan_since")?.map(rfc3339),
-        computer,
-        partition,
+        computer: text(row, "computer")?,
+        partition: text(row, "partition_reference")?,
         project,
         title,
     })

@@ -3,7 +3,7 @@
 use slapos_slap::{InstanceState, Value};
 
 use super::*;
-use crate::store::Scope;
+use crate::store::{InstanceFilter, Scope, Window};
 
 fn slave(title: &str, parameters: &[(&str, &str)]) -> InstanceRequest {
     let mut request = wish(title);
@@ -77,6 +77,26 @@ async fn a_shared_instance_is_as_its_host_once_it_is_served() {
     let url = texts(&[("url", "http://s/")]);
     fixture.store.set_shared_connection(&home, &host, "_s", &url).await.unwrap();
     assert_eq!(told().await, Some(("started".to_owned(), String::new())));
+}
+
+#[tokio::test]
+async fn those_in_a_state_are_listed_as_they_are_shown() {
+    let fixture = store(2).await;
+    let (home, host) = ("home".into(), "slappart0".into());
+    fixture.place("host", None).await;
+    fixture.request(&slave("s", &[])).await;
+    let listed = async |state: &str| {
+        let filter = InstanceFilter { state: state.to_owned(), ..InstanceFilter::default() };
+        let window = Window { limit: 10, ..Window::default() };
+        let page = fixture.store.list_instances(&Scope::All, &window, &filter).await.unwrap();
+        page.items.into_iter().map(|one| one.title).collect::<Vec<_>>()
+    };
+    assert!(listed("error").await.is_empty());
+    fixture.store.report_instance(&home, &host, "error", "no").await.unwrap();
+    fixture.place("other", None).await;
+    assert_eq!(listed("error").await, ["host", "s"]);
+    assert_eq!(listed("started").await, ["host", "other", "s"]);
+    assert!(listed("stopped").await.is_empty());
 }
 
 #[tokio::test]
