@@ -17,19 +17,19 @@ use std::ops::{Deref, DerefMut};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTransactionManager, AnyTypeInfo};
-use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, Either, Error, Execute, Executor, SqlSafeStr as _, SqlStr};
 use sqlx_core::transaction::TransactionManager as _;
 
 use super::asked::{Answer, Ask, Asked, Keep};
 use super::inline::Lent;
+use super::pooled::Pooled;
 use super::turns::Line;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) enum Connection {
     /// One of several to a server, or through a thread to a file.
-    Pooled(PoolConnection<Any>),
+    Pooled(Pooled),
     /// One of its own.
     Single(AnyConnection),
     /// A file, in the thread of who asks.
@@ -182,8 +182,25 @@ impl Transaction {
             Connection::Inline(inline) => inline.commit()?,
             other => AnyTransactionManager::commit(other.apart()?).await?,
         }
-        self.is_open = false;
+        self.has_ended();
         Ok(())
+    }
+
+    /// Ends it as if it had not been, and waits until that is so.
+    pub(super) async fn roll_back(mut self) -> Result<(), Error> {
+        match &mut self.connection {
+            Connection::Inline(inline) => inline.roll_back(),
+            other => AnyTransactionManager::rollback(other.apart()?).await?,
+        }
+        self.has_ended();
+        Ok(())
+    }
+
+    fn has_ended(&mut self) {
+        self.is_open = false;
+        if let Connection::Pooled(pooled) = &mut self.connection {
+            pooled.trust();
+        }
     }
 }
 

@@ -18,12 +18,7 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
-        // Where it comes from is said already.
-        let text = match &error {
-            sqlx::Error::Database(inner) => inner.to_string(),
-            sqlx::Error::Io(inner) => inner.to_string(),
-            _ => error.to_string(),
-        };
+        let text = text_of(&error);
         match &error {
             sqlx::Error::PoolTimedOut => StoreError::Busy(
                 "no connection to it was free, or could be made, in time".to_owned(),
@@ -41,6 +36,28 @@ impl From<sqlx::Error> for StoreError {
             _ => StoreError::Database(text),
         }
     }
+}
+
+/// What a failure says, without where it comes from, which is said already.
+fn text_of(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(inner) => inner.to_string(),
+        sqlx::Error::Io(inner) => inner.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+/// What is said of a failure after which the connection itself is of no use: nobody knows what it would
+/// bring next.
+pub(super) fn lost(error: &sqlx::Error) -> Option<StoreError> {
+    let is_lost = matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed
+    );
+    is_lost.then(|| StoreError::Unavailable(text_of(error)))
 }
 
 fn of_sqlite(code: &str, text: String) -> StoreError {

@@ -8,16 +8,15 @@
 //! itself. At a server it is done by a task ([`turns`]), because a statement there suspends who asks.
 //!
 //! Invariants: nobody is told that it is done before it is on disk, neither who found that somebody
-//! else had done it just before (he, too, ends with a commit); what one member gives up
-//! touches no other; when the whole fails, every member is told so; a caller that goes away at any
-//! moment leaves nothing half done.
+//! else had done it just before (he, too, ends with a commit), and nobody who asks for an instance is
+//! refused because of what is not; what one member gives up touches no other; when the whole fails, every
+//! member is told so; a caller that goes away at any moment leaves nothing half done.
 //!
 //! [`turns`]: super::turns
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
-use std::time::Duration;
 
 use slapos_slap::ComputerId;
 use sqlx::Executor as _;
@@ -26,13 +25,10 @@ use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, oneshot};
 
 use super::changes::Bells;
 use super::connection::{Connection, Transaction};
-use super::finished::{self, Finished, Outcome};
+use super::finished::{self, Finished, Outcome, PATIENCE, cut_off};
 use super::inline::Files;
 use super::sqlite::BEGIN_WRITE;
 use crate::error::StoreError;
-
-/// How long a writer waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All who write to one database file.
 pub(super) struct Group {
@@ -62,7 +58,7 @@ impl Group {
     pub(super) async fn join(self: &Arc<Self>) -> Result<Member, StoreError> {
         let turn = Arc::clone(&self.open).lock_owned();
         let turn = tokio::time::timeout(PATIENCE, turn).await;
-        let mut open = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let mut open = turn.map_err(|_| finished::too_late())?;
         self.tidy(&mut open).await;
         if open.is_none() {
             let writer = Connection::Inline(self.writer.lend().await?);
@@ -166,7 +162,26 @@ impl Member {
         if is_first {
             group.lead().await;
         }
-        told.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
+        told.await.map_err(|_| cut_off())?
+    }
+
+    /// Takes back what was done, and waits until what others had written in the same transaction, which
+    /// could be seen, is on disk.
+    ///
+    /// # Errors
+    /// Failures of the database: what could be seen is not there.
+    pub(super) async fn give_up(self) -> Outcome {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut finished = self.group.finished();
+            if finished.is_empty() {
+                return Ok(());
+            }
+            // Whoever commits for those tells this one, too.
+            finished.push(Finished { changed: Vec::new(), told: tell });
+        }
+        drop(self);
+        told.await.map_err(|_| cut_off())?
     }
 }
 

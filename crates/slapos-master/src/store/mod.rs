@@ -36,6 +36,7 @@ mod overview;
 mod owners;
 mod people;
 mod placing;
+mod pooled;
 mod pools;
 mod postgres;
 mod presence;
@@ -111,7 +112,9 @@ impl Writers {
     fn of(pools: &Pools, bells: Arc<changes::Bells>) -> Writers {
         match &pools.inline {
             Some(inline) => Writers::Group(group::Group::new(Arc::clone(&inline.writer), bells)),
-            None => Writers::Turns(turns::Turns::new(pools.clone(), bells)),
+            None => {
+                Writers::Turns(turns::Turns::new(pools.clone(), bells, turns::Limits::default()))
+            }
         }
     }
 

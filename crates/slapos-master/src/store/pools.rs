@@ -15,6 +15,7 @@ use sqlx::AnyPool;
 use super::connection::{Connection, Transaction};
 use super::database::Database;
 use super::inline::Files;
+use super::pooled::Pooled;
 use super::{migrations, postgres, sqlite};
 use crate::error::StoreError;
 
@@ -85,7 +86,7 @@ impl Pools {
     pub(super) async fn reader(&self) -> Result<Connection, StoreError> {
         Ok(match &self.inline {
             Some(inline) => Connection::Inline(inline.readers.lend().await?),
-            None => Connection::Pooled(self.readers.acquire().await?),
+            None => Connection::Pooled(self.readers.acquire().await?.into()),
         })
     }
 
@@ -96,7 +97,7 @@ impl Pools {
 
     /// The same for what may read longer than a thread of the runtime should be held.
     pub(super) async fn read_long(&self) -> Result<Transaction, StoreError> {
-        let reader = Connection::Pooled(self.readers.acquire().await?);
+        let reader = Connection::Pooled(self.readers.acquire().await?.into());
         Ok(Transaction::begin(reader, self.begin_read()).await?)
     }
 
@@ -118,12 +119,17 @@ impl Pools {
         }
     }
 
-    /// The same for commands that change everything, and at a server.
+    /// The same for commands that change everything, and at a server, where the connection is closed
+    /// unless the transaction is ended by its owner: what it holds others wait for.
     async fn write_long(&self) -> Result<Transaction, StoreError> {
-        let writer = Connection::Pooled(self.writers.acquire().await?);
+        let writer = self.writers.acquire().await?;
         match self.kind {
-            Kind::Sqlite => Ok(Transaction::begin(writer, sqlite::BEGIN_WRITE).await?),
+            Kind::Sqlite => {
+                let writer = Connection::Pooled(writer.into());
+                Ok(Transaction::begin(writer, sqlite::BEGIN_WRITE).await?)
+            }
             Kind::Postgres => {
+                let writer = Connection::Pooled(Pooled::in_doubt(writer));
                 let mut tx = Transaction::begin(writer, postgres::BEGIN_WRITE).await?;
                 postgres::lock_all(&mut tx).await?;
                 Ok(tx)

@@ -12,7 +12,7 @@
 //! transaction up (an operator's own locks, a time limit), the callers are told to come again.
 //!
 //! A Master that is cut off in the middle of a transaction keeps no lock: the server ends transactions
-//! that are idle for [`IDLE`].
+//! that are idle for long ([`LIMITS`]).
 //!
 //! Readers have one snapshot for the transaction (REPEATABLE READ, READ ONLY), which waits for nobody
 //! and never fails by what others do.
@@ -77,7 +77,8 @@ const CHANNEL: &str = "slapos_change";
 const LONGEST: usize = 7000;
 
 /// Connections that only read, and those that may write. A server has 100 unless told otherwise, for
-/// all Masters. One at a time writes, while the former one may still be taking back what failed.
+/// all Masters. One at a time writes; there may be another one that was lost and is still being closed, or
+/// that only [tries](super::Store::ready) whether it could write.
 const READERS: u32 = 8;
 const WRITERS: u32 = 2;
 

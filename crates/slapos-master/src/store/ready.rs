@@ -31,7 +31,7 @@ impl Store {
             }
             // A server that only reads refuses the beginning already.
             Kind::Postgres => {
-                let writer = Connection::Pooled(pools.writers.acquire().await?);
+                let writer = Connection::Pooled(pools.writers.acquire().await?.into());
                 drop(Transaction::begin(writer, postgres::BEGIN_WRITE).await?);
                 Ok(())
             }

@@ -94,8 +94,7 @@ impl Store {
         project: &str,
         request: &InstanceRequest,
     ) -> Result<(InstanceAnswer, Would), StoreError> {
-        let mut tx = self.write().await?;
-        let granted = self.ask(&mut tx, project, request).await?;
+        let (tx, granted) = self.asked(project, request).await?;
         tx.commit().await?;
         Ok(granted)
     }
@@ -110,8 +109,7 @@ impl Store {
         request: &InstanceRequest,
         title: &str,
     ) -> Result<InstanceAnswer, StoreError> {
-        let mut tx = self.write().await?;
-        let (answer, _) = self.ask(&mut tx, project, request).await?;
+        let (mut tx, (answer, _)) = self.asked(project, request).await?;
         let instance = require_instance(&mut tx, &answer.computer, &answer.partition).await?;
         rename(&mut tx, &instance, title, self.now()).await?;
         tx.commit().await?;
@@ -127,10 +125,23 @@ impl Store {
         project: &str,
         request: &InstanceRequest,
     ) -> Result<(Would, InstanceAnswer), StoreError> {
-        let mut tx = self.write().await?;
-        let (answer, would) = self.ask(&mut tx, project, request).await?;
-        // Without commit, nothing has happened.
+        let (tx, (answer, would)) = self.asked(project, request).await?;
+        tx.give_up().await?;
         Ok((would, answer))
+    }
+
+    /// What is granted, and the transaction in which it was done.
+    async fn asked(
+        &self,
+        project: &str,
+        request: &InstanceRequest,
+    ) -> Result<(Tx, (InstanceAnswer, Would)), StoreError> {
+        let mut tx = self.write().await?;
+        match self.ask(&mut tx, project, request).await {
+            Ok(granted) => Ok((tx, granted)),
+            // It is believed: another Master that wants something destroyed forgets what is not there.
+            Err(why) => Err(tx.refuse(why).await),
+        }
     }
 
     async fn ask(

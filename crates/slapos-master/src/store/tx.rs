@@ -71,6 +71,29 @@ impl Tx {
             Inner::Turn(turn) => turn.commit(self.changed, self.entries).await,
         }
     }
+
+    /// Makes nothing of it happen, and waits until what others had written in the same transaction, which
+    /// could be seen, is on disk.
+    ///
+    /// # Errors
+    /// Failures of the database: what could be seen is not there.
+    pub(super) async fn give_up(self) -> Result<(), StoreError> {
+        match self.inner {
+            Inner::Own(_) => Ok(()),
+            Inner::Member(member) => member.give_up().await,
+            Inner::Turn(turn) => turn.give_up().await,
+        }
+    }
+
+    /// Why something is refused, once all that it follows from is on disk; or why that is not.
+    pub(super) async fn refuse(self, why: StoreError) -> StoreError {
+        match why {
+            StoreError::NotFound(_) | StoreError::Conflict(_) | StoreError::Invalid(_) => {
+                self.give_up().await.err().unwrap_or(why)
+            }
+            failure => failure,
+        }
+    }
 }
 
 impl Deref for Tx {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod cut_off;
 mod farewells;
 mod file;
 mod known;

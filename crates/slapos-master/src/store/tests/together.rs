@@ -12,6 +12,9 @@ use crate::store::Tx;
 use crate::store::offers::recount;
 use crate::store::turns::MOST;
 
+/// Ends the session that says it, at a server.
+const END: &str = "SELECT CAST(pg_terminate_backend(pg_backend_pid()) AS TEXT)";
+
 async fn titles(store: &Store) -> Vec<String> {
     let instances = store.overview().await.unwrap().instances;
     let mut titles: Vec<_> = instances.into_iter().map(|row| row.title).collect();
@@ -41,7 +44,7 @@ async fn offers(tx: &mut Tx) -> Vec<(String, i64)> {
     rows.iter().map(|row| (row.get("software"), row.get("free"))).collect()
 }
 
-fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+pub(super) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -111,7 +114,9 @@ async fn who_goes_away_at_any_moment_takes_along_nobody() {
 
 /// Two who write in the same transaction: the first has finished, and waits for the second, whose turn
 /// it is.
-async fn two_at_once(fixture: &Fixture) -> (tokio::task::JoinHandle<Result<(), StoreError>>, Tx) {
+pub(super) async fn two_at_once(
+    fixture: &Fixture,
+) -> (tokio::task::JoinHandle<Result<(), StoreError>>, Tx) {
     let mut first = fixture.store.write().await.unwrap();
     let mut second = Box::pin(fixture.store.write());
     assert!(poll_once(&mut second).is_pending(), "it queues");
@@ -123,7 +128,7 @@ async fn two_at_once(fixture: &Fixture) -> (tokio::task::JoinHandle<Result<(), S
 }
 
 /// What those two have written.
-async fn written(fixture: &Fixture) -> [bool; 2] {
+pub(super) async fn written(fixture: &Fixture) -> [bool; 2] {
     let mut tx = fixture.store.read().await.unwrap();
     let row = sqlx::query("SELECT address, netmask FROM computer").fetch_one(&mut *tx);
     let row = row.await.unwrap();
@@ -160,6 +165,43 @@ async fn nobody_is_told_before_all_of_it_is_there() {
     assert_eq!(written(&fixture).await, [true, true]);
 }
 
+/// Who is refused because nothing is there, while others write what it could see, and then that it is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_waits_until_what_it_rests_on_is_on_disk() {
+    let fixture = store(1).await;
+    let mut gone = wish("a");
+    gone.state = Some(InstanceState::Destroyed);
+    for is_lost in [false, true] {
+        let mut first = fixture.store.write().await.unwrap();
+        let mut refused = Box::pin(fixture.store.request(&gone));
+        assert!(poll_once(&mut refused).is_pending(), "it queues");
+        let mut third = Box::pin(fixture.store.write());
+        assert!(poll_once(&mut third).is_pending(), "it queues");
+        sqlx::query("UPDATE computer SET address = 'first'").execute(&mut *first).await.unwrap();
+        let first = tokio::spawn(first.commit());
+        let mut third = tokio::select! {
+            biased;
+            answer = &mut refused => panic!("answered before it is on disk: {answer:?}"),
+            third = third => third.unwrap(),
+        };
+        if is_lost {
+            sqlx::query(END).execute(&mut *third).await.unwrap_err();
+        }
+        drop(third);
+        let refusal = refused.await.unwrap_err();
+        let first = first.await.unwrap();
+        if is_lost {
+            assert!(matches!(refusal, StoreError::Unavailable(_)), "{refusal}");
+            assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
+            return;
+        }
+        assert!(matches!(refusal, StoreError::NotFound(_)), "{refusal}");
+        first.unwrap();
+        assert_eq!(written(&fixture).await, [true, false]);
+        let Database::Server(_) = fixture.database else { return };
+    }
+}
+
 /// Who has said that it is done, and goes away before it hears of it, has done it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_changed_is_heard_though_who_changed_it_is_gone() {
@@ -179,8 +221,7 @@ async fn when_a_session_is_lost_all_are_told_who_lost_something() {
     let fixture = store(1).await;
     let Database::Server(_) = fixture.database else { return };
     let (first, mut second) = two_at_once(&fixture).await;
-    let end = "SELECT CAST(pg_terminate_backend(pg_backend_pid()) AS TEXT)";
-    sqlx::query(end).execute(&mut *second).await.unwrap_err();
+    sqlx::query(END).execute(&mut *second).await.unwrap_err();
     let second = second.commit().await.unwrap_err();
     let first = first.await.unwrap().unwrap_err();
     assert!(matches!(first, StoreError::Unavailable(_)), "{first}, {second}");
