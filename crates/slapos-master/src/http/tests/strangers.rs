@@ -1,6 +1,11 @@
 //! What is told to whom nobody knows, and for how long he is listened to.
 
+use axum::http::Method;
+
+use super::world::{OWN, Proof, World};
 use super::*;
+use crate::Rate;
+use crate::store::Holder;
 
 #[test]
 fn nothing_but_health_without_the_token() {
@@ -101,4 +106,23 @@ fn a_stranger_has_little_time_however_slowly_it_talks() {
     }
     assert!(is_ended(&mut slow) && is_ended(&mut silent));
     client.ping().unwrap();
+}
+
+#[test]
+fn which_methods_a_route_has_is_told_to_who_is_known_and_others_do_not_ask_for_ever() {
+    let few = Rate { per_second: 1e-6, burst: 2.0 };
+    let world = World::arranged(|config| config.access.failures = few, |_| {});
+    let ask = |who: &Proof, method: Method, path: &str| world.told(who, &method, path, "").unwrap();
+    for path in ["/api/v1/me", "/supplySupply", "/slapos.post.v0.software_instance", "/healthz"] {
+        let told = ask(&Proof::Nothing, Method::DELETE, path);
+        assert_eq!(told.status, 401, "{path}");
+        assert!(!told.head.contains("\nallow: "), "{path}: {}", told.head);
+    }
+    let node = world.token(&Holder::Computer(OWN.into()), None);
+    let told = ask(&node, Method::DELETE, "/api/v1/me");
+    assert_eq!(told.status, 405);
+    assert!(told.head.contains("\nallow: get,head\n"), "{}", told.head);
+    let wrong = Proof::Token("wrong".to_owned());
+    let statuses = [401, 401, 429].map(|_| ask(&wrong, Method::DELETE, "/api/v1/me").status);
+    assert_eq!(statuses, [401, 401, 429]);
 }
