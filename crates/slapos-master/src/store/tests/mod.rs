@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod farewells;
+mod feed;
 mod file;
 mod known;
 mod migrations;
