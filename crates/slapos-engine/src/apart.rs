@@ -5,6 +5,9 @@
 //! No pipe: what a command leaves running neither keeps us waiting nor is ended by our going on,
 //! and a command that says much never waits for us. Of a run that is killed the log lacks at most
 //! what its commands said since they were last looked at.
+//!
+//! The file takes no more room than what is not copied yet, [`MOST`] of it, and some that is. A command
+//! may cut it (`>/dev/stderr`): what it says from then on is copied from the file's beginning.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -13,23 +16,30 @@ use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
+use slapos_sys::fs::{nameless, punch_out};
 use slapos_sys::process::wait_within;
 
 /// How often it is looked whether a command said something.
 const LOOK: Duration = Duration::from_millis(200);
 /// Bytes that are copied at once. A longer line comes in pieces.
 const PIECE: usize = 64 * 1024;
+/// What stays of what is copied, bytes: more than an error shows. Room is given back in pieces as long.
+const KEPT: u64 = 1 << 20;
+/// The most that may wait to be copied, bytes: a log is not let grow longer either.
+const MOST: u64 = 64 << 20;
 
 /// What one command says.
 pub(crate) struct Output {
     file: File,
     copied: u64,
+    /// Up to where its room was given back.
+    given_back: u64,
 }
 
 impl Output {
     /// Room for it on the file system of `directory`.
     pub(crate) fn new(directory: &Path) -> io::Result<Self> {
-        Ok(Self { file: slapos_sys::fs::nameless(directory)?, copied: 0 })
+        Ok(Self { file: nameless(directory)?, copied: 0, given_back: 0 })
     }
 
     /// The file, for the command.
@@ -53,6 +63,7 @@ impl Output {
     fn copy(&mut self, mut log: &File, end: bool) -> io::Result<()> {
         let mut piece = vec![0; PIECE];
         loop {
+            self.keep_up(log)?;
             let length = self.file.read_at(&mut piece, self.copied)?;
             let found = &piece[..length];
             let whole = match found.iter().rposition(|byte| *byte == b'\n') {
@@ -65,9 +76,39 @@ impl Output {
             }
             log.write_all(&found[..whole])?;
             self.copied += whole as u64;
+            self.give_back();
             if end && whole == length && length < PIECE && !found.ends_with(b"\n") {
                 log.write_all(b"\n")?;
             }
+        }
+    }
+
+    /// Begins again in a file that was cut, and leaves out of the log what a command that says more than
+    /// can be copied is ahead.
+    fn keep_up(&mut self, mut log: &File) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        if length < self.copied {
+            (self.copied, self.given_back) = (0, 0);
+        }
+        if length - self.copied <= MOST {
+            return Ok(());
+        }
+        let left_out = length - KEPT - self.copied;
+        self.copied += left_out;
+        self.give_back();
+        writeln!(log, "[slapos left {left_out} bytes out of this log here]")
+    }
+
+    /// Gives back the room of what is copied, but for its end. Where the file system cannot, the file is
+    /// emptied when it is long, and lacks what was said in that moment.
+    fn give_back(&mut self) {
+        let end = self.copied.saturating_sub(KEPT) / KEPT * KEPT;
+        if end <= self.given_back {
+            return;
+        }
+        self.given_back = end;
+        if punch_out(&self.file, 0, end).is_err() && self.copied > MOST {
+            let _ = self.file.set_len(0);
         }
     }
 
@@ -104,7 +145,7 @@ mod tests {
     #[test]
     fn whole_lines_come_at_once_and_the_rest_at_the_end() {
         let dir = tempfile::tempdir().unwrap();
-        let log = slapos_sys::fs::nameless(dir.path()).unwrap();
+        let log = nameless(dir.path()).unwrap();
         let mut output = Output::new(dir.path()).unwrap();
         let mut command = output.for_command().unwrap();
         command.write_all(b"one\ntw").unwrap();
@@ -122,7 +163,7 @@ mod tests {
     #[test]
     fn more_than_a_piece_is_copied_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
-        let log = slapos_sys::fs::nameless(dir.path()).unwrap();
+        let log = nameless(dir.path()).unwrap();
         let mut output = Output::new(dir.path()).unwrap();
         let long = "x".repeat(PIECE + 7) + "\n" + &"line\n".repeat(PIECE);
         output.for_command().unwrap().write_all(long.as_bytes()).unwrap();
@@ -130,5 +171,64 @@ mod tests {
         assert_eq!(text(&log), long);
         output.copy(&log, true).unwrap();
         assert_eq!(text(&log), long);
+    }
+
+    #[test]
+    fn what_is_copied_takes_no_room() {
+        use std::os::unix::fs::MetadataExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let log = nameless(dir.path()).unwrap();
+        let mut output = Output::new(dir.path()).unwrap();
+        if let Err(error) = punch_out(&log, 0, 1) {
+            let mut err = io::stderr();
+            return writeln!(err, "SKIPPED what_is_copied_takes_no_room: {error}").unwrap();
+        }
+        let lines = "a line of words\n".repeat(1 << 16);
+        for _ in 0..8 {
+            output.for_command().unwrap().write_all(lines.as_bytes()).unwrap();
+            output.copy(&log, false).unwrap();
+        }
+        let room = |file: &File| file.metadata().unwrap().blocks() * 512;
+        assert!(room(&output.file) <= 3 * KEPT, "{}", room(&output.file));
+        assert_eq!(text(&log), lines.repeat(8));
+        output.for_command().unwrap().write_all(b"at last\n").unwrap();
+        output.copy(&log, true).unwrap();
+        assert_eq!(output.end(25).unwrap(), "a line of words\nat last\n");
+    }
+
+    #[test]
+    fn what_nobody_could_copy_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = nameless(dir.path()).unwrap();
+        let mut output = Output::new(dir.path()).unwrap();
+        let mut command = output.for_command().unwrap();
+        command.write_all(b"first\n").unwrap();
+        output.copy(&log, false).unwrap();
+        output.file.set_len(MOST + KEPT).unwrap();
+        command.write_all(b"\nlast\n").unwrap();
+        output.copy(&log, false).unwrap();
+        let text = text(&log);
+        let left_out = MOST + "\nlast\n".len() as u64 - "first\n".len() as u64;
+        let told = format!("first\n[slapos left {left_out} bytes out of this log here]\n");
+        assert!(text.starts_with(&told), "{}", &text[..100]);
+        assert!(text.ends_with("\nlast\n"));
+        assert_eq!(text.len() as u64, told.len() as u64 + KEPT);
+    }
+
+    #[test]
+    fn a_command_that_opens_its_output_anew_is_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = nameless(dir.path()).unwrap();
+        let mut output = Output::new(dir.path()).unwrap();
+        let mut command = output.for_command().unwrap();
+        command.write_all(b"what was said before\n").unwrap();
+        output.copy(&log, false).unwrap();
+        let mut shell = slapos_sys::process::Command::new("/bin/sh");
+        shell.args(["-c", "echo anew >/dev/stderr; echo and on"]);
+        shell.stdout(command.try_clone().unwrap()).stderr(command);
+        assert!(shell.status().unwrap().success());
+        output.copy(&log, false).unwrap();
+        assert_eq!(text(&log), "what was said before\nanew\nand on\n");
+        assert_eq!(output.end(100).unwrap(), "anew\nand on\n");
     }
 }

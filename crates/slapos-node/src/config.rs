@@ -106,6 +106,8 @@ pub struct NodeConfig {
     pub proxy: Option<ProxyConfig>,
     /// Options of the file that nobody reads, each with its place and what may be meant.
     pub unread: Vec<String>,
+    /// What the file asks for and is not done, each with the reason; whoever reads the file says it.
+    pub without_effect: Vec<String>,
 }
 
 /// `[slapproxy]`: the embedded Master.
@@ -226,6 +228,7 @@ impl NodeConfig {
         let lock = |name: &str| instance_root.join("var/run").join(name);
         let proxy = ProxyConfig::from_config(config)?;
         let directory = proxy.as_ref().map(|proxy| proxy.directory.as_path());
+        let mut without_effect = grid::without_effect(config);
         let token = TokenFile::of(r.optional_path("master_token_file")?, directory);
         Ok(Self {
             file: path.to_owned(),
@@ -248,13 +251,14 @@ impl NodeConfig {
             pidfile_instance: r.path_or("pidfile_instance", lock("slapgrid-cp.pid"))?,
             pidfile_report: r.path_or("pidfile_report", lock("slapgrid-ur.pid"))?,
             service_limits: ServiceLimits::from_config(config)?,
-            binary: BinaryConfig::from_config(config),
+            binary: BinaryConfig::from_config(config, &mut without_effect),
             grid: GridConfig::from_config(config)?,
             format: FormatConfig::from_config(config, &instance_root)?,
             collect: CollectConfig::from_config(config)?,
             hooks: HooksConfig::from_config(config)?,
             proxy,
             unread: unread(config),
+            without_effect,
             software_root,
             instance_root,
         })

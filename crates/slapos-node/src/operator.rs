@@ -28,24 +28,30 @@ pub struct OperatorConfig {
 
 impl OperatorConfig {
     /// Reads the file; options of `[slapproxy]` that arguments gave stand in place of those of the
-    /// file.
+    /// file. They make no Master of a file that has none, unless one is its database.
     ///
     /// # Errors
     /// Names the file and line of what is missing or wrong.
     pub fn read(path: &Path, arguments: &[(&str, String)]) -> Result<Self, ConfigError> {
-        let mut config = Config::read(path)?;
-        for (option, value) in arguments {
-            config.set("slapproxy", option, value);
-        }
-        Self::from_config(&config, path)
+        Self::from_config(Config::read(path)?, arguments, path)
     }
 
-    fn from_config(config: &Config, path: &Path) -> Result<Self, ConfigError> {
+    fn from_config(
+        mut config: Config,
+        arguments: &[(&str, String)],
+        path: &Path,
+    ) -> Result<Self, ConfigError> {
+        let enough = arguments.iter().any(|(option, _)| *option == "database_uri");
+        if enough || config.section_line("slapproxy").is_some() {
+            for (option, value) in arguments {
+                config.set("slapproxy", option, value);
+            }
+        }
         Ok(Self {
             file: path.to_owned(),
-            proxy: ProxyConfig::from_config(config)?,
-            client: ClientConfig::from_config(config)?,
-            alter_user: alter_user(config)?,
+            proxy: ProxyConfig::from_config(&config)?,
+            client: ClientConfig::from_config(&config)?,
+            alter_user: alter_user(&config)?,
         })
     }
 
@@ -111,7 +117,12 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<OperatorConfig, ConfigError> {
-        OperatorConfig::from_config(&Config::parse(text, "slapos.cfg")?, Path::new("slapos.cfg"))
+        read_with(text, &[])
+    }
+
+    fn read_with(text: &str, arguments: &[(&str, String)]) -> Result<OperatorConfig, ConfigError> {
+        let config = Config::parse(text, "slapos.cfg")?;
+        OperatorConfig::from_config(config, arguments, Path::new("slapos.cfg"))
     }
 
     #[test]
@@ -137,5 +148,21 @@ mod tests {
         insta::assert_snapshot!(error("[slapos]\n"), @"slapos.cfg:1: [slapos] needs the option `master_url`, where there is no [slapproxy]");
         let other = read("[slapos]\nmaster_url = http://m\n").unwrap();
         assert_eq!(other.embedded().unwrap_err().to_string(), "slapos.cfg has no [slapproxy]");
+    }
+
+    #[test]
+    fn arguments_make_a_master_only_of_what_is_one() {
+        let other = "[slapos]\nmaster_url = http://m\n";
+        let (port, database) = (("port", "1".to_owned()), ("database_uri", "/m/a.db".to_owned()));
+        let none = read_with(other, std::slice::from_ref(&port)).unwrap();
+        assert_eq!(none.embedded().unwrap_err().to_string(), "slapos.cfg has no [slapproxy]");
+        let here = "[slapproxy]\ndatabase_uri = /m/b.db\nport = 2\n";
+        assert_eq!(
+            read_with(here, std::slice::from_ref(&port)).unwrap().embedded().unwrap().port,
+            1
+        );
+        let made = read_with(other, &[port, database]).unwrap();
+        let made = made.embedded().unwrap();
+        assert_eq!((made.port, made.database_uri.expose()), (1, "/m/a.db"));
     }
 }

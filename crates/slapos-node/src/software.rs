@@ -132,9 +132,6 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let computer = node.computer(&master)?;
     let options = &Options { only: named(&options.only, &computer.software), ..options.clone() };
     check_only(&options.only, &computer.software)?;
-    for text in &config.binary.without_effect {
-        node.reporter.note("node", text);
-    }
     let mut failed = Vec::new();
     for release in &computer.software {
         if !is_chosen(&options.only, &release.url) {

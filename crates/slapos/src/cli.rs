@@ -13,6 +13,7 @@ mod words;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use slapos_node::NodeError;
 use slapos_node::generation::Side;
 
 pub(crate) use client::{CacheLookup, Computer, Console, Request, Serialisation};
@@ -23,6 +24,8 @@ pub(crate) use profile::{GraphFormat, Profile, Source};
 pub(crate) use proxy::{Proxy, Show, Start, database};
 pub(crate) use setup::{Configure, ConfigureLocal, Cron, MasterArgs, Register};
 pub(crate) use words::words;
+
+use crate::output;
 
 /// SlapOS Node and Master: builds Software Releases from source, deploys instances of them into
 /// unprivileged partitions, supervises and checks them.
@@ -61,6 +64,9 @@ pub(crate) struct Global {
     /// Also write to FILE what is said on standard error
     #[arg(long, global = true, value_name = "FILE", aliases = ["logfile", "log_file"])]
     pub(crate) log_file: Option<PathBuf>,
+    /// The same, for a log that whoever starts this process has open
+    #[arg(long, global = true, value_name = "NUMBER", hide = true, conflicts_with = "log_file")]
+    log_descriptor: Option<i32>,
     /// As is usual: colours on a terminal (an option of the original)
     #[arg(long, global = true, hide = true)]
     log_color: bool,
@@ -73,6 +79,18 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// Opens what is said in beside standard error.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub(crate) fn open_log(&self) -> Result<(), NodeError> {
+        match (&self.log_file, self.log_descriptor) {
+            (Some(file), _) => output::open_log_file(file),
+            (None, Some(fd)) => output::take_log(fd),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// How much is to be said; from 2 on, everything.
     pub(crate) fn verbosity(&self) -> u8 {
         self.verbose.max(2 * u8::from(self.debug))

@@ -30,8 +30,8 @@ fn main() -> ExitCode {
         };
     }
     let cli = cli::Cli::parse_from(cli::words(std::env::args_os()));
+    let log = cli.global.open_log();
     output::init_log(cli.global.verbosity(), cli.global.quiet);
-    let log = cli.global.log_file.as_deref().map_or(Ok(()), output::open_log_file);
     end(log.and_then(|()| commands::run(&cli)), cli.global.json)
 }
 

@@ -8,12 +8,14 @@ use std::io::{IsTerminal, Write};
 
 use slapos_node::NodeError;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 
-pub(crate) use log_file::open as open_log_file;
+pub(crate) use log_file::{descriptor as log_descriptor, open as open_log_file, take as take_log};
 pub(crate) use reporter::Watch;
 pub(crate) use table::Table;
 
-/// Sends the log of this process to standard error.
+/// Sends the log of this process to standard error, and to the file that is open for what is said there,
+/// which has no colours.
 pub(crate) fn init_log(verbose: u8, quiet: bool) {
     let level = match (quiet, verbose) {
         (true, _) => "error",
@@ -24,8 +26,8 @@ pub(crate) fn init_log(verbose: u8, quiet: bool) {
     let filter = EnvFilter::try_from_env("SLAPOS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour(&std::io::stderr()))
+        .with_writer(std::io::stderr.and(|| log_file::Kept))
+        .with_ansi(colour(&std::io::stderr()) && log_file::descriptor().is_none())
         .with_target(false)
         .init();
 }

@@ -41,24 +41,32 @@ pub(crate) fn config_with(
     global: &Global,
     arguments: &[(&str, String)],
 ) -> Result<NodeConfig, NodeError> {
-    let config = NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?;
-    warn_of(global, &config.unread);
-    tell_of(global, &config);
+    let config = read(global, arguments)?;
+    speak_of(global, &config);
     Ok(config)
 }
 
-/// The same for what runs every minute where nobody looks on, most often: a log would warn of the same
-/// for ever. `node format`, which runs every hour, does so there.
+/// The same for what runs every minute where nobody looks on, most often: a log would say the same of the
+/// file for ever. `node format`, which runs every hour, does so there.
 pub(crate) fn config_of_routine(
     global: &Global,
     arguments: &[(&str, String)],
 ) -> Result<NodeConfig, NodeError> {
-    let config = NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?;
+    let config = read(global, arguments)?;
     if std::io::stderr().is_terminal() {
-        warn_of(global, &config.unread);
+        speak_of(global, &config);
     }
-    tell_of(global, &config);
     Ok(config)
+}
+
+fn read(global: &Global, arguments: &[(&str, String)]) -> Result<NodeConfig, NodeError> {
+    Ok(NodeConfig::read_with(&absolute(&config_file(global))?, arguments)?)
+}
+
+/// Says what of the file nobody reads, and what is not done.
+fn speak_of(global: &Global, config: &NodeConfig) {
+    warn_of(global, &config.unread);
+    tell_of(global, config);
 }
 
 /// Says what the file asks for and is not done, once.
@@ -66,7 +74,7 @@ fn tell_of(global: &Global, config: &NodeConfig) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
         let watch = Watch::new(global);
-        config.grid.without_effect.iter().for_each(|text| watch.note("configuration", text));
+        config.without_effect.iter().for_each(|text| watch.note("configuration", text));
     });
 }
 

@@ -155,6 +155,8 @@ fn a_second_agent_is_turned_away_and_commands_of_cron_are_not() {
     agent.waits_until_it_says("listens to the Master");
     let second = node.fails(10, &["node", "agent"]);
     assert!(second.err.contains("another `slapos node agent` is running"), "{}", second.err);
+    // Which cron starts every minute: it says nothing of the file either.
+    node.configure("[slapos]", "[slapos]\nbuildout = /b\nnobody = 1");
     let quiet = node.ok(&["node", "agent", "--unless-running"]);
     assert_eq!(quiet.err, "");
     wait_for("cron's turn", 60, || (node.run(&["node", "instance"]).code == 0).then_some(()));

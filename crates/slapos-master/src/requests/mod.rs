@@ -108,11 +108,20 @@ fn listed(errors: &[SchemaError]) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
+/// Who would answer a request, and what.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Prospect {
+    /// The store, which would do that.
+    Here(Would, InstanceAnswer),
+    /// Another Master, of that URL.
+    Other(String),
+}
+
 /// What a request would do.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Checked {
-    /// What the store would do and answer; the Master that would be asked; or why not.
-    pub(crate) outcome: Result<(Would, InstanceAnswer), String>,
+    /// What would be done, or why it is refused.
+    pub(crate) outcome: Result<Prospect, String>,
     /// What there is to say of it beside.
     pub(crate) remarks: Vec<String>,
     /// What its schema says.
@@ -228,9 +237,9 @@ impl Desk {
             && request.state != Some(InstanceState::Destroyed)
             && !matches!(standing, Standing::Here { same: true });
         let outcome = match self.target(request, &standing, origin).await {
-            Ok(Some(other)) => Err(format!("the Master {} would be asked", other.name())),
+            Ok(Some(other)) => Ok(Prospect::Other(other.name())),
             Ok(None) => match store.check(project, request).await {
-                Ok(found) => Ok(found),
+                Ok((would, answer)) => Ok(Prospect::Here(would, answer)),
                 Err(StoreError::NotFound(why) | StoreError::Conflict(why)) => Err(why),
                 Err(error) => return Err(error.into()),
             },

@@ -22,11 +22,25 @@ function stop(instance, refresh) {
   });
 }
 
-function destroy(instance, refresh) {
+/** What else ends with the root of a tree: shared instances of others. Nothing where that cannot be asked. */
+async function alsoEnds(instance) {
+  if (instance.shared || !instance.root) return '';
+  const { title, software_release, software_type, tree } = instance;
+  const wish = { title, software_release, software_type, state: 'destroyed', ...(tree.project ? { project: tree.project } : {}) };
+  try {
+    const { remarks = [] } = await post('/api/v1/requests/check', wish);
+    return remarks.map((remark) => ` ${remark}.`).join('');
+  } catch {
+    return '';
+  }
+}
+
+async function destroy(instance, refresh) {
+  const also = await alsoEnds(instance);
   const words = instance.shared ? 'Its host serves it no more. This cannot be taken back.' : instance.root
     ? 'The instance, every instance of its tree and all their data are removed from their computers. This cannot be taken back.'
     : 'The instance and its data are removed from its computer. What asked for it may ask again.';
-  confirm({ title: `Destroy ${instance.title}`, verb: 'Destroy', danger: true, typed: instance.title, words, run: async () => {
+  confirm({ title: `Destroy ${instance.title}`, verb: 'Destroy', danger: true, typed: instance.title, words: words + also, run: async () => {
     await want(instance, 'destroyed', instance.shared ? () => go(place('instances')) : refresh);
   } });
 }

@@ -1,7 +1,8 @@
 // Instances: as trees, or one by one.
 
+import { list } from '../api.js';
 import { h } from '../dom.js';
-import { computer, empty, head, instance, paged, place, software, time, view } from '../parts.js';
+import { computer, empty, head, instance, linked, paged, place, software, table, time, view } from '../parts.js';
 import { filters, load, more } from '../live-list.js';
 import { status } from '../shapes.js';
 import { count, instanceState, isPulse } from '../words.js';
@@ -36,6 +37,24 @@ export const COLUMNS = [
   { name: 'Changed', cell: ({ changed_at: at }) => time(at) },
 ];
 
+/** Of those that other Masters serve. */
+const ELSEWHERE = [
+  { name: 'Instance', cell: (item) => [item.title, item.shared && [' ', h('span', { class: 'tag' }, 'shared')], !item.root && h('span', { class: 'under' }, 'of ', item.tree.title)] },
+  { name: 'Software', bare: true, cell: (item, items) => [software(item.software_release, items.map((one) => one.software_release)), h('span', { class: 'under' }, item.software_type)] },
+  { name: 'Master', cell: (item) => [linked(item.master_url), h('span', { class: 'under' }, 'there ', item.title_there)] },
+  { name: 'Project', cell: ({ project }) => project },
+  { name: 'Asked', cell: ({ asked_at: at }) => time(at) },
+];
+
+/** How many of them are shown; who has more searches. */
+const FEW = 100;
+
+function elsewhere({ items, next }) {
+  if (items.length === 0) return null;
+  return h('section', { class: 'card' }, h('h2', null, 'Served by other Masters'), table('Instances that other Masters serve', ELSEWHERE, items),
+    next && h('footer', null, h('span', { class: 'soft small' }, `The first ${items.length} are shown: search for others.`)));
+}
+
 function kinds(context) {
   const one = (kind, words) => h('a', { class: 'button', href: kind ? '#/instances?kind=all' : '#/instances', 'aria-current': (context.query.kind ?? '') === kind ? 'true' : null }, words);
   return [one('', 'Trees'), one('all', 'One by one')];
@@ -43,9 +62,15 @@ function kinds(context) {
 
 export default {
   title: () => 'Instances',
-  load(context) {
+  async load(context) {
     const { kind, ...query } = context.query;
-    return kind === 'all' ? load('/api/v1/instances', query, context) : load('/api/v1/trees', { search: query.search }, context);
+    const { search } = query;
+    const [page, others] = await Promise.all([
+      kind === 'all' ? load('/api/v1/instances', query, context) : load('/api/v1/trees', { search }, context),
+      // Their state is known there.
+      query.state ? { items: [], next: null } : list('/api/v1/forwarded', { search }, FEW, context.signal),
+    ]);
+    return { ...page, others };
   },
   draw(page, context) {
     const { kind, ...query } = context.query;
@@ -56,6 +81,7 @@ export default {
       head('Instances', { actions: [kinds(context), h('a', { class: 'button main', href: place('request') }, 'Request an instance')] }),
       filters(context, 'Search by title', kind === 'all' ? [['state', 'State', STATES]] : []),
       h('section', { class: 'card' }, page.items.length === 0 ? none : paged('Instances', kind === 'all' ? COLUMNS : TREES, page, more(context))),
+      elsewhere(page.others),
     );
   },
   wants: (change) => !isPulse(change) && change.kind !== 'progress',

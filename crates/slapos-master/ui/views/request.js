@@ -14,6 +14,7 @@ const OUTCOMES = {
   create: ['good', 'A new instance would be made.'],
   change: ['good', 'The instance of this title would be changed.'],
   nothing: ['', 'The instance is there already, just like this.'],
+  forward: ['good', 'Another Master would be asked.'],
   refuse: ['bad', 'The Master would refuse this.'],
 };
 

@@ -25,8 +25,6 @@ pub struct BinaryConfig {
     pub(crate) upload: Option<Upload>,
     /// `upload-to-binary-cache-url-blacklist`: how URLs begin that are not uploaded.
     kept: Vec<String>,
-    /// What is set and has no effect, because something else is not set.
-    pub(crate) without_effect: Vec<String>,
 }
 
 /// A part of a network cache, and how we are let in.
@@ -56,8 +54,9 @@ pub(crate) struct Upload {
 }
 
 impl BinaryConfig {
-    /// Reads the section.
-    pub(crate) fn from_config(config: &Config) -> Self {
+    /// Reads the section. To `without_effect` comes what is set and has none, because something else is
+    /// not set.
+    pub(crate) fn from_config(config: &Config, without_effect: &mut Vec<String>) -> Self {
         let set = |option: &str| {
             let value = config.get(SECTION, option).map(str::trim);
             value.filter(|value| !value.is_empty())
@@ -67,7 +66,6 @@ impl BinaryConfig {
             lines.filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
         };
         let (directory, store) = ("download-binary-dir-url", "download-binary-cache-url");
-        let mut without_effect = Vec::new();
         let mut needs = |option: &str, other: &str| {
             let text = format!("[{SECTION}] {option} has no effect: it needs {other}");
             without_effect.push(text);
@@ -92,9 +90,9 @@ impl BinaryConfig {
         if cache.is_none() && !forced.is_empty() {
             cache = needs(force, directory);
         }
-        let upload = Upload::from_config(config, &mut without_effect);
+        let upload = Upload::from_config(config, without_effect);
         let kept = lines("upload-to-binary-cache-url-blacklist");
-        Self { cache, built, forced, upload, kept, without_effect }
+        Self { cache, built, forced, upload, kept }
     }
 
     /// Whether what is built of `url` is not uploaded.
@@ -172,7 +170,14 @@ mod tests {
     const BOTH: &str = "[networkcache]\ndownload-binary-dir-url = http://d\ndownload-binary-cache-url = http://c\n";
 
     fn read(text: &str) -> BinaryConfig {
-        BinaryConfig::from_config(&Config::parse(text, "slapos.cfg").unwrap())
+        read_and_say(text).0
+    }
+
+    /// The same, and what has no effect.
+    fn read_and_say(text: &str) -> (BinaryConfig, String) {
+        let mut said = Vec::new();
+        let config = Config::parse(text, "slapos.cfg").unwrap();
+        (BinaryConfig::from_config(&config, &mut said), said.join("\n"))
     }
 
     #[test]
@@ -194,9 +199,10 @@ mod tests {
     #[test]
     fn half_a_cache_is_none() {
         let said = |option: &str| {
-            let config = read(&format!("[networkcache]\n{option} = http://x\n"));
+            let text = format!("[networkcache]\n{option} = http://x\n");
+            let (config, said) = read_and_say(&text);
             assert_eq!(config.of(&SoftwareUrl::new("http://x")), None);
-            config.without_effect.join("\n")
+            said
         };
         insta::assert_snapshot!(said("download-binary-dir-url"), @"[networkcache] download-binary-dir-url has no effect: it needs download-binary-cache-url");
         insta::assert_snapshot!(said("download-from-binary-cache-force-url-list"), @"[networkcache] download-from-binary-cache-force-url-list has no effect: it needs download-binary-dir-url");
@@ -208,9 +214,9 @@ mod tests {
     #[test]
     fn what_is_uploaded_needs_a_key_and_may_be_kept() {
         let both = "[networkcache]\nupload-binary-dir-url = http://d\nupload-binary-cache-url = http://c\n";
-        let config = read(both);
+        let (config, said) = read_and_say(both);
         assert_eq!(config.upload, None);
-        insta::assert_snapshot!(config.without_effect.join("\n"), @"
+        insta::assert_snapshot!(said, @"
         [networkcache] upload-binary-dir-url has no effect: it needs signature-private-key-file
         [networkcache] upload-binary-cache-url has no effect: it needs signature-private-key-file
         ");

@@ -3,8 +3,8 @@
 //!
 //! They are the original's; ours among them are `instance_jobs` and `master_timeout`. Three have another default here:
 //! `root_check` (false: a node without root works, too), the pidfiles (below the instance root) and
-//! `partition_timeout` (an hour). What the original reads and this program cannot do is kept in
-//! [`GridConfig::without_effect`], to be said.
+//! `partition_timeout` (an hour). What the original reads and this program cannot do is
+//! [told of](super::NodeConfig::without_effect).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,9 +52,6 @@ pub struct GridConfig {
     pub build_time_part_list: Vec<PathBuf>,
     /// `instance_jobs`: how many partitions are processed at once; 0: one for each processor.
     pub instance_jobs: usize,
-    /// Options that are set and have no effect here, each with the reason; whoever reads the file
-    /// says them.
-    pub without_effect: Vec<String>,
 }
 
 /// The files of a certificate, both PEM.
@@ -89,7 +86,6 @@ impl GridConfig {
             ipv4_global_network: r.optional("ipv4_global_network").unwrap_or_default().to_owned(),
             build_time_part_list: r.path_list("build_time_part_list")?,
             instance_jobs: r.parsed("instance_jobs", 0)?,
-            without_effect: without_effect(config),
         })
     }
 
@@ -117,7 +113,7 @@ fn words(r: &Reader<'_>, option: &str) -> Vec<String> {
 }
 
 /// What the file asks for and is not done: better said than found out.
-fn without_effect(config: &Config) -> Vec<String> {
+pub(super) fn without_effect(config: &Config) -> Vec<String> {
     const SOURCES: &str = "only binary Software Releases are uploaded";
     const OPTIONS: [(&str, &str, &str); 5] = [
         ("networkcache", "upload-cache-url", SOURCES),
@@ -184,7 +180,8 @@ mod tests {
     fn what_has_no_effect_is_said() {
         let text = "[slapos]\nbuildout = /b\nsupervisord-socket = /s\n[networkcache]\nupload-dir-url = http://x\n\
             upload-cache-url =\n";
-        insta::assert_snapshot!(read(text).unwrap().without_effect.join("\n"), @r"
+        let config = Config::parse(text, "slapos.cfg").unwrap();
+        insta::assert_snapshot!(without_effect(&config).join("\n"), @r"
         [networkcache] upload-dir-url has no effect: only binary Software Releases are uploaded
         [slapos] buildout has no effect: there is no Buildout to bootstrap with
         [slapos] supervisord_socket has no effect: it is `sv.sock` below the instance root

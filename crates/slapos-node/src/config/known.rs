@@ -156,7 +156,7 @@ type Section = (&'static str, &'static [&'static [&'static str]], &'static [&'st
 
 /// Sections, the options that each may have, and those of the original that have no effect here and
 /// harm nobody, or are told of elsewhere
-/// ([`GridConfig::without_effect`](super::GridConfig::without_effect)).
+/// ([`NodeConfig::without_effect`](super::NodeConfig::without_effect)).
 const SECTIONS: &[Section] = &[
     (
         "slapos",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use slapos_slap::{InstanceState, PartitionId};
 
-use super::restore::{Place, Restored, check_software, not_kept, restore};
+use super::restore::{Home, Restored, check_software, not_kept, restore};
 use super::told::report;
 use crate::action::Action;
 use crate::error::NodeError;
@@ -94,10 +94,10 @@ fn latest_change(partition: &str, history: &History) -> Result<(Side, Side), Nod
 /// Returns its number. The Master need not answer: what it does not hear the next run tells it.
 ///
 /// # Errors
-/// When another run is under way, there is no such generation, it cannot be put in place, or its
-/// promises fail.
+/// When another run is under way, there is no such generation, it cannot be put in place, its promises
+/// fail, or a hook does, before or after it.
 pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result<u32, NodeError> {
-    let directory = directory(node, partition)?;
+    directory(node, partition)?;
     if node.is_down() {
         return Err(NodeError::user("the node is down: nothing can be put in place")
             .hint("`slapos up` brings it back"));
@@ -105,28 +105,43 @@ pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result
     let _lock = node.lock("slapos node instance", &node.config.pidfile_instance)?;
     let mut history = node.histories().load(partition)?;
     let number = chosen(partition, &history, number)?.0;
-    let mut record = deployed(node.records().load(partition)?, partition)?;
-    let held = record.wanted();
-    let owner = partition_owner(&directory)?;
+    let record = deployed(node.records().load(partition)?, partition)?;
     let id = PartitionId::from(partition);
-    let place = Place { id: &id, directory: &directory, owner: &owner, state: held.state };
-    let restored = between_hooks(node, &id, number, || {
-        restore(node, place, &mut history, number, Some(held))
+    let home = Home::of(node.config, &id)?;
+    between_hooks(node, &id, number, || {
+        let held = record.wanted();
+        let place = home.place(&id, held.state);
+        let restored = restore(node, place, &mut history, number, Some(held))?;
+        keep(node, &id, record, &mut history, &restored)
     })?;
+    Ok(number)
+}
+
+/// Has the record, the history and the Master know what was done, whatever hooks say to it afterwards.
+///
+/// # Errors
+/// What its promises say, or that it cannot be written down.
+fn keep(
+    node: &Node<'_>,
+    id: &PartitionId,
+    mut record: PartitionRecord,
+    history: &mut History,
+    restored: &Restored,
+) -> Result<(), NodeError> {
     let verdict = restored.said.judge();
     record.at = node.clock.now();
     let now = record.at;
     restored.remember(&mut record, now);
-    node.records().store(partition, &record)?;
+    node.records().store(id.as_str(), &record)?;
     if record.state == InstanceState::Started {
         history.judged(match &verdict {
             Err(error) => Verdict::Broken(error.to_string()),
             Ok(()) => Verdict::Kept,
         });
-        node.histories().store(partition, &history)?;
+        node.histories().store(id.as_str(), history)?;
     }
-    have_it_known(node, &id, &record, &restored);
-    verdict.map(|()| number)
+    have_it_known(node, id, &record, restored);
+    verdict
 }
 
 /// Tells the Master what was done, unless it does not answer.
@@ -156,8 +171,8 @@ fn between_hooks(
     node: &Node<'_>,
     id: &PartitionId,
     number: u32,
-    restore: impl FnOnce() -> Result<Restored, NodeError>,
-) -> Result<Restored, NodeError> {
+    restore: impl FnOnce() -> Result<(), NodeError>,
+) -> Result<(), NodeError> {
     let hooks = Hooks::of(node.config);
     if hooks.is_empty() {
         return restore();
@@ -176,17 +191,13 @@ fn between_hooks(
             return restore();
         }
     };
-    let mut restored = Restored::default();
-    let action = Action::Restore(number);
-    let steps = [(partition, action)];
-    hooks.begin_instances(node, &master, &steps)?;
+    let steps = [(partition, Action::Restore(number))];
+    let begun = hooks.begin_instances(node, &master, &steps);
     let [(partition, action)] = &steps;
-    let done = hooks.around_instance(node, &master, partition, action, || {
-        restored = restore()?;
-        Ok(())
-    });
+    let done =
+        begun.and_then(|()| hooks.around_instance(node, &master, partition, action, restore));
     let ended = hooks.end(&Scene { node, master: Some(&master) });
-    done.and(ended).map(|()| restored)
+    done.and(ended)
 }
 
 /// What [`rollback`] would do, step by step, each with its reason. Nothing is touched.

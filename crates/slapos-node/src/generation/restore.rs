@@ -3,7 +3,7 @@
 //! The history says `restoring` before anything is touched and until services run again, so that a
 //! run that was killed is continued by the next one. The Master is told before that ends, too.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use slapos_slap::{ComputerPartition, InstanceState, PartitionId};
 use slapos_sys::clock::Timestamp;
@@ -11,14 +11,40 @@ use slapos_sys::user::Identity;
 
 use super::told::{tell, tell_published};
 use super::words::{held_by, instead};
+use crate::config::NodeConfig;
 use crate::error::NodeError;
 use crate::history::{Generation, History, Wanted};
 use crate::journal::Deed;
 use crate::node::Node;
+use crate::place::partition_owner;
 use crate::promises::{self, Question, Told};
 use crate::record::{Outcome, PartitionRecord};
 use crate::worker::{Done, GenerationJob, Job, Purpose, Quiet, Service, Worker};
 use crate::{services, software};
+
+/// A partition's directory, and the user whose it is.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) directory: PathBuf,
+    pub(crate) owner: Identity,
+}
+
+impl Home {
+    /// That of the partition `id`.
+    ///
+    /// # Errors
+    /// When it is missing, or open to others.
+    pub(crate) fn of(config: &NodeConfig, id: &PartitionId) -> Result<Self, NodeError> {
+        let directory = config.instance_root.join(id.as_str());
+        let owner = partition_owner(&directory)?;
+        Ok(Self { directory, owner })
+    }
+
+    /// The same as the partition `id` that is to be in `state`.
+    pub(crate) fn place<'a>(&'a self, id: &'a PartitionId, state: InstanceState) -> Place<'a> {
+        Place { id, directory: &self.directory, owner: &self.owner, state }
+    }
+}
 
 /// A partition, and whether its services are to run.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +79,7 @@ pub(crate) fn put_right(
 }
 
 /// What came of bringing a generation back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Restored {
     /// What its promises say; nothing where they were not asked.
     pub(crate) said: Told,

@@ -99,8 +99,9 @@ pub trait Hook: Sync {
         Ok(())
     }
 
-    /// At the end of `node instance` and `node report`, whether they went well or not. For what is
-    /// done once after all partitions. An error fails the run.
+    /// At the end of `node instance`, `node report` and `node rollback`, whether they went well or not, and
+    /// whether or not [`begin`](Self::begin) did. For what is done once after all partitions. An error
+    /// fails the run.
     fn end(&self, scene: &Scene<'_, '_>) -> Result<(), NodeError> {
         Ok(())
     }

@@ -6,8 +6,7 @@ use slapos_slap::ComputerPartition;
 use super::process::Session;
 use crate::action::Action;
 use crate::error::NodeError;
-use crate::generation::{self, Place};
-use crate::place::partition_owner;
+use crate::generation::{self, Home};
 use crate::record::{Outcome, PartitionRecord};
 
 impl Session<'_, '_> {
@@ -19,14 +18,8 @@ impl Session<'_, '_> {
     ) -> Result<(), NodeError> {
         let id = partition.id.as_str();
         self.node.reporter.note(id, &Action::Restore(number).to_string());
-        let directory = self.node.config.instance_root.join(id);
-        let owner = partition_owner(&directory)?;
-        let place = Place {
-            id: &partition.id,
-            directory: &directory,
-            owner: &owner,
-            state: partition.requested_state,
-        };
+        let home = Home::of(self.node.config, &partition.id)?;
+        let place = home.place(&partition.id, partition.requested_state);
         let mut history = self.node.histories().load(id)?;
         let held = history.held.clone();
         let restored = generation::restore(self.node, place, &mut history, number, held)?;
@@ -57,14 +50,8 @@ impl Session<'_, '_> {
             return Ok(());
         }
         let id = partition.id.as_str();
-        let directory = self.node.config.instance_root.join(id);
-        let owner = partition_owner(&directory)?;
-        let place = Place {
-            id: &partition.id,
-            directory: &directory,
-            owner: &owner,
-            state: partition.requested_state,
-        };
+        let home = Home::of(self.node.config, &partition.id)?;
+        let place = home.place(&partition.id, partition.requested_state);
         generation::tell_again(self.node, place, &self.node.histories().load(id)?);
         self.node.tell_error(self.master, partition, &NodeError::user(text));
         Ok(())

@@ -15,7 +15,7 @@ use super::heard::Heard;
 use crate::action::{Action, Reason};
 use crate::certificate;
 use crate::error::NodeError;
-use crate::generation::{Place, Published, Transaction};
+use crate::generation::{Home, Place, Published, Transaction};
 use crate::history::{Asked, wish_of};
 use crate::journal::Deed;
 use crate::limits::PartitionLimits;
@@ -94,14 +94,13 @@ impl Session<'_, '_> {
         let Some(url) = partition.software.clone() else {
             return Ok(());
         };
-        let directory = self.node.config.instance_root.join(partition.id.as_str());
-        let owner = partition_owner(&directory)?;
+        let home = Home::of(self.node.config, &partition.id)?;
         let id = &partition.id;
         // Before anything is touched: services without their limits would not be started.
         let limits = self.node.config.service_limits.of(id.as_str())?;
         let state =
             if self.runs(partition) { InstanceState::Started } else { InstanceState::Stopped };
-        let place = Place { id, directory: &directory, owner: &owner, state };
+        let place = home.place(id, state);
         let before = self.node.records().load(id.as_str())?;
         let mut record = self.new_record(partition, &url, limits);
         record.restart = before.as_ref().and_then(|before| before.restart.clone());
@@ -110,7 +109,7 @@ impl Session<'_, '_> {
         self.store(partition, &record)?;
         let result = self.deploy(partition, place, &mut transaction, before.as_ref(), &mut record);
         if let Err(error) = &result {
-            self.mark_failure(partition, &directory, &owner, error);
+            self.mark_failure(partition, place.directory, place.owner, error);
         }
         record.at = self.node.clock.now();
         record.outcome = match &result {
@@ -176,43 +175,59 @@ impl Session<'_, '_> {
         }
         self.note_touched(transaction.has_changed());
         if self.runs(partition) {
-            let started = self.start(partition, place, &services, record);
-            let started = started.and_then(|started| {
-                self.note_touched(started);
-                services::are_few_enough(&services)
-            });
-            let up = started.and_then(|()| transaction.await_services());
-            let asked = up.and_then(|()| {
-                let touched = self.touched.load(Ordering::Relaxed);
-                let question = Question::test(transaction.grace(touched));
-                promises::ask(self.node, &mut worker, partition, question)
-            });
-            // What cannot be asked has not kept its promises either.
-            let (up, mut said) = match asked {
-                Ok(said) => (Ok(()), said),
-                Err(error) => (Err(error), Told::default()),
-            };
-            let verdict = transaction.judge(up, &mut said);
-            said.remember(record, self.node.clock.now());
-            self.heard.note(partition, &said);
-            verdict?;
-            self.node.reporter.note(id, "deployed and started");
-            self.master
-                .instance_started(&partition.computer, &partition.id)
-                .map_err(NodeError::from)?;
+            self.bring_up(partition, place, &services, transaction, &mut worker, record)?;
         } else {
-            services::stop(self.node, &partition.id)?;
-            self.node.reporter.note(id, "deployed and stopped");
-            if partition.requested_state != InstanceState::Started {
-                self.master
-                    .instance_stopped(&partition.computer, &partition.id)
-                    .map_err(NodeError::from)?;
-            }
+            self.leave_stopped(partition)?;
         }
         // One that was never processed never asked either.
         let asked_nothing = before.is_none_or(|before| before.asks_nothing);
         record.asks_nothing = self.tell_asked(partition, asked, asked_nothing);
         self.mark_success(partition, place.directory, &mut worker, record)
+    }
+
+    /// Has the services of what was deployed run, asks its promises, and has the transaction judge.
+    fn bring_up(
+        &self,
+        partition: &ComputerPartition,
+        place: Place<'_>,
+        services: &[Service],
+        transaction: &mut Transaction<'_, '_>,
+        worker: &mut Worker,
+        record: &mut PartitionRecord,
+    ) -> Result<(), NodeError> {
+        let started = self.start(partition, place, services, record);
+        let started = started.and_then(|started| {
+            self.note_touched(started);
+            services::are_few_enough(services)
+        });
+        let up = started.and_then(|()| transaction.await_services());
+        let asked = up.and_then(|()| {
+            let touched = self.touched.load(Ordering::Relaxed);
+            let question = Question::test(transaction.grace(touched));
+            promises::ask(self.node, worker, partition, question)
+        });
+        // What cannot be asked has not kept its promises either.
+        let (up, mut said) = match asked {
+            Ok(said) => (Ok(()), said),
+            Err(error) => (Err(error), Told::default()),
+        };
+        let verdict = transaction.judge(up, &mut said);
+        said.remember(record, self.node.clock.now());
+        self.heard.note(partition, &said);
+        verdict?;
+        self.node.reporter.note(partition.id.as_str(), "deployed and started");
+        self.master.instance_started(&partition.computer, &partition.id).map_err(NodeError::from)
+    }
+
+    /// Has nothing of what was deployed run. Of one that is to be started, only not in this run, the Master
+    /// is told nothing.
+    fn leave_stopped(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
+        services::stop(self.node, &partition.id)?;
+        self.node.reporter.note(partition.id.as_str(), "deployed and stopped");
+        if partition.requested_state == InstanceState::Started {
+            return Ok(());
+        }
+        self.master.instance_stopped(&partition.computer, &partition.id).map_err(NodeError::from)
     }
 
     /// Whether the instance is to run now.

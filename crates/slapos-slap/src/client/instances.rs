@@ -66,7 +66,7 @@ pub struct ListedForwarded {
 /// What a request would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outlook {
-    /// `create`, `change` or `nothing`.
+    /// `create`, `change`, `nothing`, or `forward`: another Master would be asked, and would decide.
     pub would: String,
     /// Where the instance is, or would be now.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,7 @@ pub use read::{
     open_ordinary, open_to_change, read, read_to_string, read_to_string_limited,
     read_to_string_lossy, read_untrusted, tail,
 };
-pub use space::{Room, free_space, nameless, room, try_to_write};
+pub use space::{Room, free_space, nameless, punch_out, room, try_to_write};
 pub use tree::{
     create_dir_all, make_read_only, may_change_entries, own_directory, remove_tree, set_mode,
     temp_dir_in, temp_dir_named,

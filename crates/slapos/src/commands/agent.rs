@@ -13,7 +13,11 @@ use crate::place;
 
 pub(crate) fn agent(global: &Global, unless_running: bool) -> Result<u8, NodeError> {
     let watch = Watch::new(global);
-    let read = || place::config(global);
+    // Cron starts one every minute, beside the one that runs.
+    let read = || match unless_running {
+        true => place::config_of_routine(global, &[]),
+        false => place::config(global),
+    };
     let mut words = vec!["--verbose".to_owned(); usize::from(global.verbosity())];
     words.extend(global.quiet.then(|| "--quiet".to_owned()));
     match agent::run(&Setup { read: &read, reporter: &watch, words }) {

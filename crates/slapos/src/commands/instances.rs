@@ -12,6 +12,9 @@ use super::client::absent;
 use crate::cli::Global;
 use crate::output::{Table, plain, say, say_json};
 
+/// What a Master says it would do with a request that another one has to grant.
+const FORWARD: &str = "forward";
+
 /// Exits with 1 when the request would be refused, or its parameters do not fit.
 pub(super) fn check(
     global: &Global,
@@ -23,13 +26,15 @@ pub(super) fn check(
         true => say_json(&json!(outlook)),
         false => described(&outlook).iter().for_each(|line| say(&plain(line))),
     }
-    Ok(u8::from(outlook.place.is_none() || !outlook.schema.errors.is_empty()))
+    let refused = outlook.place.is_none() && outlook.would != FORWARD;
+    Ok(u8::from(refused || !outlook.schema.errors.is_empty()))
 }
 
 /// What a request would do, in lines for people.
 fn described(outlook: &Outlook) -> Vec<String> {
     let Outlook { would, place, why, remarks, schema } = outlook;
     let mut lines = match place {
+        None if would == FORWARD => vec![format!("It is not for this Master: {why}.")],
         None => vec![format!("It would not be granted: {why}.")],
         Some(place) => {
             let place = format!("{}/{}", place.computer, place.partition);

@@ -22,7 +22,7 @@ use slapos_sys::user::{Identity, is_root};
 use super::{instances, proxy_requests};
 use crate::cli::identity::Authority;
 use crate::cli::{Global, Proxy, Show, Start, database as named_database};
-use crate::output::{Table, Watch, say, say_json};
+use crate::output::{Table, Watch, log_descriptor, say, say_json};
 use crate::place;
 
 pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
@@ -183,21 +183,25 @@ fn runtime() -> Result<tokio::runtime::Runtime, NodeError> {
     runtime.map_err(|error| NodeError::user(format!("cannot start: {error}")))
 }
 
-/// `slapos proxy WORDS` as `user`.
+/// `slapos proxy WORDS` as `user`, who may not be able to open the log that is named: it goes on in ours.
 fn as_user(global: &Global, config: &OperatorConfig, user: &Identity, words: &[&str]) -> Command {
     let mut command = Command::current_exe();
     command.arg0("slapos").arg("proxy").args(words).arg("--cfg").arg(&config.file);
-    for _ in 0..global.verbosity() {
-        command.arg("-v");
-    }
-    if global.quiet {
-        command.arg("-q");
-    }
-    if global.json {
-        command.arg("--json");
+    command.args(manner(global));
+    if let Some(fd) = log_descriptor() {
+        command.arg(format!("--log-descriptor={fd}")).pass_fds(&[fd]);
     }
     command.inherit_env(&["PATH", "SLAPOS_LOG", "NO_COLOR", "TERM"]).user(user);
     command
+}
+
+/// The words that say how a command is to speak.
+fn manner(global: &Global) -> Vec<&'static str> {
+    let mut words = vec!["-v"; usize::from(global.verbosity())];
+    words.extend(global.quiet.then_some("-q"));
+    words.extend(global.json.then_some("--json"));
+    words.extend(global.log_time.then_some("--log-time"));
+    words
 }
 
 fn not_as(user: &Identity, error: &std::io::Error) -> NodeError {
@@ -337,5 +341,23 @@ fn reported(report: Option<&slapos_slap::Report>) -> String {
     match report.message.lines().next() {
         Some(message) => format!("{}: {message}", report.state),
         None => report.state.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn who_goes_on_speaks_as_he_was_asked_to() {
+        let manner = |words: &str| {
+            let words = format!("slapos {words} proxy audit");
+            manner(&Cli::parse_from(words.split(' ')).global).join(" ")
+        };
+        assert_eq!(manner("--debug --log-time"), "-v -v --log-time");
+        assert_eq!(manner("-q --json"), "-q --json");
     }
 }

@@ -102,15 +102,20 @@ fn the_user_that_root_makes_for_the_master_is_told_once_and_cannot_log_in() {
     let database = directory.path().join("master/proxy.db").display().to_string();
     std::fs::write(&file, format!("[slapproxy]\ndatabase_uri = {database}\nuser = {}\n", user.0))
         .unwrap();
+    let log = directory.path().join("root.log");
     let saved = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_slapos"));
-        command.args(["proxy", "backup", "-", "--cfg"]).arg(&file);
+        command.args(["proxy", "backup", "-", "--cfg"]).arg(&file).arg("--log-file").arg(&log);
         String::from_utf8(command.output().unwrap().stderr).unwrap()
     };
     let told = format!("the user {} was created", user.0);
     let first = saved();
     assert!(first.contains(&told) && first.contains("proxy.db: No such file"), "{first}");
     assert!(!saved().contains(&told));
+    // Whoever goes on as that user goes on in root's log.
+    let kept = std::fs::read_to_string(&log).unwrap();
+    assert!(kept.contains(&told) && kept.contains(" CRITICAL slapos: "), "{kept}");
+    assert!(kept.contains("proxy.db: No such file"), "{kept}");
     let users = std::fs::read_to_string("/etc/passwd").unwrap();
     let line = users.lines().find(|line| line.starts_with(&format!("{}:", user.0))).unwrap();
     assert!(line.ends_with(":/usr/sbin/nologin"), "{line}");

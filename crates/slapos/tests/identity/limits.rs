@@ -63,11 +63,13 @@ fn arguments_stand_in_place_of_what_the_configuration_says() {
     let port = master.port.to_string();
     let words = ["--host", "127.0.0.1", "--port", &port, "-u", "master/other.db"];
     master.run_with(|mut command| {
-        command.args(words);
+        command.args(words).args(["--log-file", "master/kept.log"]);
         command
     });
     assert!(master.path("master/other.db").is_file());
     master.ok(&["proxy", "show"]);
+    let kept = std::fs::read_to_string(master.path("master/kept.log")).unwrap();
+    assert!(kept.contains(&format!("Running on http://127.0.0.1:{port}")), "{kept}");
     let said = master.refused(&["proxy", "show", "-u", "master/other.db"]);
     assert!(said.contains("does not say that this is its database"), "{said}");
     let database = text.lines().find(|line| line.starts_with("database_uri = ")).unwrap();

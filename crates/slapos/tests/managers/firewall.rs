@@ -162,6 +162,38 @@ fn what_a_hook_fails_at_after_the_deployment_is_told_and_tried_again() {
 }
 
 #[test]
+fn what_was_brought_back_is_known_though_a_hook_fails_after_it() {
+    let managed = Managed::new("manager_list = whitelistfirewall", "[firewall]\n");
+    let node = &managed.node;
+    for word in ["word=good", "word=fine"] {
+        node.ok(&["request", "service", &managed.profile, "--parameters", word]);
+        managed.node(&["node", "instance"]);
+    }
+    let back = |number| managed.try_node(&["node", "rollback", "slappart0", number]);
+    let held = || node.json(&["service", "info", "service"])["held-generation"].clone();
+    let word = || std::fs::read_to_string(node.partition(0).join("etc/word.txt")).unwrap();
+    assert_eq!(back("1").code, 0);
+    assert_eq!(held(), 1);
+    managed.script("firewall-cmd", "#!/bin/sh\necho FirewallD is not running\nexit 252\n");
+    managed.plant(".slapos-whitelist-firewall", r#"["192.0.2.1"]"#);
+    let run = back("2");
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(run.err.contains("manager whitelistfirewall"), "{}", run.err);
+    managed.script("firewall-cmd", FIREWALL_CMD);
+    managed.node(&["node", "instance"]);
+    assert_eq!((word().trim(), held()), ("fine", serde_json::Value::Null));
+    // Who could not begin has his end all the same, and nothing is brought back.
+    let once = "--reload) test -e $state.once || { touch $state.once; exit 252; }; ";
+    managed.script("firewall-cmd", &FIREWALL_CMD.replace("--reload) ", once));
+    let due = node.root().join("instance/var/slapgrid/firewall/reload-is-due");
+    std::fs::write(&due, "").unwrap();
+    let run = back("1");
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(!due.exists(), "{}", run.err);
+    assert_eq!(word().trim(), "fine");
+}
+
+#[test]
 fn the_supervisor_runs_the_firewall_that_is_configured() {
     let managed =
         Managed::new("", "[firewall]\nfirewall_executable = FIREWALLD --nofork\nlog_file = LOG\n");

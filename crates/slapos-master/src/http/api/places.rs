@@ -16,7 +16,7 @@ use super::super::{ApiError, App, hateoas};
 use super::change::{Wish, keepable, place};
 use super::take::{Asked, Body, Named, addressed};
 use crate::Verdict;
-use crate::requests::Checked;
+use crate::requests::{Checked, Prospect};
 use crate::store::Would;
 
 type Shared = State<Arc<App>>;
@@ -92,7 +92,7 @@ async fn destroy_orphans(
 /// What a request would do.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Outlook {
-    /// `create`, `change` or `nothing`.
+    /// `create`, `change`, `nothing`, or `forward`: another Master would be asked, and would decide.
     would: &'static str,
     /// Where the instance is, or would be now.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,11 @@ async fn check(
 fn outlook(checked: Checked) -> Outlook {
     let Checked { outcome, remarks, verdict: schema } = checked;
     let (would, found) = match outcome {
-        Ok(found) => found,
+        Ok(Prospect::Here(would, found)) => (would, found),
+        Ok(Prospect::Other(master)) => {
+            let why = format!("the Master {master} would be asked, which decides");
+            return Outlook { would: "forward", place: None, why, remarks, schema };
+        }
         Err(why) => {
             return Outlook { would: "nothing", place: None, why, remarks: Vec::new(), schema };
         }

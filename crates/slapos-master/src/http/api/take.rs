@@ -159,7 +159,11 @@ async fn json<S: Send + Sync>(request: Request, state: &S) -> Result<Value, ApiE
     })
 }
 
+/// Members have names: a list, which would be taken for them in some order, is refused.
 fn read<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
+    if !value.is_object() {
+        return Err(ApiError::bad_request("the body is not an object"));
+    }
     serde_json::from_value(value)
         .map_err(|error| ApiError::bad_request(format!("the body is not as described: {error}")))
 }
@@ -208,6 +212,17 @@ mod tests {
         let mut body = body;
         replace(&mut body);
         assert_eq!(body, json!({"a": ["x", {"b": "y\u{fffd}"}], "c": "z"}));
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        #[derive(serde::Deserialize)]
+        struct Wish {
+            title: String,
+        }
+        assert_eq!(read::<Wish>(json!({"title": "a"})).ok().unwrap().title, "a");
+        let refused = read::<Wish>(json!(["a"])).err().unwrap();
+        assert_eq!(refused.message, "the body is not an object");
     }
 
     #[test]

@@ -158,6 +158,9 @@ fn another_master_serves_what_the_configuration_says() {
     let (_, told) = answer.split_once("\r\n\r\n").unwrap();
     let told: serde_json::Value = serde_json::from_str(told).unwrap();
     assert_eq!((&told["master_url"], &told["state"]), (&url.clone().into(), &"started".into()));
+    let said = json(&here, "POST /api/v1/requests/check", wish);
+    let why = format!("the Master {url} would be asked, which decides");
+    assert_eq!((&said["would"], &said["why"]), (&"forward".into(), &why.into()));
     let listed: Vec<_> = client.list_forwarded().unwrap();
     let listed: Vec<_> = listed.iter().map(|one| (one.title.as_str(), &one.master_url)).collect();
     assert_eq!(listed, [("a", &url), ("d", &url)]);

@@ -92,4 +92,7 @@ fn computers_are_listed_by_how_they_are() {
     let (status, text) = running.raw("GET /api/v1/computers?state=odd HTTP/1.1", "");
     assert_eq!(status, 400);
     assert!(text.contains("ok, silent, or never"), "{text}");
+    let (status, text) = running.raw("GET /api/v1/instances?state=odd HTTP/1.1", "");
+    assert_eq!(status, 400);
+    assert!(text.contains("started, stopped, destroyed, or error"), "{text}");
 }

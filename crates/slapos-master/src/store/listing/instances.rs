@@ -1,7 +1,7 @@
 //! Instances and shared instances, as one list: first those that have a partition, by it, then the
 //! shared ones, by reference.
 
-use slapos_slap::{ComputerId, PartitionId};
+use slapos_slap::{ComputerId, InstanceState, PartitionId};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -35,7 +35,7 @@ impl Store {
     /// Instances.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a cursor that is none.
+    /// [`StoreError::Invalid`] for a cursor or a state that is none.
     pub(crate) async fn list_instances(
         &self,
         scope: &Scope,
@@ -44,6 +44,7 @@ impl Store {
     ) -> Result<Page<Instance>, StoreError> {
         let keys =
             window.keys(3)?.unwrap_or_else(|| vec![OWN.into(), String::new(), String::new()]);
+        known(&filter.state)?;
         let mut tx = self.read_long().await?;
         let mut items = Vec::new();
         if keys[0] == OWN {
@@ -130,6 +131,18 @@ pub(super) fn select_shared() -> Query {
         of_host("reported_state"),
         of_host("reported_at"),
     ))
+}
+
+/// Requires a state by which instances can be told apart.
+fn known(state: &str) -> Result<(), StoreError> {
+    if ["", "error"].contains(&state) || state.parse::<InstanceState>().is_ok() {
+        return Ok(());
+    }
+    let message = format!(
+        "no instance is in the state {state:?}: started, stopped, destroyed, or error for those that \
+         reported one"
+    );
+    Err(StoreError::Invalid(message))
 }
 
 async fn own(
