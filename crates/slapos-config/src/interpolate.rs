@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::{Config, ConfigError, Entry, Section};
+use crate::{Config, ConfigError, Entry, Section, shown_section};
 
 const DEFAULTS: &str = "DEFAULT";
 
@@ -91,7 +91,7 @@ impl Expansion<'_> {
             return Err(format!("a `%` in `{}` must be `%%` or `%(name)s`", self.option));
         };
         let Some(raw) = self.raw.get(&name.to_lowercase()) else {
-            let (option, section) = (self.option, self.section);
+            let (option, section) = (self.option, shown_section(self.section));
             return Err(format!(
                 "`%({name})s` in `{option}`: there is no option `{name}` in [{section}]"
             ));

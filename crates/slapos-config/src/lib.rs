@@ -8,9 +8,12 @@
 
 mod interpolate;
 mod parse;
+mod shown;
 
 use std::collections::HashMap;
 use std::path::Path;
+
+pub use shown::shown_section;
 
 /// What is wrong with a configuration file; `Display` names the file and line.
 #[derive(Debug, thiserror::Error)]
@@ -279,6 +282,16 @@ mod tests {
         insta::assert_snapshot!(message("[a]\nx = 1\nx = 2\n"), @"slapos.cfg:3: option `x` of [a] is already set on line 2");
         insta::assert_snapshot!(message("[a]\n[a]\n"), @"slapos.cfg:2: section [a] already begins on line 1");
         insta::assert_snapshot!(message("[a\n"), @"slapos.cfg:1: the section header `[a` lacks its `]`");
+        let url = "http://me:secret@m";
+        for text in [
+            format!("[{url}]\nx = 1\nx = 2\n"),
+            format!("[{url}]\n[{url}]\n"),
+            format!("[{url}\n"),
+            format!("[{url}]\nx = %(y)s\n"),
+        ] {
+            let message = message(&text);
+            assert!(message.contains("http://me:***@m"), "{message}");
+        }
         insta::assert_snapshot!(message("[a]\nx = %(y)s\n"), @"slapos.cfg:2: `%(y)s` in `x`: there is no option `y` in [a]");
         insta::assert_snapshot!(message("[a]\nx = %(y)s\ny = %(x)s\n"), @"slapos.cfg:2: `x` refers to itself through %(...)s");
         insta::assert_snapshot!(message("[a]\nx = 5%\n"), @"slapos.cfg:2: a `%` in `x` must be `%%` or `%(name)s`");

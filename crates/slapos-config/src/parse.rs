@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::{Config, ConfigError, Entry, Section};
+use crate::{Config, ConfigError, Entry, Section, shown_section};
 
 pub(crate) fn parse(text: &str, name: &str) -> Result<Config, ConfigError> {
     let mut parser = Parser {
@@ -51,12 +51,13 @@ impl Parser {
 
     fn open_section(&mut self, header: &str, text: &str) -> Result<(), ConfigError> {
         let Some(end) = header.find(']') else {
-            return self.fail(format!("the section header `{text}` lacks its `]`"));
+            let shown = shown_section(text);
+            return self.fail(format!("the section header `{shown}` lacks its `]`"));
         };
         let name = header[..end].to_owned();
         if let Some(&old) = self.config.index.get(&name) {
-            let first = self.config.sections[old].line;
-            return self.fail(format!("section [{name}] already begins on line {first}"));
+            let (shown, first) = (shown_section(&name), self.config.sections[old].line);
+            return self.fail(format!("section [{shown}] already begins on line {first}"));
         }
         self.open = false;
         self.config.index.insert(name.clone(), self.config.sections.len());
@@ -78,7 +79,8 @@ impl Parser {
         if let Some(old) = section.entries.iter().find(|entry| entry.name == name) {
             let message = format!(
                 "option `{name}` of [{}] is already set on line {}",
-                section.name, old.line
+                shown_section(&section.name),
+                old.line
             );
             return self.fail(message);
         }

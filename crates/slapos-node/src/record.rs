@@ -44,6 +44,9 @@ pub struct PartitionRecord {
     /// What its services may take since; none in records of versions that did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<PartitionLimits>,
+    /// Whether a generation was brought back of which the Master has not heard.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untold: bool,
     /// Whether `.timestamp` was left in the partition; people remove it to have it processed.
     #[serde(default)]
     pub marked: bool,

@@ -407,6 +407,16 @@ fn what_is_brought_back_by_hand_is_told_to_the_master_and_to_who_was_asked_for()
     held(info());
     node.ok(&["node", "instance"]);
     assert_eq!(of_child(&node), "good");
+    // So is that what is wanted is in place again.
+    node.ok(&["node", "stop", "slapproxy:slapproxy"]);
+    let told = node.fails(2, &["node", "rollback", "slappart0", "2"]).told();
+    assert!(told.contains("the Master was not told of generation 2"), "{told}");
+    node.ok(&["node", "start", "slapproxy:slapproxy"]);
+    node.fails(2, &["node", "instance"]);
+    let again = info();
+    assert!(again["held-generation"].is_null() && again["reported-state"] == "error", "{again:#}");
+    node.fails(2, &["node", "instance"]);
+    assert_eq!(of_child(&node), "bad");
 }
 
 /// Takes its time while there is a file `hold`.

@@ -41,6 +41,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler as _;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -193,16 +194,25 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         let limited = route.handler.layer(DefaultBodyLimit::max(route.body));
         router = router.route(route.path, limited.route_layer(guard));
     }
-    // Of the routes that there are by now.
-    let router = router.method_not_allowed_fallback(unknown_method);
     let unknown = guard(Rule::KNOWN, usize::MAX, UNKNOWN_TIME, Audited::Nobody, false);
+    // Of the routes that there are by now.
+    let router = router.method_not_allowed_fallback(unknown_method.layer(unknown.clone()));
     let strangers = Router::new().fallback(unknown_route).layer(unknown);
     let measured = middleware::from_fn_with_state(Arc::clone(app), metrics::measure);
     let router = router.merge(strangers).layer(measured).with_state(Arc::clone(app));
     // Outside of the router: the one changes where a request goes, the other concerns all answers.
     let outermost = Router::new().fallback_service(router);
     let outermost = outermost.layer(middleware::map_request(token_path::taken_off));
-    outermost.layer(middleware::map_response(again::told))
+    outermost.layer(middleware::map_response(told))
+}
+
+/// What concerns all answers.
+async fn told(mut answer: Response) -> Response {
+    // `axum` says which methods a route has in whatever is answered about another one.
+    if answer.status() != StatusCode::METHOD_NOT_ALLOWED {
+        answer.headers_mut().remove(header::ALLOW);
+    }
+    again::told(answer).await
 }
 
 /// How long the answer about an unknown route may take.
@@ -213,10 +223,9 @@ async fn unknown_route(uri: Uri) -> ApiError {
 }
 
 /// A route asked by a method that it does not have; `axum` adds those that it has.
-async fn unknown_method(method: Method, uri: Uri) -> Response {
+async fn unknown_method(method: Method, uri: Uri) -> ApiError {
     let message = format!("{} does not take {method}: see `Allow`", uri.path());
-    let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message);
-    problem::worded(uri.path(), error.into_response())
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message)
 }
 
 /// A plain text answer.

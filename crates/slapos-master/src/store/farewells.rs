@@ -156,18 +156,20 @@ pub(super) async fn of_root(
     Ok(())
 }
 
-/// What is asked for at that Master is not to be destroyed there.
+/// What is asked for at that Master is not to be destroyed there, whatever slash its address ends with.
 pub(super) async fn wanted_again(
     tx: &mut Tx,
     master_url: &str,
     title: &str,
     shared: bool,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM farewell WHERE master_url = $1 AND title = $2 AND shared = $3")
-        .bind(master_url)
-        .bind(title)
-        .bind(i64::from(shared))
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "DELETE FROM farewell WHERE rtrim(master_url, '/') = $1 AND title = $2 AND shared = $3",
+    )
+    .bind(master_url.trim_end_matches('/'))
+    .bind(title)
+    .bind(i64::from(shared))
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

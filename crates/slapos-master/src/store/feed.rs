@@ -29,8 +29,19 @@ use crate::error::StoreError;
 /// How many transactions back entries are kept.
 const KEPT: i64 = 100_000;
 
+/// The same as the database counts. At a server who writes has a savepoint, which takes a number of its
+/// own beside that of the transaction, so that who writes alone takes two.
+fn kept(kind: Kind) -> i64 {
+    match kind {
+        Kind::Sqlite => KEPT,
+        Kind::Postgres => 2 * KEPT,
+    }
+}
+
 /// How far back a listener may go on: less, so that nothing is forgotten while it is read.
-const HEARD: i64 = KEPT / 2;
+fn heard(kind: Kind) -> i64 {
+    kept(kind) / 2
+}
 
 /// Entries are removed by one of so many transactions, as the clock has it.
 const SWEEP: i64 = 64;
@@ -160,8 +171,9 @@ impl Store {
         };
         let horizon = number(&mut tx, horizon).await?;
         let reached = Place { era: era.clone(), transaction: horizon - 1, number: i64::MAX };
+        let far = heard(tx.kind());
         let heard = place.filter(|place| {
-            place.era == era && (horizon - HEARD..=horizon).contains(&place.transaction)
+            place.era == era && (horizon - far..=horizon).contains(&place.transaction)
         });
         let Some(heard) = heard else {
             let (entries, place) = (Vec::new(), reached);
@@ -256,7 +268,7 @@ const COMPUTER_PROJECT: &str =
 async fn sweep(tx: &mut Tx) -> Result<(), StoreError> {
     let newest = number(tx, NEWEST).await?;
     sqlx::query("DELETE FROM feed WHERE transaction_number <= $1")
-        .bind(newest.saturating_sub(KEPT))
+        .bind(newest.saturating_sub(kept(tx.kind())))
         .execute(&mut **tx)
         .await?;
     Ok(())

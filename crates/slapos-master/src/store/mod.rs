@@ -32,6 +32,7 @@ mod migrations;
 mod notes;
 mod offers;
 mod orphans;
+mod other_masters;
 mod overview;
 mod owners;
 mod people;
@@ -169,6 +170,7 @@ impl Store {
         changes::leave_era(&mut tx, pools.kind).await?;
         let era = changes::name_era(&mut tx).await?;
         make_known(&mut tx, &home).await?;
+        other_masters::without_tokens(&mut tx).await?;
         tx.commit().await?;
         let bells = Arc::new(changes::Bells::new().map_err(|error| {
             StoreError::Unavailable(format!("the machine gives no random name: {error}"))

@@ -69,11 +69,12 @@ const NOTICED: &str =
 const PASSING: &str = "SET lock_timeout = 500";
 const TRIES: u32 = 4;
 
-/// Where Masters tell each other which computers have changed.
+/// Where Masters tell each other which computers have changed: who tells it, and after a space which
+/// computer. Who tells nothing after it has changed something that only the feed of everything has.
 const CHANNEL: &str = "slapos_change";
 
 /// The longest computer reference that is told; the server takes 8000 bytes. In place of a longer one
-/// comes nothing, which is taken for all.
+/// comes nothing after the space, which is taken for all.
 const LONGEST: usize = 7000;
 
 /// Connections that only read, and those that may write. A server has 100 unless told otherwise, for
@@ -188,11 +189,7 @@ pub(super) async fn tell<'c>(
     teller: &str,
     changed: impl IntoIterator<Item = &'c ComputerId>,
 ) -> Result<(), StoreError> {
-    let payload = |computer: &ComputerId| {
-        let computer = Some(computer.as_str()).filter(|computer| computer.len() <= LONGEST);
-        serde_json::Value::from(format!("{teller} {}", computer.unwrap_or_default()))
-    };
-    let payloads: Vec<_> = changed.into_iter().map(payload).collect();
+    let payloads = payloads(teller, changed);
     if payloads.is_empty() {
         return Ok(());
     }
@@ -200,6 +197,20 @@ pub(super) async fn tell<'c>(
     let payloads = serde_json::Value::from(payloads).to_string();
     sqlx::query(sql).bind(CHANNEL).bind(payloads).execute(tx).await?;
     Ok(())
+}
+
+/// What is told of these computers. Who hears of one rings the bell of everything, too.
+fn payloads<'c>(teller: &str, changed: impl IntoIterator<Item = &'c ComputerId>) -> Vec<String> {
+    let is_feed = |computer: &&ComputerId| computer.as_str().is_empty();
+    let (feed, computers): (Vec<_>, Vec<_>) = changed.into_iter().partition(is_feed);
+    if computers.is_empty() && !feed.is_empty() {
+        return vec![teller.to_owned()];
+    }
+    let payload = |computer: &ComputerId| {
+        let computer = Some(computer.as_str()).filter(|computer| computer.len() <= LONGEST);
+        format!("{teller} {}", computer.unwrap_or_default())
+    };
+    computers.into_iter().map(payload).collect()
 }
 
 /// Rings the bells for what other Masters change, until it is aborted; the same connection says that a
@@ -331,11 +342,34 @@ pub(super) async fn has_other(server: &Server, name: &str) -> Result<bool, Store
     Ok(others > 0)
 }
 
+/// Rings what a payload says.
 fn ring(bells: &Bells, payload: &str) {
-    match payload.split_once(' ') {
+    let (teller, computer) = match payload.split_once(' ') {
+        Some((teller, computer)) => (teller, Some(computer)),
+        None => (payload, None),
+    };
+    match computer {
         // Rung already, when it was committed.
-        Some((teller, _)) if teller == bells.name() => {}
-        Some((_, "")) | None => bells.ring_all(),
-        Some((_, computer)) => bells.ring(&ComputerId::new(computer)),
+        _ if teller == bells.name() => {}
+        None => bells.ring(&ComputerId::new("")),
+        Some("") => bells.ring_all(),
+        Some(computer) => bells.ring(&ComputerId::new(computer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_computer_is_told_and_the_feed_where_there_is_none() {
+        let told = |changed: &[&str]| {
+            let changed: Vec<_> = changed.iter().map(|name| ComputerId::new(*name)).collect();
+            payloads("me", &changed)
+        };
+        assert_eq!(told(&[]), Vec::<String>::new());
+        assert_eq!(told(&[""]), ["me"]);
+        assert_eq!(told(&["", "a b", "c"]), ["me a b", "me c"]);
+        assert_eq!(told(&["x".repeat(LONGEST + 1).as_str()]), ["me "]);
     }
 }

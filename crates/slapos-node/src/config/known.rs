@@ -3,7 +3,7 @@
 //! The lists name the options as they have to be written. Tests hold them against what is read and against
 //! `docs/configuration.md`. Sections that are not here are left alone: the same file may serve others.
 
-use slapos_config::Config;
+use slapos_config::{Config, shown_section};
 use slapos_profile::closest;
 
 /// Options of `[slapos]`; those of [`FORMAT`] may stand there, too.
@@ -245,6 +245,7 @@ pub(crate) fn unread(config: &Config) -> Vec<String> {
         for (option, line) in config.stated(section) {
             if !options.contains(&option) && !ignored.contains(&option) {
                 let (file, meant) = (config.name(), meant(option, &options));
+                let section = shown_section(section);
                 told.push(format!("{file}:{line}: `{option}` is no option of [{section}]{meant}"));
             }
         }
@@ -285,7 +286,7 @@ mod tests {
     fn what_is_misspelt_is_told_with_its_place_and_what_may_be_meant() {
         let text = "[slapos]\nmaximum_periodicty = 1\npartition_amount = 3\n\
             master-url = http://m\nhost = ::\n[slapformat]\ninterface = eth0\n[networkcache]\n\
-            download_binary_dir_url = http://d\n[multimaster/http://m]\ncertificate_days = 1\n\
+            download_binary_dir_url = http://d\n[multimaster/http://me:secret@m]\ncertificate_days = 1\n\
             [slapproxy]\nfrobnicate = 1\n[other]\nanything = 1\n";
         insta::assert_snapshot!(told(text), @r"
         slapos.cfg:2: `maximum_periodicty` is no option of [slapos]; did you mean `maximum_periodicity`?
@@ -293,7 +294,7 @@ mod tests {
         slapos.cfg:5: `host` is no option of [slapos], but of [slapproxy]
         slapos.cfg:7: `interface` is no option of [slapformat]; did you mean `interface_name`?
         slapos.cfg:9: `download_binary_dir_url` is no option of [networkcache]; did you mean `download-binary-dir-url`?
-        slapos.cfg:11: `certificate_days` is no option of [multimaster/http://m], but of [slapproxy]
+        slapos.cfg:11: `certificate_days` is no option of [multimaster/http://me:***@m], but of [slapproxy]
         slapos.cfg:13: `frobnicate` is no option of [slapproxy], and has no effect
         ");
     }

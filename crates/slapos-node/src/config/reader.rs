@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use slapos_config::{Config, ConfigError};
+use slapos_config::{Config, ConfigError, shown_section};
 
 use crate::size::parse_size;
 
@@ -42,7 +42,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn required(&self, option: &str) -> Result<&'a str, ConfigError> {
         self.optional(option).ok_or_else(|| {
-            self.error(option, format!("[{}] needs the option `{option}`", self.section))
+            let section = shown_section(self.section);
+            self.error(option, format!("[{section}] needs the option `{option}`"))
         })
     }
 
@@ -55,7 +56,7 @@ impl<'a> Reader<'a> {
             [one] => format!("option {one}"),
             [others @ .., last] => format!("options {} and {last}", others.join(", ")),
         };
-        let message = format!("[{}] needs the {list}", self.section);
+        let message = format!("[{}] needs the {list}", shown_section(self.section));
         Err(self.error("", message))
     }
 

@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use slapos_config::{Config, ConfigError};
-use slapos_slap::{ComputerId, PartitionId, SoftwareUrl};
+use slapos_config::{Config, ConfigError, shown_section};
+use slapos_slap::{ComputerId, PartitionId, SoftwareUrl, told_url};
 
 use super::{IdentityFiles, Reader};
 
@@ -122,13 +122,37 @@ impl RequestsOptions {
             }
         };
         let names = config.sections().filter(|section| section.starts_with(SECTION));
+        let names: Vec<_> = names.collect();
+        require_one_token(config, &names)?;
+        let masters = names.into_iter();
         Ok(Self {
             schema,
             schema_http: SchemaHttp::read(&r)?,
             direct_frontends: r.boolean("direct_frontends", false)?,
-            other_masters: names.map(|name| other(config, name)).collect::<Result<_, _>>()?,
+            other_masters: masters.map(|name| other(config, name)).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// A Master is known by its address without a token, so that with two it could not be said which.
+fn require_one_token(config: &Config, sections: &[&str]) -> Result<(), ConfigError> {
+    let bare = |address: &str| address.trim_end_matches('/').to_owned();
+    let mut known: Vec<(String, String, &str)> = Vec::new();
+    for &section in sections {
+        let written = bare(section.trim_start_matches(SECTION));
+        let told = bare(&told_url(&written));
+        let twin = known.iter().find(|(_, other, _)| *other == told);
+        if let Some((_, _, first)) = twin.filter(|(other, ..)| *other != written) {
+            let line = config.section_line(first).unwrap_or_default();
+            let message = format!(
+                "[{}] is the Master of line {line} with another token: remove one of the two",
+                shown_section(section)
+            );
+            return Err(config.error(section, "", message));
+        }
+        known.push((written, told, section));
+    }
+    Ok(())
 }
 
 fn other(config: &Config, section: &str) -> Result<OtherMasterOptions, ConfigError> {
@@ -212,5 +236,7 @@ mod tests {
         insta::assert_snapshot!(read("[multimaster/http://m]\nkey = /k\ncert = /c\n").unwrap_err(), @"slapos.cfg:2: a key and a certificate are shown by https only");
         insta::assert_snapshot!(read("[multimaster/https://m]\nkey = /k\n").unwrap_err(), @"slapos.cfg:1: `key` needs `cert`");
         insta::assert_snapshot!(read("[multimaster/http://m]\npartition = p\n").unwrap_err(), @"slapos.cfg:1: `partition` needs `computer`");
+        insta::assert_snapshot!(read("[multimaster/http://me:one@m]\n[multimaster/http://me:two@m/]\n").unwrap_err(), @"slapos.cfg:2: [multimaster/http://me:***@m/] is the Master of line 1 with another token: remove one of the two");
+        read("[multimaster/http://me:one@m]\n[multimaster/http://you:one@m]\n").unwrap();
     }
 }

@@ -132,6 +132,7 @@ fn keep(
     record.at = node.clock.now();
     let now = record.at;
     restored.remember(&mut record, now);
+    record.untold = true;
     node.records().store(id.as_str(), &record)?;
     if record.state == InstanceState::Started {
         history.judged(match &verdict {
@@ -140,12 +141,20 @@ fn keep(
         });
         node.histories().store(id.as_str(), history)?;
     }
-    have_it_known(node, id, &record, restored);
+    if have_it_known(node, id, &record, restored) {
+        record.untold = false;
+        node.records().store(id.as_str(), &record)?;
+    }
     verdict
 }
 
-/// Tells the Master what was done, unless it does not answer.
-fn have_it_known(node: &Node<'_>, id: &PartitionId, record: &PartitionRecord, restored: &Restored) {
+/// Tells the Master what was done, unless it does not answer. Returns whether it knows.
+fn have_it_known(
+    node: &Node<'_>,
+    id: &PartitionId,
+    record: &PartitionRecord,
+    restored: &Restored,
+) -> bool {
     let trouble = match &record.outcome {
         Outcome::Failed(text) => Some(NodeError::user(text)),
         _ => restored.said.judge().err(),
@@ -154,15 +163,14 @@ fn have_it_known(node: &Node<'_>, id: &PartitionId, record: &PartitionRecord, re
         true => report(node, id, record.state, trouble.as_ref()),
         false => Err(NodeError::user("it does not answer")),
     };
-    if let Err(error) = told {
-        let later = match record.state {
-            InstanceState::Started => "; the next `slapos node instance` that reaches it does",
-            _ => "",
-        };
-        let text =
-            format!("the Master was not told of generation {}: {error}{later}", restored.number);
-        node.reporter.warn(id.as_str(), &text);
-    }
+    let Err(error) = told else { return true };
+    let later = match record.state {
+        InstanceState::Started => "; the next `slapos node instance` that reaches it does",
+        _ => "",
+    };
+    let text = format!("the Master was not told of generation {}: {error}{later}", restored.number);
+    node.reporter.warn(id.as_str(), &text);
+    false
 }
 
 /// Calls `restore` as a part of a run of `node instance` is: between the hooks, which need to know what

@@ -84,7 +84,7 @@ pub(crate) struct Restored {
     /// What its promises say; nothing where they were not asked.
     pub(crate) said: Told,
     /// Whether the Master answers.
-    pub(super) answered: bool,
+    pub(crate) answered: bool,
     /// Its number.
     pub(super) number: u32,
     /// That another one was taken back for it, unless it is what is wanted.

@@ -31,10 +31,9 @@ pub(super) fn tell(
 }
 
 /// The same of the generation in place, for a Master that did not answer when it was brought back.
-pub(crate) fn tell_again(node: &Node<'_>, place: Place<'_>, history: &History) {
-    if let Some(current) = history.current() {
-        tell(node, place, current, None);
-    }
+/// Returns whether it does now.
+pub(crate) fn tell_again(node: &Node<'_>, place: Place<'_>, history: &History) -> bool {
+    history.current().is_none_or(|current| tell(node, place, current, None))
 }
 
 /// The first of it only: what is tried again asks for others again, and they may have to be as they were

@@ -7,6 +7,7 @@ use super::process::Session;
 use crate::action::Action;
 use crate::error::NodeError;
 use crate::generation::{self, Home};
+use crate::promises;
 use crate::record::{Outcome, PartitionRecord};
 
 impl Session<'_, '_> {
@@ -26,6 +27,7 @@ impl Session<'_, '_> {
         self.heard.note(partition, &restored.said);
         if let Some(mut record) = self.node.records().load(id)? {
             restored.remember(&mut record, self.node.clock.now());
+            record.untold = !restored.answered;
             self.store(partition, &record)?;
             if let Outcome::Failed(text) = &record.outcome {
                 self.node.tell_error(self.master, partition, &NodeError::user(text));
@@ -34,28 +36,43 @@ impl Session<'_, '_> {
         restored.said.judge()
     }
 
-    /// Tells a Master that did not hear that a generation was taken back, and what is published and asked
-    /// for since. One that tells no reports is believed to know.
+    /// Tells a Master that did not hear which generation was brought back, what is published and asked for
+    /// since, and how the instance is.
     pub(super) fn remind(
         &self,
         partition: &ComputerPartition,
-        record: &PartitionRecord,
+        record: &mut PartitionRecord,
     ) -> Result<(), NodeError> {
-        let (Outcome::Failed(text), Some(report)) = (&record.outcome, &partition.access_status)
-        else {
-            return Ok(());
-        };
-        let held = generation::held_by(text);
-        if held.is_none() || held == generation::held_by(report) {
+        if !record.untold && !is_behind(partition, record) {
             return Ok(());
         }
         let id = partition.id.as_str();
         let home = Home::of(self.node.config, &partition.id)?;
         let place = home.place(&partition.id, partition.requested_state);
-        generation::tell_again(self.node, place, &self.node.histories().load(id)?);
-        self.node.tell_error(self.master, partition, &NodeError::user(text));
-        Ok(())
+        if !generation::tell_again(self.node, place, &self.node.histories().load(id)?) {
+            return Ok(());
+        }
+        let trouble = match &record.outcome {
+            Outcome::Failed(text) => Err(NodeError::user(text)),
+            Outcome::Processing | Outcome::Done => promises::judge(record.promises.values()),
+        };
+        match trouble {
+            Err(error) => self.node.tell_error(self.master, partition, &error),
+            Ok(()) => self.master.instance_started(&partition.computer, &partition.id)?,
+        }
+        record.untold = false;
+        self.store(partition, record)
     }
+}
+
+/// Whether the Master says something else of what was taken back than the record: a run may have been
+/// killed before it told. A Master that tells no reports is believed to know.
+fn is_behind(partition: &ComputerPartition, record: &PartitionRecord) -> bool {
+    let (Outcome::Failed(text), Some(report)) = (&record.outcome, &partition.access_status) else {
+        return false;
+    };
+    let held = generation::held_by(text);
+    held.is_some() && held != generation::held_by(report)
 }
 
 /// `error` of the promises of what is in place, and that it was brought back, if it was: who reads the one

@@ -160,6 +160,7 @@ mod tests {
             marked: true,
             promises: std::collections::BTreeMap::default(),
             restart: None,
+            untold: false,
             schedule: None,
         };
         Observed {

@@ -141,6 +141,7 @@ impl Session<'_, '_> {
             at: self.node.clock.now(),
             outcome: Outcome::Processing,
             restart: None,
+            untold: false,
             asks_nothing: false,
             limits: Some(limits.clone()),
             marked: false,
@@ -310,7 +311,7 @@ impl Session<'_, '_> {
         let Some(mut record) = records.load(id)? else {
             return Ok(());
         };
-        self.remind(partition, &record)?;
+        self.remind(partition, &mut record)?;
         if !promises::is_due(&record, self.node.clock.now()) {
             // The Master knows; who runs the command is told as long as it is so.
             return promises::judge(record.promises.values());

@@ -42,6 +42,7 @@ fn record(node: &Node<'_>, at: &str, outcome: Outcome) {
         marked: true,
         promises: BTreeMap::new(),
         restart: None,
+        untold: false,
         schedule: None,
     };
     node.records().store("p", &record).unwrap();

@@ -220,13 +220,9 @@ pub(crate) fn service(global: &Global, command: &Service) -> Result<u8, NodeErro
         Service::List => {
             let mut instances = master.instance_trees()?;
             instances.sort_by(|a, b| a.title.cmp(&b.title));
-            // Other kinds of Masters do not tell.
-            let elsewhere = master.list_forwarded().unwrap_or_default();
+            let elsewhere = instances::served_elsewhere(&master)?;
             if global.json {
-                let here = instances.into_iter().map(|i| (i.title, i.software));
-                let roots = elsewhere.into_iter().filter(|one| one.root);
-                let all = here.chain(roots.map(|one| (one.title, one.software_release)));
-                say_json(&all.map(|(title, url)| (title, json!(url))).collect());
+                say_json(&instances::all_roots(instances, elsewhere).into());
                 return Ok(0);
             }
             let mut table = Table::new(&["instance", "software release"]);
@@ -245,7 +241,7 @@ pub(crate) fn service(global: &Global, command: &Service) -> Result<u8, NodeErro
                 show_info(global, &info);
                 return Ok(0);
             }
-            let there = instances::root_elsewhere(&master, name).ok_or_else(|| absent(name))?;
+            let there = instances::root_elsewhere(&master, name)?.ok_or_else(|| absent(name))?;
             instances::show_elsewhere(global, &there);
             Ok(0)
         }

@@ -3,7 +3,10 @@
 
 use serde_json::json;
 use slapos_node::NodeError;
-use slapos_slap::{InstanceRequest, ListedForwarded, ListedInstance, Outlook, SlapClient};
+use slapos_slap::{
+    InstanceRequest, InstanceSummary, ListedForwarded, ListedInstance, Outlook, SlapClient,
+    SlapError,
+};
 
 use super::client::absent;
 use crate::cli::Global;
@@ -54,6 +57,28 @@ fn described(outlook: &Outlook) -> Vec<String> {
     lines
 }
 
+/// What other Masters serve; nothing where the Master is of another kind, which does not tell.
+pub(super) fn served_elsewhere(master: &SlapClient) -> Result<Vec<ListedForwarded>, NodeError> {
+    match master.list_forwarded() {
+        Err(SlapError::NotFound { .. }) => Ok(Vec::new()),
+        listed => Ok(listed?),
+    }
+}
+
+/// The Software Releases of the roots here, and of those that other Masters serve. What is here goes before
+/// what is called the same there, as it does where one is asked about.
+pub(super) fn all_roots(
+    here: Vec<InstanceSummary>,
+    elsewhere: Vec<ListedForwarded>,
+) -> serde_json::Map<String, serde_json::Value> {
+    let mut all: serde_json::Map<_, _> =
+        here.into_iter().map(|one| (one.title, json!(one.software))).collect();
+    for one in elsewhere.into_iter().filter(|one| one.root) {
+        all.entry(one.title).or_insert_with(|| json!(one.software_release));
+    }
+    all
+}
+
 /// Shows what other Masters serve, if there is anything.
 pub(super) fn elsewhere(forwarded: &[ListedForwarded]) {
     if forwarded.is_empty() {
@@ -72,10 +97,12 @@ pub(super) fn elsewhere(forwarded: &[ListedForwarded]) {
 }
 
 /// The root of that title that another Master serves.
-pub(super) fn root_elsewhere(master: &SlapClient, title: &str) -> Option<ListedForwarded> {
-    // Other kinds of Masters do not tell.
-    let all = master.list_forwarded().unwrap_or_default();
-    all.into_iter().find(|one| one.root && one.title == title)
+pub(super) fn root_elsewhere(
+    master: &SlapClient,
+    title: &str,
+) -> Result<Option<ListedForwarded>, NodeError> {
+    let all = served_elsewhere(master)?;
+    Ok(all.into_iter().find(|one| one.root && one.title == title))
 }
 
 /// Shows what is known here of such a one.
@@ -185,7 +212,54 @@ pub(super) fn orphans(
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Shutdown, TcpListener};
+    use std::time::Duration;
+
     use super::*;
+
+    /// What a Master that answers so is taken to say of other Masters.
+    fn heard(status: u16) -> Result<Vec<ListedForwarded>, NodeError> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let head = format!("HTTP/1.1 {status} x\r\nConnection: close\r\n");
+            write!(stream, "{head}Content-Length: 0\r\n\r\n").unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            // Until the other end has heard it.
+            while stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
+        });
+        let master = SlapClient::new(&url, None, Duration::from_secs(60)).unwrap();
+        let heard = served_elsewhere(&master);
+        drop(master);
+        server.join().unwrap();
+        heard
+    }
+
+    #[test]
+    fn only_another_kind_of_master_has_nothing_to_tell() {
+        assert_eq!(heard(404).unwrap(), []);
+        for status in [200, 403, 500, 503] {
+            assert!(heard(status).is_err(), "{status} is taken for none");
+        }
+    }
+
+    #[test]
+    fn what_is_here_goes_before_what_is_called_the_same_elsewhere() {
+        let there = |title: &str, root: bool| -> ListedForwarded {
+            let tree = json!({ "project": "p", "title": title });
+            serde_json::from_value(json!({
+                "project": "p", "title": title, "tree": tree, "root": root, "shared": false,
+                "software_release": "there", "software_type": "", "master_url": "http://m",
+                "title_there": "t", "asked_at": "",
+            }))
+            .unwrap()
+        };
+        let here = vec![InstanceSummary { title: "a".to_owned(), software: "here".into() }];
+        let all = all_roots(here, vec![there("a", true), there("b", true), there("c", false)]);
+        assert_eq!(json!(all), json!({ "a": "here", "b": "there" }));
+    }
 
     fn outlook(would: &str, place: &serde_json::Value, schema: &serde_json::Value) -> String {
         let text = json!({ "would": would, "place": place, "why": "so it is", "schema": schema });

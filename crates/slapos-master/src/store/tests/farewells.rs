@@ -3,24 +3,27 @@
 use slapos_sys::clock::SignedDuration;
 
 use super::*;
+use crate::store::Standing;
 
 const ELSEWHERE: &str = "http://other";
 
 /// A tree that asked another Master for something, and has ended.
 async fn ended(store: &Store) -> InstanceRequest {
     store.format(&description("home", 1)).await.unwrap();
-    ends(store, &wish("far")).await
+    ends(store, &wish("far"), ELSEWHERE).await
 }
 
-async fn ends(store: &Store, child: &InstanceRequest) -> InstanceRequest {
+async fn ends(store: &Store, child: &InstanceRequest, master_url: &str) -> InstanceRequest {
+    let before = store.due_farewells().await.unwrap();
     store.request(&wish("root")).await.unwrap();
     let mut asked = child.clone();
     asked.requester = Some(("home".into(), "slappart0".into()));
-    store.note_forwarded("", &asked, ELSEWHERE, "slappart0_far").await.unwrap();
+    let title = format!("slappart0_{}", child.title);
+    store.note_forwarded("", &asked, master_url, &title).await.unwrap();
     let mut gone = wish("root");
     gone.state = Some(InstanceState::Destroyed);
     store.request(&gone).await.unwrap();
-    assert_eq!(store.due_farewells().await.unwrap(), []);
+    assert_eq!(store.due_farewells().await.unwrap(), before);
     store.destroyed(&"home".into(), &"slappart0".into()).await.unwrap();
     asked
 }
@@ -63,8 +66,33 @@ async fn what_is_asked_for_again_is_not_destroyed() {
     let asked = ended(&fixture.store).await;
     assert_eq!(due(&fixture.store).await.len(), 1);
     fixture.place("root", None).await;
-    fixture.store.note_forwarded("", &asked, ELSEWHERE, "slappart0_far").await.unwrap();
+    // The same Master, as the configuration has it by now.
+    let elsewhere = format!("{ELSEWHERE}/");
+    fixture.store.note_forwarded("", &asked, &elsewhere, "slappart0_far").await.unwrap();
     assert_eq!(due(&fixture.store).await, []);
+}
+
+/// As versions wrote them that knew nothing of tokens in addresses.
+#[tokio::test]
+async fn tokens_in_addresses_are_taken_out_and_what_is_wanted_is_not_to_be_destroyed() {
+    const TOLD: &str = "http://me:***@other/";
+    let (one, two) = ("http://me:one@other", "http://me:two@other");
+    let fixture = store(1).await;
+    let far = ends(&fixture.store, &wish("far"), one).await;
+    ends(&fixture.store, &wish("far"), two).await;
+    let near = ends(&fixture.store, &wish("near"), one).await;
+    assert_eq!(due(&fixture.store).await.len(), 3);
+    fixture.place("root", None).await;
+    fixture.store.note_forwarded("", &near, two, "slappart0_near").await.unwrap();
+    let store = opened(&fixture.database).await.unwrap();
+    let due_now = store.due_farewells().await.unwrap();
+    let due_now: Vec<_> = due_now.iter().map(|one| (&*one.master_url, &*one.title)).collect();
+    assert_eq!(due_now, [(TOLD, "slappart0_far")]);
+    let (standing, _) = store.standing("", &near).await.unwrap();
+    let title = "slappart0_near".to_owned();
+    assert_eq!(standing, Standing::Forwarded { master_url: TOLD.to_owned(), title });
+    store.note_forwarded("", &far, TOLD, "slappart0_far").await.unwrap();
+    assert_eq!(due(&store).await, []);
 }
 
 #[tokio::test]
@@ -80,7 +108,7 @@ async fn what_ends_again_while_the_other_master_is_asked_is_due_again_as_it_was_
     // Another tree of that name, which asked for something else by the same one.
     let mut other = InstanceRequest::new("far", "http://example.org/other.cfg");
     other.software_type = "other".to_owned();
-    ends(&store, &other).await;
+    ends(&store, &other, ELSEWHERE).await;
     store.end_farewell(&farewell).await.unwrap();
     assert_eq!(due(&store).await, [("slappart0_far".to_owned(), 0)]);
     let last = store.due_farewells().await.unwrap().remove(0);

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod cut_off;
 mod farewells;
+mod feed;
 mod file;
 mod known;
 mod migrations;
