@@ -201,7 +201,7 @@ impl Master {
             }
         };
         beside.abort();
-        self.app.write_audit().await;
+        self.app.close_audit().await;
         self.app.store.close().await;
         result
     }

@@ -2,8 +2,9 @@
 //! ([`super::access::Audited`]).
 //!
 //! Entries are gathered for a moment and written together, so that the log costs no write for each
-//! request. What was answered in the last moment before the Master is killed may be missing in it;
-//! after an orderly end nothing is. What is refused again within a minute is noted once, so that a
+//! request. What was answered in the last moment before the Master is killed may be missing in it,
+//! unless it made or took back what somebody proves himself by: that is written before it is answered.
+//! After an orderly end nothing is missing, and what cannot be written is tried again. What is refused again within a minute is noted once, so that a
 //! program that goes wild does not fill it.
 
 use std::cell::RefCell;
@@ -27,6 +28,12 @@ const MOMENT: Duration = Duration::from_millis(300);
 
 /// So many are written at once, without waiting for more.
 const MANY: usize = 1000;
+
+/// When it is tried again to write what could not be written.
+const LATER: Duration = Duration::from_secs(2);
+
+/// So many may wait for that.
+const MOST: usize = 10_000;
 
 /// A refusal of the same caller at the same route is noted again after so long.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -107,6 +114,15 @@ impl Audit {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes back what could not be written, before what came since, but no more than may wait: the
+    /// latest are kept.
+    fn put_back(&self, mut entries: Vec<AuditEntry>) {
+        let mut waiting = self.waiting();
+        let lost = (entries.len() + waiting.len()).saturating_sub(MOST).min(entries.len());
+        tell_lost(entries.drain(..lost));
+        waiting.splice(..0, entries);
+    }
+
     /// Whether it is no refusal that was noted a moment ago.
     fn is_news(&self, entry: &AuditEntry, now: Instant) -> bool {
         if !(400..500).contains(&entry.outcome) {
@@ -141,7 +157,9 @@ impl App {
             let app = Arc::clone(self);
             tokio::spawn(async move {
                 tokio::time::sleep(MOMENT).await;
-                app.write_audit().await;
+                while !app.write_audit().await {
+                    tokio::time::sleep(LATER).await;
+                }
             });
         } else if waiting >= MANY {
             self.write_audit().await;
@@ -170,25 +188,57 @@ impl App {
         }
     }
 
-    /// Writes what waits. What cannot be written is told in the Master's own log.
-    pub(crate) async fn write_audit(&self) {
-        let _writing = self.audit.writing.lock().await;
-        let entries = std::mem::take(&mut *self.audit.waiting());
-        if entries.is_empty() {
-            return;
-        }
-        if let Err(error) = self.store.keep_audit(&entries).await {
-            tracing::error!("the audit log was not written: {error}");
-            for entry in &entries {
-                tracing::warn!("not in the audit log: {entry:?}");
+    /// Writes what waits; whether nothing waits for another try. (Who is cut off meanwhile has not lost
+    /// what he took: it is written by a task of its own.)
+    pub(crate) async fn write_audit(self: &Arc<App>) -> bool {
+        let app = Arc::clone(self);
+        let write = async move {
+            let _writing = app.audit.writing.lock().await;
+            let entries = std::mem::take(&mut *app.audit.waiting());
+            if entries.is_empty() {
+                return true;
             }
+            let Err(error) = app.store.keep_audit(&entries).await else { return true };
+            tracing::error!("the audit log was not written, and is tried again: {error}");
+            app.audit.put_back(entries);
+            false
+        };
+        tokio::spawn(write).await.unwrap_or(false)
+    }
+
+    /// Writes what waits, for the last time. What cannot be written is told in the Master's own log.
+    pub(crate) async fn close_audit(self: &Arc<App>) {
+        if !self.write_audit().await {
+            tell_lost(std::mem::take(&mut *self.audit.waiting()));
         }
+    }
+}
+
+/// Tells in the Master's own log what the audit log does not have.
+fn tell_lost(entries: impl IntoIterator<Item = AuditEntry>) {
+    for entry in entries {
+        tracing::warn!("not in the audit log: {entry:?}");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_written_waits_before_what_came_since() {
+        let entries = |places: std::ops::Range<i64>| -> Vec<_> {
+            places.map(|at| AuditEntry { at, ..AuditEntry::default() }).collect()
+        };
+        let audit = Audit::default();
+        audit.waiting().extend(entries(4..6));
+        audit.put_back(entries(0..4));
+        assert_eq!(*audit.waiting(), entries(0..6));
+        let many = i64::try_from(MOST).unwrap();
+        audit.put_back(entries(10..10 + many));
+        let waiting = audit.waiting();
+        assert_eq!((waiting.len(), waiting[0].at, waiting[MOST - 1].at), (MOST, 16, 5));
+    }
 
     #[test]
     fn a_refusal_is_noted_once_a_minute() {

@@ -17,7 +17,7 @@ const KEPT_FOR: i64 = 90 * 86_400 * 1_000_000;
 const AT_ONCE: usize = 100;
 
 /// One thing that somebody did, or tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// Microseconds since 1970.
     pub(crate) at: i64,

@@ -167,6 +167,15 @@ impl Transaction {
             Connection::Inline(inline) => {
                 inline.ask(Asked::plain(statement), Keep::Nothing).await?;
             }
+            Connection::Pooled(pooled) => {
+                // `sqlx` counts it only when that is answered: to whoever goes away before, nothing is open.
+                let trusted = pooled.doubt();
+                let statement = Some(statement.into_sql_str());
+                AnyTransactionManager::begin(pooled, statement).await?;
+                if trusted {
+                    pooled.trust();
+                }
+            }
             other => {
                 let statement = Some(statement.into_sql_str());
                 AnyTransactionManager::begin(other.apart()?, statement).await?;

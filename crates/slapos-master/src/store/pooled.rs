@@ -30,6 +30,11 @@ impl Pooled {
         Pooled { connection, is_in_doubt: true }
     }
 
+    /// Has it closed unless it is [trusted](Self::trust) before; whether it was until now.
+    pub(super) fn doubt(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_in_doubt, true)
+    }
+
     /// Says that all that was asked is answered, and nothing is open.
     pub(super) fn trust(&mut self) {
         self.is_in_doubt = false;

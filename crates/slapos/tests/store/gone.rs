@@ -69,6 +69,9 @@ fn all_is_well_again_when_the_server_is_back() {
     master.ok(&["user", "add", "ann"]);
     let token = master.ok(&["token", "create", "--user", "ann"]).out;
     for crash in [false, true] {
+        let last = format!("/{crash}.cfg");
+        let url = last.as_str().into();
+        client.supply(&url, &"home".into(), "available".parse().unwrap()).unwrap();
         if crash {
             server.crash();
         } else {
@@ -93,6 +96,10 @@ fn all_is_well_again_when_the_server_is_back() {
             wait_for(route, 60, || (master.get(route)?.0 == 200).then_some(()));
         }
         assert_eq!(master.get("/readyz").unwrap().0, 200);
+        // What was done just before is in the audit log, though it could not be written then.
+        wait_for("the audit log", 60, || {
+            master.get("/api/v1/audit").unwrap().2.contains(&last).then_some(())
+        });
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use sqlx::Executor as _;
+use sqlx::{Executor as _, Row as _};
 
 use super::together::{poll_once, two_at_once, written};
 use super::*;
@@ -109,6 +109,36 @@ async fn after_a_fault_in_the_task_that_writes_it_goes_on_with_the_next_group() 
     assert!(matches!(first, StoreError::Unavailable(_)), "{first}");
     assert_eq!(written(&fixture).await, [false, false]);
     fixture.place("a", None).await;
+}
+
+/// Otherwise whoever reads next would see what was there when that one came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_who_goes_away_while_it_begins_leaves_nothing_open() {
+    let fixture = store(1).await;
+    let Database::Server(_) = fixture.database else { return };
+    for looks in 1..100 {
+        let mut read = Box::pin(fixture.store.read());
+        for _ in 0..looks % 10 {
+            if poll_once(&mut read).is_ready() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_micros(looks)).await;
+        }
+    }
+    // What stays is there until the server ends it, after half a minute; what other tests do is short.
+    let open = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() \
+         AND state = 'idle in transaction' AND state_change < now() - interval '2 seconds'";
+    let mut left = 1;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut other = fixture.store.pools.writers.acquire().await.unwrap();
+        left = sqlx::query(open).fetch_one(&mut *other).await.unwrap().get::<i64, _>("n");
+        if left == 0 {
+            break;
+        }
+    }
+    assert_eq!(left, 0);
 }
 
 /// Those who ask go away in the middle, and the server does not answer.
