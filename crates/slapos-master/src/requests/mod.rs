@@ -112,7 +112,7 @@ fn listed(errors: &[SchemaError]) -> String {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Prospect {
     /// The store, which would do that.
-    Here(Would, InstanceAnswer),
+    Here(Would, Box<InstanceAnswer>),
     /// Another Master, of that URL.
     Other(String),
 }
@@ -239,7 +239,7 @@ impl Desk {
         let outcome = match self.target(request, &standing, origin).await {
             Ok(Some(other)) => Ok(Prospect::Other(other.name())),
             Ok(None) => match store.check(project, request).await {
-                Ok((would, answer)) => Ok(Prospect::Here(would, answer)),
+                Ok((would, answer)) => Ok(Prospect::Here(would, Box::new(answer))),
                 Err(StoreError::NotFound(why) | StoreError::Conflict(why)) => Err(why),
                 Err(error) => return Err(error.into()),
             },
