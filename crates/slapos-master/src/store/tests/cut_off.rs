@@ -37,13 +37,13 @@ async fn a_statement_that_does_not_end_loses_what_was_written_together() {
     let (first, mut second) = two_at_once(&fixture).await;
     let error = sqlx::query(LOCK).execute(&mut *second).await.unwrap_err();
     assert!(error.to_string().contains("the server does not answer"), "{error}");
-    // The other one is told, and the connection is out of the way, although the server still works.
-    let first = first.await.unwrap().unwrap_err();
-    assert!(matches!(first, StoreError::Unavailable(_)), "{first}");
+    // The connection is out of the way at once, although the server still works there.
     let places = tokio::join!(pools.writers.acquire(), pools.writers.acquire());
     assert!(places.0.is_ok() && places.1.is_ok(), "a lost connection has its place still");
     drop(places);
     blocker.execute(UNLOCK).await.unwrap();
+    let first = first.await.unwrap().unwrap_err();
+    assert!(matches!(first, StoreError::Unavailable(_)), "{first}");
     let error = second.commit().await.unwrap_err().to_string();
     assert!(error.contains("what was written together was lost together"), "{error}");
     let other = opened(&fixture.database).await.unwrap();
