@@ -34,7 +34,7 @@ pub(super) struct Session<'a, 'n> {
     pub(super) force_stop: bool,
     /// What promises said.
     pub(super) heard: Heard,
-    /// Whether this run has changed what an instance consists of, or started a service.
+    /// Whether this round has changed what an instance consists of, or started a service.
     pub(super) touched: AtomicBool,
 }
 

@@ -2,6 +2,7 @@
 //! others in its tree, and they need not wait for the next run.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub(super) fn run(
             processed.iter().map(|(partition, _)| (partition.id.clone(), version(partition))),
         );
         let news = !processed.is_empty();
+        // What an earlier round changed has had its time.
+        session.touched.store(false, Ordering::Relaxed);
         // Also for instances that came into being in the round before.
         if let Err(error) = hooks.begin_instances(session.node, session.master, &steps) {
             outcome.halt(error);
