@@ -252,6 +252,11 @@ fn what_another_master_serves_is_listed_and_shown() {
     assert_eq!(front.json(&["service", "list"]), serde_json::json!({ "far": SOFTWARE }));
     let text = front.ok(&["service", "list"]).out;
     assert!(text.contains("served by other Masters") && text.contains(SOFTWARE), "{text}");
+    assert!(!text.contains("no instance"), "{text}");
+    let text = front.fails(1, &["service", "restart", "far"]).told();
+    assert!(text.contains("`far` is served by the Master http://me:***@"), "{text}");
+    assert!(text.contains("ask there for `user_far`"), "{text}");
+    assert!(front.ok(&["request", "far", SOFTWARE, "--check"]).out.contains("which decides"));
     let mut info = front.json(&["service", "info", "far"]);
     assert!(info["forwarded-at"].take().as_str().is_some_and(|at| at.starts_with("20")));
     // The token by which it is asked is not told.

@@ -153,11 +153,12 @@ impl Source for OfComputer {
     }
 
     async fn news(&mut self) -> Result<Batch, ApiError> {
-        // It may have become another's.
-        self.app.allow_computer(&self.caller, &self.computer).await?;
         self.app.node_of_operator(&self.caller, &self.computer).await?;
         let mut batch = Batch::default();
-        match self.app.store.news(&self.computer, self.position.as_ref()).await? {
+        let news = self.app.store.news(&self.computer, self.position.as_ref()).await?;
+        // It may have become another's. After the look: what happened since is in it, too.
+        self.app.allow_computer(&self.caller, &self.computer).await?;
+        match news {
             News::Changes(changes) => {
                 for (position, change) in changes {
                     batch.events.push(change_event(&position, &change));

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use axum::response::sse::Event;
 
 use super::access::Caller;
@@ -44,6 +45,11 @@ impl Source for Everything {
     async fn news(&mut self) -> Result<Batch, ApiError> {
         let scope = self.app.seen_by(&self.caller).await?;
         let told = self.app.store.feed(&scope, self.place.as_ref()).await?;
+        // What happened since is in it, too.
+        if self.app.seen_by(&self.caller).await? != scope {
+            let message = "what may be heard has changed: come again";
+            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message));
+        }
         let mut events = Vec::with_capacity(told.entries.len() + 1);
         if told.resync {
             events.push(resync(&told.place));

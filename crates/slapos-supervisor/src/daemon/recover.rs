@@ -162,6 +162,12 @@ impl Supervisor {
             }
             return;
         }
+        let was_wanted = record.rest.is_none() && record.state != State::Stopping;
+        if record.spec.listener.is_some() && was_wanted {
+            // It ends with the daemon that it hears, by no fault of its own.
+            self.feed(id, Event::Start);
+            return;
+        }
         let unseen = record.state != State::Backoff && record.rest.is_none();
         if let Some(process) = self.processes.get_mut(&id).filter(|_| unseen) {
             process.stopped = now_seconds();

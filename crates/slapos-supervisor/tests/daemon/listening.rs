@@ -119,6 +119,30 @@ fn an_end_that_no_daemon_saw_is_told_by_the_next() {
 }
 
 #[test]
+fn a_listener_that_ends_with_its_daemon_has_not_failed() {
+    let node = Node::new();
+    write_listener(&node.paths.conf_dir(), &listener(&node, "REMOTE_COMMUNICATION", OK)).unwrap();
+    for number in 0..3 {
+        let client = node.client();
+        node.await_state("ear", State::Running);
+        client.send_event("test", &format!("hello {number}")).unwrap();
+        eventually("it hears", || (heard(&node).len() == number + 1).then_some(()));
+        let (ear, daemon) =
+            (client.process_info("ear").unwrap().pid.unwrap(), client.pid().unwrap());
+        eventually("a ledger that knows it", || {
+            let text = std::fs::read_to_string(node.paths.state()).ok()?;
+            text.contains(&format!("\"pid\":{ear},")).then_some(())
+        });
+        node.kill(daemon);
+        eventually("the ends of both", || (!alive(daemon) && !alive(ear)).then_some(()));
+    }
+    node.client();
+    node.await_state("ear", State::Running);
+    let log = std::fs::read_to_string(node.paths.log()).unwrap();
+    assert!(!log.contains("BACKOFF"), "{log}");
+}
+
+#[test]
 fn one_that_talks_nonsense_is_told_nothing_and_the_others_go_on() {
     let node = Node::new();
     let mut mad = ProgramSpec::new("mad", sh("while :; do echo nonsense; done"));

@@ -230,7 +230,8 @@ pub(crate) fn service(global: &Global, command: &Service) -> Result<u8, NodeErro
                 table.row([instance.title, instance.software.to_string()]);
             }
             match table.is_empty() {
-                true => say("There is no instance."),
+                true if elsewhere.is_empty() => say("There is no instance."),
+                true => {}
                 false => say(&table.to_string()),
             }
             instances::elsewhere(&elsewhere);

@@ -105,6 +105,13 @@ pub(super) fn root_elsewhere(
     Ok(all.into_iter().find(|one| one.root && one.title == title))
 }
 
+/// What is not done here with such a one.
+fn served_by(one: &ListedForwarded) -> NodeError {
+    let ListedForwarded { title, master_url, title_there, .. } = one;
+    NodeError::user(format!("`{title}` is served by the Master {master_url}"))
+        .hint(format!("ask there for `{title_there}`"))
+}
+
 /// Shows what is known here of such a one.
 pub(super) fn show_elsewhere(global: &Global, one: &ListedForwarded) {
     if global.json {
@@ -145,7 +152,10 @@ pub(super) fn restart(
         false => chosen.find(|member| member.root).into_iter().collect(),
     };
     if chosen.is_empty() {
-        return Err(absent(name));
+        return Err(match root_elsewhere(master, name)? {
+            Some(one) => served_by(&one),
+            None => absent(name),
+        });
     }
     for member in &chosen {
         master.restart_instance(&member.guid)?;
