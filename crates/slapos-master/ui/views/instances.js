@@ -51,7 +51,7 @@ const FEW = 100;
 
 function elsewhere({ items, next }) {
   if (items.length === 0) return null;
-  return h('section', { class: 'card' }, h('h2', null, 'Served by other Masters'), table('Instances that other Masters serve', ELSEWHERE, items),
+  return h('section', { class: 'card' }, h('header', null, h('h2', null, 'Served by other Masters')), table('Instances that other Masters serve', ELSEWHERE, items),
     next && h('footer', null, h('span', { class: 'soft small' }, `The first ${items.length} are shown: search for others.`)));
 }
 
@@ -76,6 +76,7 @@ export default {
     const { kind, ...query } = context.query;
     const none = Object.values(query).some(Boolean)
       ? empty('Nothing fits.')
+      : page.others.items.length > 0 ? empty('This Master serves none itself.')
       : empty('Nobody asked for an instance yet.', 'slapos request TITLE SOFTWARE', h('a', { class: 'button main', href: place('request') }, 'Request one here'));
     return view(
       head('Instances', { actions: [kinds(context), h('a', { class: 'button main', href: place('request') }, 'Request an instance')] }),

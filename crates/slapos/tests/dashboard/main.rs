@@ -11,6 +11,7 @@ mod browser;
 mod builds;
 mod certificates;
 mod computers;
+mod elsewhere;
 #[allow(dead_code, reason = "those who use all of it are elsewhere")]
 #[path = "../identity/master.rs"]
 mod master;
