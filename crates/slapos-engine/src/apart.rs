@@ -136,6 +136,12 @@ mod tests {
     #![allow(clippy::disallowed_methods, reason = "tests look at files directly")]
     use super::*;
 
+    /// A log, and the output of a command.
+    fn files() -> (File, Output) {
+        let dir = tempfile::tempdir().unwrap();
+        (nameless(dir.path()).unwrap(), Output::new(dir.path()).unwrap())
+    }
+
     fn text(log: &File) -> String {
         let mut bytes = vec![0; usize::try_from(log.metadata().unwrap().len()).unwrap()];
         log.read_exact_at(&mut bytes, 0).unwrap();
@@ -144,9 +150,7 @@ mod tests {
 
     #[test]
     fn whole_lines_come_at_once_and_the_rest_at_the_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = nameless(dir.path()).unwrap();
-        let mut output = Output::new(dir.path()).unwrap();
+        let (log, mut output) = files();
         let mut command = output.for_command().unwrap();
         command.write_all(b"one\ntw").unwrap();
         output.copy(&log, false).unwrap();
@@ -162,9 +166,7 @@ mod tests {
 
     #[test]
     fn more_than_a_piece_is_copied_as_it_is() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = nameless(dir.path()).unwrap();
-        let mut output = Output::new(dir.path()).unwrap();
+        let (log, mut output) = files();
         let long = "x".repeat(PIECE + 7) + "\n" + &"line\n".repeat(PIECE);
         output.for_command().unwrap().write_all(long.as_bytes()).unwrap();
         output.copy(&log, false).unwrap();
@@ -176,9 +178,7 @@ mod tests {
     #[test]
     fn what_is_copied_takes_no_room() {
         use std::os::unix::fs::MetadataExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        let log = nameless(dir.path()).unwrap();
-        let mut output = Output::new(dir.path()).unwrap();
+        let (log, mut output) = files();
         if let Err(error) = punch_out(&log, 0, 1) {
             let mut err = io::stderr();
             return writeln!(err, "SKIPPED what_is_copied_takes_no_room: {error}").unwrap();
@@ -198,9 +198,7 @@ mod tests {
 
     #[test]
     fn what_nobody_could_copy_is_left_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = nameless(dir.path()).unwrap();
-        let mut output = Output::new(dir.path()).unwrap();
+        let (log, mut output) = files();
         let mut command = output.for_command().unwrap();
         command.write_all(b"first\n").unwrap();
         output.copy(&log, false).unwrap();
@@ -217,9 +215,7 @@ mod tests {
 
     #[test]
     fn a_command_that_opens_its_output_anew_is_heard() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = nameless(dir.path()).unwrap();
-        let mut output = Output::new(dir.path()).unwrap();
+        let (log, mut output) = files();
         let mut command = output.for_command().unwrap();
         command.write_all(b"what was said before\n").unwrap();
         output.copy(&log, false).unwrap();

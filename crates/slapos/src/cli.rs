@@ -21,7 +21,7 @@ pub(crate) use computer_set::ComputerSet;
 pub(crate) use format::Format;
 pub(crate) use grid::{Grid, Instance, Report, Software};
 pub(crate) use profile::{GraphFormat, Profile, Source};
-pub(crate) use proxy::{Proxy, Show, Start, database};
+pub(crate) use proxy::{Proxy, Show, database};
 pub(crate) use setup::{Configure, ConfigureLocal, Cron, MasterArgs, Register};
 pub(crate) use words::words;
 

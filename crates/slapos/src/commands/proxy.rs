@@ -21,7 +21,7 @@ use slapos_sys::user::{Identity, is_root};
 
 use super::{instances, proxy_requests};
 use crate::cli::identity::Authority;
-use crate::cli::{Global, Proxy, Show, Start, database as named_database};
+use crate::cli::{Global, Proxy, Show, database as named_database};
 use crate::output::{Table, Watch, log_descriptor, say, say_json};
 use crate::place;
 
@@ -36,7 +36,7 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
     }
     let desk = || identity::Desk::new(global, &config);
     match command {
-        Proxy::Start(options) => start(global, &config, options),
+        Proxy::Start(_) => start(global, &config, &given),
         Proxy::Backup { file } => database::backup(global, &config, file),
         Proxy::Restore { file, force, dry_run: true } => {
             rehearsal::restore(global, &config, file, *force)
@@ -75,11 +75,15 @@ fn is_done_at_the_database(command: &Proxy) -> bool {
     matches!(command, Start(_) | Backup { .. } | Restore { .. } | Migrate { .. })
 }
 
-fn start(global: &Global, config: &OperatorConfig, options: &Start) -> Result<u8, NodeError> {
+fn start(
+    global: &Global,
+    config: &OperatorConfig,
+    given: &[(&str, String)],
+) -> Result<u8, NodeError> {
     let proxy = config.embedded()?;
     if let Some(user) = prepared(global, config)? {
-        let given = options.settings()?.into_iter();
-        let words = given.map(|(option, value)| format!("--{}={value}", option.replace('_', "-")));
+        let words = given.iter();
+        let words = words.map(|(option, value)| format!("--{}={value}", option.replace('_', "-")));
         let error = as_user(global, config, &user, &["start"]).args(words).exec();
         return Err(not_as(&user, &error));
     }
