@@ -64,6 +64,8 @@ impl Master {
         for port in [self.port, self.tls_port] {
             wait_for("a Master", 60, || TcpStream::connect(("127.0.0.1", port)).ok());
         }
+        // Its ports are taken before its database is there: only an answer says that it is.
+        self.get("/readyz", TOKEN);
     }
 
     /// Starts it again with other words in its configuration.
