@@ -110,7 +110,8 @@ pub(super) async fn open(server: &Server, name: String) -> Result<Pools, StoreEr
     let readers = pool(READERS).connect(server.url()).await?;
     let pools = Pools { kind: Kind::Postgres, name, writers, readers, inline: None };
     let mut tx = pools.read().await?;
-    if let Some(found) = foreign(&catalog::tables(&mut tx, Kind::Postgres).await?) {
+    let tables = catalog::tables(&mut tx, Kind::Postgres).await?;
+    if let Some(found) = foreign(&tables, &catalog::names(&mut tx).await?) {
         return Err(StoreError::NotOurs { database: pools.name, found });
     }
     drop(tx);
@@ -155,20 +156,20 @@ fn pool(connections: u32) -> AnyPoolOptions {
         })
 }
 
-/// What a database is that has tables, but not ours.
-fn foreign(tables: &[Table]) -> Option<String> {
+/// What a database is that has tables of these names, but not ours.
+fn foreign(tables: &[Table], names: &[String]) -> Option<String> {
     const COLUMNS: [&str; 3] = ["version", "name", "applied_at"];
     let records = tables.iter().find(|table| table.name == RECORDS);
     let ours = records.is_some_and(|table| {
         table.columns.len() == COLUMNS.len()
             && table.columns.iter().zip(COLUMNS).all(|(column, name)| column.name == name)
     });
-    if tables.is_empty() || ours {
+    if names.is_empty() || ours {
         return None;
     }
-    let names: Vec<_> = tables.iter().take(3).map(|table| table.name.as_str()).collect();
-    let more = if tables.len() > 3 { ", ..." } else { "" };
-    Some(format!("it has tables of another program: {}{more}", names.join(", ")))
+    let more = if names.len() > 3 { ", ..." } else { "" };
+    let shown = names.get(..3).unwrap_or(names).join(", ");
+    Some(format!("it has tables of another program: {shown}{more}"))
 }
 
 /// Waits until nobody else may change anything.
