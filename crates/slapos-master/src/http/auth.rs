@@ -98,7 +98,7 @@ pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next
             if let (true, Some(caller)) = (kept || status == StatusCode::FORBIDDEN, who) {
                 let about = if said.about.is_empty() { path.clone() } else { said.about };
                 gate.app.note(visit.entry(&gate.app, caller, about, status)).await;
-                if gate.audited == Audited::Everybody && status.is_success() {
+                if gate.audited.is_at_once() && status.is_success() {
                     gate.app.write_audit().await;
                 }
             }
