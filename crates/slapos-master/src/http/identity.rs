@@ -217,17 +217,23 @@ async fn add_user_token(
 pub(super) struct NewToken {
     #[serde(default)]
     label: String,
-    /// Seconds; without them it lasts until it is revoked. It ends with the token it is made with.
+    /// Seconds, from 1 to 3155760000 (100 years); without them it lasts until it is revoked. It ends with
+    /// the token it is made with.
     expires_in: Option<i64>,
 }
+
+/// The longest time that a token may be said to last, in seconds: 100 years.
+const LONGEST_LIFE: i64 = 36_525 * 86_400;
 
 async fn give_token(app: &App, holder: &Holder, shown: &Evidence, wanted: NewToken) -> Answer {
     let NewToken { label, expires_in } = wanted;
     if label.len() > 200 || label.chars().any(char::is_control) {
         return Err(ApiError::bad_request("a label is a line of at most 200 bytes"));
     }
-    if expires_in.is_some_and(|seconds| seconds <= 0) {
-        return Err(ApiError::bad_request("`expires_in` is a positive number of seconds"));
+    if expires_in.is_some_and(|seconds| !(1..=LONGEST_LIFE).contains(&seconds)) {
+        return Err(ApiError::bad_request(format!(
+            "`expires_in` is a number of seconds, from 1 to {LONGEST_LIFE} (100 years)"
+        )));
     }
     let kind = match holder {
         Holder::User(_) => TokenKind::User,
