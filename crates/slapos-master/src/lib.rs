@@ -15,6 +15,7 @@ mod protocols;
 mod refused;
 mod rekey;
 mod requests;
+mod seldom;
 mod server;
 mod settings;
 mod shacache;
