@@ -9,6 +9,7 @@ mod allocation;
 mod authority;
 mod connections;
 mod error;
+mod guests;
 mod http;
 mod outward;
 mod protocols;
