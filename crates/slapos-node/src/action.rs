@@ -30,6 +30,8 @@ pub enum Reason {
     New,
     /// The operator said so.
     Forced,
+    /// The operator wants it stopped, whatever the Master does.
+    KeptStopped,
     /// The last run was interrupted.
     Interrupted,
     /// The last run failed.
@@ -59,6 +61,7 @@ impl fmt::Display for Reason {
         match self {
             Self::New => f.write_str("it is new"),
             Self::Forced => f.write_str("asked for (--all)"),
+            Self::KeptStopped => f.write_str("it is to be kept stopped (--force-stop)"),
             Self::Interrupted => f.write_str("the last run was interrupted"),
             Self::Failed => f.write_str("the last run failed"),
             Self::Changed => f.write_str("the Master changed something"),

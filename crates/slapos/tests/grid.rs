@@ -113,6 +113,8 @@ fn periodicities_come_from_the_command_the_file_and_the_software_release() {
 #[test]
 fn force_stop_deploys_and_keeps_stopped_until_the_next_run() {
     let (node, _) = served();
+    let why = "slappart0: process: it is to be kept stopped (--force-stop)";
+    assert!(plan(&node, &["--force-stop"]).contains(why));
     node.ok(&["node", "instance", "--force-stop"]);
     assert!(!node.pids().contains_key("sleeper-on-watch"), "{:?}", node.pids());
     assert_eq!(read(&node, ".timestamp"), None);

@@ -29,12 +29,12 @@ pub struct Observed {
     pub limits_changed: bool,
 }
 
-/// Decides about one partition.
+/// Decides about one partition; `force` is why it is processed in any case.
 pub fn decide(
     now: Timestamp,
     wanted: &ComputerPartition,
     observed: &Observed,
-    force: bool,
+    force: Option<Reason>,
 ) -> Action {
     let Some(software) = &wanted.software else {
         return match observed.record.is_some() || observed.defined {
@@ -53,8 +53,8 @@ pub fn decide(
     let Some(record) = &observed.record else {
         return Action::Process(Reason::New);
     };
-    if force {
-        return Action::Process(Reason::Forced);
+    if let Some(reason) = force {
+        return Action::Process(reason);
     }
     if observed.held {
         return held(wanted, observed);
@@ -176,7 +176,7 @@ mod tests {
     fn decided(change: impl FnOnce(&mut ComputerPartition, &mut Observed)) -> String {
         let (mut wanted, mut observed) = (wanted(), observed());
         change(&mut wanted, &mut observed);
-        decide(now(), &wanted, &observed, false).to_string()
+        decide(now(), &wanted, &observed, None).to_string()
     }
 
     #[test]
@@ -255,8 +255,10 @@ mod tests {
         );
         let (wanted, mut observed) = (wanted(), observed());
         failed(&mut observed, None);
-        let forced = decide(now(), &wanted, &observed, true).to_string();
-        assert_eq!(forced, "process: asked for (--all)");
+        let forced = |why| decide(now(), &wanted, &observed, Some(why)).to_string();
+        assert_eq!(forced(Reason::Forced), "process: asked for (--all)");
+        let stopped = "process: it is to be kept stopped (--force-stop)";
+        assert_eq!(forced(Reason::KeptStopped), stopped);
     }
 
     #[test]
