@@ -164,11 +164,10 @@ fn have_it_known(
         false => Err(NodeError::user("it does not answer")),
     };
     let Err(error) = told else { return true };
-    let later = match record.state {
-        InstanceState::Started => "; the next `slapos node instance` that reaches it does",
-        _ => "",
-    };
-    let text = format!("the Master was not told of generation {}: {error}{later}", restored.number);
+    let text = format!(
+        "the Master was not told of generation {}: {error}; the next `slapos node instance` that reaches it does",
+        restored.number
+    );
     node.reporter.warn(id.as_str(), &text);
     false
 }

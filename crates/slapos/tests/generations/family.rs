@@ -119,8 +119,7 @@ fn what_is_brought_back_by_hand_is_told_to_the_master_and_to_who_was_asked_for()
     assert!(info()["held-generation"].is_null());
     node.ok(&["node", "instance"]);
     held(info());
-    node.ok(&["node", "instance"]);
-    assert_eq!(of_child(&node), "good");
+    assert_eq!(of_child(&node), "good", "it was processed in the same run");
     // So is that what is wanted is in place again.
     node.ok(&["node", "stop", "slapproxy:slapproxy"]);
     let told = node.fails(2, &["node", "rollback", "slappart0", "2"]).told();
@@ -129,6 +128,45 @@ fn what_is_brought_back_by_hand_is_told_to_the_master_and_to_who_was_asked_for()
     node.fails(2, &["node", "instance"]);
     let again = info();
     assert!(again["held-generation"].is_null() && again["reported-state"] == "error", "{again:#}");
-    node.fails(2, &["node", "instance"]);
     assert_eq!(of_child(&node), "bad");
+}
+
+#[test]
+fn who_was_asked_for_is_never_made_as_what_was_taken_back_had_asked() {
+    let (node, profile) = family("");
+    ask(&node, &profile, "bad");
+    // Before the others' turn has come.
+    node.fails(2, &["node", "instance", "--only", "slappart0"]);
+    node.ok(&["node", "stop", "slapproxy:slapproxy"]);
+    node.ok(&["node", "rollback", "slappart0", "1"]);
+    node.ok(&["node", "start", "slapproxy:slapproxy"]);
+    let plan = node.ok(&["node", "instance", "--dry-run"]).told();
+    let words = "slappart0: tell the Master that a former generation was restored";
+    assert!(plan.contains(words), "{plan}");
+    node.ok(&["node", "instance"]);
+    assert_eq!(of_child(&node), "good");
+    let made = node.json(&["node", "generations", "slappart1"]);
+    let made = made["generations"].as_array().unwrap();
+    let same = |one: &serde_json::Value| one["wanted"]["wish"] == made[0]["wanted"]["wish"];
+    assert!(made.iter().all(same), "{made:#?}");
+}
+
+#[test]
+fn a_stopped_instance_that_was_brought_back_is_told_later_too() {
+    let (node, profile) = family("");
+    ask(&node, &profile, "fine");
+    node.ok(&["node", "instance"]);
+    let stopped = ["--parameters", "word=fine", "--state", "stopped"];
+    node.ok(&[&["request", "word", &profile][..], &stopped].concat());
+    node.ok(&["node", "instance"]);
+    node.ok(&["node", "stop", "slapproxy:slapproxy"]);
+    let told = node.ok(&["node", "rollback", "slappart0", "1"]).told();
+    let later = "the next `slapos node instance` that reaches it does";
+    assert!(told.contains(later), "{told}");
+    node.ok(&["node", "start", "slapproxy:slapproxy"]);
+    node.ok(&["node", "instance"]);
+    let info = node.json(&["service", "info", "word"]);
+    assert_eq!(info["held-generation"], 1, "{info:#}");
+    let plan = node.ok(&["node", "instance", "--dry-run"]).told();
+    assert!(plan.contains("a former generation was restored, and it is stopped"), "{plan}");
 }
