@@ -117,7 +117,8 @@ impl Node<'_> {
     /// killed. Those at work, under whatever lock, keep what they are writing.
     ///
     /// # Errors
-    /// [`NodeError::busy`] when another process holds it.
+    /// [`NodeError::busy`] when another process holds it; when its directory is missing, unless it is one
+    /// of the node's own.
     pub fn lock(&self, what: &str, lock: &std::path::Path) -> Result<FileLock, NodeError> {
         let held = take_lock(what, lock)?;
         for room in self.rooms() {
@@ -128,6 +129,7 @@ impl Node<'_> {
 
     /// The directories of files that are written while the node is at work: records and those of
     /// hooks, marks of the watchdog, definitions.
+        self.check_place(lock)?;
     fn rooms(&self) -> Vec<PathBuf> {
         let var = self.config.instance_root.join("var");
         let records = var.join("slapgrid");
@@ -135,6 +137,20 @@ impl Node<'_> {
         let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         let mut rooms: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
         let named = [records, var.join("slapformat"), var.join("watchdog")];
+    /// Whether there is a directory for `lock`. One that a configuration or an argument names elsewhere is not
+    /// made, nor is it by the original: it is most likely a slip.
+    fn check_place(&self, lock: &std::path::Path) -> Result<(), NodeError> {
+        let Some(directory) = lock.parent() else { return Ok(()) };
+        if directory.is_dir() || directory.starts_with(&self.config.instance_root) {
+            return Ok(());
+        }
+        let text = format!("cannot lock {}: there is no {}", lock.display(), directory.display());
+        Err(NodeError::user(text).hint(
+            "make that directory, or name another file: with --pidfile, or as `pidfile_software`, \
+             `pidfile_instance` or `pidfile_report` in slapos.cfg",
+        ))
+    }
+
         rooms.extend(named);
         rooms.push(self.supervisor_paths().conf_dir());
         rooms

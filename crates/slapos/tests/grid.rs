@@ -144,6 +144,11 @@ fn arguments_stand_in_place_of_options() {
     let path = lock.display().to_string();
     node.ok(&["node", "instance", "--pidfile", &path]);
     assert!(std::fs::read_to_string(&lock).unwrap().trim().parse::<u32>().is_ok());
+    let absent = node.path("absent");
+    let path = absent.join("lock.pid").display().to_string();
+    let run = node.fails(1, &["node", "instance", "--pidfile", &path]);
+    assert!(run.told().contains(&format!("there is no {}", absent.display())), "{}", run.err);
+    assert!(run.err.contains("--pidfile") && !absent.exists(), "{}", run.err);
     node.configure("[slapos]", "[slapos]\nonly_cp = slappart1,slappart99");
     let run = node.fails(1, &["node", "instance"]);
     assert!(run.err.contains("Unknown partition(s): slappart99"), "{}", run.err);
