@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slapos_slap::{Computer, ComputerPartition, SlapClient, TlsIdentity};
-use slapos_supervisor::Paths;
+use slapos_supervisor::{Client, Paths};
 use slapos_sys::clock::Clock;
 use slapos_sys::fs;
 use slapos_sys::lock::FileLock;
@@ -46,11 +46,20 @@ impl Node<'_> {
         Ok(master.full_computer_information(&self.config.computer_id)?)
     }
 
-    /// Whether `slapos down` was said, which lasts until `slapos up`: cron must not undo it.
+    /// Whether `slapos down` was said, which lasts until `slapos up`: cron must not undo it. Says so.
     pub fn is_down(&self) -> bool {
+        self.is_down_and("nothing is done")
+    }
+
+    /// The same for who does something all the same: `what` is said to be done, or not.
+    pub fn is_down_and(&self, what: &str) -> bool {
         let down = self.down_marker().exists();
         if down {
-            self.reporter.note("node", "it is down; `slapos up` brings it back");
+            let runs = Client::connect(&self.supervisor_paths()).is_ok();
+            let though = if runs { ", though the supervisor runs" } else { "" };
+            let text =
+                format!("`slapos down` was said{though}: {what}; `slapos up` brings it back");
+            self.reporter.note("node", &text);
         }
         down
     }
@@ -120,6 +129,7 @@ impl Node<'_> {
     /// [`NodeError::busy`] when another process holds it; when its directory is missing, unless it is one
     /// of the node's own.
     pub fn lock(&self, what: &str, lock: &std::path::Path) -> Result<FileLock, NodeError> {
+        self.check_place(lock)?;
         let held = take_lock(what, lock)?;
         for room in self.rooms() {
             fs::remove_unnamed(&room).context("tidy up", &room)?;
@@ -127,16 +137,6 @@ impl Node<'_> {
         Ok(held)
     }
 
-    /// The directories of files that are written while the node is at work: records and those of
-    /// hooks, marks of the watchdog, definitions.
-        self.check_place(lock)?;
-    fn rooms(&self) -> Vec<PathBuf> {
-        let var = self.config.instance_root.join("var");
-        let records = var.join("slapgrid");
-        let entries = std::fs::read_dir(&records).into_iter().flatten().flatten();
-        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let mut rooms: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
-        let named = [records, var.join("slapformat"), var.join("watchdog")];
     /// Whether there is a directory for `lock`. One that a configuration or an argument names elsewhere is not
     /// made, nor is it by the original: it is most likely a slip.
     fn check_place(&self, lock: &std::path::Path) -> Result<(), NodeError> {
@@ -151,6 +151,15 @@ impl Node<'_> {
         ))
     }
 
+    /// The directories of files that are written while the node is at work: records and those of
+    /// hooks, marks of the watchdog, definitions.
+    fn rooms(&self) -> Vec<PathBuf> {
+        let var = self.config.instance_root.join("var");
+        let records = var.join("slapgrid");
+        let entries = std::fs::read_dir(&records).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut rooms: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
+        let named = [records, var.join("slapformat"), var.join("watchdog")];
         rooms.extend(named);
         rooms.push(self.supervisor_paths().conf_dir());
         rooms

@@ -98,8 +98,8 @@ fn latest_change(partition: &str, history: &History) -> Result<(Side, Side), Nod
 /// fail, or a hook does, before or after it.
 pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result<u32, NodeError> {
     directory(node, partition)?;
-    if node.is_down() {
-        return Err(NodeError::user("the node is down: nothing can be put in place")
+    if node.down_marker().exists() {
+        return Err(NodeError::user("`slapos down` was said: nothing can be put in place")
             .hint("`slapos up` brings it back"));
     }
     let _lock = node.lock("slapos node instance", &node.config.pidfile_instance)?;
