@@ -209,6 +209,12 @@ fn without_being_told_nothing_is_taken_back() {
     ask_gated(&node, &profile, "worse");
     node.fails(2, &["node", "instance"]);
     assert_eq!(read(&node, "etc/word.txt"), "fine");
+    // Only as long as each request says so.
+    let words = ["request", "word", &profile, "--parameters", "word=fine"];
+    let told = node.ok(&words).told();
+    assert!(told.contains("rollback=promise-gated, which ends with this request"), "{told}");
+    let told = node.ok(&words).told();
+    assert!(!told.contains("ends with this request"), "{told}");
 }
 
 fn ask_gated(node: &TestNode, profile: &str, word: &str) {
