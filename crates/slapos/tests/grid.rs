@@ -364,8 +364,12 @@ fn a_software_release_is_named_from_where_one_is() {
     let mut command = node.command(&["node", "software", "--only", name.to_str().unwrap()]);
     let run = slapos_testkit::Run::of(&command.current_dir(directory).output().unwrap());
     assert!(run.code == 0 && run.err.contains("nothing: it is built and frozen"), "{}", run.err);
+    let url = format!("file://{}", profile.display());
+    let told = node.ok(&["node", "software", "--only", &url]).told();
+    assert!(told.contains("nothing: it is built and frozen"), "{told}");
     let told = node.fails(1, &["node", "software", "--only", "no/such.cfg"]).told();
     assert!(told.contains("the Master supplies no `no/such.cfg`"), "{told}");
+    assert!(told.contains("supplied are") && told.contains(profile.to_str().unwrap()), "{told}");
 }
 
 #[test]
