@@ -241,7 +241,8 @@ pub(crate) struct InstanceDetail {
     /// Those that it serves.
     pub(crate) shared_instances: Vec<Instance>,
     /// In the answer to a request or a change, sentences: what of it is not followed, such as another
-    /// place, and which shared instances of others end with the instance.
+    /// place, that nobody supplies its Software Release to its computer, and which shared instances of
+    /// others end with the instance.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub(crate) remarks: Vec<String>,
