@@ -199,7 +199,8 @@ impl Desk {
             self.judge(project, request).await?;
         }
         match (self.target(request, standing, origin).await?, title) {
-            (None, None) => match store.granted(project, request).await {
+            (None, None) => match store.granted(project, request, *standing == Standing::New).await
+            {
                 Ok((answer, would)) => Ok((answer, Some(would))),
                 Err(StoreError::NotFound(why)) => match self.without_frontend(request) {
                     Some(answer) => Ok((answer, None)),

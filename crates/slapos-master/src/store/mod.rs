@@ -5,6 +5,7 @@
 //! [`postgres`] alone, except how the list of tables is read ([`catalog`]).
 
 mod asked;
+mod at_once;
 mod audit;
 mod backup;
 mod blank;

@@ -82,10 +82,11 @@ impl Store {
         project: &str,
         request: &InstanceRequest,
     ) -> Result<InstanceAnswer, StoreError> {
-        Ok(self.granted(project, request).await?.0)
+        Ok(self.granted(project, request, true).await?.0)
     }
 
-    /// The same, with what was done.
+    /// The same, with what was done. Whether there is such an instance is looked at first, unless it
+    /// `seems_new`.
     ///
     /// # Errors
     /// Those of the request.
@@ -93,8 +94,9 @@ impl Store {
         &self,
         project: &str,
         request: &InstanceRequest,
+        seems_new: bool,
     ) -> Result<(InstanceAnswer, Would), StoreError> {
-        let (tx, granted) = self.asked(project, request).await?;
+        let (tx, granted) = self.asked(project, request, seems_new).await?;
         tx.commit().await?;
         Ok(granted)
     }
@@ -109,7 +111,7 @@ impl Store {
         request: &InstanceRequest,
         title: &str,
     ) -> Result<InstanceAnswer, StoreError> {
-        let (mut tx, (answer, _)) = self.asked(project, request).await?;
+        let (mut tx, (answer, _)) = self.asked(project, request, false).await?;
         let instance = require_instance(&mut tx, &answer.computer, &answer.partition).await?;
         rename(&mut tx, &instance, title, self.now()).await?;
         tx.commit().await?;
@@ -125,7 +127,7 @@ impl Store {
         project: &str,
         request: &InstanceRequest,
     ) -> Result<(Would, InstanceAnswer), StoreError> {
-        let (tx, (answer, would)) = self.asked(project, request).await?;
+        let (tx, (answer, would)) = self.asked(project, request, false).await?;
         tx.give_up().await?;
         Ok((would, answer))
     }
@@ -135,9 +137,10 @@ impl Store {
         &self,
         project: &str,
         request: &InstanceRequest,
+        seems_new: bool,
     ) -> Result<(Tx, (InstanceAnswer, Would)), StoreError> {
         let mut tx = self.write().await?;
-        match self.ask(&mut tx, project, request).await {
+        match self.ask(&mut tx, project, request, seems_new).await {
             Ok(granted) => Ok((tx, granted)),
             // It is believed: another Master that wants something destroyed forgets what is not there.
             Err(why) => Err(tx.refuse(why).await),
@@ -149,6 +152,7 @@ impl Store {
         tx: &mut Tx,
         project: &str,
         request: &InstanceRequest,
+        seems_new: bool,
     ) -> Result<(InstanceAnswer, Would), StoreError> {
         let mut request = request.clone();
         if request.software_type.is_empty() {
@@ -156,10 +160,12 @@ impl Store {
         }
         let origin = origin(tx, project, &request).await?;
         if request.shared {
-            self.request_shared(tx, &request, &origin).await
-        } else {
-            self.request_instance(tx, &request, &origin).await
+            return self.request_shared(tx, &request, &origin).await;
         }
+        if seems_new && let Some(answer) = self.allocate_at_once(tx, &request, &origin).await? {
+            return Ok((answer, Would::Create));
+        }
+        self.request_instance(tx, &request, &origin).await
     }
 
     async fn request_instance(
@@ -196,29 +202,59 @@ impl Store {
         limit: InstanceState,
         now: i64,
     ) -> Result<InstanceAnswer, StoreError> {
-        let Place { computer, partition, addresses } = self.place(tx, request, origin).await?;
-        let row = InstanceRow {
-            computer,
-            partition,
-            project: origin.project.clone(),
-            title: request.title.to_string(),
-            root: origin.root.clone(),
-            software: request.software.clone(),
-            software_type: request.software_type.clone(),
-            requested_state: request.state.unwrap_or(InstanceState::Started).max(limit),
-            parameters: request.parameters.clone(),
-            connection: indexmap::IndexMap::new(),
-            changed_at: now,
-            reported: None,
-            filter: request.sla.clone(),
-            asked_by: origin.asked_by(),
-            orphan_since: None,
-            restart_at: None,
-        };
+        let place = self.place(tx, request, origin).await?;
+        let (row, addresses) = new_row(place, request, origin, limit, now);
         insert(tx, &row).await?;
         note(tx, &row, now).await?;
         Ok(answer_with(row, addresses))
     }
+
+    /// The same for a user's, where that is one step; `None` is the general way.
+    async fn allocate_at_once(
+        &self,
+        tx: &mut Tx,
+        request: &InstanceRequest,
+        origin: &Origin,
+    ) -> Result<Option<InstanceAnswer>, StoreError> {
+        let (state, now) = (request.state.unwrap_or(InstanceState::Started), self.now());
+        if origin.here.is_some() || state == InstanceState::Destroyed {
+            return Ok(None);
+        }
+        let taken = self.take_at_once(tx, request, &origin.project, state, now).await?;
+        let Some(place) = taken else { return Ok(None) };
+        let (row, addresses) = new_row(place, request, origin, state, now);
+        note(tx, &row, now).await?;
+        Ok(Some(answer_with(row, addresses)))
+    }
+}
+
+/// A new instance in a place, with the addresses of its partition; it is at most as alive as `limit`.
+fn new_row(
+    Place { computer, partition, addresses }: Place,
+    request: &InstanceRequest,
+    origin: &Origin,
+    limit: InstanceState,
+    now: i64,
+) -> (InstanceRow, Vec<(String, IpAddr)>) {
+    let row = InstanceRow {
+        computer,
+        partition,
+        project: origin.project.clone(),
+        title: request.title.to_string(),
+        root: origin.root.clone(),
+        software: request.software.clone(),
+        software_type: request.software_type.clone(),
+        requested_state: request.state.unwrap_or(InstanceState::Started).max(limit),
+        parameters: request.parameters.clone(),
+        connection: indexmap::IndexMap::new(),
+        changed_at: now,
+        reported: None,
+        filter: request.sla.clone(),
+        asked_by: origin.asked_by(),
+        orphan_since: None,
+        restart_at: None,
+    };
+    (row, addresses)
 }
 
 /// How an instance is called.

@@ -192,3 +192,46 @@ async fn a_host_that_fits_is_found_behind_many_that_do_not() {
     slave.sla = texts(&[("label_disk", "ssd")]);
     assert_eq!(fixture.request(&slave).await.computer.as_str(), "zoo");
 }
+
+/// A request that asks for nothing about its place goes a shorter way at a server than a check.
+#[tokio::test]
+async fn what_a_check_foretells_is_what_a_request_gets() {
+    let mut seed = 7_usize;
+    let mut any = |choices: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % choices
+    };
+    for round in 0..12 {
+        let fixture = store(any(3)).await;
+        fixture.store.add_project("p").await.unwrap();
+        if any(2) == 0 {
+            supply(&fixture, "home", ["", "available", "error"][any(3)]).await;
+        }
+        for name in ["a", "b", "c", "d", "e", "z"] {
+            fleet(&fixture, &[(name, any(4), ["", "available", "error"][any(3)])]).await;
+            let capability = [("capability", "gpu"), ("region", "eu")];
+            let change = SetComputer {
+                project: Some(["", "p"][any(2)].to_owned()),
+                allocation_scope: (any(5) == 0).then_some(AllocationScope::Closed),
+                labels: (any(4) == 0).then(|| texts(&capability[any(2)..])),
+                capacity: (any(3) == 0).then(|| Some(1)),
+                ..SetComputer::default()
+            };
+            set(&fixture, name, change).await;
+        }
+        let mut granted = [0, 0];
+        for number in 0..40 {
+            let (which, sla): (_, &[_]) = (any(2), &[("retention_delay", "3")]);
+            let request =
+                InstanceRequest { sla: texts(&sla[any(2)..]), ..wish(&format!("{number}")) };
+            let project = ["", "p"][which];
+            let foretold = fixture.store.check(project, &request).await;
+            let answer = fixture.store.request_in(project, &request).await;
+            let foretold = foretold.map(|(_, answer)| answer).map_err(|why| why.to_string());
+            assert_eq!(answer.map_err(|why| why.to_string()), foretold, "{round}, {number}");
+            granted[which] += usize::from(foretold.is_ok());
+        }
+        let foretold = fixture.store.overview().await.unwrap().instances.len();
+        assert_eq!(granted.iter().sum::<usize>(), foretold);
+    }
+}
