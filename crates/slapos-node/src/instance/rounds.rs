@@ -41,9 +41,10 @@ pub(super) fn run(
     options: &Options,
     computer: Computer,
 ) -> Outcome {
-    let steps = steps(session, options, computer.partitions);
+    let mut steps = steps(session, options, computer.partitions);
     let outcome = Mutex::default();
-    let begun = hooks.begin_instances(session.node, session.master, &steps);
+    let begun = have_told(session, options, &mut steps)
+        .and_then(|()| hooks.begin_instances(session.node, session.master, &steps));
     // Where there is nothing to do, no thread needs to do it.
     let idle = |(_, action): &Step| hooks.is_empty() && matches!(action, Action::Nothing(_));
     let steps = steps.into_iter().filter(|step| !idle(step));
@@ -59,7 +60,7 @@ pub(super) fn run(
 
 /// Whether nothing is wanted of a partition but that its promises are asked when they are due.
 fn is_current((_, action): &Step) -> bool {
-    matches!(action, Action::Check | Action::Nothing(_))
+    matches!(action, Action::Check | Action::Tell | Action::Nothing(_))
 }
 
 /// What the threads of a run have in common.
@@ -131,7 +132,7 @@ impl Run<'_, '_, '_> {
             processed.iter().map(|(partition, _)| (partition.id.clone(), version(partition))),
         );
         for_each(steps, self.bound(), || self.is_over(), |step| self.carry_out(step));
-        !processed.is_empty()
+        steps.iter().any(|step| is_processing(step) || is_restoring(step))
     }
 
     /// What is to be processed since, and can be. Promises of partitions of which anything is wanted now are
@@ -175,6 +176,22 @@ impl Run<'_, '_, '_> {
     }
 }
 
+/// Has the Master hear first what was brought back while it was away: that changes what it wants of others,
+/// who are not to be made as what was taken back had asked for.
+fn have_told(
+    session: &Session<'_, '_>,
+    options: &Options,
+    steps: &mut Vec<Step>,
+) -> Result<(), NodeError> {
+    let untold = steps.iter().filter(|(_, action)| *action == Action::Tell);
+    // What is wrong is said when its turn comes, and it is tried once more.
+    let told = untold.filter(|(partition, _)| matches!(session.remind(partition), Ok(true)));
+    if told.count() > 0 {
+        *steps = self::steps(session, options, session.node.computer(session.master)?.partitions);
+    }
+    Ok(())
+}
+
 /// What is to be done with each of the chosen partitions.
 pub(super) fn steps(
     session: &Session<'_, '_>,
@@ -199,6 +216,11 @@ fn is_chosen(options: &Options, partition: &ComputerPartition) -> bool {
 
 fn is_processing(step: &Step) -> bool {
     matches!(step.1, Action::Process(_))
+}
+
+/// It may ask for others anew, too.
+fn is_restoring(step: &Step) -> bool {
+    matches!(step.1, Action::Restore(_))
 }
 
 fn version(partition: &ComputerPartition) -> Version {
