@@ -192,7 +192,8 @@ fn down_lasts_until_up() {
     let told = node.fails(1, &["proxy", "ca", "show"]).told();
     assert!(told.contains("TLS") && !told.contains('{'), "{told}");
     let partly = node.fails(4, &["node", "status", "sleeper-on-watch", "nosuch"]);
-    assert!(partly.out.contains("RUNNING") && partly.err.contains("no service nosuch"));
+    assert!(partly.out.contains(":sleeper-on-watch"), "{partly:?}");
+    assert!(partly.err.contains("there is no service nosuch"), "{partly:?}");
     let before = node.pids()["sleeper-on-watch"];
     let told = node.ok(&["down"]).out;
     assert!(told.contains(&format!("`slapos up --root {}`", node.root().display())), "{told}");

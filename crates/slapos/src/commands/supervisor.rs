@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::HumanBytes;
 use serde_json::json;
 use slapos_node::error::exit;
-use slapos_node::{NodeConfig, NodeError, start_supervisor, supervisor, watchdog};
+use slapos_node::{NodeConfig, NodeError, Reporter as _, start_supervisor, supervisor, watchdog};
 use slapos_supervisor::state::State;
 use slapos_supervisor::{Client, ClientError, Followed, Paths, ProcessInfo, fault, run_daemon};
 
