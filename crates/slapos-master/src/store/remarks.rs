@@ -15,6 +15,23 @@ use crate::error::StoreError;
 const NAMED: usize = 10;
 
 impl Store {
+    /// Sentences about a request that has made its instance on that computer; see [`Store::remarks`].
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub(crate) async fn remarks_on_new(
+        &self,
+        project: &str,
+        request: &InstanceRequest,
+        computer: &ComputerId,
+    ) -> Result<Vec<String>, StoreError> {
+        // It is where it is wanted, and others get no instance of what is not supplied to them.
+        match *computer == self.home || request.sla.contains_key("computer_guid") {
+            true => self.remarks(project, request, computer).await,
+            false => Ok(Vec::new()),
+        }
+    }
+
     /// Sentences about a request for an instance that is, or would be, on that computer; none where
     /// there is nothing to say.
     ///

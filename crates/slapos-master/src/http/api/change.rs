@@ -158,8 +158,20 @@ async fn request(
     };
     let guid = app.store.meant_by(&project, &request).await?.ok_or_else(|| gone(&request))?;
     let shown = app.store.show_instance(&scope, &guid).await?;
-    let remarks = app.store.remarks(&project, &request, &answer.computer).await?;
+    let remarks = match status {
+        StatusCode::CREATED => app.store.remarks_on_new(&project, &request, &answer.computer).await,
+        _ => app.store.remarks(&project, &request, &answer.computer).await,
+    };
+    let remarks = heard(&request, remarks);
     Ok((status, Json(InstanceDetail { remarks, ..shown })).into_response())
+}
+
+/// What there is to say of a request that is granted: that it cannot be said is no failure of it.
+fn heard(request: &InstanceRequest, remarks: Result<Vec<String>, StoreError>) -> Vec<String> {
+    remarks.unwrap_or_else(|error| {
+        tracing::warn!("{}: granted, and not remarked upon: {error}", request.title);
+        Vec::new()
+    })
 }
 
 /// The request was granted, and somebody was quicker to take back what it made.
@@ -341,4 +353,17 @@ async fn bang_computer(State(app): Shared, caller: Caller, Named(id): Named) -> 
     app.allow_computer(&caller, &computer).await?;
     app.store.bang_computer(&computer).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_granted_is_answered_without_a_remark_that_fails() {
+        let request = InstanceRequest::new("web", "s");
+        assert_eq!(heard(&request, Ok(vec!["said".to_owned()])), ["said"]);
+        let failed = StoreError::Unavailable("the server went away".to_owned());
+        assert_eq!(heard(&request, Err(failed)), [""; 0]);
+    }
 }

@@ -237,3 +237,19 @@ async fn what_a_check_foretells_is_what_a_request_gets() {
         assert_eq!(granted.iter().sum::<usize>(), foretold);
     }
 }
+
+#[tokio::test]
+async fn whether_a_new_instance_waits_is_asked_where_it_may() {
+    let fixture = store(1).await;
+    fleet(&fixture, &[("a", 1, "available")]).await;
+    let mut request = wish("x");
+    request.software = "other".into();
+    let remarks = async |request: &InstanceRequest, computer: &str| {
+        fixture.store.remarks_on_new("", request, &computer.into()).await.unwrap().len()
+    };
+    assert_eq!(remarks(&request, "home").await, 1);
+    assert_eq!(remarks(&request, "a").await, 0, "it would not be there");
+    request.sla = texts(&[("computer_guid", "a")]);
+    assert_eq!(remarks(&request, "a").await, 1);
+    assert_eq!(remarks(&InstanceRequest { software: SOFTWARE.into(), ..request }, "a").await, 0);
+}
