@@ -15,7 +15,7 @@ use axum::http::{Method, StatusCode};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use slapos_slap::{ComputerId, PartitionId};
 
-use super::{ApiError, App};
+use super::{ApiError, App, audit};
 use crate::store::Holder;
 
 /// The largest body of a request unless its route says more, in bytes.
@@ -131,8 +131,8 @@ pub(crate) enum Audited {
     /// Those of everybody who was given something there by which he proves who he is, by the word of the
     /// handler, as with `Changes`.
     Given,
-    /// Everybody's who changed something, by the word of the handler ([`super::audit::changed_if`]):
-    /// nodes and instances ask at each run, and most of it changes nothing.
+    /// Everybody's who changed something, or may have, by the word of the handler
+    /// ([`super::audit::changed_if`]): nodes and instances ask at each run, and most of it changes nothing.
     Changes,
 }
 
@@ -154,7 +154,10 @@ impl Audited {
             Audited::Nobody => false,
             Audited::People => person,
             Audited::Everybody => true,
-            Audited::Given | Audited::Changes => changed || (person && !status.is_success()),
+            Audited::Given | Audited::Changes => {
+                let refused = status.is_client_error() && status != audit::left();
+                (changed && !refused) || (person && !status.is_success())
+            }
         }
     }
 
@@ -249,6 +252,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_nodes_and_instances_is_kept_what_changed_something_or_may_have() {
+        let unsure = [audit::left(), StatusCode::SERVICE_UNAVAILABLE];
+        for audited in [Audited::Changes, Audited::Given] {
+            for status in unsure {
+                assert!(audited.keeps(false, true, status) && audited.keeps(true, false, status));
+                assert!(!audited.keeps(false, false, status), "it had not come to that: {status}");
+            }
+            assert!(audited.keeps(false, true, StatusCode::OK));
+            assert!(!audited.keeps(true, false, StatusCode::OK));
+            assert!(!audited.keeps(false, true, StatusCode::NOT_FOUND), "it was refused after all");
+            assert!(audited.keeps(true, false, StatusCode::NOT_FOUND));
+        }
+    }
 
     #[test]
     fn the_operator_may_do_everything_and_others_what_the_rule_says() {

@@ -5,8 +5,9 @@
 //! request. What was answered in the last moment before the Master is killed may be missing in it,
 //! unless it made or took back what somebody proves himself by, or on which depends what he may do: that
 //! is written before it is answered. After an orderly end nothing is missing, and what cannot be written is
-//! tried again. Who goes away before he is answered is noted with what he asked for. What is refused again
-//! within a minute is noted once, so that a program that goes wild does not fill it.
+//! tried again. Who goes away before he is answered is noted with what he asked for; of nodes and instances
+//! only what they may have changed. What is refused again within a minute, or asked again of which it is not
+//! known whether it was done, is noted once, so that a program that goes wild does not fill it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -35,13 +36,13 @@ const MANY: usize = 1000;
 /// When it is tried again to write what could not be written.
 const LATER: Duration = Duration::from_secs(2);
 
-/// So many may wait for that.
+/// So many may wait to be written.
 const MOST: usize = 10_000;
 
-/// A refusal of the same caller at the same route is noted again after so long.
+/// What is not done for the same caller at the same route is noted again after so long.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Refusals that are remembered for that; beyond them all are forgotten.
+/// Refusals, and what may be done or not, that are remembered for that; beyond them all are forgotten.
 const REMEMBERED: usize = 10_000;
 
 /// See [`left`].
@@ -59,7 +60,7 @@ tokio::task_local! {
 pub(super) struct Said {
     /// What it is about.
     pub(super) about: String,
-    /// Whether it changed something that is kept in the log whoever changes it.
+    /// Whether it changed something that is kept in the log whoever changes it, or was about to.
     pub(super) changed: bool,
 }
 
@@ -90,7 +91,8 @@ pub(super) fn supply(computer: &ComputerId, url: &SoftwareUrl, state: SoftwareSt
     format!("{computer}: {state} {url}")
 }
 
-/// Notes that the present request has changed something, if it has.
+/// Notes that the present request changes something, if it does. What may be done although nobody waits for
+/// the end any more is noted before it is made sure; if that is refused, it counts for nothing.
 pub(super) fn changed_if(changed: bool) {
     let _ = SAID.try_with(|said| said.borrow_mut().changed |= changed);
 }
@@ -131,7 +133,7 @@ pub(super) fn left() -> StatusCode {
 #[derive(Default)]
 pub(crate) struct Audit {
     waiting: Mutex<Vec<AuditEntry>>,
-    /// When a caller was last noted to be refused at a route, and how.
+    /// When it was last noted of a caller that at a route something was not done, or perhaps not, and how.
     refused: Mutex<HashMap<(String, String), Instant>>,
     /// Held while entries are written, so that who waits for it knows that they are.
     writing: tokio::sync::Mutex<()>,
@@ -143,23 +145,31 @@ impl Audit {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes back what could not be written, before what came since, but no more than may wait: the
-    /// latest are kept.
-    fn put_back(&self, mut entries: Vec<AuditEntry>) {
+    /// Takes what is to be written; how many wait now.
+    fn take(&self, entry: AuditEntry) -> usize {
         let mut waiting = self.waiting();
-        let lost = (entries.len() + waiting.len()).saturating_sub(MOST).min(entries.len());
-        tell_lost(entries.drain(..lost));
-        waiting.splice(..0, entries);
+        waiting.push(entry);
+        keep_latest(&mut waiting);
+        waiting.len()
     }
 
-    /// Whether it is no refusal that was noted a moment ago.
+    /// Takes back what could not be written, before what came since.
+    fn put_back(&self, entries: Vec<AuditEntry>) {
+        let mut waiting = self.waiting();
+        waiting.splice(..0, entries);
+        keep_latest(&mut waiting);
+    }
+
+    /// Whether it was done, or was not noted a moment ago.
     fn is_news(&self, entry: &AuditEntry, now: Instant) -> bool {
-        if !(400..500).contains(&entry.outcome) {
+        let AuditEntry { caller, method, route, about, outcome, .. } = entry;
+        if *outcome < 400 {
             return true;
         }
+        // What was perhaps done has to be there, each of it.
+        let about = if *outcome == LEFT || *outcome >= 500 { about.as_str() } else { "" };
+        let key = (caller.clone(), format!("{method} {route} {outcome} {about}"));
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let key =
-            (entry.caller.clone(), format!("{} {} {}", entry.method, entry.route, entry.outcome));
         if refused.get(&key).is_some_and(|at| now.saturating_duration_since(*at) < AGAIN) {
             return false;
         }
@@ -172,24 +182,21 @@ impl Audit {
 }
 
 impl App {
-    /// Takes an entry into the log; whether it is no refusal that was noted a moment ago.
+    /// Takes an entry into the log, unless the same was not done a moment ago; whether it did.
     pub(super) async fn note(self: &Arc<App>, entry: AuditEntry) -> bool {
-        if !self.audit.is_news(&entry, Instant::now()) {
-            return false;
-        }
-        if self.gather(entry) >= MANY {
+        let Some(waiting) = self.gather(entry) else { return false };
+        if waiting >= MANY {
             self.write_audit().await;
         }
         true
     }
 
-    /// Takes an entry into the log; how many wait to be written now.
-    pub(super) fn gather(self: &Arc<App>, entry: AuditEntry) -> usize {
-        let waiting = {
-            let mut waiting = self.audit.waiting();
-            waiting.push(entry);
-            waiting.len()
-        };
+    /// The same; how many wait to be written now, if it did.
+    pub(super) fn gather(self: &Arc<App>, entry: AuditEntry) -> Option<usize> {
+        if !self.audit.is_news(&entry, Instant::now()) {
+            return None;
+        }
+        let waiting = self.audit.take(entry);
         // There is none any more where all ends.
         let runtime = Handle::try_current().ok().filter(|_| waiting == 1);
         if let Some(runtime) = runtime {
@@ -201,7 +208,7 @@ impl App {
                 }
             });
         }
-        waiting
+        Some(waiting)
     }
 
     /// Notes whose certificates are refused before there is a request, for as long as they may come.
@@ -251,6 +258,12 @@ impl App {
     }
 }
 
+/// Leaves no more than may wait: the latest.
+fn keep_latest(waiting: &mut Vec<AuditEntry>) {
+    let lost = waiting.len().saturating_sub(MOST);
+    tell_lost(waiting.drain(..lost));
+}
+
 /// Tells in the Master's own log what the audit log does not have.
 fn tell_lost(entries: impl IntoIterator<Item = AuditEntry>) {
     for entry in entries {
@@ -275,6 +288,29 @@ mod tests {
         audit.put_back(entries(10..10 + many));
         let waiting = audit.waiting();
         assert_eq!((waiting.len(), waiting[0].at, waiting[MOST - 1].at), (MOST, 16, 5));
+        drop(waiting);
+        // Also of who does not wait for his answer.
+        assert_eq!(audit.take(AuditEntry::default()), MOST);
+        assert_eq!(audit.waiting()[0].at, 17);
+    }
+
+    #[tokio::test]
+    async fn that_something_changes_is_known_also_of_who_is_cut_off() {
+        async fn changing() {
+            about("it");
+            changed_if(true);
+            changed_if(false);
+            std::future::pending().await
+        }
+        // Its time is over.
+        let late = listening(tokio::time::timeout(Duration::ZERO, changing()), |_| ());
+        let (answer, said) = late.await;
+        assert!(answer.is_err() && said.changed && said.about == "it");
+        // Nobody waits for it.
+        let told = std::cell::Cell::new(None);
+        let left = listening(changing(), |said| told.set(Some(said.changed)));
+        assert!(tokio::time::timeout(Duration::ZERO, left).await.is_err());
+        assert_eq!(told.get(), Some(true));
     }
 
     #[test]
@@ -296,5 +332,25 @@ mod tests {
         assert!(audit.is_news(&entry("a", 403), start + AGAIN));
         // What does not fit or is not there is refused too.
         assert!(audit.is_news(&entry("a", 404), start) && !audit.is_news(&entry("a", 404), start));
+    }
+
+    #[test]
+    fn what_may_be_done_is_noted_once_a_minute_each_of_it() {
+        let entry = |about: &str, outcome| AuditEntry {
+            about: about.to_owned(),
+            outcome,
+            ..AuditEntry::default()
+        };
+        let audit = Audit::default();
+        let start = Instant::now();
+        for outcome in [LEFT, 503] {
+            assert!(audit.is_news(&entry("one", outcome), start));
+            assert!(!audit.is_news(&entry("one", outcome), start + AGAIN / 2));
+            assert!(audit.is_news(&entry("two", outcome), start));
+            assert!(audit.is_news(&entry("one", outcome), start + AGAIN));
+        }
+        // Of what is refused it does not matter what it was.
+        assert!(audit.is_news(&entry("one", 404), start));
+        assert!(!audit.is_news(&entry("two", 404), start));
     }
 }

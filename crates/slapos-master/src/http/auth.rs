@@ -113,9 +113,8 @@ impl Gate {
             let about = if about.is_empty() { path.clone() } else { about };
             Some(visit.entry(&self.app, caller, about, status))
         };
-        // What he asked for may be done all the same.
         let left = |said| {
-            if let Some(entry) = entry(Said { changed: true, ..said }, audit::left()) {
+            if let Some(entry) = entry(said, audit::left()) {
                 self.app.gather(entry);
             }
         };

@@ -59,8 +59,8 @@ impl App {
         let life = life.saturating_mul(1_000_000);
         let not_after = now.saturating_add(life);
         let issued = Issued { serial, pem, issued_at: now, not_after };
-        self.store.add_certificate(computer, partition, &issued).await?;
         audit::changed_if(true);
+        self.store.add_certificate(computer, partition, &issued).await?;
         self.pair(issued)
     }
 

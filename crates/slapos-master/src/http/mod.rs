@@ -151,14 +151,12 @@ impl App {
         request: &InstanceRequest,
         origin: &str,
     ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
-        let answer = self.desk.request(&self.store, project, request, origin).await;
+        let telling = |done| audit::changed_if(done != Would::Nothing);
+        let answer = self.desk.request(&self.store, project, request, origin, &telling).await;
         self.metrics.requested(&answer);
-        if let Ok((_, done)) = &answer {
-            audit::changed_if(match done {
-                Some(done) => *done != Would::Nothing,
-                // Of what another Master does nothing is known; instances ask at each run.
-                None => request.requester.is_none(),
-            });
+        if matches!(answer, Ok((_, None))) {
+            // Of what another Master does nothing is known; instances ask at each run.
+            audit::changed_if(request.requester.is_none());
         }
         answer
     }

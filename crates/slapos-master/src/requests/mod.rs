@@ -128,6 +128,14 @@ pub(crate) struct Checked {
     pub(crate) verdict: Verdict,
 }
 
+/// What comes with a request that this Master grants.
+enum Along<'a> {
+    /// Who is told what is done, before it is made sure.
+    Telling(&'a (dyn Fn(Would) + Sync)),
+    /// Another title for the instance.
+    Title(&'a str),
+}
+
 /// Who grants requests.
 #[derive(Debug)]
 pub(crate) struct Desk {
@@ -154,20 +162,22 @@ impl Desk {
     }
 
     /// Grants a request, and tells what was done for it (of what another Master did nothing is
-    /// known). A root is in `project`; `origin` is where the caller sees this Master.
+    /// known). A root is in `project`; `origin` is where the caller sees this Master. `telling` is told
+    /// what this Master does before it is made sure.
     pub(crate) async fn request(
         &self,
         store: &Store,
         project: &str,
         request: &InstanceRequest,
         origin: &str,
+        telling: &(dyn Fn(Would) + Sync),
     ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         let request = &with_type(request);
         match store.known(project, request).await? {
             Known::Repeated(answer) => Ok((*answer, Some(Would::Nothing))),
             Known::Other { standing, by_instance } => {
-                let known = (&standing, by_instance);
-                self.grant(store, project, request, known, None, origin).await
+                let (known, along) = ((&standing, by_instance), Along::Telling(telling));
+                self.grant(store, project, request, known, along, origin).await
             }
         }
     }
@@ -183,7 +193,8 @@ impl Desk {
     ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         let request = &with_type(request);
         let (standing, by_instance) = store.standing(project, request).await?;
-        self.grant(store, project, request, (&standing, by_instance), Some(title), origin).await
+        let (known, along) = ((&standing, by_instance), Along::Title(title));
+        self.grant(store, project, request, known, along, origin).await
     }
 
     async fn grant(
@@ -192,30 +203,32 @@ impl Desk {
         project: &str,
         request: &InstanceRequest,
         (standing, by_instance): (&Standing, bool),
-        title: Option<&str>,
+        along: Along<'_>,
         origin: &str,
     ) -> Result<(InstanceAnswer, Option<Would>), Refused> {
         if !by_instance && !matches!(standing, Standing::Here { same: true }) {
             self.judge(project, request).await?;
         }
-        match (self.target(request, standing, origin).await?, title) {
-            (None, None) => match store.granted(project, request, *standing == Standing::New).await
-            {
-                Ok((answer, would)) => Ok((answer, Some(would))),
-                Err(StoreError::NotFound(why)) => match self.without_frontend(request) {
-                    Some(answer) => Ok((answer, None)),
-                    None => Err(StoreError::NotFound(why).into()),
-                },
-                Err(error) => Err(error.into()),
-            },
-            (None, Some(title)) => {
+        match (self.target(request, standing, origin).await?, along) {
+            (None, Along::Telling(telling)) => {
+                let seems_new = *standing == Standing::New;
+                match store.granted(project, request, seems_new, telling).await {
+                    Ok((answer, would)) => Ok((answer, Some(would))),
+                    Err(StoreError::NotFound(why)) => match self.without_frontend(request) {
+                        Some(answer) => Ok((answer, None)),
+                        None => Err(StoreError::NotFound(why).into()),
+                    },
+                    Err(error) => Err(error.into()),
+                }
+            }
+            (None, Along::Title(title)) => {
                 Ok((store.request_renamed(project, request, title).await?, Some(Would::Change)))
             }
-            (Some(other), None) => {
+            (Some(other), Along::Telling(_)) => {
                 let answer = self.forward(store, project, request, standing, other).await?;
                 Ok((answer, None))
             }
-            (Some(other), Some(_)) => Err(Refused::Store(StoreError::Conflict(format!(
+            (Some(other), Along::Title(_)) => Err(Refused::Store(StoreError::Conflict(format!(
                 "{} would be asked of the Master {}, which does not rename: change it first",
                 request.title,
                 other.name()

@@ -40,7 +40,8 @@ pub(crate) struct Told {
     pub(crate) method: String,
     pub(crate) route: String,
     pub(crate) about: String,
-    /// The status of the answer; 499 if whoever asked went away before it: then it may be done, or not.
+    /// The status of the answer; 499 if whoever asked went away before it: then, and from 500 on, it may be
+    /// done, or not.
     pub(crate) outcome: i64,
 }
 

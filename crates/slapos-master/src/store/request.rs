@@ -82,11 +82,12 @@ impl Store {
         project: &str,
         request: &InstanceRequest,
     ) -> Result<InstanceAnswer, StoreError> {
-        Ok(self.granted(project, request, true).await?.0)
+        Ok(self.granted(project, request, true, |_| ()).await?.0)
     }
 
     /// The same, with what was done. Whether there is such an instance is looked at first, unless it
-    /// `seems_new`.
+    /// `seems_new`. `telling` is told what is done before it is made sure: who does not wait for the end
+    /// does not know more.
     ///
     /// # Errors
     /// Those of the request.
@@ -95,8 +96,10 @@ impl Store {
         project: &str,
         request: &InstanceRequest,
         seems_new: bool,
+        telling: impl FnOnce(Would),
     ) -> Result<(InstanceAnswer, Would), StoreError> {
         let (tx, granted) = self.asked(project, request, seems_new).await?;
+        telling(granted.1);
         tx.commit().await?;
         Ok(granted)
     }

@@ -9,6 +9,7 @@ import { status } from '../shapes.js';
 /** What came of it, by the status of the answer. */
 function outcome(code) {
   if (code === 499) return status('silent', 'left before the answer');
+  if (code >= 500) return status('silent', `not known whether done (${code})`);
   return code < 400 ? status('ok', 'done') : status('error', `refused (${code})`);
 }
 

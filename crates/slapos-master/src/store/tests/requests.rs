@@ -3,6 +3,7 @@
 use slapos_slap::{InstanceState, SoftwareState};
 
 use super::*;
+use crate::store::Would;
 
 #[tokio::test]
 async fn a_new_instance_gets_the_first_free_partition_in_the_order_of_formatting() {
@@ -232,4 +233,27 @@ async fn reports_show_in_the_access_status_and_change_nothing_else() {
     assert_eq!(well.timestamp, before.timestamp);
     let unknown = fixture.store.report_instance(&home, &"x".into(), "started", "").await;
     assert_eq!(unknown.unwrap_err().to_string(), "computer home has no partition x");
+}
+
+/// Who does not wait for the end may have it done all the same, and does not know more.
+#[tokio::test]
+async fn what_is_done_is_told_before_it_is_made_sure_and_a_refusal_is_not() {
+    let fixture = Arc::new(store(1).await);
+    let cut_off = Arc::clone(&fixture);
+    let asked = tokio::spawn(async move {
+        let told = |would: Would| -> () { panic!("cut off when it is to {would:?}") };
+        cut_off.store.granted("", &wish("a"), true, told).await.map(drop)
+    });
+    assert!(asked.await.unwrap_err().is_panic());
+    assert_eq!(fixture.store.check("", &wish("a")).await.unwrap().0, Would::Create);
+    let granted = async |title: &str| {
+        let told = std::cell::Cell::new(None);
+        let telling = |would| told.set(Some(would));
+        let done = fixture.store.granted("", &wish(title), false, telling).await;
+        assert_eq!(done.ok().map(|(_, would)| would), told.get());
+        told.get()
+    };
+    assert_eq!(granted("a").await, Some(Would::Create));
+    assert_eq!(granted("a").await, Some(Would::Nothing));
+    assert_eq!(granted("no room").await, None);
 }
