@@ -191,7 +191,7 @@ fn what_nodes_tell_is_shown() {
     let (status, log) = running.ask("GET", "/api/v1/software/log?computer=computer&url=s", None);
     assert_eq!((status, log.as_str()), (200, "a\u{fffd}b"), "a log that is not told stays");
     let results = |second: usize, failed: bool| {
-        let at = format!("2026-11-26T10:00:{second:02}Z");
+        let at = format!("2020-11-26T10:00:{second:02}Z");
         let result =
             json!({"name": "p", "failed": failed, "message": "m", "seconds": 0.5, "at": at});
         json!({"partitions": [{"partition": "slappart0", "results": [result], "names": ["p"]}]})
@@ -203,11 +203,12 @@ fn what_nodes_tell_is_shown() {
     let promise = &promises["promises"][0];
     assert_eq!(
         (&promise["failed"], &promise["at"]),
-        (&json!(true), &json!("2026-11-26T10:00:03Z"))
+        (&json!(true), &json!("2020-11-26T10:00:03Z"))
     );
     let past: Vec<_> =
         promise["history"].as_array().unwrap().iter().map(|past| past["failed"].clone()).collect();
     assert_eq!(past, [false, true, true], "told again, it is not counted again");
+    told_last_counts(&running);
     let instance = running.get("/api/v1/instances/computer-slappart0");
     assert_eq!(instance["promises"], json!({"total": 1, "failed": 1}));
     let none = json!({"partitions": [{"partition": "slappart0", "results": [], "names": []}]});
@@ -234,6 +235,26 @@ fn what_nodes_tell_is_shown() {
         assert!(text.contains(line), "{line} is not in {text}");
     }
     assert!(text.ends_with("# EOF\n"));
+}
+
+/// The result that was told last counts, whatever the clock of the node said, here and everywhere.
+fn told_last_counts(running: &Running) {
+    let broken = |at: &str, failed: bool| {
+        let result = json!({"name": "p", "failed": failed, "message": "m", "at": at});
+        let body = json!({"partitions": [{"partition": "slappart0", "results": [result]}]});
+        let place = "/api/v1/computers/computer/promises";
+        assert_eq!(running.api("POST", place, Some(&body)).0, 204);
+        let promises = running.get("/api/v1/instances/computer-slappart0/promises");
+        let promise = &promises["promises"][0];
+        assert_eq!(promise["failed"], failed, "{at}");
+        let counts = &running.get("/api/v1/instances/computer-slappart0")["promises"];
+        assert_eq!(counts["failed"], u8::from(failed), "{at}");
+        assert_eq!(running.get("/api/v1/summary")["instances"]["failed"], u8::from(failed), "{at}");
+        promise["at"].as_str().unwrap().to_owned()
+    };
+    assert!(*broken("2999-01-01T00:00:00Z", true) < *"2900", "no time to come");
+    assert_eq!(broken("2020-11-26T10:00:05Z", false), "2020-11-26T10:00:05Z");
+    broken("2020-11-26T10:00:06Z", true);
 }
 
 #[test]
