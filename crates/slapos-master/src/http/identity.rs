@@ -20,7 +20,7 @@ use super::evidence::Evidence;
 use super::own::not_yours;
 use super::{ApiError, App, audit, text};
 use crate::error::StoreError;
-use crate::store::{Holder, Named as Listed, check_name};
+use crate::store::{Holder, Named as Listed, Window, check_name, cursor};
 use crate::view::{MadeCertificate, MadeComputer, MadeToken, Person, Project, Revoked};
 
 type Shared = State<Arc<App>>;
@@ -85,6 +85,12 @@ struct Page {
 }
 
 impl Page {
+    /// What identifies the last item of the part before; empty at the beginning.
+    fn after(&self) -> Result<String, ApiError> {
+        let window = Window { after: self.after.clone(), ..Window::default() };
+        Ok(window.keys(1)?.into_iter().flatten().next().unwrap_or_default())
+    }
+
     /// How many, within bounds.
     fn limit(&self) -> Result<i64, ApiError> {
         match self.limit.unwrap_or(100) {
@@ -95,7 +101,7 @@ impl Page {
 }
 
 /// A list of which one more than the limit was looked for, with where the next page begins if there
-/// is one; `key` says what that is called.
+/// is one; `key` says what identifies an item.
 fn page<T>(
     mut found: Vec<T>,
     limit: i64,
@@ -105,7 +111,7 @@ fn page<T>(
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = found.len() > most;
     found.truncate(most);
-    let next = found.last().filter(|_| more).map(key);
+    let next = found.last().filter(|_| more).map(|last| cursor(&[key(last)]));
     let items: Vec<_> = found.into_iter().map(item).collect();
     Json(json!({"items": items, "next": next})).into_response()
 }
@@ -126,7 +132,7 @@ pub(super) struct New {
 
 async fn users(State(app): Shared, Asked(wanted): Asked<Page>) -> Answer {
     let limit = wanted.limit()?;
-    let users = app.store.users(&wanted.after, limit + 1).await?;
+    let users = app.store.users(&wanted.after()?, limit + 1).await?;
     Ok(named::<Person>(users, limit))
 }
 
@@ -151,7 +157,7 @@ async fn list_projects(State(app): Shared, caller: Caller, Asked(wanted): Asked<
         Caller::User(name) => Some(name.as_str()),
         Caller::Computer(_) | Caller::Partition(..) => return Err(not_yours()),
     };
-    let projects = app.store.projects(member, &wanted.after, limit + 1).await?;
+    let projects = app.store.projects(member, &wanted.after()?, limit + 1).await?;
     Ok(named::<Project>(projects, limit))
 }
 
@@ -373,6 +379,6 @@ async fn authority(State(app): Shared) -> Answer {
 async fn audit_log(State(app): Shared, Asked(wanted): Asked<Page>) -> Answer {
     app.write_audit().await;
     let limit = wanted.limit()?;
-    let entries = app.store.audit(&wanted.after, limit + 1).await?;
+    let entries = app.store.audit(&wanted.after()?, limit + 1).await?;
     Ok(page(entries, limit, |entry| json!(entry), |entry| entry.id.clone()))
 }

@@ -89,7 +89,7 @@ pub(crate) use feed::{Entry as FeedEntry, Place};
 pub(crate) use forwarded::Standing;
 pub(crate) use information::Revision;
 pub use instances::Freed;
-pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
+pub(crate) use listing::{InstanceFilter, MOST, Scope, Window, cursor};
 pub use migrate::{Migrated, migrate, rehearse_migration};
 pub(crate) use people::{Named, check_name};
 use pools::Pools;

@@ -277,6 +277,11 @@ fn what_is_not_understood_is_refused() {
         "/api/v1/instances?limit=501",
         "/api/v1/instances?nonsense=1",
         "/api/v1/computers?tree=x",
+        "/api/v1/software?state=odd",
+        "/api/v1/events?foo=1",
+        "/api/v1/users?after=zzz",
+        "/api/v1/projects?after=zzz",
+        "/api/v1/audit?after=zzz",
         "/api/v1/computers/%00",
         "/api/v1/search?q=",
     ] {
