@@ -266,8 +266,17 @@ fn what_is_not_understood_is_refused() {
     let mut long = wish(&"x".repeat(501));
     let mut slip = wish("a");
     slip["sla"] = json!({"computer_gid": "computer"});
-    let bodies =
-        [("typo", &mut typo), ("bell", &mut bell), ("long", &mut long), ("slip", &mut slip)];
+    let (mut odd, mut unshared) = (wish("a"), wish("a"));
+    odd["sla"] = json!({"rollback": "bogus"});
+    unshared["sla"] = json!({"instance_guid": "computer-slappart0"});
+    let bodies = [
+        ("typo", &mut typo),
+        ("bell", &mut bell),
+        ("long", &mut long),
+        ("slip", &mut slip),
+        ("odd", &mut odd),
+        ("unshared", &mut unshared),
+    ];
     for (name, body) in bodies {
         let (status, _) = running.api("POST", "/api/v1/instances", Some(body));
         assert_eq!(status, 400, "{name}");
