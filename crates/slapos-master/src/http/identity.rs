@@ -126,7 +126,7 @@ fn done() -> Answer {
 
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct New {
+pub(super) struct NewName {
     name: String,
 }
 
@@ -140,7 +140,7 @@ fn named<T: From<Listed> + Serialize>(list: Vec<Listed>, limit: i64) -> Response
     page(list, limit, |one| json!(T::from(one)), |one| one.name.clone())
 }
 
-async fn add_user(State(app): Shared, Body(New { name }): Body<New>) -> Answer {
+async fn add_user(State(app): Shared, Body(NewName { name }): Body<NewName>) -> Answer {
     audit::about(&name);
     created(Person::from(app.store.add_user(&name).await?))
 }
@@ -161,7 +161,7 @@ async fn list_projects(State(app): Shared, caller: Caller, Asked(wanted): Asked<
     Ok(named::<Project>(projects, limit))
 }
 
-async fn add_project(State(app): Shared, Body(New { name }): Body<New>) -> Answer {
+async fn add_project(State(app): Shared, Body(NewName { name }): Body<NewName>) -> Answer {
     audit::about(&name);
     created(Project::from(app.store.add_project(&name).await?))
 }

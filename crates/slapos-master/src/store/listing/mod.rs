@@ -32,6 +32,7 @@ use crate::view::Page;
 
 pub(crate) use instances::InstanceFilter;
 pub(super) use instances::find as find_instance;
+pub(crate) use software::STATES as SOFTWARE_STATES;
 
 /// The longest part of a list.
 pub(crate) const MOST: usize = 500;

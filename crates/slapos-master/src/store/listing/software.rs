@@ -66,7 +66,7 @@ impl Store {
 }
 
 /// What is reported of a Software Release; the last before anything is.
-const STATES: [&str; 5] = ["available", "building", "destroyed", "error", "wanted"];
+pub(crate) const STATES: [&str; 5] = ["available", "building", "destroyed", "error", "wanted"];
 
 const FROM: &str = "FROM software s JOIN computer c ON c.reference = s.computer \
      LEFT JOIN build_progress b ON b.computer = s.computer AND b.url = s.url";
