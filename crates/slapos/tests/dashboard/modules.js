@@ -1,10 +1,10 @@
 // Evaluated in a page of the dashboard; comes to {checks, wrong: [what is not as expected]}.
 (async () => {
   const load = (name) => import(`/ui/${name}`);
-  const [{ validate }, schema, { Parser }, router, words, parameters, plot, { segments, schemaForm }, dom, actions, tokens, secrets] = await Promise.all([
+  const [{ validate }, schema, { Parser }, router, words, parameters, plot, { segments, schemaForm }, dom, actions, tokens, secrets, reach] = await Promise.all([
     load('validate.js'), load('schema.js'), load('events.js'), load('router.js'), load('words.js'),
     load('parameters.js'), load('plot.js'), load('form.js'), load('dom.js'), load('views/computer-actions.js'), load('views/tokens.js'),
-    load('secrets.js'),
+    load('secrets.js'), load('reach.js'),
   ]);
   const wrong = [];
   let checks = 0;
@@ -85,6 +85,9 @@
   const fails = (run) => { try { run(); return false; } catch { return true; } };
   is('other XML', fails(() => parameters.readXml('<x/>')), true);
   is('no object', fails(() => parameters.readJson('[]')), true);
+
+  // Who may what.
+  is('who may change something', ['operator', 'user', 'computer', 'partition'].map((kind) => reach.mayChange({ kind })), [true, true, false, false]);
 
   // Secrets.
   const hidden = '••••••••';
