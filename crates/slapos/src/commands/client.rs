@@ -101,7 +101,11 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     if request.check {
         return instances::check(global, &master, &wanted);
     }
-    let answer = granted(&master, &wanted)?;
+    let mut answer = granted(&master, &wanted)?;
+    if wanted.shared && wanted.state == Some(InstanceState::Destroyed) {
+        // Masters tell no state of shared instances: who is granted this has it.
+        answer.state = InstanceState::Destroyed;
+    }
     for word in not_followed(&wanted, &answer) {
         tracing::warn!("{word}");
     }
@@ -113,12 +117,12 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
 fn not_followed(wanted: &InstanceRequest, answer: &InstanceAnswer) -> Vec<String> {
     let title = &wanted.title;
     let mut words = Vec::new();
-    if let Some(state) = wanted.state.filter(|state| wanted.shared && *state != answer.state) {
+    let stopped = InstanceState::Stopped;
+    if wanted.shared && wanted.state == Some(stopped) && answer.state != stopped {
         words.push(format!(
-            "{title} is to be {}, not {state}: the Master does not {} shared instances by \
+            "{title} is to be {}, not stopped: the Master does not stop shared instances by \
              themselves, but what serves them",
             answer.state,
-            if state == InstanceState::Stopped { "stop" } else { "change" },
         ));
     }
     let named = wanted.sla.get("computer_guid").filter(|named| !named.is_empty());
@@ -331,6 +335,9 @@ mod tests {
         wanted.state = Some(InstanceState::Stopped);
         assert!(not_followed(&wanted, &answer).is_empty(), "its tree may be less alive");
         wanted.shared = true;
+        wanted.state = Some(InstanceState::Destroyed);
+        assert!(not_followed(&wanted, &answer).is_empty(), "it is destroyed");
+        wanted.state = Some(InstanceState::Stopped);
         wanted.sla = [("computer_guid".to_owned(), "COMP-2".to_owned())].into();
         insta::assert_snapshot!(not_followed(&wanted, &answer).join("\n"), @r"
         web is to be started, not stopped: the Master does not stop shared instances by themselves, but what serves them
