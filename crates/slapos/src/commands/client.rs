@@ -5,7 +5,7 @@ use serde_json::json;
 use slapos_node::{NodeError, generation};
 use slapos_slap::{
     ComputerId, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceState, SlapClient,
-    SoftwareState, SoftwareUrl,
+    SoftwareState, SoftwareUrl, check_title,
 };
 
 use super::{instances, parameters};
@@ -93,6 +93,7 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     for key in slapos_slap::sla::unknown_keys(&wanted.sla) {
         tracing::warn!("nobody knows {key:?} of --node: a slip of the pen? It is ignored");
     }
+    require_title(&master, &wanted)?;
     let wanted = complete(&master, wanted, &wish)?;
     if wish.software_type.is_some() && wanted.state != Some(InstanceState::Destroyed) {
         let strange = parameters::strange_type(&master, &wanted.software, &wanted.software_type);
@@ -111,6 +112,17 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     }
     show_answer(global, &request.name, &answer);
     Ok(0)
+}
+
+/// Requires a title that is read as what it is; of an instance that is there, any.
+fn require_title(master: &SlapClient, wanted: &InstanceRequest) -> Result<(), NodeError> {
+    let title = wanted.title.as_str();
+    let Err(why) = check_title(title) else { return Ok(()) };
+    let known = || master.instance(title).is_ok_and(|found| found.is_some());
+    match wanted.state == Some(InstanceState::Destroyed) || known() {
+        true => Ok(()),
+        false => Err(NodeError::user(format!("the title {title:?} {why}"))),
+    }
 }
 
 /// What of a request that was granted does not come about.

@@ -101,6 +101,9 @@ impl Wish {
 
     pub(super) fn into_request(self) -> Result<InstanceRequest, ApiError> {
         named("`title`", &self.title)?;
+        if self.state.as_deref() != Some("destroyed") {
+            titled(&self.title)?;
+        }
         addressed("`software_release`", &self.software_release)?;
         let mut request = InstanceRequest::new(self.title.as_str(), self.software_release.as_str());
         if let Some(kind) = self.software_type.filter(|kind| !kind.is_empty()) {
@@ -113,6 +116,11 @@ impl Wish {
         request.shared = self.shared;
         Ok(request)
     }
+}
+
+/// Requires a title that is read as what it is. An instance that has another one is changed by its guid.
+fn titled(title: &str) -> Result<(), ApiError> {
+    slapos_slap::check_title(title).map_err(|why| ApiError::bad_request(format!("`title` {why}")))
 }
 
 /// What nodes know as `rollback`; empty is as if it were left out.
@@ -238,6 +246,7 @@ async fn change(
     let title = change.title.clone().filter(|title| *title != former.instance.title);
     if let Some(title) = &title {
         named("`title`", title)?;
+        titled(title)?;
         if former.instance.shared {
             let message = "a shared instance has its title for good: ask for another one";
             return Err(ApiError::new(StatusCode::CONFLICT, message));

@@ -237,6 +237,14 @@ fn what_nodes_tell_is_shown() {
     assert!(text.ends_with("# EOF\n"));
 }
 
+#[test]
+fn a_computer_is_called_as_it_was_made_known() {
+    let (running, _client) = Running::formatted(1);
+    let made = running.api("POST", "/api/v1/computers", Some(&json!({"title": "N1a"})));
+    assert_eq!((made.0, &made.1["title"]), (201, &json!("N1a")));
+    assert_eq!(running.get("/api/v1/computers/N1a")["title"], "N1a");
+}
+
 /// The result that was told last counts, whatever the clock of the node said, here and everywhere.
 fn told_last_counts(running: &Running) {
     let broken = |at: &str, failed: bool| {
@@ -264,6 +272,7 @@ fn what_is_not_understood_is_refused() {
     typo["parameter"] = json!({});
     let mut bell = wish("a\u{7}");
     let mut long = wish(&"x".repeat(501));
+    let (mut blank, mut lines, mut turned) = (wish(" "), wish("n\nl"), wish("\u{202e}gnp"));
     let mut slip = wish("a");
     slip["sla"] = json!({"computer_gid": "computer"});
     let (mut odd, mut unshared) = (wish("a"), wish("a"));
@@ -274,6 +283,9 @@ fn what_is_not_understood_is_refused() {
         ("bell", &mut bell),
         ("long", &mut long),
         ("slip", &mut slip),
+        ("blank", &mut blank),
+        ("lines", &mut lines),
+        ("turned", &mut turned),
         ("odd", &mut odd),
         ("unshared", &mut unshared),
     ];
