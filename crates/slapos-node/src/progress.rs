@@ -225,9 +225,13 @@ mod tests {
         assert_eq!(after(begun("slow")), "slow");
         assert_eq!(after(begun("quick")), "slow, quick");
         assert_eq!(after(ended("quick")), "slow", "it is still being made");
-        ["a", "b", "c", "d"].map(|part| after(begun(part)));
+        for part in ["a", "b", "c", "d"] {
+            after(begun(part));
+        }
         assert_eq!(after(begun("e")), "slow, a, b, c and 2 more");
-        ["slow", "a", "b", "c", "d"].map(|part| after(ended(part)));
+        for part in ["slow", "a", "b", "c", "d"] {
+            after(ended(part));
+        }
         assert_eq!((after(ended("e")).as_str(), NAMED), ("", 4));
         after(begun("a"));
         after(begun("b"));
