@@ -91,7 +91,6 @@ pub(crate) use information::Revision;
 pub use instances::Freed;
 pub(crate) use listing::{InstanceFilter, MOST, SOFTWARE_STATES, Scope, Window, cursor};
 pub use migrate::{Migrated, migrate, rehearse_migration};
-pub use overview::overview;
 pub(crate) use people::{Named, check_name};
 use pools::Pools;
 pub(crate) use repeated::Known;
