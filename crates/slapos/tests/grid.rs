@@ -185,6 +185,41 @@ fn nothing_is_begun_without_free_space() {
 }
 
 #[test]
+fn what_is_to_be_stopped_is_whatever_becomes_of_its_processing() {
+    let (node, profile) = served();
+    let service = || node.service("sleeper-on-watch");
+    let request = |state| drop(node.ok(&["request", "service", &profile, "--state", state]));
+    let fails_and_stops = |pid: i64, words: &[&str]| {
+        let told = node.fails(1, &[&["node", "instance"], words].concat()).told();
+        assert!(told.contains("its services are stopped all the same"), "{told}");
+        assert!(!slapos_testkit::runs(pid), "{told}");
+        told
+    };
+    let no_room = "\ninstance_min_free_space = 1000000T";
+    node.configure("[slapos]", &format!("[slapos]{no_room}"));
+    let pid = service();
+    request("stopped");
+    assert!(fails_and_stops(pid, &[]).contains("MiB must be"));
+    let again = node.fails(1, &["node", "instance"]).told();
+    assert!(again.contains("MiB must be") && !again.contains("all the same"), "{again}");
+    node.configure(no_room, "");
+    request("started");
+    node.ok(&["node", "instance"]);
+    // A profile that is wrong; the Master wants it to run, and who runs the command does not.
+    spoil(&node, "inline = {{ word }}", "inline = {{ wrod }}");
+    assert!(fails_and_stops(service(), &["--force-stop"]).contains("wrod"));
+    spoil(&node, "inline = {{ wrod }}", "inline = {{ word }}");
+    node.ok(&["node", "instance"]);
+    // A Software Release that is gone.
+    let pid = service();
+    for release in std::fs::read_dir(node.root().join("software")).unwrap() {
+        let _ = std::fs::remove_file(release.unwrap().path().join(".completed"));
+    }
+    request("stopped");
+    assert!(fails_and_stops(pid, &[]).contains("is not built yet"));
+}
+
+#[test]
 fn what_is_said_is_also_kept_in_the_log_that_is_named() {
     let (node, _) = served();
     let log = node.path("slapos.log");

@@ -11,6 +11,7 @@ use slapos_slap::{Computer, ComputerPartition, InstanceState, PartitionId, Softw
 use super::outcome::Outcome;
 use super::process::Session;
 use super::{Action, Options, decide_about};
+use crate::error::NodeError;
 use crate::hooks::Hooks;
 use crate::pool::{Bound, for_each};
 
@@ -48,6 +49,7 @@ pub(super) fn run(
         // Also for instances that came into being in the round before.
         if let Err(error) = hooks.begin_instances(session.node, session.master, &steps) {
             outcome.halt(error);
+            stop_all_the_same(session, &steps, &mut outcome);
             break;
         }
         outcome = carry_out(session, hooks, options, &steps, outcome);
@@ -103,6 +105,17 @@ fn again(
     steps
 }
 
+/// Nothing more is begun, but what is not to run does not.
+fn stop_all_the_same(session: &Session<'_, '_>, steps: &[Step], outcome: &mut Outcome) {
+    for (partition, _) in steps {
+        if session.runs_in_vain(partition) {
+            let error = NodeError::user("it was not processed");
+            let error = session.stop_all_the_same(partition, error);
+            outcome.note(session.node, partition, Err(error));
+        }
+    }
+}
+
 fn is_processing(step: &Step) -> bool {
     matches!(step.1, Action::Process(_))
 }
@@ -134,6 +147,7 @@ fn carry_out(
             let Session { node, master, .. } = session;
             let carry_out = || session.carry_out(partition, action);
             let result = hooks.around_instance(node, master, partition, action, carry_out);
+            let result = result.map_err(|error| session.stop_all_the_same(partition, error));
             lock().note(session.node, partition, result);
         },
     );

@@ -143,6 +143,13 @@ fn an_instance_without_its_firewall_is_not_deployed() {
     managed.script("firewall-cmd", FIREWALL_CMD);
     managed.node(&["node", "instance"]);
     assert!(managed.node.partition(0).join("etc/word.txt").exists());
+    // One that is to be stopped is, whether or not its firewall can be looked at.
+    let service = managed.node.service("sleeper-on-watch");
+    managed.script("firewall-cmd", "#!/bin/sh\necho FirewallD is not running\nexit 252\n");
+    managed.request("stopped");
+    let run = managed.try_node(&["node", "instance"]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(!slapos_testkit::runs(service), "{}", run.err);
 }
 
 #[test]
