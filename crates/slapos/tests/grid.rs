@@ -6,6 +6,8 @@
     reason = "tests arrange files and processes directly"
 )]
 
+use std::io::{BufRead as _, BufReader};
+
 use slapos_slap::SoftwareUrl;
 use slapos_testkit::TestNode;
 
@@ -281,7 +283,13 @@ fn a_supervisor_that_must_not_be_started_is_not() {
     let run = node.run(&["node", "instance"]);
     assert_ne!(run.code, 0);
     assert!(run.err.contains("start it with `slapos node supervisord`"), "{}", run.err);
+    // Who starts it may come a moment later.
+    let mut early = node.start(&["node", "instance"]);
+    let mut said = BufReader::new(early.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("waits for the supervisor")), "it gave up at once");
     node.ok(&["node", "supervisord"]);
+    let said: Vec<_> = said.collect();
+    assert_eq!(early.wait().unwrap().code(), Some(0), "{said:?}");
     assert_eq!(node.pids()["sleeper-on-watch"], pids["sleeper-on-watch"], "adopted");
     let watchdog = node.root().join("instance/etc/supervisord.conf.d/watchdog.conf");
     std::fs::remove_file(&watchdog).unwrap();
