@@ -32,6 +32,6 @@ pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict
 pub use server::{Keep, Master, MasterConfig, serve};
 pub use settings::{Access, Rate, TlsAccess};
 pub use store::{
-    Database, Freed, Migrated, Restoration, Server, Store, Would, backup, migrate,
+    Database, Freed, Migrated, Restoration, Server, Store, Would, backup, migrate, overview,
     rehearse_migration, rehearse_restore, restore,
 };

@@ -241,7 +241,8 @@ pub(crate) struct InstanceDetail {
     /// Those that it serves.
     pub(crate) shared_instances: Vec<Instance>,
     /// In the answer to a request or a change, sentences: what of it is not followed, such as another
-    /// place, and which shared instances of others end with the instance.
+    /// place, that nobody supplies its Software Release to its computer, and which shared instances of
+    /// others end with the instance.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub(crate) remarks: Vec<String>,
@@ -343,14 +344,18 @@ pub(crate) struct SoftwareSummary {
     pub(crate) error: i64,
 }
 
-/// Instances, shared ones not, counted.
+/// Instances, counted. A list of them has `total` and `shared` together.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct InstanceSummary {
+    /// Those that have a partition, which shared ones do not.
     pub(crate) total: i64,
-    /// Wanted so.
+    /// How many of `total` are wanted so.
     pub(crate) started: i64,
-    /// Those that reported an error last, or have a broken promise.
+    /// How many of `total` reported an error last, or have a broken promise. A list of those in the state
+    /// `error` has the former, and the shared ones that they serve.
     pub(crate) failed: i64,
+    /// Shared ones, which are in none of the other numbers.
+    pub(crate) shared: i64,
 }
 
 /// What fails, at most twenty of each kind.
@@ -378,9 +383,12 @@ pub(crate) struct BrokenPromise {
 pub(crate) struct Summary {
     pub(crate) computers: ComputerSummary,
     pub(crate) software: SoftwareSummary,
+    /// Those of these computers, whoever has them.
     pub(crate) partitions: PartitionCounts,
-    /// Instance trees.
+    /// Instance trees whose root has a partition. A list of trees has `shared_trees`, too.
     pub(crate) trees: i64,
+    /// Shared instances that a person asked for, each of which is a tree of one.
+    pub(crate) shared_trees: i64,
     pub(crate) instances: InstanceSummary,
     pub(crate) failing: Failing,
 }

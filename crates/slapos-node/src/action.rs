@@ -13,6 +13,8 @@ pub enum Action {
     Restore(u32),
     /// Only look whether promises are due.
     Check,
+    /// Tell the Master which generation was brought back, which it has not heard; then as it is else.
+    Tell,
     /// Stop its services: it is to be destroyed, which `node report` will do.
     Stop,
     /// Take away what is left of a former instance's definitions.
@@ -30,6 +32,8 @@ pub enum Reason {
     New,
     /// The operator said so.
     Forced,
+    /// The operator wants it stopped, whatever the Master does.
+    KeptStopped,
     /// The last run was interrupted.
     Interrupted,
     /// The last run failed.
@@ -59,6 +63,7 @@ impl fmt::Display for Reason {
         match self {
             Self::New => f.write_str("it is new"),
             Self::Forced => f.write_str("asked for (--all)"),
+            Self::KeptStopped => f.write_str("it is to be kept stopped (--force-stop)"),
             Self::Interrupted => f.write_str("the last run was interrupted"),
             Self::Failed => f.write_str("the last run failed"),
             Self::Changed => f.write_str("the Master changed something"),
@@ -82,6 +87,7 @@ impl fmt::Display for Action {
                 write!(f, "restore generation {number}: that was interrupted")
             }
             Self::Check => f.write_str("up to date; check the promises that are due"),
+            Self::Tell => f.write_str("tell the Master that a former generation was restored"),
             Self::Stop => f.write_str("stop: it is to be destroyed (`slapos node report` does it)"),
             Self::Forget => f.write_str("forget the former instance"),
             Self::Nothing(why) => write!(f, "nothing: {why}"),

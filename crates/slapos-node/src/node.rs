@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slapos_slap::{Computer, ComputerPartition, SlapClient, TlsIdentity};
-use slapos_supervisor::Paths;
+use slapos_supervisor::{Client, Paths};
 use slapos_sys::clock::Clock;
 use slapos_sys::fs;
 use slapos_sys::lock::FileLock;
@@ -46,11 +46,20 @@ impl Node<'_> {
         Ok(master.full_computer_information(&self.config.computer_id)?)
     }
 
-    /// Whether `slapos down` was said, which lasts until `slapos up`: cron must not undo it.
+    /// Whether `slapos down` was said, which lasts until `slapos up`: cron must not undo it. Says so.
     pub fn is_down(&self) -> bool {
+        self.is_down_and("nothing is done")
+    }
+
+    /// The same for who does something all the same: `what` is said to be done, or not.
+    pub fn is_down_and(&self, what: &str) -> bool {
         let down = self.down_marker().exists();
         if down {
-            self.reporter.note("node", "it is down; `slapos up` brings it back");
+            let runs = Client::connect(&self.supervisor_paths()).is_ok();
+            let though = if runs { ", though the supervisor runs" } else { "" };
+            let text =
+                format!("`slapos down` was said{though}: {what}; `slapos up` brings it back");
+            self.reporter.note("node", &text);
         }
         down
     }
@@ -117,13 +126,29 @@ impl Node<'_> {
     /// killed. Those at work, under whatever lock, keep what they are writing.
     ///
     /// # Errors
-    /// [`NodeError::busy`] when another process holds it.
+    /// [`NodeError::busy`] when another process holds it; when its directory is missing, unless it is one
+    /// of the node's own.
     pub fn lock(&self, what: &str, lock: &std::path::Path) -> Result<FileLock, NodeError> {
+        self.check_place(lock)?;
         let held = take_lock(what, lock)?;
         for room in self.rooms() {
             fs::remove_unnamed(&room).context("tidy up", &room)?;
         }
         Ok(held)
+    }
+
+    /// Whether there is a directory for `lock`. One that a configuration or an argument names elsewhere is not
+    /// made, nor is it by the original: it is most likely a slip.
+    fn check_place(&self, lock: &std::path::Path) -> Result<(), NodeError> {
+        let Some(directory) = lock.parent() else { return Ok(()) };
+        if directory.is_dir() || directory.starts_with(&self.config.instance_root) {
+            return Ok(());
+        }
+        let text = format!("cannot lock {}: there is no {}", lock.display(), directory.display());
+        Err(NodeError::user(text).hint(
+            "make that directory, or name another file: with --pidfile, or as `pidfile_software`, \
+             `pidfile_instance` or `pidfile_report` in slapos.cfg",
+        ))
     }
 
     /// The directories of files that are written while the node is at work: records and those of

@@ -3,6 +3,7 @@
 
 mod due;
 mod garbage;
+mod named;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -130,13 +131,9 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     }
     let master = node.master()?;
     let computer = node.computer(&master)?;
-    let options = &Options { only: named(&options.only, &computer.software), ..options.clone() };
-    check_only(&options.only, &computer.software)?;
+    let chosen = named::chosen(&options.only, &computer.software)?;
     let mut failed = Vec::new();
-    for release in &computer.software {
-        if !is_chosen(&options.only, &release.url) {
-            continue;
-        }
+    for release in chosen {
         if let Err(error) = reconcile(node, &master, release, options) {
             let name = short_name(&release.url);
             node.reporter.failed(&name, &error);
@@ -153,39 +150,6 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
         [] => Ok(()),
         names => Err(NodeError::user(format!("failed: {}", names.join(", ")))
             .hint("what is not wanted any more, `slapos remove SOFTWARE` takes from the list")),
-    }
-}
-
-fn is_chosen(only: &[String], url: &SoftwareUrl) -> bool {
-    only.is_empty() || only.iter().any(|name| *name == url.as_str() || *name == url.md5_hex())
-}
-
-/// What `only` names, with the paths among it as `slapos supply` has them.
-fn named(only: &[String], known: &[SoftwareRelease]) -> Vec<String> {
-    let is_known = |name: &String| {
-        known.iter().any(|release| is_chosen(std::slice::from_ref(name), &release.url))
-    };
-    let resolved =
-        |name: &String| Path::new(name).canonicalize().ok()?.into_os_string().into_string().ok();
-    let name = |name: &String| match is_known(name) {
-        true => name.clone(),
-        false => resolved(name).filter(is_known).unwrap_or_else(|| name.clone()),
-    };
-    only.iter().map(name).collect()
-}
-
-fn check_only(only: &[String], known: &[SoftwareRelease]) -> Result<(), NodeError> {
-    let unknown = only.iter().find(|name| {
-        !known.iter().any(|release| is_chosen(std::slice::from_ref(name), &release.url))
-    });
-    match unknown {
-        None => Ok(()),
-        Some(name) => Err(NodeError::user(format!(
-            "the Master supplies no `{name}` to this computer"
-        ))
-        .hint(
-            "`slapos supply URL COMPUTER` does; `slapos proxy show --software` lists what there is",
-        )),
     }
 }
 

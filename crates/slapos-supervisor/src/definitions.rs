@@ -1,13 +1,14 @@
 //! The definitions of programs on disk: `etc/supervisord.conf.d/*.conf`.
 //!
-//! They are written in supervisor's own syntax, so that its users can read them. A key that is not
-//! understood is an error that names file and line, never ignored: a service that runs other than
-//! its definition says is worse than one that does not.
+//! They are written in supervisor's own syntax, so that its users can read them. What would have a service
+//! run other than its definition says is an error that names file and line; an option that nobody knows is
+//! a remark (`unknown`).
 
 mod expand;
 mod listen;
 mod parse;
 mod processes;
+mod unknown;
 mod write;
 
 use std::io;
@@ -61,6 +62,8 @@ pub struct Definitions {
     pub groups: IndexMap<String, Group>,
     /// Files that were left out, with the reason; what they define is unknown, not absent.
     pub errors: Vec<DefinitionError>,
+    /// What of the others was left out, in sentences that name file and line.
+    pub remarks: Vec<String>,
 }
 
 impl Definitions {
@@ -104,7 +107,10 @@ pub fn read_dir(directory: &Path) -> Definitions {
                 let groups = groups_named_in(&path);
                 read.errors.push(DefinitionError::File { path, groups, source });
             }
-            Ok(groups) => add_groups(&mut read, &mut origin, &path, groups),
+            Ok((groups, remarks)) => {
+                read.remarks.extend(remarks);
+                add_groups(&mut read, &mut origin, &path, groups);
+            }
         }
     }
     read.groups.sort_by(|_, a, _, b| a.priority.cmp(&b.priority));
@@ -154,7 +160,7 @@ fn groups_named_in(path: &Path) -> Vec<String> {
 /// # Errors
 /// For the first line that is wrong.
 pub fn parse(text: &str, name: &str) -> Result<Vec<Group>, ConfigError> {
-    parse::groups(&mut Config::parse_raw(text, name)?)
+    parse::groups(&mut Config::parse_raw(text, name)?).map(|(groups, _)| groups)
 }
 
 /// The text of a file that defines `group` with these programs; [`parse`] gives them back.

@@ -115,6 +115,8 @@ fn periodicities_come_from_the_command_the_file_and_the_software_release() {
 #[test]
 fn force_stop_deploys_and_keeps_stopped_until_the_next_run() {
     let (node, _) = served();
+    let why = "slappart0: process: it is to be kept stopped (--force-stop)";
+    assert!(plan(&node, &["--force-stop"]).contains(why));
     node.ok(&["node", "instance", "--force-stop"]);
     assert!(!node.pids().contains_key("sleeper-on-watch"), "{:?}", node.pids());
     assert_eq!(read(&node, ".timestamp"), None);
@@ -144,6 +146,11 @@ fn arguments_stand_in_place_of_options() {
     let path = lock.display().to_string();
     node.ok(&["node", "instance", "--pidfile", &path]);
     assert!(std::fs::read_to_string(&lock).unwrap().trim().parse::<u32>().is_ok());
+    let absent = node.path("absent");
+    let path = absent.join("lock.pid").display().to_string();
+    let run = node.fails(1, &["node", "instance", "--pidfile", &path]);
+    assert!(run.told().contains(&format!("there is no {}", absent.display())), "{}", run.err);
+    assert!(run.err.contains("--pidfile") && !absent.exists(), "{}", run.err);
     node.configure("[slapos]", "[slapos]\nonly_cp = slappart1,slappart99");
     let run = node.fails(1, &["node", "instance"]);
     assert!(run.err.contains("Unknown partition(s): slappart99"), "{}", run.err);
@@ -400,8 +407,12 @@ fn a_software_release_is_named_from_where_one_is() {
     let mut command = node.command(&["node", "software", "--only", name.to_str().unwrap()]);
     let run = slapos_testkit::Run::of(&command.current_dir(directory).output().unwrap());
     assert!(run.code == 0 && run.err.contains("nothing: it is built and frozen"), "{}", run.err);
+    let url = format!("file://{}", profile.display());
+    let told = node.ok(&["node", "software", "--only", &url]).told();
+    assert!(told.contains("nothing: it is built and frozen"), "{told}");
     let told = node.fails(1, &["node", "software", "--only", "no/such.cfg"]).told();
     assert!(told.contains("the Master supplies no `no/such.cfg`"), "{told}");
+    assert!(told.contains("supplied are") && told.contains(profile.to_str().unwrap()), "{told}");
 }
 
 #[test]

@@ -199,6 +199,12 @@ fn down_lasts_until_up() {
         assert!(run.err.contains("`slapos up` brings it back"), "{}", run.err);
     }
     node.fails(1, &["node", "status"]);
+    // What a person starts runs, and the others go on doing nothing.
+    let run = node.ok(&["node", "supervisord"]);
+    assert!(run.err.contains("`slapos down` was said: services start all the same"), "{}", run.err);
+    let run = node.ok(&["node", "report"]);
+    let words = "`slapos down` was said, though the supervisor runs: nothing is done";
+    assert!(run.err.contains(words), "{}", run.err);
     node.ok(&["up"]);
     assert!(runs(node.pids()["sleeper-on-watch"]));
 }

@@ -4,8 +4,9 @@
 //! Entries are gathered for a moment and written together, so that the log costs no write for each
 //! request. What was answered in the last moment before the Master is killed may be missing in it,
 //! unless it made or took back what somebody proves himself by: that is written before it is answered.
-//! After an orderly end nothing is missing, and what cannot be written is tried again. What is refused again within a minute is noted once, so that a
-//! program that goes wild does not fill it.
+//! After an orderly end nothing is missing, and what cannot be written is tried again. Who goes away
+//! before he is answered is noted with what he asked for. What is refused again within a minute is noted
+//! once, so that a program that goes wild does not fill it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,7 +15,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use slapos_slap::{ComputerId, InstanceRequest, SoftwareState, SoftwareUrl};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -40,6 +43,9 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// Refusals that are remembered for that; beyond them all are forgotten.
 const REMEMBERED: usize = 10_000;
+
+/// See [`left`].
+const LEFT: u16 = 499;
 
 /// The longest text about what was touched, in bytes.
 const LONGEST: usize = 200;
@@ -89,13 +95,36 @@ pub(super) fn changed_if(changed: bool) {
     let _ = SAID.try_with(|said| said.borrow_mut().changed |= changed);
 }
 
-/// Runs a handler; also returns what it said that the request is about.
-pub(super) async fn listening<T>(handler: impl Future<Output = T>) -> (T, Said) {
+/// Runs a handler; also returns what it said that the request is about. If nobody waits for its end,
+/// `left` is told what it had said so far.
+pub(super) async fn listening<T>(
+    handler: impl Future<Output = T>,
+    left: impl FnOnce(Said),
+) -> (T, Said) {
     let scope = async {
+        let mut left = Left(Some(left));
         let answer = handler.await;
+        left.0 = None;
         (answer, SAID.with(RefCell::take))
     };
     SAID.scope(RefCell::default(), scope).await
+}
+
+/// What is to be done with what a handler said whose end nobody waits for.
+struct Left<F: FnOnce(Said)>(Option<F>);
+
+impl<F: FnOnce(Said)> Drop for Left<F> {
+    fn drop(&mut self) {
+        if let Some(left) = self.0.take() {
+            left(SAID.try_with(RefCell::take).unwrap_or_default());
+        }
+    }
+}
+
+/// How it is told that whoever asked went away before he was answered, so that it is not known whether
+/// it was done: as some proxies do, by a status that no answer has.
+pub(super) fn left() -> StatusCode {
+    StatusCode::from_u16(LEFT).unwrap_or(StatusCode::REQUEST_TIMEOUT)
 }
 
 /// What waits to be written.
@@ -148,23 +177,31 @@ impl App {
         if !self.audit.is_news(&entry, Instant::now()) {
             return false;
         }
+        if self.gather(entry) >= MANY {
+            self.write_audit().await;
+        }
+        true
+    }
+
+    /// Takes an entry into the log; how many wait to be written now.
+    pub(super) fn gather(self: &Arc<App>, entry: AuditEntry) -> usize {
         let waiting = {
             let mut waiting = self.audit.waiting();
             waiting.push(entry);
             waiting.len()
         };
-        if waiting == 1 {
+        // There is none any more where all ends.
+        let runtime = Handle::try_current().ok().filter(|_| waiting == 1);
+        if let Some(runtime) = runtime {
             let app = Arc::clone(self);
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 tokio::time::sleep(MOMENT).await;
                 while !app.write_audit().await {
                     tokio::time::sleep(LATER).await;
                 }
             });
-        } else if waiting >= MANY {
-            self.write_audit().await;
         }
-        true
+        waiting
     }
 
     /// Notes whose certificates are refused before there is a request, for as long as they may come.

@@ -20,6 +20,7 @@ use slapos_slap::token::{digest, is_issued};
 use tokio::time::Instant;
 
 use super::access::{Asker, Audited, Caller, May, Rule, TIME};
+use super::audit::Said;
 use super::evidence::Evidence;
 use super::incoming::Incoming;
 use super::rate::{Buckets, network};
@@ -82,33 +83,54 @@ pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next
     };
     let answer = match admitted {
         Err(refusal) => gate.refuse(&visit, refusal).await,
-        Ok(known) => {
-            let who = known.as_ref().map(|(caller, _)| caller.to_string());
-            let asker = who.clone().unwrap_or_else(|| network(visit.address).to_string());
-            request.extensions_mut().insert(Asker(asker));
-            let person = matches!(known, Some((Caller::Operator | Caller::User(_), _)));
-            if let Some((caller, evidence)) = known {
-                request.extensions_mut().insert(caller);
-                request.extensions_mut().insert(evidence);
-            }
-            let (answer, said) =
-                audit::listening(gate.answer(&visit, (request, &body), next)).await;
-            let status = answer.status();
-            let kept = gate.audited.keeps(person, said.changed, status);
-            if let (true, Some(caller)) = (kept || status == StatusCode::FORBIDDEN, who) {
-                let about = if said.about.is_empty() { path.clone() } else { said.about };
-                gate.app.note(visit.entry(&gate.app, caller, about, status)).await;
-                if gate.audited == Audited::Everybody && status.is_success() {
-                    gate.app.write_audit().await;
-                }
-            }
-            answer
-        }
+        Ok(known) => gate.audited_answer(&visit, known, (request, &body), next).await,
     };
     problem::worded(&path, incoming::told(&body, answer))
 }
 
 impl Gate {
+    /// Has the handler answer, and keeps what was done in the audit log, also when nobody waits for the
+    /// answer any more.
+    async fn audited_answer(
+        &self,
+        visit: &Visit,
+        known: Option<Known>,
+        (mut request, body): (Request, &Incoming),
+        next: Next,
+    ) -> Response {
+        let path = request.uri().path().to_owned();
+        let who = known.as_ref().map(|(caller, _)| caller.to_string());
+        let asker = who.clone().unwrap_or_else(|| network(visit.address).to_string());
+        request.extensions_mut().insert(Asker(asker));
+        let person = matches!(known, Some((Caller::Operator | Caller::User(_), _)));
+        if let Some((caller, evidence)) = known {
+            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(evidence);
+        }
+        let entry = |Said { about, changed }: Said, status: StatusCode| {
+            let kept = self.audited.keeps(person, changed, status);
+            let caller = who.clone().filter(|_| kept || status == StatusCode::FORBIDDEN)?;
+            let about = if about.is_empty() { path.clone() } else { about };
+            Some(visit.entry(&self.app, caller, about, status))
+        };
+        // What he asked for may be done all the same.
+        let left = |said| {
+            if let Some(entry) = entry(Said { changed: true, ..said }, audit::left()) {
+                self.app.gather(entry);
+            }
+        };
+        let (answer, said) =
+            audit::listening(self.answer(visit, (request, body), next), left).await;
+        let status = answer.status();
+        if let Some(entry) = entry(said, status) {
+            self.app.note(entry).await;
+            if self.audited == Audited::Everybody && status.is_success() {
+                self.app.write_audit().await;
+            }
+        }
+        answer
+    }
+
     async fn answer(
         &self,
         visit: &Visit,

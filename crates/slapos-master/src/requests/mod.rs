@@ -251,7 +251,12 @@ impl Desk {
             let why = "its parameters are not what the Software Release says of them".to_owned();
             return Ok(Checked { outcome: Err(why), remarks: Vec::new(), verdict });
         }
-        let remarks = store.remarks(project, request).await?;
+        let remarks = match &outcome {
+            Ok(Prospect::Here(_, answer)) => {
+                store.remarks(project, request, &answer.computer).await?
+            }
+            _ => Vec::new(),
+        };
         Ok(Checked { outcome, remarks, verdict })
     }
 

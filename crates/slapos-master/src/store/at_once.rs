@@ -1,61 +1,80 @@
-//! A new instance for which a user asks nothing about its place, at a server: one way there and back
-//! finds the place and takes it, where the general way ([`placing`](super::placing)) goes there for each
-//! of its questions while all who write wait.
+//! A new instance of a user at a server, found a place and noted by one way there and back, where the
+//! general way ([`placing`](super::placing)) goes there for each of its questions while all who write wait.
 //!
-//! The policy of [`crate::allocation`] is said once more here, in SQL, for the one case in which it is an
-//! order of rows: without a filter, the first offer. Whatever is not that case finds nothing here, and
-//! goes the general way, which also says why there is no place.
+//! The policy of [`crate::allocation`] is said once more here, in SQL, for the cases in which it is an
+//! order of rows: nothing is asked about the place, or the computer is named. Whatever is not one of them
+//! finds nothing here, and goes the general way, which also says why there is no place.
 
-use slapos_slap::{ComputerId, InstanceRequest, InstanceState, PartitionId};
+use slapos_slap::{Change, ChangeKind, ComputerId, InstanceRequest, InstanceState, PartitionId};
 
+use super::changes::noting;
+use super::feed::{self, At, Entry};
 use super::placing::{Place, read_filter};
 use super::pools::Kind;
 use super::rows::{addresses, text, to_column};
+use super::together::in_one;
 use super::{Store, Tx};
 use crate::allocation::Filter;
 use crate::error::StoreError;
 
-/// `$1` is the Software Release, `$2` the project, `$3` the Master's own computer, `$4` the title. A computer
-/// with capabilities is not for everybody, so it is left to the general way, when it comes first, whether it fits.
-const TAKE: &str = "\
-    WITH offered AS ( \
-        (SELECT computer, project, built, free FROM offer WHERE software = $1 AND project = $2 \
+/// The first offer, without a filter. The values are those of [`feed::bind`], the Software Release `$11` and
+/// the computer `$12`, which is the Master's own or the one that is named.
+const ANY: &str = "\
+    SELECT computer FROM ( \
+        (SELECT computer, project, built, free FROM offer WHERE software = $11 AND project = $10 \
         ORDER BY built DESC, free DESC, computer LIMIT 1) \
         UNION ALL \
-        (SELECT computer, project, built, free FROM offer WHERE software = $1 AND project = '' \
+        (SELECT computer, project, built, free FROM offer WHERE software = $11 AND project = '' \
         ORDER BY built DESC, free DESC, computer LIMIT 1) \
         UNION ALL \
         SELECT computer, project, built, free FROM offer \
-        WHERE software = $1 AND computer = $3 AND project IN ($2, '') \
-    ), best AS ( \
-        SELECT computer FROM offered \
-        ORDER BY project <> $2, built DESC, computer <> $3, free DESC, computer LIMIT 1 \
-    ), place AS ( \
-        SELECT f.computer, f.reference FROM best b JOIN computer c ON c.reference = b.computer \
-        JOIN computer_partition f ON f.computer = b.computer LEFT JOIN instance i \
-        ON i.computer = f.computer AND i.partition_reference = f.reference \
-        WHERE i.title IS NULL AND strpos(c.labels, '\"capability\"') = 0 AND NOT EXISTS \
-        (SELECT 1 FROM instance WHERE project = $2 AND root = '' AND title = $4) \
-        ORDER BY f.position LIMIT 1 \
-    ), made AS ( \
-        INSERT INTO instance (computer, partition_reference, title, root, software, \
-        software_type, requested_state, parameters, connection, changed_at, filter, project, \
-        asked_by) SELECT computer, reference, $4, '', $1, $5, $6, $7, '{}', $8, $9, $2, '' \
-        FROM place RETURNING computer, partition_reference \
-    ), gone AS ( \
-        DELETE FROM offer o USING made WHERE o.computer = made.computer AND o.free <= 1 \
-    ), fewer AS ( \
-        UPDATE offer o SET free = free - 1 FROM made \
-        WHERE o.computer = made.computer AND o.free > 1 \
-    ) \
+        WHERE software = $11 AND computer = $12 AND project IN ($10, '') \
+    ) offered ORDER BY project <> $10, built DESC, computer <> $12, free DESC, computer LIMIT 1";
+
+const NAMED: &str = "\
+    SELECT computer FROM offer WHERE software = $11 AND computer = $12 \
+    AND ($10 = '' OR project IN ($10, ''))";
+
+/// A computer with capabilities is not for everybody; whether it is nevertheless is left to the general way.
+const FOR_EVERYBODY: &str = "strpos(c.labels, '\"capability\"') = 0";
+
+/// Where the place is free, and nothing has the title.
+const FREE: &str = "\
+    i.title IS NULL AND NOT EXISTS \
+    (SELECT 1 FROM instance WHERE project = $10 AND root = '' AND title = $7) \
+    ORDER BY f.position LIMIT 1";
+
+const MADE: &str = "\
+    INSERT INTO instance (computer, partition_reference, title, root, software, \
+    software_type, requested_state, parameters, connection, changed_at, filter, project, \
+    asked_by) SELECT computer, reference, $7, '', $11, $13, $6, $14, '{}', $9, $15, $10, '' \
+    FROM place RETURNING computer, partition_reference";
+
+/// As [`ONE_LESS`](super::offers::ONE_LESS).
+const ONE_LESS: [&str; 2] = [
+    "DELETE FROM offer o USING made WHERE o.computer = made.computer AND o.free <= 1",
+    "UPDATE offer o SET free = free - 1 FROM made WHERE o.computer = made.computer AND o.free > 1",
+];
+
+const ANSWER: &str = "\
     SELECT made.computer, made.partition_reference, a.interface, a.address FROM made \
     LEFT JOIN partition_address a ON a.computer = made.computer \
     AND a.partition_reference = made.partition_reference ORDER BY a.position";
 
+/// The partition that is taken.
+const OF_THE_MADE: At = At {
+    computer: "(SELECT computer FROM made)",
+    partition: "(SELECT partition_reference FROM made)",
+    from: "FROM made",
+};
+
 impl Store {
     /// Makes the instance for which a user asks, which is to be in `state`, unless it has to go the general
     /// way: then nothing is done.
-    pub(super) async fn take_at_once(
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when what is asked about the place makes no sense; failures of the database.
+    pub(super) async fn make_at_once(
         &self,
         tx: &mut Tx,
         request: &InstanceRequest,
@@ -63,26 +82,50 @@ impl Store {
         state: InstanceState,
         now: i64,
     ) -> Result<Option<Place>, StoreError> {
-        if tx.kind() != Kind::Postgres || read_filter(request, project)? != Filter::default() {
+        if tx.kind() != Kind::Postgres {
             return Ok(None);
         }
-        let rows = sqlx::query(TAKE)
+        let mut filter = read_filter(request, project)?;
+        let named = filter.computer.take();
+        if filter != Filter::default() {
+            return Ok(None);
+        }
+        let change = Change::new(ChangeKind::Request).state(state.as_str());
+        let entry = Entry {
+            tree: Some(request.title.to_string()),
+            project: Some(project.to_owned()),
+            ..Entry::of(&ComputerId::new(""), &change)
+        };
+        let statement = sqlx::AssertSqlSafe(statement(named.is_some(), now));
+        let rows = feed::bind(sqlx::query(statement), tx.next_entry(), &entry, now)
             .bind(request.software.as_str())
-            .bind(project)
-            .bind(self.home.as_str())
-            .bind(request.title.as_str())
+            .bind(named.as_ref().unwrap_or(&self.home).as_str())
             .bind(request.software_type.as_str())
-            .bind(state.as_str())
             .bind(to_column(&request.parameters))
-            .bind(now)
             .bind(to_column(&request.sla))
             .fetch_all(&mut **tx)
             .await?;
         let Some(first) = rows.first() else { return Ok(None) };
-        Ok(Some(Place {
-            computer: ComputerId::new(text(first, "computer")?),
-            partition: PartitionId::new(text(first, "partition_reference")?),
-            addresses: addresses(&rows)?,
-        }))
+        let computer = ComputerId::new(text(first, "computer")?);
+        let partition = PartitionId::new(text(first, "partition_reference")?);
+        tx.ring(&computer);
+        feed::told(tx, now).await?;
+        Ok(Some(Place { computer, partition, addresses: addresses(&rows)? }))
     }
+}
+
+/// Takes a place on the computer that is named, or on any, and notes it.
+fn statement(is_named: bool, now: i64) -> String {
+    let (best, fits) = if is_named { (NAMED, "TRUE") } else { (ANY, FOR_EVERYBODY) };
+    let place = format!(
+        "SELECT f.computer, f.reference FROM best b JOIN computer c ON c.reference = b.computer \
+         JOIN computer_partition f ON f.computer = b.computer LEFT JOIN instance i \
+         ON i.computer = f.computer AND i.partition_reference = f.reference WHERE {fits} AND {FREE}"
+    );
+    let mut steps = vec![("best", best.to_owned()), ("place", place), ("made", MADE.to_owned())];
+    steps.extend(["gone", "fewer"].into_iter().zip(ONE_LESS.map(str::to_owned)));
+    // The last one may be absent.
+    steps.extend(["noted", "noted1", "noted2"].into_iter().zip(noting(OF_THE_MADE, now)));
+    steps.push(("told", feed::telling(Kind::Postgres, OF_THE_MADE)));
+    in_one(&steps, ANSWER)
 }

@@ -25,7 +25,7 @@ pub(crate) struct Entry {
     pub(crate) method: String,
     pub(crate) route: String,
     pub(crate) about: String,
-    /// The status of the answer.
+    /// The status of the answer; 499 if whoever asked went away before it.
     pub(crate) outcome: u16,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Told {
     pub(crate) method: String,
     pub(crate) route: String,
     pub(crate) about: String,
-    /// The status of the answer.
+    /// The status of the answer; 499 if whoever asked went away before it: then it may be done, or not.
     pub(crate) outcome: i64,
 }
 

@@ -18,7 +18,7 @@ use sqlx::any::AnyRow;
 use tokio::sync::watch;
 
 use super::connection::Connection;
-use super::feed::{self, Entry};
+use super::feed::{self, At, Entry, OF_THE_ENTRY};
 use super::pools::Kind;
 use super::rows::{text, word};
 use super::{Store, Tx, postgres};
@@ -139,24 +139,31 @@ pub(super) async fn note(
     change: &Change,
     now: i64,
 ) -> Result<(), StoreError> {
-    // All of them count from what was before.
-    let forget = format!(
-        "DELETE FROM change WHERE computer = $3 AND number <= \
-         (SELECT changes + 1 - {KEPT} FROM computer WHERE reference = $3)"
-    );
-    let mut statements = vec![
+    tx.ring(computer);
+    feed::tell_with(tx, &noting(OF_THE_ENTRY, now), &Entry::of(computer, change), now).await
+}
+
+/// The statements that take note of an entry of the feed for the node of its computer, with the values
+/// of [`feed::bind`]. All of them count from what was before.
+pub(super) fn noting(at: At, now: i64) -> Vec<String> {
+    let At { computer, partition, from } = at;
+    let mut statements = vec![format!(
         "INSERT INTO change \
          (computer, number, kind, partition_reference, software, state, changed_at) \
-         VALUES ($3, (SELECT changes + 1 FROM computer WHERE reference = $3), $2, $4, $5, $6, $9)",
-    ];
+         SELECT {computer}, (SELECT changes + 1 FROM computer WHERE reference = {computer}), \
+         $2, {partition}, $5, $6, $9 {from}"
+    )];
     if now % SWEPT == 0 {
-        statements.push(&forget);
+        statements.push(format!(
+            "DELETE FROM change WHERE computer = {computer} AND number <= \
+             (SELECT changes + 1 - {KEPT} FROM computer WHERE reference = {computer})"
+        ));
     }
-    statements.push(
-        "UPDATE computer SET changes = changes + 1, revision = revision + 1 WHERE reference = $3",
-    );
-    tx.ring(computer);
-    feed::tell_with(tx, &statements, &Entry::of(computer, change), now).await
+    statements.push(format!(
+        "UPDATE computer SET changes = changes + 1, revision = revision + 1 \
+         WHERE reference = {computer}"
+    ));
+    statements
 }
 
 /// What tells this database from another.

@@ -17,8 +17,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use slapos_slap::{Change, ComputerId, PartitionId};
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, Row as _};
 
 use super::listing::Scope;
 use super::pools::Kind;
@@ -204,46 +205,83 @@ impl Store {
     }
 }
 
+/// Where statements find the partition of which they tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    /// The reference of its computer, as SQL.
+    pub(super) computer: &'static str,
+    pub(super) partition: &'static str,
+    /// What comes behind the values of a new row, which is there for each row of that.
+    pub(super) from: &'static str,
+}
+
+/// The partition of the entry.
+pub(super) const OF_THE_ENTRY: At = At { computer: "$3", partition: "$4", from: "" };
+
 /// Takes note of a change for those who listen to everything.
 pub(super) async fn tell(tx: &mut Tx, entry: &Entry, now: i64) -> Result<(), StoreError> {
     tell_with(tx, &[], entry, now).await
 }
 
-/// The same, [`together`] with statements which find what the entry says under the numbers that it has
-/// here: the kind `$2`, the computer `$3`, the partition `$4`, the Software Release `$5`, the state `$6`,
-/// the time `$9`.
+/// The same, [`together`] with statements which find what the entry says as [`bind`] numbers it.
 pub(super) async fn tell_with(
     tx: &mut Tx,
-    others: &[&str],
+    others: &[String],
     entry: &Entry,
     now: i64,
 ) -> Result<(), StoreError> {
     let place = tx.next_entry();
-    let transaction = match tx.kind() {
+    let own = telling(tx.kind(), OF_THE_ENTRY);
+    let statements: Vec<&str> = others.iter().chain([&own]).map(String::as_str).collect();
+    together(tx, &statements, |query| bind(query, place, entry, now)).await?;
+    told(tx, now).await
+}
+
+/// The statement that takes note of an entry with the values of [`bind`].
+pub(super) fn telling(kind: Kind, at: At) -> String {
+    let transaction = match kind {
         Kind::Sqlite => sqlite::TRANSACTION,
         Kind::Postgres => postgres::TRANSACTION,
     };
-    let sql = format!(
+    let At { computer, partition, from } = at;
+    let of_instance = format!(
+        "FROM instance i WHERE i.computer = {computer} AND i.partition_reference = {partition}"
+    );
+    let of_computer = format!("FROM computer c WHERE c.reference = {computer}");
+    format!(
         "INSERT INTO feed (transaction_number, number, kind, computer, partition_reference, \
          software, state, tree, about, project, computer_project, changed_at) \
-         VALUES ({transaction}, $1, $2, $3, $4, $5, $6, COALESCE($7, {TREE}), $8, \
-         COALESCE($10, {PROJECT}), {COMPUTER_PROJECT}, $9)"
-    );
-    let statements = [others, &[sql.as_str()]].concat();
-    together(tx, &statements, |query| {
-        query
-            .bind(place)
-            .bind(entry.kind.as_str())
-            .bind(entry.computer.as_deref())
-            .bind(entry.partition.as_deref())
-            .bind(entry.software.as_deref())
-            .bind(entry.state.as_deref())
-            .bind(entry.tree.as_deref())
-            .bind(entry.about.as_deref())
-            .bind(now)
-            .bind(entry.project.as_deref())
-    })
-    .await?;
+         SELECT {transaction}, $1, $2, {computer}, {partition}, $5, $6, COALESCE($7, \
+         (SELECT CASE WHEN i.root = '' THEN i.title ELSE i.root END {of_instance})), $8, \
+         COALESCE($10, (SELECT i.project {of_instance}), ''), \
+         COALESCE((SELECT c.project {of_computer}), ''), $9 {from}"
+    )
+}
+
+/// Gives statements what the entry says: its place `$1`, the kind `$2`, the computer `$3`, the partition
+/// `$4`, the Software Release `$5`, the state `$6`, the tree `$7`, whom it is about `$8`, the time `$9`
+/// and the project `$10`.
+pub(super) fn bind<'q>(
+    query: Query<'q, Any, AnyArguments>,
+    place: i64,
+    entry: &'q Entry,
+    now: i64,
+) -> Query<'q, Any, AnyArguments> {
+    query
+        .bind(place)
+        .bind(entry.kind.as_str())
+        .bind(entry.computer.as_deref())
+        .bind(entry.partition.as_deref())
+        .bind(entry.software.as_deref())
+        .bind(entry.state.as_deref())
+        .bind(entry.tree.as_deref())
+        .bind(entry.about.as_deref())
+        .bind(now)
+        .bind(entry.project.as_deref())
+}
+
+/// What follows when an entry is written.
+pub(super) async fn told(tx: &mut Tx, now: i64) -> Result<(), StoreError> {
     if now % SWEEP == 0 {
         sweep(tx).await?;
     }
@@ -251,18 +289,6 @@ pub(super) async fn tell_with(
     tx.ring(&ComputerId::new(""));
     Ok(())
 }
-
-/// The title of the tree of the instance in the partition.
-const TREE: &str = "(SELECT CASE WHEN i.root = '' THEN i.title ELSE i.root END FROM instance i \
-     WHERE i.computer = $3 AND i.partition_reference = $4)";
-
-/// The project of the instance in the partition.
-const PROJECT: &str = "COALESCE((SELECT i.project FROM instance i \
-     WHERE i.computer = $3 AND i.partition_reference = $4), '')";
-
-/// The project of the computer.
-const COMPUTER_PROJECT: &str =
-    "COALESCE((SELECT c.project FROM computer c WHERE c.reference = $3), '')";
 
 /// Forgets what is too far back.
 async fn sweep(tx: &mut Tx) -> Result<(), StoreError> {

@@ -91,6 +91,7 @@ pub(crate) use information::Revision;
 pub use instances::Freed;
 pub(crate) use listing::{InstanceFilter, MOST, Scope, Window};
 pub use migrate::{Migrated, migrate, rehearse_migration};
+pub use overview::overview;
 pub(crate) use people::{Named, check_name};
 use pools::Pools;
 pub(crate) use repeated::Known;

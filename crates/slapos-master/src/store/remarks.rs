@@ -1,21 +1,22 @@
-//! What people are to hear of a request beside its answer: what of it is not followed, and what else
-//! it takes along.
+//! What people are to hear of a request beside its answer: what of it is not followed, what it waits
+//! for, and what else it takes along.
 
-use slapos_slap::{InstanceRequest, InstanceState};
+use slapos_slap::{ComputerId, InstanceRequest, InstanceState};
 
 use super::instances::instance_of;
 use super::offers::exact;
 use super::request::origin;
 use super::rows::{InstanceRow, text};
 use super::{Store, Tx};
-use crate::allocation::Filter;
+use crate::allocation::{Candidate, Filter, Release};
 use crate::error::StoreError;
 
 /// So many shared instances are named.
 const NAMED: usize = 10;
 
 impl Store {
-    /// Sentences about a request for an instance that is there; none where there is nothing to say.
+    /// Sentences about a request for an instance that is, or would be, on that computer; none where
+    /// there is nothing to say.
     ///
     /// # Errors
     /// Only failures of the database.
@@ -23,6 +24,7 @@ impl Store {
         &self,
         project: &str,
         request: &InstanceRequest,
+        computer: &ComputerId,
     ) -> Result<Vec<String>, StoreError> {
         if request.shared {
             return Ok(Vec::new());
@@ -31,30 +33,39 @@ impl Store {
         let origin = origin(&mut tx, project, request).await?;
         let title = request.title.as_str();
         let found = instance_of(&mut tx, &origin.project, &origin.root, title).await?;
-        let Some(row) = found else { return Ok(Vec::new()) };
-        let remark = match request.state {
-            Some(InstanceState::Destroyed) => go_along(&mut tx, &row).await?,
-            _ => stays(&mut tx, &row, request).await?,
-        };
-        Ok(remark.into_iter().collect())
+        if request.state == Some(InstanceState::Destroyed) {
+            let Some(row) = found else { return Ok(Vec::new()) };
+            return Ok(go_along(&mut tx, &row).await?.into_iter().collect());
+        }
+        let there = exact(&mut tx, computer, request.software.as_str()).await?;
+        let Some(there) = there else { return Ok(Vec::new()) };
+        let stays = found.and_then(|row| stays(&row, request, &there));
+        Ok(stays.into_iter().chain(waits(request, &there)).collect())
     }
 }
 
 /// That an instance is not moved, where its place is not what is asked for.
-async fn stays(
-    tx: &mut Tx,
-    row: &InstanceRow,
-    request: &InstanceRequest,
-) -> Result<Option<String>, StoreError> {
-    let Ok(filter) = Filter::read(&request.sla, &row.project) else { return Ok(None) };
+fn stays(row: &InstanceRow, request: &InstanceRequest, there: &Candidate) -> Option<String> {
+    let filter = Filter::read(&request.sla, &row.project).ok()?;
     let words = filter.words();
-    let Some(now) = exact(tx, &row.computer, row.software.as_str()).await? else { return Ok(None) };
-    Ok((!words.is_empty() && !filter.accepts(&now)).then(|| {
+    (!words.is_empty() && !filter.accepts(there)).then(|| {
         format!(
             "It stays on {}, which is not one with {words}: an instance is not moved",
-            row.computer
+            there.computer
         )
-    }))
+    })
+}
+
+/// That nobody has the Software Release built there. Nodes build what is supplied and nothing else,
+/// also the Master's own, which gets instances without it.
+fn waits(request: &InstanceRequest, there: &Candidate) -> Option<String> {
+    (there.release == Release::Absent).then(|| {
+        format!(
+            "Nobody supplies {} to {}: unless it is there already, the instance waits until \
+             somebody does",
+            request.software, there.computer
+        )
+    })
 }
 
 /// Which shared instances end with an instance, or with the tree of a root, that serves them.

@@ -220,11 +220,11 @@ impl Store {
         if origin.here.is_some() || state == InstanceState::Destroyed {
             return Ok(None);
         }
-        let taken = self.take_at_once(tx, request, &origin.project, state, now).await?;
-        let Some(place) = taken else { return Ok(None) };
-        let (row, addresses) = new_row(place, request, origin, state, now);
-        note(tx, &row, now).await?;
-        Ok(Some(answer_with(row, addresses)))
+        let made = self.make_at_once(tx, request, &origin.project, state, now).await?;
+        Ok(made.map(|place| {
+            let (row, addresses) = new_row(place, request, origin, state, now);
+            answer_with(row, addresses)
+        }))
     }
 }
 

@@ -2,6 +2,8 @@
 //! values in common: one after the other in a file, one for all at a server, where each would be a way
 //! there and back.
 
+use std::fmt::Display;
+
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, Arguments as _, AssertSqlSafe, Execute as _};
@@ -21,7 +23,11 @@ pub(super) async fn together<'q>(
         // A server knows a statement by its text, and with it how many values it comes with.
         let values = bind(sqlx::query("")).take_arguments().ok().flatten();
         let values = values.map_or(0, |values| values.len());
-        let text = AssertSqlSafe(format!("{} /* {values} values */", in_one(statements)));
+        let Some((last, others)) = statements.split_last() else { return Ok(()) };
+        let steps = others.iter().enumerate();
+        let steps: Vec<_> =
+            steps.map(|(number, text)| (format!("done{number}"), (*text).to_owned())).collect();
+        let text = AssertSqlSafe(format!("{} /* {values} values */", in_one(&steps, last)));
         bind(sqlx::query(text)).execute(&mut **tx).await?;
         return Ok(());
     }
@@ -31,18 +37,14 @@ pub(super) async fn together<'q>(
     Ok(())
 }
 
-/// One statement that does what these do: all of them look at what was before.
-fn in_one(statements: &[&str]) -> String {
-    match statements.split_last() {
-        None => String::new(),
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => {
-            let others = others.iter().enumerate();
-            let others: Vec<_> =
-                others.map(|(number, other)| format!("done{number} AS ({other})")).collect();
-            format!("WITH {} {last}", others.join(", "))
-        }
+/// One statement that does what these steps do, of which each has a name, and the last one: all of them look
+/// at what was before, and may look at what those give back that come before them.
+pub(super) fn in_one<N: Display>(steps: &[(N, String)], last: &str) -> String {
+    if steps.is_empty() {
+        return last.to_owned();
     }
+    let steps: Vec<_> = steps.iter().map(|(name, text)| format!("{name} AS ({text})")).collect();
+    format!("WITH {} {last}", steps.join(", "))
 }
 
 #[cfg(test)]
@@ -51,9 +53,9 @@ mod tests {
 
     #[test]
     fn several_are_one() {
-        assert_eq!(in_one(&["UPDATE a"]), "UPDATE a");
-        let several = ["UPDATE a", "DELETE FROM b", "INSERT INTO c"];
-        let one = "WITH done0 AS (UPDATE a), done1 AS (DELETE FROM b) INSERT INTO c";
-        assert_eq!(in_one(&several), one);
+        assert_eq!(in_one::<&str>(&[], "UPDATE a"), "UPDATE a");
+        let steps = [("one", "UPDATE a".to_owned()), ("two", "DELETE FROM b".to_owned())];
+        let one = "WITH one AS (UPDATE a), two AS (DELETE FROM b) INSERT INTO c";
+        assert_eq!(in_one(&steps, "INSERT INTO c"), one);
     }
 }

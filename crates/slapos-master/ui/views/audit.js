@@ -8,6 +8,7 @@ import { status } from '../shapes.js';
 
 /** What came of it, by the status of the answer. */
 function outcome(code) {
+  if (code === 499) return status('silent', 'left before the answer');
   return code < 400 ? status('ok', 'done') : status('error', `refused (${code})`);
 }
 

@@ -31,7 +31,10 @@ function tile(href, name, number, ...notes) {
     h('span', { class: 'note' }, notes.filter(Boolean)));
 }
 
-function tiles({ computers, software: softwares, trees, instances, partitions }) {
+/** How many there are in the list of all: those that have a partition, and shared ones. */
+const all = ({ total, shared }) => total + shared;
+
+function tiles({ computers, software: softwares, trees, shared_trees: sharedTrees, instances, partitions }) {
   return h('div', { class: 'tiles' },
     tile(place('computers'), 'Computers', computers.total,
       computers.silent > 0 && status('silent', `${computers.silent} silent`), computers.never > 0 && status('never', `${computers.never} never seen`),
@@ -39,7 +42,8 @@ function tiles({ computers, software: softwares, trees, instances, partitions })
     tile(place('computers'), 'Partitions', partitions.total, h('span', null, `${partitions.busy} in use`), h('span', null, `${partitions.total - partitions.busy} free`)),
     tile(place('software'), 'Software Releases', softwares.total,
       softwares.error > 0 && status('error', `${softwares.error} failed`), softwares.available > 0 && status('available', `${softwares.available} available`), softwares.building > 0 && status('building', `${softwares.building} building`)),
-    tile(place('instances'), 'Instances', instances.total, h('span', null, `in ${count(trees, 'tree')}`),
+    tile(place('instances'), 'Instances', all(instances), h('span', null, `in ${count(trees + sharedTrees, 'tree')}`),
+      instances.shared > 0 && h('span', null, `${instances.shared} shared`),
       instances.failed > 0 && status('error', `${instances.failed} failing`)));
 }
 
@@ -104,7 +108,7 @@ export default {
     data.computers.total === 0 && context.me.kind === 'operator'
       ? h('section', { class: 'card' }, empty('No computer is known yet. Bring one in with', 'slapos node register', h('a', { href: place('computers') }, 'or prepare one here')))
       : tiles(data),
-    (data.computers.total > 0 || context.me.kind === 'user') && data.instances.total === 0 && first(data, context),
+    (data.computers.total > 0 || context.me.kind === 'user') && all(data.instances) === 0 && first(data, context),
     h('div', { class: 'columns' }, h('div', null, failing(data.failing)), h('div', null, feed())),
   ),
   // Counting is dear where there is much.

@@ -73,7 +73,7 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
 fn format(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     delay(node, options)?;
     let description = apply(node, options.dry_run)?;
-    if options.dry_run || node.is_down() {
+    if options.dry_run || node.is_down_and("its Master is not told") {
         return Ok(());
     }
     announce(node, &description).map_err(|error| {

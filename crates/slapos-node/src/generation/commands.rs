@@ -98,8 +98,8 @@ fn latest_change(partition: &str, history: &History) -> Result<(Side, Side), Nod
 /// fail, or a hook does, before or after it.
 pub fn rollback(node: &Node<'_>, partition: &str, number: Option<u32>) -> Result<u32, NodeError> {
     directory(node, partition)?;
-    if node.is_down() {
-        return Err(NodeError::user("the node is down: nothing can be put in place")
+    if node.down_marker().exists() {
+        return Err(NodeError::user("`slapos down` was said: nothing can be put in place")
             .hint("`slapos up` brings it back"));
     }
     let _lock = node.lock("slapos node instance", &node.config.pidfile_instance)?;
@@ -164,11 +164,10 @@ fn have_it_known(
         false => Err(NodeError::user("it does not answer")),
     };
     let Err(error) = told else { return true };
-    let later = match record.state {
-        InstanceState::Started => "; the next `slapos node instance` that reaches it does",
-        _ => "",
-    };
-    let text = format!("the Master was not told of generation {}: {error}{later}", restored.number);
+    let text = format!(
+        "the Master was not told of generation {}: {error}; the next `slapos node instance` that reaches it does",
+        restored.number
+    );
     node.reporter.warn(id.as_str(), &text);
     false
 }

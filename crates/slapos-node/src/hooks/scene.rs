@@ -36,8 +36,7 @@ impl Occasion {
     pub fn of(action: &Action) -> Option<Self> {
         match action {
             Action::Process(_) | Action::Restore(_) => Some(Self::Process),
-            Action::Check => Some(Self::Current),
-            Action::Nothing(_) => Some(Self::Current),
+            Action::Check | Action::Tell | Action::Nothing(_) => Some(Self::Current),
             Action::Stop => Some(Self::Going),
             _ => None,
         }

@@ -1,7 +1,7 @@
 //! Instances of which a former generation is in place, and stays: what a killed run began, and what the
 //! Master has not heard.
 
-use slapos_slap::ComputerPartition;
+use slapos_slap::{ComputerPartition, InstanceState};
 
 use super::process::Session;
 use crate::action::Action;
@@ -37,42 +37,36 @@ impl Session<'_, '_> {
     }
 
     /// Tells a Master that did not hear which generation was brought back, what is published and asked for
-    /// since, and how the instance is.
-    pub(super) fn remind(
-        &self,
-        partition: &ComputerPartition,
-        record: &mut PartitionRecord,
-    ) -> Result<(), NodeError> {
-        if !record.untold && !is_behind(partition, record) {
-            return Ok(());
-        }
+    /// since, and how the instance is. Returns whether it hears it now.
+    pub(super) fn remind(&self, partition: &ComputerPartition) -> Result<bool, NodeError> {
         let id = partition.id.as_str();
+        let Some(mut record) = self.node.records().load(id)? else {
+            return Ok(false);
+        };
         let home = Home::of(self.node.config, &partition.id)?;
         let place = home.place(&partition.id, partition.requested_state);
         if !generation::tell_again(self.node, place, &self.node.histories().load(id)?) {
-            return Ok(());
+            return Ok(false);
         }
-        let trouble = match &record.outcome {
-            Outcome::Failed(text) => Err(NodeError::user(text)),
-            Outcome::Processing | Outcome::Done => promises::judge(record.promises.values()),
-        };
-        match trouble {
-            Err(error) => self.node.tell_error(self.master, partition, &error),
-            Ok(()) => self.master.instance_started(&partition.computer, &partition.id)?,
+        match (trouble(&record), partition.requested_state) {
+            (Err(error), _) => self.node.tell_error(self.master, partition, &error),
+            (Ok(()), InstanceState::Started) => {
+                self.master.instance_started(&partition.computer, &partition.id)?;
+            }
+            (Ok(()), _) => self.master.instance_stopped(&partition.computer, &partition.id)?,
         }
         record.untold = false;
-        self.store(partition, record)
+        self.store(partition, &record)?;
+        Ok(true)
     }
 }
 
-/// Whether the Master says something else of what was taken back than the record: a run may have been
-/// killed before it told. A Master that tells no reports is believed to know.
-fn is_behind(partition: &ComputerPartition, record: &PartitionRecord) -> bool {
-    let (Outcome::Failed(text), Some(report)) = (&record.outcome, &partition.access_status) else {
-        return false;
-    };
-    let held = generation::held_by(text);
-    held.is_some() && held != generation::held_by(report)
+/// What is wrong with an instance, as it was left.
+fn trouble(record: &PartitionRecord) -> Result<(), NodeError> {
+    match &record.outcome {
+        Outcome::Failed(text) => Err(NodeError::user(text)),
+        Outcome::Processing | Outcome::Done => promises::judge(record.promises.values()),
+    }
 }
 
 /// `error` of the promises of what is in place, and that it was brought back, if it was: who reads the one

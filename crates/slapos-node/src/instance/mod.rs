@@ -121,7 +121,8 @@ fn decide_about(node: &Node<'_>, partition: &ComputerPartition, options: &Option
         marked: std::fs::symlink_metadata(timestamp).is_ok(),
         limits_changed,
     };
-    let force = options.all || (options.force_stop && is_to_run(partition));
+    let stop = options.force_stop && is_to_run(partition);
+    let force = options.all.then_some(Reason::Forced).or(stop.then_some(Reason::KeptStopped));
     decide(node.clock.now(), partition, &observed, force)
 }
 

@@ -5,6 +5,7 @@ use slapos_slap::{ComputerPartition, InstanceState};
 use slapos_sys::clock::{SignedDuration, Timestamp};
 
 use crate::action::{Action, Reason};
+use crate::generation::held_by;
 use crate::record::{Outcome, PartitionRecord};
 
 /// What is known of a partition on this machine.
@@ -29,12 +30,12 @@ pub struct Observed {
     pub limits_changed: bool,
 }
 
-/// Decides about one partition.
+/// Decides about one partition; `force` is why it is processed in any case.
 pub fn decide(
     now: Timestamp,
     wanted: &ComputerPartition,
     observed: &Observed,
-    force: bool,
+    force: Option<Reason>,
 ) -> Action {
     let Some(software) = &wanted.software else {
         return match observed.record.is_some() || observed.defined {
@@ -53,11 +54,11 @@ pub fn decide(
     let Some(record) = &observed.record else {
         return Action::Process(Reason::New);
     };
-    if force {
-        return Action::Process(Reason::Forced);
+    if let Some(reason) = force {
+        return Action::Process(reason);
     }
     if observed.held {
-        return held(wanted, observed);
+        return held(wanted, record, observed);
     }
     if let Some(reason) = reason_in_record(record, wanted, stamp) {
         return Action::Process(reason);
@@ -68,18 +69,31 @@ pub fn decide(
     match wanted.requested_state {
         InstanceState::Started if !observed.defined => Action::Process(Reason::Undefined),
         InstanceState::Started if observed.limits_changed => Action::Process(Reason::Limits),
+        _ if is_untold(wanted, record) => Action::Tell,
         InstanceState::Started => Action::Check,
         _ => Action::Nothing("it is stopped and up to date"),
     }
 }
 
 /// What is wanted was tried and taken back: it is not tried again.
-fn held(wanted: &ComputerPartition, observed: &Observed) -> Action {
+fn held(wanted: &ComputerPartition, record: &PartitionRecord, observed: &Observed) -> Action {
     match (observed.restoring, wanted.requested_state) {
         (Some(number), _) => Action::Restore(number),
+        (None, _) if is_untold(wanted, record) => Action::Tell,
         (None, InstanceState::Started) => Action::Check,
         (None, _) => Action::Nothing("a former generation was restored, and it is stopped"),
     }
+}
+
+/// Whether the Master has not heard which generation was brought back, or says something else of it than
+/// the record: a run may have been killed before it told. A Master that tells no reports is believed to
+/// know.
+fn is_untold(wanted: &ComputerPartition, record: &PartitionRecord) -> bool {
+    let (Outcome::Failed(text), Some(report)) = (&record.outcome, &wanted.access_status) else {
+        return record.untold;
+    };
+    let held = held_by(text);
+    record.untold || (held.is_some() && held != held_by(report))
 }
 
 /// Whether it was processed too long ago, or in what is the future by now: a clock that was set back
@@ -176,7 +190,7 @@ mod tests {
     fn decided(change: impl FnOnce(&mut ComputerPartition, &mut Observed)) -> String {
         let (mut wanted, mut observed) = (wanted(), observed());
         change(&mut wanted, &mut observed);
-        decide(now(), &wanted, &observed, false).to_string()
+        decide(now(), &wanted, &observed, None).to_string()
     }
 
     #[test]
@@ -255,8 +269,36 @@ mod tests {
         );
         let (wanted, mut observed) = (wanted(), observed());
         failed(&mut observed, None);
-        let forced = decide(now(), &wanted, &observed, true).to_string();
-        assert_eq!(forced, "process: asked for (--all)");
+        let forced = |why| decide(now(), &wanted, &observed, Some(why)).to_string();
+        assert_eq!(forced(Reason::Forced), "process: asked for (--all)");
+        let stopped = "process: it is to be kept stopped (--force-stop)";
+        assert_eq!(forced(Reason::KeptStopped), stopped);
+    }
+
+    #[test]
+    fn what_the_master_has_not_heard_is_told_first() {
+        let tell = "tell the Master that a former generation was restored";
+        let untold = |state: InstanceState, held| {
+            decided(|w, o| {
+                (w.requested_state, o.held) = (state, held);
+                let record = o.record.as_mut().unwrap();
+                (record.state, record.untold) = (state, true);
+            })
+        };
+        assert_eq!(untold(InstanceState::Started, true), tell);
+        assert_eq!(untold(InstanceState::Stopped, true), tell);
+        assert_eq!(untold(InstanceState::Started, false), tell, "what is wanted was brought back");
+        let reported = |words: &str| {
+            decided(|w, o| {
+                o.held = true;
+                let text = "generation 3 was taken back, generation 2 restored".to_owned();
+                o.record.as_mut().unwrap().outcome = Outcome::Failed(text);
+                w.access_status = Some(words.to_owned());
+            })
+        };
+        assert_eq!(reported("#access Instance correctly started"), tell);
+        let known = "#error: generation 3 was taken back, generation 2 restored; but";
+        assert_eq!(reported(known), "up to date; check the promises that are due");
     }
 
     #[test]

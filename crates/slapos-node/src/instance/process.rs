@@ -55,6 +55,7 @@ impl Session<'_, '_> {
             Action::Forget => self.leave(partition),
             Action::Stop => self.stop(partition),
             Action::Check => self.check(partition),
+            Action::Tell => self.tell_and_check(partition),
             Action::Restore(number) => self.restore(partition, *number),
             Action::Process(reason) => {
                 self.node.reporter.note(partition.id.as_str(), &format!("process: {reason}"));
@@ -315,6 +316,15 @@ impl Session<'_, '_> {
         services::start(&services::supervisor(self.node)?, place.id)
     }
 
+    /// Tells what could not be told before the run was decided about, and goes on as else.
+    fn tell_and_check(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
+        self.remind(partition)?;
+        match partition.requested_state {
+            InstanceState::Started => self.check(partition),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks the promises that are due, and tells the Master when that changed anything.
     fn check(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
         let id = partition.id.as_str();
@@ -322,7 +332,6 @@ impl Session<'_, '_> {
         let Some(mut record) = records.load(id)? else {
             return Ok(());
         };
-        self.remind(partition, &mut record)?;
         if !promises::is_due(&record, self.node.clock.now()) {
             // The Master knows; who runs the command is told as long as it is so.
             return promises::judge(record.promises.values());

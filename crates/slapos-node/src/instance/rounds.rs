@@ -38,12 +38,16 @@ pub(super) fn run(
     let mut outcome = Outcome::default();
     let mut done = BTreeMap::new();
     let mut steps = steps(session, options, computer.partitions);
+    if let Err(error) = have_told(session, options, &mut steps) {
+        outcome.halt(error);
+        return outcome;
+    }
     for round in 1..=MOST_ROUNDS {
         let processed: Vec<_> = steps.iter().filter(|step| is_processing(step)).collect();
         done.extend(
             processed.iter().map(|(partition, _)| (partition.id.clone(), version(partition))),
         );
-        let news = !processed.is_empty();
+        let news = steps.iter().any(|step| is_processing(step) || is_restoring(step));
         // What an earlier round changed has had its time.
         session.touched.store(false, Ordering::Relaxed);
         // Also for instances that came into being in the round before.
@@ -66,6 +70,22 @@ pub(super) fn run(
         };
     }
     outcome
+}
+
+/// Has the Master hear first what was brought back while it was away: that changes what it wants of others,
+/// who are not to be made as what was taken back had asked for.
+fn have_told(
+    session: &Session<'_, '_>,
+    options: &Options,
+    steps: &mut Vec<Step>,
+) -> Result<(), NodeError> {
+    let untold = steps.iter().filter(|(_, action)| *action == Action::Tell);
+    // What is wrong is said when its turn comes, and it is tried once more.
+    let told = untold.filter(|(partition, _)| matches!(session.remind(partition), Ok(true)));
+    if told.count() > 0 {
+        *steps = self::steps(session, options, session.node.computer(session.master)?.partitions);
+    }
+    Ok(())
 }
 
 /// What is to be done with each of the chosen partitions.
@@ -118,6 +138,11 @@ fn stop_all_the_same(session: &Session<'_, '_>, steps: &[Step], outcome: &mut Ou
 
 fn is_processing(step: &Step) -> bool {
     matches!(step.1, Action::Process(_))
+}
+
+/// It may ask for others anew, too.
+fn is_restoring(step: &Step) -> bool {
+    matches!(step.1, Action::Restore(_))
 }
 
 fn version(partition: &ComputerPartition) -> Version {

@@ -1,5 +1,6 @@
 //! What people ask of instances beyond SLAP, by the JSON API of our own Master.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
@@ -120,6 +121,16 @@ impl SlapClient {
         let path = ["instances"];
         let found = self.list(&path, &only)?;
         found.into_iter().map(|one| self.read_api(&path, one)).collect()
+    }
+
+    /// With which words about its place and keeping an instance was asked for last.
+    ///
+    /// # Errors
+    /// [`SlapError::NotFound`] when there is none, or it is another kind of Master.
+    pub fn instance_sla(&self, guid: &str) -> Result<IndexMap<String, String>, SlapError> {
+        let path = ["instances", guid];
+        let mut answer = self.look(&path, &[])?;
+        self.read_api(&path, answer.get_mut("sla").map(Json::take).unwrap_or_default())
     }
 
     /// All requests that we may see and that other Masters serve.

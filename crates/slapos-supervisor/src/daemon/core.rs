@@ -95,6 +95,8 @@ pub(crate) struct Supervisor {
     pub(crate) processes: IndexMap<Id, Process>,
     /// The definitions as they were last read.
     pub(crate) defined: IndexMap<String, Group>,
+    /// What was said of them.
+    pub(crate) remarked: Vec<String>,
     pub(crate) waiters: Vec<Waiter>,
     pub(crate) mood: Mood,
     pub(crate) rotating: HashSet<Option<String>>,
@@ -144,6 +146,7 @@ impl Supervisor {
             groups: IndexMap::new(),
             processes: IndexMap::new(),
             defined: IndexMap::new(),
+            remarked: Vec::new(),
             waiters: Vec::new(),
             mood: Mood::Up,
             rotating: HashSet::new(),

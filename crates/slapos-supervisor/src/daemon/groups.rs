@@ -33,12 +33,17 @@ impl Supervisor {
         self.defined = read.groups;
     }
 
-    /// Reads the definitions; what is wrong with them goes to the log.
+    /// Reads the definitions; what is wrong with them goes to the log, and what is left out of them once.
     pub(crate) fn reread(&mut self) -> Definitions {
         let read = definitions::read_dir(&self.paths.conf_dir());
         for error in &read.errors {
             self.journal.warn(&error.to_string());
         }
+        // Definitions are read again and again, and work as they are.
+        for remark in read.remarks.iter().filter(|remark| !self.remarked.contains(remark)) {
+            self.journal.warn(remark);
+        }
+        self.remarked.clone_from(&read.remarks);
         read
     }
 

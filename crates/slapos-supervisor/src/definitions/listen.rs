@@ -5,7 +5,8 @@
 
 use slapos_config::{Config, ConfigError};
 
-use super::parse::{bytes, check_command, check_name, log_file, number, set, unknown_key};
+use super::parse::{bytes, check_command, check_name, log_file, number, set};
+use super::unknown::{Remarks, leave_out};
 use crate::events::Listener;
 use crate::limits::GroupLimits;
 use crate::spec::{Group, ProgramSpec};
@@ -23,7 +24,12 @@ const OWN_KEYS: &[&str] = &[
 const RESULT_HANDLER: &str = "supervisor.dispatchers:default_handler";
 
 /// The group of the listener that `section` defines.
-pub(super) fn group(config: &Config, section: &str, name: &str) -> Result<Group, ConfigError> {
+pub(super) fn group(
+    config: &Config,
+    section: &str,
+    name: &str,
+    remarks: &mut Remarks,
+) -> Result<Group, ConfigError> {
     check_name(config, section, "", name)?;
     let mut spec = ProgramSpec::new(name, Vec::new());
     spec.priority = PRIORITY;
@@ -38,7 +44,7 @@ pub(super) fn group(config: &Config, section: &str, name: &str) -> Result<Group,
         Some(value) => number(config, section, "buffer_size", value)?,
     };
     for (key, value) in config.items(section) {
-        option(config, section, &mut spec, key, value)?;
+        option(config, section, &mut spec, (key, value), remarks)?;
     }
     check_command(config, section, &spec)?;
     Ok(Group {
@@ -53,8 +59,8 @@ fn option(
     config: &Config,
     section: &str,
     spec: &mut ProgramSpec,
-    key: &str,
-    value: &str,
+    (key, value): (&str, &str),
+    remarks: &mut Remarks,
 ) -> Result<(), ConfigError> {
     let wrong = |message: &str| Err(config.error(section, key, message));
     match key {
@@ -84,7 +90,7 @@ fn option(
         "serverurl" => Ok(()),
         _ => match set(config, section, spec, key, value)? {
             true => Ok(()),
-            false => Err(unknown_key(config, section, key, OWN_KEYS)),
+            false => leave_out(config, section, (key, value), OWN_KEYS, remarks),
         },
     }
 }

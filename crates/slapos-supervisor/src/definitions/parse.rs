@@ -7,12 +7,14 @@ use indexmap::{IndexMap, IndexSet};
 use slapos_config::{Config, ConfigError};
 
 use super::processes;
+use super::unknown::{Remarks, leave_out};
 use crate::limits::GroupLimits;
 use crate::spec::{AutoRestart, Group, ProgramSpec};
 
-/// The groups that `config`, whose values are as in the file, defines; a program that no group names
-/// is a group of its own.
-pub(super) fn groups(config: &mut Config) -> Result<Vec<Group>, ConfigError> {
+/// The groups that `config`, whose values are as in the file, defines, and what of it was left out; a
+/// program that no group names is a group of its own.
+pub(super) fn groups(config: &mut Config) -> Result<(Vec<Group>, Remarks), ConfigError> {
+    let mut remarks = Remarks::new();
     let sections: Vec<String> = config.sections().map(str::to_owned).collect();
     let mut programs: IndexSet<&str> = IndexSet::new();
     let mut headers = Vec::new();
@@ -23,7 +25,7 @@ pub(super) fn groups(config: &mut Config) -> Result<Vec<Group>, ConfigError> {
             Some(("group", name)) => headers.push((section, name)),
             Some(("eventlistener", name)) => {
                 processes::fill(config, section, processes::Which::only(name))?;
-                listeners.push(super::listen::group(config, section, name)?);
+                listeners.push(super::listen::group(config, section, name, &mut remarks)?);
             }
             _ => {
                 let message = format!(
@@ -35,21 +37,21 @@ pub(super) fn groups(config: &mut Config) -> Result<Vec<Group>, ConfigError> {
     }
     let mut groups = Vec::new();
     for (section, name) in headers {
-        groups.push(group(config, section, name, &mut programs)?);
+        groups.push(group(config, section, name, &mut programs, &mut remarks)?);
     }
     for name in programs {
-        groups.push(alone(config, name)?);
+        groups.push(alone(config, name, &mut remarks)?);
     }
     groups.extend(listeners);
-    Ok(groups)
+    Ok((groups, remarks))
 }
 
 /// The group of a program that none names.
-fn alone(config: &mut Config, name: &str) -> Result<Group, ConfigError> {
+fn alone(config: &mut Config, name: &str, remarks: &mut Remarks) -> Result<Group, ConfigError> {
     let section = format!("program:{name}");
     check_name(config, &section, "", name)?;
     let mut group = empty(name);
-    for spec in processes::of(config, name, name)? {
+    for spec in processes::of(config, name, name, remarks)? {
         group.priority = spec.priority;
         add_member(config, &section, &mut group, spec)?;
     }
@@ -66,6 +68,7 @@ fn group(
     section: &str,
     name: &str,
     programs: &mut IndexSet<&str>,
+    remarks: &mut Remarks,
 ) -> Result<Group, ConfigError> {
     check_name(config, section, "", name)?;
     processes::fill(config, section, processes::Which::none(name))?;
@@ -82,7 +85,7 @@ fn group(
                         );
                         return Err(config.error(section, &key, message));
                     }
-                    for spec in processes::of(config, member, name)? {
+                    for spec in processes::of(config, member, name, remarks)? {
                         add_member(config, section, &mut group, spec)?;
                     }
                 }
@@ -91,7 +94,7 @@ fn group(
                 let set = group.limits.set(&key, &value);
                 set.map_err(|message| config.error(section, &key, message))?;
             }
-            _ => return Err(unknown_key(config, section, &key, GROUP_KEYS)),
+            _ => leave_out(config, section, (&key, &value), GROUP_KEYS, remarks)?,
         }
     }
     group.programs.sort_by_key(|spec| spec.priority);
@@ -129,12 +132,13 @@ pub(super) fn program(
     config: &Config,
     section: &str,
     name: &str,
+    remarks: &mut Remarks,
 ) -> Result<ProgramSpec, ConfigError> {
     let mut spec = ProgramSpec::new(name, Vec::new());
     for (key, value) in config.items(section) {
         let known = set(config, section, &mut spec, key, value)?;
         if !known && !IGNORED.contains(&key) && !processes::KEYS.contains(&key) {
-            return Err(unknown_key(config, section, key, KEYS));
+            leave_out(config, section, (key, value), KEYS, remarks)?;
         }
     }
     check_command(config, section, &spec)?;
@@ -376,16 +380,6 @@ fn umask(config: &Config, section: &str, key: &str, value: &str) -> Result<u32, 
         let message = format!("`{key}` must be octal, at most 777, got `{value}`");
         config.error(section, key, message)
     })
-}
-
-pub(super) fn unknown_key(
-    config: &Config,
-    section: &str,
-    key: &str,
-    known: &[&str],
-) -> ConfigError {
-    let message = format!("unknown option `{key}` in [{section}]; known are {}", known.join(", "));
-    config.error(section, key, message)
 }
 
 /// `A="x y",B='z',C=plain`. Within quotes everything but the quote stands for itself; quoted and

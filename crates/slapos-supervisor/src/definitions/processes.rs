@@ -4,6 +4,7 @@ use slapos_config::{Config, ConfigError};
 
 use super::expand::Names;
 use super::parse::{environment, number, program};
+use super::unknown::Remarks;
 use crate::spec::ProgramSpec;
 
 /// More are a slip.
@@ -37,6 +38,7 @@ pub(super) fn of(
     config: &mut Config,
     name: &str,
     group: &str,
+    remarks: &mut Remarks,
 ) -> Result<Vec<ProgramSpec>, ConfigError> {
     let section = format!("program:{name}");
     let first = count(config, &section, name, "numprocs_start", 0)?;
@@ -54,7 +56,7 @@ pub(super) fn of(
     let mut processes = Vec::new();
     for at in first..first.saturating_add(all) {
         fill(config, &section, Which { name, group, number: Some((at, all)) })?;
-        processes.push(program(config, &section, name)?);
+        processes.push(program(config, &section, name, remarks)?);
     }
     Ok(processes)
 }

@@ -87,7 +87,7 @@ fn what_is_written_reads_like_supervisor() {
 
 #[test]
 fn errors_name_file_line_and_remedy() {
-    insta::assert_snapshot!(message("[program:a]\ncommand=x\nsyslog=2\n"), @"a.conf:3: unknown option `syslog` in [program:a]; known are command, process_name, numprocs, numprocs_start, directory, user, group, environment, autostart, autorestart, startsecs, startretries, exitcodes, stopsignal, stopwaitsecs, stopasgroup, killasgroup, redirect_stderr, stdout_logfile, stdout_logfile_maxbytes, stdout_logfile_backups, umask, priority, rlimit_RESOURCE");
+    insta::assert_snapshot!(message("[program:a]\ncommand=x\nmemory_max=2\n"), @"a.conf:3: unknown option `memory_max` in [program:a]; known are command, process_name, numprocs, numprocs_start, directory, user, group, environment, autostart, autorestart, startsecs, startretries, exitcodes, stopsignal, stopwaitsecs, stopasgroup, killasgroup, redirect_stderr, stdout_logfile, stdout_logfile_maxbytes, stdout_logfile_backups, umask, priority, rlimit_RESOURCE");
     insta::assert_snapshot!(message("[program:a]\n"), @"a.conf:1: [program:a] needs a `command`");
     insta::assert_snapshot!(message("[program:a]\ncommand=x 'y\n"), @"a.conf:2: the command is empty or has an unclosed quote");
     insta::assert_snapshot!(message("[program:a]\ncommand=x\nstartsecs=soon\n"), @"a.conf:3: `startsecs` must be a whole number in range, got `soon`");
@@ -176,8 +176,8 @@ fn only_its_own_file_makes_a_group_doubtful() {
     let spec = [ProgramSpec::new("p", vec!["x".into()])];
     write_group(dir.path(), "good", &spec).unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-    write("bad.conf", "[group:bad]\nprograms=p\nnonsense=1\n");
-    write("hand.conf", "[group:written]\nnonsense=1\n[program:alone]\ncommand=x\n[group:good]\n");
+    write("bad.conf", "[group:bad]\nprograms=p\npriority=x\n");
+    write("hand.conf", "[group:written]\npriority=x\n[program:alone]\ncommand=x\n[group:good]\n");
     // Comes before the group's own file, and yet does not count.
     write("a.conf", "[group:good]\nprograms=\n");
     let read = read_dir(dir.path());

@@ -43,12 +43,30 @@ fn a_wrong_definition_is_refused_and_hides_no_other() {
     node.define("p", &[service("web", "exec sleep 1000")]);
     let client = node.client();
     client.start("p:web", Some(PATIENCE)).unwrap();
-    std::fs::write(node.paths.conf_dir().join("bad.conf"), "[program:x]\ncolour=red\n").unwrap();
+    std::fs::write(node.paths.conf_dir().join("bad.conf"), "[program:x]\nstartsecs=soon\n")
+        .unwrap();
     let refused = client.update(None, PATIENCE).unwrap_err();
     assert_eq!(refused.fault_code(), Some(fault::CANT_REREAD));
-    assert!(refused.to_string().contains("bad.conf:2: unknown option `colour`"), "{refused}");
+    assert!(
+        refused.to_string().contains("bad.conf:2: `startsecs` must be a whole number"),
+        "{refused}"
+    );
     assert!(client.update(Some("p"), PATIENCE).unwrap().is_empty());
     node.await_state("p:web", State::Running);
+}
+
+#[test]
+fn an_option_that_nobody_knows_keeps_nothing_from_running_and_is_told_once() {
+    let node = Node::new();
+    let client = node.client();
+    let text = "[program:x]\ncommand=/bin/sleep 1000\ncolour=red\n";
+    std::fs::write(node.paths.conf_dir().join("x.conf"), text).unwrap();
+    assert_eq!(client.update(None, PATIENCE).unwrap().added, ["x"]);
+    node.await_state("x:x", State::Running);
+    assert!(client.update(None, PATIENCE).unwrap().is_empty());
+    let log = std::fs::read_to_string(node.paths.log()).unwrap();
+    let words = "x.conf:3: unknown option `colour` in [program:x] is left out";
+    assert_eq!(log.matches(words).count(), 1, "{log}");
 }
 
 #[test]
@@ -60,13 +78,16 @@ fn a_named_group_is_removed_whatever_is_wrong_with_other_files() {
     client.start_all(Some(PATIENCE)).unwrap();
     let pid_of = |name: &str| client.process_info(name).unwrap().pid.unwrap();
     let (gone, stays) = (pid_of("p:web"), pid_of("q:other"));
-    std::fs::write(node.paths.conf_dir().join("q.conf"), "[group:q]\ncolour=red\n").unwrap();
+    std::fs::write(node.paths.conf_dir().join("q.conf"), "[group:q]\npriority=soon\n").unwrap();
     slapos_supervisor::remove_group(&node.paths.conf_dir(), "p").unwrap();
     assert_eq!(client.update(Some("p"), PATIENCE).unwrap().removed, ["p"]);
     assert!(client.process_info("p:web").is_err() && !alive(gone));
     // The wrong one is neither removed nor changed, but told.
     let refused = client.update(Some("q"), PATIENCE).unwrap_err();
-    assert!(refused.to_string().contains("q.conf:2: unknown option `colour`"), "{refused}");
+    assert!(
+        refused.to_string().contains("q.conf:2: `priority` must be a whole number"),
+        "{refused}"
+    );
     assert_eq!(pid_of("q:other"), stays);
     // A new group comes whatever is wrong with others.
     node.define("r", &[service("new", "exec sleep 1000")]);

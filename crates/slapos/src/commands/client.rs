@@ -172,6 +172,10 @@ fn complete(
     wish: &Wish,
 ) -> Result<InstanceRequest, NodeError> {
     let existing = master.instance(wanted.title.as_str())?;
+    if existing.is_some() {
+        let ends = instances::rollback_that_ends(master, &wanted);
+        ends.iter().for_each(|words| tracing::warn!("{words}"));
+    }
     if let Some(parameters) = &wish.parameters {
         wanted.parameters = unique(parameters)?;
     } else if let Some(existing) = &existing {

@@ -4,8 +4,8 @@
 use serde_json::json;
 use slapos_node::NodeError;
 use slapos_slap::{
-    InstanceRequest, InstanceSummary, ListedForwarded, ListedInstance, Outlook, SlapClient,
-    SlapError,
+    InstanceRequest, InstanceState, InstanceSummary, ListedForwarded, ListedInstance, Outlook,
+    SlapClient, SlapError,
 };
 
 use super::client::absent;
@@ -28,6 +28,25 @@ pub(super) fn check(
     }
     let refused = outlook.place.is_none() && outlook.would != FORWARD;
     Ok(u8::from(refused || !outlook.schema.errors.is_empty()))
+}
+
+/// The rollback of its own with which an instance was asked for, where `wanted` asks for none: each request
+/// says anew where an instance may live and how it is kept. In a sentence, if it is known.
+pub(super) fn rollback_that_ends(master: &SlapClient, wanted: &InstanceRequest) -> Option<String> {
+    const WORD: &str = "rollback";
+    let goes = wanted.state == Some(InstanceState::Destroyed);
+    if goes || wanted.shared || wanted.sla.contains_key(WORD) {
+        return None;
+    }
+    let members = master.list_instances(Some(wanted.title.as_str())).ok()?;
+    let mut roots = members.iter().filter(|member| member.root && !member.shared);
+    let (Some(root), None) = (roots.next(), roots.next()) else { return None };
+    let former = master.instance_sla(&root.guid).ok()?.swap_remove(WORD)?;
+    Some(format!(
+        "{} was asked for with {WORD}={former}, which ends with this request: \
+         `--node {WORD}={former}` asks for it again",
+        wanted.title
+    ))
 }
 
 /// What a request would do, in lines for people.

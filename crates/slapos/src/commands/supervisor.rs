@@ -33,10 +33,13 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
         _ => {}
     }
     let client = match starts_something(command) {
-        true if matches!(command, Node::Supervisord { .. }) => {
-            with_node(global, config, start_supervisor)?
-        }
-        true => with_node(global, config, supervisor)?,
+        true => with_node(global, config, |node| {
+            node.is_down_and("services start all the same, and what cron runs does nothing");
+            match command {
+                Node::Supervisord { .. } => start_supervisor(node),
+                _ => supervisor(node),
+            }
+        })?,
         false => Client::connect(&Paths::new(&config.instance_root)).map_err(unreached)?,
     };
     match command {

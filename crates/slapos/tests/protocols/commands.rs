@@ -138,12 +138,14 @@ fn what_a_request_would_do_is_told_without_doing_it() {
         r#"{"properties": {"n": {"type": "string"}}, "additionalProperties": false}"#,
     );
     let check = ["request", "one", profile.as_str(), "--check"];
-    let told = user.run(0, &check).out;
+    let told = user.run(0, &check).out.replace(&profile, "PROFILE");
     insta::assert_snapshot!(told, @r"
     It would be made on local/slappart0: there is none of that title.
+    Nobody supplies PROFILE to local: unless it is there already, the instance waits until somebody does.
     Its parameters are what the Software Release takes.
     ");
     assert_eq!(user.json(&["service", "list"]), json!({}));
+    user.run(0, &["supply", &profile, "local"]);
     user.run(0, &["request", "one", &profile]);
     let told = user.run(0, &check).out;
     insta::assert_snapshot!(told, @r"

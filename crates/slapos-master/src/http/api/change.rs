@@ -156,11 +156,9 @@ async fn request(
         _ => StatusCode::OK,
     };
     let guid = app.store.meant_by(&project, &request).await?.ok_or_else(|| gone(&request))?;
-    let mut shown = app.store.show_instance(&scope, &guid).await?;
-    if done != Some(Would::Create) {
-        shown.remarks = app.store.remarks(&project, &request).await?;
-    }
-    Ok((status, Json(shown)).into_response())
+    let shown = app.store.show_instance(&scope, &guid).await?;
+    let remarks = app.store.remarks(&project, &request, &answer.computer).await?;
+    Ok((status, Json(InstanceDetail { remarks, ..shown })).into_response())
 }
 
 /// The request was granted, and somebody was quicker to take back what it made.
@@ -241,7 +239,7 @@ async fn change(
     let (desk, origin) = (&app.desk, hateoas::origin(&headers));
     // Before a title is changed by which it is found.
     let remarks = match &request {
-        Some(request) => store.remarks(project, request).await?,
+        Some(request) => store.remarks(project, request, &place.0).await?,
         None => Vec::new(),
     };
     match (request, title) {

@@ -132,9 +132,9 @@ fn instances() -> Vec<Operation> {
         Operation::new("PATCH", "/api/v1/instances/{guid}", "Changes an instance")
             .says(
                 "What is left out stays. Asked for again it changes nothing. An instance is not \
-                 moved, whatever its `sla` says later. Destroyed, it takes along the shared \
-                 instances that it serves, whoever asked for them. `remarks` of the answer tell \
-                 both.",
+                 moved, whatever its `sla` says later, and waits for a Software Release that nobody \
+                 supplies to its computer. Destroyed, it takes along the shared instances that it \
+                 serves, whoever asked for them. `remarks` of the answer tell all three.",
             )
             .takes::<Change>()
             .gives::<InstanceDetail>(200, "as it is wanted now")

@@ -99,7 +99,8 @@ pub(super) struct Outlook {
     place: Option<Place>,
     /// Why; the refusal, where nothing would be done for that reason.
     why: String,
-    /// Sentences: what of it would not be followed, and which shared instances of others would end.
+    /// Sentences: what of it would not be followed, that nobody supplies its Software Release there, and
+    /// which shared instances of others would end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     remarks: Vec<String>,

@@ -107,6 +107,8 @@ fn a_list_comes_in_parts_that_fit_together() {
 #[test]
 fn an_instance_is_asked_for_shown_changed_and_found() {
     let (running, client) = Running::formatted(2);
+    let release = "http://example.org/s.cfg".into();
+    client.supply(&release, &home(), SoftwareState::Available).unwrap();
     let mut asked = wish("web");
     asked["parameters"] = json!({"a": "1"});
     let (status, made) = running.api("POST", "/api/v1/instances", Some(&asked));

@@ -1,10 +1,14 @@
 //! What nodes and instances do, in the audit log: all that has to do with credentials, what changes
 //! something, and nothing of what they ask and report at each run.
 
+use std::net::TcpListener;
+
 use axum::http::Method;
 use slapos_slap::{ComputerId, PartitionId};
+use slapos_testkit::wait_for;
 
 use super::world::{OWN, Proof, World};
+use crate::OtherMaster;
 use crate::store::Holder;
 
 /// What is noted of one request.
@@ -72,4 +76,28 @@ fn what_is_asked_at_each_run_is_noted_when_it_changes_something() {
     assert_eq!(report(), [""; 0]);
     let again = format!("/getFullComputerInformation?computer_id={OWN}");
     assert_eq!(noted(&world, &node, &Method::GET, &again, ""), [""; 0]);
+}
+
+#[test]
+fn what_is_asked_by_who_does_not_wait_for_the_answer_is_noted() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = OtherMaster {
+        url: format!("http://{}", silent.local_addr().unwrap()),
+        software: vec!["http://far/software.cfg".into()],
+        requester: None,
+        identity: None,
+        token: None,
+    };
+    let world = World::arranged(|config| config.requests.other_masters = vec![other], |_| {});
+    let ann = world.token(&Holder::User("ann".to_owned()), None);
+    let wish = r#"{"title": "web", "software_release": "http://far/software.cfg"}"#;
+    let asking = world.ask(&ann, &Method::POST, "/api/v1/instances", wish).unwrap();
+    let (asked, _) = silent.accept().unwrap();
+    drop(silent);
+    assert_eq!(world.noted(), []);
+    drop(asking);
+    let entry = wait_for("the entry", 60, || world.noted().pop());
+    let told = (entry.caller.as_str(), entry.about.as_str(), entry.outcome);
+    assert_eq!(told, ("user ann", "alpha/web", 499));
+    drop(asked);
 }

@@ -17,7 +17,7 @@ impl Running {
 fn all_is_counted_and_what_fails_is_named() {
     let (running, client) = Running::formatted(3);
     let nothing = running.told("/api/v1/summary");
-    assert_eq!(nothing["instances"], json!({"total": 0, "started": 0, "failed": 0}));
+    assert_eq!(nothing["instances"], json!({"total": 0, "started": 0, "failed": 0, "shared": 0}));
     assert_eq!(
         nothing["failing"],
         json!({"computers": [], "software": [], "instances": [], "promises": []})
@@ -34,7 +34,7 @@ fn all_is_counted_and_what_fails_is_named() {
     assert_eq!(found["partitions"], json!({"total": 3, "busy": 2}));
     assert_eq!(found["software"], json!({"total": 1, "available": 0, "building": 0, "error": 1}));
     assert_eq!(found["trees"], 2);
-    assert_eq!(found["instances"], json!({"total": 2, "started": 1, "failed": 1}));
+    assert_eq!(found["instances"], json!({"total": 2, "started": 1, "failed": 1, "shared": 0}));
     assert_eq!(found["failing"]["software"][0]["reported"]["message"], "no compiler");
     assert_eq!(found["failing"]["instances"].as_array().unwrap().len(), 1);
     assert_eq!(found["failing"]["instances"][0]["title"], "one");
@@ -71,12 +71,36 @@ fn what_fails_twice_is_counted_once() {
     };
     client.tell_promises(&computer, &report).unwrap();
     let found = running.told("/api/v1/summary");
-    assert_eq!(found["instances"], json!({"total": 3, "started": 3, "failed": 2}));
+    assert_eq!(found["instances"], json!({"total": 3, "started": 3, "failed": 2, "shared": 0}));
     let broken = |guid: &str| json!({"guid": guid, "name": "a", "message": "word"});
     let both = json!([broken("computer-slappart0"), broken("computer-slappart1")]);
     assert_eq!(found["failing"]["promises"], both, "the first of each");
     let named = found["failing"]["instances"].as_array().unwrap();
     assert_eq!(named.iter().map(|one| &one["title"]).collect::<Vec<_>>(), ["one", "two"]);
+}
+
+#[test]
+fn lists_are_as_long_as_the_numbers_say() {
+    let (running, client) = Running::formatted(3);
+    client.request(&InstanceRequest::new("one", "s")).unwrap();
+    let asked_by = Some((home(), part(0)));
+    let child = InstanceRequest { requester: asked_by.clone(), ..InstanceRequest::new("two", "t") };
+    client.request(&child).unwrap();
+    for (title, requester) in [("mine", None), ("its", asked_by)] {
+        let guest = InstanceRequest::new(title, "s");
+        client.request(&InstanceRequest { shared: true, requester, ..guest }).unwrap();
+    }
+    let found = running.told("/api/v1/summary");
+    let number = |name: &str| found["instances"][name].as_u64().unwrap();
+    assert_eq!((number("total"), number("shared"), number("started")), (2, 2, 2));
+    assert_eq!((&found["trees"], &found["shared_trees"]), (&json!(1), &json!(1)));
+    let length = |list: &str| running.told(list)["items"].as_array().unwrap().len();
+    assert_eq!((length("/api/v1/instances"), length("/api/v1/trees")), (4, 2));
+    client.instance_error(&home(), &part(0), "no").unwrap();
+    assert_eq!(running.told("/api/v1/summary")["instances"]["failed"], 1);
+    let failed = running.told("/api/v1/instances?state=error");
+    let shared = failed["items"].as_array().unwrap().iter().map(|one| &one["shared"]);
+    assert_eq!(shared.collect::<Vec<_>>(), [false, true, true], "with those that it serves");
 }
 
 #[test]

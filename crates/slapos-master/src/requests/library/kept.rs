@@ -2,9 +2,12 @@
 //! read again, and whether the network is there at all. No effects and no clock: who asks says what
 //! time it is, as the time since the machine was started.
 //!
-//! Invariants: what is kept is bounded in number, bytes and age; a reading that fails never takes the
-//! place of what can still be judged by; a failure is kept, too, so that nobody waits for it again.
+//! Invariants: what is kept is bounded in number, bytes and age, and what a project has read for itself
+//! takes the place of what it had read before, as long as others have less; a reading that fails never
+//! takes the place of what can still be judged by; a failure is kept, too, so that nobody waits for it
+//! again.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +71,8 @@ pub(super) type Known = Result<Arc<Bundle>, String>;
 /// What is known of a Software Release.
 #[derive(Debug, Default)]
 struct Entry {
+    /// For which project it was read first.
+    project: String,
     /// What was read, and when.
     bundle: Option<(Arc<Bundle>, Duration)>,
     /// Why the last reading failed.
@@ -137,16 +142,17 @@ impl Kept {
         self.releases.iter().map(|(software, entry)| software.len() + entry.bytes()).sum()
     }
 
-    /// Takes what a reading found that began at that time; what can be judged by now.
+    /// Takes what a reading found for a project that began at that time; what can be judged by now.
     pub(super) fn take(
         &mut self,
-        software: &str,
+        (project, software): (&str, &str),
         reading: Reading,
         begun: Duration,
         now: Duration,
     ) -> Known {
         self.heard(reading.reached, begun, now);
-        let entry = self.releases.entry(software.to_owned()).or_default();
+        let new = || Entry { project: project.to_owned(), ..Entry::default() };
+        let entry = self.releases.entry(software.to_owned()).or_insert_with(new);
         entry.used = now;
         entry.due = now + FAILED;
         entry.failure = reading.failed;
@@ -179,12 +185,23 @@ impl Kept {
         }
     }
 
-    /// Forgets what nobody asked for since long, and then what was asked for longest ago.
+    /// Forgets what nobody asked for since long, and then what was asked for longest ago of the project
+    /// that has most, so that no project makes others wait for theirs.
     fn make_room(&mut self, now: Duration) {
         self.releases.retain(|_, entry| now.saturating_sub(entry.used) < OLDEST);
         while self.releases.len() > MOST || self.bytes() > MOST_BYTES {
-            let oldest = self.releases.iter().min_by_key(|(name, entry)| (entry.used, *name));
-            let Some(oldest) = oldest.map(|(name, _)| name.clone()) else { break };
+            let many = self.releases.len() > MOST;
+            let size = |software: &str, entry: &Entry| {
+                if many { 1 } else { software.len() + entry.bytes() }
+            };
+            let mut sizes = HashMap::<&str, usize>::new();
+            for (software, entry) in &self.releases {
+                *sizes.entry(&entry.project).or_default() += size(software, entry);
+            }
+            let oldest = self.releases.iter().max_by_key(|(software, entry)| {
+                (sizes.get(entry.project.as_str()), Reverse((entry.used, *software)))
+            });
+            let Some(oldest) = oldest.map(|(software, _)| software.clone()) else { break };
             self.releases.remove(&oldest);
         }
     }
@@ -195,6 +212,9 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    /// A project.
+    const P: &str = "p";
 
     fn read(text: &str) -> Reading {
         let texts = [("https://h/s.json".to_owned(), Ok(text.to_owned()))].into();
@@ -221,35 +241,35 @@ mod tests {
         let mut kept = Kept::default();
         let start = 100 * SECOND;
         assert_eq!(look(&mut kept, "s", start), ("nothing".to_owned(), true));
-        kept.take("s", read("one"), start, start).unwrap();
+        kept.take((P, "s"), read("one"), start, start).unwrap();
         assert_eq!(look(&mut kept, "s", start + FRESH - SECOND), ("one".to_owned(), false));
         assert_eq!(look(&mut kept, "s", start + FRESH), ("one".to_owned(), true));
         // What fails takes nothing away, and is not repeated at once.
         let later = start + FRESH;
-        kept.take("s", Reading::failed("404"), later, later).unwrap();
+        kept.take((P, "s"), Reading::failed("404"), later, later).unwrap();
         assert_eq!(look(&mut kept, "s", later + SECOND), ("one".to_owned(), false));
         assert_eq!(look(&mut kept, "s", later + FAILED), ("one".to_owned(), true));
-        kept.take("s", read("two"), later, later + FAILED).unwrap();
+        kept.take((P, "s"), read("two"), later, later + FAILED).unwrap();
         assert_eq!(look(&mut kept, "s", later + FAILED), ("two".to_owned(), false));
     }
 
     #[test]
     fn what_is_too_old_is_not_judged_by() {
         let mut kept = Kept::default();
-        kept.take("s", read("one"), SECOND, SECOND).unwrap();
+        kept.take((P, "s"), read("one"), SECOND, SECOND).unwrap();
         for failed in 1..24 * 6 {
             let now = SECOND + failed * FRESH;
-            assert!(kept.take("s", Reading::failed("404"), now, now).is_ok(), "{failed}");
+            assert!(kept.take((P, "s"), Reading::failed("404"), now, now).is_ok(), "{failed}");
         }
         let now = SECOND + OLDEST;
         assert_eq!(look(&mut kept, "s", now), ("nothing".to_owned(), true));
-        assert_eq!(kept.take("s", Reading::failed("404"), now, now).unwrap_err(), "404");
+        assert_eq!(kept.take((P, "s"), Reading::failed("404"), now, now).unwrap_err(), "404");
     }
 
     #[test]
     fn a_failure_is_kept_for_minutes() {
         let mut kept = Kept::default();
-        assert_eq!(kept.take("s", Reading::failed("404"), SECOND, SECOND).unwrap_err(), "404");
+        assert_eq!(kept.take((P, "s"), Reading::failed("404"), SECOND, SECOND).unwrap_err(), "404");
         let end = SECOND + FAILED;
         assert_eq!(look(&mut kept, "s", end - SECOND), ("404".to_owned(), false));
         assert_eq!(look(&mut kept, "s", end), ("nothing".to_owned(), true));
@@ -264,11 +284,11 @@ mod tests {
             half
         };
         let mut kept = Kept::default();
-        kept.take("s", half(), SECOND, SECOND).unwrap();
+        kept.take((P, "s"), half(), SECOND, SECOND).unwrap();
         assert_eq!(look(&mut kept, "s", 2 * SECOND).0, "half", "better than nothing");
         assert!(look(&mut kept, "s", SECOND + FAILED).1, "and read again soon");
-        kept.take("s", read("whole"), SECOND, 2 * SECOND).unwrap();
-        kept.take("s", half(), 3 * SECOND, 3 * SECOND).unwrap();
+        kept.take((P, "s"), read("whole"), SECOND, 2 * SECOND).unwrap();
+        kept.take((P, "s"), half(), 3 * SECOND, 3 * SECOND).unwrap();
         assert_eq!(look(&mut kept, "s", 4 * SECOND).0, "whole");
     }
 
@@ -276,17 +296,17 @@ mod tests {
     fn only_who_kept_somebody_waiting_in_vain_says_that_there_is_no_network() {
         let mut kept = Kept::default();
         let (begun, end) = (SECOND, SECOND + WAIT);
-        drop(kept.take("quick", unreached(), begun, end - SECOND));
+        drop(kept.take((P, "quick"), unreached(), begun, end - SECOND));
         assert!(!kept.is_away());
-        drop(kept.take("gone", Reading { reached: Some(true), ..unreached() }, begun, end));
+        drop(kept.take((P, "gone"), Reading { reached: Some(true), ..unreached() }, begun, end));
         assert!(!kept.is_away());
-        drop(kept.take("slow", unreached(), begun, end));
+        drop(kept.take((P, "slow"), unreached(), begun, end));
         assert!(!kept.is_away(), "somebody was reached meanwhile");
-        drop(kept.take("slow", unreached(), end + SECOND, end + SECOND + WAIT));
+        drop(kept.take((P, "slow"), unreached(), end + SECOND, end + SECOND + WAIT));
         assert!(kept.is_away());
-        drop(kept.take("refused here", Reading::failed("not public"), end, end + 9 * SECOND));
+        drop(kept.take((P, "refused here"), Reading::failed("not public"), end, end + 9 * SECOND));
         assert!(kept.is_away(), "that says nothing of it");
-        kept.take("there", read("one"), end, end + 9 * SECOND).unwrap();
+        kept.take((P, "there"), read("one"), end, end + 9 * SECOND).unwrap();
         assert!(!kept.is_away());
     }
 
@@ -297,19 +317,44 @@ mod tests {
         for number in 0..MOST + 10 {
             now += SECOND;
             look(&mut kept, "0", now);
-            kept.take(&number.to_string(), read("x"), now, now).unwrap();
+            kept.take((P, &number.to_string()), read("x"), now, now).unwrap();
         }
         assert_eq!(kept.size().0, MOST);
         assert!(kept.has("0") && !kept.has("1") && kept.has("265"), "who is asked for stays");
         let large = "x".repeat(MOST_BYTES / 4);
         for number in 0..10 {
             now += SECOND;
-            kept.take(&format!("large {number}"), read(&large), now, now).unwrap();
+            kept.take((P, &format!("large {number}")), read(&large), now, now).unwrap();
             assert!(kept.size().1 <= MOST_BYTES, "{:?}", kept.size());
         }
         assert_eq!(kept.size().0, 3, "with their addresses, four do not fit");
-        kept.take("s", read("x"), now, now + 2 * OLDEST).unwrap();
+        kept.take((P, "s"), read("x"), now, now + 2 * OLDEST).unwrap();
         assert_eq!(kept.size().0, 1, "who asked for the others does not any more");
+    }
+
+    #[test]
+    fn a_project_that_has_much_read_makes_room_of_its_own() {
+        let mut kept = Kept::default();
+        kept.take((P, "mine"), read("x"), SECOND, SECOND).unwrap();
+        let mut now = SECOND;
+        for number in 0..2 * MOST {
+            now += SECOND;
+            kept.take(("q", &number.to_string()), read("x"), now, now).unwrap();
+        }
+        assert_eq!(kept.size().0, MOST);
+        assert!(kept.has("mine") && !kept.has("0") && kept.has("511"));
+        let large = "x".repeat(MOST_BYTES / 4);
+        for number in 0..4 {
+            now += SECOND;
+            let name = format!("large {number}");
+            kept.take(("r", &name), read(&large), now, now).unwrap();
+        }
+        assert!(kept.has("mine") && kept.has("511"), "they are small");
+        assert!(!kept.has("large 0") && kept.has("large 3"));
+        // Whoever asks later for what was read for another does not make it his.
+        kept.take(("q", "mine"), read("x"), now, now).unwrap();
+        let mine = &kept.releases["mine"];
+        assert_eq!((mine.project.as_str(), mine.used), (P, now));
     }
 
     #[test]

@@ -220,7 +220,8 @@ impl Shared {
     fn take(&self, job: &Job, reading: Reading, begun: Duration) -> Known {
         self.counts.read(reading.failed.is_none());
         let mut state = self.state();
-        let known = state.kept.take(job.software.as_str(), reading, begun, (self.now)());
+        let whose = (job.project.as_str(), job.software.as_str());
+        let known = state.kept.take(whose, reading, begun, (self.now)());
         self.counts.kept(state.kept.size());
         known
     }

@@ -28,8 +28,8 @@ pub(crate) struct InstanceFilter {
 }
 
 /// The keys of a cursor: which of the two lists, and the key there.
-const OWN: &str = "i";
-const SHARED: &str = "s";
+pub(super) const OWN: &str = "i";
+pub(super) const SHARED: &str = "s";
 
 impl Store {
     /// Instances.

@@ -6,7 +6,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::columns::{computers_of, instances_of};
+use super::columns::{computers_of, instances_of, shared_of};
 use super::query::Query;
 use super::{Scope, computers, instances, software};
 use crate::error::StoreError;
@@ -34,6 +34,7 @@ impl Store {
     /// Only failures of the database.
     pub(crate) async fn summary(&self, scope: &Scope) -> Result<Summary, StoreError> {
         let mut tx = self.read_long().await?;
+        let (shared, shared_trees) = shared_counts(&mut tx, scope).await?;
         Ok(Summary {
             computers: computer_counts(&mut tx, scope, self.now()).await?,
             software: software_counts(&mut tx, scope).await?,
@@ -43,10 +44,12 @@ impl Store {
                 busy: count(&mut tx, on_computers("count(*)", "instance", scope)).await?,
             },
             trees: count(&mut tx, instances_in(scope, "").and("i.root = ''", [])).await?,
+            shared_trees,
             instances: InstanceSummary {
                 total: count(&mut tx, instances_in(scope, "")).await?,
                 started: started(&mut tx, scope).await?,
                 failed: count(&mut tx, instances_in(scope, FAILING)).await?,
+                shared,
             },
             failing: failing(&mut tx, scope, self.now()).await?,
         })
@@ -69,12 +72,25 @@ fn instances_in(scope: &Scope, join: &str) -> Query {
 
 async fn count(tx: &mut Tx, query: Query) -> Result<i64, StoreError> {
     let row = query.all(tx, "1").await?.into_iter().next();
-    let row = row.ok_or_else(|| StoreError::Damaged("a count has no row".to_owned()))?;
+    let row = row.ok_or_else(no_row)?;
     Ok(row.try_get("found")?)
 }
 
 async fn started(tx: &mut Tx, scope: &Scope) -> Result<i64, StoreError> {
     count(tx, instances_in(scope, "").and("i.requested_state = 'started'", [])).await
+}
+
+/// How many shared instances there are, and how many of them a person asked for.
+async fn shared_counts(tx: &mut Tx, scope: &Scope) -> Result<(i64, i64), StoreError> {
+    let counts = "SELECT count(*) AS found, CAST(COALESCE(sum(CASE WHEN s.root = '' THEN 1 ELSE 0 END), \
+                  0) AS BIGINT) AS roots FROM shared_instance s";
+    let rows = shared_of(Query::new(counts), scope).all(tx, "1").await?;
+    let row = rows.first().ok_or_else(no_row)?;
+    Ok((row.try_get("found")?, row.try_get("roots")?))
+}
+
+fn no_row() -> StoreError {
+    StoreError::Damaged("a count has no row".to_owned())
 }
 
 async fn computer_counts(

@@ -6,17 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::Row as _;
 
 use super::columns::{INSTANCE_PROJECT, SHARED_PROJECT, instances_of, shared_of};
-use super::instances::{find, read, read_shared, select, select_shared};
+use super::instances::{OWN, SHARED, find, read, read_shared, select, select_shared};
 use super::query::Query;
 use super::{Scope, Window};
 use crate::error::StoreError;
 use crate::store::rows::text;
 use crate::store::{Store, Tx};
 use crate::view::{Instance, Page, Tree, TreeDetail};
-
-/// The keys of a cursor: which of the two lists, and the key there.
-const OWN: &str = "i";
-const SHARED: &str = "s";
 
 impl Store {
     /// Trees; those of one project unless `project` is empty.

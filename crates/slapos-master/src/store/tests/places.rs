@@ -214,16 +214,18 @@ async fn what_a_check_foretells_is_what_a_request_gets() {
                 project: Some(["", "p"][any(2)].to_owned()),
                 allocation_scope: (any(5) == 0).then_some(AllocationScope::Closed),
                 labels: (any(4) == 0).then(|| texts(&capability[any(2)..])),
-                capacity: (any(3) == 0).then(|| Some(1)),
+                capacity: (any(3) == 0).then_some(Some(1)),
                 ..SetComputer::default()
             };
             set(&fixture, name, change).await;
         }
         let mut granted = [0, 0];
         for number in 0..40 {
-            let (which, sla): (_, &[_]) = (any(2), &[("retention_delay", "3")]);
+            let computer = ["home", "a", "c", "nowhere"][any(4)];
+            let sla = [("computer_guid", computer), ("retention_delay", "3")];
+            let which = any(2);
             let request =
-                InstanceRequest { sla: texts(&sla[any(2)..]), ..wish(&format!("{number}")) };
+                InstanceRequest { sla: texts(&sla[any(3)..]), ..wish(&format!("{number}")) };
             let project = ["", "p"][which];
             let foretold = fixture.store.check(project, &request).await;
             let answer = fixture.store.request_in(project, &request).await;

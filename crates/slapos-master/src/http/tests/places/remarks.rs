@@ -40,6 +40,7 @@ fn what_is_not_followed_and_what_ends_with_an_instance_is_said() {
     let mut other = description(1);
     other.reference = "other".into();
     client.load_computer_configuration(&other).unwrap();
+    client.supply(&"s".into(), &home(), SoftwareState::Available).unwrap();
     let mut wish = json!({"title": "web", "software_release": "s"});
     let (_, made) = running.api("POST", "/api/v1/instances", Some(&wish));
     assert_eq!(made["remarks"], Value::Null);
@@ -76,6 +77,41 @@ fn what_is_not_followed_and_what_ends_with_an_instance_is_said() {
     assert!(said.ends_with("_b8, and more"), "{said}");
     let (_, gone) = running.api("PATCH", path, Some(&json!({"state": "destroyed"})));
     assert_eq!(gone["remarks"], json!([said]));
+}
+
+#[test]
+fn that_nobody_supplies_its_release_is_said_as_long_as_it_is_so() {
+    let (running, client) = Running::formatted(1);
+    let supply = |url: &str, state| client.supply(&url.into(), &home(), state).unwrap();
+    let words = |url: &str| {
+        json!([format!(
+            "Nobody supplies {url} to computer: unless it is there already, the instance waits until \
+             somebody does"
+        )])
+    };
+    // The Master's own computer gets instances of what it does not have, and does not build it, either.
+    let wish = json!({"title": "web", "software_release": "s"});
+    let check = |wish: &Value| running.api("POST", "/api/v1/requests/check", Some(wish)).1;
+    let said = check(&wish);
+    assert_eq!((&said["would"], &said["remarks"]), (&json!("create"), &words("s")));
+    let (status, made) = running.api("POST", "/api/v1/instances", Some(&wish));
+    assert_eq!((status, &made["remarks"]), (201, &words("s")));
+    supply("s", SoftwareState::Available);
+    let (status, again) = running.api("POST", "/api/v1/instances", Some(&wish));
+    assert_eq!((status, &again["remarks"]), (200, &Value::Null));
+
+    let path = "/api/v1/instances/computer-slappart0";
+    let other = json!({"software_release": "t"});
+    let mut wish = json!({"title": "web", "software_release": "t"});
+    assert_eq!(check(&wish)["remarks"], words("t"));
+    let (status, changed) = running.api("PATCH", path, Some(&other));
+    assert_eq!((status, &changed["remarks"]), (200, &words("t")));
+    supply("t", SoftwareState::Available);
+    assert_eq!(running.api("PATCH", path, Some(&other)).1["remarks"], Value::Null);
+    supply("t", SoftwareState::Destroyed);
+    assert_eq!(running.api("PATCH", path, Some(&other)).1["remarks"], words("t"));
+    wish["state"] = json!("destroyed");
+    assert_eq!(check(&wish)["remarks"], Value::Null, "it does not wait for anything");
 }
 
 #[test]
