@@ -17,20 +17,23 @@ pub(crate) struct Bound {
     pub(crate) most: usize,
 }
 
-/// Calls `work` for each of `items`, in threads; begins no more once `stop` says so.
-pub(crate) fn for_each<T: Sync>(
-    items: &[T],
+/// Calls `work` for each of `items`, in threads; begins no more once `stop` says so. An item is taken once
+/// there is room for it.
+pub(crate) fn for_each<T: Send>(
+    items: impl IntoIterator<Item = T>,
     bound: Bound,
     stop: impl Fn() -> bool,
-    work: impl Fn(&T) + Sync,
+    work: impl Fn(T) + Sync,
 ) {
     let running = Running::default();
     std::thread::scope(|scope| {
-        for (number, item) in items.iter().enumerate() {
+        let mut items = items.into_iter();
+        for number in 0.. {
             running.wait_for_room(bound);
             if stop() {
                 return;
             }
+            let Some(item) = items.next() else { return };
             running.lock().insert(number, Instant::now());
             let (running, work) = (&running, &work);
             scope.spawn(move || {
@@ -148,11 +151,11 @@ mod tests {
         // The first ends when the last has come.
         let (meeting, done) = (Barrier::new(2), AtomicUsize::new(0));
         for_each(
-            &[0, 1, 2, 3],
+            [0, 1, 2, 3],
             bound(1, Duration::from_millis(1)),
             || false,
             |number| {
-                if *number % 3 == 0 {
+                if number % 3 == 0 {
                     meeting.wait();
                 }
                 done.fetch_add(1, Ordering::SeqCst);
@@ -165,7 +168,7 @@ mod tests {
     fn nothing_begins_after_a_stop() {
         let done = AtomicUsize::new(0);
         for_each(
-            &[0; 5],
+            [0; 5],
             bound(1, SECOND * 60),
             || done.load(Ordering::SeqCst) == 2,
             |_| {

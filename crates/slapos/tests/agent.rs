@@ -6,9 +6,12 @@
     reason = "tests arrange files and processes directly"
 )]
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -174,6 +177,56 @@ fn what_meets_a_command_of_cron_is_tried_again() {
     node.ok(&["request", "one", &profile, "--parameters", "word=second"]);
     drop(held);
     waits_for_word(&node, "second");
+}
+
+/// Gives an instance a promise that is not kept before there is a file `go` in its partition, and has it asked
+/// by the next run.
+fn promise_that_waits(node: &TestNode, index: u32) -> impl Fn(&str) -> PathBuf {
+    let partition = node.partition(index);
+    let file = move |name: &str| partition.join(name);
+    let (asked, go, promise) = (file("asked"), file("go"), file("etc/promise/slow"));
+    let (asked, go) = (asked.display(), go.display());
+    let script = format!("#!/bin/sh\ntouch {asked}\nuntil test -e {go}; do sleep 0.1; done\n");
+    std::fs::write(&promise, script).unwrap();
+    std::fs::set_permissions(&promise, Permissions::from_mode(0o755)).unwrap();
+    let mut known = record(node, index);
+    known["schedule"] = serde_json::Value::Null;
+    std::fs::write(record_file(node, index), known.to_string()).unwrap();
+    file
+}
+
+fn record_file(node: &TestNode, index: u32) -> PathBuf {
+    node.root().join(format!("instance/var/slapgrid/slappart{index}.json"))
+}
+
+fn record(node: &TestNode, index: u32) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(record_file(node, index)).unwrap()).unwrap()
+}
+
+#[test]
+fn what_is_asked_for_waits_for_no_promise_of_another_instance() {
+    let (node, profile) = node_with_service();
+    node.ok(&["up", &profile, "--name", "one", "--parameters", "word=first"]);
+    node.configure("[slapos]", "[slapos]\npromise_timeout = 600");
+    let file = promise_that_waits(&node, 0);
+    let _agent = Agent::start(&node);
+    wait_for("the promise to be asked", 60, || file("asked").exists().then_some(()));
+    // Also of the very instance, which has its turn when it has said what it is asked.
+    node.ok(&["request", "one", &profile, "--parameters", "word=second"]);
+    for number in 0..2 {
+        let word = format!("word={number}");
+        node.ok(&["request", "two", &profile, "--parameters", &word]);
+        let written = || std::fs::read_to_string(node.partition(1).join("etc/word.txt")).ok();
+        wait_for("the other to be processed", 60, || {
+            (written()? == number.to_string()).then_some(())
+        });
+    }
+    assert_eq!(word(&node).as_deref(), Some("first"));
+    std::fs::write(file("go"), "").unwrap();
+    waits_for_word(&node, "second");
+    wait_for("what the promise said to be kept", 60, || {
+        (record(&node, 0)["promises"]["slow"]["failed"] == false).then_some(())
+    });
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! ask at an interval; `schedule` decides, purely. The commands are children: the same program, as
 //! cron would start it, with the same locks, so that both may be at work; what they take in memory
 //! goes with them, and one that is killed takes nobody along. The agent itself holds one connection
-//! and sleeps.
+//! and sleeps. A run of `instance` that is under way, and may only be asking promises, hears from it that
+//! the Master wants something; whatever becomes of that, another run follows.
 //!
 //! When the agent ends, what it started goes on to its end, and so do services: a build of an hour is
 //! not lost because the agent is replaced. The next one meets the locks, and waits.
@@ -15,6 +16,9 @@ mod jitter;
 mod listen;
 mod schedule;
 
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -30,7 +34,7 @@ use crate::reporter::Reporter;
 use crate::routine::Job;
 use jitter::Jitter;
 use listen::Ear;
-use schedule::{Ending, Input, Schedule, Source, Start};
+use schedule::{Act, Ending, Input, Schedule, Source, Why};
 
 /// Threads of the agent only wait.
 const SMALL_STACK: usize = 256 << 10;
@@ -89,6 +93,8 @@ struct Agent<'a> {
     /// `None` until the Master was heard of.
     source: Option<Source>,
     started: Instant,
+    /// By which the last run of `instance` is told that the Master wants something.
+    hints: Option<UnixStream>,
     /// Whether it was said that the node is down.
     said_down: bool,
 }
@@ -111,6 +117,7 @@ impl<'a> Agent<'a> {
             out,
             source: None,
             started: Instant::now(),
+            hints: None,
             said_down: false,
         })
     }
@@ -131,8 +138,11 @@ impl<'a> Agent<'a> {
                     return Ok(());
                 }
             };
-            for start in self.schedule.step(self.started.elapsed(), input) {
-                self.start(start);
+            for act in self.schedule.step(self.started.elapsed(), input) {
+                match act {
+                    Act::Start(job, why) => self.start(job, why),
+                    Act::Hint => self.hint(),
+                }
             }
         }
     }
@@ -192,9 +202,22 @@ impl<'a> Agent<'a> {
         Input::Config { poll: self.config.agent_poll_interval, collects }
     }
 
+    fn is_down(&self) -> bool {
+        node_of(&self.config, self.setup).down_marker().exists()
+    }
+
+    /// Tells the run of `instance` that is under way to look again.
+    fn hint(&mut self) {
+        if self.is_down() {
+            return;
+        }
+        // One that is about to end does not hear it, and one that was stopped has enough to read.
+        let _ = self.hints.as_mut().map(|hints| hints.write(b"!"));
+    }
+
     /// Starts a command; whatever becomes of it, its end is told.
-    fn start(&mut self, Start { job, why }: Start) {
-        if node_of(&self.config, self.setup).down_marker().exists() {
+    fn start(&mut self, job: Job, why: Why) {
+        if self.is_down() {
             if !std::mem::replace(&mut self.said_down, true) {
                 let text = "the node is down; `slapos up` brings it back";
                 self.setup.reporter.note("agent", text);
@@ -202,7 +225,7 @@ impl<'a> Agent<'a> {
             return self.tell_end(job, Ending::Down);
         }
         self.said_down = false;
-        if why != schedule::Why::Time {
+        if why != Why::Time {
             self.setup.reporter.note("agent", &format!("{}: {why}", job.word()));
         }
         if let Err(error) = self.spawn(job) {
@@ -217,17 +240,27 @@ impl<'a> Agent<'a> {
         let _ = self.out.send(Message::Ended(job, ending));
     }
 
-    fn spawn(&self, job: Job) -> std::io::Result<()> {
+    fn spawn(&mut self, job: Job) -> std::io::Result<()> {
         let mut command = Command::current_exe();
         command.arg0("slapos").args(["node", job.word(), "--cfg"]).arg(&self.config.file);
         if job != Job::Collect {
             // The agent waits long enough itself, and that one does not wait.
             command.arg("--now");
         }
+        // Open until the command has its own.
+        let mut theirs = None;
+        if job == Job::Instance {
+            let (ours, end) = UnixStream::pair()?;
+            ours.set_nonblocking(true)?;
+            self.hints = Some(ours);
+            command.arg("--hints").arg(end.as_raw_fd().to_string()).pass_fds(&[end.as_raw_fd()]);
+            theirs = Some(end);
+        }
         command.args(&self.setup.words).inherit_env(&["PATH", "HOME", "LANG", "TERM"]);
         command.inherit_env(&["SLAPOS_LOG", "NO_COLOR"]).inherit_env(&NETWORK_VARIABLES);
         command.stdin(std::process::Stdio::null());
         let mut child = command.spawn()?;
+        drop(theirs);
         let out = self.out.clone();
         let wait = move || {
             let ending = child.wait().map_or(Ending::Failed, ending);

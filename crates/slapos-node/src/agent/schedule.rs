@@ -4,9 +4,10 @@
 //! lock, or beside `format`, which gives it the addresses that a machine has lost when it starts; before
 //! the first `format` nothing runs, because there may be neither addresses nor directories;
 //! what the Master says is followed at once, and by one run however often it was said before
-//! that run began; instances that change each other for ever get a quarter of the time, not all of
-//! the machine; what is due by time comes whatever is said. The time of day does not occur, so that
-//! it may jump.
+//! that run began; a run of `instance` that is under way is told to look again, too, which is only a hint:
+//! the other run comes all the same; instances that change each other for ever get a quarter of the time,
+//! not all of the machine; what is due by time comes whatever is said. The time of day does not occur, so
+//! that it may jump.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,6 +34,8 @@ pub(super) const BUDGET: Duration = MINUTE;
 pub(super) const SHARE: u32 = 4;
 /// What a run counts for at least.
 pub(super) const LEAST: Duration = Duration::from_millis(250);
+/// What a word that a run under way heard counts for at most.
+const MOST_HINT: Duration = Duration::from_secs(10);
 /// Where the Master tells of changes, software is looked at so much less often by time.
 const SELDOM: u32 = 10;
 /// A software run that took longer has probably built something that instances wait for.
@@ -119,11 +122,13 @@ impl fmt::Display for Why {
     }
 }
 
-/// A command to start, and why.
+/// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Start {
-    pub(super) job: Job,
-    pub(super) why: Why,
+pub(super) enum Act {
+    /// A command starts, for that reason.
+    Start(Job, Why),
+    /// The run of `instance` that is under way hears that something is wanted.
+    Hint,
 }
 
 /// How long runs for what the Master says took lately.
@@ -150,6 +155,8 @@ impl Spent {
 struct Desk {
     /// Since when it runs, and why.
     running: Option<(Moment, Why)>,
+    /// When the Master last said something that concerns the run under way.
+    said: Option<Moment>,
     /// When it runs whatever is said.
     due: Moment,
     /// Why it is to run before that.
@@ -166,6 +173,7 @@ impl Desk {
     fn new(due: Moment) -> Self {
         Self {
             running: None,
+            said: None,
             due,
             wanted: None,
             not_before: Moment::ZERO,
@@ -190,6 +198,22 @@ impl Desk {
         Some(if by_word.0 <= by_time.0 { by_word } else { by_time })
     }
 
+    /// Whether the run under way is to look again for `why`. What the Master says is passed on as long as runs
+    /// may follow it, and the time between two such words counts as that of a run.
+    fn hint(&mut self, now: Moment, why: Why) -> bool {
+        if self.running.is_none() {
+            return false;
+        }
+        if let Why::Said(_) = why {
+            let last = self.said.replace(now).unwrap_or(now);
+            if self.spent.time > BUDGET {
+                return false;
+            }
+            self.spent.time += now.saturating_sub(last).min(MOST_HINT);
+        }
+        true
+    }
+
     /// Takes note of the end of a run; gives when it began, and why.
     fn end(&mut self, now: Moment) -> Option<(Moment, Why)> {
         let (since, why) = self.running.take()?;
@@ -201,6 +225,7 @@ impl Desk {
 
     fn start(&mut self, now: Moment, why: Why) {
         self.running = Some((now, why));
+        self.said = None;
         // A run serves all that was wanted before it.
         self.wanted = None;
         self.not_before = Moment::ZERO;
@@ -217,6 +242,8 @@ pub(super) struct Schedule {
     collects: bool,
     /// Whether the machine was brought in order once, or could not be.
     formatted: bool,
+    /// Whether the run of `instance` that is under way is to be told something.
+    hint: bool,
     jitter: Jitter,
 }
 
@@ -231,14 +258,17 @@ impl Schedule {
             _ => FIRST_WORD,
         };
         let desks = Job::ALL.into_iter().map(|job| (job, Desk::new(due(job)))).collect();
-        Self { desks, source: Source::Away, poll, collects, formatted: false, jitter }
+        Self { desks, source: Source::Away, poll, collects, formatted: false, hint: false, jitter }
     }
 
-    /// Takes note of `input` and says what to start.
-    pub(super) fn step(&mut self, now: Moment, input: Input) -> Vec<Start> {
+    /// Takes note of `input` and says what to do.
+    pub(super) fn step(&mut self, now: Moment, input: Input) -> Vec<Act> {
         self.desks.values_mut().for_each(|desk| desk.spent.forget(now));
         self.absorb(now, input);
-        let mut starts = Vec::new();
+        let mut acts = Vec::new();
+        if std::mem::take(&mut self.hint) {
+            acts.push(Act::Hint);
+        }
         for job in Job::ALL {
             if self.is_excluded(job) {
                 continue;
@@ -248,10 +278,10 @@ impl Schedule {
                 && from <= now
             {
                 desk.start(now, why);
-                starts.push(Start { job, why });
+                acts.push(Act::Start(job, why));
             }
         }
-        starts
+        acts
     }
 
     /// When to call [`step`](Self::step) again if nothing happens before.
@@ -272,18 +302,18 @@ impl Schedule {
             Input::Source(source) => self.hear_by(now, source),
             Input::Change(change) => {
                 if let Some(job) = job_for(&change) {
-                    self.want(job, Why::Said(change.kind));
+                    self.want(now, job, Why::Said(change.kind));
                 }
             }
             Input::Resync => {
                 for job in [Job::Software, Job::Report, Job::Instance] {
-                    self.want(job, Why::Missed);
+                    self.want(now, job, Why::Missed);
                 }
             }
             Input::Config { poll, collects } => {
                 (self.poll, self.collects) = (poll, collects);
                 self.hear_by(now, self.source);
-                self.want(Job::Instance, Why::Missed);
+                self.want(now, Job::Instance, Why::Missed);
             }
             Input::Ended(job, ending) => self.ended(now, job, ending),
         }
@@ -300,13 +330,14 @@ impl Schedule {
         }
     }
 
-    fn want(&mut self, job: Job, why: Why) {
+    fn want(&mut self, now: Moment, job: Job, why: Why) {
         if let Some(desk) = self.desks.get_mut(&job) {
             // What is not limited in number wins.
             desk.wanted = match desk.wanted {
                 Some(former) if !matches!(former, Why::Said(_)) => Some(former),
                 _ => Some(why),
             };
+            self.hint |= job == Job::Instance && desk.hint(now, why);
         }
     }
 
@@ -353,7 +384,7 @@ impl Schedule {
         };
         let looked = matches!(ending, Ending::Done | Ending::Failed);
         if job == Job::Software && looked && ran.is_some_and(built) {
-            self.want(Job::Instance, Why::Software);
+            self.want(now, Job::Instance, Why::Software);
         }
     }
 }

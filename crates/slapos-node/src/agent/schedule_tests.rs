@@ -15,9 +15,22 @@ fn said(kind: ChangeKind) -> Input {
     Input::Change(Change::of_partition(kind, &"slappart0".into()).state("started"))
 }
 
-/// Starts as text, such as `instance: it is time`.
-fn text(starts: &[Start]) -> Vec<String> {
-    starts.iter().map(|start| format!("{}: {}", start.job.word(), start.why)).collect()
+/// What to do as text, such as `instance: it is time`.
+fn text(acts: &[Act]) -> Vec<String> {
+    let words = |act: &Act| match act {
+        Act::Start(job, why) => format!("{}: {why}", job.word()),
+        Act::Hint => "hint".to_owned(),
+    };
+    acts.iter().map(words).collect()
+}
+
+/// The commands that start.
+fn started(acts: &[Act]) -> Vec<Job> {
+    let job = |act: &Act| match act {
+        Act::Start(job, _) => Some(*job),
+        Act::Hint => None,
+    };
+    acts.iter().filter_map(job).collect()
 }
 
 /// A schedule that has been told everything and did its first runs, at second 3.
@@ -45,7 +58,7 @@ fn what_the_master_says_is_done_at_once() {
     assert_eq!(text(&starts), ["instance: the Master says `request`"]);
     // However much is said while it runs, one more run serves all of it.
     for _ in 0..50 {
-        assert!(schedule.step(secs(4), said(ChangeKind::Bang)).is_empty());
+        assert_eq!(text(&schedule.step(secs(4), said(ChangeKind::Bang))), ["hint"]);
     }
     let starts = schedule.step(secs(5), Input::Ended(Job::Instance, Ending::Done));
     assert_eq!(text(&starts), ["instance: the Master says `bang`"]);
@@ -90,13 +103,14 @@ fn instances_that_change_each_other_for_ever_do_not_take_the_machine() {
         schedule.step(now, said(ChangeKind::Connection));
         now += long;
         at_work += long;
-        let mut starts = schedule.step(now, Input::Ended(Job::Instance, Ending::Done));
-        while !starts.iter().any(|start| start.job == Job::Instance) {
-            for start in starts {
-                schedule.step(now, Input::Ended(start.job, Ending::Done));
+        let ended = Input::Ended(Job::Instance, Ending::Done);
+        let mut starts = started(&schedule.step(now, ended));
+        while !starts.contains(&Job::Instance) {
+            for job in starts {
+                schedule.step(now, Input::Ended(job, Ending::Done));
             }
             now = schedule.wake().unwrap();
-            starts = schedule.step(now, Input::Time);
+            starts = started(&schedule.step(now, Input::Time));
         }
     }
     assert!((500..=620).contains(&at_work.as_secs()), "{at_work:?}");
@@ -128,7 +142,7 @@ fn who_meets_another_run_tries_again_soon() {
         waits.push((wake - now + SECOND / 2).as_secs());
         now = wake;
         let starts = schedule.step(now, Input::Time);
-        assert!(starts.iter().any(|start| start.job == Job::Instance), "{starts:?}");
+        assert!(started(&starts).contains(&Job::Instance), "{starts:?}");
     }
     assert!(waits.windows(2).all(|pair| pair[0] <= pair[1] + 8), "{waits:?}");
     assert!((1..=3).contains(&waits[0]) && waits.iter().all(|wait| *wait <= 66), "{waits:?}");
@@ -163,15 +177,15 @@ fn a_day_without_news_has_the_runs_that_it_should() {
     let day = |source, seed| {
         let mut schedule = Schedule::new(POLL, false, seed);
         let mut runs: BTreeMap<Job, u32> = BTreeMap::new();
-        let mut starts = schedule.step(secs(0), Input::Source(source));
+        let mut starts = started(&schedule.step(secs(0), Input::Source(source)));
         let mut now = secs(0);
         while now < 24 * HOUR {
-            for start in std::mem::take(&mut starts) {
-                *runs.entry(start.job).or_default() += 1;
-                starts.extend(schedule.step(now, Input::Ended(start.job, Ending::Done)));
+            for job in std::mem::take(&mut starts) {
+                *runs.entry(job).or_default() += 1;
+                starts.extend(started(&schedule.step(now, Input::Ended(job, Ending::Done))));
             }
             now = schedule.wake().unwrap().max(now);
-            starts.extend(schedule.step(now, Input::Time));
+            starts.extend(started(&schedule.step(now, Input::Time)));
         }
         runs
     };
@@ -236,6 +250,39 @@ fn a_node_that_is_down_is_left_alone() {
     assert!(schedule.step(secs(4), Input::Ended(Job::Instance, Ending::Down)).is_empty());
 }
 
+#[test]
+fn a_run_that_is_under_way_hears_of_all_that_concerns_instances() {
+    let mut schedule = settled();
+    schedule.step(secs(4), Input::Change(Change::new(ChangeKind::Supply)));
+    let due = schedule.desks[&Job::Instance].due;
+    assert_eq!(text(&schedule.step(due, Input::Time)), ["instance: it is time"]);
+    assert!(schedule.step(due, Input::Time).is_empty(), "of nothing else");
+    assert!(schedule.step(due, said(ChangeKind::Report)).is_empty());
+    let built = schedule.step(due + SECOND, Input::Ended(Job::Software, Ending::Done));
+    assert_eq!(text(&built), ["hint"]);
+    assert_eq!(text(&schedule.step(due + SECOND, said(ChangeKind::Request))), ["hint"]);
+    // It may have been too late for it.
+    let next = schedule.step(due + SECOND * 2, Input::Ended(Job::Instance, Ending::Done));
+    assert_eq!(text(&next), ["instance: software was looked at"]);
+}
+
+#[test]
+fn a_run_that_goes_on_and_on_for_what_is_said_hears_no_more() {
+    let mut schedule = settled();
+    let start = schedule.desks[&Job::Instance].due;
+    assert_eq!(text(&schedule.step(start, Input::Time)), ["instance: it is time"]);
+    let hints = |schedule: &mut Schedule, from: u64, to: u64| {
+        let heard = |second| schedule.step(start + secs(second), said(ChangeKind::Connection));
+        (from..to).map(heard).filter(|acts| acts.contains(&Act::Hint)).count()
+    };
+    // Each second costs one, of which a quarter is forgotten.
+    assert_eq!(hints(&mut schedule, 100, 180), 80);
+    let later = hints(&mut schedule, 180, 580);
+    assert!((90..120).contains(&later), "{later} in 400 s");
+    // A run that takes long for other reasons keeps nothing waiting that is said once in a while.
+    assert_eq!(hints(&mut schedule, 640, 641), 1);
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     use ChangeKind::{Bang, Connection, Other, Report, Request, Supply};
     let kinds = prop::sample::select(vec![Request, Supply, Bang, Connection, Report, Other]);
@@ -278,12 +325,17 @@ proptest! {
                 Some(job) if ends => Input::Ended(job, ending),
                 other => { running.extend(other); input }
             };
-            for start in schedule.step(now, input) {
-                prop_assert!(!running.contains(&start.job));
-                prop_assert!(!running.iter().any(|other| start.job.excludes(*other)));
-                running.push(start.job);
-                if let Why::Said(_) = start.why {
-                    *words.entry(start.job).or_default() += 1;
+            for act in schedule.step(now, input) {
+                let Act::Start(job, why) = act else {
+                    prop_assert!(running.contains(&Job::Instance), "nobody hears");
+                    prop_assert!(schedule.desks[&Job::Instance].wanted.is_some(), "only a hint");
+                    continue;
+                };
+                prop_assert!(!running.contains(&job));
+                prop_assert!(!running.iter().any(|other| job.excludes(*other)));
+                running.push(job);
+                if let Why::Said(_) = why {
+                    *words.entry(job).or_default() += 1;
                 }
             }
             let most = (BUDGET + now / SHARE).as_millis() / LEAST.as_millis() + 1;
@@ -297,12 +349,12 @@ proptest! {
         let end = now + 2 * HOUR;
         while let Some(job) = running.pop() {
             let starts = schedule.step(now, Input::Ended(job, Ending::Done));
-            running.extend(starts.iter().map(|start| start.job));
+            running.extend(started(&starts));
             left.retain(|job| !running.contains(job));
             if running.is_empty() && !left.is_empty() {
                 now = schedule.wake().unwrap();
                 prop_assert!(now <= end, "{left:?} never run");
-                running.extend(schedule.step(now, Input::Time).iter().map(|start| start.job));
+                running.extend(started(&schedule.step(now, Input::Time)));
                 left.retain(|job| !running.contains(job));
             }
             if left.is_empty() { break; }

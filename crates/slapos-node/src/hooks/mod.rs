@@ -49,7 +49,8 @@ pub trait Hook: Sync {
     fn name(&self) -> &'static str;
 
     /// Before `node instance` touches the first of `members`, which are the partitions of this
-    /// run. For what is done once for all of them. An error ends the run; what concerns one
+    /// run; again for those that are to be processed since, also while promises of others are being asked.
+    /// For what is done once for all of them. An error ends the run; what concerns one
     /// partition only must be kept for [`instance`](Self::instance) instead.
     fn begin(&self, scene: &Scene<'_, '_>, members: &[Member<'_>]) -> Result<(), NodeError> {
         Ok(())

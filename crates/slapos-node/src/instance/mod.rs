@@ -3,12 +3,15 @@
 mod aftermath;
 mod brought_back;
 mod heard;
+mod hints;
 mod offline;
 mod outcome;
 mod plan;
 mod process;
 mod rounds;
+mod turns;
 
+use std::os::fd::RawFd;
 use std::sync::atomic::AtomicBool;
 
 use slapos_slap::ComputerPartition;
@@ -38,10 +41,14 @@ pub struct Options {
     pub all: bool,
     /// Print the plan and do nothing.
     pub dry_run: bool,
-    /// How many partitions are processed at once; 0 for as many as there are processors.
+    /// How many partitions are processed at once, and of how many promises that are due are asked at once; 0
+    /// for as many as there are processors.
     pub jobs: usize,
     /// Deploy instances that are to be started, and keep them stopped.
     pub force_stop: bool,
+    /// The number of a descriptor by which whoever started this command says, a byte each time, that the
+    /// Master wants something new, which the run then sees to if it is still at work.
+    pub hints: Option<RawFd>,
 }
 
 /// Processes every partition that is due.

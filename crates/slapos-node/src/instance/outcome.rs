@@ -44,9 +44,9 @@ impl Outcome {
         self.halted = Some(error);
     }
 
-    /// Whether the Master went away: nothing more is begun then.
-    pub(super) fn is_away(&self) -> bool {
-        self.away.is_some()
+    /// Whether nothing more is begun: the Master went away, or there is a reason to halt.
+    pub(super) fn is_over(&self) -> bool {
+        self.away.is_some() || self.halted.is_some()
     }
 
     /// As the command ends. Errors are worth more than a reason to halt, that than a Master that

@@ -46,7 +46,7 @@ pub(crate) fn run(
     let found = Mutex::new(BTreeMap::new());
     let used: Vec<_> = partitions.iter().filter(|partition| !partition.is_free()).collect();
     for_each(
-        &used,
+        used,
         BOUND,
         || false,
         |partition| {

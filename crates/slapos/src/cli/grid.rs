@@ -38,6 +38,9 @@ pub(crate) struct Instance {
     /// Deploy instances and keep them stopped, whatever the Master wants
     #[arg(long, alias = "force_stop")]
     pub(crate) force_stop: bool,
+    /// Where the agent says that the Master wants something new
+    #[arg(long, value_name = "DESCRIPTOR", hide = true)]
+    pub(crate) hints: Option<i32>,
     #[command(flatten)]
     pub(crate) grid: Grid,
 }

@@ -32,6 +32,7 @@ pub(crate) fn instance(global: &Global, command: &Instance) -> Result<u8, NodeEr
             dry_run: command.run.dry_run,
             jobs: command.jobs.unwrap_or(grid.instance_jobs),
             force_stop: command.force_stop || grid.force_stop,
+            hints: command.hints,
             ..Default::default()
         };
         instance::run(node, &options)
