@@ -2,13 +2,13 @@
 //! nothing.
 //!
 //! A connection is a stranger until one of its requests had the token. A stranger has a fixed time
-//! from its arrival, however slowly it talks; when there is no more room, the oldest stranger has
-//! to go for whoever comes. A connection that had the token may stay as long as it is used.
+//! from its arrival, however slowly it talks. A connection that had the token may stay as long as it is
+//! used. When there is no more room, one has to go for whoever comes: see [`super::guests`].
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 
+use crate::guests::{Guests, Signs};
 use crate::refused::{RefusedCertificate, heard};
 use crate::tls::serial_of;
 
@@ -45,18 +46,14 @@ impl Default for Limits {
     }
 }
 
-/// The strangers in the order of their arrival, each with the means to have it leave.
-#[derive(Debug, Default)]
-struct Strangers {
-    arrivals: u64,
-    waiting: BTreeMap<u64, oneshot::Sender<()>>,
-}
+/// How long it is waited for one who was told to leave, before another one is told.
+const SLOW: Duration = Duration::from_secs(1);
 
-type Shared = Arc<Mutex<Strangers>>;
+type Shared = Arc<Mutex<Guests>>;
 
-fn lock(strangers: &Shared) -> MutexGuard<'_, Strangers> {
+fn lock(guests: &Shared) -> MutexGuard<'_, Guests> {
     // Nothing that can panic is done under the lock.
-    strangers.lock().unwrap_or_else(PoisonError::into_inner)
+    guests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Handshakes of which it is not told yet that they were refused; of more at a time nothing is told.
@@ -86,25 +83,30 @@ pub(crate) struct Door {
     tls: Option<Tls>,
     limits: Limits,
     room: Arc<Semaphore>,
-    strangers: Shared,
+    guests: Shared,
+    opened: Instant,
 }
 
 impl Door {
     pub(crate) fn new(listener: TcpListener, tls: Option<Tls>, limits: Limits) -> Door {
         let room = Arc::new(Semaphore::new(limits.connections));
-        Door { listener, tls, limits, room, strangers: Shared::default() }
+        let guests = Arc::new(Mutex::new(Guests::new(limits.connections)));
+        Door { listener, tls, limits, room, guests, opened: Instant::now() }
     }
 
-    /// Room for one more, for which the oldest stranger has to go if there is none.
+    /// Room for one more, for which another one has to go if there is none. Where nobody has more than a
+    /// few, it is waited until one leaves.
     async fn room(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
             return Some(permit);
         }
-        if let Some((_, leave)) = lock(&self.strangers).waiting.pop_first() {
-            let _ = leave.send(());
+        loop {
+            lock(&self.guests).make_way();
+            let free = Arc::clone(&self.room).acquire_owned();
+            if let Ok(permit) = tokio::time::timeout(SLOW, free).await {
+                return permit.ok();
+            }
         }
-        // Without strangers, until one with the token leaves.
-        Arc::clone(&self.room).acquire_owned().await.ok()
     }
 }
 
@@ -117,14 +119,8 @@ impl Listener for Door {
         // Answers are small, and clients wait for each before they ask again.
         let _ = stream.set_nodelay(true);
         let permit = self.room().await;
-        let (leave, told) = oneshot::channel();
-        let number = {
-            let mut strangers = lock(&self.strangers);
-            strangers.arrivals += 1;
-            let number = strangers.arrivals;
-            strangers.waiting.insert(number, leave);
-            number
-        };
+        let signs = Arc::new(Signs::default());
+        let (number, told) = lock(&self.guests).arrive(Arc::clone(&signs));
         // The handshake is the connection's own affair: nobody waits for another's.
         let stream = match &self.tls {
             None => Stream::Plain(stream),
@@ -140,11 +136,14 @@ impl Listener for Door {
                 address: address.ip(),
                 secret: self.tls.is_some(),
                 certificate: Arc::default(),
-                strangers: Arc::clone(&self.strangers),
+                guests: Arc::clone(&self.guests),
             },
             told: Some(told),
+            signs,
+            opened: self.opened,
             timer: Box::pin(tokio::time::sleep(self.limits.stranger)),
             idle: self.limits.idle,
+            welcome: false,
             _permit: permit,
         };
         (connection, address)
@@ -164,7 +163,7 @@ pub(crate) struct Guest {
     secret: bool,
     /// The serial number of the certificate that was shown, once the handshake is over.
     certificate: Arc<OnceLock<String>>,
-    strangers: Shared,
+    guests: Shared,
 }
 
 impl Guest {
@@ -183,9 +182,9 @@ impl Guest {
         self.certificate.get().cloned()
     }
 
-    /// It had the token.
-    pub(crate) fn welcome(&self) {
-        lock(&self.strangers).waiting.remove(&self.number);
+    /// It had a token, or may stay for another reason: in that name.
+    pub(crate) fn welcome(&self, who: &str) {
+        lock(&self.guests).welcome(self.number, who);
     }
 }
 
@@ -213,28 +212,31 @@ struct Greeting {
 pub(crate) struct Connection {
     stream: Stream,
     guest: Guest,
-    /// Answers when it has to leave, and fails when it is no stranger any more.
+    /// Answers when it has to leave; none any more once it has.
     told: Option<oneshot::Receiver<()>>,
+    signs: Arc<Signs>,
+    opened: Instant,
     timer: Pin<Box<Sleep>>,
     idle: Duration,
+    /// It is no stranger any more.
+    welcome: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
     /// Fails when the connection has to end; else has the task woken when it will have to.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if let Some(told) = &mut self.told {
-            match Pin::new(told).poll(cx) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(())) => {
-                    self.told = None;
-                    self.timer.as_mut().reset(Instant::now());
-                }
-                Poll::Ready(Err(_)) => {
-                    self.told = None;
-                    self.used();
-                }
-            }
+        if let Some(told) = &mut self.told
+            && Pin::new(told).poll(cx).is_ready()
+        {
+            self.told = None;
+        }
+        if self.told.is_none() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if !self.welcome && self.signs.known.load(Ordering::Relaxed) {
+            self.welcome = true;
+            self.used();
         }
         match self.timer.as_mut().poll(cx) {
             Poll::Pending => Ok(()),
@@ -242,10 +244,13 @@ impl Connection {
         }
     }
 
-    /// Something was read or written, which gives time to those who are no strangers.
+    /// Something was read or written, which gives time to who is no stranger.
     fn used(&mut self) {
-        if self.told.is_none() {
-            self.timer.as_mut().reset(Instant::now() + self.idle);
+        let now = Instant::now();
+        let used = now.saturating_duration_since(self.opened).as_millis();
+        self.signs.used.store(u64::try_from(used).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if self.welcome {
+            self.timer.as_mut().reset(now + self.idle);
         }
     }
 
@@ -275,7 +280,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.guest.welcome();
+        lock(&self.guest.guests).leave(self.guest.number);
     }
 }
 

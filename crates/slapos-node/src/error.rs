@@ -18,6 +18,8 @@ pub mod exit {
     /// The Master did not answer, or not sensibly. `node instance` has started services as last
     /// known.
     pub const OFFLINE: u8 = 3;
+    /// `node status` was asked about a service that there is not, as `supervisorctl` ends.
+    pub const UNKNOWN_SERVICE: u8 = 4;
     /// The command needs root.
     pub const NOT_ROOT: u8 = 5;
     /// Another such command runs.

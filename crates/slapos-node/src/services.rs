@@ -198,13 +198,28 @@ fn programs(
                 names.insert(program.program.clone());
                 programs.push(program);
             }
-            Err(why) => warnings.push(format!("{} is not started: {why}", service.path.display())),
+            Err(why) => {
+                let path = escaped(&service.path.display().to_string());
+                warnings.push(format!("{path} is not started: {why}"));
+            }
         }
     }
     if let Err(error) = are_few_enough(services) {
         warnings.push(error.to_string());
     }
     (programs, warnings)
+}
+
+/// `text` in one line: its control characters as they are written in Rust.
+fn escaped(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
 }
 
 /// Whether none of `services` is left out for their number.
@@ -229,6 +244,9 @@ fn definable(
 ) -> Result<(), String> {
     if program.process_name.contains(char::REPLACEMENT_CHARACTER) {
         return Err("its name is not UTF-8".to_owned());
+    }
+    if program.process_name.contains(char::is_control) {
+        return Err("its name has a control character".to_owned());
     }
     if names.contains(&program.program) {
         return Err(format!("another service is called {}, too", program.process_name));
@@ -449,6 +467,15 @@ mod tests {
 
     fn service(name: &str) -> Service {
         Service { name: name.to_owned(), path: Path::new("/p/etc/run").join(name), watched: false }
+    }
+
+    #[test]
+    fn a_name_of_two_lines_is_left_out_and_told_of_in_one() {
+        let user = slapos_sys::user::current().unwrap();
+        let odd = [service("x\n2026-11-26 13:51:51 INFO slappart9: destroyed\x1b")];
+        let (defined, warnings) = programs(&PartitionId::from("p"), Path::new("/p"), &user, &odd);
+        assert!(defined.is_empty());
+        insta::assert_snapshot!(warnings.join("|"), @r"/p/etc/run/x\n2026-11-26 13:51:51 INFO slappart9: destroyed\u{1b} is not started: its name has a control character");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod error;
 mod foreign;
+mod logs;
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 pub use error::ClientError;
 use error::senseless;
+pub use logs::{Followed, Tail};
 
 use crate::Paths;
 use crate::fault;
@@ -105,17 +107,6 @@ impl Update {
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
-}
-
-/// A piece of a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tail {
-    /// What was added since the offset; what is not text is replaced.
-    pub text: String,
-    /// The offset for the next call, in bytes.
-    pub offset: u64,
-    /// Something before it was skipped because it was too long.
-    pub skipped: bool,
 }
 
 /// Calls the methods of one supervisor. Each call is a connection of its own, so that a client
@@ -270,32 +261,6 @@ impl Client {
             std::thread::sleep(Duration::from_millis(100));
         }
         Ok(())
-    }
-
-    /// What was added to the log of a process after `offset`, at most the last `length` bytes.
-    ///
-    /// # Errors
-    /// Those of any call; `BAD_NAME`, `NO_FILE`.
-    pub fn tail(&self, namespec: &str, offset: u64, length: u32) -> Result<Tail> {
-        let method = "supervisor.tailProcessStdoutLog";
-        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-        let params = vec![namespec.into(), offset.into(), i64::from(length).into()];
-        match self.call(method, params)?.as_array() {
-            Some([text, offset, skipped]) => Ok(Tail {
-                text: text.as_str().unwrap_or_default().to_owned(),
-                offset: u64::try_from(offset.as_int().unwrap_or(0)).unwrap_or(0),
-                skipped: skipped.as_bool().unwrap_or(false),
-            }),
-            _ => Err(senseless(method, "it does not have three parts")),
-        }
-    }
-
-    /// Empties the log of a process and removes its backups.
-    ///
-    /// # Errors
-    /// Those of any call; `BAD_NAME`, `FAILED`.
-    pub fn clear_logs(&self, namespec: &str) -> Result<()> {
-        self.call("supervisor.clearProcessLogs", vec![namespec.into()]).map(drop)
     }
 
     /// Sends a signal (`HUP`, `USR1` ...) to a process.

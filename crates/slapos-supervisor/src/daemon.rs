@@ -7,6 +7,7 @@
 mod background;
 mod control;
 mod core;
+mod follow;
 mod groups;
 mod info;
 mod journal;

@@ -23,7 +23,7 @@ pub mod spec;
 pub mod state;
 pub mod xmlrpc;
 
-pub use client::{Client, ClientError, ProcessInfo, ProcessUsage, Status, Tail, Update};
+pub use client::{Client, ClientError, Followed, ProcessInfo, ProcessUsage, Status, Tail, Update};
 pub use configuration::write_configuration;
 pub use daemon::{DaemonError, run_daemon};
 pub use definitions::{remove_group, write_group, write_limited_group, write_listener};

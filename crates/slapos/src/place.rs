@@ -30,6 +30,27 @@ pub(crate) fn layout(global: &Global) -> Layout {
     }
 }
 
+/// `slapos WORDS` for the node that the arguments of this command mean, to be proposed to people.
+pub(crate) fn command(global: &Global, words: &str) -> String {
+    let option = match (&global.cfg, &global.root, global.system) {
+        (Some(cfg), ..) => format!(" --cfg {}", quoted(cfg)),
+        (None, Some(root), _) => format!(" --root {}", quoted(root)),
+        (None, None, true) => " --system".to_owned(),
+        (None, None, false) => String::new(),
+    };
+    format!("slapos {words}{option}")
+}
+
+/// As a shell reads it as one word.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
 /// Reads the configuration.
 pub(crate) fn config(global: &Global) -> Result<NodeConfig, NodeError> {
     config_with(global, &[])
@@ -145,4 +166,32 @@ pub(crate) fn software_url(text: &str) -> Result<SoftwareUrl, NodeError> {
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, NodeError> {
     std::path::absolute(path)
         .map_err(|error| NodeError::user(format!("cannot find {}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        global: Global,
+    }
+
+    #[test]
+    fn a_proposed_command_means_the_same_node() {
+        let proposed = |words: &[&str]| {
+            let words = ["slapos"].iter().chain(words);
+            command(&Alone::parse_from(words).global, "up")
+        };
+        let configured = std::env::var_os("SLAPOS_CONFIGURATION").is_some();
+        assert_eq!(proposed(&["--cfg", "/a/slapos.cfg"]), "slapos up --cfg /a/slapos.cfg");
+        if !configured {
+            assert_eq!(proposed(&[]), "slapos up");
+            assert_eq!(proposed(&["--system"]), "slapos up --system");
+            assert_eq!(proposed(&["--root", "/it's a"]), r"slapos up --root '/it'\''s a'");
+        }
+    }
 }

@@ -190,8 +190,15 @@ fn a_failed_rebuild_is_not_taken_for_whole() {
 fn down_lasts_until_up() {
     let (node, profile) = node_with_service();
     node.ok(&["up", &profile]);
+    // A Master without TLS says so in words.
+    let told = node.fails(1, &["proxy", "ca", "show"]).told();
+    assert!(told.contains("TLS") && !told.contains('{'), "{told}");
+    let partly = node.fails(4, &["node", "status", "sleeper-on-watch", "nosuch"]);
+    assert!(partly.out.contains(":sleeper-on-watch"), "{partly:?}");
+    assert!(partly.err.contains("there is no service nosuch"), "{partly:?}");
     let before = node.pids()["sleeper-on-watch"];
-    node.ok(&["down"]);
+    let told = node.ok(&["down"]).out;
+    assert!(told.contains(&format!("`slapos up --root {}`", node.root().display())), "{told}");
     assert!(!runs(before));
     // Neither cron nor looking brings anything back.
     for command in ["software", "instance", "report", "format", "promise"] {

@@ -79,6 +79,9 @@ fn destroy_says_whether_it_is_gone() {
     std::fs::write(node.partition(0).join(".slapos-retention-lock-date"), "1").unwrap();
     assert_eq!(node.json(&["destroy", "one"])["gone"], true);
     assert!(!born(&node));
+    // Such as a slip of the pen: nobody is to believe that something is gone.
+    let typo = node.fails(2, &["destroy", "noe"]);
+    assert!(typo.told().contains("there is no instance `noe`"), "{}", typo.told());
 }
 
 #[test]

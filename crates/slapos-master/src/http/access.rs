@@ -125,8 +125,12 @@ pub(crate) enum Audited {
     Nobody,
     /// Those of people, who can change something there.
     People,
-    /// Everybody's: something is made or taken back there by which somebody proves who he is.
+    /// Everybody's: something is made or taken back there by which somebody proves who he is, or on which
+    /// depends what he may do.
     Everybody,
+    /// Those of everybody who was given something there by which he proves who he is, by the word of the
+    /// handler, as with `Changes`.
+    Given,
     /// Everybody's who changed something, by the word of the handler ([`super::audit::changed_if`]):
     /// nodes and instances ask at each run, and most of it changes nothing.
     Changes,
@@ -150,8 +154,14 @@ impl Audited {
             Audited::Nobody => false,
             Audited::People => person,
             Audited::Everybody => true,
-            Audited::Changes => changed || (person && !status.is_success()),
+            Audited::Given | Audited::Changes => changed || (person && !status.is_success()),
         }
+    }
+
+    /// Whether what is kept is written before it is answered: nobody has anything to prove himself by, or
+    /// has lost it, of which the log does not tell.
+    pub(crate) fn is_at_once(self) -> bool {
+        matches!(self, Audited::Everybody | Audited::Given)
     }
 }
 

@@ -23,8 +23,8 @@ use slapos_slap::proof::{ProofKey, is_nonce};
 use super::access::{Route, Rule};
 use super::{ApiError, App};
 
-/// [`PROOF_ROUTE`] as a path.
-const PROOF_PATH: &str = "/api/v1/proof";
+/// Its answers are text, good or bad: clients read no more than they must of whom they do not trust.
+pub(super) const PROOF_PATH: &str = "/api/v1/proof";
 
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = vec![

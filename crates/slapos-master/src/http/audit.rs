@@ -3,10 +3,10 @@
 //!
 //! Entries are gathered for a moment and written together, so that the log costs no write for each
 //! request. What was answered in the last moment before the Master is killed may be missing in it,
-//! unless it made or took back what somebody proves himself by: that is written before it is answered.
-//! After an orderly end nothing is missing, and what cannot be written is tried again. Who goes away
-//! before he is answered is noted with what he asked for. What is refused again within a minute is noted
-//! once, so that a program that goes wild does not fill it.
+//! unless it made or took back what somebody proves himself by, or on which depends what he may do: that
+//! is written before it is answered. After an orderly end nothing is missing, and what cannot be written is
+//! tried again. Who goes away before he is answered is noted with what he asked for. What is refused again
+//! within a minute is noted once, so that a program that goes wild does not fill it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -124,7 +124,7 @@ impl Gate {
         let status = answer.status();
         if let Some(entry) = entry(said, status) {
             self.app.note(entry).await;
-            if self.audited == Audited::Everybody && status.is_success() {
+            if self.audited.is_at_once() && status.is_success() {
                 self.app.write_audit().await;
             }
         }
@@ -164,13 +164,15 @@ impl Gate {
                 None => visit.count(&app.strangers)?,
             }
             // Who is served something long would have to go in the middle of it.
-            if known.is_some() || self.time > TIME {
-                visit.welcome();
+            match &known {
+                Some((caller, _)) => visit.welcome(&caller.to_string()),
+                None if self.time > TIME => visit.welcome(&network(visit.address).to_string()),
+                None => {}
             }
             return Ok(known);
         }
         let (caller, evidence) = recognise(app, visit, token).await?;
-        visit.welcome();
+        visit.welcome(&caller.to_string());
         if self.rule.grants(&caller) == May::Not {
             return Err(Refusal::NotFor(caller));
         }
@@ -192,7 +194,7 @@ impl Gate {
     /// Who is let through by a voucher.
     fn admit_vouched(&self, visit: &Visit, voucher: &str) -> Result<Option<Known>, Refusal> {
         if let Some(caller) = self.app.vouched(voucher) {
-            visit.welcome();
+            visit.welcome(&caller.to_string());
             self.count(&caller)?;
             return Ok(Some((caller, Evidence::Voucher(voucher.to_owned()))));
         }
@@ -308,9 +310,9 @@ impl Visit {
         }
     }
 
-    fn welcome(&self) {
+    fn welcome(&self, who: &str) {
         if let Some(guest) = &self.guest {
-            guest.welcome();
+            guest.welcome(who);
         }
     }
 

@@ -7,7 +7,7 @@
 //! messages, however slowly it reads, because what is to be told stays in the store until there is
 //! room; it hears everything from the store, so that it does not matter which of several Masters
 //! over one store it listens to (what the others did is told with the next heartbeat at the latest);
-//! listeners never take all connections; whose token or certificate is not good any more hears nothing
+//! listeners never take all connections, nor one of them all places (see [`super::seats`]); whose token or certificate is not good any more hears nothing
 //! after the next heartbeat.
 
 use std::convert::Infallible;
@@ -24,13 +24,14 @@ use axum::response::{IntoResponse as _, Response};
 use futures_core::Stream;
 use serde::Deserialize;
 use slapos_slap::{Change, ComputerId, RESYNC};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::access::{Caller, Route, Rule};
 use super::api::take::Asked;
 use super::evidence::Evidence;
 use super::feed::Everything;
+use super::seats::{Seat, Seats};
 use super::{ApiError, App};
 use crate::store::{Bell, News, Position};
 
@@ -47,8 +48,7 @@ type Message = Box<Event>;
 /// What all listeners have in common.
 pub(crate) struct Listeners {
     /// Fewer than there may be connections: others have to be answered too.
-    most: usize,
-    room: Arc<Semaphore>,
+    seats: Arc<Seats>,
     /// See [`HEARTBEAT`].
     pub(super) heartbeat: Duration,
     leaving: watch::Sender<bool>,
@@ -57,13 +57,13 @@ pub(crate) struct Listeners {
 impl Listeners {
     /// How many listen.
     pub(super) fn count(&self) -> usize {
-        self.most.saturating_sub(self.room.available_permits())
+        self.seats.count()
     }
 
     /// Room for so many.
     pub(crate) fn new(most: usize) -> Listeners {
-        let room = Arc::new(Semaphore::new(most));
-        Listeners { most, room, heartbeat: HEARTBEAT, leaving: watch::Sender::new(false) }
+        let seats = Arc::new(Seats::new(most));
+        Listeners { seats, heartbeat: HEARTBEAT, leaving: watch::Sender::new(false) }
     }
 
     /// Ends what they hear, for good.
@@ -93,13 +93,15 @@ async fn listen(
 ) -> Result<Response, ApiError> {
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let since = header.unwrap_or(&wish.since);
-    match wish.computer {
-        Some(computer) => {
-            let computer = ComputerId::new(computer);
-            app.allow_computer(&caller, &computer).await?;
-            answer(&app, evidence, OfComputer::new(&app, caller, computer, since)).await
-        }
-        None => answer(&app, evidence, Everything::new(&app, caller, since)).await,
+    let computer = wish.computer.map(ComputerId::new);
+    if let Some(computer) = &computer {
+        app.allow_computer(&caller, computer).await?;
+    }
+    let full = |why| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    let place = (app.listeners.seats.take(&caller).map_err(full)?, evidence);
+    match computer {
+        Some(computer) => answer(&app, place, OfComputer::new(&app, caller, computer, since)).await,
+        None => answer(&app, place, Everything::new(&app, caller, since)).await,
     }
 }
 
@@ -180,14 +182,9 @@ impl Source for OfComputer {
 /// Answers with what is heard from there, from now on.
 async fn answer(
     app: &Arc<App>,
-    evidence: Evidence,
+    (seat, evidence): (Seat, Evidence),
     mut source: impl Source,
 ) -> Result<Response, ApiError> {
-    let permit = Arc::clone(&app.listeners.room).try_acquire_owned().map_err(|_| {
-        let most = app.listeners.most;
-        let message = format!("{most} listen already: ask for what is wanted instead");
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
-    })?;
     // Before the first look, so that nothing is missed in between.
     let bell = source.bell();
     let first = source.news().await?;
@@ -197,8 +194,7 @@ async fn answer(
     let now = Instant::now();
     let standing = Standing { app: Arc::clone(app), evidence };
     let beat = now + heartbeat;
-    let listener =
-        Listener { source, bell, standing, heartbeat, beat, leaving, out, _permit: permit };
+    let listener = Listener { source, bell, standing, heartbeat, beat, leaving, out, _seat: seat };
     tokio::spawn(listener.serve(first));
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), "no");
     Ok(([unbuffered], Sse::new(Messages(messages))).into_response())
@@ -214,7 +210,7 @@ struct Listener<S> {
     beat: Instant,
     leaving: watch::Receiver<bool>,
     out: mpsc::Sender<Message>,
-    _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// Whether he who listens still may.

@@ -36,25 +36,29 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 fn people() -> Vec<Route> {
+    let (user, tokens) = ("/api/v1/users/{name}", "/api/v1/users/{name}/tokens");
+    let token = "/api/v1/users/{name}/tokens/{id}";
+    let everybody = Audited::Everybody;
     vec![
         Route::get("/api/v1/users", Rule::OPERATOR, users),
-        Route::post("/api/v1/users", Rule::OPERATOR, add_user),
-        Route::delete("/api/v1/users/{name}", Rule::OPERATOR, remove_user),
-        Route::get("/api/v1/users/{name}/tokens", Rule::USER, user_tokens),
-        Route::post("/api/v1/users/{name}/tokens", Rule::USER, add_user_token),
-        Route::delete("/api/v1/users/{name}/tokens", Rule::USER, revoke_user_tokens),
-        Route::delete("/api/v1/users/{name}/tokens/{id}", Rule::USER, revoke_user_token),
+        Route::post("/api/v1/users", Rule::OPERATOR, add_user).audited(everybody),
+        Route::delete(user, Rule::OPERATOR, remove_user).audited(everybody),
+        Route::get(tokens, Rule::USER, user_tokens),
+        Route::post(tokens, Rule::USER, add_user_token).audited(everybody),
+        Route::delete(tokens, Rule::USER, revoke_user_tokens).audited(everybody),
+        Route::delete(token, Rule::USER, revoke_user_token).audited(everybody),
     ]
 }
 
 fn projects() -> Vec<Route> {
-    let member = "/api/v1/projects/{name}/members/{user}";
+    let (project, member) = ("/api/v1/projects/{name}", "/api/v1/projects/{name}/members/{user}");
+    let everybody = Audited::Everybody;
     vec![
         Route::get("/api/v1/projects", Rule::USER, list_projects),
-        Route::post("/api/v1/projects", Rule::OPERATOR, add_project),
-        Route::delete("/api/v1/projects/{name}", Rule::OPERATOR, remove_project),
-        Route::put(member, Rule::OPERATOR, add_member),
-        Route::delete(member, Rule::OPERATOR, remove_member),
+        Route::post("/api/v1/projects", Rule::OPERATOR, add_project).audited(everybody),
+        Route::delete(project, Rule::OPERATOR, remove_project).audited(everybody),
+        Route::put(member, Rule::OPERATOR, add_member).audited(everybody),
+        Route::delete(member, Rule::OPERATOR, remove_member).audited(everybody),
     ]
 }
 
@@ -64,7 +68,7 @@ fn computers() -> Vec<Route> {
     let part = "/api/v1/computers/{id}/partitions/{partition}/token";
     let everybody = Audited::Everybody;
     vec![
-        Route::post("/api/v1/computers", Rule::USER, add_computer),
+        Route::post("/api/v1/computers", Rule::USER, add_computer).audited(everybody),
         Route::get(token, Rule::USER_OR_NODE, computer_tokens),
         Route::post(token, Rule::USER_OR_NODE, add_computer_token).audited(everybody),
         Route::delete(token, Rule::USER_OR_NODE, revoke_computer_tokens).audited(everybody),
@@ -213,17 +217,23 @@ async fn add_user_token(
 pub(super) struct NewToken {
     #[serde(default)]
     label: String,
-    /// Seconds; without them it lasts until it is revoked. It ends with the token it is made with.
+    /// Seconds, from 1 to 3155760000 (100 years); without them it lasts until it is revoked. It ends with
+    /// the token it is made with.
     expires_in: Option<i64>,
 }
+
+/// The longest time that a token may be said to last, in seconds: 100 years.
+const LONGEST_LIFE: i64 = 36_525 * 86_400;
 
 async fn give_token(app: &App, holder: &Holder, shown: &Evidence, wanted: NewToken) -> Answer {
     let NewToken { label, expires_in } = wanted;
     if label.len() > 200 || label.chars().any(char::is_control) {
         return Err(ApiError::bad_request("a label is a line of at most 200 bytes"));
     }
-    if expires_in.is_some_and(|seconds| seconds <= 0) {
-        return Err(ApiError::bad_request("`expires_in` is a positive number of seconds"));
+    if expires_in.is_some_and(|seconds| !(1..=LONGEST_LIFE).contains(&seconds)) {
+        return Err(ApiError::bad_request(format!(
+            "`expires_in` is a number of seconds, from 1 to {LONGEST_LIFE} (100 years)"
+        )));
     }
     let kind = match holder {
         Holder::User(_) => TokenKind::User,

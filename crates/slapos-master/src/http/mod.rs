@@ -28,6 +28,7 @@ mod problem;
 mod rate;
 mod registration;
 mod renderings;
+mod seats;
 mod shacache;
 mod slap;
 mod status;

@@ -6,13 +6,11 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde_json::json;
 
+use super::api::PROOF_PATH;
 use super::{ApiError, json_rpc};
 
 /// Where our own API is.
 const API: &str = "/api/v1";
-
-/// Its answers are text, good or bad: clients read no more than they must of whom they do not trust.
-const PROOF: &str = "/api/v1/proof";
 
 /// What methods of JSON-RPC begin with.
 const RPC: &str = "/slapos.";
@@ -20,7 +18,7 @@ const RPC: &str = "/slapos.";
 /// The answer as the face of that path words it.
 pub(super) fn worded(path: &str, mut response: Response) -> Response {
     let below = path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let (own, rpc) = (below && path != PROOF, path.starts_with(RPC));
+    let (own, rpc) = (below && path != PROOF_PATH, path.starts_with(RPC));
     if !own && !rpc {
         return response;
     }

@@ -35,7 +35,9 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/hateoas/computer_module/Base_getComputerToken", Rule::USER, voucher)
             .audited(Audited::Everybody),
-        Route::post("/Person_requestComputer", Rule::USER, request_computer).vouched(),
+        Route::post("/Person_requestComputer", Rule::USER, request_computer)
+            .vouched()
+            .audited(Audited::Everybody),
     ]
 }
 

@@ -56,7 +56,7 @@ fn node_routes() -> Vec<Route> {
         Route::post("/destroyedComputerPartition", Rule::NODE, destroyed),
         Route::post("/useComputer", Rule::NODE, use_computer),
         Route::post("/computerBang", Rule::USER_OR_NODE, computer_bang),
-        Route::post("/requestComputer", Rule::USER, request_computer),
+        Route::post("/requestComputer", Rule::USER, request_computer).audited(Audited::Everybody),
         Route::post("/generateComputerCertificate", Rule::USER_OR_NODE, computer_certificate)
             .audited(Audited::Everybody),
         Route::post("/revokeComputerCertificate", Rule::USER_OR_NODE, revoke_certificate)
@@ -81,7 +81,7 @@ fn instance_routes() -> Vec<Route> {
         ),
         Route::get("/getComputerPartitionStatus", Rule::OWN, status),
         Route::get("/getComputerPartitionCertificate", Rule::INSTANCE, certificate)
-            .audited(Audited::Changes),
+            .audited(Audited::Given),
         Route::get("/getHostingSubscriptionIpList", Rule::INSTANCE, tree_addresses),
     ]
 }

@@ -61,6 +61,19 @@ const POSTGRES_REFERENCES: &str = "SELECT CAST(c.relname AS TEXT) AS child, \
      JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE f.contype = 'f' AND n.nspname = current_schema()";
 
+/// Whatever holds rows, or looks as if, whosesoever it is.
+const POSTGRES_NAMES: &str = "SELECT CAST(c.relname AS TEXT) AS name FROM pg_catalog.pg_class c \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+     ORDER BY c.relname";
+
+/// The names of all tables and views of a server's schema, also of those which the role may not look
+/// into, and which [`tables`] does not have.
+pub(super) async fn names(tx: &mut Connection) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query(POSTGRES_NAMES).fetch_all(tx).await?;
+    rows.iter().map(|row| text(row, "name")).collect()
+}
+
 /// The tables of the database, by name.
 pub(super) async fn tables(tx: &mut Connection, kind: Kind) -> Result<Vec<Table>, StoreError> {
     let sql = match kind {

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use slapos_slap::ComputerId;
 use sqlx::any::AnyPoolOptions;
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 
 use super::catalog::{self, RECORDS, Table};
@@ -89,6 +89,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// After that time without use a connection is tried before it is trusted: the server may be another.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// The server gave up waiting for a lock that another session has.
+const LOCKED: &str = "55P03";
+
+/// What a statement asks about is not there: a table, a column.
+const ABSENT: [&str; 2] = ["42P01", "42703"];
+
 /// What the server ends by itself, milliseconds: a wait for a lock, a statement, and a transaction
 /// whose Master says nothing more.
 const LIMITS: &str = "SET lock_timeout = 20000; SET statement_timeout = 30000; \
@@ -104,7 +110,8 @@ pub(super) async fn open(server: &Server, name: String) -> Result<Pools, StoreEr
     let readers = pool(READERS).connect(server.url()).await?;
     let pools = Pools { kind: Kind::Postgres, name, writers, readers, inline: None };
     let mut tx = pools.read().await?;
-    if let Some(found) = foreign(&catalog::tables(&mut tx, Kind::Postgres).await?) {
+    let tables = catalog::tables(&mut tx, Kind::Postgres).await?;
+    if let Some(found) = foreign(&tables, &catalog::names(&mut tx).await?) {
         return Err(StoreError::NotOurs { database: pools.name, found });
     }
     drop(tx);
@@ -149,20 +156,20 @@ fn pool(connections: u32) -> AnyPoolOptions {
         })
 }
 
-/// What a database is that has tables, but not ours.
-fn foreign(tables: &[Table]) -> Option<String> {
+/// What a database is that has tables of these names, but not ours.
+fn foreign(tables: &[Table], names: &[String]) -> Option<String> {
     const COLUMNS: [&str; 3] = ["version", "name", "applied_at"];
     let records = tables.iter().find(|table| table.name == RECORDS);
     let ours = records.is_some_and(|table| {
         table.columns.len() == COLUMNS.len()
             && table.columns.iter().zip(COLUMNS).all(|(column, name)| column.name == name)
     });
-    if tables.is_empty() || ours {
+    if names.is_empty() || ours {
         return None;
     }
-    let names: Vec<_> = tables.iter().take(3).map(|table| table.name.as_str()).collect();
-    let more = if tables.len() > 3 { ", ..." } else { "" };
-    Some(format!("it has tables of another program: {}{more}", names.join(", ")))
+    let more = if names.len() > 3 { ", ..." } else { "" };
+    let shown = names.get(..3).unwrap_or(names).join(", ");
+    Some(format!("it has tables of another program: {shown}{more}"))
 }
 
 /// Waits until nobody else may change anything.
@@ -218,14 +225,15 @@ fn payloads<'c>(teller: &str, changed: impl IntoIterator<Item = &'c ComputerId>)
 ///
 /// While the connection is lost nothing says that a Master is there, and a command may put something else
 /// in the place of what it remembers. So it ends when somebody is there alone afterwards, or the content
-/// is not that of the `era` any more.
+/// is not that of the `era` any more. That only the server itself can say: while it says nothing, or
+/// anything else, it is tried again, however long that takes.
 pub(super) async fn hear(server: Server, mut listener: PgListener, bells: Arc<Bells>, era: String) {
     loop {
         bells.ring_all();
         while let Ok(heard) = listener.try_recv().await {
             match heard {
                 Some(heard) => ring(&bells, heard.payload()),
-                // Connected again, as another session.
+                // The connection is lost.
                 None => break,
             }
         }
@@ -242,7 +250,7 @@ pub(super) async fn hear(server: Server, mut listener: PgListener, bells: Arc<Be
 
 /// Such a connection in the place of one that was lost; none if the content is another one, or may be soon.
 async fn attend_again(server: &Server, era: &str) -> Result<Option<PgListener>, StoreError> {
-    let Some(mut listener) = attend_in_passing(server).await? else { return Ok(None) };
+    let Some(mut listener) = attend_in_passing(server, PATIENCE).await? else { return Ok(None) };
     // From here on nobody replaces it.
     let sql = "SELECT e.name, (SELECT max(version) FROM schema_migration) AS version FROM era e";
     let same = match sqlx::query(sql).fetch_optional(&mut listener).await {
@@ -252,11 +260,8 @@ async fn attend_again(server: &Server, era: &str) -> Result<Option<PgListener>, 
             row.try_get::<String, _>("name")? == era && version >= Some(migrations::latest())
         }
         Ok(None) => false,
-        Err(error) => match StoreError::from(error) {
-            // Not even the tables are there.
-            StoreError::Database(_) => false,
-            other => return Err(other),
-        },
+        Err(error) if ABSENT.iter().any(|state| is_state(&error, state)) => false,
+        Err(other) => return Err(other.into()),
     };
     if !same {
         return Ok(None);
@@ -270,26 +275,42 @@ async fn attend_again(server: &Server, era: &str) -> Result<Option<PgListener>, 
 /// # Errors
 /// [`StoreError::Busy`] while somebody is there alone.
 pub(super) async fn listen(server: &Server) -> Result<PgListener, StoreError> {
-    let listener = attend_in_passing(server).await?;
+    let listener = attend_in_passing(server, PATIENCE).await?;
     let mut listener = listener.ok_or_else(|| presence::taken(server.shown()))?;
     listener.listen(CHANNEL).await?;
     Ok(listener)
 }
 
 /// A connection that says that a Master is there, or nothing while somebody is there alone.
-async fn attend_in_passing(server: &Server) -> Result<Option<PgListener>, StoreError> {
+///
+/// # Errors
+/// Whatever does not tell which of both it is, such as a server that is not there.
+async fn attend_in_passing(
+    server: &Server,
+    patience: Duration,
+) -> Result<Option<PgListener>, StoreError> {
     for _ in 0..TRIES {
-        match attend(server).await.map_err(StoreError::from) {
+        match attend(server, patience).await {
             Ok(listener) => return Ok(Some(listener)),
-            Err(StoreError::Busy(_)) => {}
-            Err(other) => return Err(other),
+            Err(error) if is_state(&error, LOCKED) => {}
+            Err(other) => return Err(other.into()),
         }
     }
     Ok(None)
 }
 
-async fn attend(server: &Server) -> Result<PgListener, sqlx::Error> {
-    let mut listener = PgListener::connect(server.url()).await?;
+/// Whether the server itself said that it failed so.
+fn is_state(error: &sqlx::Error, state: &str) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some(state)
+}
+
+async fn attend(server: &Server, patience: Duration) -> Result<PgListener, sqlx::Error> {
+    // Of one connection, which stays: when it is lost, the pool is of no use any more.
+    let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+    let pool = pool.acquire_timeout(patience).connect(server.url()).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.ignore_pool_close_event(true);
+    listener.eager_reconnect(false);
     sqlx::raw_sql(NOTICED).execute(&mut listener).await?;
     sqlx::raw_sql(PASSING).execute(&mut listener).await?;
     let sql = "SELECT pg_advisory_lock_shared($1, hashtext(current_schema()))";
@@ -310,11 +331,10 @@ pub(super) async fn alone(
     session.execute(PASSING).await?;
     let sql = "SELECT pg_advisory_lock($1, hashtext(current_schema()))";
     for _ in 0..TRIES {
-        let held = sqlx::query(sql).bind(PRESENCE).execute(&mut session).await;
-        match held.map_err(StoreError::from) {
+        match sqlx::query(sql).bind(PRESENCE).execute(&mut session).await {
             Ok(_) => return Ok(Ok(session)),
-            Err(StoreError::Busy(_)) => {}
-            Err(other) => return Err(other),
+            Err(error) if is_state(&error, LOCKED) => {}
+            Err(other) => return Err(other.into()),
         }
     }
     let places = sqlx::query(
@@ -360,6 +380,15 @@ fn ring(bells: &Bells, payload: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Database;
+
+    #[tokio::test]
+    async fn a_server_that_is_away_tells_nothing_of_who_is_there() {
+        let nobody = "postgresql://slapos@127.0.0.1:1/slapos?sslmode=disable";
+        let Database::Server(server) = Database::parse(nobody, None).unwrap() else { panic!() };
+        let attended = attend_in_passing(&server, Duration::from_millis(50)).await;
+        assert!(attended.is_err(), "a server that does not answer is no sign of a restoration");
+    }
 
     #[test]
     fn each_computer_is_told_and_the_feed_where_there_is_none() {

@@ -136,6 +136,7 @@ impl SlapClient {
     /// # Errors
     /// When the Master has none, because it has no TLS.
     pub fn authority(&self) -> Result<String, SlapError> {
-        Ok(self.transport.get("api/v1/authority", &[])?.body)
+        let url = self.transport.url("api/v1/authority")?;
+        Ok(self.transport.json(Verb::Get, &url, None)?.body)
     }
 }

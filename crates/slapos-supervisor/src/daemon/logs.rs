@@ -17,6 +17,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use rustix::fs::FallocateFlags;
 
+use super::follow::Turn;
 use crate::spec::ProgramSpec;
 
 /// How soon a log is looked at again, at the earliest and at the latest.
@@ -25,7 +26,7 @@ pub(crate) const LOOK_AGAIN: RangeInclusive<Duration> =
 /// How soon a log is looked at of which nothing is known.
 pub(crate) const FIRST_LOOK: Duration = Duration::from_millis(50);
 /// At most so much of a log is read at once.
-const MAX_READ: u64 = 16 << 20;
+pub(crate) const MAX_READ: u64 = 16 << 20;
 
 /// One log and when to rotate it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +86,10 @@ pub(crate) fn rotate(log: &Log) -> io::Result<(u64, bool)> {
         file.set_len(0)?;
         return Ok((size, true));
     }
+    // Whoever reads it has come first: it is looked at again soon.
+    let Some(_turn) = Turn::at(&log.path) else {
+        return Ok((size, false));
+    };
     shift_backups(log)?;
     let all = log.max_bytes.saturating_mul(u64::from(log.backups) + 2);
     let kept = all.saturating_sub(size).max(log.max_bytes);
@@ -220,7 +225,7 @@ pub(crate) fn put_aside(log: &Log) -> bool {
 }
 
 /// Opens a regular file that is not a link; `None` if there is nothing.
-fn open(path: &Path, options: &mut OpenOptions) -> io::Result<Option<File>> {
+pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<Option<File>> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = match options.custom_flags(flags.bits()).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -231,6 +236,15 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<Option<File>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     Ok(Some(file))
+}
+
+/// Whether nothing is lost in this directory when a log is rotated.
+#[cfg(test)]
+pub(crate) fn can_take_out(directory: &Path) -> bool {
+    let probe = directory.join("probe");
+    let mut file = slapos_sys::fs::create_new(&probe, 0o600).unwrap();
+    io::Write::write_all(&mut file, &[0; 1 << 16]).unwrap();
+    rustix::fs::fallocate(&file, FallocateFlags::COLLAPSE_RANGE, 0, 1 << 15).is_ok()
 }
 
 #[cfg(test)]
@@ -265,10 +279,7 @@ mod tests {
     #[test]
     fn nothing_is_lost_where_a_range_can_be_taken_out() {
         let dir = tempfile::tempdir().unwrap();
-        let probe = dir.path().join("probe");
-        std::fs::write(&probe, vec![0; 1 << 16]).unwrap();
-        let file = OpenOptions::new().write(true).open(&probe).unwrap();
-        if rustix::fs::fallocate(&file, FallocateFlags::COLLAPSE_RANGE, 0, 1 << 15).is_err() {
+        if !can_take_out(dir.path()) {
             slapos_testkit::skipped(
                 "nothing_is_lost_where_a_range_can_be_taken_out",
                 "the file system cannot take a range out of a file",

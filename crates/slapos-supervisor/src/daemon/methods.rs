@@ -2,6 +2,10 @@
 
 /// Name, arguments and meaning.
 pub(crate) const METHODS: &[(&str, &str)] = &[
+    (
+        "slapos.follow",
+        "(name, position, length): what was added to a log after a position, through rotations",
+    ),
     ("slapos.generation", "(): how many times the daemon's program was replaced"),
     ("slapos.replace", "(): execute the daemon's program as it is on disk; services go on"),
     ("slapos.update", "([groups]): read the definitions and make groups as they say"),

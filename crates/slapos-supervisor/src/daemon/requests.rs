@@ -6,6 +6,7 @@ use slapos_sys::process::Signal;
 
 use super::background::with_rights_of;
 use super::core::{Id, Mood, Reply, Supervisor};
+use super::follow;
 use super::info;
 use super::journal;
 use super::logs::{self, Log};
@@ -100,6 +101,7 @@ impl Supervisor {
                 let usage = self.usage();
                 Ok(Answer::Read(Box::new(|| Ok(usage()))))
             }
+            "slapos.follow" => follow(&call.params, |name| self.log_of(name)),
             "slapos.generation" => self.generation().map(Answer::Now),
             "slapos.update" | "slapos.replace" if self.mood != Mood::Up => {
                 Err(fault(fault::SHUTDOWN_STATE, ""))
@@ -373,6 +375,28 @@ fn tail(log: Log, params: &Params<'_>) -> Result<Answer, Fault> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let end = i64::try_from(end).unwrap_or(i64::MAX);
         Ok(Value::Array(vec![text.into(), end.into(), overflow.into()]))
+    })))
+}
+
+/// `slapos.follow`: text, where to go on, whether something was lost, whether there is more.
+fn follow(
+    params: &[Value],
+    log_of: impl FnOnce(&str) -> Result<Log, Fault>,
+) -> Result<Answer, Fault> {
+    let params = Params(params);
+    let wrong = || fault(fault::BAD_ARGUMENTS, "position and length");
+    let log = log_of(params.text(0)?)?;
+    let position = match params.text(1)? {
+        "" => None,
+        text => Some(text.parse::<follow::Position>().map_err(|_| wrong())?),
+    };
+    let length = u64::try_from(params.number(2)?).map_err(|_| wrong())?.min(logs::MAX_READ);
+    Ok(Answer::Read(Box::new(move || {
+        let piece = read_as(&log, || follow::follow(&log, position, length))?;
+        let text = String::from_utf8_lossy(&piece.bytes).into_owned();
+        let position = piece.position.map_or(String::new(), |position| position.to_string());
+        let (lost, more) = (piece.lost.into(), piece.more.into());
+        Ok(Value::Array(vec![text.into(), position.into(), lost, more]))
     })))
 }
 

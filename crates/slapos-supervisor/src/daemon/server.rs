@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::background::with_rights_of;
 use super::core::Message;
-use super::logs::{self, Log};
+use super::follow as following;
+use super::logs::Log;
 use crate::fault::{self, fault};
 use crate::paths::with_socket_path;
 use crate::xmlrpc::{self, Call, Fault, Value};
@@ -169,22 +170,20 @@ async fn follow_log(outbox: &Outbox, name: String) -> Response {
 
 /// Sends the end of a log and what is added to it, until nobody listens.
 async fn send_log(log: Log, pieces: mpsc::Sender<io::Result<Bytes>>) {
-    let mut offset = None;
+    let mut position = None;
     while !pieces.is_closed() {
         let source = log.clone();
         let read = tokio::task::spawn_blocking(move || {
-            with_rights_of(source.user.as_deref(), || match offset {
-                None => logs::tail(&source.path, 0, FOLLOW_FROM),
-                Some(offset) => logs::tail(&source.path, offset, FOLLOW_CHUNK),
-            })
+            let length = if position.is_none() { FOLLOW_FROM } else { FOLLOW_CHUNK };
+            with_rights_of(source.user.as_deref(), || following::follow(&source, position, length))
         });
-        let Ok(Ok(Ok((bytes, end, _)))) = read.await else {
+        let Ok(Ok(Ok(piece))) = read.await else {
             return;
         };
-        offset = Some(end);
-        if bytes.is_empty() {
+        position = piece.position;
+        if piece.bytes.is_empty() {
             tokio::time::sleep(FOLLOW_EVERY).await;
-        } else if pieces.send(Ok(bytes.into())).await.is_err() {
+        } else if pieces.send(Ok(piece.bytes.into())).await.is_err() {
             return;
         }
     }

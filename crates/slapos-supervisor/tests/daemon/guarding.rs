@@ -29,6 +29,41 @@ fn logs_rotate_and_lose_nothing_to_the_daemons_death() {
 }
 
 #[test]
+fn a_log_is_followed_through_its_rotations() {
+    let node = Node::new();
+    let mut spec = service(
+        "chat",
+        "i=0; while [ $i -lt 3000 ]; do echo line $i with some more words; i=$((i+1)); \
+         [ $((i % 50)) -gt 0 ] || sleep 0.05; done; exec sleep 1000",
+    );
+    spec.stdout_logfile_maxbytes = 8192;
+    spec.stdout_logfile_backups = 100;
+    let backup = node.log_of("chat").with_file_name(".chat.log.5");
+    node.define("p", &[spec]);
+    let client = node.client();
+    client.start("p:chat", Some(PATIENCE)).unwrap();
+    let so_far = std::cell::RefCell::new((String::new(), String::new()));
+    eventually("the last line", || {
+        let (position, shown) = &mut *so_far.borrow_mut();
+        let followed = client.follow("p:chat", position, 1 << 20).unwrap();
+        assert!(!followed.lost);
+        *position = followed.position;
+        shown.push_str(&followed.text);
+        shown.contains("line 2999 ").then_some(())
+    });
+    let (_, shown) = so_far.into_inner();
+    assert!(backup.exists(), "it was rotated");
+    let shown: Vec<&str> = shown.lines().collect();
+    for pair in shown.windows(2) {
+        let number = |line: &str| line.split(' ').nth(1).unwrap().parse::<u32>().unwrap();
+        // Where a rotation cannot take a range out of a file, a line may be lost; none is twice.
+        assert!(number(pair[1]) > number(pair[0]), "{pair:?}");
+    }
+    let refused = client.follow("p:chat", "nonsense", 1).unwrap_err();
+    assert!(refused.to_string().contains("position and length"), "{refused}");
+}
+
+#[test]
 fn a_flood_fills_no_disk_and_keeps_nobody_waiting() {
     const WRITTEN: u64 = 400 << 20;
     const ALLOWED: u64 = WRITTEN / 2;

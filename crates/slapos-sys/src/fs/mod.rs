@@ -7,6 +7,7 @@ use std::io;
 
 mod draft;
 mod read;
+mod remove;
 mod space;
 mod tree;
 mod write;
@@ -18,10 +19,11 @@ pub use read::{
     open_ordinary, open_to_change, read, read_to_string, read_to_string_limited,
     read_to_string_lossy, read_untrusted, tail,
 };
+pub use remove::remove_tree;
 pub use space::{Room, free_space, nameless, punch_out, room, try_to_write};
 pub use tree::{
-    create_dir_all, make_read_only, may_change_entries, own_directory, remove_tree, set_mode,
-    temp_dir_in, temp_dir_named,
+    create_dir_all, make_read_only, may_change_entries, own_directory, set_mode, temp_dir_in,
+    temp_dir_named,
 };
 pub use write::{
     create_new, open_append, remove_unnamed, rename, replace_together, symlink_atomic, sync_dir,

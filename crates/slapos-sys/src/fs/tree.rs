@@ -1,11 +1,11 @@
-//! Directories and trees: made, given away, closed and removed.
+//! Directories and trees: made, given away and closed.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use super::ignore_missing;
+use super::remove_tree;
 use crate::user::Identity;
 
 /// Makes `path` and the parents it lacks, each with `mode` (less the umask). What exists is kept.
@@ -36,29 +36,6 @@ pub fn own_directory(path: &Path, owner: Option<&Identity>, mode: u32) -> io::Re
         std::os::unix::fs::fchown(&directory, Some(owner.uid), Some(owner.gid))?;
     }
     directory.set_permissions(Permissions::from_mode(mode))
-}
-
-/// Removes a file, link or whole tree, read-only directories included. Links are removed, never
-/// followed. It is no error when `path` does not exist.
-///
-/// # Errors
-/// Those of `unlink`, `rmdir` and `chmod`.
-pub fn remove_tree(path: &Path) -> io::Result<()> {
-    let meta = match fs::symlink_metadata(path) {
-        Ok(meta) => meta,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if !meta.is_dir() {
-        return ignore_missing(fs::remove_file(path));
-    }
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_directories_writable(path)?;
-            ignore_missing(fs::remove_dir_all(path))
-        }
-        other => ignore_missing(other),
-    }
 }
 
 /// Takes away all permission to write from `path` and everything below, links left alone.
@@ -103,18 +80,6 @@ pub fn temp_dir_named(parent: &Path, name: &str) -> io::Result<tempfile::TempDir
     tempfile::Builder::new().prefix(name).rand_bytes(0).tempdir_in(parent)
 }
 
-fn make_directories_writable(path: &Path) -> io::Result<()> {
-    let meta = fs::symlink_metadata(path)?;
-    if !meta.is_dir() {
-        return Ok(());
-    }
-    set_mode(path, meta.permissions().mode() | 0o700)?;
-    for entry in fs::read_dir(path)? {
-        make_directories_writable(&entry?.path())?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,22 +94,6 @@ mod tests {
         assert_eq!(std::fs::read_dir(&left).unwrap().count(), 0);
         drop(made);
         assert!(!left.exists());
-    }
-
-    #[test]
-    fn removes_read_only_trees_and_spares_what_links_point_to() {
-        let dir = tempfile::tempdir().unwrap();
-        let kept = dir.path().join("kept");
-        fs::write(&kept, "kept").unwrap();
-        let tree = dir.path().join("tree");
-        create_dir_all(&tree.join("sub"), 0o755).unwrap();
-        fs::write(tree.join("sub/file"), "x").unwrap();
-        std::os::unix::fs::symlink(&kept, tree.join("link")).unwrap();
-        make_read_only(&tree).unwrap();
-        remove_tree(&tree).unwrap();
-        remove_tree(&tree).unwrap();
-        assert!(!tree.exists());
-        assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
     }
 
     #[test]

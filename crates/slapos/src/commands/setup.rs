@@ -116,7 +116,8 @@ pub(crate) fn register(global: &Global, register: &Register) -> Result<u8, NodeE
         (true, dry_run) => say_json(&json!({ "computer": computer, "dry-run": dry_run })),
         (false, true) => say("Nobody was asked, nothing was written (--dry-run)."),
         (false, false) => {
-            say(&format!("The node is {computer}. Now run `slapos node boot`, once."));
+            let boot = place::command(global, "node boot");
+            say(&format!("The node is {computer}. Now run `{boot}`, once."));
         }
     }
     Ok(0)

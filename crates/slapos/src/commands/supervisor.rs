@@ -1,22 +1,26 @@
 //! `slapos node supervisord`, `supervisorctl` and its short forms.
 
 use std::io::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::HumanBytes;
 use serde_json::json;
-use slapos_node::{NodeConfig, NodeError, start_supervisor, supervisor, watchdog};
-use slapos_supervisor::{Client, ClientError, Paths, ProcessInfo, Tail, run_daemon};
+use slapos_node::error::exit;
+use slapos_node::{NodeConfig, NodeError, Reporter as _, start_supervisor, supervisor, watchdog};
+use slapos_supervisor::state::State;
+use slapos_supervisor::{Client, ClientError, Followed, Paths, ProcessInfo, fault, run_daemon};
 
 use super::{supervisorctl, with_node};
 use crate::cli::{Global, Node};
-use crate::output::{Table, say, say_json, written};
+use crate::output::{Table, Watch, say, say_json, written};
 
 pub(super) const TAIL_BYTES: u32 = 4096;
 /// How long a service may take to start or end: its own 60 seconds, and some more.
 pub(super) const PATIENCE: Option<Duration> = Some(Duration::from_secs(90));
-/// So much of it is shown at once, the last if there is more.
+/// So much of it is shown at once.
 const FOLLOW_BYTES: u32 = 1 << 20;
+/// So soon a supervisor that is replaced does what it is asked.
+const REPLACED_WITHIN: Duration = Duration::from_secs(5);
 /// How often a followed log is looked at.
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 
@@ -57,9 +61,7 @@ pub(crate) fn run(global: &Global, config: &NodeConfig, command: &Node) -> Resul
         Node::Supervisorctl { words, follow } => {
             supervisorctl::run(global, &client, words, *follow)
         }
-        Node::Supervisord { reexec: true, .. } => {
-            client.replace(PATIENCE.unwrap_or_default()).map(|()| 0).map_err(words)
-        }
+        Node::Supervisord { reexec: true, .. } => replace(global, &client).map(|()| 0),
         _ => Ok(0),
     }
 }
@@ -98,15 +100,50 @@ pub(super) fn each(
 /// `action` is `start` or `stop`; `name` is GROUP:NAME, NAME, GROUP:* or all.
 pub(super) fn act(client: &Client, action: &str, name: &str) -> Result<(), NodeError> {
     let start = action == "start";
-    let done = match (name, start) {
+    let settled = if start { fault::ALREADY_STARTED } else { fault::NOT_RUNNING };
+    let done = beyond_replacement(REPLACED_WITHIN, settled, || match (name, start) {
         ("all", true) => client.start_all(PATIENCE).map(drop),
         ("all", false) => client.stop_all(PATIENCE).map(drop),
         (_, true) => client.start(name, PATIENCE),
         (_, false) => client.stop(name, PATIENCE),
-    };
+    });
     done.map_err(|error| unnamed(client, action, name, error))?;
     say(&format!("{name}: {}", if start { "started" } else { "stopped" }));
     Ok(())
+}
+
+/// Does it, once more if the supervisor was on its way out: one that is replaced by the program on
+/// disk is back at once. `settled` is the fault that says that the first try was carried out.
+fn beyond_replacement(
+    limit: Duration,
+    settled: i32,
+    mut act: impl FnMut() -> Result<(), ClientError>,
+) -> Result<(), ClientError> {
+    let begun = Instant::now();
+    let mut done = act();
+    while let Err(error) = &done
+        && error.fault_code() == Some(fault::SHUTDOWN_STATE)
+        && begun.elapsed() < limit
+    {
+        std::thread::sleep(FOLLOW_EVERY);
+        done = match act() {
+            Err(error) if error.fault_code() == Some(settled) => Ok(()),
+            other => other,
+        };
+    }
+    done
+}
+
+/// Has the supervisor's program replaced by the one on disk, and says what has to end before.
+pub(super) fn replace(global: &Global, client: &Client) -> Result<(), NodeError> {
+    let mut processes = client.all_process_info().map_err(words)?;
+    processes.retain(|process| process.state == State::Stopping);
+    if !processes.is_empty() {
+        let names: Vec<_> = processes.iter().map(ProcessInfo::namespec).collect();
+        let text = format!("its program is replaced when {} has stopped", names.join(", "));
+        Watch::new(global).note("supervisor", &text);
+    }
+    client.replace(PATIENCE.unwrap_or_default()).map_err(words)
 }
 
 /// Why nothing was done with `name`: that of a group alone means none of its services.
@@ -130,9 +167,10 @@ fn unnamed(client: &Client, action: &str, name: &str, error: ClientError) -> Nod
 
 pub(super) fn status(global: &Global, client: &Client, names: &[String]) -> Result<u8, NodeError> {
     let mut processes = client.all_process_info().map_err(words)?;
+    let unknown = strangers(&processes, names);
     processes.retain(|process| names.is_empty() || names.iter().any(|name| is(process, name)));
-    if processes.is_empty() && !names.is_empty() {
-        return Err(NodeError::user(format!("there is no service {}", names.join(", "))));
+    if !unknown.is_empty() && (processes.is_empty() || global.json) {
+        return Err(nobody(&unknown));
     }
     // One of an older version does not tell.
     let usages = client.usage().unwrap_or_default();
@@ -174,16 +212,30 @@ pub(super) fn status(global: &Global, client: &Client, names: &[String]) -> Resu
     if !table.is_empty() {
         say(&table.to_string());
     }
-    Ok(0)
+    if unknown.is_empty() { Ok(0) } else { Err(nobody(&unknown)) }
 }
 
+/// Those of `names` that no process has.
+fn strangers<'a>(processes: &[ProcessInfo], names: &'a [String]) -> Vec<&'a str> {
+    let is_stranger =
+        |name: &&str| *name != "all" && !processes.iter().any(|process| is(process, name));
+    names.iter().map(String::as_str).filter(is_stranger).collect()
+}
+
+fn nobody(names: &[&str]) -> NodeError {
+    NodeError::user(format!("there is no service {}", names.join(", ")))
+        .hint("`slapos node status` lists the services as GROUP:NAME")
+        .code(exit::UNKNOWN_SERVICE)
+}
+
+/// Whether `name` means the process: `GROUP:NAME`, `NAME`, all, or all of a group, which is written
+/// `GROUP:*`, `GROUP:` or `GROUP`.
 fn is(process: &ProcessInfo, name: &str) -> bool {
-    match name.strip_suffix(":*") {
+    let group = name.strip_suffix(":*").or_else(|| name.strip_suffix(':'));
+    match group {
         Some(group) => process.group == group,
         None => {
-            name == "all"
-                || name == process.name
-                || name == format!("{}:{}", process.group, process.name)
+            ["all", &process.name, &process.group].contains(&name) || name == process.namespec()
         }
     }
 }
@@ -216,23 +268,81 @@ fn tail(client: &Client, name: &str, bytes: u32) -> Result<u8, NodeError> {
 }
 
 /// Shows what is added to a log, until interrupted or the service is no more. The daemon may be
-/// replaced or come back meanwhile.
+/// replaced or come back meanwhile, and the log be rotated.
 fn follow(client: &Client, name: &str, bytes: u32) -> Result<u8, NodeError> {
-    let mut tail = client.tail(name, 0, bytes).map_err(words)?;
+    let mut followed = client.follow(name, "", bytes).map_err(words)?;
     loop {
-        if !tail.text.is_empty() {
-            written(std::io::stdout().write_all(tail.text.as_bytes()));
+        if followed.lost {
+            tracing::warn!("lines are missing here: the log grows faster than it is kept");
+        }
+        if !followed.text.is_empty() {
+            written(std::io::stdout().write_all(followed.text.as_bytes()));
             written(std::io::stdout().flush());
         }
-        std::thread::sleep(FOLLOW_EVERY);
-        tail = match client.tail(name, tail.offset, FOLLOW_BYTES) {
-            Ok(tail) => tail,
+        if !followed.more {
+            std::thread::sleep(FOLLOW_EVERY);
+        }
+        let length = if followed.position.is_empty() { bytes } else { FOLLOW_BYTES };
+        followed = match client.follow(name, &followed.position, length) {
+            Ok(followed) => followed,
             Err(ClientError::Fault { .. }) if client.process_info(name).is_err() => return Ok(0),
-            Err(_) => Tail { text: String::new(), ..tail },
+            Err(_) => Followed { text: String::new(), lost: false, more: false, ..followed },
         };
     }
 }
 
 pub(super) fn words(error: impl std::fmt::Display) -> NodeError {
     NodeError::user(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(group: &str, name: &str) -> ProcessInfo {
+        ProcessInfo {
+            name: name.to_owned(),
+            group: group.to_owned(),
+            state: State::Running,
+            pid: None,
+            start: 0,
+            stop: 0,
+            exit_status: 0,
+            spawn_error: String::new(),
+            description: String::new(),
+            log: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_supervisor_on_its_way_out_did_not_do_is_asked_of_the_next_one() {
+        let refused = |code| {
+            let fault = fault::fault(code, "");
+            Err(ClientError::Fault { method: String::new(), target: None, fault })
+        };
+        let told = |limit, answers: &[i32]| {
+            let mut answers = answers.iter();
+            beyond_replacement(limit, fault::ALREADY_STARTED, || {
+                answers.next().map_or(Ok(()), |code| refused(*code))
+            })
+            .map_err(|error| error.fault_code())
+        };
+        let (away, there) = (fault::SHUTDOWN_STATE, fault::ALREADY_STARTED);
+        assert_eq!(told(Duration::MAX, &[away]), Ok(()));
+        assert_eq!(told(Duration::MAX, &[away, there]), Ok(()), "it was about to be started");
+        assert_eq!(told(Duration::MAX, &[there]), Err(Some(there)));
+        assert_eq!(told(Duration::ZERO, &[away]), Err(Some(away)));
+    }
+
+    #[test]
+    fn services_are_named_alone_or_by_their_group_and_others_are_told_of() {
+        let processes = [process("p0", "web"), process("p1", "db")];
+        let named = |name: &str| processes.iter().filter(|process| is(process, name)).count();
+        let counts = ["all", "web", "p0:web", "p0:*", "p0:", "p0", "p0:db", ":", "p*"].map(named);
+        assert_eq!(counts, [2, 1, 1, 1, 1, 1, 0, 0, 0]);
+        let names = ["p0:web", "nosuch", "all", "p2:"].map(str::to_owned);
+        assert_eq!(strangers(&processes, &names), ["nosuch", "p2:"]);
+        assert_eq!(strangers(&[], &["all".to_owned()]), [""; 0]);
+        assert_eq!(nobody(&["x"]).exit_code(), 4);
+    }
 }

@@ -6,7 +6,9 @@ use slapos_node::NodeError;
 use slapos_supervisor::Client;
 use slapos_supervisor::xmlrpc::Value;
 
-use super::supervisor::{PATIENCE, TAIL_BYTES, act, each, show_log, status, words as told};
+use super::supervisor::{
+    PATIENCE, TAIL_BYTES, act, each, replace, show_log, status, words as told,
+};
 use crate::cli::Global;
 use crate::output::{print_error, say, written};
 
@@ -81,13 +83,13 @@ pub(super) fn run(
             Ok(())
         }),
         ("help", _) => print(Ok(ACTIONS.to_owned())),
-        (action, []) => alone(client, action),
+        (action, []) => alone(global, client, action),
         (other, _) => Err(unknown(other)),
     }
 }
 
 /// Actions without arguments.
-fn alone(client: &Client, action: &str) -> Result<u8, NodeError> {
+fn alone(global: &Global, client: &Client, action: &str) -> Result<u8, NodeError> {
     match action {
         "maintail" => print(ask(client, "readLog", vec![(-TAIL).into(), 0.into()], shown)),
         "version" => print(ask(client, "getSupervisorVersion", Vec::new(), shown)),
@@ -97,7 +99,7 @@ fn alone(client: &Client, action: &str) -> Result<u8, NodeError> {
             print(ask(client, "restart", Vec::new(), |_| "Restarted supervisord".to_owned()))
         }
         "reexec" => {
-            client.replace(PATIENCE.unwrap_or_default()).map_err(told)?;
+            replace(global, client)?;
             print(Ok("its program is the one on disk now".to_owned()))
         }
         "shutdown" => {

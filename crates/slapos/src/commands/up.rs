@@ -11,7 +11,9 @@ use slapos_node::standalone::{
 use slapos_node::{
     Node, NodeConfig, NodeError, format, instance, promises, report, software, take_lock,
 };
-use slapos_slap::{ComputerPartition, InstanceRequest, InstanceState, SoftwareState, SoftwareUrl};
+use slapos_slap::{
+    ComputerPartition, InstanceInfo, InstanceRequest, InstanceState, SoftwareState, SoftwareUrl,
+};
 
 use slapos_sys::lock::FileLock;
 
@@ -243,7 +245,9 @@ pub(crate) fn down(global: &Global, dry_run: bool) -> Result<u8, NodeError> {
     let ran = with_node(global, &config, shut_down)?;
     match (global.json, ran) {
         (true, ran) => say_json(&json!({ "stopped": ran })),
-        (false, true) => say("Stopped. `slapos up` brings everything back."),
+        (false, true) => {
+            say(&format!("Stopped. `{}` brings everything back.", place::command(global, "up")));
+        }
         (false, false) => say("Nothing was running."),
     }
     Ok(0)
@@ -261,7 +265,8 @@ pub(crate) fn destroy(global: &Global, name: &str, dry_run: bool) -> Result<u8, 
     }
     let _lock = lock(global)?;
     let gone = with_node(global, &config, |node| {
-        let done = destroy_instance(node, &config, name);
+        let info = client::find(&node.master()?, name)?;
+        let done = destroy_instance(node, &config, name, info);
         // It may be kept for a while, or have children elsewhere. What is wrong with others was told,
         // and is not what was asked.
         let found = client::find(&node.master()?, name);
@@ -279,9 +284,13 @@ pub(crate) fn destroy(global: &Global, name: &str, dry_run: bool) -> Result<u8, 
 }
 
 /// `request --state destroyed`, `node instance`, `node report`.
-fn destroy_instance(node: &Node<'_>, config: &NodeConfig, name: &str) -> Result<(), NodeError> {
+fn destroy_instance(
+    node: &Node<'_>,
+    config: &NodeConfig,
+    name: &str,
+    info: InstanceInfo,
+) -> Result<(), NodeError> {
     let master = node.master()?;
-    let info = client::find(&master, name)?;
     let mut wanted = InstanceRequest::new(name, info.software);
     wanted.software_type = info.software_type;
     wanted.parameters = info.parameters;

@@ -43,7 +43,7 @@ impl Watch {
     }
 
     fn line(&self, mark: &str, paint: &str, subject: &str, text: &str) {
-        let text = &plain(text);
+        let text = &indented(&plain(text));
         super::log_file::line(mark, subject, text);
         let (start, dim, off) =
             if self.colour { (paint, "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
@@ -101,6 +101,20 @@ impl Watch {
     }
 }
 
+/// `text` with all lines but the first a little to the right: what a file's name or an error holds
+/// must not look like a line of ours.
+fn indented(text: &str) -> String {
+    let mut lines = text.split('\n');
+    let mut all = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        let is_ours =
+            line.is_empty() || line.starts_with([' ', '\t']) || line.starts_with("help: ");
+        all.push_str(if is_ours { "\n" } else { "\n  " });
+        all.push_str(line);
+    }
+    all
+}
+
 impl Reporter for Watch {
     fn note(&self, subject: &str, text: &str) {
         self.info(subject, text);
@@ -147,5 +161,21 @@ impl Reporter for Watch {
                 None => self.warn(subject, text),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_looks_like_a_line_of_ours() {
+        let forged = "etc/service/x\n2026-11-26 13:51:51 INFO slappart9: destroyed";
+        insta::assert_snapshot!(indented(forged), @r"
+        etc/service/x
+          2026-11-26 13:51:51 INFO slappart9: destroyed
+        ");
+        let usual = "it failed\n  here\n\nhelp: mend it";
+        assert_eq!(indented(usual), usual);
     }
 }

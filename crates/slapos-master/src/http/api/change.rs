@@ -15,7 +15,7 @@ use slapos_slap::{
 };
 use utoipa::ToSchema;
 
-use super::super::access::{Caller, Route, Rule};
+use super::super::access::{Audited, Caller, Route, Rule};
 use super::super::{ApiError, App, audit, hateoas};
 use super::elsewhere;
 use super::take::{self, Body, Named, addressed, named};
@@ -33,7 +33,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/api/v1/instances", Rule::USER, request),
         Route::patch("/api/v1/instances/{guid}", Rule::USER, change),
         Route::post("/api/v1/instances/{guid}/bang", Rule::USER_OR_NODE, bang),
-        Route::delete("/api/v1/computers/{id}", Rule::USER, remove_computer),
+        Route::delete("/api/v1/computers/{id}", Rule::USER, remove_computer)
+            .audited(Audited::Everybody),
         Route::post("/api/v1/computers/{id}/bang", Rule::USER_OR_NODE, bang_computer),
     ]
 }

@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::super::access::{May, Route, Rule};
 use super::super::with_type;
-use super::operations;
+use super::{PROOF_PATH, operations};
 
 /// What the routes of the API begin with.
 const API: &str = "/api/v1/";
@@ -221,7 +221,7 @@ fn operation(operation: &Operation, route: &Route) -> Value {
     for (status, answer) in &operation.answers {
         responses.insert(status.to_string(), answer.clone());
     }
-    responses.insert("default".into(), json!({"$ref": "#/components/responses/problem"}));
+    responses.insert("default".into(), refusal(route));
     value.insert("responses".into(), Value::Object(responses));
     Value::Object(value)
 }
@@ -286,6 +286,15 @@ fn path_parameters(path: &str) -> Vec<Value> {
             "schema": {"type": "string"}})
     };
     names.map(parameter).collect()
+}
+
+/// How it is refused.
+fn refusal(route: &Route) -> Value {
+    if route.path == PROOF_PATH {
+        let text = json!({"text/plain": {"schema": {"type": "string"}}});
+        return json!({"description": "what is wrong, as text", "content": text});
+    }
+    json!({"$ref": "#/components/responses/problem"})
 }
 
 fn problem() -> Value {

@@ -23,7 +23,8 @@ type Shared = State<Arc<App>>;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::patch("/api/v1/computers/{id}", Rule::USER, set_computer),
+        Route::patch("/api/v1/computers/{id}", Rule::USER, set_computer)
+            .audited(Audited::Everybody),
         Route::post("/api/v1/instances/{guid}/restart", Rule::USER, restart),
         Route::post("/api/v1/instances/{guid}/orphans/destroy", Rule::USER, destroy_orphans),
         // It changes nothing.

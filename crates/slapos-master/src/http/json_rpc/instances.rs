@@ -74,7 +74,7 @@ pub(super) fn routes() -> Vec<Route> {
             &INSTANCE,
             certificate,
         )
-        .audited(Audited::Changes),
+        .audited(Audited::Given),
         method("/slapos.put.v0.software_instance_reported_state", Rule::INSTANCE, &STATE, state),
         method("/slapos.put.v0.software_instance_error", Rule::INSTANCE, &MESSAGE, error),
         method("/slapos.put.v0.software_instance_bang", Rule::OWN, &MESSAGE, bang),

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use slapos_slap::{Change, ChangeKind, EventStream, Heard, InstanceState};
 
+use super::world::{OWN, Proof, World};
 use super::*;
+use crate::store::Holder;
 
 /// The next message that is more than a sign of life.
 fn next(stream: &mut EventStream) -> Heard {
@@ -198,4 +200,20 @@ fn there_is_room_for_others_beside_any_number_of_listeners() {
         assert_eq!(next(stream), Heard::Resync);
         assert_eq!(change(stream), of(ChangeKind::Request, 0, "started"));
     }
+}
+
+#[test]
+fn one_person_does_not_take_the_places_of_all_listeners() {
+    let world = World::arranged(|config| config.access.listeners = Some(8), |_| {});
+    let ann = world.token(&Holder::User("ann".to_owned()), None);
+    let node = world.token(&Holder::Computer(OWN.into()), None);
+    let listen = |who: &Proof, path: &str| {
+        let mut heard = world.ask(who, &axum::http::Method::GET, path, "").unwrap();
+        let status = heard.line().unwrap().split(' ').nth(1).unwrap().to_owned();
+        (status == "200").then_some(heard)
+    };
+    let held: Vec<_> = std::iter::from_fn(|| listen(&ann, "/api/v1/events")).collect();
+    assert_eq!(held.len(), 4);
+    let own = format!("/api/v1/events?computer={OWN}");
+    assert!(listen(&node, &own).is_some() && listen(&node, &own).is_some());
 }

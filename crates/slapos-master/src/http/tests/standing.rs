@@ -84,6 +84,12 @@ fn what_was_made_with_a_token_ends_with_it() {
     assert!(first["expires_at"].is_string() && first["expires_at"] == second["expires_at"]);
     let sooner = made(&world, &short, own, &json!({"expires_in": 10}));
     assert!(sooner["expires_at"].as_str() < first["expires_at"].as_str());
+    for never in [0, 1 + 36_525 * 86_400_i64, 1_000_000_000_000_000_000] {
+        let body = json!({ "expires_in": never }).to_string();
+        assert_eq!(world.status(&other, &Method::POST, own, &body), Some(400), "{never}");
+    }
+    let longest = made(&world, &other, own, &json!({"expires_in": 36_525 * 86_400_i64}));
+    assert!(longest["expires_at"].as_str() > first["expires_at"].as_str());
 
     let made_by_short = [token(&first), token(&second), token(&sooner)];
     assert!(made_by_short.iter().all(|proof| known(proof) == 200));

@@ -88,6 +88,40 @@ fn idle_strangers_keep_nobody_out() {
     ask();
 }
 
+/// Asks, and leaves the connection open, of which it is told whether it was answered.
+fn keep(world: &World, token: &Proof) -> Option<TcpStream> {
+    let Proof::Token(token) = token else { panic!("{token:?}") };
+    let mut stream = TcpStream::connect(world.running.address).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let head = "GET /api/v1/me HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer";
+    write!(stream, "{head} {token}\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    (stream.read_exact(&mut answer).is_ok() && answer.ends_with(b" 200")).then_some(stream)
+}
+
+#[test]
+fn one_caller_keeps_nobody_out() {
+    let world = World::arranged(|config| config.access.connections = Some(8), |_| {});
+    let instance = world.token(&Holder::Partition(OWN.into(), "slappart0".into()), None);
+    let node = world.token(&Holder::Computer(OWN.into()), None);
+    let mut greedy: Vec<_> = (0..8).map(|_| keep(&world, &instance).unwrap()).collect();
+    let stays = keep(&world, &node);
+    assert!(stays.is_some(), "there is no room for a node");
+    let ask = |who: &Proof, path: &str| world.status(who, &Method::GET, path, "");
+    assert_eq!(ask(&Proof::Nothing, "/readyz"), Some(200));
+    assert_eq!(ask(&Proof::Token("the token".to_owned()), "/api/v1/me"), Some(200));
+    let end = greedy[0].read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+    let is_ended = matches!(end, Ok(_) | Err(std::io::ErrorKind::ConnectionReset));
+    assert!(is_ended, "what is idle longest has to go: {end:?}");
+    // However many more it asks for.
+    greedy.extend((0..16).map(|_| keep(&world, &instance).unwrap()));
+    let mut stays = stays.unwrap();
+    stays.set_nonblocking(true).unwrap();
+    let mut left = Vec::new();
+    let error = stays.read_to_end(&mut left).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "the node had to go for it");
+}
+
 #[test]
 fn a_stranger_has_little_time_however_slowly_it_talks() {
     let stranger = std::time::Duration::from_secs(1);

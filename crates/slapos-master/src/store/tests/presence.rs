@@ -58,3 +58,21 @@ async fn masters_that_differ_find_each_other() {
     assert!(!database.has_other("a").await.unwrap());
     assert!(database.has_other("b").await.unwrap());
 }
+
+#[tokio::test]
+async fn tables_of_a_role_that_shows_them_to_nobody_are_another_programs() {
+    let Some(socket) = slapos_testkit::given_server() else { return };
+    let name = slapos_testkit::own_name();
+    let sql = format!(
+        "CREATE SCHEMA {name}; CREATE TABLE {name}.t (a integer); CREATE ROLE {name} LOGIN; \
+         GRANT USAGE, CREATE ON SCHEMA {name} TO {name};"
+    );
+    slapos_testkit::sql_at(&socket, "postgres", &sql);
+    let socket = socket.display();
+    let uri =
+        format!("postgresql:///postgres?host={socket}&user={name}&options=-csearch_path%3D{name}");
+    let database = Database::parse(&uri, None).unwrap();
+    let error = opened(&database).await.err().unwrap();
+    let StoreError::NotOurs { found, .. } = error else { panic!("{error}") };
+    insta::assert_snapshot!(found, @"it has tables of another program: t");
+}
