@@ -300,7 +300,7 @@ mod tests {
             about("it");
             changed_if(true);
             changed_if(false);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         // Its time is over.
         let late = listening(tokio::time::timeout(Duration::ZERO, changing()), |_| ());
