@@ -51,7 +51,10 @@ pub(super) fn run(
     let (current, steps) = steps.partition(is_current);
     let turns = Arc::new(Turns::new(current, PRECEDENCE));
     let run = Run { session, hooks, options, turns: &turns, outcome };
-    match begun.and_then(|()| options.hints.map_or(Ok(()), |fd| hints::listen(fd, &turns))) {
+    if let Some(fd) = options.hints {
+        hints::listen(fd, &turns, session.node.reporter);
+    }
+    match begun {
         Ok(()) => run.all(steps),
         Err(error) => run.outcome().halt(error),
     }
