@@ -34,6 +34,6 @@ pub use requests::{OtherMaster, RequestsConfig, SchemaError, SchemaMode, Verdict
 pub use server::{Keep, Master, MasterConfig, serve};
 pub use settings::{Access, Rate, TlsAccess};
 pub use store::{
-    Database, Freed, Migrated, Restoration, Server, Store, Would, backup, migrate, overview,
+    Database, Freed, Migrated, Restoration, Server, Store, Would, backup, migrate,
     rehearse_migration, rehearse_restore, restore,
 };

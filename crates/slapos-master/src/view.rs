@@ -76,6 +76,7 @@ pub(crate) struct Computer {
     pub(crate) last_contact_at: Option<String>,
     /// `open`, `closed` or `drain`.
     pub(crate) allocation_scope: String,
+    #[schema(value_type = HashMap<String, String>)]
     pub(crate) labels: Texts,
     pub(crate) network: String,
     /// How many instances it may have; its partitions limit it if `null`.
@@ -162,7 +163,7 @@ impl From<Report> for Reported {
 pub(crate) struct Progress {
     pub(crate) done: i64,
     pub(crate) total: i64,
-    /// The part that is being made, or that failed; empty when there is none.
+    /// The parts that are being made, or the one that failed; empty when there is none.
     pub(crate) part: String,
     pub(crate) at: String,
 }
@@ -232,10 +233,13 @@ pub(crate) struct Instance {
 pub(crate) struct InstanceDetail {
     #[serde(flatten)]
     pub(crate) instance: Instance,
+    #[schema(value_type = HashMap<String, String>)]
     pub(crate) parameters: Texts,
     /// What it published last.
+    #[schema(value_type = HashMap<String, String>)]
     pub(crate) connection: Texts,
     /// What was asked about its place.
+    #[schema(value_type = HashMap<String, String>)]
     pub(crate) sla: Texts,
     pub(crate) addresses: Vec<Address>,
     /// Those that it serves.

@@ -3,6 +3,7 @@
 
 import { h, id } from './dom.js';
 import { choices, label, words } from './schema.js';
+import { isSecret } from './secrets.js';
 
 /** What all fields can do, and most need not. */
 export function field(own) {
@@ -54,7 +55,7 @@ function hidden(spec) {
 function text(spec) {
   const { schema, value } = spec;
   const long = schema.textarea === true || schema.maxLength > 200 || schema.format === 'textarea' || schema.contentMediaType || /\n/.test(value ?? schema.default ?? '');
-  if (schema.format === 'password' && !long) return hidden(spec);
+  if (isSecret(spec.name, schema) && !long) return hidden(spec);
   const given = value === undefined ? '' : words(value);
   const attributes = { value: given, placeholder: usual(schema), spellcheck: 'false', autocomplete: 'off' };
   const list = Array.isArray(schema.examples) && schema.examples.length > 0 && !long

@@ -3,16 +3,18 @@
 import { h } from './dom.js';
 import { place } from './parts.js';
 import { glyph, status } from './shapes.js';
+import { mayChange } from './reach.js';
 import { go } from './router.js';
 import { themeButton } from './theme.js';
 
+/** What everybody is shown, and with who may change something what he may. */
 const WAYS = [
   ['', 'Overview'],
   ['computers', 'Computers'],
   ['software', 'Software'],
   ['instances', 'Instances'],
-  ['request', 'Request'],
 ];
+const CHANGE_WAYS = [['request', 'Request']];
 const OPERATOR_WAYS = [['people', 'People'], ['audit', 'Audit']];
 
 const LIVE = {
@@ -36,7 +38,8 @@ export function frame(top, events) {
       top.replaceChildren(h('div', { class: 'bar' }, brand, h('div', { class: 'tools' }, theme)));
       return;
     }
-    const ways = who.kind === 'operator' ? [...WAYS, ...OPERATOR_WAYS] : WAYS;
+    const may = mayChange(who);
+    const ways = [...WAYS, ...(may ? CHANGE_WAYS : []), ...(who.kind === 'operator' ? OPERATOR_WAYS : [])];
     const nav = h('nav', { id: 'ways', 'aria-label': 'Main' }, h('ul', null, ways.map(([name, words]) =>
       h('li', null, h('a', { href: name ? place(name) : '#/', 'aria-current': name === way ? 'page' : null }, words)))));
     const menu = h('button', { type: 'button', class: 'icon plain menu-button', 'aria-label': 'Menu', 'aria-controls': 'ways', 'aria-expanded': 'false' }, glyph('menu'));
@@ -46,7 +49,7 @@ export function frame(top, events) {
     };
     menu.addEventListener('click', () => open(menu.getAttribute('aria-expanded') !== 'true'));
     const name = h('a', { class: 'button plain', href: '#/me', id: 'who', title: 'Who you are, and signing out' }, who.name || who.kind);
-    top.replaceChildren(h('div', { class: 'bar' }, brand, menu, nav, find, h('div', { class: 'tools' }, live, theme, name)));
+    top.replaceChildren(h('div', { class: 'bar' }, brand, menu, nav, may && find, h('div', { class: 'tools' }, live, theme, name)));
   };
   return { show };
 }

@@ -4,23 +4,35 @@ import { h, id } from './dom.js';
 import { schemaForm } from './form.js';
 import { problem } from './parts.js';
 import { encode, readJson, readXml, writeXml } from './parameters.js';
+import { cover } from './secrets.js';
 import { validate } from './validate.js';
 
 const NAMES = { form: 'Form', json: 'JSON', xml: 'XML' };
 
-function textEditor(mode, value) {
-  const area = h('textarea', { class: 'tall', id: id('raw'), spellcheck: 'false', value: mode === 'xml' ? writeXml(value) : JSON.stringify(value, null, 2) });
+function textEditor(mode, value, schema) {
+  const write = mode === 'xml' ? writeXml : (one) => JSON.stringify(one, null, 2);
+  const area = h('textarea', { class: 'tall', id: id('raw'), spellcheck: 'false', value: write(value) });
   const error = h('span', { class: 'error', id: id('error'), role: 'alert' });
   area.setAttribute('aria-describedby', error.id);
+  const place = h('div', null, area);
   const say = (text) => {
     error.textContent = text;
     area.setAttribute('aria-invalid', String(Boolean(text)));
+    if (text) place.replaceChildren(area);
     if (text) area.focus();
   };
   area.addEventListener('input', () => say(''));
   const read = () => (mode === 'xml' ? readXml : readJson)(area.value);
   const show = (errors) => say(errors.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('\n'));
-  const node = h('div', { class: 'field' }, h('label', { for: area.id }, `Parameters as ${NAMES[mode]}`), area, error);
+  const covered = write(cover(value, schema));
+  if (covered !== area.value) {
+    const show = () => {
+      place.replaceChildren(area);
+      area.focus();
+    };
+    place.replaceChildren(h('pre', null, covered), h('button', { type: 'button', class: 'tiny', on: { click: show } }, 'Show and change'));
+  }
+  const node = h('div', { class: 'field' }, h('label', { for: area.id }, `Parameters as ${NAMES[mode]}`), place, error);
   return { node, read, show, say };
 }
 
@@ -35,7 +47,7 @@ export function parameterEditor({ schema, serialisation, value = {} }) {
 
   const open = (wanted, initial) => {
     mode = wanted;
-    current = mode === 'form' ? schemaForm(schema, initial) : textEditor(mode, initial);
+    current = mode === 'form' ? schemaForm(schema, initial) : textEditor(mode, initial, schema);
     for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.mode === mode));
     place.replaceChildren(current.node);
   };

@@ -1,4 +1,5 @@
-// Which computers who is signed in may look at: what lives on a computer of others is named without a link.
+// What who is signed in may do and look at: a node only looks, and what lives on a computer of others is named
+// without a link.
 
 import { list } from './api.js';
 
@@ -6,6 +7,11 @@ import { list } from './api.js';
 const MOST = 2000;
 
 let seen = null;
+
+/** Whether who is signed in may ask for things and change those that are seen: people may. */
+export function mayChange(me) {
+  return me.kind === 'operator' || me.kind === 'user';
+}
 
 /** Asks which there are. */
 export async function learn(me, signal) {

@@ -23,14 +23,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the end of a build is held up for the last word. Who tells it goes on alone after that.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
+/// So many of the parts that are being made at a time are named.
+const NAMED: usize = 4;
+
 /// How much of the log is told, in bytes: its end.
 const LONGEST: usize = 32 << 10;
 
 /// The progress of one build.
 pub(crate) struct Progress {
     state: BuildProgress,
+    making: Making,
     log: String,
     slot: Arc<Slot>,
+}
+
+/// The parts that are being made, in the order in which they were begun, and the one that failed last.
+#[derive(Default)]
+struct Making {
+    parts: Vec<String>,
+    failed: String,
 }
 
 /// Where the newest word waits for its teller.
@@ -71,12 +82,12 @@ impl Progress {
         });
         slot.lock().silent |= teller.is_none();
         let state = BuildProgress { url: url.to_string(), ..BuildProgress::default() };
-        Progress { state, log: String::new(), slot }
+        Progress { state, making: Making::default(), log: String::new(), slot }
     }
 
     /// Takes note of what happens.
     pub(crate) fn event(&mut self, event: &Event) {
-        advance(&mut self.state, event);
+        advance(&mut self.state, &mut self.making, event);
         if let Some((level, text)) = worker::words(event) {
             self.log.push_str(&without_passwords(&format!("{level} {text}\n")));
             let start = self.log.ceil_char_boundary(self.log.len().saturating_sub(LONGEST));
@@ -99,23 +110,37 @@ impl Drop for Progress {
 }
 
 /// The state after an event.
-fn advance(state: &mut BuildProgress, event: &Event) {
+fn advance(state: &mut BuildProgress, making: &mut Making, event: &Event) {
     let number = |parts: usize| u32::try_from(parts).unwrap_or(u32::MAX);
     match event {
         Event::PlanMade { install, update, .. } => {
             (state.done, state.total) = (0, number(install.saturating_add(*update)));
-            state.part.clear();
+            *making = Making::default();
         }
-        Event::PartStarted { part, .. } | Event::PartFailed { part, .. } => {
-            state.part.clone_from(part);
-        }
+        Event::PartStarted { part, .. } => making.parts.push(part.clone()),
         Event::PartFinished { part, .. } => {
             state.done = state.done.saturating_add(1).min(state.total);
-            if state.part == *part {
-                state.part.clear();
-            }
+            making.parts.retain(|one| one != part);
         }
-        _ => {}
+        Event::PartFailed { part, .. } => {
+            making.parts.retain(|one| one != part);
+            making.failed.clone_from(part);
+        }
+        _ => return,
+    }
+    state.part = match making.parts.is_empty() {
+        true => making.failed.clone(),
+        false => named(&making.parts),
+    };
+}
+
+/// The first of these names, and how many more there are.
+fn named(parts: &[String]) -> String {
+    match parts.get(..NAMED) {
+        Some(first) if parts.len() > NAMED => {
+            format!("{} and {} more", first.join(", "), parts.len() - NAMED)
+        }
+        _ => parts.join(", "),
     }
 }
 
@@ -169,7 +194,7 @@ mod tests {
 
     #[test]
     fn parts_are_counted() {
-        let mut state = BuildProgress::default();
+        let (mut state, mut making) = (BuildProgress::default(), Making::default());
         let mut told = Vec::new();
         let part = "zlib".to_owned();
         for event in [
@@ -178,9 +203,48 @@ mod tests {
             Event::PartFinished { part: "other".to_owned(), seconds: 1.0 },
             Event::PartFinished { part, seconds: 1.0 },
         ] {
-            advance(&mut state, &event);
+            advance(&mut state, &mut making, &event);
             told.push((state.done, state.total));
         }
         assert_eq!(told, [(0, 3), (0, 3), (1, 3), (2, 3)]);
+    }
+
+    #[test]
+    fn all_that_is_being_made_is_named() {
+        let (mut state, mut making) = (BuildProgress::default(), Making::default());
+        let mut after = |event: Event| {
+            advance(&mut state, &mut making, &event);
+            state.part.clone()
+        };
+        let begun = |part: &str| Event::PartStarted {
+            part: part.to_owned(),
+            action: slapos_engine::Action::Install,
+            reason: String::new(),
+        };
+        let ended = |part: &str| Event::PartFinished { part: part.to_owned(), seconds: 1.0 };
+        assert_eq!(after(begun("slow")), "slow");
+        assert_eq!(after(begun("quick")), "slow, quick");
+        assert_eq!(after(ended("quick")), "slow", "it is still being made");
+        for part in ["a", "b", "c", "d"] {
+            after(begun(part));
+        }
+        assert_eq!(after(begun("e")), "slow, a, b, c and 2 more");
+        for part in ["slow", "a", "b", "c", "d"] {
+            after(ended(part));
+        }
+        assert_eq!((after(ended("e")).as_str(), NAMED), ("", 4));
+        after(begun("a"));
+        after(begun("b"));
+        let failed = Event::PartFailed {
+            part: "a".to_owned(),
+            message: String::new(),
+            command: None,
+            tail: Vec::new(),
+            log: "/log".into(),
+            at: String::new(),
+            help: None,
+        };
+        assert_eq!(after(failed), "b");
+        assert_eq!(after(ended("b")), "a", "which failed");
     }
 }

@@ -29,6 +29,8 @@ const MOST_ROUNDS: usize = 10;
 pub struct Options {
     /// Print the plan and do nothing.
     pub dry_run: bool,
+    /// Do not wait for `node instance` to end.
+    pub now: bool,
 }
 
 /// Reports usage, destroys what the Master wants destroyed and frees its partitions, as far as that
@@ -60,7 +62,8 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     let begun = Instant::now();
     let told = usage::run(node, &master, &node.computer(&master)?.partitions);
     // An instance must not be processed while it is taken away.
-    let _instances = lock_instances(node, begun.elapsed())?;
+    let patience = if options.now { begun.elapsed() } else { node.config.partition_timeout };
+    let _instances = lock_instances(node, patience)?;
     let hooks = Hooks::of(node.config);
     let scene = Scene { node, master: Some(&master) };
     let removed = remove_all(node, &master, &hooks);
@@ -69,14 +72,18 @@ pub fn run(node: &Node<'_>, options: &Options) -> Result<(), NodeError> {
     told.and(removed).and(ended)
 }
 
-/// Other runs are waited for no longer than `patience`, which is what partitions took: otherwise one
-/// that is slow could have every removal meet the instances' turn.
+/// Other runs are waited for no longer than `patience`: where `node instance` is nearly always at work, cron's
+/// one turn in an hour would else meet it each time. Who is in a hurry waits for as long as partitions took to
+/// make their reports: one that is slow must not have every removal meet the instances' turn.
 fn lock_instances(node: &Node<'_>, patience: Duration) -> Result<FileLock, NodeError> {
     const POLL: Duration = Duration::from_millis(100);
-    let end = Instant::now() + patience;
+    let (begun, mut said) = (Instant::now(), false);
     loop {
         match node.lock("slapos node instance", &node.config.pidfile_instance) {
-            Err(error) if error.exit_code() == exit::BUSY && Instant::now() < end => {
+            Err(error) if error.exit_code() == exit::BUSY && begun.elapsed() < patience => {
+                if !std::mem::replace(&mut said, true) {
+                    node.reporter.note("report", &format!("waits: {error}"));
+                }
                 std::thread::sleep(POLL);
             }
             held => return held,

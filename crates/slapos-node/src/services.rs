@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use slapos_slap::PartitionId;
 use slapos_supervisor::state::State;
@@ -31,6 +32,9 @@ const MOST_SERVICES: usize = 1000;
 const WATCHDOG_BUFFER: u32 = 1000;
 /// How long to wait for services to end, which they must within [`STOP_SECONDS`].
 const STOP_LIMIT: Duration = Duration::from_secs(90);
+/// How long to wait for a supervisor that others start, such as the original's: a busy machine takes its time
+/// for a program in Python.
+const OTHERS_LIMIT: Duration = Duration::from_secs(20);
 
 /// The supervisor's client; starts the daemon when it does not run, unless that is forbidden.
 ///
@@ -41,7 +45,7 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
         return start_supervisor(node);
     }
     let connect = |paths: &Paths| {
-        Client::connect(paths).map_err(|error| {
+        await_others(node, paths).map_err(|error| {
             NodeError::user(format!("the supervisor does not answer: {error}")).hint(
                 "start it with `slapos node supervisord`: \
                  forbid_supervisord_automatic_launch is set in slapos.cfg",
@@ -49,6 +53,24 @@ pub fn supervisor(node: &Node<'_>) -> Result<Client, NodeError> {
         })
     };
     reach(node, connect)
+}
+
+/// Whoever starts it may just have done so.
+fn await_others(node: &Node<'_>, paths: &Paths) -> Result<Client, ClientError> {
+    const POLL: Duration = Duration::from_millis(50);
+    let begun = Instant::now();
+    let mut said = false;
+    loop {
+        match Client::connect(paths) {
+            Err(ClientError::Unreachable { .. }) if begun.elapsed() < OTHERS_LIMIT => {}
+            connected => return connected,
+        }
+        if !std::mem::replace(&mut said, true) {
+            let text = "waits for the supervisor, which others start";
+            node.reporter.note("supervisor", text);
+        }
+        thread::sleep(POLL);
+    }
 }
 
 /// The same, for who asks for the daemon itself: it is started in any case.

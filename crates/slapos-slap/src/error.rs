@@ -125,6 +125,7 @@ impl SlapError {
         let is_page = body.trim_start().starts_with('<');
         let message = match is_page && route.starts_with(OWN) {
             true => "it is another kind of Master, which does not have what this needs".to_owned(),
+            false if is_page => shorten(&page_text(body)),
             false => shorten(body),
         };
         match status {
@@ -156,6 +157,37 @@ fn said(body: &str) -> String {
         body => format!(": {body}"),
     }
 }
+
+/// What an HTML page says, in one line: its paragraphs where it has some, or else all of its body.
+fn page_text(page: &str) -> String {
+    let lower = page.to_ascii_lowercase();
+    let after = |mark: &str| lower.find(mark).map(|at| at + mark.len());
+    let start = after("<p>").or_else(|| after("</title>")).unwrap_or_default();
+    let mut text = String::new();
+    for (number, piece) in page[start..].split('<').enumerate() {
+        let words = match number {
+            0 => piece,
+            _ => piece.split_once('>').map_or("", |(_tag, words)| words),
+        };
+        text.push(' ');
+        text.push_str(words);
+    }
+    for (entity, sign) in ENTITIES {
+        text = text.replace(entity, sign);
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// How pages write the signs that mean something to them. The last is what the others begin with.
+const ENTITIES: [(&str, &str); 7] = [
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&quot;", "\""),
+    ("&#34;", "\""),
+    ("&#39;", "'"),
+    ("&nbsp;", " "),
+    ("&amp;", "&"),
+];
 
 /// The first [`SHOWN`] characters of a text, without its surrounding space.
 fn shorten(text: &str) -> String {
@@ -193,7 +225,17 @@ mod tests {
     fn a_page_of_another_master_is_not_shown() {
         let of = |route| SlapError::from_status("http://m/", route, 404, "<!doctype html> <html>");
         insta::assert_snapshot!(of("api/v1/instances"), @"the Master at http://m/ answers 404 to /api/v1/instances: it is another kind of Master, which does not have what this needs");
-        insta::assert_snapshot!(of("x"), @"the Master at http://m/ answers 404 to /x: <!doctype html> <html>");
+        insta::assert_snapshot!(of("x"), @"the Master at http://m/ answers 404 to /x without saying why");
+    }
+
+    #[test]
+    fn of_a_page_its_words_are_shown() {
+        let of = |page| SlapError::from_status("http://m/", "x", 404, page).to_string();
+        let flask = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n\
+            <h1>Not Found</h1>\n<p>No place for: &#39;a&amp;lt;&#39;\n</p>\n";
+        insta::assert_snapshot!(of(flask), @"the Master at http://m/ answers 404 to /x: No place for: 'a&lt;'");
+        let front = "<html><head><title>404</title></head><BODY><h1>Not Found</h1><hr>front</BODY>";
+        insta::assert_snapshot!(of(front), @"the Master at http://m/ answers 404 to /x: Not Found front");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod port;
 pub mod proof;
 mod settings;
 pub mod sla;
+mod title;
 pub mod token;
 mod told;
 mod types;
@@ -46,6 +47,7 @@ pub use overview::{
 };
 pub use port::{PartitionPort, PortError, RequestError};
 pub use settings::{ComputerSettings, Remaining, SetComputer};
+pub use title::{check_title, steers};
 pub use told::{
     BuildProgress, NodeMetrics, PartitionPromises, PromiseReport, PromiseResult, Room, Services,
 };

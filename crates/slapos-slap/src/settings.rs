@@ -26,7 +26,7 @@ pub struct ComputerSettings {
     pub labels: IndexMap<String, String>,
     /// The network that it is in (`network_guid`); empty when nobody said.
     pub network: String,
-    /// The most instances that it may hold; `None`: one for each partition.
+    /// The most instances that it may hold; one for each partition if there is no limit.
     pub capacity: Option<u32>,
     /// The instances that are left, of a computer that is to become empty (`drain`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -51,13 +51,13 @@ pub struct Remaining {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetComputer {
-    /// See [`ComputerSettings::project`].
+    /// The project that it is to belong to; empty gives it to the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// See [`ComputerSettings::title`].
+    /// A name for people; may be empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// See [`ComputerSettings::allocation_scope`].
+    /// Whether it takes new instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub allocation_scope: Option<AllocationScope>,
@@ -65,10 +65,10 @@ pub struct SetComputer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<HashMap<String, String>>))]
     pub labels: Option<IndexMap<String, String>>,
-    /// See [`ComputerSettings::network`].
+    /// The network that it is in (`network_guid`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
-    /// See [`ComputerSettings::capacity`]; `Some(None)`, on the wire `null`, takes it away.
+    /// The most instances that it may hold; `null` takes the limit away.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
     pub capacity: Option<Option<u32>>,

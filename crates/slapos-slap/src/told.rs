@@ -15,7 +15,7 @@ pub struct BuildProgress {
     pub done: u32,
     /// All parts.
     pub total: u32,
-    /// The part that is being made, or that failed; empty when there is none.
+    /// The parts that are being made, or the one that failed; empty when there is none.
     #[serde(default)]
     pub part: String,
     /// The end of the build's log.

@@ -81,7 +81,7 @@ pub(crate) fn describe(error: &NodeError, colour: bool) -> String {
 
 /// `text` without what a terminal would obey: it may come from builds and instances.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+    text.chars().filter(|c| !slapos_slap::steers(*c) || matches!(c, '\n' | '\t')).collect()
 }
 
 /// The same without the word at its start.

@@ -6,6 +6,8 @@
     reason = "tests arrange files and processes directly"
 )]
 
+use std::io::{BufRead as _, BufReader};
+
 use slapos_slap::SoftwareUrl;
 use slapos_testkit::TestNode;
 
@@ -192,6 +194,41 @@ fn nothing_is_begun_without_free_space() {
 }
 
 #[test]
+fn what_is_to_be_stopped_is_whatever_becomes_of_its_processing() {
+    let (node, profile) = served();
+    let service = || node.service("sleeper-on-watch");
+    let request = |state| drop(node.ok(&["request", "service", &profile, "--state", state]));
+    let fails_and_stops = |pid: i64, words: &[&str]| {
+        let told = node.fails(1, &[&["node", "instance"], words].concat()).told();
+        assert!(told.contains("its services are stopped all the same"), "{told}");
+        assert!(!slapos_testkit::runs(pid), "{told}");
+        told
+    };
+    let no_room = "\ninstance_min_free_space = 1000000T";
+    node.configure("[slapos]", &format!("[slapos]{no_room}"));
+    let pid = service();
+    request("stopped");
+    assert!(fails_and_stops(pid, &[]).contains("MiB must be"));
+    let again = node.fails(1, &["node", "instance"]).told();
+    assert!(again.contains("MiB must be") && !again.contains("all the same"), "{again}");
+    node.configure(no_room, "");
+    request("started");
+    node.ok(&["node", "instance"]);
+    // A profile that is wrong; the Master wants it to run, and who runs the command does not.
+    spoil(&node, "inline = {{ word }}", "inline = {{ wrod }}");
+    assert!(fails_and_stops(service(), &["--force-stop"]).contains("wrod"));
+    spoil(&node, "inline = {{ wrod }}", "inline = {{ word }}");
+    node.ok(&["node", "instance"]);
+    // A Software Release that is gone.
+    let pid = service();
+    for release in std::fs::read_dir(node.root().join("software")).unwrap() {
+        let _ = std::fs::remove_file(release.unwrap().path().join(".completed"));
+    }
+    request("stopped");
+    assert!(fails_and_stops(pid, &[]).contains("is not built yet"));
+}
+
+#[test]
 fn what_is_said_is_also_kept_in_the_log_that_is_named() {
     let (node, _) = served();
     let log = node.path("slapos.log");
@@ -253,7 +290,13 @@ fn a_supervisor_that_must_not_be_started_is_not() {
     let run = node.run(&["node", "instance"]);
     assert_ne!(run.code, 0);
     assert!(run.err.contains("start it with `slapos node supervisord`"), "{}", run.err);
+    // Who starts it may come a moment later.
+    let mut early = node.start(&["node", "instance"]);
+    let mut said = BufReader::new(early.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("waits for the supervisor")), "it gave up at once");
     node.ok(&["node", "supervisord"]);
+    let said: Vec<_> = said.collect();
+    assert_eq!(early.wait().unwrap().code(), Some(0), "{said:?}");
     assert_eq!(node.pids()["sleeper-on-watch"], pids["sleeper-on-watch"], "adopted");
     let watchdog = node.root().join("instance/etc/supervisord.conf.d/watchdog.conf");
     std::fs::remove_file(&watchdog).unwrap();

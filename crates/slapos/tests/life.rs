@@ -7,6 +7,8 @@
     reason = "tests arrange files and processes directly"
 )]
 
+use std::io::{BufRead as _, BufReader};
+
 use slapos_testkit::{TestNode, kill, runs, wait_for};
 
 fn node_with_service() -> (TestNode, String) {
@@ -295,6 +297,14 @@ fn a_second_run_is_turned_away() {
     );
     let second = node.fails(10, &["node", "instance"]);
     assert!(second.err.contains("another `slapos node instance` is running"), "{}", second.err);
+    // What cron runs once an hour waits for its turn, unless it is not to.
+    let hasty = node.fails(10, &["node", "report", "--now"]);
+    assert!(hasty.err.contains("another `slapos node instance` is running"), "{}", hasty.err);
+    let mut report = node.start(&["node", "report"]);
+    let mut said = BufReader::new(report.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("waits: another `slapos node instance` is running")));
     kill(i64::from(child.id()));
     child.wait().unwrap();
+    let said: Vec<_> = said.collect();
+    assert_eq!(report.wait().unwrap().code(), Some(0), "{said:?}");
 }

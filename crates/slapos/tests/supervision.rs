@@ -165,7 +165,7 @@ fn the_operators_limits_hold_for_a_partitions_services() {
     let pid = wait_for("the service to run with its new limit", 90, anew);
     // A limit that does not hold is worse than a service that says why it does not run.
     node.configure("rlimit_nofile = 322\n", "rlimit_nofile = 323\nmemory_max = 1GB\n");
-    node.run(&["node", "instance", "--all"]);
+    let told = node.run(&["node", "instance", "--all"]).told();
     let log = wait_for("the service, or why it does not run", 90, || {
         let path = node.root().join("instance/var/log/supervisord.log");
         let log = std::fs::read_to_string(path).unwrap();
@@ -173,7 +173,10 @@ fn the_operators_limits_hold_for_a_partitions_services() {
         let limited = service(&node).is_some_and(|now| now != pid);
         (refused || limited).then_some(log)
     });
-    if !log.contains("memory_max cannot be honoured") {
+    let refused = log.contains("memory_max cannot be honoured");
+    let warned = told.contains("slappart0: [service_limits]: memory_max cannot be honoured");
+    assert_eq!(warned, refused, "{told}");
+    if !refused {
         slapos_testkit::skipped("the refusal of memory_max", "this kernel can limit memory");
     }
     node.configure("memory_max = 1GB\n", "memory_max = much\n");

@@ -77,13 +77,21 @@ impl Filter {
 
     /// Whether a computer is what is asked for.
     pub(crate) fn accepts(&self, candidate: &Candidate) -> bool {
+        self.fits(candidate) && !self.is_reserved(candidate)
+    }
+
+    /// Whether a computer is there for a purpose that nobody asks for here. Naming the computer is
+    /// asking for it as it is.
+    pub(super) fn is_reserved(&self, candidate: &Candidate) -> bool {
+        let purpose = candidate.labels.get(CAPABILITY).map_or("", String::as_str);
+        self.capability.is_none() && self.computer.is_none() && words(purpose).next().is_some()
+    }
+
+    /// Whether a computer has all that is asked for.
+    pub(super) fn fits(&self, candidate: &Candidate) -> bool {
         let of = |key: &str| candidate.labels.get(key).map_or("", String::as_str);
-        let capable = match &self.capability {
-            Some(wanted) => words(of(CAPABILITY)).any(|word| word == wanted),
-            // Naming the computer is asking for it as it is.
-            None => self.computer.is_some() || words(of(CAPABILITY)).next().is_none(),
-        };
-        capable
+        let capable = |wanted| words(of(CAPABILITY)).any(|word| word == wanted);
+        self.capability.as_deref().is_none_or(capable)
             && self.computer.as_ref().is_none_or(|named| *named == candidate.computer)
             && self.network.as_ref().is_none_or(|network| *network == candidate.network)
             && self.labels.iter().all(|(key, value)| of(key) == value)

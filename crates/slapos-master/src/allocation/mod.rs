@@ -93,6 +93,8 @@ pub(crate) enum Obstacle {
     Without,
     /// It is not what the filter asks for.
     Filtered,
+    /// It has what is asked for, and is there for a purpose that is not.
+    Reserved,
     /// Its network has an instance of the tree already, or is not known.
     Network,
     Closed,
@@ -116,7 +118,8 @@ impl Ask<'_> {
         let checks = [
             (!self.sees(candidate, named)).then_some(Obstacle::Foreign),
             (needs_release && candidate.release == Release::Absent).then_some(Obstacle::Without),
-            (!self.filter.accepts(candidate)).then_some(Obstacle::Filtered),
+            (!self.filter.fits(candidate)).then_some(Obstacle::Filtered),
+            self.filter.is_reserved(candidate).then_some(Obstacle::Reserved),
             self.collides(candidate).then_some(Obstacle::Network),
             scope,
             (candidate.partitions == Some(0)).then_some(Obstacle::Unformatted),

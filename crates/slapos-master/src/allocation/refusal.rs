@@ -80,10 +80,8 @@ fn together(ask: &Ask<'_>, all: usize, counts: &BTreeMap<Obstacle, usize>) -> St
         .map(|(obstacle, count)| match obstacle {
             Obstacle::Foreign => format!("{count} of another project"),
             Obstacle::Without => format!("{count} without it"),
-            Obstacle::Filtered if filter.is_empty() => {
-                format!("{count} with a capability of their own")
-            }
             Obstacle::Filtered => format!("{count} not with {filter}"),
+            Obstacle::Reserved => format!("{count} with a capability of their own"),
             Obstacle::Network => {
                 format!("{count} in no network or in one that has an instance of the tree")
             }
@@ -102,10 +100,8 @@ fn alone(ask: &Ask<'_>, candidate: &Candidate, obstacle: Obstacle) -> String {
     let reason = match (obstacle, partitions) {
         (Obstacle::Foreign, _) => "belongs to another project".to_owned(),
         (Obstacle::Without, _) => format!("does not have {}: supply it there", ask.software),
-        (Obstacle::Filtered, _) if ask.filter.words().is_empty() => {
-            "serves only those who ask for its capability".to_owned()
-        }
         (Obstacle::Filtered, _) => format!("is not one with {}", ask.filter.words()),
+        (Obstacle::Reserved, _) => "serves only those who ask for its capability".to_owned(),
         (Obstacle::Network, _) if candidate.network.is_empty() => {
             "is in no network, and one is asked for: say which with `slapos proxy computer set`"
                 .to_owned()

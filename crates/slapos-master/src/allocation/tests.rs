@@ -93,6 +93,11 @@ fn what_is_asked_of_the_place() {
     assert_eq!(found(&[("mode", "unique_by_network")]).unwrap(), "b");
     assert_eq!(found(&[("computer_guid", ""), ("no_such_key", "1")]).unwrap(), "a b d");
     insta::assert_snapshot!(found(&[("label_disk", "hdd")]).unwrap_err(), @"No free computer partition found for: x. 4 computers have the release: 4 not with disk=hdd");
+    all[2].labels.insert("disk".to_owned(), "hdd".to_owned());
+    insta::assert_snapshot!(decide("", &[("label_disk", "hdd")], None, &all).unwrap_err(), @"No free computer partition found for: x. 4 computers have the release: 3 not with disk=hdd, 1 with a capability of their own");
+    let alone = decide("", &[("label_disk", "hdd")], None, &all[2..3]).unwrap_err();
+    insta::assert_snapshot!(alone, @"No free computer partition found for: x. Computer c serves only those who ask for its capability");
+    let found = |sla: &[(&str, &str)]| decide("", sla, None, &all).map(|found| found.join(" "));
     assert!(found(&[("retention_delay", "1.5")]).is_ok());
     insta::assert_snapshot!(found(&[("retention_delay", "nan")]).unwrap_err(), @"No free computer partition found for: x. retention_delay=nan is no number of days");
     insta::assert_snapshot!(found(&[("mode", "unique_by_moon")]).unwrap_err(), @"No free computer partition found for: x. mode=unique_by_moon is not known: it can be unique_by_network");

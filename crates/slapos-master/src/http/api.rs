@@ -3,6 +3,7 @@
 
 mod access_words;
 mod change;
+mod closed;
 mod elsewhere;
 mod node;
 pub(crate) mod openapi;

@@ -77,6 +77,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wish {
     /// Everything that the caller may see, unless it is given.
     computer: Option<String>,

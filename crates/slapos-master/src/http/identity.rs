@@ -20,7 +20,7 @@ use super::evidence::Evidence;
 use super::own::not_yours;
 use super::{ApiError, App, audit, text};
 use crate::error::StoreError;
-use crate::store::{Holder, Named as Listed, check_name};
+use crate::store::{Holder, Named as Listed, Window, check_name, cursor};
 use crate::view::{MadeCertificate, MadeComputer, MadeToken, Person, Project, Revoked};
 
 type Shared = State<Arc<App>>;
@@ -89,6 +89,12 @@ struct Page {
 }
 
 impl Page {
+    /// What identifies the last item of the part before; empty at the beginning.
+    fn after(&self) -> Result<String, ApiError> {
+        let window = Window { after: self.after.clone(), ..Window::default() };
+        Ok(window.keys(1)?.into_iter().flatten().next().unwrap_or_default())
+    }
+
     /// How many, within bounds.
     fn limit(&self) -> Result<i64, ApiError> {
         match self.limit.unwrap_or(100) {
@@ -99,7 +105,7 @@ impl Page {
 }
 
 /// A list of which one more than the limit was looked for, with where the next page begins if there
-/// is one; `key` says what that is called.
+/// is one; `key` says what identifies an item.
 fn page<T>(
     mut found: Vec<T>,
     limit: i64,
@@ -109,7 +115,7 @@ fn page<T>(
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = found.len() > most;
     found.truncate(most);
-    let next = found.last().filter(|_| more).map(key);
+    let next = found.last().filter(|_| more).map(|last| cursor(&[key(last)]));
     let items: Vec<_> = found.into_iter().map(item).collect();
     Json(json!({"items": items, "next": next})).into_response()
 }
@@ -124,13 +130,13 @@ fn done() -> Answer {
 
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct New {
+pub(super) struct NewName {
     name: String,
 }
 
 async fn users(State(app): Shared, Asked(wanted): Asked<Page>) -> Answer {
     let limit = wanted.limit()?;
-    let users = app.store.users(&wanted.after, limit + 1).await?;
+    let users = app.store.users(&wanted.after()?, limit + 1).await?;
     Ok(named::<Person>(users, limit))
 }
 
@@ -138,7 +144,7 @@ fn named<T: From<Listed> + Serialize>(list: Vec<Listed>, limit: i64) -> Response
     page(list, limit, |one| json!(T::from(one)), |one| one.name.clone())
 }
 
-async fn add_user(State(app): Shared, Body(New { name }): Body<New>) -> Answer {
+async fn add_user(State(app): Shared, Body(NewName { name }): Body<NewName>) -> Answer {
     audit::about(&name);
     created(Person::from(app.store.add_user(&name).await?))
 }
@@ -155,11 +161,11 @@ async fn list_projects(State(app): Shared, caller: Caller, Asked(wanted): Asked<
         Caller::User(name) => Some(name.as_str()),
         Caller::Computer(_) | Caller::Partition(..) => return Err(not_yours()),
     };
-    let projects = app.store.projects(member, &wanted.after, limit + 1).await?;
+    let projects = app.store.projects(member, &wanted.after()?, limit + 1).await?;
     Ok(named::<Project>(projects, limit))
 }
 
-async fn add_project(State(app): Shared, Body(New { name }): Body<New>) -> Answer {
+async fn add_project(State(app): Shared, Body(NewName { name }): Body<NewName>) -> Answer {
     audit::about(&name);
     created(Project::from(app.store.add_project(&name).await?))
 }
@@ -383,6 +389,6 @@ async fn authority(State(app): Shared) -> Answer {
 async fn audit_log(State(app): Shared, Asked(wanted): Asked<Page>) -> Answer {
     app.write_audit().await;
     let limit = wanted.limit()?;
-    let entries = app.store.audit(&wanted.after, limit + 1).await?;
+    let entries = app.store.audit(&wanted.after()?, limit + 1).await?;
     Ok(page(entries, limit, |entry| json!(entry), |entry| entry.id.clone()))
 }

@@ -59,6 +59,7 @@ const FILES: &[File] = files![
     "router.js"
     "schema.js"
     "screen.js"
+    "secrets.js"
     "session.js"
     "shapes.js"
     "sla.js"

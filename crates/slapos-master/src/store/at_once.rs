@@ -3,14 +3,18 @@
 //!
 //! The policy of [`crate::allocation`] is said once more here, in SQL, for the cases in which it is an
 //! order of rows: nothing is asked about the place, or the computer is named. Whatever is not one of them
-//! finds nothing here, and goes the general way, which also says why there is no place.
+//! finds nothing here, and goes the general way, which also says why there is no place. Among computers that are
+//! equal in all else the first is taken by its reference, which a server orders by its collation: where that is
+//! not the order of bytes, a check may name another of them.
 
 use slapos_slap::{Change, ChangeKind, ComputerId, InstanceRequest, InstanceState, PartitionId};
 
 use super::changes::noting;
 use super::feed::{self, At, Entry};
+use super::offers::one_less;
 use super::placing::{Place, read_filter};
 use super::pools::Kind;
+use super::request::INSERT;
 use super::rows::{addresses, text, to_column};
 use super::together::in_one;
 use super::{Store, Tx};
@@ -44,17 +48,10 @@ const FREE: &str = "\
     (SELECT 1 FROM instance WHERE project = $10 AND root = '' AND title = $7) \
     ORDER BY f.position LIMIT 1";
 
+/// Comes behind [`INSERT`].
 const MADE: &str = "\
-    INSERT INTO instance (computer, partition_reference, title, root, software, \
-    software_type, requested_state, parameters, connection, changed_at, filter, project, \
-    asked_by) SELECT computer, reference, $7, '', $11, $13, $6, $14, '{}', $9, $15, $10, '' \
-    FROM place RETURNING computer, partition_reference";
-
-/// As [`ONE_LESS`](super::offers::ONE_LESS).
-const ONE_LESS: [&str; 2] = [
-    "DELETE FROM offer o USING made WHERE o.computer = made.computer AND o.free <= 1",
-    "UPDATE offer o SET free = free - 1 FROM made WHERE o.computer = made.computer AND o.free > 1",
-];
+    SELECT computer, reference, $7, '', $11, $13, $6, $14, '{}', $9, $15, $10, '' FROM place \
+    RETURNING computer, partition_reference";
 
 const ANSWER: &str = "\
     SELECT made.computer, made.partition_reference, a.interface, a.address FROM made \
@@ -73,7 +70,7 @@ impl Store {
     /// way: then nothing is done.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when what is asked about the place makes no sense; failures of the database.
+    /// Only failures of the database.
     pub(super) async fn make_at_once(
         &self,
         tx: &mut Tx,
@@ -85,7 +82,7 @@ impl Store {
         if tx.kind() != Kind::Postgres {
             return Ok(None);
         }
-        let mut filter = read_filter(request, project)?;
+        let Ok(mut filter) = read_filter(request, project) else { return Ok(None) };
         let named = filter.computer.take();
         if filter != Filter::default() {
             return Ok(None);
@@ -122,8 +119,9 @@ fn statement(is_named: bool, now: i64) -> String {
          JOIN computer_partition f ON f.computer = b.computer LEFT JOIN instance i \
          ON i.computer = f.computer AND i.partition_reference = f.reference WHERE {fits} AND {FREE}"
     );
-    let mut steps = vec![("best", best.to_owned()), ("place", place), ("made", MADE.to_owned())];
-    steps.extend(["gone", "fewer"].into_iter().zip(ONE_LESS.map(str::to_owned)));
+    let mut steps =
+        vec![("best", best.to_owned()), ("place", place), ("made", format!("{INSERT} {MADE}"))];
+    steps.extend(["gone", "fewer"].into_iter().zip(one_less(OF_THE_MADE.computer)));
     // The last one may be absent.
     steps.extend(["noted", "noted1", "noted2"].into_iter().zip(noting(OF_THE_MADE, now)));
     steps.push(("told", feed::telling(Kind::Postgres, OF_THE_MADE)));

@@ -50,16 +50,43 @@ const SWEEP: i64 = 64;
 /// How many entries are read at once.
 const PAGE: i64 = 200;
 
-/// Something that changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+/// What happens, in the words of the document for clients: those of
+/// [`ChangeKind`](slapos_slap::ChangeKind) first, then what a node need not know.
+pub(crate) const KINDS: [(&str, &str); 18] = [
+    ("request", "an instance was asked for, or differently (`state` is what is wanted)"),
+    ("supply", "a Software Release is wanted in that `state`"),
+    ("bang", "a partition, or all of a computer, is to be processed again"),
+    ("connection", "something was published that an instance asked for, or by itself"),
+    ("rename", "an instance has another title"),
+    ("free", "a partition has become free"),
+    ("format", "a computer was formatted"),
+    ("report", "a node said in which `state` something is"),
+    ("restart", "the services of an instance are to start anew"),
+    ("settings", "what a computer may be used for was changed (`state` is its scope)"),
+    ("orphan", "an instance is not asked for any more by who asked, or is again"),
+    ("contact", "a node was heard of, which is told every five minutes"),
+    ("metrics", "a node told how its machine is"),
+    ("progress", "a build went on, or its log"),
+    ("promise", "a promise of a partition turned"),
+    ("computer", "a computer was `added`, `moved` to another project, or `removed`"),
+    ("user", "the person `about` was `added` or `removed`"),
+    ("project", "the project `about` was `added` or `removed`, or has other `members`"),
+];
+
+/// Something that changed. It says where to look, and nothing of what is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Event)]
 pub(crate) struct Entry {
     pub(crate) kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) computer: Option<String>,
+    /// Absent if it happened to all of the computer, or to no partition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) partition: Option<String>,
+    /// The URL of the Software Release that it happened to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) software: Option<String>,
+    /// What is wanted, what was reported, or what became of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<String>,
     /// The title of the instance's root.
@@ -70,6 +97,7 @@ pub(crate) struct Entry {
     pub(crate) about: Option<String>,
     /// Whose it is, where that does not follow from the instance.
     #[serde(skip)]
+    #[schema(ignore)]
     pub(super) project: Option<String>,
 }
 
@@ -360,6 +388,17 @@ async fn number(tx: &mut Tx, sql: &'static str) -> Result<i64, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nodes_know_comes_first_in_the_list_and_all_of_it() {
+        use slapos_slap::ChangeKind::{self, *};
+        let known =
+            [Request, Supply, Bang, Connection, Rename, Free, Format, Report, Restart, Settings];
+        let words: Vec<_> = KINDS.iter().map(|(word, _)| *word).collect();
+        assert_eq!(words[..known.len()], known.map(ChangeKind::as_str));
+        let others = words[known.len()..].iter().map(|word| word.parse::<ChangeKind>().unwrap());
+        assert!(others.into_iter().all(|kind| kind == Other), "nodes do not know them");
+    }
 
     #[test]
     fn a_place_reads_back() {

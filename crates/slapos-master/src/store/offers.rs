@@ -55,12 +55,14 @@ const RECOUNT: [&str; 2] = [
      WHERE r.free > 0",
 ];
 
-/// What [`recount`] would do after one instance more, as statements that may come
-/// [`together`](super::together); `$1` is the computer.
-pub(super) const ONE_LESS: [&str; 2] = [
-    "DELETE FROM offer WHERE computer = $1 AND free <= 1",
-    "UPDATE offer SET free = free - 1 WHERE computer = $1 AND free > 1",
-];
+/// What [`recount`] would do after one instance more on a computer, which is SQL, as statements that may
+/// come [`together`](super::together).
+pub(super) fn one_less(computer: &str) -> [String; 2] {
+    [
+        format!("DELETE FROM offer WHERE computer = {computer} AND free <= 1"),
+        format!("UPDATE offer SET free = free - 1 WHERE computer = {computer} AND free > 1"),
+    ]
+}
 
 /// One computer as it is, counted; `None` when it is not known.
 pub(super) async fn exact(

@@ -1,4 +1,4 @@
-//! All that is remembered, in one document: as a Master tells it, or where none need be.
+//! All that is remembered, in one document.
 
 use slapos_slap::{
     ComputerId, Overview, OverviewComputer, OverviewInstance, OverviewPartition, OverviewShared,
@@ -6,12 +6,10 @@ use slapos_slap::{
 };
 use sqlx::Row as _;
 
-use super::database::Database;
 use super::information::addresses;
-use super::pools::Pools;
 use super::rows::{INSTANCE_COLUMNS, InstanceRow, report, rfc3339, text, wire_timestamp, word};
 use super::settings::read_settings;
-use super::{Store, Tx, migrations, shared};
+use super::{Store, Tx, shared};
 use crate::error::StoreError;
 
 impl Store {
@@ -20,45 +18,20 @@ impl Store {
     /// # Errors
     /// Only failures of the database.
     pub async fn overview(&self) -> Result<Overview, StoreError> {
-        everything(&mut self.read_long().await?).await
+        let mut tx = self.read_long().await?;
+        let computers = computers(&mut tx).await?;
+        let mut partitions = Vec::new();
+        for computer in &computers {
+            partitions.extend(partitions_of(&mut tx, &computer.reference).await?);
+        }
+        Ok(Overview {
+            partitions,
+            computers,
+            software: software(&mut tx).await?,
+            instances: instances(&mut tx).await?,
+            shared: shared::all(&mut tx).await?.into_iter().map(shared_instance).collect(),
+        })
     }
-}
-
-/// Everything that is in a database, whether a Master is there or not. Nothing is changed.
-///
-/// # Errors
-/// [`StoreError::Invalid`] when its schema is a former one; as [`backup`](super::backup).
-pub async fn overview(database: &Database) -> Result<Overview, StoreError> {
-    let pools = Pools::existing(database).await?;
-    let mut tx = Tx::reading(pools.read_all().await?, pools.kind);
-    let present = migrations::up_to(migrations::latest());
-    if !migrations::left(&mut tx, &pools, &present).await?.is_empty() {
-        let name = &pools.name;
-        let message = format!(
-            "{name} is of an earlier version: a Master that starts with it, or `slapos proxy migrate`, \
-             brings it to the present schema"
-        );
-        return Err(StoreError::Invalid(message));
-    }
-    let everything = everything(&mut tx).await?;
-    drop(tx);
-    pools.close().await;
-    Ok(everything)
-}
-
-async fn everything(tx: &mut Tx) -> Result<Overview, StoreError> {
-    let computers = computers(tx).await?;
-    let mut partitions = Vec::new();
-    for computer in &computers {
-        partitions.extend(partitions_of(tx, &computer.reference).await?);
-    }
-    Ok(Overview {
-        partitions,
-        computers,
-        software: software(tx).await?,
-        instances: instances(tx).await?,
-        shared: shared::all(tx).await?.into_iter().map(shared_instance).collect(),
-    })
 }
 
 async fn computers(tx: &mut Tx) -> Result<Vec<OverviewComputer>, StoreError> {

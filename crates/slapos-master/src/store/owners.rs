@@ -76,7 +76,8 @@ impl Store {
         rows.iter().map(|row| Ok(ComputerId::new(text(row, "reference")?))).collect()
     }
 
-    /// Makes a computer known that was not formatted yet, and gives it to a project.
+    /// Makes a computer known that was not formatted yet, and gives it to a project. Its title is what it
+    /// is called, until somebody gives it another.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it is known already, [`StoreError::NotFound`] when the project
@@ -89,8 +90,8 @@ impl Store {
         let mut tx = self.write().await?;
         require_project(&mut tx, project).await?;
         let done = sqlx::query(
-            "INSERT INTO computer (reference, address, netmask, project) VALUES ($1, '', '', $2) \
-             ON CONFLICT (reference) DO NOTHING",
+            "INSERT INTO computer (reference, address, netmask, title, project) \
+             VALUES ($1, '', '', $1, $2) ON CONFLICT (reference) DO NOTHING",
         )
         .bind(computer.as_str())
         .bind(project)

@@ -20,7 +20,7 @@ use slapos_slap::{
 use super::connection::Connection;
 use super::information::{access_status, addresses};
 use super::instances::{instance_at, instance_of, rename, require_instance};
-use super::offers::ONE_LESS;
+use super::offers::one_less;
 use super::placing::Place;
 use super::rows::{InstanceRow, later_than, to_column, wire_timestamp};
 use super::together::together;
@@ -338,17 +338,16 @@ async fn note(tx: &mut Tx, row: &InstanceRow, now: i64) -> Result<(), StoreError
     changes::note(tx, &row.computer, &change.state(row.requested_state.as_str()), now).await
 }
 
+/// Begins the statement that adds an instance.
+pub(super) const INSERT: &str = "\
+    INSERT INTO instance (computer, partition_reference, title, root, software, software_type, \
+    requested_state, parameters, connection, changed_at, filter, project, asked_by)";
+
 /// Adds an instance to a computer, and has its offers follow.
 async fn insert(tx: &mut Tx, row: &InstanceRow) -> Result<(), StoreError> {
-    let [gone, fewer] = ONE_LESS;
-    let statements = [
-        "INSERT INTO instance (computer, partition_reference, title, root, software, \
-         software_type, requested_state, parameters, connection, changed_at, filter, project, \
-         asked_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        gone,
-        fewer,
-    ];
-    together(tx, &statements, |query| {
+    let [gone, fewer] = one_less("$1");
+    let made = format!("{INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)");
+    together(tx, &[&made, &gone, &fewer], |query| {
         query
             .bind(row.computer.as_str())
             .bind(row.partition.as_str())

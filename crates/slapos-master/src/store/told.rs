@@ -1,8 +1,9 @@
 //! What nodes tell beside their reports: that they are there, how far a build is, what came of
 //! promises, how the machine is. Nothing of it changes what is wanted, and none of it wakes a node.
 //!
-//! Invariant: of a promise only so much past is kept, whatever its node tells. When a node is noted to
-//! be there is a matter of [`super::notes`].
+//! Invariants: of a promise only so much past is kept, whatever its node tells; the result that was
+//! told last is the one that counts, whatever the node's clock says, and none is of a time to come. When
+//! a node is noted to be there is a matter of [`super::notes`].
 
 use std::collections::HashMap;
 
@@ -97,7 +98,7 @@ impl Store {
             for (at, result) in &part.results {
                 let before = former.get(&result.name).copied();
                 turned |= before != Some(result.failed);
-                keep(&mut tx, place, (*at, result), before).await?;
+                keep(&mut tx, place, (not_to_come(*at, now), result), before).await?;
             }
             if turned {
                 let partition = Some(part.partition.to_string());
@@ -181,8 +182,15 @@ async fn forget_others(
     Ok(known)
 }
 
-/// Keeps a result, and no more of the past than is kept. One that is told again, or late, changes
-/// nothing of what is newer.
+/// How far a node's clock may be ahead of ours, in microseconds.
+const AHEAD: i64 = 60_000_000;
+
+/// When something happened that is said to have happened then: now, if that is still to come.
+fn not_to_come(at: i64, now: i64) -> i64 {
+    if at > now.saturating_add(AHEAD) { now } else { at }
+}
+
+/// Keeps a result, and no more of the past than is kept. One that is told again changes nothing.
 async fn keep(
     tx: &mut Tx,
     (computer, partition): Place<'_>,
@@ -193,7 +201,7 @@ async fn keep(
         "INSERT INTO promise (computer, partition_reference, name, failed, message, checked_at) \
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (computer, partition_reference, name) \
          DO UPDATE SET failed = excluded.failed, message = excluded.message, \
-         checked_at = excluded.checked_at WHERE promise.checked_at <= excluded.checked_at",
+         checked_at = excluded.checked_at",
     )
     .bind(computer.as_str())
     .bind(partition.as_str())
@@ -252,4 +260,15 @@ async fn forget_past(
 fn microseconds(seconds: f64) -> i64 {
     // Not a number becomes nothing.
     (seconds.clamp(0.0, 1e9) * 1e6) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_happened_in_a_time_to_come() {
+        assert_eq!((not_to_come(5, 9), not_to_come(9 + AHEAD, 9)), (5, 9 + AHEAD));
+        assert_eq!((not_to_come(10 + AHEAD, 9), not_to_come(i64::MAX, i64::MAX)), (9, i64::MAX));
+    }
 }

@@ -19,6 +19,7 @@ pub(crate) struct Elsewhere {
     /// What is wanted: `started`, `stopped` or `destroyed`.
     pub(crate) state: String,
     /// What it published last.
+    #[schema(value_type = HashMap<String, String>)]
     pub(crate) connection: Texts,
 }
 

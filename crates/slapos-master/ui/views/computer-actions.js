@@ -5,6 +5,7 @@ import { confirm, prompt, secret, toast } from '../dialog.js';
 import { projectsOf } from './projects.js';
 import { h } from '../dom.js';
 import { place } from '../parts.js';
+import { mayChange } from '../reach.js';
 import { go } from '../router.js';
 
 export async function addComputer({ me }) {
@@ -116,11 +117,6 @@ async function bang({ id }) {
 }
 
 const button = (words, click, look) => h('button', { type: 'button', class: look, on: { click } }, words);
-
-/** Whether who is signed in may do something with computers that are seen. */
-export function mayChange(me) {
-  return me.kind === 'operator' || me.kind === 'user';
-}
 
 /** The buttons of a computer for who may press them. */
 export function computerActions(computer, { me, refresh }) {

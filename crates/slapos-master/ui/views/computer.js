@@ -3,9 +3,10 @@
 import { get, path } from '../api.js';
 import { h } from '../dom.js';
 import { body, card, empty, facts, head, instance, place, presence, table, time, view } from '../parts.js';
+import { mayChange } from '../reach.js';
 import { status } from '../shapes.js';
 import { bytes, count, instanceState } from '../words.js';
-import { certificateActions, computerActions, mayChange } from './computer-actions.js';
+import { certificateActions, computerActions } from './computer-actions.js';
 import { labels, scope } from './computers.js';
 import { softwareTable, supply } from './software-parts.js';
 import { tokensCard } from './tokens.js';
@@ -68,7 +69,7 @@ export default {
       }),
       h('div', { class: 'columns' },
         h('div', null, partitions(computer),
-          card('Software Releases', { actions: h('button', { type: 'button', class: 'tiny', on: { click: () => supply(context, { computer: computer.id }) } }, 'Supply…') },
+          card('Software Releases', { actions: mayChange(context.me) && h('button', { type: 'button', class: 'tiny', on: { click: () => supply(context, { computer: computer.id }) } }, 'Supply…') },
             softwares.length === 0
               ? empty('No Software Release is wanted here.', `slapos supply URL ${computer.id}`)
               : softwareTable(softwares, context, { hideComputer: true }))),

@@ -3,6 +3,7 @@
 import { h } from '../dom.js';
 import { empty, head, paged, place, presence, time, view } from '../parts.js';
 import { filters, load, more, narrowed } from '../live-list.js';
+import { mayChange } from '../reach.js';
 import { status } from '../shapes.js';
 import { addComputer } from './computer-actions.js';
 
@@ -37,7 +38,7 @@ export default {
   title: () => 'Computers',
   load: (context) => load('/api/v1/computers', context.query, context),
   draw(page, context) {
-    const add = context.me.kind === 'computer' ? null : h('button', { type: 'button', on: { click: () => addComputer(context) } }, 'Add a computer');
+    const add = !mayChange(context.me) ? null : h('button', { type: 'button', on: { click: () => addComputer(context) } }, 'Add a computer');
     const none = narrowed(context)
       ? empty('No computer fits.')
       : empty('No computer is known yet. On the machine itself, bring it in and tell its partitions:', 'slapos node register && slapos node format --now');

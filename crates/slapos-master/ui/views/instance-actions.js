@@ -4,6 +4,7 @@ import { patch, path, post } from '../api.js';
 import { confirm, prompt, toast } from '../dialog.js';
 import { h } from '../dom.js';
 import { notice, place, time } from '../parts.js';
+import { mayChange } from '../reach.js';
 import { go } from '../router.js';
 import { count } from '../words.js';
 
@@ -78,7 +79,7 @@ export function forgotten(instance, members, { me, refresh }) {
   if (titles.length === 0) return null;
   return notice('warn', `${count(titles.length, 'instance')} of this tree ${titles.length === 1 ? 'is' : 'are'} not asked for any more`,
     h('p', null, titles.join(', ')),
-    me.kind !== 'computer' && h('div', { class: 'actions' }, button('Destroy forgotten…', () => destroyForgotten(instance, titles, refresh), 'danger')));
+    mayChange(me) && h('div', { class: 'actions' }, button('Destroy forgotten…', () => destroyForgotten(instance, titles, refresh), 'danger')));
 }
 
 async function call(instance, what, words) {
@@ -88,7 +89,7 @@ async function call(instance, what, words) {
 
 /** The buttons of an instance for who may press them. */
 export function instanceActions(instance, { me, refresh }) {
-  if ((me.kind !== 'operator' && me.kind !== 'user') || instance.state === 'destroyed') return null;
+  if (!mayChange(me) || instance.state === 'destroyed') return null;
   const started = instance.state === 'started';
   return [
     h('a', { class: 'button', href: place('instances', instance.guid, 'change') }, 'Change…'),

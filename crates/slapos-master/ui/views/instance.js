@@ -4,36 +4,40 @@ import { get, list, path } from '../api.js';
 import { h } from '../dom.js';
 import { body, card, computer, copyButton, empty, facts, head, instance as link, linked, notice, place, software, table, time, view } from '../parts.js';
 import { decode } from '../parameters.js';
+import { cover } from '../secrets.js';
 import { status } from '../shapes.js';
 import { instanceState, isPulse } from '../words.js';
 import { usageCard } from './usage.js';
 import { forgotten, instanceActions } from './instance-actions.js';
 import { COLUMNS } from './instances.js';
 import { promisesCard, since } from './promises.js';
+import { knownType } from './schema-choice.js';
 
-const SECRET = /passw|secret|token|private|credential|(^|[-_])key$/i;
 const MOST_MEMBERS = 500;
 
-/** A value, unfolded; what looks like a secret is shown when asked. */
-function value(name, given) {
-  const text = typeof given === 'string' ? given : JSON.stringify(given, null, 2);
-  if (!SECRET.test(name) || text === '') return h('pre', null, linked(text));
+const unfolded = (given) => (typeof given === 'string' ? given : JSON.stringify(given, null, 2));
+
+/** A value, unfolded; what of it is a secret is shown when asked. */
+function value(name, given, schema) {
+  const text = unfolded(given);
+  const covered = unfolded(cover({ [name]: given }, schema)[name]);
+  if (covered === text) return h('pre', null, linked(text));
   const place = h('div');
   const show = h('button', { type: 'button', class: 'tiny', 'aria-label': `Show ${name}`, on: { click: () => place.replaceChildren(h('pre', null, text)) } }, 'Show');
-  place.append(h('span', { class: 'soft', 'aria-hidden': 'true' }, '•••••••• '), show);
+  place.append(/[[{]/.test(covered) ? h('pre', null, covered) : h('span', { class: 'soft', 'aria-hidden': 'true' }, `${covered} `), show);
   return place;
 }
 
-function pairs(values) {
+function pairs(values, schema) {
   return Object.entries(values).map(([name, given]) => h('div', { class: 'pair' },
-    h('span', { class: 'key' }, name), value(name, given), copyButton(name, typeof given === 'string' ? given : JSON.stringify(given))));
+    h('span', { class: 'key' }, name), value(name, given, schema), copyButton(name, typeof given === 'string' ? given : JSON.stringify(given))));
 }
 
-function connection(instance) {
+function connection(instance, schema) {
   const values = decode(instance.connection);
   const none = Object.keys(values).length === 0;
   return card('Connection parameters', { actions: !none && copyButton('all connection parameters', JSON.stringify(values, null, 2)) },
-    none ? empty('It has published nothing yet.') : pairs(values));
+    none ? empty('It has published nothing yet.') : pairs(values, schema));
 }
 
 function about(instance) {
@@ -75,9 +79,9 @@ export default {
       }),
     ]);
     const tree = instance.tree ? await list('/api/v1/instances', { project: instance.tree.project, tree: instance.tree.title }, MOST_MEMBERS, signal) : { items: [] };
-    return { instance, usage: used.usage, promises: told.promises, tree };
+    return { instance, usage: used.usage, promises: told.promises, tree, type: await knownType(instance, signal) };
   },
-  draw({ instance, usage, promises, tree }, context) {
+  draw({ instance, usage, promises, tree, type }, context) {
     const parameters = decode(instance.parameters);
     const root = tree.items.find((item) => item.root);
     const shared = instance.shared_instances ?? [];
@@ -90,12 +94,12 @@ export default {
       instance.reported?.state === 'error' && instance.reported.message && notice('bad', 'Its node reports an error', h('p', { class: 'mono' }, instance.reported.message)),
       forgotten(instance, tree.items, context),
       h('div', { class: 'columns' },
-        h('div', null, connection(instance), !instance.shared && promisesCard(promises, context),
+        h('div', null, connection(instance, type.response_schema), !instance.shared && promisesCard(promises, context),
           usageCard(usage),
           shared.length > 0 && card('Shared instances', {}, table('Shared instances', SHARED, shared))),
         h('div', null, about(instance),
           card('Parameters', { actions: Object.keys(parameters).length > 0 && copyButton('all parameters', JSON.stringify(parameters, null, 2)) },
-            Object.keys(parameters).length === 0 ? empty('None is given: the defaults hold.') : pairs(parameters)),
+            Object.keys(parameters).length === 0 ? empty('None is given: the defaults hold.') : pairs(parameters, type.request_schema)),
           Object.keys(instance.sla ?? {}).length > 0 && card('Placement', {}, pairs(instance.sla)))),
       members(instance, tree),
     );

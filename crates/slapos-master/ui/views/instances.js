@@ -4,6 +4,7 @@ import { list } from '../api.js';
 import { h } from '../dom.js';
 import { computer, empty, head, instance, linked, paged, place, software, table, time, view } from '../parts.js';
 import { filters, load, more } from '../live-list.js';
+import { mayChange } from '../reach.js';
 import { status } from '../shapes.js';
 import { count, instanceState, isPulse } from '../words.js';
 
@@ -60,28 +61,35 @@ function kinds(context) {
   return [one('', 'Trees'), one('all', 'One by one')];
 }
 
+/** Trees are told to people. */
+function oneByOne({ query, me }) {
+  return query.kind === 'all' || !mayChange(me);
+}
+
 export default {
   title: () => 'Instances',
   async load(context) {
-    const { kind, ...query } = context.query;
+    const { kind: _kind, ...query } = context.query;
     const { search } = query;
     const [page, others] = await Promise.all([
-      kind === 'all' ? load('/api/v1/instances', query, context) : load('/api/v1/trees', { search }, context),
+      oneByOne(context) ? load('/api/v1/instances', query, context) : load('/api/v1/trees', { search }, context),
       // Their state is known there.
-      query.state ? { items: [], next: null } : list('/api/v1/forwarded', { search }, FEW, context.signal),
+      query.state || !mayChange(context.me) ? { items: [], next: null } : list('/api/v1/forwarded', { search }, FEW, context.signal),
     ]);
     return { ...page, others };
   },
   draw(page, context) {
-    const { kind, ...query } = context.query;
+    const { kind: _kind, ...query } = context.query;
+    const all = oneByOne(context);
+    const may = mayChange(context.me);
     const none = Object.values(query).some(Boolean)
       ? empty('Nothing fits.')
       : page.others.items.length > 0 ? empty('This Master serves none itself.')
-      : empty('Nobody asked for an instance yet.', 'slapos request TITLE SOFTWARE', h('a', { class: 'button main', href: place('request') }, 'Request one here'));
+      : empty('Nobody asked for an instance yet.', may && 'slapos request TITLE SOFTWARE', may && h('a', { class: 'button main', href: place('request') }, 'Request one here'));
     return view(
-      head('Instances', { actions: [kinds(context), h('a', { class: 'button main', href: place('request') }, 'Request an instance')] }),
-      filters(context, 'Search by title', kind === 'all' ? [['state', 'State', STATES]] : []),
-      h('section', { class: 'card' }, page.items.length === 0 ? none : paged('Instances', kind === 'all' ? COLUMNS : TREES, page, more(context))),
+      head('Instances', { actions: may && [kinds(context), h('a', { class: 'button main', href: place('request') }, 'Request an instance')] }),
+      filters(context, 'Search by title', all ? [['state', 'State', STATES]] : []),
+      h('section', { class: 'card' }, page.items.length === 0 ? none : paged('Instances', all ? COLUMNS : TREES, page, more(context))),
       elsewhere(page.others),
     );
   },

@@ -3,6 +3,7 @@
 import { get } from '../api.js';
 import { h } from '../dom.js';
 import { card, computer, empty, head, instance, place, software, time, view } from '../parts.js';
+import { mayChange } from '../reach.js';
 import { changeWords, count, isPulse, tellApart } from '../words.js';
 import { status } from '../shapes.js';
 import { supply } from './software-parts.js';
@@ -104,11 +105,11 @@ export default {
     return get('/api/v1/summary', {}, signal);
   },
   draw: (data, context) => view(
-    head('Overview', { actions: h('a', { class: 'button main', href: place('request') }, 'Request an instance') }),
+    head('Overview', { actions: mayChange(context.me) && h('a', { class: 'button main', href: place('request') }, 'Request an instance') }),
     data.computers.total === 0 && context.me.kind === 'operator'
       ? h('section', { class: 'card' }, empty('No computer is known yet. Bring one in with', 'slapos node register', h('a', { href: place('computers') }, 'or prepare one here')))
       : tiles(data),
-    (data.computers.total > 0 || context.me.kind === 'user') && all(data.instances) === 0 && first(data, context),
+    mayChange(context.me) && (data.computers.total > 0 || context.me.kind === 'user') && all(data.instances) === 0 && first(data, context),
     h('div', { class: 'columns' }, h('div', null, failing(data.failing)), h('div', null, feed())),
   ),
   // Counting is dear where there is much.

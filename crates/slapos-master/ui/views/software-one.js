@@ -3,6 +3,7 @@
 import { list, textOf } from '../api.js';
 import { h } from '../dom.js';
 import { body, card, copyButton, empty, head, place, view } from '../parts.js';
+import { mayChange } from '../reach.js';
 import { shortSoftware, softwareState } from '../words.js';
 import { softwareTable, supply } from './software-parts.js';
 
@@ -35,7 +36,7 @@ export default {
     return view(
       head(shortSoftware(url), {
         crumbs: h('a', { href: place('software') }, 'Software Releases'),
-        actions: [h('a', { class: 'button main', href: request }, 'Request an instance'), h('button', { type: 'button', on: { click: () => supply(context, { url }) } }, 'Supply…')],
+        actions: mayChange(context.me) && [h('a', { class: 'button main', href: request }, 'Request an instance'), h('button', { type: 'button', on: { click: () => supply(context, { url }) } }, 'Supply…')],
       }),
       h('p', { class: 'mono' }, url, ' ', copyButton('the URL', url)),
       h('section', { class: 'card' }, data.items.length === 0

@@ -4,6 +4,7 @@ import { put } from '../api.js';
 import { confirm, prompt, toast } from '../dialog.js';
 import { h } from '../dom.js';
 import { computer, software, table, time } from '../parts.js';
+import { mayChange } from '../reach.js';
 import { status } from '../shapes.js';
 import { shortSoftware, softwareState } from '../words.js';
 
@@ -38,13 +39,13 @@ function toggle(item, refresh) {
 }
 
 /** Software Releases on computers, one a row. */
-export function softwareTable(items, { refresh }, { hideComputer, hideSoftware } = {}) {
+export function softwareTable(items, { me, refresh }, { hideComputer, hideSoftware } = {}) {
   return table('Software Releases', [
     !hideSoftware && { name: 'Software Release', cell: (item) => [software(item.url), h('span', { class: 'under mono' }, item.url)] },
     !hideComputer && { name: 'Computer', bare: true, cell: (item) => computer(item.computer) },
     { name: 'State', bare: true, class: 'wide', cell: state },
     { name: 'Reported', cell: (item) => time(item.reported?.at) },
-    { name: '', bare: true, class: 'number', cell: (item) => toggle(item, refresh) },
+    mayChange(me) && { name: '', bare: true, class: 'number', cell: (item) => toggle(item, refresh) },
   ].filter(Boolean), items);
 }
 

@@ -10,6 +10,7 @@ use super::process::Session;
 use crate::error::{NodeError, exit};
 use crate::place::partition_owner;
 use crate::record::PartitionRecord;
+use crate::services;
 use crate::told;
 use crate::worker::{Done, Job, Mark, MarkJob, Purpose, Quiet, TidyJob, Worker};
 
@@ -51,6 +52,34 @@ impl Session<'_, '_> {
         if let Err(error) = marked {
             let text = format!("the error was not left in the partition: {error}");
             self.node.reporter.warn(partition.id.as_str(), &text);
+        }
+    }
+
+    /// Whether services of an instance may run that is not to.
+    pub(super) fn runs_in_vain(&self, partition: &ComputerPartition) -> bool {
+        !partition.is_free()
+            && !self.runs(partition)
+            && services::is_defined(self.node, &partition.id)
+    }
+
+    /// Stops what is not to run of an instance that could not be processed because of `error`: whoever stops it
+    /// for what it does must not depend on its profile, its Software Release or the disk that it fills.
+    pub(super) fn stop_all_the_same(
+        &self,
+        partition: &ComputerPartition,
+        error: NodeError,
+    ) -> NodeError {
+        if !self.runs_in_vain(partition) {
+            return error;
+        }
+        match services::stop(self.node, &partition.id) {
+            Ok(()) => {
+                self.node
+                    .reporter
+                    .note(partition.id.as_str(), "its services are stopped all the same");
+                error
+            }
+            Err(second) => error.and(&format!("and its services go on: {second}")),
         }
     }
 

@@ -99,6 +99,7 @@ impl Session<'_, '_> {
         let id = &partition.id;
         // Before anything is touched: services without their limits would not be started.
         let limits = self.node.config.service_limits.of(id.as_str())?;
+        self.warn_of_limits(partition, limits);
         let state =
             if self.runs(partition) { InstanceState::Started } else { InstanceState::Stopped };
         let place = home.place(id, state);
@@ -119,6 +120,16 @@ impl Session<'_, '_> {
         };
         self.store(partition, &record)?;
         result
+    }
+
+    /// The supervisor says so only to its log.
+    fn warn_of_limits(&self, partition: &ComputerPartition, limits: &PartitionLimits) {
+        if let Some(why) = limits.together.unsupported_here().filter(|_| self.runs(partition)) {
+            let text = format!(
+                "[service_limits]: {why}; what runs of it goes on without, and nothing of it is started"
+            );
+            self.node.reporter.warn(partition.id.as_str(), &text);
+        }
     }
 
     fn new_record(

@@ -49,7 +49,7 @@ pub(super) fn run(
     // Where there is nothing to do, no thread needs to do it.
     let idle = |(_, action): &Step| hooks.is_empty() && matches!(action, Action::Nothing(_));
     let steps = steps.into_iter().filter(|step| !idle(step));
-    let (current, steps) = steps.partition(is_current);
+    let (current, steps): (Vec<_>, Vec<_>) = steps.partition(is_current);
     let turns = Arc::new(Turns::new(current, PRECEDENCE));
     let run = Run { session, hooks, options, turns: &turns, outcome };
     if let Some(fd) = options.hints {
@@ -57,7 +57,7 @@ pub(super) fn run(
     }
     match begun {
         Ok(()) => run.all(steps),
-        Err(error) => run.outcome().halt(error),
+        Err(error) => run.halt(&steps, error),
     }
     run.outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
@@ -84,6 +84,16 @@ impl Run<'_, '_, '_> {
 
     fn is_over(&self) -> bool {
         self.outcome().is_over()
+    }
+
+    /// Nothing more is begun, but what of `steps` is not to run does not.
+    fn halt(&self, steps: &[Step], error: NodeError) {
+        self.outcome().halt(error);
+        for (partition, _) in steps.iter().filter(|step| self.session.runs_in_vain(&step.0)) {
+            let error = NodeError::user("it was not processed");
+            let error = self.session.stop_all_the_same(partition, error);
+            self.outcome().note(self.session.node, partition, Err(error));
+        }
     }
 
     fn all(&self, steps: Vec<Step>) {
@@ -123,7 +133,7 @@ impl Run<'_, '_, '_> {
             // Also for instances that came into being in the round before.
             let Session { node, master, .. } = self.session;
             if let Err(error) = self.hooks.begin_instances(node, master, &steps) {
-                self.outcome().halt(error);
+                self.halt(&steps, error);
                 return self.turns.keep(&BTreeSet::new());
             }
         }
@@ -176,6 +186,7 @@ impl Run<'_, '_, '_> {
         let Session { node, master, .. } = self.session;
         let carry_out = || self.session.carry_out(partition, action);
         let result = self.hooks.around_instance(node, master, partition, action, carry_out);
+        let result = result.map_err(|error| self.session.stop_all_the_same(partition, error));
         self.outcome().note(node, partition, result);
     }
 }

@@ -121,6 +121,9 @@ pub fn answer_to_value(answer: &InstanceAnswer) -> Result<Value, MarshalError> {
         if let Some(status) = &answer.access_status {
             attributes.insert("_access_status".to_owned(), Value::str(status));
         }
+    } else if answer.state == InstanceState::Destroyed {
+        // Of a shared one no state is told while there is one.
+        attributes.insert("_requested_state".to_owned(), Value::str(answer.state.as_str()));
     }
     if let Some(url) = &answer.master_url {
         attributes.insert("_master_url".to_owned(), Value::str(url));
@@ -271,13 +274,10 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_answer_reads_back_as_started() {
-        let shared = InstanceAnswer {
-            guid: None,
-            timestamp: None,
-            state: InstanceState::Started,
-            ..answer()
-        };
-        assert_eq!(answer_from_value(&answer_to_value(&shared).unwrap()), Ok(shared));
+    fn a_shared_answer_reads_back_as_started_or_destroyed() {
+        for state in [InstanceState::Started, InstanceState::Destroyed] {
+            let shared = InstanceAnswer { guid: None, timestamp: None, state, ..answer() };
+            assert_eq!(answer_from_value(&answer_to_value(&shared).unwrap()), Ok(shared));
+        }
     }
 }

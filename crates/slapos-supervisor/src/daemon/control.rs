@@ -54,16 +54,6 @@ fn limit(directory: &std::path::Path, limits: &GroupLimits) -> Result<(), String
     if refused.is_empty() { Ok(()) } else { Err(refused.join("; ")) }
 }
 
-/// Why limits cannot be held where there are no control groups.
-fn unsupported(limits: &GroupLimits) -> String {
-    let names: Vec<&str> = limits.options().map(|(name, _)| name).collect();
-    format!(
-        "{} cannot be honoured: there are no control groups of version 2 that the supervisor may \
-         change",
-        names.join(", ")
-    )
-}
-
 impl Supervisor {
     /// Where a process is to run; `None` where there are no control groups and none are needed.
     pub(crate) fn place(&self, process: &Process) -> Result<Option<Place>, String> {
@@ -75,7 +65,7 @@ impl Supervisor {
                 Ok(Some(Place { tree: tree.clone(), names, limits }))
             }
             None if limits.is_empty() => Ok(None),
-            None => Err(unsupported(&limits)),
+            None => Err(limits.unsupported()),
         }
     }
 
@@ -94,7 +84,7 @@ impl Supervisor {
             let directory = tree.map(|tree| tree.path(&[&instance, &name]));
             let held = match directory {
                 None if limits.is_empty() => Ok(()),
-                None => Err(unsupported(&limits)),
+                None => Err(limits.unsupported()),
                 // Nothing runs in it: whatever is started makes it.
                 Some(directory) if !directory.exists() => Ok(()),
                 Some(directory) => limit(&directory, &limits),

@@ -1,6 +1,7 @@
 //! Limits of all processes of a group together, by control groups of version 2.
 
 use serde::{Deserialize, Serialize};
+use slapos_sys::cgroup::Cgroups;
 
 use super::size;
 
@@ -68,6 +69,22 @@ impl GroupLimits {
     /// The options that are set; [`GroupLimits::set`] understands them.
     pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
         self.set.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Why they cannot be held by who may not make control groups, as this process; `None` if it may, or
+    /// nothing is limited.
+    pub fn unsupported_here(&self) -> Option<String> {
+        (!self.is_empty() && Cgroups::find().is_none()).then(|| self.unsupported())
+    }
+
+    /// Why they cannot be held where there are no control groups.
+    pub(crate) fn unsupported(&self) -> String {
+        let names: Vec<&str> = self.options().map(|(name, _)| name).collect();
+        format!(
+            "{} cannot be honoured: there are no control groups of version 2 that the supervisor may \
+             change",
+            names.join(", ")
+        )
     }
 
     /// The files of a control group and what is to be in them; `None` for an option that is not

@@ -59,7 +59,7 @@ pub(crate) struct Report {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "In place of options of slapos.cfg")]
 pub(crate) struct Grid {
-    /// Begin at once, whatever maximal_delay says
+    /// Begin at once, whatever maximal_delay says; `report` does not wait for `instance` to end either
     #[arg(long)]
     pub(crate) now: bool,
     /// Begin after a random time of up to this many seconds

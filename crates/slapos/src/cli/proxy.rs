@@ -135,9 +135,8 @@ pub(crate) fn database(text: &str) -> Result<String, NodeError> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// A Master's database that is read itself, unless it is that of slapos.cfg, whose Master is asked: a
-    /// file, or the address of a PostgreSQL database
-    #[arg(short = 'u', long, value_name = "FILE|URL")]
+    /// Refused unless it is that of slapos.cfg: the Master itself is asked
+    #[arg(short = 'u', long, value_name = "FILE|URL", hide = true)]
     pub(crate) database_uri: Option<String>,
     /// The computers
     #[arg(long)]
@@ -160,22 +159,10 @@ pub(crate) struct Show {
 }
 
 impl Show {
-    /// What was chosen, in words.
-    pub(crate) fn chosen(&self) -> impl Iterator<Item = &str> {
-        let all = [
-            (self.computers, "--computers"),
-            (self.software, "--software"),
-            (self.partitions, "--partitions"),
-            (self.slaves, "--slaves"),
-            (self.params, "--params"),
-            (self.network, "--network"),
-        ];
-        all.into_iter().filter_map(|(chosen, word)| chosen.then_some(word))
-    }
-
     /// Whether nothing was chosen, which means everything.
     pub(crate) fn all(&self) -> bool {
-        self.chosen().next().is_none()
+        let instances = self.partitions || self.slaves || self.params;
+        !(self.computers || self.software || instances || self.network)
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use slapos_node::{NodeError, generation};
 use slapos_slap::{
     ComputerId, InstanceAnswer, InstanceInfo, InstanceRequest, InstanceState, SlapClient,
-    SoftwareState, SoftwareUrl,
+    SoftwareState, SoftwareUrl, check_title,
 };
 
 use super::{instances, parameters};
@@ -93,6 +93,7 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     for key in slapos_slap::sla::unknown_keys(&wanted.sla) {
         tracing::warn!("nobody knows {key:?} of --node: a slip of the pen? It is ignored");
     }
+    require_title(&master, &wanted)?;
     let (wanted, ends) = complete(&master, wanted, &wish)?;
     if wish.software_type.is_some() && wanted.state != Some(InstanceState::Destroyed) {
         let strange = parameters::strange_type(&master, &wanted.software, &wanted.software_type);
@@ -101,7 +102,11 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     if request.check {
         return instances::check(global, &master, &wanted, ends.as_deref());
     }
-    let answer = granted(&master, &wanted, ends.as_deref())?;
+    let mut answer = granted(&master, &wanted, ends.as_deref())?;
+    if wanted.shared && wanted.state == Some(InstanceState::Destroyed) {
+        // Masters tell no state of shared instances: who is granted this has it.
+        answer.state = InstanceState::Destroyed;
+    }
     for word in not_followed(&wanted, &answer) {
         tracing::warn!("{word}");
     }
@@ -109,16 +114,27 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
     Ok(0)
 }
 
+/// Requires a title that is read as what it is; of an instance that is there, any.
+fn require_title(master: &SlapClient, wanted: &InstanceRequest) -> Result<(), NodeError> {
+    let title = wanted.title.as_str();
+    let Err(why) = check_title(title) else { return Ok(()) };
+    let known = || master.instance(title).is_ok_and(|found| found.is_some());
+    match wanted.state == Some(InstanceState::Destroyed) || known() {
+        true => Ok(()),
+        false => Err(NodeError::user(format!("the title {title:?} {why}"))),
+    }
+}
+
 /// What of a request that was granted does not come about.
 fn not_followed(wanted: &InstanceRequest, answer: &InstanceAnswer) -> Vec<String> {
     let title = &wanted.title;
     let mut words = Vec::new();
-    if let Some(state) = wanted.state.filter(|state| wanted.shared && *state != answer.state) {
+    let stopped = InstanceState::Stopped;
+    if wanted.shared && wanted.state == Some(stopped) && answer.state != stopped {
         words.push(format!(
-            "{title} is to be {}, not {state}: the Master does not {} shared instances by \
+            "{title} is to be {}, not stopped: the Master does not stop shared instances by \
              themselves, but what serves them",
             answer.state,
-            if state == InstanceState::Stopped { "stop" } else { "change" },
         ));
     }
     let named = wanted.sla.get("computer_guid").filter(|named| !named.is_empty());
@@ -343,6 +359,9 @@ mod tests {
         wanted.state = Some(InstanceState::Stopped);
         assert!(not_followed(&wanted, &answer).is_empty(), "its tree may be less alive");
         wanted.shared = true;
+        wanted.state = Some(InstanceState::Destroyed);
+        assert!(not_followed(&wanted, &answer).is_empty(), "it is destroyed");
+        wanted.state = Some(InstanceState::Stopped);
         wanted.sla = [("computer_guid".to_owned(), "COMP-2".to_owned())].into();
         insta::assert_snapshot!(not_followed(&wanted, &answer).join("\n"), @r"
         web is to be started, not stopped: the Master does not stop shared instances by themselves, but what serves them

@@ -40,7 +40,7 @@ pub(crate) fn instance(global: &Global, command: &Instance) -> Result<u8, NodeEr
 }
 
 pub(crate) fn report(global: &Global, command: &Report) -> Result<u8, NodeError> {
-    let options = report::Options { dry_run: command.dry_run };
+    let options = report::Options { dry_run: command.dry_run, now: command.grid.now };
     run(global, &command.grid, "pidfile_report", |node| report::run(node, &options))
 }
 

@@ -56,16 +56,15 @@ pub(crate) fn run(global: &Global, command: &Proxy) -> Result<u8, NodeError> {
             instances::orphans(global, &config.master()?, *destroy, tree.as_deref())
         }
         Proxy::Audit { limit } => desk()?.audit(*limit),
-        Proxy::Show(show) => match other_database(&config, show)? {
-            Some(other) => database::show(global, &config, show, &other),
-            None => {
-                show_overview(global, show, &config.master()?.overview()?);
-                if !global.json && show.all() {
-                    say(&format!("dashboard  {}", dashboard::page(&config.client.master_url)));
-                }
-                Ok(0)
+        Proxy::Show(show) => {
+            is_asked(&config, show)?;
+            let overview = config.master()?.overview()?;
+            show_overview(global, show, &overview);
+            if !global.json && show.all() {
+                say(&format!("dashboard  {}", dashboard::page(&config.client.master_url)));
             }
-        },
+            Ok(0)
+        }
         Proxy::Dashboard { open } => dashboard::run(global, &config, *open),
     }
 }
@@ -225,11 +224,17 @@ async fn interrupted() {
     }
 }
 
-/// The database that is to be shown, if it is another than that of the Master, who is asked.
-fn other_database(config: &OperatorConfig, show: &Show) -> Result<Option<String>, NodeError> {
-    let named = show.database_uri.as_deref().map(named_database).transpose()?;
-    let own = config.proxy.as_ref().map(|proxy| proxy.database_uri.expose());
-    Ok(named.filter(|named| own != Some(named.as_str())))
+/// Refuses to show what is in another database than that of the Master, who is asked.
+fn is_asked(config: &OperatorConfig, show: &Show) -> Result<(), NodeError> {
+    let Some(named) = &show.database_uri else { return Ok(()) };
+    let named = named_database(named)?;
+    let known = config.proxy.as_ref().map(|proxy| proxy.database_uri.expose());
+    if known == Some(named.as_str()) {
+        return Ok(());
+    }
+    let message = "--database-uri cannot be honoured: the Master is asked, and slapos.cfg does not \
+                   say that this is its database";
+    Err(NodeError::user(message).hint("name the configuration of that Master by --cfg"))
 }
 
 fn show_overview(global: &Global, show: &Show, overview: &Overview) {

@@ -305,7 +305,8 @@ fn destroy_instance(
         let options = instance::Options { only, ..Default::default() };
         in_turn(PATIENCE, &hint, || instance::run(node, &options))?;
     }
-    in_turn(PATIENCE, &hint, || report::run(node, &report::Options::default()))
+    let options = report::Options { now: true, ..Default::default() };
+    in_turn(PATIENCE, &hint, || report::run(node, &options))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 // Evaluated in a page of the dashboard; comes to {checks, wrong: [what is not as expected]}.
 (async () => {
   const load = (name) => import(`/ui/${name}`);
-  const [{ validate }, schema, { Parser }, router, words, parameters, plot, { segments, schemaForm }, dom, actions, tokens] = await Promise.all([
+  const [{ validate }, schema, { Parser }, router, words, parameters, plot, { segments, schemaForm }, dom, actions, tokens, secrets, reach] = await Promise.all([
     load('validate.js'), load('schema.js'), load('events.js'), load('router.js'), load('words.js'),
     load('parameters.js'), load('plot.js'), load('form.js'), load('dom.js'), load('views/computer-actions.js'), load('views/tokens.js'),
+    load('secrets.js'), load('reach.js'),
   ]);
   const wrong = [];
   let checks = 0;
@@ -84,6 +85,22 @@
   const fails = (run) => { try { run(); return false; } catch { return true; } };
   is('other XML', fails(() => parameters.readXml('<x/>')), true);
   is('no object', fails(() => parameters.readJson('[]')), true);
+
+  // Who may what.
+  is('who may change something', ['operator', 'user', 'computer', 'partition'].map((kind) => reach.mayChange({ kind })), [true, true, false, false]);
+
+  // Secrets.
+  const hidden = '••••••••';
+  is('secret by name', secrets.cover({ db: { host: 'h', password: 'w', list: [{ api_key: 'k' }] }, keyboard: 'us', token: '' }),
+    { db: { host: 'h', password: hidden, list: [{ api_key: hidden }] }, keyboard: 'us', token: '' });
+  const secret = { $defs: { pw: { type: 'string', format: 'password' } }, properties: {
+    db: { oneOf: [{ type: 'object', properties: { kind: { const: 'a' } } }, { type: 'object', properties: { pw: { $ref: '#/$defs/pw' } } }] },
+    many: { type: 'array', items: { $ref: '#/$defs/pw' } }, by: { patternProperties: { '^x': { $ref: '#/$defs/pw' } } },
+  } };
+  is('secret by schema', secrets.cover({ db: { pw: 'w', kind: 'b' }, many: ['w'], by: { x1: 'w', y: 'n' } }, secret), { db: { pw: hidden, kind: 'b' }, many: [hidden], by: { x1: hidden, y: 'n' } });
+  is('secret in a text', [secrets.cover({ a: '{"b": {"password": "w"}}' }), secrets.cover({ a: '{"b": 1}', c: '[' })], [{ a: `{"b":{"password":"${hidden}"}}` }, { a: '{"b": 1}', c: '[' }]);
+  is('all is secret', secrets.cover({ a: { b: 1 } }, secrets.ALL_SECRET), { a: hidden });
+  is('a field of that name', schemaForm({ properties: { 'db-password': { type: 'string' } } }, { 'db-password': 'c' }).node.querySelector('input').type, 'password');
 
   // Events, addresses, words, plots.
   const parser = new Parser();

@@ -103,9 +103,10 @@ fn the_firewall_lets_the_tree_through_and_protects_before_the_start() {
     assert_eq!(lines(&managed.kept("firewalld.reloads")).len(), 1);
     managed.node(&["node", "instance", "--all"]);
     assert_eq!(lines(&managed.kept("firewalld.reloads")).len(), 1);
-    // A source that is not authorized any more.
+    // A source that is not authorized any more: its instance need not be due.
     managed.node.configure("  192.0.2.0/24\n", "  198.51.100.1\n");
-    managed.node(&["node", "instance", "--all"]);
+    let told = managed.node(&["node", "instance"]).told();
+    assert!(told.contains("firewall rules changed") && !told.contains("process:"), "{told}");
     let rules = managed.kept("firewalld.rules");
     assert!(!rules.contains("192.0.2.0") && rules.contains("-s 198.51.100.1 -d"), "{rules}");
     // A reload that a killed run owed is made good.
@@ -120,6 +121,30 @@ fn the_firewall_lets_the_tree_through_and_protects_before_the_start() {
     assert_eq!(lines(&managed.kept("firewalld.rules")).len(), 6);
     managed.node(&["node", "report"]);
     assert_eq!(managed.kept("firewalld.rules"), "");
+}
+
+#[test]
+fn what_a_request_says_about_access_is_followed_at_once() {
+    let managed = Managed::new("", "[firewall]\n");
+    managed.request("started");
+    if !managed.route("what_a_request_says_about_access_is_followed_at_once") {
+        return;
+    }
+    managed.node(&["node", "instance"]);
+    let asked = |access: &[&str]| {
+        let words = ["request", "service", &managed.profile, "--node"];
+        managed.node.ok(&[&words[..], access].concat());
+        let told = managed.node(&["node", "instance"]).told();
+        assert!(!told.contains("process:"), "{told}");
+        (managed.kept("firewalld.rules"), lines(&managed.kept("firewalld.reloads")).len())
+    };
+    let open = ["fw_restricted_access=on", "fw_authorized_sources=10.0.0.1 nonsense"];
+    let (rules, reloads) = asked(&open);
+    assert!(rules.contains("-s 10.0.0.1 -d 127.16.0.1 -j ACCEPT"), "{rules}");
+    assert_eq!((asked(&open), reloads), ((rules, 2), 2), "nothing is done where all is in place");
+    let (rules, _) = asked(&["fw_restricted_access=off", "fw_rejected_sources=10.0.0.6"]);
+    assert!(rules.contains("-s 10.0.0.6 -d 127.16.0.1 -j REJECT"), "{rules}");
+    assert!(!rules.contains("10.0.0.1 "), "{rules}");
 }
 
 #[test]
@@ -143,6 +168,13 @@ fn an_instance_without_its_firewall_is_not_deployed() {
     managed.script("firewall-cmd", FIREWALL_CMD);
     managed.node(&["node", "instance"]);
     assert!(managed.node.partition(0).join("etc/word.txt").exists());
+    // One that is to be stopped is, whether or not its firewall can be looked at.
+    let service = managed.node.service("sleeper-on-watch");
+    managed.script("firewall-cmd", "#!/bin/sh\necho FirewallD is not running\nexit 252\n");
+    managed.request("stopped");
+    let run = managed.try_node(&["node", "instance"]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(!slapos_testkit::runs(service), "{}", run.err);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The words of the OpenAPI document about who may do what.
 
-use super::super::identity::{New, NewComputer, NewToken};
+use super::super::identity::{NewComputer, NewName, NewToken};
 use super::openapi::Operation;
 use crate::store::{AuditTold, TokenInfo};
 use crate::view::{MadeCertificate, MadeComputer, MadeToken, Person, Project, Revoked};
@@ -22,7 +22,7 @@ fn people() -> Vec<Operation> {
     vec![
         one("GET", "/api/v1/users", "The people who are known").pages::<Person>(),
         one("POST", "/api/v1/users", "Makes a person known")
-            .takes::<New>()
+            .takes::<NewName>()
             .gives::<Person>(201, "the person"),
         one("DELETE", "/api/v1/users/{name}", "Forgets a person, with his tokens")
             .done(204, "it is done"),
@@ -40,7 +40,7 @@ fn projects() -> Vec<Operation> {
     vec![
         one("GET", "/api/v1/projects", "Projects, of a person his own").pages::<Project>(),
         one("POST", "/api/v1/projects", "Makes a project")
-            .takes::<New>()
+            .takes::<NewName>()
             .gives::<Project>(201, "the project"),
         one("DELETE", "/api/v1/projects/{name}", "Forgets a project")
             .says("Refused (409) while computers or instances are its own.")

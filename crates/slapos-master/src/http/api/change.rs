@@ -102,6 +102,9 @@ impl Wish {
 
     pub(super) fn into_request(self) -> Result<InstanceRequest, ApiError> {
         named("`title`", &self.title)?;
+        if self.state.as_deref() != Some("destroyed") {
+            titled(&self.title)?;
+        }
         addressed("`software_release`", &self.software_release)?;
         let mut request = InstanceRequest::new(self.title.as_str(), self.software_release.as_str());
         if let Some(kind) = self.software_type.filter(|kind| !kind.is_empty()) {
@@ -110,18 +113,35 @@ impl Wish {
         }
         request.parameters = self.parameters.into_iter().collect();
         request.state = self.state.map(|state| state.parse()).transpose()?;
-        request.sla = known(self.sla)?;
+        request.sla = known(self.sla, self.shared)?;
         request.shared = self.shared;
         Ok(request)
     }
 }
 
+/// Requires a title that is read as what it is. An instance that has another one is changed by its guid.
+fn titled(title: &str) -> Result<(), ApiError> {
+    slapos_slap::check_title(title).map_err(|why| ApiError::bad_request(format!("`title` {why}")))
+}
+
+/// What nodes know as `rollback`; empty is as if it were left out.
+const ROLLBACKS: [&str; 4] = ["", "off", "configuration", "promise-gated"];
+
 /// An SLA, unless there is something in it that nobody knows.
-fn known(sla: Texts) -> Result<IndexMap<String, String>, ApiError> {
+fn known(sla: Texts, shared: bool) -> Result<IndexMap<String, String>, ApiError> {
     let sla: IndexMap<String, String> = sla.into_iter().collect();
-    let days = sla.get("retention_delay").map(|text| text.parse::<f64>());
+    let given = |key: &str| sla.get(key).map(String::as_str);
+    let days = given("retention_delay").map(str::parse::<f64>);
     if days.is_some_and(|days| !days.is_ok_and(|days| days.is_finite() && days >= 0.0)) {
         let message = "`sla`: retention_delay is a number of days, such as 1.5";
+        return Err(ApiError::bad_request(message));
+    }
+    if given("rollback").is_some_and(|word| !ROLLBACKS.contains(&word)) {
+        let message = "`sla`: rollback is off, configuration or promise-gated";
+        return Err(ApiError::bad_request(message));
+    }
+    if !shared && given("instance_guid").is_some_and(|guid| !guid.is_empty()) {
+        let message = "`sla`: instance_guid names what serves a shared instance, and this is none";
         return Err(ApiError::bad_request(message));
     }
     match slapos_slap::sla::unknown_keys(&sla).first() {
@@ -225,6 +245,7 @@ async fn change(
     let title = change.title.clone().filter(|title| *title != former.instance.title);
     if let Some(title) = &title {
         named("`title`", title)?;
+        titled(title)?;
         if former.instance.shared {
             let message = "a shared instance has its title for good: ask for another one";
             return Err(ApiError::new(StatusCode::CONFLICT, message));
@@ -282,7 +303,7 @@ fn wanted(former: &InstanceDetail, change: Change) -> Result<Option<InstanceRequ
     request.shared = instance.shared;
     request.parameters = given(parameters, &former.parameters);
     request.sla = match sla {
-        Some(sla) => known(sla)?,
+        Some(sla) => known(sla, instance.shared)?,
         None => given(None, &former.sla),
     };
     keepable(&request).map_err(|why| ApiError::new(StatusCode::CONFLICT, why))?;

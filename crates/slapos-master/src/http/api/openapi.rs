@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::super::access::{May, Route, Rule};
 use super::super::with_type;
-use super::{PROOF_PATH, operations};
+use super::{PROOF_PATH, closed, operations};
 
 /// What the routes of the API begin with.
 const API: &str = "/api/v1/";
@@ -71,7 +71,9 @@ impl Operation {
 
     /// A parameter that may be left out.
     pub(super) fn may(self, name: &str, description: &str) -> Operation {
-        self.parameter(name, false, &json!({"type": "string"}), description)
+        let closed = (name == "state").then(|| closed::states(self.path)).flatten();
+        let schema = closed.unwrap_or_else(|| json!({"type": "string"}));
+        self.parameter(name, false, &schema, description)
     }
 
     /// A parameter that is needed.
@@ -148,6 +150,20 @@ impl Operation {
         self
     }
 
+    /// It answers with server-sent events, those called `change` with data of that type.
+    pub(super) fn streams<T: ToSchema>(mut self, text: &str) -> Operation {
+        let change = self.schema::<T>();
+        let content = json!({"text/event-stream": {
+            "schema": {"type": "string", "description": "lines `event:`, `id:` and `data:`, and an empty one"},
+            "x-events": {
+                "change": {"data": change},
+                "resync": {"data": {"type": "string", "maxLength": 0}},
+            },
+        }});
+        self.answers.push((200, json!({"description": text, "content": content})));
+        self
+    }
+
     /// It answers with a status alone.
     pub(super) fn done(mut self, status: u16, text: &str) -> Operation {
         self.answers.push((status, json!({"description": text})));
@@ -176,6 +192,7 @@ fn document() -> Value {
             schemas.insert(name.clone(), json!(schema));
         }
     }
+    closed::close(&mut schemas);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -314,8 +331,8 @@ fn problem() -> Value {
     });
     json!({
         "description": "what is wrong: 400 not understood, 401 nobody that is known, 403 not for the \
-            caller, 404 not there or not the caller's, 405 no such method (`Allow`), 409 against what \
-            is there, 413 too large, 415 not JSON, 422 parameters against their schema, 429 and 503 come again later (`Retry-After`)",
+            caller, 404 not there or not the caller's, 405 no such method (`Allow`), 408 the body did not \
+            come in time, 409 against what is there, 413 too large, 415 not JSON, 422 parameters against their schema, 429 and 503 come again later (`Retry-After`)",
         "content": {"application/problem+json": {"schema": schema}},
     })
 }

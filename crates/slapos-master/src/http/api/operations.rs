@@ -5,6 +5,7 @@ use slapos_slap::{BuildProgress, ComputerSettings, NodeMetrics, PromiseReport, S
 use super::change::{Change, Supply, Wish};
 use super::openapi::Operation;
 use super::places::{Described, Orphans, Outlook};
+use crate::store::FeedEntry;
 use crate::view::{
     Computer, ComputerDetail, Elsewhere, Forwarded, Found, Instance, InstanceDetail, Me, Promises,
     Software, Summary, Tree, TreeDetail, Usage,
@@ -50,14 +51,16 @@ fn about_the_master() -> Vec<Operation> {
             .gives::<Summary>(200, "counts, and the first of what fails"),
         get("/api/v1/events", "What changes, the moment it does (server-sent events)")
             .says(
-                "An event `change` has as data one line of JSON that says what changed and where, \
-                 never to what; `resync` says to look at everything. A line that begins with a colon \
-                 says that the connection lives. The `id` of an event is sent back as \
-                 `Last-Event-ID`, or as `since`, to go on there: nothing is left out.",
+                "An event `change` has as data one line of JSON, an `Event`, that says what changed and \
+                 where, never to what; `resync` says to look at everything. A line that begins with a \
+                 colon says that the connection lives. The `id` of an event is sent back as \
+                 `Last-Event-ID`, or as `since`, to go on there: nothing is left out. With `computer` \
+                 only what its node has to know of is told, from `request` to `settings` in the list of \
+                 kinds, and without `computer`, `tree` and `about`. A later Master may tell other kinds.",
             )
             .may("computer", "only what its node has to know of; everything visible if left out")
             .may("since", "the `id` of the last event that was heard")
-            .gives_text("text/event-stream", "events, without end"),
+            .streams::<FeedEntry>("events, without end"),
         get("/metrics", "The Master and its nodes in numbers")
             .gives_text("application/openmetrics-text", "for Prometheus"),
     ]

@@ -193,7 +193,7 @@ fn what_nodes_tell_is_shown() {
     let (status, log) = running.ask("GET", "/api/v1/software/log?computer=computer&url=s", None);
     assert_eq!((status, log.as_str()), (200, "a\u{fffd}b"), "a log that is not told stays");
     let results = |second: usize, failed: bool| {
-        let at = format!("2026-11-26T10:00:{second:02}Z");
+        let at = format!("2020-11-26T10:00:{second:02}Z");
         let result =
             json!({"name": "p", "failed": failed, "message": "m", "seconds": 0.5, "at": at});
         json!({"partitions": [{"partition": "slappart0", "results": [result], "names": ["p"]}]})
@@ -205,11 +205,12 @@ fn what_nodes_tell_is_shown() {
     let promise = &promises["promises"][0];
     assert_eq!(
         (&promise["failed"], &promise["at"]),
-        (&json!(true), &json!("2026-11-26T10:00:03Z"))
+        (&json!(true), &json!("2020-11-26T10:00:03Z"))
     );
     let past: Vec<_> =
         promise["history"].as_array().unwrap().iter().map(|past| past["failed"].clone()).collect();
     assert_eq!(past, [false, true, true], "told again, it is not counted again");
+    told_last_counts(&running);
     let instance = running.get("/api/v1/instances/computer-slappart0");
     assert_eq!(instance["promises"], json!({"total": 1, "failed": 1}));
     let none = json!({"partitions": [{"partition": "slappart0", "results": [], "names": []}]});
@@ -239,16 +240,57 @@ fn what_nodes_tell_is_shown() {
 }
 
 #[test]
+fn a_computer_is_called_as_it_was_made_known() {
+    let (running, _client) = Running::formatted(1);
+    let made = running.api("POST", "/api/v1/computers", Some(&json!({"title": "N1a"})));
+    assert_eq!((made.0, &made.1["title"]), (201, &json!("N1a")));
+    assert_eq!(running.get("/api/v1/computers/N1a")["title"], "N1a");
+}
+
+/// The result that was told last counts, whatever the clock of the node said, here and everywhere.
+fn told_last_counts(running: &Running) {
+    let broken = |at: &str, failed: bool| {
+        let result = json!({"name": "p", "failed": failed, "message": "m", "at": at});
+        let body = json!({"partitions": [{"partition": "slappart0", "results": [result]}]});
+        let place = "/api/v1/computers/computer/promises";
+        assert_eq!(running.api("POST", place, Some(&body)).0, 204);
+        let promises = running.get("/api/v1/instances/computer-slappart0/promises");
+        let promise = &promises["promises"][0];
+        assert_eq!(promise["failed"], failed, "{at}");
+        let counts = &running.get("/api/v1/instances/computer-slappart0")["promises"];
+        assert_eq!(counts["failed"], u8::from(failed), "{at}");
+        assert_eq!(running.get("/api/v1/summary")["instances"]["failed"], u8::from(failed), "{at}");
+        promise["at"].as_str().unwrap().to_owned()
+    };
+    assert!(*broken("2999-01-01T00:00:00Z", true) < *"2900", "no time to come");
+    assert_eq!(broken("2020-11-26T10:00:05Z", false), "2020-11-26T10:00:05Z");
+    broken("2020-11-26T10:00:06Z", true);
+}
+
+#[test]
 fn what_is_not_understood_is_refused() {
     let (running, _client) = Running::formatted(1);
     let mut typo = wish("a");
     typo["parameter"] = json!({});
     let mut bell = wish("a\u{7}");
     let mut long = wish(&"x".repeat(501));
+    let (mut blank, mut lines, mut turned) = (wish(" "), wish("n\nl"), wish("\u{202e}gnp"));
     let mut slip = wish("a");
     slip["sla"] = json!({"computer_gid": "computer"});
-    let bodies =
-        [("typo", &mut typo), ("bell", &mut bell), ("long", &mut long), ("slip", &mut slip)];
+    let (mut odd, mut unshared) = (wish("a"), wish("a"));
+    odd["sla"] = json!({"rollback": "bogus"});
+    unshared["sla"] = json!({"instance_guid": "computer-slappart0"});
+    let bodies = [
+        ("typo", &mut typo),
+        ("bell", &mut bell),
+        ("long", &mut long),
+        ("slip", &mut slip),
+        ("blank", &mut blank),
+        ("lines", &mut lines),
+        ("turned", &mut turned),
+        ("odd", &mut odd),
+        ("unshared", &mut unshared),
+    ];
     for (name, body) in bodies {
         let (status, _) = running.api("POST", "/api/v1/instances", Some(body));
         assert_eq!(status, 400, "{name}");
@@ -258,6 +300,11 @@ fn what_is_not_understood_is_refused() {
         "/api/v1/instances?limit=501",
         "/api/v1/instances?nonsense=1",
         "/api/v1/computers?tree=x",
+        "/api/v1/software?state=odd",
+        "/api/v1/events?foo=1",
+        "/api/v1/users?after=zzz",
+        "/api/v1/projects?after=zzz",
+        "/api/v1/audit?after=zzz",
         "/api/v1/computers/%00",
         "/api/v1/search?q=",
     ] {

@@ -32,6 +32,7 @@ use crate::view::Page;
 
 pub(crate) use instances::InstanceFilter;
 pub(super) use instances::find as find_instance;
+pub(crate) use software::STATES as SOFTWARE_STATES;
 
 /// The longest part of a list.
 pub(crate) const MOST: usize = 500;
@@ -60,7 +61,7 @@ pub(crate) struct Window {
 
 impl Window {
     /// The keys in the cursor, which must be that many; none at the beginning.
-    fn keys(&self, count: usize) -> Result<Option<Vec<String>>, StoreError> {
+    pub(crate) fn keys(&self, count: usize) -> Result<Option<Vec<String>>, StoreError> {
         if self.after.is_empty() {
             return Ok(None);
         }
@@ -138,7 +139,7 @@ impl Store {
 }
 
 /// Keys as an opaque text.
-fn cursor(keys: &[String]) -> String {
+pub(crate) fn cursor(keys: &[String]) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::json!(keys).to_string())
 }
 

@@ -17,7 +17,7 @@ impl Store {
     /// any report) narrow the list unless empty.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a cursor that is none.
+    /// [`StoreError::Invalid`] for a cursor or a state that is none.
     pub(crate) async fn list_software(
         &self,
         scope: &Scope,
@@ -26,6 +26,11 @@ impl Store {
         state: &str,
     ) -> Result<Page<Software>, StoreError> {
         let keys = window.keys(2)?;
+        if !state.is_empty() && !STATES.contains(&state) {
+            let words = STATES.join(", ");
+            let message = format!("no Software Release is in the state {state:?}: {words}");
+            return Err(StoreError::Invalid(message));
+        }
         let mut tx = self.read_long().await?;
         let query = computers_of(select(), scope)
             .after(&["s.computer", "s.url"], keys.as_deref())
@@ -59,6 +64,9 @@ impl Store {
         }
     }
 }
+
+/// What is reported of a Software Release; the last before anything is.
+pub(crate) const STATES: [&str; 5] = ["available", "building", "destroyed", "error", "wanted"];
 
 const FROM: &str = "FROM software s JOIN computer c ON c.reference = s.computer \
      LEFT JOIN build_progress b ON b.computer = s.computer AND b.url = s.url";

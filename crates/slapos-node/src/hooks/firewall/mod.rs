@@ -2,8 +2,8 @@
 //! addresses of an instance (`[firewall]` in `slapos.cfg`).
 //!
 //! New rules are in force before services start, and stay until those have stopped: rules of all
-//! partitions that are due are brought into firewalld before the first is processed, with one
-//! reload; those of an instance that is removed go when its files are gone. Which rules are an
+//! partitions that are due, or of which something else is asked, are brought into firewalld before the first is
+//! processed, with one reload; those of an instance that is removed go when its files are gone. Which rules are an
 //! instance's is recorded where partitions cannot write: the former and the new ones before any is
 //! changed, the new ones after.
 
@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use slapos_slap::{PartitionId, SlapError};
 
-use self::rules::{about, access, changes, others, routed, rules};
+use self::rules::{Access, about, access, changes, others, routed, rules};
 use super::firewalld::{Firewalld, Rule, State};
 use super::scene::{Member, Occasion, Scene};
 use super::{Hook, Removal};
@@ -27,12 +27,12 @@ use crate::shelf::{Kept, Shelf};
 
 pub(super) use programs::forget_programs;
 
-/// The rules of a partition, one a line.
-#[derive(Clone, Serialize, Deserialize)]
+/// Rules, one a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
-struct Recorded(BTreeSet<Rule>);
+struct Lines(BTreeSet<Rule>);
 
-impl TryFrom<Vec<String>> for Recorded {
+impl TryFrom<Vec<String>> for Lines {
     type Error = String;
 
     fn try_from(lines: Vec<String>) -> Result<Self, String> {
@@ -41,15 +41,42 @@ impl TryFrom<Vec<String>> for Recorded {
     }
 }
 
-impl From<Recorded> for Vec<String> {
-    fn from(recorded: Recorded) -> Self {
-        recorded.0.iter().map(Rule::to_string).collect()
+impl From<Lines> for Vec<String> {
+    fn from(lines: Lines) -> Self {
+        lines.0.iter().map(Rule::to_string).collect()
+    }
+}
+
+/// What is recorded of a partition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Form")]
+struct Recorded {
+    /// Its rules.
+    rules: Lines,
+    /// Those that follow from what is asked, whoever is in its tree; none while they are changed.
+    asked: Option<Lines>,
+}
+
+/// How it is written, and was by versions that kept the rules alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Form {
+    Now { rules: Lines, asked: Option<Lines> },
+    Former(Lines),
+}
+
+impl From<Form> for Recorded {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Now { rules, asked } => Self { rules, asked },
+            Form::Former(rules) => Self { rules, asked: None },
+        }
     }
 }
 
 impl Kept for Recorded {
     const NAME: &'static str = "record of its firewall rules";
-    const LONGEST: u64 = 4 << 20;
+    const LONGEST: u64 = 8 << 20;
 }
 
 /// See the module.
@@ -68,31 +95,60 @@ impl Firewall {
     /// Makes the rules of one partition.
     fn protect(&self, scene: &Scene<'_, '_>, member: &Member<'_>) -> Result<(), NodeError> {
         let own = routed(member.partition);
-        let recorded = self.recorded(scene, &member.partition.id)?;
+        let id = &member.partition.id;
+        let recorded = Self::recorded(scene, id)?;
         if own.is_empty() && recorded.is_none() {
             return Ok(());
         }
         let tree = if own.is_empty() { Vec::new() } else { tree_of(scene, member)? };
-        let access = access(&member.partition.filter, &self.config.authorized_sources, |word| {
+        let access = self.access(member, |word| {
             scene
                 .warn(member, &format!("`{word}` is no IPv4 address or network; no firewall rule"));
         });
         let wanted = rules(&own, &others(&tree, &own), &access);
+        let recorded = recorded.map(|recorded| recorded.rules.0);
         if let Some(recorded) = &recorded {
             // Both, until the former ones are gone.
             let both = recorded.union(&wanted).cloned().collect();
-            self.record(scene, &member.partition.id, both)?;
+            Self::record(scene, id, both, None)?;
         }
         let decide = |state: &State| changes(state, &wanted, recorded.as_ref(), &own);
         if self.firewalld.change(decide)? {
             scene.note(member, "firewall rules changed");
         }
-        self.record(scene, &member.partition.id, wanted)
+        Self::record(scene, id, wanted, Some(rules(&own, &[], &access)))
+    }
+
+    fn access(&self, member: &Member<'_>, warn: impl FnMut(&str)) -> Access {
+        access(&member.partition.filter, &self.config.authorized_sources, warn)
+    }
+
+    /// Whether something else is asked than its rules were made for. The Master gives an instance no
+    /// other timestamp for that, and whoever is let through no more must not be until it is processed.
+    fn is_asked_anew(&self, scene: &Scene<'_, '_>, member: &Member<'_>) -> Result<bool, NodeError> {
+        let own = routed(member.partition);
+        let recorded = Self::recorded(scene, &member.partition.id)?;
+        if own.is_empty() && recorded.is_none() {
+            return Ok(false);
+        }
+        let asked = rules(&own, &[], &self.access(member, |_| {}));
+        Ok(recorded.and_then(|recorded| recorded.asked) != Some(Lines(asked)))
+    }
+
+    /// Makes its rules where it is processed, or something else is asked.
+    fn protect_if_due(&self, scene: &Scene<'_, '_>, member: &Member<'_>) -> Result<(), NodeError> {
+        let due = match member.occasion {
+            Occasion::Process => true,
+            Occasion::Current => self.is_asked_anew(scene, member)?,
+            Occasion::Going => false,
+        };
+        if due { self.protect(scene, member) } else { Ok(()) }
     }
 
     /// Takes all rules of a partition away.
     fn drop_rules(&self, scene: &Scene<'_, '_>, partition: &PartitionId) -> Result<(), NodeError> {
-        let Some(recorded) = self.recorded(scene, partition)? else {
+        let Some(Recorded { rules: Lines(recorded), .. }) = Self::recorded(scene, partition)?
+        else {
             return Ok(());
         };
         self.firewalld.change(|state| changes(state, &BTreeSet::new(), Some(&recorded), &[]))?;
@@ -115,22 +171,22 @@ impl Firewall {
         scene.shelf("firewall")
     }
 
-    /// The rules of a partition as recorded, if they are.
+    /// What is recorded of a partition, if anything is.
     fn recorded(
-        &self,
         scene: &Scene<'_, '_>,
         partition: &PartitionId,
-    ) -> Result<Option<BTreeSet<Rule>>, NodeError> {
-        Ok(Self::shelf(scene).load(partition.as_str())?.map(|recorded| recorded.0))
+    ) -> Result<Option<Recorded>, NodeError> {
+        Self::shelf(scene).load(partition.as_str())
     }
 
     fn record(
-        &self,
         scene: &Scene<'_, '_>,
         partition: &PartitionId,
         rules: BTreeSet<Rule>,
+        asked: Option<BTreeSet<Rule>>,
     ) -> Result<(), NodeError> {
-        Self::shelf(scene).store(partition.as_str(), &Recorded(rules))
+        let recorded = Recorded { rules: Lines(rules), asked: asked.map(Lines) };
+        Self::shelf(scene).store(partition.as_str(), &recorded)
     }
 
     fn failures(&self) -> MutexGuard<'_, BTreeMap<PartitionId, String>> {
@@ -145,9 +201,9 @@ impl Hook for Firewall {
 
     fn begin(&self, scene: &Scene<'_, '_>, members: &[Member<'_>]) -> Result<(), NodeError> {
         programs::define(scene.node, &self.config)?;
-        for member in members.iter().filter(|member| member.occasion == Occasion::Process) {
+        for member in members {
             let id = &member.partition.id;
-            match self.protect(scene, member) {
+            match self.protect_if_due(scene, member) {
                 // Also after a failure in an earlier round.
                 Ok(()) => drop(self.failures().remove(id)),
                 Err(error) => drop(self.failures().insert(id.clone(), error.to_string())),
@@ -172,13 +228,13 @@ impl Hook for Firewall {
         _: &dyn Fn() -> Result<bool, NodeError>,
     ) -> Result<Removal, NodeError> {
         let own = routed(member.partition);
-        if !own.is_empty() && self.recorded(scene, &member.partition.id)?.is_none() {
+        if !own.is_empty() && Self::recorded(scene, &member.partition.id)?.is_none() {
             let mut found = BTreeSet::new();
             self.firewalld.change(|state| {
                 found = about(state, &own);
                 Vec::new()
             })?;
-            self.record(scene, &member.partition.id, found)?;
+            Self::record(scene, &member.partition.id, found, None)?;
         }
         Ok(Removal::Now)
     }
@@ -215,5 +271,21 @@ fn shell(line: &str) -> Result<(), NodeError> {
         true => Ok(()),
         false => Err(NodeError::user(format!("`{line}` failed: {}", said.output))
             .hint("`reload_config_cmd` in [firewall] brings changed rules into force")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_rules_alone_is_understood_and_tells_not_what_was_asked() {
+        let line = "ipv4 filter INPUT 1000 -d 10.0.0.1 -j REJECT";
+        let former: Recorded = serde_json::from_value(serde_json::json!([line])).unwrap();
+        assert_eq!((former.rules.0.len(), &former.asked), (1, &None));
+        let now = Recorded { asked: Some(former.rules.clone()), ..former };
+        let text = serde_json::to_string(&now).unwrap();
+        assert_eq!(serde_json::from_str::<Recorded>(&text).unwrap(), now);
+        assert!(serde_json::from_str::<Recorded>(r#"["nonsense"]"#).is_err());
     }
 }

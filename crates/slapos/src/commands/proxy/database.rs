@@ -1,5 +1,4 @@
-//! `slapos proxy backup|restore|migrate`, and `show` of another database: what is done at a database,
-//! whether its Master runs or not.
+//! `slapos proxy backup|restore|migrate`: the Master's database, whether it runs or not.
 //!
 //! Invariant: root does nothing in the directory of the Master's database, where the Master's user can
 //! write: this program is started again as that user, and gets the file of a backup, which may be in a
@@ -15,10 +14,10 @@ use slapos_node::config::ProxyConfig;
 use slapos_node::{NodeError, OperatorConfig, read_secret};
 use slapos_sys::clock::SystemClock;
 use slapos_sys::fs::{Draft, remove_unnamed};
-use slapos_sys::user::{Identity, is_root, owner_of};
+use slapos_sys::user::Identity;
 
-use super::{as_user, not_as, prepared, runtime, show_overview};
-use crate::cli::{Global, Show};
+use super::{as_user, not_as, prepared, runtime};
+use crate::cli::Global;
 use crate::output::{say, say_json};
 
 /// The file name that means standard input or output.
@@ -190,30 +189,6 @@ pub(super) fn migrate(
         say("nothing is to be changed");
     }
     Ok(0)
-}
-
-/// Shows what is in another database than that of the configuration.
-pub(super) fn show(
-    global: &Global,
-    config: &OperatorConfig,
-    show: &Show,
-    other: &str,
-) -> Result<u8, NodeError> {
-    let database = Database::parse(other, None).map_err(|error| failed(&error))?;
-    if let Some(user) = owner(&database) {
-        let mut words = vec!["show", "--database-uri", other];
-        words.extend(show.chosen());
-        return Err(not_as(&user, &as_user(global, config, &user, &words).exec()));
-    }
-    show_overview(global, show, &run(slapos_master::overview(&database))?);
-    Ok(0)
-}
-
-/// The user who has the directory of a file, if this process is root and he is not.
-fn owner(database: &Database) -> Option<Identity> {
-    let Database::File(path) = database else { return None };
-    let real = path.canonicalize().ok().filter(|_| is_root())?;
-    owner_of(real.parent()?).ok().filter(|owner| owner.uid != 0)
 }
 
 pub(super) fn run<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, NodeError> {
