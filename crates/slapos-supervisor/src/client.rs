@@ -247,6 +247,24 @@ impl Client {
         })
     }
 
+    /// What was left out of the definitions when they were read last, in sentences; a supervisor that is not
+    /// ours does not tell.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub fn remarks(&self) -> Result<Vec<String>> {
+        match self.call("slapos.remarks", Vec::new()) {
+            Err(ClientError::Fault { fault, .. }) if fault.code == fault::UNKNOWN_METHOD => {
+                Ok(Vec::new())
+            }
+            answer => {
+                let answer = answer?;
+                let told = answer.as_array().unwrap_or_default().iter();
+                Ok(told.filter_map(|one| Some(one.as_str()?.to_owned())).collect())
+            }
+        }
+    }
+
     /// Waits until `done` says yes to the processes as they are, asking ten times a second.
     ///
     /// # Errors

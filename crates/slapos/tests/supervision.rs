@@ -283,6 +283,14 @@ fn supervisorctl_takes_what_supervisors_own_takes() {
     assert_eq!((run.code, run.out), (1, format!("{service}: stopped\n")), "{}", run.err);
     assert!(run.err.contains("nothing"), "{}", run.err);
     assert_eq!(node.pids()["sleeper-on-watch"], 0);
+    // Who has edited a definition sees what of it is left out.
+    let definition = node.root().join("instance/etc/supervisord.conf.d/other.conf");
+    let text = "[program:other]\ncommand=/bin/sleep 86400\nautostrat=false\n";
+    std::fs::write(definition, text).unwrap();
+    for action in ["reread", "update"] {
+        let told = node.ok(&["node", "supervisorctl", action]).told();
+        assert!(told.contains("other.conf:3: unknown option `autostrat`"), "{action}: {told}");
+    }
 }
 
 const FLOOD: &str = r"[buildout]

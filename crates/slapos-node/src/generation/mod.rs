@@ -26,7 +26,7 @@ mod words;
 pub use crate::history::{Asked, Generation, History, Verdict, Wanted};
 pub use commands::{Side, diff, list, rehearse_rollback, rollback};
 pub(crate) use restore::{Home, Place, restore};
-pub(crate) use told::tell_again;
+pub(crate) use told::{report_of, tell_again};
 pub(crate) use transaction::{Published, Transaction};
 pub use words::held_by;
 pub(crate) use words::taken_back_by;

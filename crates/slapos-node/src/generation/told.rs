@@ -3,7 +3,9 @@
 //!
 //! A Master that does not answer is no reason not to go back.
 
-use slapos_slap::{InstanceState, PartitionId, RequestError, SlapClient, SlapError};
+use slapos_slap::{
+    ComputerPartition, InstanceState, PartitionId, RequestError, SlapClient, SlapError,
+};
 
 use super::restore::Place;
 use crate::error::{NodeError, exit};
@@ -62,13 +64,27 @@ pub(super) fn report(
     let Some(partition) = computer.partitions.iter().find(|partition| partition.id == *id) else {
         return Ok(());
     };
+    report_of(&master, partition, state, trouble)
+}
+
+/// Tells the Master how the instance in `partition` is, of which a generation was brought back: what is wrong
+/// with it, or that it is in `state`.
+///
+/// # Errors
+/// When the Master does not hear it.
+pub(crate) fn report_of(
+    master: &SlapClient,
+    partition: &ComputerPartition,
+    state: InstanceState,
+    trouble: Option<&NodeError>,
+) -> Result<(), NodeError> {
+    let ComputerPartition { computer, id, .. } = partition;
     let told = match (trouble, state) {
         (Some(error), _) => {
-            let text = for_master(error, Some(partition));
-            master.instance_error(&partition.computer, id, &text)
+            master.instance_error(computer, id, &for_master(error, Some(partition)))
         }
-        (None, InstanceState::Started) => master.instance_started(&partition.computer, id),
-        (None, _) => master.instance_stopped(&partition.computer, id),
+        (None, InstanceState::Started) => master.instance_started(computer, id),
+        (None, _) => master.instance_stopped(computer, id),
     };
     told.map_err(NodeError::from)
 }

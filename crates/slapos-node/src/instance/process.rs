@@ -316,13 +316,14 @@ impl Session<'_, '_> {
         services::start(&services::supervisor(self.node)?, place.id)
     }
 
-    /// Tells what could not be told before the run was decided about, and goes on as else.
+    /// Tells what could not be told before the run was decided about, and goes on as else, heard or not.
     fn tell_and_check(&self, partition: &ComputerPartition) -> Result<(), NodeError> {
-        self.remind(partition)?;
-        match partition.requested_state {
+        let told = self.remind(partition).map(drop);
+        let checked = match partition.requested_state {
             InstanceState::Started => self.check(partition),
             _ => Ok(()),
-        }
+        };
+        told.and(checked)
     }
 
     /// Checks the promises that are due, and tells the Master when that changed anything.

@@ -25,7 +25,8 @@ const MOST_ROUNDS: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// For how long in a run promises wait for what is processed.
 const PRECEDENCE: Duration = Duration::from_secs(10);
-/// Partitions that are processed in all, or whose promises are asked: each has a process and its memory.
+/// Partitions that are processed, however long they take, and as many beside them whose promises are asked:
+/// each has a process and its memory. Not of both together: what is processed would wait for promises.
 const MOST_AT_ONCE: usize = 64;
 
 /// What the Master wanted of a partition when it was processed.
@@ -51,7 +52,10 @@ pub(super) fn run(
     let (current, steps): (Vec<_>, Vec<_>) = steps.partition(is_current);
     let turns = Arc::new(Turns::new(current, PRECEDENCE));
     let run = Run { session, hooks, options, turns: &turns, outcome };
-    match begun.and_then(|()| options.hints.map_or(Ok(()), |fd| hints::listen(fd, &turns))) {
+    if let Some(fd) = options.hints {
+        hints::listen(fd, &turns, session.node.reporter);
+    }
+    match begun {
         Ok(()) => run.all(steps),
         Err(error) => run.halt(&steps, error),
     }

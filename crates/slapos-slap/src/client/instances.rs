@@ -123,6 +123,20 @@ impl SlapClient {
         found.into_iter().map(|one| self.read_api(&path, one)).collect()
     }
 
+    /// The roots of that title that we may see: one of each project at most that is not shared.
+    ///
+    /// # Errors
+    /// [`SlapError::NotFound`] when it is another kind of Master.
+    pub fn list_roots(&self, title: &str) -> Result<Vec<ListedInstance>, SlapError> {
+        let path = ["instances"];
+        // Of the members only those come along that are called alike.
+        let found = self.list(&path, &[("tree", title), ("search", title)])?;
+        let listed = found.into_iter().map(|one| self.read_api(&path, one));
+        let mut roots = listed.collect::<Result<Vec<ListedInstance>, _>>()?;
+        roots.retain(|one| one.root && one.title == title);
+        Ok(roots)
+    }
+
     /// With which words about its place and keeping an instance was asked for last.
     ///
     /// # Errors

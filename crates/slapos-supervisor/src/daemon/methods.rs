@@ -7,6 +7,7 @@ pub(crate) const METHODS: &[(&str, &str)] = &[
         "(name, position, length): what was added to a log after a position, through rotations",
     ),
     ("slapos.generation", "(): how many times the daemon's program was replaced"),
+    ("slapos.remarks", "(): what was left out of the definitions when they were read last"),
     ("slapos.replace", "(): execute the daemon's program as it is on disk; services go on"),
     ("slapos.update", "([groups]): read the definitions and make groups as they say"),
     ("slapos.usage", "(): what processes use, where the kernel accounts for it"),

@@ -103,6 +103,7 @@ impl Supervisor {
             }
             "slapos.follow" => follow(&call.params, |name| self.log_of(name)),
             "slapos.generation" => self.generation().map(Answer::Now),
+            "slapos.remarks" => Ok(Answer::Now(self.remarked.clone().into())),
             "slapos.update" | "slapos.replace" if self.mood != Mood::Up => {
                 Err(fault(fault::SHUTDOWN_STATE, ""))
             }

@@ -66,6 +66,8 @@ fn an_option_that_nobody_knows_keeps_nothing_from_running_and_is_told_once() {
     assert!(client.update(None, PATIENCE).unwrap().is_empty());
     let log = std::fs::read_to_string(node.paths.log()).unwrap();
     let words = "x.conf:3: unknown option `colour` in [program:x] is left out";
+    let remarks = client.remarks().unwrap();
+    assert!(remarks.len() == 1 && remarks[0].contains(words), "who asks is told: {remarks:?}");
     assert_eq!(log.matches(words).count(), 1, "{log}");
 }
 

@@ -94,15 +94,15 @@ pub(crate) fn request(global: &Global, request: &Request) -> Result<u8, NodeErro
         tracing::warn!("nobody knows {key:?} of --node: a slip of the pen? It is ignored");
     }
     require_title(&master, &wanted)?;
-    let wanted = complete(&master, wanted, &wish)?;
+    let (wanted, ends) = complete(&master, wanted, &wish)?;
     if wish.software_type.is_some() && wanted.state != Some(InstanceState::Destroyed) {
         let strange = parameters::strange_type(&master, &wanted.software, &wanted.software_type);
         strange.iter().for_each(|words| tracing::warn!("{words}"));
     }
     if request.check {
-        return instances::check(global, &master, &wanted);
+        return instances::check(global, &master, &wanted, ends.as_deref());
     }
-    let mut answer = granted(&master, &wanted)?;
+    let mut answer = granted(&master, &wanted, ends.as_deref())?;
     if wanted.shared && wanted.state == Some(InstanceState::Destroyed) {
         // Masters tell no state of shared instances: who is granted this has it.
         answer.state = InstanceState::Destroyed;
@@ -169,29 +169,37 @@ pub(super) fn ask(
     wanted: InstanceRequest,
     wish: &Wish,
 ) -> Result<InstanceAnswer, NodeError> {
-    granted(master, &complete(master, wanted, wish)?)
+    let (wanted, ends) = complete(master, wanted, wish)?;
+    granted(master, &wanted, ends.as_deref())
 }
 
-fn granted(master: &SlapClient, wanted: &InstanceRequest) -> Result<InstanceAnswer, NodeError> {
-    master.request(wanted)?.ok_or_else(|| {
+/// What comes of the request, which ends the rollback `ends` of the instance.
+fn granted(
+    master: &SlapClient,
+    wanted: &InstanceRequest,
+    ends: Option<&str>,
+) -> Result<InstanceAnswer, NodeError> {
+    let answer = master.request(wanted)?;
+    if let Some(former) = ends {
+        tracing::warn!("{}", instances::it_ends(wanted.title.as_str(), former, "ends"));
+    }
+    answer.ok_or_else(|| {
         NodeError::user("the Master has not allocated the instance yet")
             .hint("run the same command again in a while")
             .code(2)
     })
 }
 
-/// The request with what the wish leaves open. Where it goes is the Master's to say, as with the
-/// original: also what a node's configuration asks for need not live on that node.
+/// The request with what the wish leaves open, and the rollback that it ends, which only the former one
+/// tells. Where it goes is the Master's to say, as with the original: also what a node's configuration asks
+/// for need not live on that node.
 fn complete(
     master: &SlapClient,
     mut wanted: InstanceRequest,
     wish: &Wish,
-) -> Result<InstanceRequest, NodeError> {
+) -> Result<(InstanceRequest, Option<String>), NodeError> {
     let existing = master.instance(wanted.title.as_str())?;
-    if existing.is_some() {
-        let ends = instances::rollback_that_ends(master, &wanted);
-        ends.iter().for_each(|words| tracing::warn!("{words}"));
-    }
+    let ends = existing.as_ref().and_then(|_| instances::rollback_that_ends(master, &wanted));
     if let Some(parameters) = &wish.parameters {
         wanted.parameters = unique(parameters)?;
     } else if let Some(existing) = &existing {
@@ -202,7 +210,7 @@ fn complete(
     } else if let Some(existing) = &existing {
         wanted.software_type.clone_from(&existing.software_type);
     }
-    Ok(wanted)
+    Ok((wanted, ends))
 }
 
 fn unique(pairs: &[(String, String)]) -> Result<IndexMap<String, String>, NodeError> {

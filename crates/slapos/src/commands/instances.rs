@@ -12,14 +12,19 @@ use super::client::absent;
 use crate::cli::Global;
 use crate::output::{Table, plain, say, say_json};
 
+/// The word of a request for when a change of it is taken back.
+const ROLLBACK: &str = "rollback";
+
 /// What a Master says it would do with a request that another one has to grant.
 const FORWARD: &str = "forward";
 
-/// Exits with 1 when the request would be refused, or its parameters do not fit.
+/// Exits with 1 when the request would be refused, or its parameters do not fit; else `ends` is the rollback
+/// that it would end.
 pub(super) fn check(
     global: &Global,
     master: &SlapClient,
     wanted: &InstanceRequest,
+    ends: Option<&str>,
 ) -> Result<u8, NodeError> {
     let outlook = master.check_request(wanted)?;
     match global.json {
@@ -27,26 +32,31 @@ pub(super) fn check(
         false => described(&outlook).iter().for_each(|line| say(&plain(line))),
     }
     let refused = outlook.place.is_none() && outlook.would != FORWARD;
+    if let Some(former) = ends.filter(|_| !refused) {
+        tracing::warn!("{}", it_ends(wanted.title.as_str(), former, "would end"));
+    }
     Ok(u8::from(refused || !outlook.schema.errors.is_empty()))
 }
 
 /// The rollback of its own with which an instance was asked for, where `wanted` asks for none: each request
-/// says anew where an instance may live and how it is kept. In a sentence, if it is known.
+/// says anew where an instance may live and how it is kept. `None` also where it is not known.
 pub(super) fn rollback_that_ends(master: &SlapClient, wanted: &InstanceRequest) -> Option<String> {
-    const WORD: &str = "rollback";
     let goes = wanted.state == Some(InstanceState::Destroyed);
-    if goes || wanted.shared || wanted.sla.contains_key(WORD) {
+    if goes || wanted.shared || wanted.sla.contains_key(ROLLBACK) {
         return None;
     }
-    let members = master.list_instances(Some(wanted.title.as_str())).ok()?;
-    let mut roots = members.iter().filter(|member| member.root && !member.shared);
-    let (Some(root), None) = (roots.next(), roots.next()) else { return None };
-    let former = master.instance_sla(&root.guid).ok()?.swap_remove(WORD)?;
-    Some(format!(
-        "{} was asked for with {WORD}={former}, which ends with this request: \
-         `--node {WORD}={former}` asks for it again",
-        wanted.title
-    ))
+    let mut roots = master.list_roots(wanted.title.as_str()).ok()?;
+    roots.retain(|root| !root.shared);
+    let [root] = roots.as_slice() else { return None };
+    master.instance_sla(&root.guid).ok()?.swap_remove(ROLLBACK)
+}
+
+/// That the rollback `former` of `title` ends (or, in the words of `ends`, would end), and how to keep it.
+pub(super) fn it_ends(title: &str, former: &str, ends: &str) -> String {
+    format!(
+        "{title} was asked for with {ROLLBACK}={former}, which {ends} with this request: \
+         `--node {ROLLBACK}={former}` asks for it again"
+    )
 }
 
 /// What a request would do, in lines for people.

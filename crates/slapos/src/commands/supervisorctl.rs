@@ -93,7 +93,11 @@ fn alone(global: &Global, client: &Client, action: &str) -> Result<u8, NodeError
     match action {
         "maintail" => print(ask(client, "readLog", vec![(-TAIL).into(), 0.into()], shown)),
         "version" => print(ask(client, "getSupervisorVersion", Vec::new(), shown)),
-        "reread" => print(ask(client, "reloadConfig", Vec::new(), |value| changes(&value))),
+        "reread" => {
+            let code = print(ask(client, "reloadConfig", Vec::new(), |value| changes(&value)))?;
+            remark(client)?;
+            Ok(code)
+        }
         "avail" => print(ask(client, "getAllConfigInfo", Vec::new(), |value| available(&value))),
         "reload" => {
             print(ask(client, "restart", Vec::new(), |_| "Restarted supervisord".to_owned()))
@@ -193,5 +197,12 @@ fn update(client: &Client, group: Option<&str>) -> Result<u8, NodeError> {
     {
         names.iter().for_each(|name| say(&format!("{name}: {what}")));
     }
+    remark(client)?;
     Ok(0)
+}
+
+/// Warns of what was left out of the definitions, whoever may just have edited them.
+fn remark(client: &Client) -> Result<(), NodeError> {
+    client.remarks().map_err(told)?.iter().for_each(|text| tracing::warn!("{text}"));
+    Ok(())
 }

@@ -211,6 +211,8 @@ fn without_being_told_nothing_is_taken_back() {
     assert_eq!(read(&node, "etc/word.txt"), "fine");
     // Only as long as each request says so.
     let words = ["request", "word", &profile, "--parameters", "word=fine"];
+    let checked = node.ok(&[&words[..], &["--check"]].concat()).told();
+    assert!(checked.contains("rollback=promise-gated, which would end with this"), "{checked}");
     let told = node.ok(&words).told();
     assert!(told.contains("rollback=promise-gated, which ends with this request"), "{told}");
     let told = node.ok(&words).told();
