@@ -141,7 +141,8 @@ async fn scanned(connection: &mut sqlx::AnyConnection, statement: &str) -> Vec<S
     let rows = sqlx::query(question).fetch_all(connection).await.unwrap();
     let details = rows.iter().map(|row| row.get::<String, _>("detail"));
     let table = |detail: String| {
-        let rest = detail.strip_prefix("SCAN ")?;
+        // Values that come from no table.
+        let rest = detail.strip_prefix("SCAN ").filter(|rest| *rest != "CONSTANT ROW")?;
         Some(rest.split(' ').next().unwrap_or_default().to_owned())
     };
     details.filter_map(table).filter(|table| !SMALL.contains(&table.as_str())).collect()
@@ -202,7 +203,7 @@ async fn a_server_is_asked_seldom() {
     use_all(&store).await;
     clock.advance(SignedDuration::from_micros(1));
     // With the savepoint; the beginning, the lock and the end of the transaction are shared.
-    assert_eq!(times(&store, &heard).await, (6, 3), "a new instance, and a report of it");
+    assert_eq!(times(&store, &heard).await, (2, 3), "a new instance, and a report of it");
 }
 
 /// How often the database is asked for a new instance and for a report of it, in a file with the
@@ -212,6 +213,7 @@ async fn times(store: &Store, heard: &Statements) -> (usize, usize) {
     let mut request =
         InstanceRequest::new("new", SoftwareUrl::new("http://example.org/software.cfg"));
     request.sla.insert("computer_guid".to_owned(), home.to_string());
+    store.supply(&request.software, &home, SoftwareState::Available).await.unwrap();
     let so_far = || heard.lock().unwrap().times;
     // A change of which it is known that all of it was heard when it has ended.
     store.bang_computer(&home).await.unwrap();

@@ -35,9 +35,11 @@ const ANY: &str = "\
         WHERE software = $11 AND computer = $12 AND project IN ($10, '') \
     ) offered ORDER BY project <> $10, built DESC, computer <> $12, free DESC, computer LIMIT 1";
 
+/// The named one, which needs no Software Release.
 const NAMED: &str = "\
-    SELECT computer FROM offer WHERE software = $11 AND computer = $12 \
-    AND ($10 = '' OR project IN ($10, ''))";
+    SELECT reference AS computer FROM computer WHERE reference = $12 \
+    AND allocation_scope = 'open' AND ($10 = '' OR project IN ($10, '')) AND (capacity IS NULL \
+    OR capacity > (SELECT count(*) FROM instance WHERE computer = $12))";
 
 /// A computer with capabilities is not for everybody; whether it is nevertheless is left to the general way.
 const FOR_EVERYBODY: &str = "strpos(c.labels, '\"capability\"') = 0";

@@ -28,7 +28,7 @@ fn a_master_alone_does_for_every_command() {
     assert_eq!(listed[0]["id"], "COMP-1", "{listed:#}");
     assert_eq!(listed.as_array().unwrap().len(), 1, "{listed:#}");
     let table = master.ok(&["proxy", "computer", "list"]);
-    let header = "computer  title  project  scope  partitions  in use  node   last heard of";
+    let header = "computer  title   project  scope  partitions  in use  node   last heard of";
     assert_eq!(table.lines().next(), Some(header), "{table}");
     let tokens = master.ok(&["proxy", "token", "list", "--user", "ann"]);
     assert!(tokens.starts_with("token") && tokens.contains("laptop"), "{tokens}");
